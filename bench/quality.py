@@ -1,0 +1,170 @@
+"""Print PSNR and SSIM of fastrestore, and of `bm3d` 4.0.3 beside it, over a folder of images.
+
+    python bench/quality.py --images DIR --sigma 15 25 50 [--peers] [--profile np]
+    python bench/quality.py --images DIR --sigma 25 --at-least 25:29.9
+
+Image number i in name order (from 0) gets the noise ``default_rng(i)`` times sigma, in float64
+and not clipped. Results are clipped to 0..255 before they are judged, as in the papers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Denoiser = Callable[[FloatArray, float], FloatArray]
+Score = tuple[float, float]  # PSNR in dB, SSIM
+
+
+def main() -> int:
+    """Print a table for each noise level; return 1 if a mean is under its floor."""
+    options = _options()
+    paths = sorted(options.images.glob("*.png"))[: options.limit]
+    if not paths:
+        print(f"{options.images} has no PNG image", file=sys.stderr)
+        return 2
+    programs: dict[str, Denoiser] = {"fastrestore": _fastrestore(options)}
+    if options.peers:
+        programs["bm3d"] = _bm3d(options.workers)
+    floors: dict[float, float] = dict(options.at_least)
+    passed = True
+    for sigma in options.sigma:
+        mean = table(paths, sigma, programs)
+        if sigma in floors and not mean >= floors.pop(sigma):
+            print(f"sigma {sigma:g}: the mean PSNR is under the floor", file=sys.stderr)
+            passed = False
+    if floors:
+        print("--at-least names a noise level that was not run", file=sys.stderr)
+        return 2
+    return 0 if passed else 1
+
+
+def table(paths: list[Path], sigma: float, programs: dict[str, Denoiser]) -> float:
+    """Print one line an image as it is done, then the mean; return the mean PSNR of ours."""
+    print(f"\nsigma {sigma:g}\n")
+    heads = [f"{name} {measure}" for name in programs for measure in ("PSNR dB", "SSIM")]
+    compared = len(programs) > 1
+    _line("image", *heads, *(["difference dB"] if compared else []))
+    _line(*["---"] * (1 + len(heads) + compared))
+    scores: list[list[Score]] = []
+    for number, path in enumerate(paths):
+        clean = read_gray(path)
+        noisy = clean + sigma * np.random.default_rng(number).standard_normal(clean.shape)
+        scores.append([judge(clean, program(noisy, sigma)) for program in programs.values()])
+        _row(path.stem, scores[-1])
+    means = [
+        (
+            math.fsum(row[k][0] for row in scores) / len(scores),
+            math.fsum(row[k][1] for row in scores) / len(scores),
+        )
+        for k in range(len(programs))
+    ]
+    _row("mean", means)
+    if compared:
+        smallest = min(row[0][0] - row[1][0] for row in scores)
+        print(f"\nsmallest difference {smallest:+.3f} dB", flush=True)
+    return means[0][0]
+
+
+def read_gray(path: Path) -> FloatArray:
+    """Read an image as gray levels 0..255."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"), np.float64)
+
+
+def judge(clean: FloatArray, restored: FloatArray) -> Score:
+    """Return PSNR and SSIM, the latter with the Gaussian window of its paper."""
+    from skimage.metrics import structural_similarity
+
+    from fastrestore.metrics import psnr
+
+    similarity: Callable[..., Any] = structural_similarity  # it has no types
+    clipped = np.clip(restored, 0, 255)
+    ssim = similarity(
+        clean,
+        clipped,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    return psnr(clean, clipped, data_range=255), float(ssim)
+
+
+def _fastrestore(options: argparse.Namespace) -> Denoiser:
+    import fastrestore
+
+    def denoise(noisy: FloatArray, sigma: float) -> FloatArray:
+        restored: FloatArray = fastrestore.bm3d(
+            noisy,
+            sigma,
+            profile=options.profile,
+            workers=options.workers,
+            backend=options.backend,
+        )
+        return restored
+
+    return denoise
+
+
+def _bm3d(workers: int | None) -> Denoiser:
+    import bm3d
+
+    profile = bm3d.BM3DProfile()
+    profile.num_threads = workers or 0  # 0 lets it choose
+
+    def denoise(noisy: FloatArray, sigma: float) -> FloatArray:
+        restored: FloatArray = bm3d.bm3d(noisy, sigma, profile)
+        return restored
+
+    return denoise
+
+
+def _row(name: str, scores: list[Score]) -> None:
+    cells = [cell for psnr, ssim in scores for cell in (f"{psnr:.3f}", f"{ssim:.4f}")]
+    if len(scores) > 1:
+        cells.append(f"{scores[0][0] - scores[1][0]:+.3f}")
+    _line(name, *cells)
+
+
+def _line(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="PSNR and SSIM over a folder of PNG images")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--sigma", type=float, nargs="+", default=[15.0, 25.0, 50.0])
+    parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 (np) beside it: slow")
+    parser.add_argument("--profile", default="np")
+    parser.add_argument("--backend", default=None)
+    parser.add_argument("--workers", type=int, default=None)
+    parser.add_argument("--limit", type=int, default=None, help="only the first images")
+    parser.add_argument(
+        "--at-least",
+        type=_floor,
+        nargs="+",
+        default=[],
+        metavar="SIGMA:DB",
+        help="exit with 1 if the mean PSNR at this sigma is less",
+    )
+    return parser.parse_args()
+
+
+def _floor(text: str) -> tuple[float, float]:
+    sigma, _, floor = text.partition(":")
+    return float(sigma), float(floor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

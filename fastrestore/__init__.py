@@ -1,0 +1,55 @@
+"""Image restoration for numeric Python.
+
+>>> import fastrestore
+>>> restored = fastrestore.bm3d(noisy, sigma=25)  # doctest: +SKIP
+
+The names below are loaded on first use: importing the package brings in neither numba,
+scipy, cupy, torch nor dask.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "BackendUnavailableError",
+    "Profile",
+    "__version__",
+    "bm3d",
+    "metrics",
+    "show_backends",
+    "use_backend",
+]
+
+if TYPE_CHECKING:
+    from fastrestore import metrics
+    from fastrestore._bm3d import bm3d
+    from fastrestore._profile import Profile
+    from fastrestore.backends import show_backends, use_backend
+    from fastrestore.errors import BackendUnavailableError
+
+_HOME = {
+    "BackendUnavailableError": "fastrestore.errors",
+    "Profile": "fastrestore._profile",
+    "bm3d": "fastrestore._bm3d",
+    "show_backends": "fastrestore.backends",
+    "use_backend": "fastrestore.backends",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name == "metrics":
+        return importlib.import_module("fastrestore.metrics")
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastrestore' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

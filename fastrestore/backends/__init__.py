@@ -1,0 +1,155 @@
+"""Backends and the choice among them.
+
+A backend is a module that defines the functions of `Backend`. It never sees user input and
+never raises on it. The choice is made in this order: this call (``backend=``), this block
+(`use_backend`), this process (``FASTRESTORE_BACKEND``), this array, this hardware. An explicit
+wish that cannot run raises; the automatic choice never raises and never warns.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+from fastrestore._stage import Image, Matches, Run, Stage
+from fastrestore.errors import BackendUnavailableError
+
+# In the order of preference; a module is imported only when its turn comes.
+MODULES = {
+    "cupy": "fastrestore.backends.cupy",
+    "numba": "fastrestore.backends.numba",
+    "numpy": "fastrestore.backends.numpy",
+}
+VARIABLE = "FASTRESTORE_BACKEND"
+
+_log = logging.getLogger("fastrestore")
+_block: ContextVar[str | None] = ContextVar("fastrestore_backend", default=None)
+
+
+class Availability(Protocol):
+    """What every row of the table has, whether it can run or not."""
+
+    NAME: str
+
+    def why_unavailable(self) -> str | None:
+        """Return None, or the reason and the cure in one line."""
+        ...
+
+
+class Backend(Availability, Protocol):
+    """The functions of a backend; images are C-ordered float32 of two axes."""
+
+    def bm3d_match(self, image: Image, stage: Stage, run: Run) -> Matches:
+        """Group the blocks of `image`."""
+        ...
+
+    def bm3d_basic(self, noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+        """Collaborative hard thresholding and aggregation."""
+        ...
+
+    def bm3d_final(
+        self, noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run
+    ) -> Image:
+        """Collaborative Wiener filtering and aggregation."""
+        ...
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Use one backend inside a ``with`` block, or as a decorator, in this thread or task.
+
+    Parameters
+    ----------
+    name : str
+        "numpy", "numba", "cupy", or "auto" for the automatic choice.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    BackendUnavailableError
+        If it cannot run here. The array type of a result is that of the input all the same:
+        an array of another kind is copied to the backend and back.
+
+    Examples
+    --------
+    >>> with fastrestore.use_backend("numba"):  # doctest: +SKIP
+    ...     restored = fastrestore.bm3d(noisy, sigma=25)
+    """
+    if name != "auto":
+        _wanted(name, f"use_backend({name!r})")
+    token = _block.set(name)
+    try:
+        yield
+    finally:
+        _block.reset(token)
+
+
+def select(backend: str | None = None) -> Backend:
+    """Return the backend to use for this call (the order is in the module's docstring)."""
+    for name, source in (
+        (backend, f"backend={backend!r}"),
+        (_block.get(), f"use_backend({_block.get()!r})"),
+        (os.environ.get(VARIABLE) or None, f"{VARIABLE}={os.environ.get(VARIABLE)!r}"),
+    ):
+        if name is not None:
+            return _automatic() if name == "auto" else _wanted(name, source)
+    return _automatic()
+
+
+def why_unavailable(name: str) -> str | None:
+    """Return None if the backend can run, else the reason and the cure in one line."""
+    return _module(name).why_unavailable()
+
+
+def show_backends() -> None:
+    """Print every backend, whether it can run here and, if not, why and what helps.
+
+    Examples
+    --------
+    >>> fastrestore.show_backends()  # doctest: +SKIP
+    cupy   unavailable: ...
+    numba  available (automatic choice)
+    numpy  available
+    """
+    chosen = select("auto").NAME
+    for name in MODULES:
+        reason = why_unavailable(name)
+        state = "available" if reason is None else f"unavailable: {reason}"
+        print(f"{name:6} {state}{' (automatic choice)' if name == chosen else ''}")  # noqa: T201
+
+
+@functools.cache
+def _module(name: str) -> Backend:
+    """Import a backend by its name in the table."""
+    module: Backend = importlib.import_module(MODULES[name])
+    return module
+
+
+def _wanted(name: str, source: str) -> Backend:
+    """Return the backend that `source` asks for, or say why not."""
+    if not isinstance(name, str):
+        raise TypeError(f"backend must be a name, one of {_names()}, got {name!r}")
+    if name not in MODULES:
+        raise ValueError(f"{source}: there is no such backend; write one of {_names()}")
+    reason = why_unavailable(name)
+    if reason is not None:
+        raise BackendUnavailableError(f"{source} cannot run here: {reason}")
+    return _module(name)
+
+
+def _automatic() -> Backend:
+    """Return the first backend that works; numpy always does."""
+    name = next(name for name in MODULES if why_unavailable(name) is None)
+    _log.debug("backend %s chosen", name)
+    return _module(name)
+
+
+def _names() -> str:
+    return ", ".join(repr(name) for name in ("auto", *MODULES))

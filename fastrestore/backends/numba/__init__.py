@@ -1,0 +1,42 @@
+"""The CPU at speed: kernels compiled by Numba, in vectors, on threads of our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastrestore._stage import Image, Matches, Run, Stage
+
+NAME = "numba"
+
+
+def why_unavailable() -> str | None:
+    """Say why Numba cannot be used, if so; importing it is what shows it."""
+    try:
+        import numba
+    except Exception as error:
+        return f"importing numba failed ({error}); reinstall it: pip install -U numba"
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set and the kernels exist only compiled; unset it"
+    return None
+
+
+def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
+    """See `fastrestore.backends.Backend`."""
+    from fastrestore.backends.numba import bm3d
+
+    return bm3d.bm3d_match(image, stage, run)
+
+
+def bm3d_basic(noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+    """See `fastrestore.backends.Backend`."""
+    from fastrestore.backends.numba import bm3d
+
+    return bm3d.bm3d_basic(noisy, matches, stage, run)
+
+
+def bm3d_final(noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+    """See `fastrestore.backends.Backend`."""
+    from fastrestore.backends.numba import bm3d
+
+    return bm3d.bm3d_final(noisy, pilot, matches, stage, run)

@@ -1,0 +1,287 @@
+"""Collaborative filtering of the groups of a band, and their aggregation.
+
+The vertical half of the 2-D transform is done once for every pixel position beforehand
+(`lift`), so that a block is N consecutive vectors, one for each of its columns, and only the
+horizontal half is left for each block of a group. Back, the two halves carry the aggregation
+window in their matrices, and blocks come out as columns: accumulators are transposed images.
+
+Haar across the group adds and subtracts without scaling. A coefficient of 2**l blocks is then
+2**(l/2) times too large; variances count that in, and the way back divides by 2**l.
+
+Weighted pixels are rounded to multiples of a fixed quantum before they are added in float64.
+Such sums are exact, so the result does not depend on the order of the groups, nor on how an
+image was cut into bands or tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._simd import (
+    add,
+    div,
+    fma,
+    keep_ge,
+    load,
+    mul,
+    splat,
+    spread,
+    store,
+    sub,
+    transform,
+    widen,
+)
+
+WIDE = 16  # lanes of what runs over whole blocks
+STRIP = 24  # reference columns done together, so that their pixels stay in the cache
+
+
+def lanes(block: int) -> int:
+    """Lanes of a vector that holds one side of a block."""
+    return 8 if block <= 8 else 16
+
+
+def stride(block: int) -> int:
+    """Floats from one block of a group to the next: whole fours of wide vectors, the rest zero."""
+    return -(-block * lanes(block) // (4 * WIDE)) * 4 * WIDE
+
+
+@_jit.kernel
+def haar(group, size, length):
+    """Haar without scaling, in place: coefficient k covers lowbit(k) blocks on either side."""
+    half = 1
+    while half < size:
+        for first in range(0, size, 2 * half):
+            for i in range(first * length, (first + 1) * length, WIDE):
+                a = load(group, i, WIDE)
+                b = load(group, i + half * length, WIDE)
+                store(group, i, add(a, b))
+                store(group, i + half * length, sub(a, b))
+        half *= 2
+
+
+@_jit.kernel
+def haar_back(group, size, length):
+    """Undo `haar`, for coefficients that were divided by the number of their blocks."""
+    half = size // 2
+    while half > 0:
+        for first in range(0, size, 2 * half):
+            for i in range(first * length, (first + 1) * length, WIDE):
+                a = load(group, i, WIDE)
+                b = load(group, i + half * length, WIDE)
+                store(group, i, add(a, b))
+                store(group, i + half * length, sub(a, b))
+        half //= 2
+
+
+@_jit.kernel
+def blocks_of(k, size):
+    """Count the blocks that Haar coefficient k of a group is made of."""
+    return size if k == 0 else 2 * (k & -k)
+
+
+@_jit.kernel
+def group_variance(variance, rows, columns, size, length, overlap, reach, places, scratch):
+    """Variance of every coefficient of `haar` for white noise of variance 1, exactly.
+
+    With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
+    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. overlap (reach + 1,
+    reach + 1, length) has it for two blocks dy, dx apart, zero from `reach` on.
+    """
+    for a in range(size):
+        y = rows[a]
+        x = columns[a]
+        for b in range(size):  # from a + 1 on would do, but this the compiler turns into vectors
+            dy = min(abs(y - rows[b]), reach)
+            dx = min(abs(x - columns[b]), reach)
+            places[a * size + b] = (dy * (reach + 1) + dx) * length
+    one = splat(np.float32(1), WIDE)
+    for i in range(0, size * length, WIDE):
+        store(variance, i, one)
+    half = 1
+    while half < size:
+        for first in range(0, size, 2 * half):
+            for i in range(0, length, 4 * WIDE):
+                c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide an addition's delay
+                for a in range(first, first + half):
+                    for b in range(first + half, first + 2 * half):
+                        at = places[a * size + b] + i
+                        c0 = add(c0, load(overlap, at, WIDE))
+                        c1 = add(c1, load(overlap, at + WIDE, WIDE))
+                        c2 = add(c2, load(overlap, at + 2 * WIDE, WIDE))
+                        c3 = add(c3, load(overlap, at + 3 * WIDE, WIDE))
+                store(scratch, 0, c0)
+                store(scratch, WIDE, c1)
+                store(scratch, 2 * WIDE, c2)
+                store(scratch, 3 * WIDE, c3)
+                for k in range(0, 4 * WIDE, WIDE):
+                    a = first * length + i + k
+                    b = a + half * length
+                    both = add(load(variance, a, WIDE), load(variance, b, WIDE))
+                    twice = load(scratch, k, WIDE)
+                    twice = add(twice, twice)
+                    store(variance, a, add(both, twice))
+                    store(variance, b, sub(both, twice))
+        half *= 2
+
+
+@_jit.kernel
+def shrink_hard(group, variance, size, length, threshold):
+    """Hard thresholding in place; return the weight of the group, 1 / sum of kept variances.
+
+    threshold (2, length): lambda**2 sigma**2, for coefficient 0 and for the others.
+    """
+    total = splat(np.float32(0), WIDE)
+    for k in range(size):
+        scale = splat(np.float32(1 / blocks_of(k, size)), WIDE)
+        for i in range(0, length, WIDE):
+            c = load(group, k * length + i, WIDE)
+            v = load(variance, k * length + i, WIDE)
+            limit = mul(load(threshold, min(k, 1) * length + i, WIDE), v)
+            energy = mul(c, c)
+            total = add(total, keep_ge(mul(v, scale), energy, limit))
+            store(group, k * length + i, keep_ge(mul(c, scale), energy, limit))
+    return np.float32(1) / lane_sum(total, variance)
+
+
+@_jit.kernel
+def shrink_wiener(group, guide, variance, size, length, noise):
+    """Wiener filtering of `group` by `guide` in place; return the weight, 1 / sum of v gain**2.
+
+    noise (2, length): mu**2 sigma**2, for coefficient 0 and for the others.
+    """
+    total = splat(np.float32(0), WIDE)
+    least = splat(np.finfo(np.float32).tiny, WIDE)
+    for k in range(size):
+        scale = splat(np.float32(1 / blocks_of(k, size)), WIDE)
+        for i in range(0, length, WIDE):
+            p = load(guide, k * length + i, WIDE)
+            v = load(variance, k * length + i, WIDE)
+            energy = fma(p, p, least)
+            mean = mul(load(noise, min(k, 1) * length + i, WIDE), v)
+            gain = div(energy, add(energy, mean))
+            gain_scaled = mul(gain, scale)
+            total = fma(mul(v, gain), gain_scaled, total)
+            store(group, k * length + i, mul(load(group, k * length + i, WIDE), gain_scaled))
+    return np.float32(1) / lane_sum(total, variance)
+
+
+@_jit.kernel
+def lane_sum(vector, scratch):
+    """Sum of the lanes, in their order; overwrites the start of `scratch`."""
+    store(scratch, 0, vector)
+    total = np.float32(0)
+    for i in range(WIDE):
+        total += scratch[i]
+    return total
+
+
+@_jit.once
+def lift_kernel(block: int) -> Callable[..., None]:
+    """Compile the vertical half of the transform at every position."""
+    width = lanes(block)
+
+    @_jit.kernel
+    def lift(image, top, left, matrix, out):
+        """Out (rows, columns, lanes): transform of ``image[y : y + block, x]``.
+
+        matrix (block, lanes): sample, coefficient.
+        """
+        across = image.shape[1]
+        pixels = image.reshape(-1)
+        flat = out.reshape(-1)
+        for y in range(out.shape[0]):
+            for x in range(out.shape[1]):
+                at = (top + y) * across + left + x
+                total = mul(spread(pixels, at, width), load(matrix, 0, width))
+                for n in range(1, block):
+                    pixel = spread(pixels, at + n * across, width)
+                    total = fma(pixel, load(matrix, n * width, width), total)
+                store(flat, (y * out.shape[1] + x) * width, total)
+
+    return lift
+
+
+@_jit.once
+def filter_kernel(block: int, wiener: bool) -> Callable[..., None]:
+    """Compile the filtering of groups of blocks of one size."""
+    width = lanes(block)
+    length = stride(block)
+
+    @_jit.kernel
+    def gather(lifted, across, rows, columns, size, forward, group):
+        """Fetch the blocks of a group and finish their 2-D transform."""
+        for k in range(size):
+            at = (rows[k] * across + columns[k]) * width
+            transform(group, k * length, forward, lifted, at, block, width)
+
+    @_jit.kernel
+    def lay_down(group, rows, columns, size, weight, back, numerator, weights, rounder, scratch):
+        """Add the blocks of a group, weighted, to the transposed accumulators.
+
+        back (2, ...): horizontal inverse (pixel, coefficient), vertical (coefficient, lanes);
+        the window is in both. Adding and taking away `rounder` rounds to the quantum.
+        """
+        down = numerator.shape[1]
+        flat = numerator.reshape(-1)
+        scale = splat(weight, width)
+        big = splat(rounder, width)
+        exact = (weight + rounder) - rounder
+        for k in range(size):
+            transform(scratch, 0, back[0], group, k * length, block, width)
+            for x in range(block):
+                column = mul(spread(scratch, x * width, width), load(back[1], 0, width))
+                for u in range(1, block):
+                    coefficient = spread(scratch, x * width + u, width)
+                    column = fma(coefficient, load(back[1], u * width, width), column)
+                column = sub(add(mul(column, scale), big), big)
+                at = (columns[k] + x) * down + rows[k]
+                store(flat, at, add(load(flat, at, width), widen(column)))
+            weights[columns[k], rows[k]] += exact
+
+    @_jit.kernel
+    def filter_band(
+        lifted, guide, rows, columns, offsets, count, forward, back, overlap, strength,
+        rounder, numerator, weights,
+    ):  # fmt: skip
+        """Filter the groups of a band of references at rows x columns of its own coordinates.
+
+        lifted, guide (rows, columns, lanes); offsets, count as in `Matches`; overlap
+        (reach + 1, reach + 1, length); strength (2, length); numerator, weights (columns,
+        rows) float64.
+        """
+        most = offsets.shape[2]
+        across = lifted.shape[1]
+        noisy_blocks = lifted.reshape(-1)
+        guide_blocks = guide.reshape(-1)
+        overlaps = overlap.reshape(-1)
+        group = np.zeros(most * length, np.float32)
+        pilot = np.zeros(most * length if wiener else 1, np.float32)
+        variance = np.empty(most * length, np.float32)
+        scratch = np.empty(length, np.float32)  # at least four wide vectors
+        y = np.empty(most, np.int64)
+        x = np.empty(most, np.int64)
+        places = np.empty(most * most, np.int64)
+        for strip in range(0, len(columns), STRIP):
+            for i in range(len(rows)):
+                for j in range(strip, min(strip + STRIP, len(columns))):
+                    size = count[i, j]
+                    for k in range(size):
+                        y[k] = rows[i] + offsets[i, j, k, 0]
+                        x[k] = columns[j] + offsets[i, j, k, 1]
+                    group_variance(variance, y, x, size, length, overlaps, block, places, scratch)
+                    gather(noisy_blocks, across, y, x, size, forward, group)
+                    haar(group, size, length)
+                    if wiener:
+                        gather(guide_blocks, across, y, x, size, forward, pilot)
+                        haar(pilot, size, length)
+                        weight = shrink_wiener(group, pilot, variance, size, length, strength)
+                    else:
+                        weight = shrink_hard(group, variance, size, length, strength)
+                    haar_back(group, size, length)
+                    lay_down(group, y, x, size, weight, back, numerator, weights, rounder, scratch)
+
+    return filter_band

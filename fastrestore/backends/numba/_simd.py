@@ -1,0 +1,243 @@
+"""Vectors inside Numba kernels: a value of `lanes` floats, and what one does with it.
+
+LLVM's own vectoriser gives up on most loops of block matching and on small transforms, so
+the kernels say what they want in vectors. Everything here is plain LLVM IR, which LLVM turns
+into the widest instructions of the processor it runs on (AVX-512, AVX2, SSE, NEON).
+
+Arrays are one-dimensional and contiguous; an index counts elements and is not checked.
+`lanes` is a literal: a constant of the kernel, not a variable.
+"""
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.datamodel import models, register_default
+from numba.extending import intrinsic
+
+_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
+
+
+class Vector(types.Type):
+    """Numba type of a vector of floats in registers."""
+
+    def __init__(self, lanes, bits):
+        self.lanes, self.bits = lanes, bits
+        super().__init__(name=f"Vector({lanes}, {bits})")
+
+
+@register_default(Vector)
+class _VectorModel(models.PrimitiveModel):
+    """A vector is one LLVM value."""
+
+    def __init__(self, manager, vector):
+        element = ir.FloatType() if vector.bits == 32 else ir.DoubleType()
+        super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
+
+
+def _vector_of(array, lanes):
+    """Type of the vector that is read from `array`."""
+    return Vector(lanes.literal_value, array.dtype.bitwidth)
+
+
+def _pointer(context, builder, array_type, array, index, vector_type):
+    """Address of a vector in an array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector_type.as_pointer())
+
+
+def _broadcast(builder, scalar, lanes):
+    """Put one scalar into every lane."""
+    vector = ir.VectorType(scalar.type, lanes)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INT32(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, lanes), None))
+
+
+def _fused(builder, a, b, c):
+    """``a * b + c`` rounded once, on any processor."""
+    kind = a.type
+    bits = 32 if isinstance(kind.element, ir.FloatType) else 64
+    name = f"llvm.fma.v{kind.count}f{bits}"
+    signature = ir.FunctionType(kind, [kind] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), [a, b, c])
+
+
+@intrinsic(prefer_literal=True)
+def load(typingctx, array, index, lanes):
+    """Read `lanes` consecutive elements."""
+    vector = _vector_of(array, lanes)
+
+    def generate(context, builder, signature, args):
+        kind = context.get_value_type(vector)
+        address = _pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        return builder.load(address, align=4)
+
+    return vector(array, types.intp, lanes), generate
+
+
+@intrinsic
+def store(typingctx, array, index, value):
+    """Write a vector to consecutive elements."""
+
+    def generate(context, builder, signature, args):
+        kind = args[2].type
+        address = _pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        builder.store(args[2], address, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic(prefer_literal=True)
+def spread(typingctx, array, index, lanes):
+    """Read one element into every lane."""
+    vector = _vector_of(array, lanes)
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return _broadcast(builder, builder.load(builder.gep(data, [args[1]])), vector.lanes)
+
+    return vector(array, types.intp, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def splat(typingctx, value, lanes):
+    """Put a float32 into every lane."""
+    vector = Vector(lanes.literal_value, 32)
+
+    def generate(context, builder, signature, args):
+        return _broadcast(builder, args[0], vector.lanes)
+
+    return vector(types.float32, lanes), generate
+
+
+def _elementwise(instruction):
+    """Make the intrinsic of an LLVM instruction of two operands."""
+
+    @intrinsic
+    def operation(typingctx, a, b):
+        def generate(context, builder, signature, args):
+            return getattr(builder, instruction)(args[0], args[1])
+
+        return a(a, b), generate
+
+    return operation
+
+
+add = _elementwise("fadd")
+sub = _elementwise("fsub")
+mul = _elementwise("fmul")
+div = _elementwise("fdiv")
+
+
+@intrinsic
+def fma(typingctx, a, b, c):
+    """``a * b + c``, rounded once."""
+
+    def generate(context, builder, signature, args):
+        return _fused(builder, *args)
+
+    return a(a, b, c), generate
+
+
+@intrinsic
+def widen(typingctx, value):
+    """Turn float32 into float64."""
+    vector = Vector(value.lanes, 64)
+
+    def generate(context, builder, signature, args):
+        return builder.fpext(args[0], context.get_value_type(vector))
+
+    return vector(value), generate
+
+
+@intrinsic
+def shift(typingctx, value):
+    """Move every lane one place down; the last keeps its value."""
+
+    def generate(context, builder, signature, args):
+        lanes = args[0].type.count
+        source = [min(k + 1, lanes - 1) for k in range(lanes)]
+        mask = ir.Constant(ir.VectorType(_INT32, lanes), source)
+        return builder.shuffle_vector(args[0], args[0], mask)
+
+    return value(value), generate
+
+
+@intrinsic
+def mask_le(typingctx, a, b):
+    """Bit k of the result says whether ``a[k] <= b[k]``; never for a NaN."""
+
+    def generate(context, builder, signature, args):
+        bits = ir.IntType(args[0].type.count)
+        truth = builder.fcmp_ordered("<=", args[0], args[1])
+        return builder.zext(builder.bitcast(truth, bits), _INT64)
+
+    return types.uint64(a, b), generate
+
+
+@intrinsic
+def keep_ge(typingctx, value, a, b):
+    """`value` where ``a >= b``, else zero."""
+
+    def generate(context, builder, signature, args):
+        value, a, b = args
+        zero = ir.Constant(value.type, None)
+        return builder.select(builder.fcmp_ordered(">=", a, b), value, zero)
+
+    return value(value, a, b), generate
+
+
+@intrinsic
+def trailing_zeros(typingctx, bits):
+    """Index of the lowest bit that is set; undefined for 0."""
+
+    def generate(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.intp(types.uint64), generate
+
+
+@intrinsic
+def count_ones(typingctx, bits):
+    """Count the bits that are set."""
+
+    def generate(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.intp(types.uint64), generate
+
+
+@intrinsic(prefer_literal=True)
+def transform(typingctx, out, at_out, matrix, values, at, size, lanes):
+    """Multiply `size` vectors by a `size` x `size` matrix, all held in registers.
+
+    ``out[v] = sum_m matrix[v, m] * values[m]``: written as one piece, because LLVM cannot know
+    that `out` and `values` are different arrays and would read every vector again.
+    """
+    vector = _vector_of(values, lanes)
+    count = size.literal_value
+
+    def generate(context, builder, signature, args):
+        kind = context.get_value_type(vector)
+        out, at_out, matrix, values, at = args[:5]
+        entries = context.make_array(signature.args[2])(context, builder, matrix).data
+
+        def address(which, array, start, k):
+            index = builder.add(start, _INT64(k * vector.lanes))
+            return _pointer(context, builder, signature.args[which], array, index, kind)
+
+        def entry(row, column):
+            place = builder.gep(entries, [_INT64(row * count + column)])
+            return _broadcast(builder, builder.load(place), vector.lanes)
+
+        source = [builder.load(address(3, values, at, k), align=4) for k in range(count)]
+        results = []
+        for row in range(count):
+            total = builder.fmul(entry(row, 0), source[0])
+            for column in range(1, count):
+                total = _fused(builder, entry(row, column), source[column], total)
+            results.append(total)
+        for k, result in enumerate(results):
+            builder.store(result, address(0, out, at_out, k), align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, matrix, values, types.intp, size, lanes), generate

@@ -1,0 +1,172 @@
+"""The stages of BM3D on the CPU: bands of reference blocks on threads, compiled kernels inside."""
+
+from __future__ import annotations
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._stage import Image, Matches, Run, Stage, reference_grid
+from fastrestore.backends.numba import _filter, _match, _merge
+from fastrestore.backends.numba._pool import cut, run_bands
+
+# Weighted pixels are summed in multiples of this. A float64 sum of multiples of q is exact, hence
+# independent of its order, while it stays under 2**53 q; a pixel is a sum of some hundred to ten
+# thousand numbers of the size of the data, which is about 1. And 2**-34 is far below what
+# float32 can tell apart, also in a block of weight 1/1024.
+QUANTUM = 2.0**-34
+
+__all__ = ["bm3d_basic", "bm3d_final", "bm3d_match"]
+
+
+def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
+    """See `fastrestore.backends.Backend`."""
+    rows = reference_grid(image.shape[0], stage.block, stage.step)
+    columns = reference_grid(image.shape[1], stage.block, stage.step)
+    shape = (len(rows), len(columns))
+    offsets = np.zeros((*shape, stage.group, 2), np.int16)
+    count = np.ones(shape, np.int16)
+    kernel = _match.match_kernel(stage.block, stage.step)
+    table = _match.displacements(stage.radius, stage.step)
+    # The kernel keeps what is at most the bound, a match is strictly less.
+    bound = np.nextafter(np.float32(stage.match), np.float32(-np.inf))
+
+    def work(part: tuple[slice, slice]) -> None:
+        planes = _planes(image, rows[part[0]], columns[part[1]], stage)
+        found, size = offsets[part], count[part]
+        kernel(planes, *size.shape, table, stage.radius, bound, found, size)
+
+    if stage.group > 1:
+        bands = cut(len(rows), run.workers, 8, 32)
+        parts = [
+            (slice(y.start, y.stop), slice(x.start, x.stop))
+            for x in _regular(columns, stage.step)
+            for band in bands
+            for y in _regular(rows[band.start : band.stop], stage.step, band.start)
+        ]
+        for _ in run_bands(work, parts, run.workers):
+            run.tick(1 / len(parts))
+    return Matches(rows, columns, offsets, count)
+
+
+def _regular(grid: NDArray[np.int64], step: int, start: int = 0) -> list[range]:
+    """Cut off the last reference if it is nearer to its neighbour than a step."""
+    size = len(grid)
+    if size > 1 and grid[-1] - grid[-2] != step:
+        return [range(start, start + size - 1), range(start + size - 1, start + size)]
+    return [range(start, start + size)]
+
+
+def _planes(
+    image: Image, rows: NDArray[np.int64], columns: NDArray[np.int64], stage: Stage
+) -> NDArray[np.float32]:
+    """De-interleave what a band of references reads, see `_match`."""
+    step = stage.step
+    margin = -(-stage.radius // step)
+    history = (stage.block - 1) // step
+    useful = _match.LANES - history
+    down = len(rows) + history + 2 * margin + 1
+    across = (len(columns) - 1) // useful * useful + _match.LANES + 2 * margin + 2
+    planes = np.empty((step, step, down, across), np.float32)
+    corner = rows[0] - margin * step, columns[0] - margin * step
+    _match.deinterleave(image, *corner, step, planes)
+    return planes
+
+
+def bm3d_basic(noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+    """See `fastrestore.backends.Backend`."""
+    return _filtered(noisy, None, matches, stage, run)
+
+
+def bm3d_final(noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+    """See `fastrestore.backends.Backend`."""
+    return _filtered(noisy, pilot, matches, stage, run)
+
+
+class _Tables(NamedTuple):
+    """The numbers of a stage in the layout of the kernels."""
+
+    lift: NDArray[np.float32]  # (N, lanes): sample, coefficient
+    forward: NDArray[np.float32]  # (N * N,): coefficient, sample
+    back: tuple[NDArray[np.float32], NDArray[np.float32]]  # see lay_down
+    overlap: NDArray[np.float32]  # (N + 1, N + 1, length): see group_variance
+    strength: NDArray[np.float32]  # (2, length)
+
+
+def _tables(stage: Stage) -> _Tables:
+    """Bring matrices to the layout of the kernels; lanes beyond the block stay zero."""
+    size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
+    lift = np.zeros((size, lanes), np.float32)
+    lift[:, :size] = stage.forward.T
+    back = stage.inverse * stage.window[:, None]
+    vertical = np.zeros((size, lanes), np.float32)
+    vertical[:, :size] = back.T
+    overlap = np.zeros((size + 1, size + 1, length), np.float32)
+    coefficients = np.zeros((size, size, size, lanes), np.float32)
+    rho = stage.correlation
+    coefficients[..., :size] = np.einsum("yu,xv->yxvu", rho, rho)
+    overlap[:size, :size, : size * lanes] = coefficients.reshape(size, size, -1)
+    strength = np.full((2, length), stage.strength * stage.variance, np.float32)
+    strength[0, 0] = 0  # the mean of a group passes
+    horizontal = np.ascontiguousarray(back, np.float32).reshape(-1)
+    forward = np.ascontiguousarray(stage.forward, np.float32).reshape(-1)
+    return _Tables(
+        lift.reshape(-1), forward, (horizontal, vertical.reshape(-1)), overlap, strength.reshape(-1)
+    )
+
+
+def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage, run: Run) -> Image:
+    """Filter all groups and lay them down."""
+    tables = _tables(stage)
+    lift = _filter.lift_kernel(stage.block)
+    kernel = _filter.filter_kernel(stage.block, pilot is not None)
+    rounder = np.float32(1.5 * 2**23 * QUANTUM)
+    numerator = np.zeros(noisy.shape, np.float64)
+    weights = np.zeros(noisy.shape, np.float64)
+    lock = threading.Lock()
+    bottom = noisy.shape[0] - stage.block  # the last row where a block fits
+    lanes = _filter.lanes(stage.block)
+
+    def lifted(image: Image, top: int, last: int) -> NDArray[np.float32]:
+        out = np.empty((last - top + 1, image.shape[1], lanes), np.float32)
+        lift(image, top, 0, tables.lift, out)
+        return out
+
+    def work(band: range) -> None:
+        rows = matches.rows[band.start : band.stop]
+        part = slice(band.start, band.stop)
+        top, last = max(0, rows[0] - stage.radius), min(bottom, rows[-1] + stage.radius)
+        blocks = lifted(noisy, top, last)
+        guide = blocks if pilot is None else lifted(pilot, top, last)
+        shape = (noisy.shape[1], last - top + lanes)
+        sums, sum_weights = np.zeros(shape), np.zeros(shape)
+        kernel(
+            blocks, guide, rows - top, matches.columns, matches.offsets[part],
+            matches.sizes[part], tables.forward, tables.back, tables.overlap, tables.strength,
+            rounder, sums, sum_weights,
+        )  # fmt: skip
+        size = (noisy.shape[1], last - top + stage.block)
+        with lock:  # sums are exact: the order of bands does not matter
+            _merge.merge(numerator, sums, top, 0, *size)
+            _merge.merge(weights, sum_weights, top, 0, *size)
+
+    bands = cut(len(matches.rows), run.workers, 4, 16)
+    for _ in run_bands(work, bands, run.workers):
+        run.tick(1 / len(bands))
+    return _divided(numerator, weights, stage, run)
+
+
+def _divided(
+    numerator: NDArray[np.float64], weights: NDArray[np.float64], stage: Stage, run: Run
+) -> Image:
+    """Normalise the sums, on threads."""
+    out = np.empty(numerator.shape, np.float32)
+
+    def work(band: range) -> None:
+        _merge.divide(numerator, weights, stage.window, band.start, band.stop, out)
+
+    for _ in run_bands(work, cut(len(out), run.workers, 16, 256), run.workers):
+        pass
+    return out

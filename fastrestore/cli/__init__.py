@@ -1,0 +1,149 @@
+"""The command line: ``fastrestore denoise noisy.png -o clean.png --sigma 25/255``.
+
+This module holds the arguments only. Each command is a module of its own, with one function
+``run(args)``, and is imported when it is asked for: ``fastrestore --help`` needs no numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from fastrestore import __version__
+from fastrestore.cli._error import CliError
+
+_SIGMA = """\
+how sigma is written:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+
+Files are gray: PNG (8 and 16 bits), TIFF (integer and float) and NPY (two axes). The name of
+OUT says which of them to write; the type of the numbers stays that of IN. Results for integer
+files are rounded, halves to the even number, and clipped to the type's range. Other contents
+of a file, such as its resolution or colour profile, are not carried over.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; by default those of this process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 2 after an error, which is one line on standard error, 130
+        after Ctrl-C, and 141 if the reader of standard output went away.
+    """
+    try:
+        return _run(argv)
+    except CliError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("fastrestore: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Read the arguments and run the command they name."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    command = importlib.import_module(f"fastrestore.cli._{args.command}")
+    try:
+        command.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `fastrestore info *.png | head -1`
+        _drop_output()
+        return 141
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        raise
+    return 0
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, or Python fails to write it once more at its exit."""
+    with contextlib.suppress(ValueError, OSError):  # it may be no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str) -> int:
+    """Print an error as one line and return the exit status."""
+    print(f"fastrestore: error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports a wrong argument as every other error is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CliError(f"{message} (see `{self.prog} --help`)")
+
+
+def _parser() -> _Parser:
+    """Describe all the commands."""
+    parser = _Parser(
+        prog="fastrestore", description="Restoration of gray images.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"fastrestore {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_denoise(commands)
+    _add_demo(commands)
+    commands.add_parser("backends", help="list the backends and say which can run here")
+    info = commands.add_parser("info", help="print size, type and range of images")
+    info.add_argument("inputs", nargs="+", metavar="IN")
+    cache = commands.add_parser("cache", help="compiled kernels that are kept on disk")
+    cache.add_argument(
+        "action",
+        choices=("warm", "info", "clear"),
+        help="compile the kernels now; say where they are kept; remove them",
+    )
+    return parser
+
+
+def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
+    denoise = commands.add_parser(
+        "denoise",
+        help="remove white Gaussian noise with BM3D",
+        epilog=_SIGMA,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = denoise.add_argument
+    add("inputs", nargs="+", metavar="IN", help="image files")
+    add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
+    add("--sigma", required=True, metavar="S", help="standard deviation of the noise, see below")
+    add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+    add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
+    add("--profile", choices=("np", "fast", "lc", "high", "vn"), default="np", help="default: np")
+    add("--stage", choices=("basic", "final"), default="final", help="default: final")
+    add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
+    add("--workers", type=int, metavar="N", help="threads; default: one for each core")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    demo = commands.add_parser(
+        "demo", help="add noise to a photograph, remove it and compare", allow_abbrev=False
+    )
+    add = demo.add_argument
+    add("-o", "--output", metavar="OUT", help="default: fastrestore-demo.png, replaced if there")
+    add("--sigma", type=float, default=25.0, metavar="S", help="on the scale 0..255; default: 25")
+    add("--overwrite", action="store_true", help="replace OUT if it exists")

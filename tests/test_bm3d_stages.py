@@ -1,0 +1,111 @@
+"""Every stage of every backend against the numpy backend, on 8-bit integer images and pilots."""
+
+import numpy as np
+import pytest
+from images import camera, noisy, psnr, scene
+
+import fastrestore
+from fastrestore._profile import PROFILES, Profile
+from fastrestore._stage import Run, make_stage
+from fastrestore.backends import select
+
+RUN = Run(2, lambda share: None)
+
+IMAGES = {
+    "scene": lambda: scene(51, 56),
+    "photograph": lambda: camera(height=60, width=53),
+    "flat": lambda: np.full((40, 44), 128.0),
+    "wide": lambda: scene(9, 90),
+    "tall": lambda: scene(101, 8),
+}
+
+
+def integer(image):
+    return np.round(np.clip(image, 0, 255)).astype(np.float32)
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+@pytest.mark.parametrize("image", sorted(IMAGES))
+def test_match_lists_are_identical(engine, image, profile, which):
+    image = integer(np.pad(noisy(IMAGES[image](), 20), ((0, 3), (0, 3)), mode="symmetric"))
+    stage = make_stage(PROFILES[profile], which, 20.0, 255.0)
+    expected = select("numpy").bm3d_match(image, stage, RUN)
+    actual = select(engine).bm3d_match(image, stage, RUN)
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_equal_blocks_come_in_raster_order(backend):
+    image = np.zeros((40, 40), np.float32)
+    stage = make_stage(Profile(group_basic=8, radius_basic=5), "basic", 1.0, 1.0)
+    matches = select(backend).bm3d_match(image, stage, RUN)
+    middle = matches.offsets[4, 4].tolist()
+    assert middle == [[0, 0], *([-5, dx] for dx in range(-5, 2))]
+
+
+def test_constant_image_with_large_groups(engine):
+    image = np.zeros((52, 52), np.float32)
+    for group in (2, 16, 64):
+        stage = make_stage(Profile(group_basic=group), "basic", 1.0, 1.0)
+        expected = select("numpy").bm3d_match(image, stage, RUN)
+        actual = select(engine).bm3d_match(image, stage, RUN)
+        np.testing.assert_array_equal(actual.offsets, expected.offsets)
+        np.testing.assert_array_equal(actual.sizes, expected.sizes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group_basic": 1, "group_final": 1},
+        {"match_basic": 0.0, "match_noise_basic": 0.0, "match_final": 0.0, "match_noise_final": 0},
+        {"radius_basic": 0, "radius_final": 0},
+        {"radius_basic": 2, "radius_final": 40},
+        {"block_basic": 4, "block_final": 5, "step_basic": 4, "step_final": 1},
+        {"block_basic": 16, "block_final": 13, "step_basic": 7, "step_final": 12},
+        {"block_basic": 2, "step_basic": 1, "transform_basic": "haar", "transform_final": "dct"},
+        {"transform_basic": "hadamard", "transform_final": "db4"},
+        {"threshold": 0.0, "wiener": 0.0},
+        {"kaiser_basic": 0.0, "kaiser_final": 6.0, "group_basic": 64, "group_final": 64},
+    ],
+)
+def test_any_profile_equals_the_specification(engine, changes):
+    image = integer(noisy(scene(40, 37), 20))
+    profile = Profile(**{"block_final": 8, **changes})
+    pilot = integer(scene(40, 37))
+    for which in ("basic", "final"):
+        stage = make_stage(profile, which, 20.0, 255.0)
+        expected, actual = (
+            _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
+        )
+        np.testing.assert_allclose(actual, expected, atol=255 * 2e-6)
+
+
+def _estimate(backend, which, image, pilot, stage):
+    if which == "basic":
+        return backend.bm3d_basic(image, backend.bm3d_match(image, stage, RUN), stage, RUN)
+    return backend.bm3d_final(image, pilot, backend.bm3d_match(pilot, stage, RUN), stage, RUN)
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_filters_equal_the_specification(engine, profile):
+    clean = camera(height=48, width=56)
+    image, pilot = integer(noisy(clean, 25)), integer(noisy(clean, 4, seed=2))
+    for which in ("basic", "final"):
+        stage = make_stage(PROFILES[profile], which, 25.0, 255.0)
+        expected, actual = (
+            _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
+        )
+        np.testing.assert_allclose(actual, expected, atol=255 * 2e-6)
+
+
+@pytest.mark.parametrize("sigma", [10, 25, 50])
+def test_whole_call_equals_the_specification(engine, sigma):
+    from images import assert_close
+
+    clean = camera(height=72, width=70)
+    image = integer(noisy(clean, sigma))
+    expected = fastrestore.bm3d(image, sigma, backend="numpy")
+    actual = fastrestore.bm3d(image, sigma, backend=engine)
+    assert_close(actual, expected, 255)
+    assert abs(psnr(clean, actual) - psnr(clean, expected)) < 1e-3
