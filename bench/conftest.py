@@ -18,7 +18,7 @@ def pair():
     def make(size):
         clean = photographs.photograph(size)
         noisy = photographs.noisy(clean)
-        noisy.flags.writeable = False  # nobody times a call that spoils the next one's input
+        noisy.setflags(write=False)  # nobody times a call that spoils the next one's input
         return clean, noisy
 
     return make

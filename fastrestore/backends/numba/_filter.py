@@ -179,6 +179,15 @@ def lane_sum(vector, scratch):
     return total
 
 
+@_jit.kernel
+def in_strips(n, rows, columns):
+    """Row and column of the n-th reference, all rows of a strip of columns before the next."""
+    first = n // (rows * STRIP) * STRIP
+    width = min(STRIP, columns - first)
+    rest = n - rows * first
+    return rest // width, first + rest % width
+
+
 @_jit.once
 def lift_kernel(block: int) -> Callable[..., None]:
     """Compile the vertical half of the transform at every position."""
@@ -207,57 +216,32 @@ def lift_kernel(block: int) -> Callable[..., None]:
 
 @_jit.once
 def filter_kernel(block: int, wiener: bool) -> Callable[..., None]:
-    """Compile the filtering of groups of blocks of one size."""
+    """Compile the filtering of groups of blocks of one size.
+
+    One function, because Numba's cache does not recognise a kernel that closes over another.
+    """
     width = lanes(block)
     length = stride(block)
 
     @_jit.kernel
-    def gather(lifted, across, rows, columns, size, forward, group):
-        """Fetch the blocks of a group and finish their 2-D transform."""
-        for k in range(size):
-            at = (rows[k] * across + columns[k]) * width
-            transform(group, k * length, forward, lifted, at, block, width)
-
-    @_jit.kernel
-    def lay_down(group, rows, columns, size, weight, back, numerator, weights, rounder, scratch):
-        """Add the blocks of a group, weighted, to the transposed accumulators.
-
-        back (2, ...): horizontal inverse (pixel, coefficient), vertical (coefficient, lanes);
-        the window is in both. Adding and taking away `rounder` rounds to the quantum.
-        """
-        down = numerator.shape[1]
-        flat = numerator.reshape(-1)
-        scale = splat(weight, width)
-        big = splat(rounder, width)
-        exact = (weight + rounder) - rounder
-        for k in range(size):
-            transform(scratch, 0, back[0], group, k * length, block, width)
-            for x in range(block):
-                column = mul(spread(scratch, x * width, width), load(back[1], 0, width))
-                for u in range(1, block):
-                    coefficient = spread(scratch, x * width + u, width)
-                    column = fma(coefficient, load(back[1], u * width, width), column)
-                column = sub(add(mul(column, scale), big), big)
-                at = (columns[k] + x) * down + rows[k]
-                store(flat, at, add(load(flat, at, width), widen(column)))
-            weights[columns[k], rows[k]] += exact
-
-    @_jit.kernel
     def filter_band(
-        lifted, guide, rows, columns, offsets, count, forward, back, overlap, strength,
-        rounder, numerator, weights,
+        lifted, guide, rows, columns, offsets, sizes, forward, horizontal, vertical, overlap,
+        strength, rounder, numerator, weights,
     ):  # fmt: skip
         """Filter the groups of a band of references at rows x columns of its own coordinates.
 
-        lifted, guide (rows, columns, lanes); offsets, count as in `Matches`; overlap
-        (reach + 1, reach + 1, length); strength (2, length); numerator, weights (columns,
-        rows) float64.
+        lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`; forward
+        (coefficient, pixel); back with the window in both: horizontal (pixel, coefficient),
+        vertical (coefficient, lanes); overlap and strength as above; numerator, weights
+        (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
         """
         most = offsets.shape[2]
-        across = lifted.shape[1]
+        across = lifted.shape[1] * width
         noisy_blocks = lifted.reshape(-1)
         guide_blocks = guide.reshape(-1)
-        overlaps = overlap.reshape(-1)
+        flat = numerator.reshape(-1)
+        down = numerator.shape[1]
+        big = splat(rounder, width)
         group = np.zeros(most * length, np.float32)
         pilot = np.zeros(most * length if wiener else 1, np.float32)
         variance = np.empty(most * length, np.float32)
@@ -265,23 +249,36 @@ def filter_kernel(block: int, wiener: bool) -> Callable[..., None]:
         y = np.empty(most, np.int64)
         x = np.empty(most, np.int64)
         places = np.empty(most * most, np.int64)
-        for strip in range(0, len(columns), STRIP):
-            for i in range(len(rows)):
-                for j in range(strip, min(strip + STRIP, len(columns))):
-                    size = count[i, j]
-                    for k in range(size):
-                        y[k] = rows[i] + offsets[i, j, k, 0]
-                        x[k] = columns[j] + offsets[i, j, k, 1]
-                    group_variance(variance, y, x, size, length, overlaps, block, places, scratch)
-                    gather(noisy_blocks, across, y, x, size, forward, group)
-                    haar(group, size, length)
-                    if wiener:
-                        gather(guide_blocks, across, y, x, size, forward, pilot)
-                        haar(pilot, size, length)
-                        weight = shrink_wiener(group, pilot, variance, size, length, strength)
-                    else:
-                        weight = shrink_hard(group, variance, size, length, strength)
-                    haar_back(group, size, length)
-                    lay_down(group, y, x, size, weight, back, numerator, weights, rounder, scratch)
+        for n in range(len(rows) * len(columns)):
+            i, j = in_strips(n, len(rows), len(columns))
+            size = sizes[i, j]
+            for k in range(size):
+                y[k] = rows[i] + offsets[i, j, k, 0]
+                x[k] = columns[j] + offsets[i, j, k, 1]
+            group_variance(variance, y, x, size, length, overlap, block, places, scratch)
+            for k in range(size):
+                at = y[k] * across + x[k] * width
+                transform(group, k * length, forward, noisy_blocks, at, block, width)
+                if wiener:
+                    transform(pilot, k * length, forward, guide_blocks, at, block, width)
+            haar(group, size, length)
+            if wiener:
+                haar(pilot, size, length)
+                weight = shrink_wiener(group, pilot, variance, size, length, strength)
+            else:
+                weight = shrink_hard(group, variance, size, length, strength)
+            haar_back(group, size, length)
+            scale = splat(weight, width)
+            for k in range(size):
+                transform(scratch, 0, horizontal, group, k * length, block, width)
+                for c in range(block):
+                    column = mul(spread(scratch, c * width, width), load(vertical, 0, width))
+                    for u in range(1, block):
+                        coefficient = spread(scratch, c * width + u, width)
+                        column = fma(coefficient, load(vertical, u * width, width), column)
+                    column = sub(add(mul(column, scale), big), big)
+                    at = (x[k] + c) * down + y[k]
+                    store(flat, at, add(load(flat, at, width), widen(column)))
+                weights[x[k], y[k]] += (weight + rounder) - rounder
 
     return filter_band

@@ -42,6 +42,12 @@ def kernel(function: F) -> F:
     return compiled
 
 
+def inlined(function: F) -> F:
+    """Compile a function into each of its callers: for calls with many arguments in hot loops."""
+    compiled: F = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
+    return compiled
+
+
 def once(make: F) -> F:
     """Remember what a maker of kernels made, also when threads ask at the same time."""
     remembered = functools.cache(make)

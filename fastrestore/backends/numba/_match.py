@@ -13,9 +13,10 @@ that of the nested sums, relative to the block: it does not depend on where a ba
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
@@ -26,6 +27,7 @@ from fastrestore.backends.numba._simd import (
     mask_le,
     shift,
     splat,
+    stack_floats,
     store,
     sub,
     trailing_zeros,
@@ -73,52 +75,154 @@ def deinterleave(image, top, left, step, planes):
                     row[j] = source[x] if 0 <= x < width else np.inf
 
 
-@_jit.kernel
-def tighten(distance, bits, rank, at, count, want, cut, cut_bits):
-    """Keep the nearest of `count` candidates: all up to the cut, `want` of them or a few more.
+class Candidates(NamedTuple):
+    """The nearest blocks so far of each reference of a tile, in no order, and scratch memory.
 
-    `bits` and `cut_bits` are `distance` and `cut` seen as integers, which for positive floats
-    have the same order: bisection needs no division and ends. Ties may leave many more.
+    Reference r has ``filled[r]`` candidates from ``r * room`` on; none that is farther than
+    ``limit[r]`` is taken. Positive floats and their bits have the same order.
     """
+
+    distance: NDArray[np.float32]
+    bits: NDArray[np.uint32]  # `distance` again
+    rank: NDArray[np.int32]
+    filled: NDArray[np.int64]
+    limit: NDArray[np.float32]
+    cut: NDArray[np.float32]
+    cut_bits: NDArray[np.uint32]  # `cut` again
+    keys: NDArray[np.int64]
+    ordered: NDArray[np.int64]
+
+
+@_jit.kernel
+def candidates(references, room):
+    """Make room for `room` candidates of each reference."""
+    distance = np.empty(references * room, np.float32)
+    cut = np.empty(1, np.float32)
+    return Candidates(
+        distance,
+        distance.view(np.uint32),
+        np.empty(references * room, np.int32),
+        np.empty(references, np.int64),
+        np.empty(references, np.float32),
+        cut,
+        cut.view(np.uint32),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+    )
+
+
+@_jit.inlined
+def collect(near, hits, distance, table, d, want, room):
+    """Add the candidates that `hits` tells of: bits of two rows of two displacements each.
+
+    Called once for a displacement: its branches cannot be foreseen and would, between the sums,
+    make those wait.
+    """
+    for pair in range(len(hits)):
+        bits = hits[pair]
+        while bits:
+            bit = trailing_zeros(bits)
+            bits &= bits - np.uint64(1)
+            rank = table[d, 2 + ((bit >> 4) & 1)]
+            if rank < 0:
+                continue
+            which = (2 * pair + (bit >> 5)) * LANES + (bit & 15)
+            n = near.filled[which]
+            near.bits[which * room + n] = distance[pair * 4 * LANES + bit]
+            near.rank[which * room + n] = rank
+            near.filled[which] = n + 1
+            if n + 1 == room:
+                sift(near, which, want, room)
+
+
+@_jit.kernel
+def sift(near, which, want, room):
+    """Make room among the candidates of a reference and lower its limit."""
+    tighten(near, which, want, room)
+    near.limit[which] = near.cut[0]
+    if near.filled[which] > room // 2:  # equal distances: only the rank tells them apart
+        order(near, which, room)
+        near.filled[which] = want
+        for k in range(want):
+            near.bits[which * room + k] = np.uint32(near.ordered[k] >> 32)
+            near.rank[which * room + k] = np.int32(near.ordered[k] & 0xFFFFFFFF)
+
+
+@_jit.kernel
+def tighten(near, which, want, room):
+    """Keep the nearest candidates: all up to `cut`, which is lowered, `want` or a few more.
+
+    The cut is bisected, in bits, so that it always ends. Ties may leave many more.
+    """
+    at = which * room
+    count = near.filled[which]
     for k in range(count, -(-count // LANES) * LANES):
-        distance[at + k] = np.inf
-    low = high = bits[at]
-    for k in range(at, at + count):
-        low = min(low, bits[k])
-        high = max(high, bits[k])
+        near.distance[at + k] = np.inf
+    near.cut[0] = near.limit[which]
+    low = np.uint32(0)
+    high = near.cut_bits[0]
     while low < high:
         middle = low + ((high - low) >> np.uint32(1))
-        cut_bits[0] = middle
-        here = splat(cut[0], LANES)
+        near.cut_bits[0] = middle
+        here = splat(near.cut[0], LANES)
         under = 0
         for k in range(at, at + count, LANES):
-            under += count_ones(mask_le(load(distance, k, LANES), here))
+            under += count_ones(mask_le(load(near.distance, k, LANES), here))
         if under < want:
             low = np.uint32(middle + np.uint32(1))
         else:
             high = middle
             if under <= want + (want >> 1):
                 break
-    cut_bits[0] = high
+    near.cut_bits[0] = high
     kept = 0
     for k in range(at, at + count):
-        bits[at + kept] = bits[k]
-        rank[at + kept] = rank[k]
-        kept += bits[k] <= high
-    return kept
+        near.bits[at + kept] = near.bits[k]
+        near.rank[at + kept] = near.rank[k]
+        kept += near.bits[k] <= high
+    near.filled[which] = kept
 
 
 @_jit.kernel
-def nearest(bits, rank, at, count, keys, ordered):
+def order(near, which, room):
     """Sort candidates into `ordered`: keys of (distance, rank), which are all different."""
+    at = which * room
+    count = near.filled[which]
     for k in range(count):
-        keys[k] = (np.int64(bits[at + k]) << 32) | np.int64(rank[at + k])
+        near.keys[k] = (np.int64(near.bits[at + k]) << 32) | np.int64(near.rank[at + k])
     for k in range(count):
-        key = keys[k]
+        key = near.keys[k]
         place = 0
         for other in range(count):
-            place += keys[other] < key
-        ordered[place] = key
+            place += near.keys[other] < key
+        near.ordered[place] = key
+
+
+@_jit.kernel
+def write_out(near, which, want, room, radius, offsets):
+    """Write the offsets of the matches (group, 2), the reference leading; return their number."""
+    if near.filled[which] > want + want // 2:
+        tighten(near, which, want, room)
+    order(near, which, room)
+    size = 1  # the reference itself; then as many as Haar takes
+    while size * 2 <= min(near.filled[which], want) + 1:
+        size *= 2
+    for k in range(1, size):
+        rank = near.ordered[k - 1] & 0xFFFFFFFF
+        offsets[k, 0] = rank // (2 * radius + 1) - radius
+        offsets[k, 1] = rank % (2 * radius + 1) - radius
+    return size
+
+
+@_jit.inlined
+def places(table, d, margin, step, plane, across, start):
+    """Where in the planes the first block displaced by row d of the table begins."""
+    dy = table[d, 0] + margin * step
+    dx = table[d, 1] + margin * step
+    for c in range(step):
+        for r in range(step):
+            at = ((r + dy) % step * step + (c + dx) % step) * plane
+            start[c * step + r] = at + (r + dy) // step * across + (c + dx) // step
 
 
 @_jit.once
@@ -127,6 +231,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     whole, rest = divmod(block, step)
     history = whole if rest else whole - 1  # earlier row sums that a block still needs
     useful = LANES - history  # the last lanes lack their right neighbours
+    state = step * max(history, 1) * 2 * LANES
 
     @_jit.kernel
     def match_band(planes, rows, columns, table, radius, bound, offsets, count):
@@ -140,74 +245,48 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         across = planes.shape[3]
         plane = planes.shape[2] * across
         flat = planes.reshape(-1)
-        group = offsets.shape[2]
-        want = group - 1
-        room = max(64, 4 * group)  # candidates of a reference before they are sifted
+        want = offsets.shape[2] - 1
+        room = max(64, 4 * offsets.shape[2])  # candidates of a reference before they are sifted
         high = rows + history
-
+        near = candidates(rows * LANES, room)
         # Reference pixels of a tile, each vector on a cache line of its own
         local = np.empty(high * step * step * LANES + LANES, np.float32)
         base = -(local.ctypes.data // 4) % LANES
         start = np.empty(step * step, np.int64)
-        sums = np.empty(step * max(history, 1) * 2 * LANES, np.float32)
+        sums = stack_floats(state)
         distance = np.empty((rows + 1) * 2 * LANES, np.float32)
         distance_bits = distance.view(np.uint32)
         hits = np.zeros(rows + 1, np.uint32)
         hit_pairs = hits[: (rows + 1) // 2 * 2].view(np.uint64)
-        near = np.empty(rows * LANES * room, np.float32)
-        near_bits = near.view(np.uint32)
-        near_rank = np.empty(rows * LANES * room, np.int32)
-        filled = np.empty(rows * LANES, np.int64)
-        limit = np.empty(rows * LANES, np.float32)
-        cut = np.empty(1, np.float32)
-        cut_bits = cut.view(np.uint32)
-        keys = np.empty(room, np.int64)
-        ordered = np.empty(room, np.int64)
         zero = splat(np.float32(0), LANES)
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
-            filled[:] = 0
-            limit[:] = bound
+            near.filled[:] = 0
+            near.limit[:] = bound
             for i in range(high):
                 for c in range(step):
                     for r in range(step):
-                        place = (r * step + c) * plane + (margin + i) * across + margin + first
+                        at = (r * step + c) * plane + (margin + i) * across + margin + first
                         here = base + ((i * step + c) * step + r) * LANES
-                        store(local, here, load(flat, place, LANES))
+                        store(local, here, load(flat, at, LANES))
 
             for d in range(len(table)):
-                dy = table[d, 0] + margin * step
-                dx = table[d, 1] + margin * step
-                for c in range(step):
-                    for r in range(step):
-                        at = ((r + dy) % step * step + (c + dx) % step) * plane
-                        at += (r + dy) // step * across + (c + dx) // step + first
-                        start[c * step + r] = at
-
+                places(table, d, margin, step, plane, across, start)
                 for i in range(high):
-                    sum0 = zero
-                    sum1 = zero
-                    rest0 = zero
-                    rest1 = zero
+                    sum0 = sum1 = rest0 = rest1 = zero
                     for c in range(step):
-                        rows0 = zero
-                        rows1 = zero
-                        part0 = zero
-                        part1 = zero
+                        rows0 = rows1 = part0 = part1 = zero
                         for r in range(step):
                             pixel = load(local, base + ((i * step + c) * step + r) * LANES, LANES)
-                            at = start[c * step + r] + i * across
+                            at = start[c * step + r] + i * across + first
                             delta0 = sub(pixel, load(flat, at, LANES))
                             delta1 = sub(pixel, load(flat, at + 1, LANES))
                             rows0 = fma(delta0, delta0, rows0)
                             rows1 = fma(delta1, delta1, rows1)
-                            if r == rest - 1:
+                            if r == (rest - 1) % step:
                                 part0 = rows0
                                 part1 = rows1
-                        if not rest:
-                            part0 = rows0
-                            part1 = rows1
                         at = c * history * 2 * LANES
                         for k in range(history):  # the latest first
                             part0 = add(load(sums, at + 2 * k * LANES, LANES), part0)
@@ -221,65 +300,25 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                             store(sums, at + LANES, rows1)
                         sum0 = add(sum0, part0)
                         sum1 = add(sum1, part1)
-                        if c == rest - 1:
+                        if c == (rest - 1) % step:
                             rest0 = sum0
                             rest1 = sum1
-                    if not rest:
-                        rest0 = sum0
-                        rest1 = sum1
                     for _ in range(history):
                         rest0 = add(sum0, shift(rest0))
                         rest1 = add(sum1, shift(rest1))
                     row = i - history
                     if row < 0:
                         continue
-                    worst = load(limit, row * LANES, LANES)
+                    worst = load(near.limit, row * LANES, LANES)
                     store(distance, row * 2 * LANES, rest0)
                     store(distance, (row * 2 + 1) * LANES, rest1)
                     found = mask_le(rest0, worst) & live
                     hits[row] = found | ((mask_le(rest1, worst) & live) << np.uint64(LANES))
-
-                # Bits of two rows at a time; a loop of its own, because its unforeseeable
-                # branches would else wait for the arithmetic above.
-                for pair in range(len(hit_pairs)):
-                    bits = hit_pairs[pair]
-                    while bits:
-                        bit = trailing_zeros(bits)
-                        bits &= bits - np.uint64(1)
-                        rank = table[d, 2 + ((bit >> 4) & 1)]
-                        if rank < 0:
-                            continue
-                        which = (pair * 2 + (bit >> 5)) * LANES + (bit & 15)
-                        at = which * room
-                        n = filled[which]
-                        near_bits[at + n] = distance_bits[pair * 4 * LANES + bit]
-                        near_rank[at + n] = rank
-                        n += 1
-                        if n == room:
-                            n = tighten(near, near_bits, near_rank, at, n, want, cut, cut_bits)
-                            limit[which] = cut[0]
-                            if n > room // 2:  # equal distances: only the rank tells them apart
-                                nearest(near_bits, near_rank, at, n, keys, ordered)
-                                n = want
-                                for k in range(n):
-                                    near_bits[at + k] = np.uint32(ordered[k] >> 32)
-                                    near_rank[at + k] = np.int32(ordered[k] & 0xFFFFFFFF)
-                        filled[which] = n
+                collect(near, hit_pairs, distance_bits, table, d, want, room)
 
             for i in range(rows):
                 for j in range(min(useful, columns - first)):
-                    at = (i * LANES + j) * room
-                    n = filled[i * LANES + j]
-                    if n > want + want // 2:
-                        n = tighten(near, near_bits, near_rank, at, n, want, cut, cut_bits)
-                    nearest(near_bits, near_rank, at, n, keys, ordered)
-                    size = 1  # the reference itself; then as many as Haar takes
-                    while size * 2 <= min(n, want) + 1:
-                        size *= 2
-                    count[i, first + j] = size
-                    for k in range(1, size):
-                        place = ordered[k - 1] & 0xFFFFFFFF
-                        offsets[i, first + j, k, 0] = place // (2 * radius + 1) - radius
-                        offsets[i, first + j, k, 1] = place % (2 * radius + 1) - radius
+                    out = offsets[i, first + j]
+                    count[i, first + j] = write_out(near, i * LANES + j, want, room, radius, out)
 
     return match_band

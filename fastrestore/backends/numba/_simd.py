@@ -241,3 +241,27 @@ def transform(typingctx, out, at_out, matrix, values, at, size, lanes):
         return context.get_dummy_value()
 
     return types.void(out, types.intp, matrix, values, types.intp, size, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def stack_floats(typingctx, size):
+    """Make a float32 array on the stack, which LLVM can then keep in registers."""
+    array = types.Array(types.float32, 1, "C")
+    count = size.literal_value
+
+    def generate(context, builder, signature, args):
+        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.FloatType(), count))
+        memory.align = 64
+        made = context.make_array(array)(context, builder)
+        data = builder.bitcast(memory, ir.FloatType().as_pointer())
+        context.populate_array(
+            made,
+            data=data,
+            shape=[_INT64(count)],
+            strides=[_INT64(4)],
+            itemsize=_INT64(4),
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return array(size), generate

@@ -90,7 +90,8 @@ class _Tables(NamedTuple):
 
     lift: NDArray[np.float32]  # (N, lanes): sample, coefficient
     forward: NDArray[np.float32]  # (N * N,): coefficient, sample
-    back: tuple[NDArray[np.float32], NDArray[np.float32]]  # see lay_down
+    horizontal: NDArray[np.float32]  # (N * N,): pixel, coefficient; times the window
+    vertical: NDArray[np.float32]  # (N, lanes): coefficient, pixel; times the window
     overlap: NDArray[np.float32]  # (N + 1, N + 1, length): see group_variance
     strength: NDArray[np.float32]  # (2, length)
 
@@ -110,11 +111,10 @@ def _tables(stage: Stage) -> _Tables:
     overlap[:size, :size, : size * lanes] = coefficients.reshape(size, size, -1)
     strength = np.full((2, length), stage.strength * stage.variance, np.float32)
     strength[0, 0] = 0  # the mean of a group passes
-    horizontal = np.ascontiguousarray(back, np.float32).reshape(-1)
-    forward = np.ascontiguousarray(stage.forward, np.float32).reshape(-1)
-    return _Tables(
-        lift.reshape(-1), forward, (horizontal, vertical.reshape(-1)), overlap, strength.reshape(-1)
-    )
+    horizontal = np.ascontiguousarray(back, np.float32)
+    forward = np.ascontiguousarray(stage.forward, np.float32)
+    tables = (lift, forward, horizontal, vertical, overlap, strength)
+    return _Tables(*(table.reshape(-1) for table in tables))
 
 
 def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage, run: Run) -> Image:
@@ -144,8 +144,8 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
         sums, sum_weights = np.zeros(shape), np.zeros(shape)
         kernel(
             blocks, guide, rows - top, matches.columns, matches.offsets[part],
-            matches.sizes[part], tables.forward, tables.back, tables.overlap, tables.strength,
-            rounder, sums, sum_weights,
+            matches.sizes[part], tables.forward, tables.horizontal, tables.vertical,
+            tables.overlap, tables.strength, rounder, sums, sum_weights,
         )  # fmt: skip
         size = (noisy.shape[1], last - top + stage.block)
         with lock:  # sums are exact: the order of bands does not matter

@@ -1,0 +1,159 @@
+"""The order of selection, as one table, and what is said of a backend that cannot run."""
+
+import threading
+
+import numpy as np
+import pytest
+from images import noisy, scene
+
+import fastrestore
+from fastrestore import BackendUnavailableError, backends, bm3d, use_backend
+from fastrestore.backends import VARIABLE, select
+
+
+@pytest.mark.parametrize(
+    ("argument", "block", "variable", "expected"),
+    [
+        (None, None, None, "numba"),
+        (None, None, "numpy", "numpy"),
+        (None, "numpy", None, "numpy"),
+        ("numpy", None, None, "numpy"),
+        (None, "numpy", "numba", "numpy"),
+        ("numpy", "numba", "numba", "numpy"),
+        ("numba", "numpy", "numpy", "numba"),
+        ("auto", "numpy", "numpy", "numba"),
+        (None, "auto", "numpy", "numba"),
+        (None, None, "auto", "numba"),
+        (None, None, "", "numba"),
+    ],
+)
+def test_order_of_selection(monkeypatch, argument, block, variable, expected):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if variable is not None:
+        monkeypatch.setenv(VARIABLE, variable)
+    if block is None:
+        assert expected == select(argument).NAME
+    else:
+        with use_backend(block):
+            assert expected == select(argument).NAME
+
+
+def test_blocks_nest_and_end():
+    with use_backend("numpy"):
+        with use_backend("numba"):
+            assert select().NAME == "numba"
+        assert select().NAME == "numpy"
+    with pytest.raises(KeyError), use_backend("numpy"):
+        raise KeyError
+    assert select().NAME == "numba"
+
+
+def test_a_block_belongs_to_its_thread():
+    seen = []
+    with use_backend("numpy"):
+        thread = threading.Thread(target=lambda: seen.append(select().NAME))
+        thread.start()
+        thread.join()
+    assert seen == ["numba"]
+
+
+def test_use_backend_is_a_decorator_too():
+    @use_backend("numpy")
+    def name():
+        return select().NAME
+
+    assert name() == "numpy"
+
+
+def test_the_chosen_backend_computes(monkeypatch):
+    image = noisy(scene(20, 20), 10)
+    calls = []
+    numpy_backend = select("numpy")
+    real = numpy_backend.bm3d_match
+    monkeypatch.setattr(
+        numpy_backend, "bm3d_match", lambda *arguments: calls.append(1) or real(*arguments)
+    )
+    bm3d(image, 10)
+    assert not calls
+    with use_backend("numpy"):
+        bm3d(image, 10)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("source", ["argument", "block", "variable"])
+def test_an_explicit_wish_that_cannot_run_raises(monkeypatch, source):
+    image = noisy(scene(12, 12), 5)
+    if source == "argument":
+        with pytest.raises(
+            BackendUnavailableError, match=r"backend='cupy' cannot run here: .*CUDA"
+        ):
+            bm3d(image, 5, backend="cupy")
+    elif source == "block":
+        message = r"use_backend\('cupy'\) cannot run here"
+        with pytest.raises(BackendUnavailableError, match=message), use_backend("cupy"):
+            pass
+    else:
+        monkeypatch.setenv(VARIABLE, "cupy")
+        with pytest.raises(BackendUnavailableError, match=r"FASTRESTORE_BACKEND='cupy' cannot"):
+            bm3d(image, 5)
+
+
+@pytest.mark.parametrize("source", ["argument", "block", "variable"])
+def test_an_unknown_name_raises(monkeypatch, source):
+    message = r"'gpu'\)?: there is no such backend; write one of 'auto', 'cupy', 'numba', 'numpy'"
+    if source == "argument":
+        with pytest.raises(ValueError, match="backend=" + message):
+            select("gpu")
+    elif source == "block":
+        with pytest.raises(ValueError, match=r"use_backend\(" + message), use_backend("gpu"):
+            pass
+    else:
+        monkeypatch.setenv(VARIABLE, "gpu")
+        with pytest.raises(ValueError, match=VARIABLE + "=" + message):
+            select()
+
+
+def test_automatic_choice_passes_over_what_cannot_run(monkeypatch):
+    numba = backends._module("numba")
+    monkeypatch.setattr(numba, "why_unavailable", lambda: "broken")
+    assert select().NAME == "numpy"
+    with pytest.raises(BackendUnavailableError, match="broken"):
+        select("numba")
+
+
+def test_numba_says_when_compiling_is_switched_off(monkeypatch):
+    import numba
+
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    assert "NUMBA_DISABLE_JIT is set" in backends.why_unavailable("numba")
+    assert select().NAME == "numpy"
+
+
+def test_numba_says_when_it_cannot_be_imported(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert "importing numba failed" in backends.why_unavailable("numba")
+
+
+def test_show_backends(capsys):
+    fastrestore.show_backends()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("cupy   unavailable: ")
+    assert "CUDA kernels" in lines[0]
+    assert lines[1:] == ["numba  available (automatic choice)", "numpy  available"]
+
+
+def test_the_choice_is_logged_not_printed(caplog, capfd):
+    with caplog.at_level("DEBUG", logger="fastrestore"):
+        bm3d(noisy(scene(12, 12), 5), 5)
+    assert "backend numba chosen" in caplog.text
+    assert capfd.readouterr() == ("", "")
+
+
+def test_results_keep_the_type_of_the_input():
+    image = noisy(scene(20, 20), 10).astype("f4")
+    for name in ("numpy", "numba"):
+        result = bm3d(image, 10, backend=name)
+        assert isinstance(result, np.ndarray)
+        assert result.dtype == np.float32

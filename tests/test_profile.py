@@ -1,0 +1,133 @@
+"""Profiles and the stages made from them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import pywt
+
+from fastrestore import Profile
+from fastrestore._profile import PROFILES
+from fastrestore._stage import make_stage, reference_grid, row_correlation, transform_matrix
+from fastrestore.backends.numpy.bm3d import group_variance, haar_matrix
+
+
+def test_names_and_video_settings():
+    assert list(PROFILES) == ["np", "fast", "lc", "high", "vn"]
+    assert Profile.named("np") == Profile(name="np")
+    fast = Profile.named("fast")
+    for stage in ("basic", "final"):
+        assert getattr(fast, f"step_{stage}") == 8
+        assert getattr(fast, f"radius_{stage}") == 9
+        assert getattr(fast, f"group_{stage}") == 8
+
+
+def test_profiles_are_frozen_and_replaced():
+    profile = Profile.named("np")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        profile.step_basic = 4
+    other = profile.replace(step_basic=4)
+    assert (other.name, other.step_basic, profile.step_basic) == ("custom", 4, 3)
+    assert profile.replace(name="mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("block_basic", 1, "block_basic must be a whole number from 2 to 16, got 1"),
+        ("block_final", 8.0, "block_final must be a whole number.*got 8.0"),
+        ("step_basic", 0, "step_basic must be a whole number from 1 to 8, got 0"),
+        ("step_final", 9, "step_final must be a whole number from 1 to 8, got 9"),
+        ("radius_basic", -1, "radius_basic must be a whole number from 0 to 127, got -1"),
+        ("group_final", 12, "group_final must be a power of two from 1 to 64, got 12"),
+        ("match_basic", -1.0, "match_basic must be a number of 0 or more, got -1.0"),
+        ("threshold", float("nan"), "threshold must be a number of 0 or more, got nan"),
+        ("wiener", "a", "wiener must be a number of 0 or more, got 'a'"),
+        ("kaiser_final", float("inf"), "kaiser_final must be a number of 0 or more, got inf"),
+    ],
+)
+def test_bad_fields(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        Profile(**{field: value})
+
+
+def test_unknown_field():
+    with pytest.raises(TypeError, match="steps"):
+        Profile.named("np").replace(steps=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("bior", 8, "transform 'bior' is unknown; write 'dct', 'hadamard' or a discrete wavelet"),
+        ("bior1.5", 11, "'bior1.5' needs a block of 2, 4, 8 or 16 pixels, not 11"),
+        ("hadamard", 12, "'hadamard' needs a block of 2, 4, 8 or 16 pixels, not 12"),
+    ],
+)
+def test_bad_transforms(name, size, message):
+    with pytest.raises(ValueError, match=message):
+        transform_matrix(name, size)
+
+
+@pytest.mark.parametrize("name", ["bior1.5", "haar", "db4"])
+def test_wavelet_matrix_is_that_of_pywavelets(name):
+    signal = np.random.default_rng(0).standard_normal(8)
+    expected = np.concatenate(pywt.wavedec(signal, name, mode="periodization", level=None)[:1])
+    low, parts = signal, []
+    while len(low) > 1:
+        low, high = pywt.dwt(low, name, mode="periodization")
+        parts.insert(0, high)
+    expected = np.concatenate([low, *parts])
+    matrix = transform_matrix(name, 8)
+    scale = np.linalg.norm(matrix, axis=1)
+    np.testing.assert_allclose(scale, 1)
+    ratio = matrix @ signal / expected
+    columns = np.array([np.concatenate(_decompose(e, name)) for e in np.eye(8)]).T
+    np.testing.assert_allclose(ratio, 1 / np.linalg.norm(columns, axis=1))
+
+
+def _decompose(signal, name):
+    parts = []
+    while len(signal) > 1:
+        signal, high = pywt.dwt(signal, name, mode="periodization")
+        parts.insert(0, high)
+    return [signal, *parts]
+
+
+def test_bior15_has_the_published_numbers():
+    matrix = transform_matrix("bior1.5", 8)
+    np.testing.assert_allclose(matrix[0], 0.353553, atol=1e-6)
+    np.testing.assert_allclose(np.abs(matrix[1]).max(), 0.449284, atol=1e-6)
+    assert np.allclose(np.sort(np.abs(matrix[4:]))[:, -2:], 0.5**0.5)
+
+
+@pytest.mark.parametrize(("name", "size"), [("dct", 8), ("dct", 11), ("hadamard", 8), ("haar", 4)])
+def test_orthonormal_transforms(name, size):
+    matrix = transform_matrix(name, size)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(size), atol=1e-12)
+
+
+def test_reference_grid_ends_at_the_border():
+    assert reference_grid(20, 8, 3).tolist() == [0, 3, 6, 9, 12]
+    assert reference_grid(21, 8, 3).tolist() == [0, 3, 6, 9, 12, 13]
+    assert reference_grid(8, 8, 3).tolist() == [0]
+
+
+def test_thresholds_grow_with_the_noise():
+    low, high = (make_stage(Profile.named("np"), "basic", s, 255.0).match for s in (10.0, 50.0))
+    assert low == pytest.approx(64 * (3000 + 2 * 100), rel=1e-6)
+    assert high == pytest.approx(64 * (3000 + 2 * 2500), rel=1e-6)
+
+
+def test_variance_of_group_coefficients_is_exact():
+    """Against the variance measured on white noise, blocks overlapping in many ways."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[5, 5], [5, 6], [7, 3], [5, 5 + 8], [0, 0], [12, 9], [6, 6], [1, 9]])
+    matrix, haar = transform_matrix("bior1.5", 8), haar_matrix(8)
+    noise = rng.standard_normal((6000, 21, 21))
+    groups = np.stack([noise[:, y : y + 8, x : x + 8] for y, x in corners], axis=1)
+    measured = np.einsum("kt,ntuv->nkuv", haar, matrix @ groups @ matrix.T).var(axis=0)
+    expected = group_variance(corners, row_correlation(matrix), haar)
+    np.testing.assert_allclose(measured, expected, rtol=0.12, atol=0.01)
+    assert expected.max() > 1.5
+    assert expected.min() < 0.5

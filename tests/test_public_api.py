@@ -1,0 +1,73 @@
+"""The public names are what __all__ says, and importing the package is cheap and quiet."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastrestore
+
+HEAVY = {"numba", "llvmlite", "scipy", "pywt", "cupy", "torch", "dask", "PIL", "tifffile", "tqdm"}
+
+
+def in_a_new_process(code):
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+    return run.stdout
+
+
+def test_import_is_light_and_quiet():
+    code = "import fastrestore, sys; print(*{name.split('.')[0] for name in sys.modules})"
+    assert not HEAVY & set(in_a_new_process(code).split())
+
+
+def test_public_names():
+    for name in fastrestore.__all__:
+        assert getattr(fastrestore, name) is not None
+    assert dir(fastrestore) == sorted(fastrestore.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'denoise'"):
+        _ = fastrestore.denoise
+
+
+def test_version_is_one():
+    from importlib.metadata import version
+
+    assert version("fastrestore") == fastrestore.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", fastrestore.__version__)
+
+
+@pytest.mark.parametrize("module", ["fastrestore._bm3d", "fastrestore.metrics"])
+def test_examples_in_docstrings(module):
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", ["bm3d", "use_backend", "Profile", "show_backends"])
+def test_public_docstrings(name):
+    text = getattr(fastrestore, name).__doc__
+    assert len(text) > 100
+    if name == "bm3d":
+        for section in ("Parameters", "Returns", "Raises", "Notes", "References", "Examples"):
+            assert f"    {section}\n    ---" in text
+
+
+def test_psnr():
+    assert fastrestore.metrics.psnr(np.zeros(4), np.full(4, 0.1), data_range=1) == pytest.approx(20)
+    assert fastrestore.metrics.psnr([1], [1], data_range=1) == np.inf
+    with pytest.raises(ValueError, match=r"shape \(1,\) and image \(2,\)"):
+        fastrestore.metrics.psnr([1], [1, 2], data_range=1)
+    with pytest.raises(ValueError, match="data_range must be a positive number, got -1"):
+        fastrestore.metrics.psnr([1], [2], data_range=-1)
+
+
+def test_kernels_folder_holds_no_python():
+    """A .py there would make an importable package `kernels`, and editable installs fail."""
+    kernels = Path(fastrestore.__file__).parents[1] / "kernels"
+    if kernels.is_dir():
+        assert not list(kernels.rglob("*.py"))
