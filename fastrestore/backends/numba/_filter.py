@@ -21,15 +21,19 @@ import numpy as np
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
+    absolute,
     add,
+    combine,
     div,
     fma,
     keep_ge,
     load,
+    minimum,
     mul,
     splat,
     spread,
     store,
+    store_integers,
     sub,
     transform,
     widen,
@@ -47,6 +51,14 @@ def lanes(block: int) -> int:
 def stride(block: int) -> int:
     """Floats from one block of a group to the next: whole fours of wide vectors, the rest zero."""
     return -(-block * lanes(block) // (4 * WIDE)) * 4 * WIDE
+
+
+@_jit.kernel
+def aligned(size):
+    """Zeros that begin on a cache line: a wide vector across two lines costs double."""
+    memory = np.zeros(size + WIDE, np.float32)
+    first = -(memory.ctypes.data // 4) % WIDE
+    return memory[first : first + size]
 
 
 @_jit.kernel
@@ -88,16 +100,21 @@ def group_variance(variance, rows, columns, size, length, overlap, reach, places
     """Variance of every coefficient of `haar` for white noise of variance 1, exactly.
 
     With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
-    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. overlap (reach + 1,
+    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. rows and columns of the
+    blocks are float32, with room for whole vectors, as is places, int32; overlap (reach + 1,
     reach + 1, length) has it for two blocks dy, dx apart, zero from `reach` on.
     """
+    line = -(-size // WIDE) * WIDE
+    far = splat(np.float32(reach), WIDE)
+    down = splat(np.float32((reach + 1) * length), WIDE)
+    across = splat(np.float32(length), WIDE)
     for a in range(size):
-        y = rows[a]
-        x = columns[a]
-        for b in range(size):  # from a + 1 on would do, but this the compiler turns into vectors
-            dy = min(abs(y - rows[b]), reach)
-            dx = min(abs(x - columns[b]), reach)
-            places[a * size + b] = (dy * (reach + 1) + dx) * length
+        y = splat(rows[a], WIDE)
+        x = splat(columns[a], WIDE)
+        for b in range(a // WIDE * WIDE, size, WIDE):
+            dy = minimum(absolute(sub(load(rows, b, WIDE), y)), far)
+            dx = minimum(absolute(sub(load(columns, b, WIDE), x)), far)
+            store_integers(places, a * line + b, fma(dy, down, mul(dx, across)))
     one = splat(np.float32(1), WIDE)
     for i in range(0, size * length, WIDE):
         store(variance, i, one)
@@ -108,7 +125,7 @@ def group_variance(variance, rows, columns, size, length, overlap, reach, places
                 c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide an addition's delay
                 for a in range(first, first + half):
                     for b in range(first + half, first + 2 * half):
-                        at = places[a * size + b] + i
+                        at = places[a * line + b] + i
                         c0 = add(c0, load(overlap, at, WIDE))
                         c1 = add(c1, load(overlap, at + WIDE, WIDE))
                         c2 = add(c2, load(overlap, at + 2 * WIDE, WIDE))
@@ -215,13 +232,16 @@ def lift_kernel(block: int) -> Callable[..., None]:
 
 
 @_jit.once
-def filter_kernel(block: int, wiener: bool) -> Callable[..., None]:
+def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., None]:
     """Compile the filtering of groups of blocks of one size.
 
+    `even_odd` says that the rows of the transform are even and odd in turn, as those of the DCT.
     One function, because Numba's cache does not recognise a kernel that closes over another.
     """
     width = lanes(block)
     length = stride(block)
+    there = "even-odd rows" if even_odd else "any"
+    back = "even-odd columns" if even_odd else "any"
 
     @_jit.kernel
     def filter_band(
@@ -242,25 +262,35 @@ def filter_kernel(block: int, wiener: bool) -> Callable[..., None]:
         flat = numerator.reshape(-1)
         down = numerator.shape[1]
         big = splat(rounder, width)
-        group = np.zeros(most * length, np.float32)
-        pilot = np.zeros(most * length if wiener else 1, np.float32)
-        variance = np.empty(most * length, np.float32)
-        scratch = np.empty(length, np.float32)  # at least four wide vectors
+        group = aligned(most * length)
+        pilot = aligned(most * length if wiener else 1)
+        variance = aligned(most * length)
+        weighted = aligned(length)
+        columns_out = aligned(length)
+        scratch = aligned(length)  # at least four wide vectors
         y = np.empty(most, np.int64)
         x = np.empty(most, np.int64)
-        places = np.empty(most * most, np.int64)
+        covariances = aligned(len(overlap))
+        covariances[:] = overlap
+        y_float = np.zeros(most + WIDE, np.float32)
+        x_float = np.zeros(most + WIDE, np.float32)
+        places = np.empty((most + WIDE) * (most + WIDE), np.int32)
         for n in range(len(rows) * len(columns)):
             i, j = in_strips(n, len(rows), len(columns))
             size = sizes[i, j]
             for k in range(size):
                 y[k] = rows[i] + offsets[i, j, k, 0]
                 x[k] = columns[j] + offsets[i, j, k, 1]
-            group_variance(variance, y, x, size, length, overlap, block, places, scratch)
+                y_float[k] = offsets[i, j, k, 0]
+                x_float[k] = offsets[i, j, k, 1]
+            group_variance(
+                variance, y_float, x_float, size, length, covariances, block, places, scratch
+            )
             for k in range(size):
                 at = y[k] * across + x[k] * width
-                transform(group, k * length, forward, noisy_blocks, at, block, width)
+                transform(group, k * length, forward, noisy_blocks, at, block, width, there)
                 if wiener:
-                    transform(pilot, k * length, forward, guide_blocks, at, block, width)
+                    transform(pilot, k * length, forward, guide_blocks, at, block, width, there)
             haar(group, size, length)
             if wiener:
                 haar(pilot, size, length)
@@ -269,14 +299,13 @@ def filter_kernel(block: int, wiener: bool) -> Callable[..., None]:
                 weight = shrink_hard(group, variance, size, length, strength)
             haar_back(group, size, length)
             scale = splat(weight, width)
+            for u in range(0, block * width, width):
+                store(weighted, u, mul(load(vertical, u, width), scale))
             for k in range(size):
-                transform(scratch, 0, horizontal, group, k * length, block, width)
+                transform(scratch, 0, horizontal, group, k * length, block, width, back)
+                combine(columns_out, 0, scratch, weighted, block, width)
                 for c in range(block):
-                    column = mul(spread(scratch, c * width, width), load(vertical, 0, width))
-                    for u in range(1, block):
-                        coefficient = spread(scratch, c * width + u, width)
-                        column = fma(coefficient, load(vertical, u * width, width), column)
-                    column = sub(add(mul(column, scale), big), big)
+                    column = sub(add(load(columns_out, c * width, width), big), big)
                     at = (x[k] + c) * down + y[k]
                     store(flat, at, add(load(flat, at, width), widen(column)))
                 weights[x[k], y[k]] += (weight + rounder) - rounder

@@ -24,7 +24,9 @@ from fastrestore.backends.numba._simd import (
     count_ones,
     fma,
     load,
+    lowest,
     mask_le,
+    minimum,
     shift,
     splat,
     stack_floats,
@@ -36,8 +38,8 @@ from fastrestore.backends.numba._simd import (
 LANES = 16  # the bit arithmetic below counts on it
 
 
-def displacements(radius: int, step: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows (dy, dx, rank, next rank): pairs of displacements dx and dx + step, centre first.
+def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows (dy, dx, rank, next rank): pairs of displacements dx and dx + 1, centre first.
 
     The rank orders equal distances: raster order. Displacement zero, the reference itself, and
     those out of reach have rank -1. Near displacements come first, because they match best
@@ -50,10 +52,9 @@ def displacements(radius: int, step: int) -> np.ndarray[Any, np.dtype[np.int64]]
 
     rows = []
     for dy in range(-radius, radius + 1):
-        for phase in range(step):
-            for dx in range(-radius + phase, radius + 1, 2 * step):
-                rows.append((dy, dx, rank(dy, dx), rank(dy, dx + step)))
-    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1] + step / 2)))
+        for dx in range(-radius, radius + 1, 2):
+            rows.append((dy, dx, rank(dy, dx), rank(dy, dx + 1)))
+    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1] + 0.5)))
     return np.array(rows, np.int64)
 
 
@@ -158,8 +159,12 @@ def tighten(near, which, want, room):
     count = near.filled[which]
     for k in range(count, -(-count // LANES) * LANES):
         near.distance[at + k] = np.inf
+    least = load(near.distance, at, LANES)
+    for k in range(at + LANES, at + count, LANES):
+        least = minimum(least, load(near.distance, k, LANES))
+    near.cut[0] = lowest(least)
+    low = near.cut_bits[0]
     near.cut[0] = near.limit[which]
-    low = np.uint32(0)
     high = near.cut_bits[0]
     while low < high:
         middle = low + ((high - low) >> np.uint32(1))
@@ -175,12 +180,17 @@ def tighten(near, which, want, room):
             if under <= want + (want >> 1):
                 break
     near.cut_bits[0] = high
-    kept = 0
-    for k in range(at, at + count):
-        near.bits[at + kept] = near.bits[k]
-        near.rank[at + kept] = near.rank[k]
-        kept += near.bits[k] <= high
-    near.filled[which] = kept
+    here = splat(near.cut[0], LANES)
+    kept = at
+    for k in range(at, at + count, LANES):
+        bits = mask_le(load(near.distance, k, LANES), here)
+        while bits:
+            source = k + trailing_zeros(bits)
+            bits &= bits - np.uint64(1)
+            near.bits[kept] = near.bits[source]
+            near.rank[kept] = near.rank[source]
+            kept += 1
+    near.filled[which] = kept - at
 
 
 @_jit.kernel
@@ -219,7 +229,7 @@ def places(table, d, margin, step, plane, across, start):
     """Where in the planes the first block displaced by row d of the table begins."""
     dy = table[d, 0] + margin * step
     dx = table[d, 1] + margin * step
-    for c in range(step):
+    for c in range(step + 1):
         for r in range(step):
             at = ((r + dy) % step * step + (c + dx) % step) * plane
             start[c * step + r] = at + (r + dy) // step * across + (c + dx) // step
@@ -252,7 +262,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         # Reference pixels of a tile, each vector on a cache line of its own
         local = np.empty(high * step * step * LANES + LANES, np.float32)
         base = -(local.ctypes.data // 4) % LANES
-        start = np.empty(step * step, np.int64)
+        start = np.empty(step * (step + 1), np.int64)
         sums = stack_floats(state)
         distance = np.empty((rows + 1) * 2 * LANES, np.float32)
         distance_bits = distance.view(np.uint32)
@@ -279,9 +289,10 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                         rows0 = rows1 = part0 = part1 = zero
                         for r in range(step):
                             pixel = load(local, base + ((i * step + c) * step + r) * LANES, LANES)
-                            at = start[c * step + r] + i * across + first
-                            delta0 = sub(pixel, load(flat, at, LANES))
-                            delta1 = sub(pixel, load(flat, at + 1, LANES))
+                            at0 = start[c * step + r] + i * across + first
+                            at1 = start[(c + 1) * step + r] + i * across + first
+                            delta0 = sub(pixel, load(flat, at0, LANES))
+                            delta1 = sub(pixel, load(flat, at1, LANES))
                             rows0 = fma(delta0, delta0, rows0)
                             rows1 = fma(delta1, delta1, rows1)
                             if r == (rest - 1) % step:

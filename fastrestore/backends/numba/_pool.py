@@ -26,7 +26,7 @@ def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> It
             raise
 
 
-def cut(size: int, workers: int, least: int, most: int) -> list[range]:
-    """Cut `size` rows into bands: about four for each worker, each within the limits."""
-    rows = min(most, max(least, -(-size // (4 * workers))))
+def cut(size: int, bands: int, least: int, most: int) -> list[range]:
+    """Cut `size` rows into about so many bands, each of `least` to `most` rows."""
+    rows = min(most, max(least, -(-size // bands)))
     return [range(at, min(at + rows, size)) for at in range(0, size, rows)]

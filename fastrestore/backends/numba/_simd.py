@@ -187,6 +187,59 @@ def keep_ge(typingctx, value, a, b):
 
 
 @intrinsic
+def absolute(typingctx, value):
+    """Magnitudes."""
+
+    def generate(context, builder, signature, args):
+        kind = args[0].type
+        name = f"llvm.fabs.v{kind.count}f32"
+        function_type = ir.FunctionType(kind, [kind])
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, function_type, name), args
+        )
+
+    return value(value), generate
+
+
+@intrinsic
+def store_integers(typingctx, array, index, value):
+    """Write a vector of whole numbers to consecutive elements of an int32 array."""
+
+    def generate(context, builder, signature, args):
+        kind = ir.VectorType(_INT32, args[2].type.count)
+        address = _pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        builder.store(builder.fptosi(args[2], kind), address, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+@intrinsic
+def minimum(typingctx, a, b):
+    """The lesser of two vectors, lane by lane."""
+
+    def generate(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[0], args[1])
+
+    return a(a, b), generate
+
+
+@intrinsic
+def lowest(typingctx, value):
+    """The least lane of a vector of float32."""
+
+    def generate(context, builder, signature, args):
+        kind = args[0].type
+        function_type = ir.FunctionType(kind.element, [kind])
+        name = f"llvm.vector.reduce.fmin.v{kind.count}f32"
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, function_type, name), args
+        )
+
+    return types.float32(value), generate
+
+
+@intrinsic
 def trailing_zeros(typingctx, bits):
     """Index of the lowest bit that is set; undefined for 0."""
 
@@ -206,41 +259,119 @@ def count_ones(typingctx, bits):
     return types.intp(types.uint64), generate
 
 
+def _weighted_sum(builder, factors, vectors):
+    """Sum of vectors, each times a scalar, added in their order."""
+    total = builder.fmul(factors[0], vectors[0])
+    for factor, vector in zip(factors[1:], vectors[1:], strict=True):
+        total = _fused(builder, factor, vector, total)
+    return total
+
+
+def _folded(builder, entry, source):
+    """Multiply by rows that are alternately even and odd: half the products.
+
+    Even rows see sums of opposite samples, odd rows differences.
+    """
+    count, half = len(source), len(source) // 2
+    pairs = [(source[k], source[count - 1 - k]) for k in range(half)]
+    even = [builder.fadd(*pair) for pair in pairs] + source[half : count - half]
+    odd = [builder.fsub(*pair) for pair in pairs]
+    for row in range(count):
+        values = odd if row % 2 else even
+        yield _weighted_sum(builder, [entry(row, k) for k in range(len(values))], values)
+
+
+def _unfolded(builder, entry, source):
+    """Multiply by columns that are alternately even and odd: the way back of `_folded`."""
+    count, half = len(source), len(source) // 2
+    results = [None] * count
+    for row in range(count - half):
+        even, odd = (
+            _weighted_sum(builder, [entry(row, k) for k in range(p, count, 2)], source[p::2])
+            for p in (0, 1)
+        )
+        results[row] = builder.fadd(even, odd)
+        results[count - 1 - row] = builder.fsub(even, odd)
+    if count % 2:  # the middle sample: odd rows are zero there
+        results[half] = even
+    return results
+
+
+def _general(builder, entry, source):
+    """Multiply by any matrix."""
+    columns = range(len(source))
+    for row in columns:
+        yield _weighted_sum(builder, [entry(row, k) for k in columns], source)
+
+
+_PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unfolded}
+
+
 @intrinsic(prefer_literal=True)
-def transform(typingctx, out, at_out, matrix, values, at, size, lanes):
+def transform(typingctx, out, at_out, matrix, values, at, size, lanes, kind):
     """Multiply `size` vectors by a `size` x `size` matrix, all held in registers.
 
     ``out[v] = sum_m matrix[v, m] * values[m]``: written as one piece, because LLVM cannot know
-    that `out` and `values` are different arrays and would read every vector again.
+    that `out` and `values` are different arrays and would read every vector again. `kind` is
+    one of the names of `_PRODUCTS`.
     """
     vector = _vector_of(values, lanes)
     count = size.literal_value
+    product = _PRODUCTS[kind.literal_value]
 
     def generate(context, builder, signature, args):
-        kind = context.get_value_type(vector)
+        vector_type = context.get_value_type(vector)
         out, at_out, matrix, values, at = args[:5]
         entries = context.make_array(signature.args[2])(context, builder, matrix).data
 
         def address(which, array, start, k):
             index = builder.add(start, _INT64(k * vector.lanes))
-            return _pointer(context, builder, signature.args[which], array, index, kind)
+            return _pointer(context, builder, signature.args[which], array, index, vector_type)
 
         def entry(row, column):
             place = builder.gep(entries, [_INT64(row * count + column)])
             return _broadcast(builder, builder.load(place), vector.lanes)
 
         source = [builder.load(address(3, values, at, k), align=4) for k in range(count)]
-        results = []
-        for row in range(count):
-            total = builder.fmul(entry(row, 0), source[0])
-            for column in range(1, count):
-                total = _fused(builder, entry(row, column), source[column], total)
-            results.append(total)
-        for k, result in enumerate(results):
+        for k, result in enumerate(list(product(builder, entry, source))):
             builder.store(result, address(0, out, at_out, k), align=4)
         return context.get_dummy_value()
 
-    return types.void(out, types.intp, matrix, values, types.intp, size, lanes), generate
+    return types.void(out, types.intp, matrix, values, types.intp, size, lanes, kind), generate
+
+
+@intrinsic(prefer_literal=True)
+def combine(typingctx, out, at_out, factors, vectors, size, lanes):
+    """Make `size` vectors of `size` vectors: the transform along the lanes of `factors`.
+
+    ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements.
+    """
+    vector = _vector_of(vectors, lanes)
+    count = size.literal_value
+
+    def generate(context, builder, signature, args):
+        vector_type = context.get_value_type(vector)
+        out, at_out, factors, vectors = args[:4]
+        numbers = context.make_array(signature.args[2])(context, builder, factors).data
+
+        def address(which, array, index):
+            return _pointer(context, builder, signature.args[which], array, index, vector_type)
+
+        def factor(c, u):
+            number = builder.load(builder.gep(numbers, [_INT64(c * vector.lanes + u)]))
+            return _broadcast(builder, number, vector.lanes)
+
+        source = [
+            builder.load(address(3, vectors, _INT64(u * vector.lanes)), align=4)
+            for u in range(count)
+        ]
+        for c in range(count):
+            result = _weighted_sum(builder, [factor(c, u) for u in range(count)], source)
+            place = builder.add(at_out, _INT64(c * vector.lanes))
+            builder.store(result, address(0, out, place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, factors, vectors, size, lanes), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -29,7 +29,7 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     offsets = np.zeros((*shape, stage.group, 2), np.int16)
     count = np.ones(shape, np.int16)
     kernel = _match.match_kernel(stage.block, stage.step)
-    table = _match.displacements(stage.radius, stage.step)
+    table = _match.displacements(stage.radius)
     # The kernel keeps what is at most the bound, a match is strictly less.
     bound = np.nextafter(np.float32(stage.match), np.float32(-np.inf))
 
@@ -39,7 +39,7 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
         kernel(planes, *size.shape, table, stage.radius, bound, found, size)
 
     if stage.group > 1:
-        bands = cut(len(rows), run.workers, 8, 32)
+        bands = cut(len(rows), 2 * run.workers, 8, 48)
         parts = [
             (slice(y.start, y.stop), slice(x.start, x.stop))
             for x in _regular(columns, stage.step)
@@ -117,11 +117,17 @@ def _tables(stage: Stage) -> _Tables:
     return _Tables(*(table.reshape(-1) for table in tables))
 
 
+def _even_odd(stage: Stage) -> bool:
+    """Whether the rows of the transform are even and odd in turn, as those of the DCT."""
+    signs = (-1.0) ** np.arange(stage.block)[:, None]
+    return np.allclose(stage.forward, signs * stage.forward[:, ::-1], atol=1e-12)
+
+
 def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage, run: Run) -> Image:
     """Filter all groups and lay them down."""
     tables = _tables(stage)
     lift = _filter.lift_kernel(stage.block)
-    kernel = _filter.filter_kernel(stage.block, pilot is not None)
+    kernel = _filter.filter_kernel(stage.block, pilot is not None, _even_odd(stage))
     rounder = np.float32(1.5 * 2**23 * QUANTUM)
     numerator = np.zeros(noisy.shape, np.float64)
     weights = np.zeros(noisy.shape, np.float64)
@@ -152,7 +158,7 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
             _merge.merge(numerator, sums, top, 0, *size)
             _merge.merge(weights, sum_weights, top, 0, *size)
 
-    bands = cut(len(matches.rows), run.workers, 4, 16)
+    bands = cut(len(matches.rows), 4 * run.workers, 4, 24)
     for _ in run_bands(work, bands, run.workers):
         run.tick(1 / len(bands))
     return _divided(numerator, weights, stage, run)
@@ -167,6 +173,6 @@ def _divided(
     def work(band: range) -> None:
         _merge.divide(numerator, weights, stage.window, band.start, band.stop, out)
 
-    for _ in run_bands(work, cut(len(out), run.workers, 16, 256), run.workers):
+    for _ in run_bands(work, cut(len(out), 4 * run.workers, 16, 256), run.workers):
         pass
     return out
