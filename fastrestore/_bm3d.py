@@ -185,9 +185,9 @@ def _scaled(values: NDArray[Any], exponent: int, sides: list[int]) -> Image:
 def robust_range(values: NDArray[Any]) -> float:
     """Range of an image without its outliers: from the 1st to the 99th percentile.
 
-    A large image is sampled on a regular grid, every pixel of about a million.
+    A large image is sampled on a regular grid of some hundred thousand pixels.
     """
-    stride = max(1, math.isqrt(values.size // 2**20))
+    stride = max(1, math.isqrt(values.size // 2**16))
     low, high = np.percentile(values[::stride, ::stride].astype(np.float64), [1, 99])
     return float(high - low)
 

@@ -40,7 +40,7 @@ from fastrestore.backends.numba._simd import (
 )
 
 WIDE = 16  # lanes of what runs over whole blocks
-STRIP = 24  # reference columns done together, so that their pixels stay in the cache
+STRIP = 16  # reference columns done together, so that their pixels stay in the cache
 
 
 def lanes(block: int) -> int:

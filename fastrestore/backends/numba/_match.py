@@ -12,6 +12,7 @@ that of the nested sums, relative to the block: it does not depend on where a ba
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ from fastrestore.backends.numba._simd import (
 LANES = 16  # the bit arithmetic below counts on it
 
 
+@functools.cache
 def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows (dy, dx, rank, next rank): pairs of displacements dx and dx + 1, centre first.
 
@@ -145,8 +147,11 @@ def sift(near, which, want, room):
         order(near, which, room)
         near.filled[which] = want
         for k in range(want):
-            near.bits[which * room + k] = np.uint32(near.ordered[k] >> 32)
-            near.rank[which * room + k] = np.int32(near.ordered[k] & 0xFFFFFFFF)
+            source = which * room + near.ordered[k]
+            near.keys[k] = (np.int64(near.bits[source]) << 32) | np.int64(near.rank[source])
+        for k in range(want):
+            near.bits[which * room + k] = np.uint32(near.keys[k] >> 32)
+            near.rank[which * room + k] = np.int32(near.keys[k] & 0xFFFFFFFF)
 
 
 @_jit.kernel
@@ -195,17 +200,26 @@ def tighten(near, which, want, room):
 
 @_jit.kernel
 def order(near, which, room):
-    """Sort candidates into `ordered`: keys of (distance, rank), which are all different."""
+    """Write to `ordered` which candidate is nearest, second, ...; equal ones by their rank."""
     at = which * room
     count = near.filled[which]
+    padded = -(-count // LANES) * LANES
+    for k in range(count, padded):
+        near.distance[at + k] = np.inf
     for k in range(count):
-        near.keys[k] = (np.int64(near.bits[at + k]) << 32) | np.int64(near.rank[at + k])
-    for k in range(count):
-        key = near.keys[k]
-        place = 0
-        for other in range(count):
-            place += near.keys[other] < key
-        near.ordered[place] = key
+        here = splat(near.distance[at + k], LANES)
+        less = padded
+        equal = -padded
+        for other in range(at, at + padded, LANES):
+            there = load(near.distance, other, LANES)
+            not_less = count_ones(mask_le(here, there))
+            less -= not_less
+            equal += count_ones(mask_le(there, here)) + not_less
+        if equal > 1:
+            for other in range(count):
+                same = near.bits[at + other] == near.bits[at + k]
+                less += same & (near.rank[at + other] < near.rank[at + k])
+        near.ordered[less] = k
 
 
 @_jit.kernel
@@ -218,7 +232,7 @@ def write_out(near, which, want, room, radius, offsets):
     while size * 2 <= min(near.filled[which], want) + 1:
         size *= 2
     for k in range(1, size):
-        rank = near.ordered[k - 1] & 0xFFFFFFFF
+        rank = near.rank[which * room + near.ordered[k - 1]]
         offsets[k, 0] = rank // (2 * radius + 1) - radius
         offsets[k, 1] = rank % (2 * radius + 1) - radius
     return size

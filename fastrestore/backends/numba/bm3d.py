@@ -129,8 +129,9 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
     lift = _filter.lift_kernel(stage.block)
     kernel = _filter.filter_kernel(stage.block, pilot is not None, _even_odd(stage))
     rounder = np.float32(1.5 * 2**23 * QUANTUM)
-    numerator = np.zeros(noisy.shape, np.float64)
-    weights = np.zeros(noisy.shape, np.float64)
+    # Transposed, because the kernel finishes blocks column by column.
+    numerator = np.zeros(noisy.shape[::-1], np.float64)
+    weights = np.zeros(noisy.shape[::-1], np.float64)
     lock = threading.Lock()
     bottom = noisy.shape[0] - stage.block  # the last row where a block fits
     lanes = _filter.lanes(stage.block)
@@ -153,10 +154,9 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
             matches.sizes[part], tables.forward, tables.horizontal, tables.vertical,
             tables.overlap, tables.strength, rounder, sums, sum_weights,
         )  # fmt: skip
-        size = (noisy.shape[1], last - top + stage.block)
         with lock:  # sums are exact: the order of bands does not matter
-            _merge.merge(numerator, sums, top, 0, *size)
-            _merge.merge(weights, sum_weights, top, 0, *size)
+            _merge.merge(numerator, sums, top, last - top + stage.block)
+            _merge.merge(weights, sum_weights, top, last - top + stage.block)
 
     bands = cut(len(matches.rows), 4 * run.workers, 4, 24)
     for _ in run_bands(work, bands, run.workers):
@@ -168,7 +168,7 @@ def _divided(
     numerator: NDArray[np.float64], weights: NDArray[np.float64], stage: Stage, run: Run
 ) -> Image:
     """Normalise the sums, on threads."""
-    out = np.empty(numerator.shape, np.float32)
+    out = np.empty(numerator.shape[::-1], np.float32)
 
     def work(band: range) -> None:
         _merge.divide(numerator, weights, stage.window, band.start, band.stop, out)
