@@ -6,6 +6,7 @@ becomes an array of the library, on the device, that the input came from.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -39,9 +40,9 @@ def recognise(name: str, array: Any) -> tuple[NDArray[Any], Restore]:
     elif hasattr(array, "__array_namespace__") and hasattr(array, "__dlpack__"):
         values, restore = _from_namespace(name, array)
     else:
-        raise TypeError(
-            f"{name} must be an array, got {_quoted(array)}; numpy.asarray makes one of a list"
-        )
+        cure = "read the file first" if isinstance(array, (str, bytes, os.PathLike)) else ""
+        cure = cure or f"numpy.asarray({name}) may make one of it"
+        raise TypeError(f"{name} must be an array, got {_quoted(array)}; {cure}")
     _check_dtype(name, values.dtype)
     return values, restore
 

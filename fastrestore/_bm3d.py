@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,11 @@ def bm3d(
     BackendUnavailableError
         If the backend asked for cannot run here.
 
+    Warns
+    -----
+    UserWarning
+        If sigma exceeds the whole range of the image, and so must be in other units.
+
     Notes
     -----
     Both stages are those of [1]_. The variance of every group coefficient is exact [2]_: blocks
@@ -128,6 +134,7 @@ def bm3d(
     dtype = _arrays.result_dtype(values.dtype)
     if noise == 0 or values.min() == values.max():
         return restore(values.astype(dtype))  # nothing to remove, or nothing but noise-free
+    _warn_of_units(noise, values)
     if extent is None:
         extent = robust_range(values)
     with _reporting(progress) as tick:
@@ -216,9 +223,20 @@ def _check_finite(name: str, values: NDArray[Any]) -> None:
     bad = np.argwhere(~np.isfinite(values))
     first = tuple(int(k) for k in bad[0])
     raise ValueError(
-        f"{name} has {len(bad)} values that are NaN or infinite, the first is "
+        f"{name} has values that are NaN or infinite, {len(bad)} in all, the first is "
         f"{values[first]} at {first}; replace them first"
     )
+
+
+def _warn_of_units(sigma: float, values: NDArray[Any]) -> None:
+    """Warn of a sigma in other units than the image: noise spans several times its sigma."""
+    extent = float(values.max()) - float(values.min())
+    if values.size >= 64 and sigma > extent:
+        warnings.warn(
+            f"sigma={sigma:g} is more than the whole range of the image, {extent:g}; sigma is "
+            "in the units of the image: for one on [0, 1], 25 grey levels are 25 / 255",
+            stacklevel=3,
+        )
 
 
 def _number(name: str, value: Any, expected: str) -> float:
@@ -236,8 +254,8 @@ def _sigma(sigma: Any) -> float:
     expected = "one number of 0 or more, in the units of the image"
     if sigma is None:
         raise ValueError(
-            "sigma=None: the noise level is not estimated yet; give its standard deviation, "
-            "in the units of the image"
+            "sigma is missing (None): the noise level is not estimated yet; give its standard "
+            "deviation, in the units of the image"
         )
     value = _number("sigma", sigma, expected)
     if not (math.isfinite(value) and value >= 0):
@@ -263,7 +281,9 @@ def _pilot(pilot: Any, image: NDArray[Any], stage: str) -> NDArray[Any] | None:
         raise ValueError("pilot guides the final stage, but stage='basic' stops before it")
     values, _ = _arrays.recognise("pilot", pilot)
     if values.shape != image.shape:
-        raise ValueError(f"pilot has shape {values.shape}, the image {image.shape}; not equal")
+        raise ValueError(
+            f"pilot has shape {values.shape}, the image {image.shape}; they must be equal"
+        )
     _check_finite("pilot", values)
     return values
 

@@ -8,7 +8,7 @@ one in units of the noise variance, because two noisy copies of one block alread
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 
@@ -27,10 +27,36 @@ class Profile:
     ``"vn"``    very noisy: larger groups and blocks, hardly any block refused
     ==========  ==============================================================
 
-    Symbols are those of Dabov et al. [1]_. `threshold` and `wiener` suit the exact variances of
-    [2]_, in which overlapping blocks are correlated. They were chosen on photographs of BSDS500
-    that are in no test set: of the pairs whose mean PSNR is within 0.02 dB of the best, the one
-    whose worst image is best.
+    Attributes
+    ----------
+    block_basic, block_final : int
+        Side of a block in pixels, 2 to 16 (N1 of [1]_).
+    step_basic, step_final : int
+        Distance between reference blocks, 1 to the side of a block (Nstep).
+    radius_basic, radius_final : int
+        How far away blocks are looked for, 0 to 127 ((NS - 1) / 2).
+    group_basic, group_final : int
+        Most blocks in a group, a power of two up to 64 (N2).
+    match_basic, match_final : float
+        Largest distance of a block in the group, in squared 8-bit grey levels (tau).
+    match_noise_basic, match_noise_final : float
+        Added to that: so many times sigma squared.
+    transform_basic, transform_final : str
+        2-D transform: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D).
+    kaiser_basic, kaiser_final : float
+        Beta of the Kaiser window with which blocks are laid down.
+    threshold : float
+        Coefficients under so many standard deviations of their noise are dropped (lambda3D).
+    wiener : float
+        Share of the noise variance in the Wiener gain (mu squared; 1 in [1]_).
+
+    Notes
+    -----
+    Symbols are those of Dabov et al. [1]_. The papers have 2.7 and 1 where `threshold` and
+    `wiener` stand here, 2500 or 5000 for `match_basic`, 400 or 3500 for `match_final`. These two
+    strengths suit the exact variances of [2]_, in which overlapping blocks are correlated. They
+    were chosen on photographs of BSDS500 that are in no test set: of the pairs whose mean PSNR is
+    within 0.02 dB of the best, the one whose worst image is best.
 
     References
     ----------
@@ -90,6 +116,10 @@ class Profile:
 
     def replace(self, **changes: float | str) -> Self:
         """Return a copy with some fields changed, checked like a new one."""
+        unknown = changes.keys() - {field.name for field in fields(self)}
+        if unknown:
+            known = ", ".join(field.name for field in fields(self))
+            raise TypeError(f"Profile has no field {min(unknown)!r}; its fields are {known}")
         return replace(self, **{"name": "custom", **changes})  # type: ignore[arg-type]
 
 

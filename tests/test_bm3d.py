@@ -279,8 +279,16 @@ INFINITE[0, 1] = -np.inf
 @pytest.mark.parametrize(
     ("error", "message", "arguments"),
     [
-        (TypeError, r"image must be an array, got list \[\[1.0\]\]", {"image": [[1.0]]}),
-        (TypeError, r"image must be an array, got str 'a.png'", {"image": "a.png"}),
+        (
+            TypeError,
+            r"image must be an array, got list \[\[1.0\]\]; numpy.asarray\(image\)",
+            {"image": [[1.0]]},
+        ),
+        (
+            TypeError,
+            r"image must be an array, got str 'a.png'; read the file first",
+            {"image": "a.png"},
+        ),
         (TypeError, r"image must be an array, got NoneType None", {"image": None}),
         (TypeError, r"image is a masked array.*filled", {"image": np.ma.array(IMAGE)}),
         (TypeError, r"image is complex \(complex128\).*real.*imag", {"image": IMAGE * 1j}),
@@ -291,9 +299,9 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"2 axes.*got shape \(4, 4, 3\)", {"image": np.ones((4, 4, 3))}),
         (ValueError, r"2 axes.*got shape \(\)", {"image": np.float64(3)}),
         (ValueError, r"image is empty, its shape is \(0, 4\)", {"image": np.ones((0, 4))}),
-        (ValueError, r"image has 1 values.*nan at \(3, 4\)", {"image": NAN}),
-        (ValueError, r"image has 1 values.*-inf at \(0, 1\)", {"image": INFINITE}),
-        (ValueError, r"sigma=None: .*not estimated yet", {"sigma": None}),
+        (ValueError, r"image has values.*1 in all.*nan at \(3, 4\)", {"image": NAN}),
+        (ValueError, r"image has values.*1 in all.*-inf at \(0, 1\)", {"image": INFINITE}),
+        (ValueError, r"sigma is missing \(None\): .*not estimated yet", {"sigma": None}),
         (ValueError, r"sigma must be one number of 0 or more.*got -1", {"sigma": -1}),
         (ValueError, r"sigma must be .*got nan", {"sigma": float("nan")}),
         (ValueError, r"sigma must be .*got inf", {"sigma": np.inf}),
@@ -307,7 +315,7 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"stage must be 'basic' or 'final', got 'hard'", {"stage": "hard"}),
         (ValueError, r"pilot has shape \(3, 3\), the image \(16", {"pilot": np.ones((3, 3))}),
         (TypeError, r"pilot must be an array, got list", {"pilot": [[1]]}),
-        (ValueError, r"pilot has 1 values.*nan at \(3, 4\)", {"pilot": NAN}),
+        (ValueError, r"pilot has values.*1 in all.*nan at \(3, 4\)", {"pilot": NAN}),
         (ValueError, r"pilot guides the final stage", {"pilot": IMAGE, "stage": "basic"}),
         (ValueError, r"data_range must be .* above 0, got 0", {"data_range": 0}),
         (ValueError, r"data_range must be .*got inf", {"data_range": np.inf}),
@@ -331,6 +339,12 @@ def test_sigma_may_be_any_real_scalar():
     expected = bm3d(IMAGE, 5.0)
     for sigma in (5, np.float32(5), np.array(5), np.int8(5)):
         np.testing.assert_array_equal(bm3d(IMAGE, sigma), expected)
+
+
+def test_a_sigma_in_other_units_warns():
+    image = noisy(scene(16, 16), 5) / 255
+    with pytest.warns(UserWarning, match=r"sigma=25 is more than the whole range of the image, "):
+        bm3d(image, 25)
 
 
 def test_own_profile():

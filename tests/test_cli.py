@@ -435,7 +435,9 @@ def test_cache(capsys, tmp_path, kernels):
 
 def test_cache_that_is_off(capsys, kernels):
     kernels("info", lambda: {"path": None, "files": 0, "bytes": 0})
-    assert works(capsys, "cache", "info") == "caching is off\n"
+    assert works(capsys, "cache", "info") == (
+        "no kernels are kept: FASTRESTORE_NUMBA_CACHE is 0, or the folder cannot be written\n"
+    )
 
 
 def test_cache_that_cannot_be_emptied(capsys, kernels):

@@ -52,7 +52,9 @@ def test_bad_fields(field, value, message):
 
 
 def test_unknown_field():
-    with pytest.raises(TypeError, match="steps"):
+    with pytest.raises(
+        TypeError, match="Profile has no field 'steps'; its fields are name, block_basic"
+    ):
         Profile.named("np").replace(steps=4)
 
 

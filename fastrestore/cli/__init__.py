@@ -107,7 +107,7 @@ def _parser() -> _Parser:
     _add_demo(commands)
     commands.add_parser("backends", help="list the backends and say which can run here")
     info = commands.add_parser("info", help="print size, type and range of images")
-    info.add_argument("inputs", nargs="+", metavar="IN")
+    info.add_argument("inputs", nargs="+", metavar="IN", help="image files")
     cache = commands.add_parser("cache", help="compiled kernels that are kept on disk")
     cache.add_argument(
         "action",
@@ -144,6 +144,8 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         "demo", help="add noise to a photograph, remove it and compare", allow_abbrev=False
     )
     add = demo.add_argument
-    add("-o", "--output", metavar="OUT", help="default: fastrestore-demo.png, replaced if there")
+    add(
+        "-o", "--output", metavar="OUT", help="default: fastrestore-demo.png, which may be replaced"
+    )
     add("--sigma", type=float, default=25.0, metavar="S", help="on the scale 0..255; default: 25")
-    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add("--overwrite", action="store_true", help="replace the OUT you named if it exists")

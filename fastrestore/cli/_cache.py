@@ -19,6 +19,6 @@ def _describe() -> None:
     """Print where the compiled kernels are and how much room they take."""
     info = cache.info()
     if info["path"] is None:
-        print("caching is off")
+        print("no kernels are kept: FASTRESTORE_NUMBA_CACHE is 0, or the folder cannot be written")
     else:
         print(f"path   {info['path']}\nfiles  {info['files']}\nbytes  {info['bytes']}")

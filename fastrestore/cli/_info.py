@@ -6,13 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
+from fastrestore.cli._error import CliError
 from fastrestore.cli._io import read
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print one line for each file."""
+    """Print one line for each file; a file that cannot be read does not hide those after it."""
+    errors = []
     for name in args.inputs:
-        image = read(Path(name))
+        try:
+            image = read(Path(name))
+        except CliError as error:
+            errors.append(str(error))
+            continue
         height, width = image.shape
         # A file name need not be text; what is not is escaped.
         shown = os.fsencode(name).decode(errors="backslashreplace")
@@ -20,3 +26,5 @@ def run(args: argparse.Namespace) -> None:
             f"{shown}: {height} x {width}, {image.dtype}, "
             f"min {image.min()}, max {image.max()}, mean {image.mean(dtype=np.float64):.6g}"
         )
+    if errors:
+        raise CliError("; ".join(errors))

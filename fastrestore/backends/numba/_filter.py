@@ -245,12 +245,13 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
 
     @_jit.kernel
     def filter_band(
-        lifted, guide, rows, columns, offsets, sizes, forward, horizontal, vertical, overlap,
-        strength, rounder, numerator, weights,
+        lifted, guide, rows, columns, offsets, sizes, above, before, forward, horizontal,
+        vertical, overlap, strength, rounder, numerator, weights,
     ):  # fmt: skip
-        """Filter the groups of a band of references at rows x columns of its own coordinates.
+        """Filter the groups of a part of the references, at rows x columns of its own coordinates.
 
-        lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`; forward
+        lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`, of which the part
+        has those from (above, before) on; forward
         (coefficient, pixel); back with the window in both: horizontal (pixel, coefficient),
         vertical (coefficient, lanes); overlap and strength as above; numerator, weights
         (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
@@ -277,12 +278,13 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         places = np.empty((most + WIDE) * (most + WIDE), np.int32)
         for n in range(len(rows) * len(columns)):
             i, j = in_strips(n, len(rows), len(columns))
-            size = sizes[i, j]
+            size = sizes[above + i, before + j]
+            shifts = offsets[above + i, before + j]
             for k in range(size):
-                y[k] = rows[i] + offsets[i, j, k, 0]
-                x[k] = columns[j] + offsets[i, j, k, 1]
-                y_float[k] = offsets[i, j, k, 0]
-                x_float[k] = offsets[i, j, k, 1]
+                y[k] = rows[i] + shifts[k, 0]
+                x[k] = columns[j] + shifts[k, 1]
+                y_float[k] = shifts[k, 0]
+                x_float[k] = shifts[k, 1]
             group_variance(
                 variance, y_float, x_float, size, length, covariances, block, places, scratch
             )

@@ -258,12 +258,12 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     state = step * max(history, 1) * 2 * LANES
 
     @_jit.kernel
-    def match_band(planes, rows, columns, table, radius, bound, offsets, count):
+    def match_band(planes, rows, columns, table, radius, bound, above, before, offsets, count):
         """Find the matches of a band of rows x columns references.
 
         planes (step, step, ...) from `deinterleave`, whose first reference lies
-        ceil(radius / step) elements in; offsets (rows, columns, group, 2), zero; count (rows,
-        columns). A match is at a distance of `bound` or less.
+        ceil(radius / step) elements in; offsets and count as in `Matches`, zero and one, of
+        which the band fills those from (above, before) on. A match is at most `bound` away.
         """
         margin = -(-radius // step)
         across = planes.shape[3]
@@ -343,7 +343,8 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
 
             for i in range(rows):
                 for j in range(min(useful, columns - first)):
-                    out = offsets[i, first + j]
-                    count[i, first + j] = write_out(near, i * LANES + j, want, room, radius, out)
+                    out = offsets[above + i, before + first + j]
+                    size = write_out(near, i * LANES + j, want, room, radius, out)
+                    count[above + i, before + first + j] = size
 
     return match_band

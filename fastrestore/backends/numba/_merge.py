@@ -8,10 +8,10 @@ from fastrestore.backends.numba import _jit
 
 
 @_jit.kernel
-def merge(total, part, top, rows):
-    """Add the sums of a band to those of the image, both transposed (columns, rows)."""
-    for x in range(len(total)):
-        target = total[x, top : top + rows]
+def merge(total, part, left, top, rows):
+    """Add the sums of a part to those of the image, both transposed (columns, rows)."""
+    for x in range(len(part)):
+        target = total[left + x, top : top + rows]
         source = part[x, :rows]
         for y in range(rows):
             target[y] += source[y]

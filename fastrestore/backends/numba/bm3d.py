@@ -33,15 +33,15 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     # The kernel keeps what is at most the bound, a match is strictly less.
     bound = np.nextafter(np.float32(stage.match), np.float32(-np.inf))
 
-    def work(part: tuple[slice, slice]) -> None:
-        planes = _planes(image, rows[part[0]], columns[part[1]], stage)
-        found, size = offsets[part], count[part]
-        kernel(planes, *size.shape, table, stage.radius, bound, found, size)
+    def work(part: tuple[range, range]) -> None:
+        y, x = part
+        planes = _planes(image, rows[_slice(y)], columns[_slice(x)], stage)
+        kernel(planes, len(y), len(x), table, stage.radius, bound, y.start, x.start, offsets, count)
 
     if stage.group > 1:
         bands = cut(len(rows), 2 * run.workers, 8, 48)
         parts = [
-            (slice(y.start, y.stop), slice(x.start, x.stop))
+            (y, x)
             for x in _regular(columns, stage.step)
             for band in bands
             for y in _regular(rows[band.start : band.stop], stage.step, band.start)
@@ -133,35 +133,46 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
     numerator = np.zeros(noisy.shape[::-1], np.float64)
     weights = np.zeros(noisy.shape[::-1], np.float64)
     lock = threading.Lock()
-    bottom = noisy.shape[0] - stage.block  # the last row where a block fits
     lanes = _filter.lanes(stage.block)
 
-    def lifted(image: Image, top: int, last: int) -> NDArray[np.float32]:
-        out = np.empty((last - top + 1, image.shape[1], lanes), np.float32)
-        lift(image, top, 0, tables.lift, out)
+    def lifted(image: Image, y: range, x: range) -> NDArray[np.float32]:
+        out = np.empty((len(y), len(x) + stage.block - 1, lanes), np.float32)
+        lift(image, y.start, x.start, tables.lift, out)
         return out
 
-    def work(band: range) -> None:
-        rows = matches.rows[band.start : band.stop]
-        part = slice(band.start, band.stop)
-        top, last = max(0, rows[0] - stage.radius), min(bottom, rows[-1] + stage.radius)
-        blocks = lifted(noisy, top, last)
-        guide = blocks if pilot is None else lifted(pilot, top, last)
-        shape = (noisy.shape[1], last - top + lanes)
+    def work(part: tuple[range, range]) -> None:
+        rows, columns = matches.rows[_slice(part[0])], matches.columns[_slice(part[1])]
+        y, x = _reach(rows, noisy.shape[0], stage), _reach(columns, noisy.shape[1], stage)
+        blocks = lifted(noisy, y, x)
+        guide = blocks if pilot is None else lifted(pilot, y, x)
+        shape = (len(x) + stage.block - 1, len(y) - 1 + lanes)
         sums, sum_weights = np.zeros(shape), np.zeros(shape)
         kernel(
-            blocks, guide, rows - top, matches.columns, matches.offsets[part],
-            matches.sizes[part], tables.forward, tables.horizontal, tables.vertical,
+            blocks, guide, rows - y.start, columns - x.start, matches.offsets, matches.sizes,
+            part[0].start, part[1].start, tables.forward, tables.horizontal, tables.vertical,
             tables.overlap, tables.strength, rounder, sums, sum_weights,
         )  # fmt: skip
-        with lock:  # sums are exact: the order of bands does not matter
-            _merge.merge(numerator, sums, top, last - top + stage.block)
-            _merge.merge(weights, sum_weights, top, last - top + stage.block)
+        with lock:  # sums are exact: the order of parts does not matter
+            _merge.merge(numerator, sums, x.start, y.start, len(y) + stage.block - 1)
+            _merge.merge(weights, sum_weights, x.start, y.start, len(y) + stage.block - 1)
 
-    bands = cut(len(matches.rows), 4 * run.workers, 4, 24)
-    for _ in run_bands(work, bands, run.workers):
-        run.tick(1 / len(bands))
+    # Of a wide image parts of a band, so that what they read and write stays in the cache
+    across = cut(len(matches.columns), 1, 1, 192)
+    parts = [(y, x) for y in cut(len(matches.rows), 4 * run.workers, 4, 24) for x in across]
+    for _ in run_bands(work, parts, run.workers):
+        run.tick(1 / len(parts))
     return _divided(numerator, weights, stage, run)
+
+
+def _slice(part: range) -> slice:
+    return slice(part.start, part.stop)
+
+
+def _reach(corners: NDArray[np.int64], size: int, stage: Stage) -> range:
+    """Corners of all blocks that groups with these references may have, along one axis."""
+    first = max(0, int(corners[0]) - stage.radius)
+    last = min(size - stage.block, int(corners[-1]) + stage.radius)
+    return range(first, last + 1)
 
 
 def _divided(
