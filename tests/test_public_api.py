@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -50,11 +51,11 @@ def test_examples_in_docstrings(module):
 
 @pytest.mark.parametrize("name", ["bm3d", "use_backend", "Profile", "show_backends"])
 def test_public_docstrings(name):
-    text = getattr(fastrestore, name).__doc__
+    text = inspect.cleandoc(getattr(fastrestore, name).__doc__)
     assert len(text) > 100
     if name == "bm3d":
         for section in ("Parameters", "Returns", "Raises", "Notes", "References", "Examples"):
-            assert f"    {section}\n    ---" in text
+            assert f"{section}\n---" in text
 
 
 def test_psnr():
