@@ -182,7 +182,7 @@ def tighten(near, which, want, room):
             low = np.uint32(middle + np.uint32(1))
         else:
             high = middle
-            if under <= want + (want >> 1):
+            if under <= want + (want >> 3):
                 break
     near.cut_bits[0] = high
     here = splat(near.cut[0], LANES)
