@@ -54,7 +54,7 @@ def bm3d(
     profile : str or Profile, default "np"
         The algorithm's parameters: "np", "fast", "lc", "high", "vn", or your own `Profile`.
     stage : {"final", "basic"}
-        "basic" stops after hard thresholding: half the time, 0.3 to 0.6 dB less.
+        "basic" stops after hard thresholding: quicker, and usually not as good.
     pilot : array, shape (M, N), optional
         An estimate of the clean image, in the units of `image`. It takes the place of the
         basic estimate and guides the Wiener stage.

@@ -23,7 +23,7 @@ class Profile:
     ``"np"``    normal: the paper's settings and the default at every sigma
     ``"fast"``  what video filters use: step 8, search radius 9, groups of 8
     ``"lc"``    low complexity: larger steps, smaller search
-    ``"high"``  step 2: the best quality, a little more than twice the time
+    ``"high"``  step 2: slower, for a little more quality
     ``"vn"``    very noisy: larger groups and blocks, hardly any block refused
     ==========  ==============================================================
 

@@ -61,7 +61,7 @@ HALO = 90
 @pytest.mark.parametrize("origin", [(0, 0), (3, 96), (48, 99), (99, 51)])
 def test_a_tile_with_its_halo_equals_the_whole(origin):
     """Tiles are cut on the grid of reference blocks, at multiples of the step."""
-    whole_image = noisy(np.tile(camera(0, 100, 330, 290), (1, 1)), 25).astype(np.float32)
+    whole_image = noisy(camera(0, 100, 330, 290), 25).astype(np.float32)
     whole = bm3d(whole_image, 25, data_range=255)
     top, left = origin
     height, width = min(231, 330 - top), min(213, 290 - left)

@@ -446,3 +446,12 @@ def test_cache_that_cannot_be_emptied(capsys, kernels):
 
     kernels("clear", clear)
     assert fails(capsys, "cache", "clear") == "kernels: Permission denied"
+
+
+def test_info_goes_on_after_a_file_it_cannot_read(tmp_path, capsys):
+    good = tmp_path / "good.npy"
+    np.save(good, np.ones((3, 4)))
+    assert main(["info", str(tmp_path / "none.npy"), str(good)]) == 2
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{good}: 3 x 4, float64")
+    assert err == f"fastrestore: error: {tmp_path / 'none.npy'}: no such file\n"

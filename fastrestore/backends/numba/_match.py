@@ -4,7 +4,7 @@ The image is de-interleaved: pixel (y, x) goes to plane (y mod step, x mod step)
 reference block is one element further along each plane and sixteen neighbouring references
 are one vector. For one displacement the squared differences of a row of blocks are summed over
 `step` image rows, these sums over the rows of a block, likewise columns, and each partial sum
-serves all the blocks that share it: 1.4 vector operations a pixel instead of 64 a block.
+serves all the blocks that share it.
 
 A block of N = q step + r pixels is q whole steps and r pixels more. The order of additions is
 that of the nested sums, relative to the block: it does not depend on where a band begins.
