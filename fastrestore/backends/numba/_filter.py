@@ -16,16 +16,20 @@ image was cut into bands or tiles.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
     absolute,
     add,
+    aligned,
     combine,
     div,
     fma,
+    fnma,
     keep_ge,
     load,
     minimum,
@@ -35,7 +39,7 @@ from fastrestore.backends.numba._simd import (
     store,
     store_integers,
     sub,
-    transform,
+    transform_pair,
     widen,
 )
 
@@ -53,25 +57,51 @@ def stride(block: int) -> int:
     return -(-block * lanes(block) // (4 * WIDE)) * 4 * WIDE
 
 
-@_jit.kernel
-def aligned(size):
-    """Zeros that begin on a cache line: a wide vector across two lines costs double."""
-    memory = np.zeros(size + WIDE, np.float32)
-    first = -(memory.ctypes.data // 4) % WIDE
-    return memory[first : first + size]
+class Scratch(NamedTuple):
+    """Working memory of a part."""
+
+    group: NDArray[np.float32]
+    pilot: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    weighted: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+    y: NDArray[np.int64]
+    x: NDArray[np.int64]
+    y_float: NDArray[np.float32]
+    x_float: NDArray[np.float32]
+    places: NDArray[np.int32]
+
+
+def scratch(block: int, most: int) -> Scratch:
+    """Make the working memory for groups of up to so many blocks."""
+    length = stride(block)
+    most = max(2, most)
+    return Scratch(
+        group=aligned(most * length, np.float32),
+        pilot=aligned(most * length, np.float32),
+        variance=aligned(most * length, np.float32),
+        weighted=aligned(length, np.float32),
+        columns=aligned(length, np.float32),
+        vectors=aligned(2 * length, np.float32),
+        y=np.empty(most, np.int64),
+        x=np.empty(most, np.int64),
+        y_float=aligned(most + WIDE, np.float32),
+        x_float=aligned(most + WIDE, np.float32),
+        places=aligned((most + WIDE) ** 2, np.int32),
+    )
 
 
 @_jit.kernel
 def haar(group, size, length):
-    """Haar without scaling, in place: coefficient k covers lowbit(k) blocks on either side."""
-    half = 1
+    """Haar without scaling, in place, but for its first step.
+
+    Coefficient k covers lowbit(k) blocks on either side.
+    """
+    half = 2
     while half < size:
         for first in range(0, size, 2 * half):
-            for i in range(first * length, (first + 1) * length, WIDE):
-                a = load(group, i, WIDE)
-                b = load(group, i + half * length, WIDE)
-                store(group, i, add(a, b))
-                store(group, i + half * length, sub(a, b))
+            butterflies(group, first * length, half * length, length)
         half *= 2
 
 
@@ -79,14 +109,20 @@ def haar(group, size, length):
 def haar_back(group, size, length):
     """Undo `haar`, for coefficients that were divided by the number of their blocks."""
     half = size // 2
-    while half > 0:
+    while half > 1:
         for first in range(0, size, 2 * half):
-            for i in range(first * length, (first + 1) * length, WIDE):
-                a = load(group, i, WIDE)
-                b = load(group, i + half * length, WIDE)
-                store(group, i, add(a, b))
-                store(group, i + half * length, sub(a, b))
+            butterflies(group, first * length, half * length, length)
         half //= 2
+
+
+@_jit.kernel
+def butterflies(group, at, apart, length):
+    """Sum and difference of two blocks of `length` floats, in place."""
+    for i in range(at, at + length, WIDE):
+        a = load(group, i, WIDE)
+        b = load(group, i + apart, WIDE)
+        store(group, i, add(a, b))
+        store(group, i + apart, sub(a, b))
 
 
 @_jit.kernel
@@ -96,7 +132,7 @@ def blocks_of(k, size):
 
 
 @_jit.kernel
-def group_variance(variance, rows, columns, size, length, overlap, reach, places, scratch):
+def group_variance(variance, rows, columns, size, length, overlap, reach, places):
     """Variance of every coefficient of `haar` for white noise of variance 1, exactly.
 
     With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
@@ -115,34 +151,42 @@ def group_variance(variance, rows, columns, size, length, overlap, reach, places
             dy = minimum(absolute(sub(load(rows, b, WIDE), y)), far)
             dx = minimum(absolute(sub(load(columns, b, WIDE), x)), far)
             store_integers(places, a * line + b, fma(dy, down, mul(dx, across)))
-    one = splat(np.float32(1), WIDE)
-    for i in range(0, size * length, WIDE):
-        store(variance, i, one)
-    half = 1
+    two = splat(np.float32(2), WIDE)
+    for first in range(0, size, 2):
+        at = np.int64(places[np.uint64(first * line + first + 1)])
+        a = first * length
+        for i in range(0, length, WIDE):
+            c = load(overlap, at + i, WIDE)
+            store(variance, a + i, fma(two, c, two))
+            store(variance, a + length + i, fnma(two, c, two))
+    half = 2
     while half < size:
         for first in range(0, size, 2 * half):
             for i in range(0, length, 4 * WIDE):
                 c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide an addition's delay
                 for a in range(first, first + half):
                     for b in range(first + half, first + 2 * half):
-                        at = places[a * line + b] + i
+                        at = np.int64(places[np.uint64(a * line + b)]) + i
                         c0 = add(c0, load(overlap, at, WIDE))
                         c1 = add(c1, load(overlap, at + WIDE, WIDE))
                         c2 = add(c2, load(overlap, at + 2 * WIDE, WIDE))
                         c3 = add(c3, load(overlap, at + 3 * WIDE, WIDE))
-                store(scratch, 0, c0)
-                store(scratch, WIDE, c1)
-                store(scratch, 2 * WIDE, c2)
-                store(scratch, 3 * WIDE, c3)
-                for k in range(0, 4 * WIDE, WIDE):
-                    a = first * length + i + k
-                    b = a + half * length
-                    both = add(load(variance, a, WIDE), load(variance, b, WIDE))
-                    twice = load(scratch, k, WIDE)
-                    twice = add(twice, twice)
-                    store(variance, a, add(both, twice))
-                    store(variance, b, sub(both, twice))
+                a = first * length + i
+                b = a + half * length
+                combine_variances(variance, a, b, c0)
+                combine_variances(variance, a + WIDE, b + WIDE, c1)
+                combine_variances(variance, a + 2 * WIDE, b + 2 * WIDE, c2)
+                combine_variances(variance, a + 3 * WIDE, b + 3 * WIDE, c3)
         half *= 2
+
+
+@_jit.kernel
+def combine_variances(variance, a, b, covariance):
+    """Turn the variances of two sums into those of their sum and their difference."""
+    both = add(load(variance, a, WIDE), load(variance, b, WIDE))
+    twice = add(covariance, covariance)
+    store(variance, a, add(both, twice))
+    store(variance, b, sub(both, twice))
 
 
 @_jit.kernel
@@ -246,7 +290,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     @_jit.kernel
     def filter_band(
         lifted, guide, rows, columns, offsets, sizes, above, before, forward, horizontal,
-        vertical, overlap, strength, rounder, numerator, weights,
+        vertical, overlap, strength, rounder, numerator, weights, tmp,
     ):  # fmt: skip
         """Filter the groups of a part of the references, at rows x columns of its own coordinates.
 
@@ -256,43 +300,38 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         vertical (coefficient, lanes); overlap and strength as above; numerator, weights
         (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
         """
-        most = offsets.shape[2]
         across = lifted.shape[1] * width
         noisy_blocks = lifted.reshape(-1)
         guide_blocks = guide.reshape(-1)
         flat = numerator.reshape(-1)
         down = numerator.shape[1]
         big = splat(rounder, width)
-        group = aligned(most * length)
-        pilot = aligned(most * length if wiener else 1)
-        variance = aligned(most * length)
-        weighted = aligned(length)
-        columns_out = aligned(length)
-        scratch = aligned(length)  # at least four wide vectors
-        y = np.empty(most, np.int64)
-        x = np.empty(most, np.int64)
-        covariances = aligned(len(overlap))
-        covariances[:] = overlap
-        y_float = np.zeros(most + WIDE, np.float32)
-        x_float = np.zeros(most + WIDE, np.float32)
-        places = np.empty((most + WIDE) * (most + WIDE), np.int32)
+        group, pilot, variance, weighted, columns_out, scratch = tmp[:6]
+        y, x, y_float, x_float, places = tmp[6:]
         for n in range(len(rows) * len(columns)):
             i, j = in_strips(n, len(rows), len(columns))
-            size = sizes[above + i, before + j]
+            count = sizes[above + i, before + j]
+            size = max(2, count)  # a group of one is filtered as if it were there twice
             shifts = offsets[above + i, before + j]
             for k in range(size):
-                y[k] = rows[i] + shifts[k, 0]
-                x[k] = columns[j] + shifts[k, 1]
-                y_float[k] = shifts[k, 0]
-                x_float[k] = shifts[k, 1]
-            group_variance(
-                variance, y_float, x_float, size, length, covariances, block, places, scratch
-            )
-            for k in range(size):
-                at = y[k] * across + x[k] * width
-                transform(group, k * length, forward, noisy_blocks, at, block, width, there)
+                dy = shifts[k, 0] if k < count else 0
+                dx = shifts[k, 1] if k < count else 0
+                y[k] = rows[i] + dy
+                x[k] = columns[j] + dx
+                y_float[k] = dy
+                x_float[k] = dx
+            group_variance(variance, y_float, x_float, size, length, overlap, block, places)
+            for k in range(0, size, 2):
+                a = y[k] * across + x[k] * width
+                b = y[k + 1] * across + x[k + 1] * width
+                to = k * length
+                transform_pair(
+                    group, to, to + length, forward, noisy_blocks, a, b, block, width, there
+                )
                 if wiener:
-                    transform(pilot, k * length, forward, guide_blocks, at, block, width, there)
+                    transform_pair(
+                        pilot, to, to + length, forward, guide_blocks, a, b, block, width, there
+                    )
             haar(group, size, length)
             if wiener:
                 haar(pilot, size, length)
@@ -303,13 +342,19 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
             scale = splat(weight, width)
             for u in range(0, block * width, width):
                 store(weighted, u, mul(load(vertical, u, width), scale))
-            for k in range(size):
-                transform(scratch, 0, horizontal, group, k * length, block, width, back)
-                combine(columns_out, 0, scratch, weighted, block, width)
-                for c in range(block):
-                    column = sub(add(load(columns_out, c * width, width), big), big)
-                    at = (x[k] + c) * down + y[k]
-                    store(flat, at, add(load(flat, at, width), widen(column)))
-                weights[x[k], y[k]] += (weight + rounder) - rounder
+            for k in range(0, size, 2):
+                at = k * length
+                transform_pair(
+                    scratch, 0, length, horizontal, group, at, at + length, block, width, back
+                )
+                for n in range(2):
+                    combine(columns_out, 0, scratch, n * length, weighted, block, width)
+                    y0 = y[k + n]
+                    x0 = x[k + n]
+                    for c in range(block):
+                        column = sub(add(load(columns_out, c * width, width), big), big)
+                        at = (x0 + c) * down + y0
+                        store(flat, at, add(load(flat, at, width), widen(column)))
+                    weights[x0, y0] += (weight + rounder) - rounder
 
     return filter_band

@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
     add,
+    aligned,
+    count_less,
     count_ones,
     fma,
+    keep_ge,
     load,
-    lowest,
     mask_le,
-    minimum,
     shift,
     splat,
     stack_floats,
@@ -36,26 +37,30 @@ from fastrestore.backends.numba._simd import (
     trailing_zeros,
 )
 
-LANES = 16  # the bit arithmetic below counts on it
+LANES = 16  # references of a vector: the bits of `hits` count on it
+KEYS = 8  # keys of a vector
+OPENING = 64  # pairs of displacements that are looked at together, to learn a limit
+CODE = 16  # bits of a column in the code of a displacement
+FARTHEST = np.iinfo(np.int64).max
 
 
 @functools.cache
 def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows (dy, dx, rank, next rank): pairs of displacements dx and dx + 1, centre first.
+    """Rows (dy, dx, code, next code): pairs of displacements dx and dx + 1, centre first.
 
-    The rank orders equal distances: raster order. Displacement zero, the reference itself, and
-    those out of reach have rank -1. Near displacements come first, because they match best
+    Codes order equal distances: raster order. Displacement zero, the reference itself, and
+    those out of reach have code -1. Near displacements come first, because they match best
     and so tighten the threshold early.
     """
 
-    def rank(dy: int, dx: int) -> int:
+    def code(dy: int, dx: int) -> int:
         outside = dx > radius or (dy == 0 and dx == 0)
-        return -1 if outside else (dy + radius) * (2 * radius + 1) + dx + radius
+        return -1 if outside else ((dy + radius) << CODE) | (dx + radius)
 
     rows = []
     for dy in range(-radius, radius + 1):
         for dx in range(-radius, radius + 1, 2):
-            rows.append((dy, dx, rank(dy, dx), rank(dy, dx + 1)))
+            rows.append((dy, dx, code(dy, dx), code(dy, dx + 1)))
     rows.sort(key=lambda row: max(abs(row[0]), abs(row[1] + 0.5)))
     return np.array(rows, np.int64)
 
@@ -78,163 +83,156 @@ def deinterleave(image, top, left, step, planes):
                     row[j] = source[x] if 0 <= x < width else np.inf
 
 
-class Candidates(NamedTuple):
-    """The nearest blocks so far of each reference of a tile, in no order, and scratch memory.
+class Scratch(NamedTuple):
+    """Working memory of a band of references.
 
-    Reference r has ``filled[r]`` candidates from ``r * room`` on; none that is farther than
-    ``limit[r]`` is taken. Positive floats and their bits have the same order.
+    A candidate is a key: the bits of its distance, which order as the distance does, above its
+    code; keys are all different. Reference r has ``filled[r]`` of them, in no order, from
+    ``r * room`` on.
     """
 
-    distance: NDArray[np.float32]
-    bits: NDArray[np.uint32]  # `distance` again
-    rank: NDArray[np.int32]
-    filled: NDArray[np.int64]
-    limit: NDArray[np.float32]
-    cut: NDArray[np.float32]
-    cut_bits: NDArray[np.uint32]  # `cut` again
-    keys: NDArray[np.int64]
-    ordered: NDArray[np.int64]
+    near: NDArray[np.int64]
+    filled: NDArray[np.int32]
+    limit: NDArray[np.float32]  # no candidate farther than this is taken
+    limit_bits: NDArray[np.int32]
+    distance: NDArray[np.float32]  # (displacement, row, lane)
+    distance_bits: NDArray[np.int32]
+    hits: NDArray[np.uint16]  # (2, row), a bit for each lane: within the limit
+    hit_words: NDArray[np.uint64]
+    local: NDArray[np.float32]  # the reference pixels of a tile
+    start: NDArray[np.int64]  # where the displaced pixels begin
+    order: NDArray[np.int64]
 
 
 @_jit.kernel
-def candidates(references, room):
-    """Make room for `room` candidates of each reference."""
-    distance = np.empty(references * room, np.float32)
-    cut = np.empty(1, np.float32)
-    return Candidates(
-        distance,
-        distance.view(np.uint32),
-        np.empty(references * room, np.int32),
-        np.empty(references, np.int64),
-        np.empty(references, np.float32),
-        cut,
-        cut.view(np.uint32),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
+def slot(lines):
+    """Floats from the distances of one displacement to those of the next: odd cache lines."""
+    return (lines + 1) * LANES
+
+
+def scratch(block: int, step: int, rows: int, group: int) -> Scratch:
+    """Make the working memory for bands of up to so many rows."""
+    lines = -(-rows // 4) * 4  # four rows are one word of hits
+    room = -(-(40 + group) // KEYS) * KEYS  # keys of a reference before they are sifted
+    limit = aligned(lines * LANES, np.float32)
+    distance = aligned(2 * OPENING * slot(lines), np.float32)
+    hits = np.zeros(2 * lines, np.uint16)
+    pixels = (rows + (block - 1) // step) * step**2 * LANES
+    return Scratch(
+        near=aligned(lines * LANES * room, np.int64),
+        filled=np.zeros(lines * LANES, np.int32),
+        limit=limit,
+        limit_bits=limit.view(np.int32),
+        distance=distance,
+        distance_bits=distance.view(np.int32),
+        hits=hits,
+        hit_words=hits.view(np.uint64),
+        local=aligned(pixels, np.float32),
+        start=np.empty(step * (step + 1), np.int64),
+        order=aligned(room, np.int64),
     )
 
 
 @_jit.inlined
-def collect(near, hits, distance, table, d, want, room):
-    """Add the candidates that `hits` tells of: bits of two rows of two displacements each.
+def collect(near, filled, room, want, limit_bits, hits, first, last, distance, begin, code):
+    """Add a displaced block to the candidates of the references that `hits` tells of.
 
     Called once for a displacement: its branches cannot be foreseen and would, between the sums,
     make those wait.
     """
-    for pair in range(len(hits)):
-        bits = hits[pair]
+    for word in range(first, last):
+        bits = hits[word]
         while bits:
             bit = trailing_zeros(bits)
             bits &= bits - np.uint64(1)
-            rank = table[d, 2 + ((bit >> 4) & 1)]
-            if rank < 0:
-                continue
-            which = (2 * pair + (bit >> 5)) * LANES + (bit & 15)
-            n = near.filled[which]
-            near.bits[which * room + n] = distance[pair * 4 * LANES + bit]
-            near.rank[which * room + n] = rank
-            near.filled[which] = n + 1
+            which = np.uint64(64 * (word - first) + bit)
+            n = filled[which]
+            near[which * np.uint64(room) + np.uint64(n)] = (
+                np.int64(distance[np.uint64(begin) + which]) << 32
+            ) | code
+            filled[which] = n + 1
             if n + 1 == room:
-                sift(near, which, want, room)
+                high = sift(near, filled, which, room, want)
+                limit_bits[which] = high >> 32
 
 
 @_jit.kernel
-def sift(near, which, want, room):
-    """Make room among the candidates of a reference and lower its limit."""
-    tighten(near, which, want, room)
-    near.limit[which] = near.cut[0]
-    if near.filled[which] > room // 2:  # equal distances: only the rank tells them apart
-        order(near, which, room)
-        near.filled[which] = want
-        for k in range(want):
-            source = which * room + near.ordered[k]
-            near.keys[k] = (np.int64(near.bits[source]) << 32) | np.int64(near.rank[source])
-        for k in range(want):
-            near.bits[which * room + k] = np.uint32(near.keys[k] >> 32)
-            near.rank[which * room + k] = np.int32(near.keys[k] & 0xFFFFFFFF)
+def sift(near, filled, which, room, want):
+    """Keep the nearest candidates of a reference, `want` or a few more; return their bound.
 
-
-@_jit.kernel
-def tighten(near, which, want, room):
-    """Keep the nearest candidates: all up to `cut`, which is lowered, `want` or a few more.
-
-    The cut is bisected, in bits, so that it always ends. Ties may leave many more.
+    Bisects between the keys.
     """
-    at = which * room
-    count = near.filled[which]
-    for k in range(count, -(-count // LANES) * LANES):
-        near.distance[at + k] = np.inf
-    least = load(near.distance, at, LANES)
-    for k in range(at + LANES, at + count, LANES):
-        least = minimum(least, load(near.distance, k, LANES))
-    near.cut[0] = lowest(least)
-    low = near.cut_bits[0]
-    near.cut[0] = near.limit[which]
-    high = near.cut_bits[0]
+    count = np.int64(filled[which])
+    begin = np.int64(which) * room
+    end = begin + -(-count // KEYS) * KEYS
+    for k in range(begin + count, end):
+        near[k] = FARTHEST
+    low = high = near[np.uint64(begin)]
+    for k in range(begin + 1, begin + count):
+        low = min(low, near[np.uint64(k)])
+        high = max(high, near[np.uint64(k)])
     while low < high:
-        middle = low + ((high - low) >> np.uint32(1))
-        near.cut_bits[0] = middle
-        here = splat(near.cut[0], LANES)
+        middle = low + ((high - low) >> 1)
+        here = splat(middle, KEYS)
         under = 0
-        for k in range(at, at + count, LANES):
-            under += count_ones(mask_le(load(near.distance, k, LANES), here))
+        for k in range(begin, end, KEYS):
+            under += count_ones(mask_le(load(near, k, KEYS), here))
         if under < want:
-            low = np.uint32(middle + np.uint32(1))
+            low = middle + 1
         else:
             high = middle
             if under <= want + (want >> 3):
                 break
-    near.cut_bits[0] = high
-    here = splat(near.cut[0], LANES)
-    kept = at
-    for k in range(at, at + count, LANES):
-        bits = mask_le(load(near.distance, k, LANES), here)
-        while bits:
-            source = k + trailing_zeros(bits)
-            bits &= bits - np.uint64(1)
-            near.bits[kept] = near.bits[source]
-            near.rank[kept] = near.rank[source]
-            kept += 1
-    near.filled[which] = kept - at
+    kept = np.uint64(begin)  # unsigned: no test for an index that counts from the end
+    for k in range(begin, begin + count):
+        key = near[np.uint64(k)]
+        near[kept] = key
+        kept += np.uint64(key <= high)
+    filled[which] = kept - np.uint64(begin)
+    return high
 
 
 @_jit.kernel
-def order(near, which, room):
-    """Write to `ordered` which candidate is nearest, second, ...; equal ones by their rank."""
-    at = which * room
-    count = near.filled[which]
-    padded = -(-count // LANES) * LANES
-    for k in range(count, padded):
-        near.distance[at + k] = np.inf
-    for k in range(count):
-        here = splat(near.distance[at + k], LANES)
-        less = padded
-        equal = -padded
-        for other in range(at, at + padded, LANES):
-            there = load(near.distance, other, LANES)
-            not_less = count_ones(mask_le(here, there))
-            less -= not_less
-            equal += count_ones(mask_le(there, here)) + not_less
-        if equal > 1:
-            for other in range(count):
-                same = near.bits[at + other] == near.bits[at + k]
-                less += same & (near.rank[at + other] < near.rank[at + k])
-        near.ordered[less] = k
+def learn_limit(limit_bits, row, distance_bits, lines, count, want):
+    """Lower the limits of a row of references to what `want` of their first distances keep.
+
+    Bisects, in bits, for all references at once; no closer than to a sixteenth of an octave.
+    """
+    high = load(limit_bits, row * LANES, LANES)
+    most = splat(np.int32(count - want), LANES)
+    for k in range(26, 18, -1):
+        step = splat(np.int32(1 << k), LANES)
+        middle = sub(high, step)
+        over = splat(np.int32(0), LANES)
+        for d in range(count):
+            at = d * slot(lines) + row * LANES
+            over = count_less(over, middle, load(distance_bits, at, LANES))
+        high = sub(high, keep_ge(step, most, over))
+    store(limit_bits, row * LANES, high)
 
 
 @_jit.kernel
-def write_out(near, which, want, room, radius, offsets):
+def write_out(near, filled, which, room, want, radius, order, offsets):
     """Write the offsets of the matches (group, 2), the reference leading; return their number."""
-    if near.filled[which] > want + want // 2:
-        tighten(near, which, want, room)
-    order(near, which, room)
+    if filled[which] > want + want // 2:
+        sift(near, filled, which, room, want)
+    count = np.int64(filled[which])
+    begin = which * room
+    for k in range(0, count, KEYS):
+        mine = load(near, begin + k, KEYS)
+        less = splat(np.int64(0), KEYS)
+        for other in range(begin, begin + count):
+            less = count_less(less, splat(near[np.uint64(other)], KEYS), mine)
+        store(order, k, less)
     size = 1  # the reference itself; then as many as Haar takes
-    while size * 2 <= min(near.filled[which], want) + 1:
+    while size * 2 <= min(count, want) + 1:
         size *= 2
-    for k in range(1, size):
-        rank = near.rank[which * room + near.ordered[k - 1]]
-        offsets[k, 0] = rank // (2 * radius + 1) - radius
-        offsets[k, 1] = rank % (2 * radius + 1) - radius
+    for k in range(count):
+        place = np.uint64(order[np.uint64(k)] + 1)
+        if place < size:
+            code = near[np.uint64(begin + k)] & ((1 << 2 * CODE) - 1)
+            offsets[place, 0] = (code >> CODE) - radius
+            offsets[place, 1] = (code & ((1 << CODE) - 1)) - radius
     return size
 
 
@@ -258,7 +256,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     state = step * max(history, 1) * 2 * LANES
 
     @_jit.kernel
-    def match_band(planes, rows, columns, table, radius, bound, above, before, offsets, count):
+    def match_band(planes, rows, columns, table, radius, bound, above, before, offsets, count, tmp):
         """Find the matches of a band of rows x columns references.
 
         planes (step, step, ...) from `deinterleave`, whose first reference lies
@@ -270,39 +268,48 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         plane = planes.shape[2] * across
         flat = planes.reshape(-1)
         want = offsets.shape[2] - 1
-        room = max(64, 4 * offsets.shape[2])  # candidates of a reference before they are sifted
         high = rows + history
-        near = candidates(rows * LANES, room)
-        # Reference pixels of a tile, each vector on a cache line of its own
-        local = np.empty(high * step * step * LANES + LANES, np.float32)
-        base = -(local.ctypes.data // 4) % LANES
-        start = np.empty(step * (step + 1), np.int64)
+        near, filled, limit, limit_bits, distance, distance_bits = tmp[:6]
+        hits, hit_words, local, start, order = tmp[6:]
+        lines = len(hits) // 2
+        words = len(hit_words) // 2
+        opening = min(OPENING, len(table))
+        room = len(near) // len(limit)
         sums = stack_floats(state)
-        distance = np.empty((rows + 1) * 2 * LANES, np.float32)
-        distance_bits = distance.view(np.uint32)
-        hits = np.zeros(rows + 1, np.uint32)
-        hit_pairs = hits[: (rows + 1) // 2 * 2].view(np.uint64)
         zero = splat(np.float32(0), LANES)
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
-            near.filled[:] = 0
-            near.limit[:] = bound
+            filled[:] = 0
+            limit[:] = bound
             for i in range(high):
                 for c in range(step):
                     for r in range(step):
                         at = (r * step + c) * plane + (margin + i) * across + margin + first
-                        here = base + ((i * step + c) * step + r) * LANES
+                        here = ((i * step + c) * step + r) * LANES
                         store(local, here, load(flat, at, LANES))
 
-            for d in range(len(table)):
-                places(table, d, margin, step, plane, across, start)
-                for i in range(high):
+            for turn in range(len(table) + opening):
+                opened = opening <= turn < 2 * opening
+                d = turn if turn < opening else turn - opening
+                place = 2 * d * slot(lines) if d < opening else 0
+                if turn == opening:
+                    for row in range(rows):
+                        learn_limit(limit_bits, row, distance_bits, lines, 2 * opening, want)
+                if opened:
+                    for row in range(rows):
+                        worst = load(limit, row * LANES, LANES)
+                        for s in range(2):
+                            at = place + s * slot(lines) + row * LANES
+                            hits[s * lines + row] = mask_le(load(distance, at, LANES), worst) & live
+                else:
+                    places(table, d, margin, step, plane, across, start)
+                for i in range(0 if opened else high):
                     sum0 = sum1 = rest0 = rest1 = zero
                     for c in range(step):
                         rows0 = rows1 = part0 = part1 = zero
                         for r in range(step):
-                            pixel = load(local, base + ((i * step + c) * step + r) * LANES, LANES)
+                            pixel = load(local, ((i * step + c) * step + r) * LANES, LANES)
                             at0 = start[c * step + r] + i * across + first
                             at1 = start[(c + 1) * step + r] + i * across + first
                             delta0 = sub(pixel, load(flat, at0, LANES))
@@ -334,17 +341,28 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                     row = i - history
                     if row < 0:
                         continue
-                    worst = load(near.limit, row * LANES, LANES)
-                    store(distance, row * 2 * LANES, rest0)
-                    store(distance, (row * 2 + 1) * LANES, rest1)
-                    found = mask_le(rest0, worst) & live
-                    hits[row] = found | ((mask_le(rest1, worst) & live) << np.uint64(LANES))
-                collect(near, hit_pairs, distance_bits, table, d, want, room)
+                    worst = load(limit, row * LANES, LANES)
+                    store(distance, place + row * LANES, rest0)
+                    store(distance, place + slot(lines) + row * LANES, rest1)
+                    hits[row] = mask_le(rest0, worst) & live
+                    hits[lines + row] = mask_le(rest1, worst) & live
+                for s in range(2):
+                    code = table[d, 2 + s]
+                    at = place + s * slot(lines)
+                    if turn < opening:
+                        if code < 0:
+                            distance[at : at + slot(lines)] = np.inf
+                    elif code >= 0:
+                        collect(
+                            near, filled, room, want, limit_bits, hit_words,
+                            s * words, (s + 1) * words, distance_bits, at, code,
+                        )  # fmt: skip
 
             for i in range(rows):
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
-                    size = write_out(near, i * LANES + j, want, room, radius, out)
+                    which = i * LANES + j
+                    size = write_out(near, filled, which, room, want, radius, order, out)
                     count[above + i, before + first + j] = size
 
     return match_band

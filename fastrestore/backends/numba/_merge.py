@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastrestore.backends.numba import _jit
 
 
@@ -18,26 +16,28 @@ def merge(total, part, left, top, rows):
 
 
 @_jit.kernel
-def divide(numerator, weights, window, first, last, out):
+def divide(numerator, weights, window, first, last, lines, out):
     """Divide by the sum of the windows, equation 12, in rows `first` to `last`.
 
     numerator, weights (columns, rows): the weight of every block is at its corner, so that the
     sum of the windows is a separable convolution. Its order of additions is fixed relative to
-    the pixel.
+    the pixel. lines (block + 1, last - first): working memory, sums along the last columns.
     """
     block = len(window)
-    height, width = out.shape
-    column = np.empty(width, np.float64)
-    for y in range(first, last):
-        top = max(0, y - block + 1)
-        bottom = min(y, height - block)
-        for x in range(width):
-            total = 0.0
-            for n in range(top, bottom + 1):
-                total += window[y - n] * weights[x, n]
-            column[x] = total
-        for x in range(width):
-            total = 0.0
-            for n in range(max(0, x - block + 1), x + 1):
-                total += window[x - n] * column[n]
-            out[y, x] = numerator[x, y] / total
+    rows = last - first
+    total = lines[block]
+    for x in range(out.shape[1]):
+        line = lines[x % block]
+        line[:] = 0
+        for n in range(block):
+            factor = window[n]
+            for y in range(max(0, n - first), rows):
+                line[y] += factor * weights[x, first + y - n]
+        total[:] = 0
+        for n in range(min(block, x + 1)):
+            factor = window[n]
+            line = lines[(x - n) % block]
+            for y in range(rows):
+                total[y] += factor * line[y]
+        for y in range(rows):
+            out[first + y, x] = numerator[x, first + y] / total[y]

@@ -8,6 +8,7 @@ Arrays are one-dimensional and contiguous; an index counts elements and is not c
 `lanes` is a literal: a constant of the kernel, not a variable.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import models, register_default
@@ -16,12 +17,20 @@ from numba.extending import intrinsic
 _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
-class Vector(types.Type):
-    """Numba type of a vector of floats in registers."""
+def aligned(size, dtype):
+    """Zeros that begin on a cache line: a wide vector across two lines costs double."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64 // itemsize, dtype)
+    first = -memory.ctypes.data % 64 // itemsize
+    return memory[first : first + size]
 
-    def __init__(self, lanes, bits):
-        self.lanes, self.bits = lanes, bits
-        super().__init__(name=f"Vector({lanes}, {bits})")
+
+class Vector(types.Type):
+    """Numba type of a vector of numbers in registers."""
+
+    def __init__(self, lanes, element):
+        self.lanes, self.element = lanes, element
+        super().__init__(name=f"Vector({lanes}, {element})")
 
 
 @register_default(Vector)
@@ -29,19 +38,29 @@ class _VectorModel(models.PrimitiveModel):
     """A vector is one LLVM value."""
 
     def __init__(self, manager, vector):
-        element = ir.FloatType() if vector.bits == 32 else ir.DoubleType()
+        element = manager.lookup(vector.element).get_value_type()
         super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
 
 
 def _vector_of(array, lanes):
     """Type of the vector that is read from `array`."""
-    return Vector(lanes.literal_value, array.dtype.bitwidth)
+    return Vector(lanes.literal_value, array.dtype)
 
 
 def _pointer(context, builder, array_type, array, index, vector_type):
     """Address of a vector in an array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector_type.as_pointer())
+
+
+def _whole(vector):
+    """Whether these are integers."""
+    return isinstance(vector.type.element, ir.IntType)
+
+
+def _compare(builder, operator, a, b):
+    """Compare lane by lane; never true for a NaN."""
+    return (builder.icmp_signed if _whole(a) else builder.fcmp_ordered)(operator, a, b)
 
 
 def _broadcast(builder, scalar, lanes):
@@ -100,32 +119,33 @@ def spread(typingctx, array, index, lanes):
 
 @intrinsic(prefer_literal=True)
 def splat(typingctx, value, lanes):
-    """Put a float32 into every lane."""
-    vector = Vector(lanes.literal_value, 32)
+    """Put a float32, an int32 or an int64 into every lane."""
+    element = value if isinstance(value, types.Integer) else types.float32
+    vector = Vector(lanes.literal_value, element)
 
     def generate(context, builder, signature, args):
         return _broadcast(builder, args[0], vector.lanes)
 
-    return vector(types.float32, lanes), generate
+    return vector(element, lanes), generate
 
 
-def _elementwise(instruction):
-    """Make the intrinsic of an LLVM instruction of two operands."""
+def _elementwise(name):
+    """Make the intrinsic of an LLVM instruction of two operands, of floats or of integers."""
 
     @intrinsic
     def operation(typingctx, a, b):
         def generate(context, builder, signature, args):
-            return getattr(builder, instruction)(args[0], args[1])
+            return getattr(builder, ("" if _whole(args[0]) else "f") + name)(*args)
 
         return a(a, b), generate
 
     return operation
 
 
-add = _elementwise("fadd")
-sub = _elementwise("fsub")
-mul = _elementwise("fmul")
-div = _elementwise("fdiv")
+add = _elementwise("add")
+sub = _elementwise("sub")
+mul = _elementwise("mul")
+div = _elementwise("div")
 
 
 @intrinsic
@@ -139,9 +159,19 @@ def fma(typingctx, a, b, c):
 
 
 @intrinsic
+def fnma(typingctx, a, b, c):
+    """``c - a * b``, rounded once."""
+
+    def generate(context, builder, signature, args):
+        return _fused(builder, builder.fneg(args[0]), args[1], args[2])
+
+    return a(a, b, c), generate
+
+
+@intrinsic
 def widen(typingctx, value):
     """Turn float32 into float64."""
-    vector = Vector(value.lanes, 64)
+    vector = Vector(value.lanes, types.float64)
 
     def generate(context, builder, signature, args):
         return builder.fpext(args[0], context.get_value_type(vector))
@@ -168,10 +198,21 @@ def mask_le(typingctx, a, b):
 
     def generate(context, builder, signature, args):
         bits = ir.IntType(args[0].type.count)
-        truth = builder.fcmp_ordered("<=", args[0], args[1])
+        truth = _compare(builder, "<=", *args)
         return builder.zext(builder.bitcast(truth, bits), _INT64)
 
     return types.uint64(a, b), generate
+
+
+@intrinsic
+def count_less(typingctx, total, a, b):
+    """Add 1 to the lanes of `total` where ``a < b``; vectors of integers."""
+
+    def generate(context, builder, signature, args):
+        less = builder.icmp_signed("<", args[1], args[2])
+        return builder.sub(args[0], builder.sext(less, args[0].type))
+
+    return total(total, a, b), generate
 
 
 @intrinsic
@@ -181,7 +222,7 @@ def keep_ge(typingctx, value, a, b):
     def generate(context, builder, signature, args):
         value, a, b = args
         zero = ir.Constant(value.type, None)
-        return builder.select(builder.fcmp_ordered(">=", a, b), value, zero)
+        return builder.select(_compare(builder, ">=", a, b), value, zero)
 
     return value(value, a, b), generate
 
@@ -219,24 +260,9 @@ def minimum(typingctx, a, b):
     """The lesser of two vectors, lane by lane."""
 
     def generate(context, builder, signature, args):
-        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[0], args[1])
+        return builder.select(_compare(builder, "<", *args), *args)
 
     return a(a, b), generate
-
-
-@intrinsic
-def lowest(typingctx, value):
-    """The least lane of a vector of float32."""
-
-    def generate(context, builder, signature, args):
-        kind = args[0].type
-        function_type = ir.FunctionType(kind.element, [kind])
-        name = f"llvm.vector.reduce.fmin.v{kind.count}f32"
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, function_type, name), args
-        )
-
-    return types.float32(value), generate
 
 
 @intrinsic
@@ -308,12 +334,14 @@ _PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unf
 
 
 @intrinsic(prefer_literal=True)
-def transform(typingctx, out, at_out, matrix, values, at, size, lanes, kind):
-    """Multiply `size` vectors by a `size` x `size` matrix, all held in registers.
+def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size, lanes, kind):
+    """Transform the sum and the difference of two blocks: a Haar step and a matrix product.
 
-    ``out[v] = sum_m matrix[v, m] * values[m]``: written as one piece, because LLVM cannot know
-    that `out` and `values` are different arrays and would read every vector again. `kind` is
-    one of the names of `_PRODUCTS`.
+    A block is `size` vectors, those of `values` begin at `a` and `b`. The product of the matrix
+    (size, size) and ``a + b`` goes to `at_out`, that with ``a - b`` to `next_out`. All is held
+    in registers and written as one piece, because LLVM cannot know that `out` and `values` are
+    different arrays and would read every vector again. `kind` is one of the names of
+    `_PRODUCTS`.
     """
     vector = _vector_of(values, lanes)
     count = size.literal_value
@@ -321,8 +349,8 @@ def transform(typingctx, out, at_out, matrix, values, at, size, lanes, kind):
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
-        out, at_out, matrix, values, at = args[:5]
-        entries = context.make_array(signature.args[2])(context, builder, matrix).data
+        out, at_out, next_out, matrix, values, a, b = args[:7]
+        entries = context.make_array(signature.args[3])(context, builder, matrix).data
 
         def address(which, array, start, k):
             index = builder.add(start, _INT64(k * vector.lanes))
@@ -332,37 +360,46 @@ def transform(typingctx, out, at_out, matrix, values, at, size, lanes, kind):
             place = builder.gep(entries, [_INT64(row * count + column)])
             return _broadcast(builder, builder.load(place), vector.lanes)
 
-        source = [builder.load(address(3, values, at, k), align=4) for k in range(count)]
-        for k, result in enumerate(list(product(builder, entry, source))):
-            builder.store(result, address(0, out, at_out, k), align=4)
+        def block(start):
+            return [builder.load(address(4, values, start, k), align=4) for k in range(count)]
+
+        pairs = list(zip(block(a), block(b), strict=True))
+        total = list(product(builder, entry, [builder.fadd(*pair) for pair in pairs]))
+        difference = list(product(builder, entry, [builder.fsub(*pair) for pair in pairs]))
+        for start, results in ((at_out, total), (next_out, difference)):
+            for k, result in enumerate(results):
+                builder.store(result, address(0, out, start, k), align=4)
         return context.get_dummy_value()
 
-    return types.void(out, types.intp, matrix, values, types.intp, size, lanes, kind), generate
+    parameters = (out, types.intp, types.intp, matrix, values, types.intp, types.intp)
+    return types.void(*parameters, size, lanes, kind), generate
 
 
 @intrinsic(prefer_literal=True)
-def combine(typingctx, out, at_out, factors, vectors, size, lanes):
+def combine(typingctx, out, at_out, factors, at, vectors, size, lanes):
     """Make `size` vectors of `size` vectors: the transform along the lanes of `factors`.
 
-    ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements.
+    ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements
+    and the first begins at `at`.
     """
     vector = _vector_of(vectors, lanes)
     count = size.literal_value
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
-        out, at_out, factors, vectors = args[:4]
+        out, at_out, factors, at, vectors = args[:5]
         numbers = context.make_array(signature.args[2])(context, builder, factors).data
 
         def address(which, array, index):
             return _pointer(context, builder, signature.args[which], array, index, vector_type)
 
         def factor(c, u):
-            number = builder.load(builder.gep(numbers, [_INT64(c * vector.lanes + u)]))
+            place = builder.add(at, _INT64(c * vector.lanes + u))
+            number = builder.load(builder.gep(numbers, [place]))
             return _broadcast(builder, number, vector.lanes)
 
         source = [
-            builder.load(address(3, vectors, _INT64(u * vector.lanes)), align=4)
+            builder.load(address(4, vectors, _INT64(u * vector.lanes)), align=4)
             for u in range(count)
         ]
         for c in range(count):
@@ -371,7 +408,7 @@ def combine(typingctx, out, at_out, factors, vectors, size, lanes):
             builder.store(result, address(0, out, place), align=4)
         return context.get_dummy_value()
 
-    return types.void(out, types.intp, factors, vectors, size, lanes), generate
+    return types.void(out, types.intp, factors, types.intp, vectors, size, lanes), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastrestore._stage import Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numba import _filter, _match, _merge
 from fastrestore.backends.numba._pool import cut, run_bands
+from fastrestore.backends.numba._simd import aligned
 
 # Weighted pixels are summed in multiples of this. A float64 sum of multiples of q is exact, hence
 # independent of its order, while it stays under 2**53 q; a pixel is a sum of some hundred to ten
@@ -36,9 +37,13 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     def work(part: tuple[range, range]) -> None:
         y, x = part
         planes = _planes(image, rows[_slice(y)], columns[_slice(x)], stage)
-        kernel(planes, len(y), len(x), table, stage.radius, bound, y.start, x.start, offsets, count)
+        scratch = _match.scratch(stage.block, stage.step, len(y), stage.group)
+        kernel(
+            planes, len(y), len(x), table, stage.radius, bound, y.start, x.start, offsets, count,
+            scratch,
+        )  # fmt: skip
 
-    if stage.group > 1:
+    if stage.group > 1 and bound >= 0:
         bands = cut(len(rows), 2 * run.workers, 8, 48)
         parts = [
             (y, x)
@@ -114,7 +119,14 @@ def _tables(stage: Stage) -> _Tables:
     horizontal = np.ascontiguousarray(back, np.float32)
     forward = np.ascontiguousarray(stage.forward, np.float32)
     tables = (lift, forward, horizontal, vertical, overlap, strength)
-    return _Tables(*(table.reshape(-1) for table in tables))
+    return _Tables(*(_aligned(table.reshape(-1)) for table in tables))
+
+
+def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Copy to memory that begins on a cache line."""
+    out = aligned(len(values), np.float32)
+    out[:] = values
+    return out
 
 
 def _even_odd(stage: Stage) -> bool:
@@ -151,6 +163,7 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
             blocks, guide, rows - y.start, columns - x.start, matches.offsets, matches.sizes,
             part[0].start, part[1].start, tables.forward, tables.horizontal, tables.vertical,
             tables.overlap, tables.strength, rounder, sums, sum_weights,
+            _filter.scratch(stage.block, stage.group),
         )  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter
             _merge.merge(numerator, sums, x.start, y.start, len(y) + stage.block - 1)
@@ -182,8 +195,9 @@ def _divided(
     out = np.empty(numerator.shape[::-1], np.float32)
 
     def work(band: range) -> None:
-        _merge.divide(numerator, weights, stage.window, band.start, band.stop, out)
+        lines = np.empty((stage.block + 1, len(band)))
+        _merge.divide(numerator, weights, stage.window, band.start, band.stop, lines, out)
 
-    for _ in run_bands(work, cut(len(out), 4 * run.workers, 16, 256), run.workers):
+    for _ in run_bands(work, cut(len(out), 4 * run.workers, 16, 64), run.workers):
         pass
     return out
