@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._simd import (
     absolute,
     add,
     aligned,
-    combine,
     div,
     fma,
     fnma,
@@ -39,7 +39,6 @@ from fastrestore.backends.numba._simd import (
     store,
     store_integers,
     sub,
-    transform_pair,
     widen,
 )
 

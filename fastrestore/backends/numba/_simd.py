@@ -42,12 +42,12 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
 
 
-def _vector_of(array, lanes):
+def vector_of(array, lanes):
     """Type of the vector that is read from `array`."""
     return Vector(lanes.literal_value, array.dtype)
 
 
-def _pointer(context, builder, array_type, array, index, vector_type):
+def pointer(context, builder, array_type, array, index, vector_type):
     """Address of a vector in an array."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector_type.as_pointer())
@@ -63,14 +63,14 @@ def _compare(builder, operator, a, b):
     return (builder.icmp_signed if _whole(a) else builder.fcmp_ordered)(operator, a, b)
 
 
-def _broadcast(builder, scalar, lanes):
+def broadcast(builder, scalar, lanes):
     """Put one scalar into every lane."""
     vector = ir.VectorType(scalar.type, lanes)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INT32(0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, lanes), None))
 
 
-def _fused(builder, a, b, c):
+def fused(builder, a, b, c):
     """``a * b + c`` rounded once, on any processor."""
     kind = a.type
     bits = 32 if isinstance(kind.element, ir.FloatType) else 64
@@ -82,11 +82,11 @@ def _fused(builder, a, b, c):
 @intrinsic(prefer_literal=True)
 def load(typingctx, array, index, lanes):
     """Read `lanes` consecutive elements."""
-    vector = _vector_of(array, lanes)
+    vector = vector_of(array, lanes)
 
     def generate(context, builder, signature, args):
         kind = context.get_value_type(vector)
-        address = _pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        address = pointer(context, builder, signature.args[0], args[0], args[1], kind)
         return builder.load(address, align=4)
 
     return vector(array, types.intp, lanes), generate
@@ -98,7 +98,7 @@ def store(typingctx, array, index, value):
 
     def generate(context, builder, signature, args):
         kind = args[2].type
-        address = _pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        address = pointer(context, builder, signature.args[0], args[0], args[1], kind)
         builder.store(args[2], address, align=4)
         return context.get_dummy_value()
 
@@ -108,11 +108,11 @@ def store(typingctx, array, index, value):
 @intrinsic(prefer_literal=True)
 def spread(typingctx, array, index, lanes):
     """Read one element into every lane."""
-    vector = _vector_of(array, lanes)
+    vector = vector_of(array, lanes)
 
     def generate(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return _broadcast(builder, builder.load(builder.gep(data, [args[1]])), vector.lanes)
+        return broadcast(builder, builder.load(builder.gep(data, [args[1]])), vector.lanes)
 
     return vector(array, types.intp, lanes), generate
 
@@ -124,7 +124,7 @@ def splat(typingctx, value, lanes):
     vector = Vector(lanes.literal_value, element)
 
     def generate(context, builder, signature, args):
-        return _broadcast(builder, args[0], vector.lanes)
+        return broadcast(builder, args[0], vector.lanes)
 
     return vector(element, lanes), generate
 
@@ -153,7 +153,7 @@ def fma(typingctx, a, b, c):
     """``a * b + c``, rounded once."""
 
     def generate(context, builder, signature, args):
-        return _fused(builder, *args)
+        return fused(builder, *args)
 
     return a(a, b, c), generate
 
@@ -163,7 +163,7 @@ def fnma(typingctx, a, b, c):
     """``c - a * b``, rounded once."""
 
     def generate(context, builder, signature, args):
-        return _fused(builder, builder.fneg(args[0]), args[1], args[2])
+        return fused(builder, builder.fneg(args[0]), args[1], args[2])
 
     return a(a, b, c), generate
 
@@ -248,7 +248,7 @@ def store_integers(typingctx, array, index, value):
 
     def generate(context, builder, signature, args):
         kind = ir.VectorType(_INT32, args[2].type.count)
-        address = _pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        address = pointer(context, builder, signature.args[0], args[0], args[1], kind)
         builder.store(builder.fptosi(args[2], kind), address, align=4)
         return context.get_dummy_value()
 
@@ -283,132 +283,6 @@ def count_ones(typingctx, bits):
         return builder.ctpop(args[0])
 
     return types.intp(types.uint64), generate
-
-
-def _weighted_sum(builder, factors, vectors):
-    """Sum of vectors, each times a scalar, added in their order."""
-    total = builder.fmul(factors[0], vectors[0])
-    for factor, vector in zip(factors[1:], vectors[1:], strict=True):
-        total = _fused(builder, factor, vector, total)
-    return total
-
-
-def _folded(builder, entry, source):
-    """Multiply by rows that are alternately even and odd: half the products.
-
-    Even rows see sums of opposite samples, odd rows differences.
-    """
-    count, half = len(source), len(source) // 2
-    pairs = [(source[k], source[count - 1 - k]) for k in range(half)]
-    even = [builder.fadd(*pair) for pair in pairs] + source[half : count - half]
-    odd = [builder.fsub(*pair) for pair in pairs]
-    for row in range(count):
-        values = odd if row % 2 else even
-        yield _weighted_sum(builder, [entry(row, k) for k in range(len(values))], values)
-
-
-def _unfolded(builder, entry, source):
-    """Multiply by columns that are alternately even and odd: the way back of `_folded`."""
-    count, half = len(source), len(source) // 2
-    results = [None] * count
-    for row in range(count - half):
-        even, odd = (
-            _weighted_sum(builder, [entry(row, k) for k in range(p, count, 2)], source[p::2])
-            for p in (0, 1)
-        )
-        results[row] = builder.fadd(even, odd)
-        results[count - 1 - row] = builder.fsub(even, odd)
-    if count % 2:  # the middle sample: odd rows are zero there
-        results[half] = even
-    return results
-
-
-def _general(builder, entry, source):
-    """Multiply by any matrix."""
-    columns = range(len(source))
-    for row in columns:
-        yield _weighted_sum(builder, [entry(row, k) for k in columns], source)
-
-
-_PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unfolded}
-
-
-@intrinsic(prefer_literal=True)
-def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size, lanes, kind):
-    """Transform the sum and the difference of two blocks: a Haar step and a matrix product.
-
-    A block is `size` vectors, those of `values` begin at `a` and `b`. The product of the matrix
-    (size, size) and ``a + b`` goes to `at_out`, that with ``a - b`` to `next_out`. All is held
-    in registers and written as one piece, because LLVM cannot know that `out` and `values` are
-    different arrays and would read every vector again. `kind` is one of the names of
-    `_PRODUCTS`.
-    """
-    vector = _vector_of(values, lanes)
-    count = size.literal_value
-    product = _PRODUCTS[kind.literal_value]
-
-    def generate(context, builder, signature, args):
-        vector_type = context.get_value_type(vector)
-        out, at_out, next_out, matrix, values, a, b = args[:7]
-        entries = context.make_array(signature.args[3])(context, builder, matrix).data
-
-        def address(which, array, start, k):
-            index = builder.add(start, _INT64(k * vector.lanes))
-            return _pointer(context, builder, signature.args[which], array, index, vector_type)
-
-        def entry(row, column):
-            place = builder.gep(entries, [_INT64(row * count + column)])
-            return _broadcast(builder, builder.load(place), vector.lanes)
-
-        def block(start):
-            return [builder.load(address(4, values, start, k), align=4) for k in range(count)]
-
-        pairs = list(zip(block(a), block(b), strict=True))
-        total = list(product(builder, entry, [builder.fadd(*pair) for pair in pairs]))
-        difference = list(product(builder, entry, [builder.fsub(*pair) for pair in pairs]))
-        for start, results in ((at_out, total), (next_out, difference)):
-            for k, result in enumerate(results):
-                builder.store(result, address(0, out, start, k), align=4)
-        return context.get_dummy_value()
-
-    parameters = (out, types.intp, types.intp, matrix, values, types.intp, types.intp)
-    return types.void(*parameters, size, lanes, kind), generate
-
-
-@intrinsic(prefer_literal=True)
-def combine(typingctx, out, at_out, factors, at, vectors, size, lanes):
-    """Make `size` vectors of `size` vectors: the transform along the lanes of `factors`.
-
-    ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements
-    and the first begins at `at`.
-    """
-    vector = _vector_of(vectors, lanes)
-    count = size.literal_value
-
-    def generate(context, builder, signature, args):
-        vector_type = context.get_value_type(vector)
-        out, at_out, factors, at, vectors = args[:5]
-        numbers = context.make_array(signature.args[2])(context, builder, factors).data
-
-        def address(which, array, index):
-            return _pointer(context, builder, signature.args[which], array, index, vector_type)
-
-        def factor(c, u):
-            place = builder.add(at, _INT64(c * vector.lanes + u))
-            number = builder.load(builder.gep(numbers, [place]))
-            return _broadcast(builder, number, vector.lanes)
-
-        source = [
-            builder.load(address(4, vectors, _INT64(u * vector.lanes)), align=4)
-            for u in range(count)
-        ]
-        for c in range(count):
-            result = _weighted_sum(builder, [factor(c, u) for u in range(count)], source)
-            place = builder.add(at_out, _INT64(c * vector.lanes))
-            builder.store(result, address(0, out, place), align=4)
-        return context.get_dummy_value()
-
-    return types.void(out, types.intp, factors, types.intp, vectors, size, lanes), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -1,0 +1,135 @@
+"""Small matrix products of vectors in registers, for use in Numba kernels: see `_simd`."""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from fastrestore.backends.numba._simd import broadcast, fused, pointer, vector_of
+
+INT64 = ir.IntType(64)
+
+
+def _weighted_sum(builder, factors, vectors):
+    """Sum of vectors, each times a scalar, added in their order."""
+    total = builder.fmul(factors[0], vectors[0])
+    for factor, vector in zip(factors[1:], vectors[1:], strict=True):
+        total = fused(builder, factor, vector, total)
+    return total
+
+
+def _folded(builder, entry, source):
+    """Multiply by rows that are alternately even and odd: half the products.
+
+    Even rows see sums of opposite samples, odd rows differences.
+    """
+    count, half = len(source), len(source) // 2
+    pairs = [(source[k], source[count - 1 - k]) for k in range(half)]
+    even = [builder.fadd(*pair) for pair in pairs] + source[half : count - half]
+    odd = [builder.fsub(*pair) for pair in pairs]
+    for row in range(count):
+        values = odd if row % 2 else even
+        yield _weighted_sum(builder, [entry(row, k) for k in range(len(values))], values)
+
+
+def _unfolded(builder, entry, source):
+    """Multiply by columns that are alternately even and odd: the way back of `_folded`."""
+    count, half = len(source), len(source) // 2
+    results = [None] * count
+    for row in range(count - half):
+        even, odd = (
+            _weighted_sum(builder, [entry(row, k) for k in range(p, count, 2)], source[p::2])
+            for p in (0, 1)
+        )
+        results[row] = builder.fadd(even, odd)
+        results[count - 1 - row] = builder.fsub(even, odd)
+    if count % 2:  # the middle sample: odd rows are zero there
+        results[half] = even
+    return results
+
+
+def _general(builder, entry, source):
+    """Multiply by any matrix."""
+    columns = range(len(source))
+    for row in columns:
+        yield _weighted_sum(builder, [entry(row, k) for k in columns], source)
+
+
+_PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unfolded}
+
+
+@intrinsic(prefer_literal=True)
+def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size, lanes, kind):
+    """Transform the sum and the difference of two blocks: a Haar step and a matrix product.
+
+    A block is `size` vectors, those of `values` begin at `a` and `b`. The product of the matrix
+    (size, size) and ``a + b`` goes to `at_out`, that with ``a - b`` to `next_out`. All is held
+    in registers and written as one piece, because LLVM cannot know that `out` and `values` are
+    different arrays and would read every vector again. `kind` is one of the names of
+    `_PRODUCTS`.
+    """
+    vector = vector_of(values, lanes)
+    count = size.literal_value
+    product = _PRODUCTS[kind.literal_value]
+
+    def generate(context, builder, signature, args):
+        vector_type = context.get_value_type(vector)
+        out, at_out, next_out, matrix, values, a, b = args[:7]
+        entries = context.make_array(signature.args[3])(context, builder, matrix).data
+
+        def address(which, array, start, k):
+            index = builder.add(start, INT64(k * vector.lanes))
+            return pointer(context, builder, signature.args[which], array, index, vector_type)
+
+        def entry(row, column):
+            place = builder.gep(entries, [INT64(row * count + column)])
+            return broadcast(builder, builder.load(place), vector.lanes)
+
+        def block(start):
+            return [builder.load(address(4, values, start, k), align=4) for k in range(count)]
+
+        pairs = list(zip(block(a), block(b), strict=True))
+        total = list(product(builder, entry, [builder.fadd(*pair) for pair in pairs]))
+        difference = list(product(builder, entry, [builder.fsub(*pair) for pair in pairs]))
+        for start, results in ((at_out, total), (next_out, difference)):
+            for k, result in enumerate(results):
+                builder.store(result, address(0, out, start, k), align=4)
+        return context.get_dummy_value()
+
+    parameters = (out, types.intp, types.intp, matrix, values, types.intp, types.intp)
+    return types.void(*parameters, size, lanes, kind), generate
+
+
+@intrinsic(prefer_literal=True)
+def combine(typingctx, out, at_out, factors, at, vectors, size, lanes):
+    """Make `size` vectors of `size` vectors: the transform along the lanes of `factors`.
+
+    ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements
+    and the first begins at `at`.
+    """
+    vector = vector_of(vectors, lanes)
+    count = size.literal_value
+
+    def generate(context, builder, signature, args):
+        vector_type = context.get_value_type(vector)
+        out, at_out, factors, at, vectors = args[:5]
+        numbers = context.make_array(signature.args[2])(context, builder, factors).data
+
+        def address(which, array, index):
+            return pointer(context, builder, signature.args[which], array, index, vector_type)
+
+        def factor(c, u):
+            place = builder.add(at, INT64(c * vector.lanes + u))
+            number = builder.load(builder.gep(numbers, [place]))
+            return broadcast(builder, number, vector.lanes)
+
+        source = [
+            builder.load(address(4, vectors, INT64(u * vector.lanes)), align=4)
+            for u in range(count)
+        ]
+        for c in range(count):
+            result = _weighted_sum(builder, [factor(c, u) for u in range(count)], source)
+            place = builder.add(at_out, INT64(c * vector.lanes))
+            builder.store(result, address(0, out, place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, types.intp, factors, types.intp, vectors, size, lanes), generate
