@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._simd import fma, load, splat, spread, store
+
+LANES = 8
 
 
 @_jit.kernel
@@ -19,25 +22,29 @@ def merge(total, part, left, top, rows):
 def divide(numerator, weights, window, first, last, lines, out):
     """Divide by the sum of the windows, equation 12, in rows `first` to `last`.
 
-    numerator, weights (columns, rows): the weight of every block is at its corner, so that the
-    sum of the windows is a separable convolution. Its order of additions is fixed relative to
-    the pixel. lines (block + 1, last - first): working memory, sums along the last columns.
+    numerator (columns, rows); weights likewise with an empty column before and after: the weight
+    of every block is at its corner, so that the sum of the windows is a separable convolution.
+    Its order of additions is fixed relative to the pixel. lines (block + 1, ...): working
+    memory, sums along the last columns, with room for whole vectors.
     """
     block = len(window)
-    rows = last - first
-    total = lines[block]
+    height = weights.shape[1]
+    flat = weights.reshape(-1)
+    sums = lines.reshape(-1)
+    length = lines.shape[1]
+    zero = splat(0.0, LANES)
     for x in range(out.shape[1]):
-        line = lines[x % block]
-        line[:] = 0
-        for n in range(block):
-            factor = window[n]
-            for y in range(max(0, n - first), rows):
-                line[y] += factor * weights[x, first + y - n]
-        total[:] = 0
-        for n in range(min(block, x + 1)):
-            factor = window[n]
-            line = lines[(x - n) % block]
-            for y in range(rows):
-                total[y] += factor * line[y]
-        for y in range(rows):
-            out[first + y, x] = numerator[x, first + y] / total[y]
+        for y in range(0, last - first, LANES):
+            # Above the first row lie the last rows of the column before, where no block begins.
+            at = (x + 1) * height + first + y
+            total = zero
+            for n in range(block):
+                total = fma(load(flat, at - n, LANES), spread(window, n, LANES), total)
+            store(sums, x % block * length + y, total)
+            total = zero
+            for n in range(min(block, x + 1)):
+                line = load(sums, (x - n) % block * length + y, LANES)
+                total = fma(line, spread(window, n, LANES), total)
+            store(sums, block * length + y, total)
+        for y in range(last - first):
+            out[first + y, x] = numerator[x, first + y] / lines[block, y]

@@ -119,8 +119,8 @@ def spread(typingctx, array, index, lanes):
 
 @intrinsic(prefer_literal=True)
 def splat(typingctx, value, lanes):
-    """Put a float32, an int32 or an int64 into every lane."""
-    element = value if isinstance(value, types.Integer) else types.float32
+    """Put a number, of whatever type it has, into every lane."""
+    element = value
     vector = Vector(lanes.literal_value, element)
 
     def generate(context, builder, signature, args):

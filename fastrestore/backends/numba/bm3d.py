@@ -143,7 +143,7 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
     rounder = np.float32(1.5 * 2**23 * QUANTUM)
     # Transposed, because the kernel finishes blocks column by column.
     numerator = np.zeros(noisy.shape[::-1], np.float64)
-    weights = np.zeros(noisy.shape[::-1], np.float64)
+    weights = np.zeros((noisy.shape[1] + 2, noisy.shape[0]), np.float64)  # see `divide`
     lock = threading.Lock()
     lanes = _filter.lanes(stage.block)
 
@@ -167,7 +167,7 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
         )  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter
             _merge.merge(numerator, sums, x.start, y.start, len(y) + stage.block - 1)
-            _merge.merge(weights, sum_weights, x.start, y.start, len(y) + stage.block - 1)
+            _merge.merge(weights, sum_weights, 1 + x.start, y.start, len(y) + stage.block - 1)
 
     # Of a wide image parts of a band, so that what they read and write stays in the cache
     across = cut(len(matches.columns), 1, 1, 192)
@@ -193,10 +193,11 @@ def _divided(
 ) -> Image:
     """Normalise the sums, on threads."""
     out = np.empty(numerator.shape[::-1], np.float32)
+    window = np.ascontiguousarray(stage.window)
 
     def work(band: range) -> None:
-        lines = np.empty((stage.block + 1, len(band)))
-        _merge.divide(numerator, weights, stage.window, band.start, band.stop, lines, out)
+        lines = np.empty((stage.block + 1, -(-len(band) // _merge.LANES) * _merge.LANES))
+        _merge.divide(numerator, weights, window, band.start, band.stop, lines, out)
 
     for _ in run_bands(work, cut(len(out), 4 * run.workers, 16, 64), run.workers):
         pass
