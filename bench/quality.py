@@ -2,6 +2,7 @@
 
     python bench/quality.py --images DIR --sigma 15 25 50 [--peers] [--profile np]
     python bench/quality.py --images DIR --sigma 25 --at-least 25:29.9
+    python bench/quality.py --images DIR --sigma 25 --colour --skip FILE
 
 Image number i in name order (from 0) gets the noise ``default_rng(i)`` times sigma, in float64
 and not clipped. Results are clipped to 0..255 before they are judged, as in the papers.
@@ -27,9 +28,9 @@ Score = tuple[float, float]  # PSNR in dB, SSIM
 def main() -> int:
     """Print a table for each noise level; return 1 if a mean is under its floor."""
     options = _options()
-    paths = sorted(options.images.glob("*.png"))[: options.limit]
+    paths = _paths(options)
     if not paths:
-        print(f"{options.images} has no PNG image", file=sys.stderr)
+        print(f"{options.images} has no image to measure", file=sys.stderr)
         return 2
     programs: dict[str, Denoiser] = {"fastrestore": _fastrestore(options)}
     if options.peers:
@@ -37,7 +38,7 @@ def main() -> int:
     floors: dict[float, float] = dict(options.at_least)
     passed = True
     for sigma in options.sigma:
-        mean = table(paths, sigma, programs)
+        mean = table(paths, sigma, programs, "RGB" if options.colour else "L")
         if sigma in floors and not mean >= floors.pop(sigma):
             print(f"sigma {sigma:g}: the mean PSNR is under the floor", file=sys.stderr)
             passed = False
@@ -47,7 +48,15 @@ def main() -> int:
     return 0 if passed else 1
 
 
-def table(paths: list[Path], sigma: float, programs: dict[str, Denoiser]) -> float:
+def _paths(options: argparse.Namespace) -> list[Path]:
+    """Images of the folder in the order of their names, less those of a list."""
+    unwanted = set(options.skip.read_text().split()) if options.skip else set()
+    found = [path for path in options.images.rglob("*") if path.suffix in (".png", ".jpg")]
+    paths = [p for p in found if p.relative_to(options.images).as_posix() not in unwanted]
+    return sorted(paths, key=lambda path: path.name)[: options.limit]
+
+
+def table(paths: list[Path], sigma: float, programs: dict[str, Denoiser], mode: str) -> float:
     """Print one line an image as it is done, then the mean; return the mean PSNR of ours."""
     print(f"\nsigma {sigma:g}\n")
     heads = [f"{name} {measure}" for name in programs for measure in ("PSNR dB", "SSIM")]
@@ -56,7 +65,7 @@ def table(paths: list[Path], sigma: float, programs: dict[str, Denoiser]) -> flo
     _line(*["---"] * (1 + len(heads) + compared))
     scores: list[list[Score]] = []
     for number, path in enumerate(paths):
-        clean = read_gray(path)
+        clean = read(path, mode)
         noisy = clean + sigma * np.random.default_rng(number).standard_normal(clean.shape)
         scores.append([judge(clean, program(noisy, sigma)) for program in programs.values()])
         _row(path.stem, scores[-1])
@@ -74,12 +83,12 @@ def table(paths: list[Path], sigma: float, programs: dict[str, Denoiser]) -> flo
     return means[0][0]
 
 
-def read_gray(path: Path) -> FloatArray:
-    """Read an image as gray levels 0..255."""
+def read(path: Path, mode: str) -> FloatArray:
+    """Read an image as gray levels (L) or colours (RGB) 0..255."""
     from PIL import Image
 
     with Image.open(path) as image:
-        return np.asarray(image.convert("L"), np.float64)
+        return np.asarray(image.convert(mode), np.float64)
 
 
 def judge(clean: FloatArray, restored: FloatArray) -> Score:
@@ -94,11 +103,16 @@ def judge(clean: FloatArray, restored: FloatArray) -> Score:
         clean,
         clipped,
         data_range=255,
+        channel_axis=_channel_axis(clean),
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
     )
     return psnr(clean, clipped, data_range=255), float(ssim)
+
+
+def _channel_axis(image: FloatArray) -> int | None:
+    return None if image.ndim == 2 else -1
 
 
 def _fastrestore(options: argparse.Namespace) -> Denoiser:
@@ -108,6 +122,7 @@ def _fastrestore(options: argparse.Namespace) -> Denoiser:
         restored: FloatArray = fastrestore.bm3d(
             noisy,
             sigma,
+            channel_axis=_channel_axis(noisy),
             profile=options.profile,
             workers=options.workers,
             backend=options.backend,
@@ -124,7 +139,8 @@ def _bm3d(workers: int | None) -> Denoiser:
     profile.num_threads = workers or 0  # 0 lets it choose
 
     def denoise(noisy: FloatArray, sigma: float) -> FloatArray:
-        restored: FloatArray = bm3d.bm3d(noisy, sigma, profile)
+        call = bm3d.bm3d if noisy.ndim == 2 else bm3d.bm3d_rgb
+        restored: FloatArray = call(noisy, sigma, profile)
         return restored
 
     return denoise
@@ -142,8 +158,10 @@ def _line(*cells: str) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="PSNR and SSIM over a folder of PNG images")
+    parser = argparse.ArgumentParser(description="PSNR and SSIM over a folder of images")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR to leave out")
+    parser.add_argument("--colour", action="store_true", help="RGB instead of gray")
     parser.add_argument("--sigma", type=float, nargs="+", default=[15.0, 25.0, 50.0])
     parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 (np) beside it: slow")
     parser.add_argument("--profile", default="np")

@@ -7,7 +7,7 @@ import pytest
 from photographs import SIGMA
 
 from fastrestore import Profile
-from fastrestore._bm3d import usable_processors
+from fastrestore._arguments import usable_processors
 from fastrestore._stage import Run, make_stage
 from fastrestore.backends import select
 
@@ -25,9 +25,9 @@ def steps(pair):
         for which in ("basic", "final")
     )
     matches_basic = engine.bm3d_match(image, basic, run)
-    pilot = engine.bm3d_basic(image, matches_basic, basic, run)
-    matches_final = engine.bm3d_match(pilot, final, run)
-    engine.bm3d_final(image, pilot, matches_final, final, run)
+    pilot = engine.bm3d_basic(image[None], matches_basic, basic, run)
+    matches_final = engine.bm3d_match(pilot[0], final, run)
+    engine.bm3d_final(image[None], pilot, matches_final, final, run)
     return SimpleNamespace(
         engine=engine,
         run=run,
@@ -63,23 +63,23 @@ def test_match_basic(benchmark, timed, steps):
 
 def test_hard_threshold(timed, steps, judge):
     estimate = timed(
-        steps.engine.bm3d_basic, steps.image, steps.matches_basic, steps.basic, steps.run
+        steps.engine.bm3d_basic, steps.image[None], steps.matches_basic, steps.basic, steps.run
     )
-    judge(steps.clean, estimate * SCALE, 29.53)
+    judge(steps.clean, estimate[0] * SCALE, 29.53)
 
 
 def test_match_final(benchmark, timed, steps):
-    matches = timed(steps.engine.bm3d_match, steps.pilot, steps.final, steps.run)
+    matches = timed(steps.engine.bm3d_match, steps.pilot[0], steps.final, steps.run)
     check_matches(benchmark, matches, steps.final, least=30)
 
 
 def test_wiener(timed, steps, judge):
     estimate = timed(
         steps.engine.bm3d_final,
-        steps.image,
+        steps.image[None],
         steps.pilot,
         steps.matches_final,
         steps.final,
         steps.run,
     )
-    judge(steps.clean, estimate * SCALE, 29.86)
+    judge(steps.clean, estimate[0] * SCALE, 29.86)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from fastrestore._profile import Profile
 
 FloatArray = NDArray[np.float64]
-Image = NDArray[np.float32]
+Image = NDArray[np.float32]  # (M, N)
+Channels = NDArray[np.float32]  # (C, M, N): a gray image is one channel
 
 # On integer images many coefficients equal lambda sigma to the last digit, and rounding would
 # decide which are kept. A threshold a hair lower keeps them all, on every backend.
@@ -32,8 +33,8 @@ class Stage:
     inverse: FloatArray  # (N, N), the exact inverse of `forward`
     window: FloatArray  # (N,), the aggregation window is its outer product with itself
     correlation: FloatArray  # (N, N), see `row_correlation`
-    variance: float  # of the noise
-    strength: float  # lambda_3D**2 or mu**2: multiplies the variance
+    variances: FloatArray  # (C,), of the noise of each channel
+    strength: float  # lambda_3D**2 or mu**2: multiplies the variances
 
 
 class Matches(NamedTuple):
@@ -67,9 +68,17 @@ def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
 
 
 def make_stage(
-    profile: Profile, which: Literal["basic", "final"], sigma: float, data_range: float
+    profile: Profile,
+    which: Literal["basic", "final"],
+    sigma: float,
+    data_range: float,
+    sigmas: Sequence[float] | FloatArray | None = None,
 ) -> Stage:
-    """Bring the fields of one stage to the units of the data."""
+    """Bring the fields of one stage to the units of the data.
+
+    `sigma` and `data_range` are those of the image that blocks are matched on, `sigmas` those
+    of the channels that are filtered: one channel, the same image, by default.
+    """
     block: int = getattr(profile, f"block_{which}")
     match: float = getattr(profile, f"match_{which}") * (data_range / 255) ** 2
     match += getattr(profile, f"match_noise_{which}") * sigma**2
@@ -85,7 +94,7 @@ def make_stage(
         inverse=np.linalg.inv(forward).astype(np.float64),
         window=np.kaiser(block, getattr(profile, f"kaiser_{which}")),
         correlation=row_correlation(forward),
-        variance=sigma**2,
+        variances=np.square([sigma] if sigmas is None else sigmas),
         strength=profile.threshold**2 * TIE if which == "basic" else profile.wiener,
     )
 

@@ -83,8 +83,10 @@ def test_any_profile_equals_the_specification(engine, changes):
 
 def _estimate(backend, which, image, pilot, stage):
     if which == "basic":
-        return backend.bm3d_basic(image, backend.bm3d_match(image, stage, RUN), stage, RUN)
-    return backend.bm3d_final(image, pilot, backend.bm3d_match(pilot, stage, RUN), stage, RUN)
+        matches = backend.bm3d_match(image, stage, RUN)
+        return backend.bm3d_basic(image[None], matches, stage, RUN)
+    matches = backend.bm3d_match(pilot, stage, RUN)
+    return backend.bm3d_final(image[None], pilot[None], matches, stage, RUN)
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-from fastrestore._stage import Image, Matches, Run, Stage
+from fastrestore._stage import Channels, Image, Matches, Run, Stage
 from fastrestore.errors import BackendUnavailableError
 
 # In the order of preference; a module is imported only when its turn comes.
@@ -43,19 +43,22 @@ class Availability(Protocol):
 
 
 class Backend(Availability, Protocol):
-    """The functions of a backend; images are C-ordered float32 of two axes."""
+    """The functions of a backend; images are C-ordered float32.
+
+    Blocks are matched on one image and filtered in every channel, by the same groups.
+    """
 
     def bm3d_match(self, image: Image, stage: Stage, run: Run) -> Matches:
         """Group the blocks of `image`."""
         ...
 
-    def bm3d_basic(self, noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+    def bm3d_basic(self, noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
         """Collaborative hard thresholding and aggregation."""
         ...
 
     def bm3d_final(
-        self, noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run
-    ) -> Image:
+        self, noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+    ) -> Channels:
         """Collaborative Wiener filtering and aggregation."""
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastrestore._stage import Image, Matches, Run, Stage
+    from fastrestore._stage import Channels, Image, Matches, Run, Stage
 
 NAME = "numba"
 
@@ -28,14 +28,16 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     return bm3d.bm3d_match(image, stage, run)
 
 
-def bm3d_basic(noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
     """See `fastrestore.backends.Backend`."""
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_basic(noisy, matches, stage, run)
 
 
-def bm3d_final(noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+def bm3d_final(
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+) -> Channels:
     """See `fastrestore.backends.Backend`."""
     from fastrestore.backends.numba import bm3d
 

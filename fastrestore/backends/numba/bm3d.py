@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import Image, Matches, Run, Stage, reference_grid
+from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numba import _filter, _match, _merge
 from fastrestore.backends.numba._pool import cut, run_bands
 from fastrestore.backends.numba._simd import aligned
@@ -80,12 +80,14 @@ def _planes(
     return planes
 
 
-def bm3d_basic(noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
     """See `fastrestore.backends.Backend`."""
     return _filtered(noisy, None, matches, stage, run)
 
 
-def bm3d_final(noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+def bm3d_final(
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+) -> Channels:
     """See `fastrestore.backends.Backend`."""
     return _filtered(noisy, pilot, matches, stage, run)
 
@@ -98,7 +100,7 @@ class _Tables(NamedTuple):
     horizontal: NDArray[np.float32]  # (N * N,): pixel, coefficient; times the window
     vertical: NDArray[np.float32]  # (N, lanes): coefficient, pixel; times the window
     overlap: NDArray[np.float32]  # (N + 1, N + 1, length): see group_variance
-    strength: NDArray[np.float32]  # (2, length)
+    strength: NDArray[np.float32]  # (channels, 2 * length)
 
 
 def _tables(stage: Stage) -> _Tables:
@@ -114,12 +116,15 @@ def _tables(stage: Stage) -> _Tables:
     rho = stage.correlation
     coefficients[..., :size] = np.einsum("yu,xv->yxvu", rho, rho)
     overlap[:size, :size, : size * lanes] = coefficients.reshape(size, size, -1)
-    strength = np.full((2, length), stage.strength * stage.variance, np.float32)
-    strength[0, 0] = 0  # the mean of a group passes
+    strength = np.empty((len(stage.variances), 2 * length), np.float32)
+    strength[:] = stage.strength * stage.variances[:, None]
+    strength[:, 0] = 0  # the mean of a group passes
     horizontal = np.ascontiguousarray(back, np.float32)
     forward = np.ascontiguousarray(stage.forward, np.float32)
-    tables = (lift, forward, horizontal, vertical, overlap, strength)
-    return _Tables(*(_aligned(table.reshape(-1)) for table in tables))
+    lift, forward, horizontal, vertical, overlap = (
+        _aligned(table.reshape(-1)) for table in (lift, forward, horizontal, vertical, overlap)
+    )
+    return _Tables(lift, forward, horizontal, vertical, overlap, strength)
 
 
 def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -135,15 +140,18 @@ def _even_odd(stage: Stage) -> bool:
     return np.allclose(stage.forward, signs * stage.forward[:, ::-1], atol=1e-12)
 
 
-def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage, run: Run) -> Image:
+def _filtered(
+    noisy: Channels, pilot: Channels | None, matches: Matches, stage: Stage, run: Run
+) -> Channels:
     """Filter all groups and lay them down."""
     tables = _tables(stage)
     lift = _filter.lift_kernel(stage.block)
     kernel = _filter.filter_kernel(stage.block, pilot is not None, _even_odd(stage))
     rounder = np.float32(1.5 * 2**23 * QUANTUM)
+    channels, height, width = noisy.shape
     # Transposed, because the kernel finishes blocks column by column.
-    numerator = np.zeros(noisy.shape[::-1], np.float64)
-    weights = np.zeros((noisy.shape[1] + 2, noisy.shape[0]), np.float64)  # see `divide`
+    numerator = np.zeros((channels, width, height), np.float64)
+    weights = np.zeros((channels, width + 2, height), np.float64)  # see `divide`
     lock = threading.Lock()
     lanes = _filter.lanes(stage.block)
 
@@ -152,26 +160,29 @@ def _filtered(noisy: Image, pilot: Image | None, matches: Matches, stage: Stage,
         lift(image, y.start, x.start, tables.lift, out)
         return out
 
-    def work(part: tuple[range, range]) -> None:
-        rows, columns = matches.rows[_slice(part[0])], matches.columns[_slice(part[1])]
-        y, x = _reach(rows, noisy.shape[0], stage), _reach(columns, noisy.shape[1], stage)
-        blocks = lifted(noisy, y, x)
-        guide = blocks if pilot is None else lifted(pilot, y, x)
+    def work(part: tuple[int, range, range]) -> None:
+        c = part[0]
+        rows, columns = matches.rows[_slice(part[1])], matches.columns[_slice(part[2])]
+        y, x = _reach(rows, height, stage), _reach(columns, width, stage)
+        blocks = lifted(noisy[c], y, x)
+        guide = blocks if pilot is None else lifted(pilot[c], y, x)
         shape = (len(x) + stage.block - 1, len(y) - 1 + lanes)
         sums, sum_weights = np.zeros(shape), np.zeros(shape)
         kernel(
             blocks, guide, rows - y.start, columns - x.start, matches.offsets, matches.sizes,
-            part[0].start, part[1].start, tables.forward, tables.horizontal, tables.vertical,
-            tables.overlap, tables.strength, rounder, sums, sum_weights,
+            part[1].start, part[2].start, tables.forward, tables.horizontal, tables.vertical,
+            tables.overlap, tables.strength[c], rounder, sums, sum_weights,
             _filter.scratch(stage.block, stage.group),
         )  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter
-            _merge.merge(numerator, sums, x.start, y.start, len(y) + stage.block - 1)
-            _merge.merge(weights, sum_weights, 1 + x.start, y.start, len(y) + stage.block - 1)
+            bottom = len(y) + stage.block - 1
+            _merge.merge(numerator[c], sums, x.start, y.start, bottom)
+            _merge.merge(weights[c], sum_weights, 1 + x.start, y.start, bottom)
 
     # Of a wide image parts of a band, so that what they read and write stays in the cache
     across = cut(len(matches.columns), 1, 1, 192)
-    parts = [(y, x) for y in cut(len(matches.rows), 4 * run.workers, 4, 24) for x in across]
+    down = cut(len(matches.rows), 4 * run.workers, 4, 24)
+    parts = [(c, y, x) for c in range(channels) for y in down for x in across]
     for _ in run_bands(work, parts, run.workers):
         run.tick(1 / len(parts))
     return _divided(numerator, weights, stage, run)
@@ -190,15 +201,18 @@ def _reach(corners: NDArray[np.int64], size: int, stage: Stage) -> range:
 
 def _divided(
     numerator: NDArray[np.float64], weights: NDArray[np.float64], stage: Stage, run: Run
-) -> Image:
+) -> Channels:
     """Normalise the sums, on threads."""
-    out = np.empty(numerator.shape[::-1], np.float32)
+    channels, width, height = numerator.shape
+    out = np.empty((channels, height, width), np.float32)
     window = np.ascontiguousarray(stage.window)
 
-    def work(band: range) -> None:
+    def work(part: tuple[int, range]) -> None:
+        c, band = part
         lines = np.empty((stage.block + 1, -(-len(band) // _merge.LANES) * _merge.LANES))
-        _merge.divide(numerator, weights, window, band.start, band.stop, lines, out)
+        _merge.divide(numerator[c], weights[c], window, band.start, band.stop, lines, out[c])
 
-    for _ in run_bands(work, cut(len(out), 4 * run.workers, 16, 64), run.workers):
+    bands = cut(height, 4 * run.workers, 16, 64)
+    for _ in run_bands(work, [(c, band) for c in range(channels) for band in bands], run.workers):
         pass
     return out

@@ -15,9 +15,19 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._stage import FloatArray, Image, Matches, Run, Stage, reference_grid
+from fastrestore._stage import (
+    Channels,
+    FloatArray,
+    Image,
+    Matches,
+    Run,
+    Stage,
+    reference_grid,
+)
 
-Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray], tuple[FloatArray, float]]
+# From coefficients (K, N, N) of one or two images, their variance for noise of variance 1 and the
+# variance of the noise to shrunk coefficients and the weight of the group
+Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, float], tuple[FloatArray, float]]
 
 
 def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
@@ -56,24 +66,30 @@ def _match_one(blocks: NDArray[np.float64], y: int, x: int, stage: Stage) -> NDA
     return np.stack([dy + top - y, dx + left - x], axis=1)
 
 
-def bm3d_basic(noisy: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
     """Steps 1b and 1c: collaborative hard thresholding and aggregation (equations 6, 10, 12)."""
 
-    def shrink(groups: tuple[FloatArray, ...], variance: FloatArray) -> tuple[FloatArray, float]:
+    def shrink(
+        groups: tuple[FloatArray, ...], variance: FloatArray, sigma2: float
+    ) -> tuple[FloatArray, float]:
         (coefficients,) = groups
-        keep = coefficients**2 >= stage.strength * stage.variance * variance
+        keep = coefficients**2 >= stage.strength * sigma2 * variance
         keep[0, 0, 0] = True  # the mean of the group carries no detail to threshold
         return np.where(keep, coefficients, 0), float(1 / variance[keep].sum())
 
     return _filter((noisy,), matches, stage, run, shrink)
 
 
-def bm3d_final(noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: Run) -> Image:
+def bm3d_final(
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+) -> Channels:
     """Steps 2b and 2c: collaborative Wiener filtering, aggregation (equations 9, 11, 12)."""
 
-    def shrink(groups: tuple[FloatArray, ...], variance: FloatArray) -> tuple[FloatArray, float]:
+    def shrink(
+        groups: tuple[FloatArray, ...], variance: FloatArray, sigma2: float
+    ) -> tuple[FloatArray, float]:
         coefficients, guide = groups
-        noise = stage.strength * stage.variance * variance
+        noise = stage.strength * sigma2 * variance
         noise[0, 0, 0] = 0  # the mean of the group passes, so that an added constant does
         energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
         gain = energy / (energy + noise)
@@ -83,23 +99,25 @@ def bm3d_final(noisy: Image, pilot: Image, matches: Matches, stage: Stage, run: 
 
 
 def _filter(
-    images: tuple[Image, ...], matches: Matches, stage: Stage, run: Run, shrink: Shrinkage
-) -> Image:
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run, shrink: Shrinkage
+) -> Channels:
     """Transform, shrink, transform back and lay down every group; the first image is filtered."""
     shape = images[0].shape
     numerator, denominator = np.zeros(shape), np.zeros(shape)
     window = np.outer(stage.window, stage.window)
-    blocks = [sliding_window_view(f.astype(np.float64), window.shape) for f in images]
+    blocks = [sliding_window_view(f.astype(np.float64), window.shape, (1, 2)) for f in images]
     for corners in _groups(matches, run):
         y, x = corners.T
         haar = haar_matrix(len(corners))
-        groups = tuple(transform_group(b[y, x], stage.forward, haar) for b in blocks)
-        shrunk, weight = shrink(groups, group_variance(corners, stage.correlation, haar))
-        estimates = transform_group(shrunk, stage.inverse, haar.T)
-        for estimate, (y0, x0) in zip(estimates, corners, strict=True):
-            place = np.s_[y0 : y0 + stage.block, x0 : x0 + stage.block]
-            numerator[place] += weight * window * estimate
-            denominator[place] += weight * window
+        variance = group_variance(corners, stage.correlation, haar)
+        for channel, sigma2 in enumerate(stage.variances):
+            groups = tuple(transform_group(b[channel, y, x], stage.forward, haar) for b in blocks)
+            shrunk, weight = shrink(groups, variance, float(sigma2))
+            estimates = transform_group(shrunk, stage.inverse, haar.T)
+            for estimate, (y0, x0) in zip(estimates, corners, strict=True):
+                place = np.s_[channel, y0 : y0 + stage.block, x0 : x0 + stage.block]
+                numerator[place] += weight * window * estimate
+                denominator[place] += weight * window
     return (numerator / denominator).astype(np.float32)
 
 

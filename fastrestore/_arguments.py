@@ -1,0 +1,143 @@
+"""Checks of arguments: each returns a plain value or raises with what was given and expected."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore import _arrays
+from fastrestore._stage import FloatArray
+
+
+def channels(name: str, values: NDArray[Any], channel_axis: Any) -> NDArray[Any]:
+    """Return the image as (C, M, N); refuse other axes than it must have, and NaN."""
+    if channel_axis is not None and (
+        isinstance(channel_axis, bool) or not isinstance(channel_axis, (int, np.integer))
+    ):
+        raise TypeError(f"channel_axis must be a whole number or None, got {channel_axis!r}")
+    if channel_axis is None and values.ndim != 2:
+        advice = "restore frames or slices one by one"
+        if values.ndim == 3 and (values.shape[-1] in (3, 4) or values.shape[0] in (3, 4)):
+            axis = -1 if values.shape[-1] in (3, 4) else 0
+            advice = f"if axis {axis} holds colours, write channel_axis={axis}"
+        raise ValueError(
+            f"{name} must have 2 axes (rows, columns), got shape {values.shape}; {advice}"
+        )
+    if channel_axis is not None and values.ndim != 3:
+        raise ValueError(
+            f"{name} must have 3 axes for channel_axis={channel_axis}, got shape {values.shape}"
+        )
+    if channel_axis is not None and not -3 <= channel_axis < 3:
+        raise ValueError(f"channel_axis={channel_axis} is no axis of shape {values.shape}")
+    if values.size == 0:
+        raise ValueError(f"{name} is empty, its shape is {values.shape}")
+    check_finite(name, values)
+    return values[None] if channel_axis is None else np.moveaxis(values, channel_axis, 0)
+
+
+def check_finite(name: str, values: NDArray[Any]) -> None:
+    """Refuse NaN and infinity, saying how many there are and where the first is."""
+    # The sum is finite only if every value is, or it overflows: a cheap first test.
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return
+    bad = np.argwhere(~np.isfinite(values))
+    first = tuple(int(k) for k in bad[0])
+    raise ValueError(
+        f"{name} has values that are NaN or infinite, {len(bad)} in all, the first is "
+        f"{values[first]} at {first}; replace them first"
+    )
+
+
+def warn_of_units(sigma: float, values: NDArray[Any]) -> None:
+    """Warn of a sigma in other units than the image: noise spans several times its sigma."""
+    extent = float(values.max()) - float(values.min())
+    if values.size >= 64 and sigma > extent:
+        warnings.warn(
+            f"sigma={sigma:g} is more than the whole range of the image, {extent:g}; sigma is "
+            "in the units of the image: for one on [0, 1], 25 grey levels are 25 / 255",
+            stacklevel=4,
+        )
+
+
+def _number(name: str, value: Any, expected: str) -> float:
+    """Return a real scalar of any library as a float."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be {expected}, got {value!r}")
+    if array.ndim != 0:
+        raise ValueError(f"{name} must be {expected}, got an array of shape {array.shape}")
+    return float(array)
+
+
+def sigmas(sigma: Any, count: int) -> FloatArray:
+    """Return the noise level of each of `count` channels."""
+    expected = "one number of 0 or more, in the units of the image"
+    if count > 1:
+        expected += f", or {count} of them, one for each channel"
+    if sigma is None:
+        raise ValueError(
+            "sigma is missing (None): the noise level is not estimated yet; give its standard "
+            "deviation, in the units of the image"
+        )
+    values = np.asarray(sigma)
+    if values.dtype.kind not in "fiu" or (count == 1 and isinstance(sigma, (list, tuple))):
+        raise TypeError(f"sigma must be {expected}, got {sigma!r}")
+    if values.shape not in ((), (count,)) or (count == 1 and values.ndim):
+        raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(f"sigma must be {expected}, got {sigma!r}")
+    return np.broadcast_to(values.astype(np.float64), count)
+
+
+def extent(data_range: Any) -> float | None:
+    """Check the range of the clean image."""
+    if data_range is None:
+        return None
+    value = _number("data_range", data_range, "one number above 0")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"data_range must be one number above 0, got {data_range!r}")
+    return value
+
+
+def pilot(
+    pilot: Any, image: NDArray[Any], channel_axis: int | None, stage: str
+) -> NDArray[Any] | None:
+    """Check the pilot estimate and return it as (C, M, N)."""
+    if pilot is None:
+        return None
+    if stage == "basic":
+        raise ValueError("pilot guides the final stage, but stage='basic' stops before it")
+    values, _ = _arrays.recognise("pilot", pilot)
+    if values.shape != image.shape:
+        raise ValueError(
+            f"pilot has shape {values.shape}, the image {image.shape}; they must be equal"
+        )
+    return channels("pilot", values, channel_axis)
+
+
+def workers(workers: Any) -> int:
+    """Return the number of threads to use."""
+    if workers is None:
+        return usable_processors()
+    if isinstance(workers, bool) or not isinstance(workers, (int, np.integer)):
+        raise TypeError(f"workers must be a whole number, -1 for all, or None, got {workers!r}")
+    if workers < -1 or workers == 0:
+        raise ValueError(f"workers must be 1 or more, or -1 for all processors, got {workers}")
+    return usable_processors() if workers == -1 else int(workers)
+
+
+def usable_processors() -> int:
+    """Count the processors this process may use: its affinity and its container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):
+        return count or 1
+    return max(1, min(count or 1, limit))

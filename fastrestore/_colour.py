@@ -1,0 +1,116 @@
+"""Channels: transforms that gather the signal in few of them, and the image to match blocks on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._stage import Channels, FloatArray, Image
+
+# Opponent colours of "Image denoising by sparse 3-D transform-domain collaborative filtering",
+# section VI, and those of JPEG. The first row is a luminance, whose weights sum to 1.
+_MATRICES = {
+    "opp": [[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]],
+    "ycbcr": [
+        [0.299, 0.587, 0.114],
+        [-0.168736, -0.331264, 0.5],
+        [0.5, -0.418688, -0.081312],
+    ],
+}
+
+NAMES = ("auto", *_MATRICES, "pca", None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColourSpace:
+    """A linear transform of C channels and the weights of the sum that blocks are matched on."""
+
+    matrix: FloatArray  # (C, C)
+    weights: FloatArray  # (C,), of the transformed channels
+
+    def forward(self, channels: Channels) -> Channels:
+        """Transform the channels."""
+        return _product(self.matrix, channels)
+
+    def back(self, channels: Channels) -> Channels:
+        """Undo `forward`."""
+        return _product(np.linalg.inv(self.matrix), channels)
+
+    def luminance(self, transformed: Channels) -> Image:
+        """Return the image to match blocks on."""
+        one = transformed if self.weights[0] == 1 else _product(self.weights[None], transformed)
+        image: Image = one[0]
+        return image
+
+    def sigmas(self, sigmas: FloatArray) -> FloatArray:
+        """Noise of the transformed channels, that of the channels being independent."""
+        return np.sqrt(self.matrix**2 @ sigmas**2)
+
+    def luminance_sigma(self, sigmas: FloatArray) -> float:
+        """Noise of the luminance."""
+        return float(np.linalg.norm((self.weights @ self.matrix) * sigmas))
+
+    def luminance_range(self, data_range: float) -> float:
+        """Range of the luminance of channels of this range."""
+        return float(data_range * np.abs(self.weights @ self.matrix).sum())
+
+
+def check(name: str | None, count: int) -> str | None:
+    """Return the name of the transform for so many channels, "auto" and one channel resolved.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name, or it does not suit the number of channels.
+    """
+    if name not in NAMES:
+        raise ValueError(f"colorspace must be one of {NAMES}, got {name!r}")
+    if name in _MATRICES and count not in (1, 3):
+        raise ValueError(
+            f"colorspace={name!r} is for 3 channels, the image has {count}; "
+            "write colorspace=None or colorspace='pca'"
+        )
+    if name == "auto":
+        return "opp" if count == 3 else None
+    return name if count > 1 else None
+
+
+def colour_space(name: str | None, channels: Channels, sigmas: FloatArray) -> ColourSpace:
+    """Return the transform of a name that was checked, for these channels.
+
+    Without a transform blocks are matched on the mean of the channels.
+    """
+    count = len(channels)
+    first = np.eye(count)[0]
+    if name is None:
+        return ColourSpace(np.eye(count), np.full(count, 1 / count))
+    if name == "pca":
+        return ColourSpace(_principal_components(channels, sigmas), first)
+    return ColourSpace(np.array(_MATRICES[name]), first)
+
+
+def _principal_components(channels: Channels, sigmas: FloatArray) -> FloatArray:
+    """Orthonormal rows: principal axes of the signal, that with the most energy first.
+
+    The covariance of the noise is known and taken away; the first axis is turned so that it
+    points towards brighter channels.
+    """
+    pixels = channels.reshape(len(channels), -1).astype(np.float64)
+    covariance = np.cov(pixels, ddof=0) - np.diag(sigmas**2)
+    axes: FloatArray = np.linalg.eigh(covariance)[1][:, ::-1].T
+    return axes * np.where(axes.sum(1, keepdims=True) < 0, -1, 1)
+
+
+def _product(matrix: NDArray[Any], channels: Channels) -> Channels:
+    """Multiply in float32, without BLAS, whose threads would go on spinning beside ours."""
+    if len(matrix) == len(channels) and np.array_equal(matrix, np.eye(len(matrix))):
+        return channels
+    out = np.zeros((len(matrix), *channels.shape[1:]), np.float32)
+    for row, result in zip(matrix.astype(np.float32), out, strict=True):
+        for weight, channel in zip(row, channels, strict=True):
+            if weight:
+                result += weight * channel
+    return out

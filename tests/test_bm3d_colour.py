@@ -1,0 +1,147 @@
+"""Colour and other channels: axes, transforms, noise of its own for each channel."""
+
+import numpy as np
+import pytest
+from images import assert_close, noisy, psnr, scene
+
+from fastrestore import _colour, bm3d
+
+
+def colours(height=48, width=56):
+    """Draw a picture whose channels share edges but not values."""
+    gray, other = scene(height, width), scene(height, width, seed=3)
+    return np.stack([gray, 0.7 * gray + 20, 0.5 * gray + 0.3 * other], axis=-1)
+
+
+@pytest.mark.parametrize("name", ["auto", "opp", "ycbcr", "pca", None])
+def test_noise_is_removed_and_backends_agree(name):
+    clean = colours()
+    image = noisy(clean, 20)
+    results = [
+        bm3d(image, 20, channel_axis=-1, colorspace=name, backend=backend)
+        for backend in ("numpy", "numba")
+    ]
+    assert psnr(clean, results[0]) > psnr(clean, image) + 6
+    assert_close(results[1], results[0], 255)
+
+
+def test_opponent_colours_beat_single_channels():
+    clean = colours(96, 96)
+    image = noisy(clean, 25)
+    single = np.stack([bm3d(image[..., k], 25) for k in range(3)], axis=-1)
+    assert psnr(clean, bm3d(image, 25, channel_axis=-1)) > psnr(clean, single) + 0.5
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -3, -2, np.int64(0)])
+def test_any_axis_may_hold_the_channels(axis):
+    image = noisy(colours(24, 28), 20).astype("f4")
+    expected = bm3d(image, 20, channel_axis=-1)
+    moved = np.moveaxis(image, -1, axis)
+    result = bm3d(moved, 20, channel_axis=axis)
+    assert result.shape == moved.shape
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(np.moveaxis(result, axis, -1), expected)
+
+
+def test_a_gray_picture_in_colour_equals_the_gray_result():
+    image = noisy(scene(40, 44), 20)
+    gray = bm3d(image, 20)
+    for pilot in (None, scene(40, 44)):
+        gray = bm3d(image, 20, pilot=pilot)
+        stored = np.repeat(image[..., None], 3, axis=-1)
+        guide = None if pilot is None else np.repeat(pilot[..., None], 3, axis=-1)
+        result = bm3d(stored, 20, channel_axis=-1, pilot=guide)
+        np.testing.assert_array_equal(result, np.repeat(gray[..., None], 3, axis=-1))
+
+
+def test_one_channel_equals_the_gray_result():
+    image = noisy(scene(40, 44), 20)
+    for name in _colour.NAMES:
+        result = bm3d(image[None], 20, channel_axis=0, colorspace=name)
+        np.testing.assert_array_equal(result[0], bm3d(image, 20))
+
+
+@pytest.mark.parametrize("name", ["opp", "pca", None])
+def test_each_channel_may_have_its_own_noise(name):
+    clean = colours(64, 64)
+    sigmas = np.array([5.0, 40.0, 15.0])
+    image = clean + sigmas * np.random.default_rng(1).standard_normal(clean.shape)
+    own = bm3d(image, sigmas, channel_axis=-1, colorspace=name)
+    mean = bm3d(image, np.sqrt((sigmas**2).mean()), channel_axis=-1, colorspace=name)
+    assert psnr(clean, own) > psnr(clean, mean) - (0.1 if name == "opp" else -0.5)
+    equal = bm3d(image, [20, 20, 20], channel_axis=-1, colorspace=name)
+    np.testing.assert_array_equal(equal, bm3d(image, 20, channel_axis=-1, colorspace=name))
+
+
+def test_a_channel_without_noise_stays_as_it_is():
+    clean = colours()
+    image = noisy(clean, 20)
+    image[..., 1] = clean[..., 1]
+    for name in ("opp", None):
+        result = bm3d(image, [20, 0, 20], channel_axis=-1, colorspace=name)
+        np.testing.assert_array_equal(result[..., 1], image[..., 1])
+        assert psnr(clean, result) > psnr(clean, image) + 3
+
+
+def test_a_constant_channel_stays_constant_without_a_transform():
+    image = noisy(colours(24, 28), 20)
+    image[..., 2] = 77
+    result = bm3d(image, 20, channel_axis=-1, colorspace=None)
+    np.testing.assert_allclose(result[..., 2], 77, rtol=1e-6)
+    assert np.isfinite(bm3d(image, 20, channel_axis=-1)).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 30, 3), (30, 2, 3), (1, 1, 3), (9, 9, 2), (12, 12, 64)])
+@pytest.mark.parametrize("name", ["auto", "pca"])
+def test_few_pixels_and_many_channels(shape, name):
+    image = 100 + 10 * np.random.default_rng(0).standard_normal(shape)
+    result = bm3d(image, 10, channel_axis=-1, colorspace=name)
+    assert result.shape == shape
+    assert np.isfinite(result).all()
+    assert image.size < 50 or result.std() < image.std()
+
+
+def test_principal_components_gather_many_channels():
+    weights = np.random.default_rng(2).uniform(0.2, 1, (16, 2))
+    clean = np.einsum("cs,syx->cyx", weights, [scene(48, 48), scene(48, 48, seed=5)])
+    image = noisy(clean, 20)
+    pca = bm3d(image, 20, channel_axis=0, colorspace="pca")
+    assert psnr(clean, pca) > psnr(clean, bm3d(image, 20, channel_axis=0)) + 2
+
+
+def test_colour_does_not_depend_on_workers_and_leaves_the_input():
+    image = noisy(colours(), 20)
+    before = image.copy()
+    expected = bm3d(image, 20, channel_axis=-1, workers=1)
+    np.testing.assert_array_equal(bm3d(image, 20, channel_axis=-1, workers=3), expected)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_units_of_colour():
+    image = noisy(colours(32, 32), 20)
+    expected = bm3d(image, 20, channel_axis=-1)
+    for scale in (2.0**-9, 8.0):
+        result = bm3d(image * scale, 20 * scale, channel_axis=-1)
+        np.testing.assert_array_equal(result, expected * scale)
+    assert_close(bm3d(image / 255 - 1, 20 / 255, channel_axis=-1) * 255 + 255, expected, 255)
+
+
+def test_a_channel_by_itself_and_bytes():
+    image = np.clip(noisy(colours(24, 28), 20), 0, 255).astype(np.uint8)
+    result = bm3d(image, 20, channel_axis=-1)
+    assert result.dtype == np.float32
+    expected = bm3d(image.astype("f4"), 20, channel_axis=-1)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_transforms_are_those_of_the_papers():
+    sigmas = np.ones(3)
+    pixels = np.zeros((3, 1, 1), np.float32)
+    opp = _colour.colour_space("opp", pixels, sigmas)
+    np.testing.assert_allclose(opp.sigmas(sigmas), [0.57735, 0.70711, 0.61237], atol=1e-5)
+    ycbcr = _colour.colour_space("ycbcr", pixels, sigmas)
+    np.testing.assert_allclose(ycbcr.sigmas(sigmas), [0.66856, 0.62306, 0.6572], atol=1e-5)
+    for space in (opp, ycbcr):
+        assert space.luminance_range(255) == pytest.approx(255)
+        white = space.forward(np.full((3, 1, 1), 255, np.float32))
+        np.testing.assert_allclose(white.ravel(), [255, 0, 0], atol=1e-3)
