@@ -19,6 +19,7 @@ __all__ = [
     "Profile",
     "__version__",
     "bm3d",
+    "estimate_sigma",
     "metrics",
     "show_backends",
     "use_backend",
@@ -27,6 +28,7 @@ __all__ = [
 if TYPE_CHECKING:
     from fastrestore import metrics
     from fastrestore._bm3d import bm3d
+    from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
     from fastrestore.backends import show_backends, use_backend
     from fastrestore.errors import BackendUnavailableError
@@ -35,6 +37,7 @@ _HOME = {
     "BackendUnavailableError": "fastrestore.errors",
     "Profile": "fastrestore._profile",
     "bm3d": "fastrestore._bm3d",
+    "estimate_sigma": "fastrestore._noise",
     "show_backends": "fastrestore.backends",
     "use_backend": "fastrestore.backends",
 }

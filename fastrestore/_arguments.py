@@ -77,14 +77,9 @@ def _number(name: str, value: Any, expected: str) -> float:
 
 def sigmas(sigma: Any, count: int) -> FloatArray:
     """Return the noise level of each of `count` channels."""
-    expected = "one number of 0 or more, in the units of the image"
+    expected = "one number of 0 or more, in the units of the image; None estimates it"
     if count > 1:
         expected += f", or {count} of them, one for each channel"
-    if sigma is None:
-        raise ValueError(
-            "sigma is missing (None): the noise level is not estimated yet; give its standard "
-            "deviation, in the units of the image"
-        )
     values = np.asarray(sigma)
     if values.dtype.kind not in "fiu" or (count == 1 and isinstance(sigma, (list, tuple))):
         raise TypeError(f"sigma must be {expected}, got {sigma!r}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore import _arguments, _arrays, _colour
+from fastrestore import _arguments, _arrays, _colour, _noise
 from fastrestore._profile import Profile
 from fastrestore._progress import Progress, reporting
 from fastrestore._stage import Channels, FloatArray, Run, make_stage
@@ -34,6 +34,7 @@ def bm3d(
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
+    return_info: bool = False,
 ) -> Any:
     """Remove white Gaussian noise from an image by BM3D.
 
@@ -43,9 +44,10 @@ def bm3d(
         Noisy image of any integer or float type and any range; it is left as it is. NumPy
         arrays of any byte order and memory layout, torch tensors on the CPU and other arrays
         of the array API standard on the host are taken. Images smaller than a block work.
-    sigma : float, or one for each channel
+    sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of `image`: for noise of 10 % on an
-        image on [0, 1] write 0.1, on the same image in 8 bits 25.5. 0 returns a copy.
+        image on [0, 1] write 0.1, on the same image in 8 bits 25.5. 0 returns a copy. Without
+        it the level is estimated for each channel, see `estimate_sigma`.
     profile : str or Profile, default "np"
         The algorithm's parameters: "np", "fast", "lc", "high", "vn", or your own `Profile`.
     stage : {"final", "basic"}
@@ -73,12 +75,16 @@ def bm3d(
         Who computes, see `use_backend` and `show_backends`.
     progress : bool or callable, default False
         True shows a bar; a callable gets ``(done, total)`` now and then, from this thread.
+    return_info : bool, default False
+        Return also an `Info` of what was estimated and used.
 
     Returns
     -------
     array, shape of `image`
         The estimate of the clean image: same kind of array, on the same device, not clipped. Float
         types are kept, integers give float32 in the same units.
+    Info
+        Only with `return_info`.
 
     Raises
     ------
@@ -122,7 +128,7 @@ def bm3d(
     """
     values, restore = _arrays.recognise("image", image)
     planes = _arguments.channels("image", values, channel_axis)
-    noise = _arguments.sigmas(sigma, len(planes))
+    noise = None if sigma is None else _arguments.sigmas(sigma, len(planes))
     space = _colour.check(colorspace, len(planes))
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if not isinstance(numbers, Profile):
@@ -133,12 +139,28 @@ def bm3d(
     extent = _arguments.extent(data_range)
     threads = _arguments.workers(workers)
     engine = select(backend)
+    if noise is None:
+        noise = _noise.sigmas(planes)
     with reporting(progress, "bm3d") as tick:
         job = _Job(numbers, stage, space, extent, engine, Run(threads, tick))
         result = _restored(planes, guide, noise, job)
     dtype = _arrays.result_dtype(values.dtype)
     result = result[0] if channel_axis is None else np.moveaxis(result, 0, channel_axis)
-    return restore(np.ascontiguousarray(result, dtype))
+    restored = restore(np.ascontiguousarray(result, dtype))
+    if not return_info:
+        return restored
+    used = float(noise[0]) if channel_axis is None else noise
+    return restored, Info(used, sigma is None, numbers, engine.NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What `bm3d` estimated and used."""
+
+    sigma: float | FloatArray  # one number, or one for each channel
+    estimated: bool  # whether sigma was
+    profile: Profile
+    backend: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,7 +307,6 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"image is empty, its shape is \(0, 4\)", {"image": np.ones((0, 4))}),
         (ValueError, r"image has values.*1 in all.*nan at \(3, 4\)", {"image": NAN}),
         (ValueError, r"image has values.*1 in all.*-inf at \(0, 1\)", {"image": INFINITE}),
-        (ValueError, r"sigma is missing \(None\): .*not estimated yet", {"sigma": None}),
         (ValueError, r"sigma must be one number of 0 or more.*got -1", {"sigma": -1}),
         (ValueError, r"sigma must be .*got nan", {"sigma": float("nan")}),
         (ValueError, r"sigma must be .*got inf", {"sigma": np.inf}),
