@@ -16,9 +16,12 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BackendUnavailableError",
+    "PoissonGaussian",
     "Profile",
+    "Rician",
     "__version__",
     "bm3d",
+    "estimate_poisson_gaussian",
     "estimate_sigma",
     "metrics",
     "show_backends",
@@ -30,13 +33,17 @@ if TYPE_CHECKING:
     from fastrestore._bm3d import bm3d
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
+    from fastrestore._stabilise import PoissonGaussian, Rician, estimate_poisson_gaussian
     from fastrestore.backends import show_backends, use_backend
     from fastrestore.errors import BackendUnavailableError
 
 _HOME = {
     "BackendUnavailableError": "fastrestore.errors",
+    "PoissonGaussian": "fastrestore._stabilise",
     "Profile": "fastrestore._profile",
+    "Rician": "fastrestore._stabilise",
     "bm3d": "fastrestore._bm3d",
+    "estimate_poisson_gaussian": "fastrestore._stabilise",
     "estimate_sigma": "fastrestore._noise",
     "show_backends": "fastrestore.backends",
     "use_backend": "fastrestore.backends",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastrestore import _arguments, _arrays, _colour, _noise
 from fastrestore._profile import Profile
 from fastrestore._progress import Progress, reporting
+from fastrestore._stabilise import NoiseModel, PoissonGaussian, Rician
 from fastrestore._stage import Channels, FloatArray, Run, make_stage
 from fastrestore.backends import Backend, select
 
@@ -25,6 +26,7 @@ def bm3d(
     image: Any,
     sigma: Any = None,
     *,
+    noise: NoiseModel | None = None,
     profile: str | Profile = "np",
     stage: str = "final",
     pilot: Any = None,
@@ -48,6 +50,9 @@ def bm3d(
         Standard deviation of the noise, in the units of `image`: for noise of 10 % on an
         image on [0, 1] write 0.1, on the same image in 8 bits 25.5. 0 returns a copy. Without
         it the level is estimated for each channel, see `estimate_sigma`.
+    noise : PoissonGaussian or Rician, optional
+        In place of `sigma`, noise that follows the signal: the image is transformed so that its
+        noise becomes that of sigma 1, denoised, and transformed back without bias.
     profile : str or Profile, default "np"
         The algorithm's parameters: "np", "fast", "lc", "high", "vn", or your own `Profile`.
     stage : {"final", "basic"}
@@ -128,7 +133,7 @@ def bm3d(
     """
     values, restore = _arrays.recognise("image", image)
     planes = _arguments.channels("image", values, channel_axis)
-    noise = None if sigma is None else _arguments.sigmas(sigma, len(planes))
+    sigmas = None if sigma is None else _arguments.sigmas(sigma, len(planes))
     space = _colour.check(colorspace, len(planes))
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if not isinstance(numbers, Profile):
@@ -139,26 +144,39 @@ def bm3d(
     extent = _arguments.extent(data_range)
     threads = _arguments.workers(workers)
     engine = select(backend)
-    if noise is None:
-        noise = _noise.sigmas(planes)
+    if noise is not None:
+        if sigma is not None:
+            raise ValueError(f"sigma={sigma!r} and noise={noise!r} are both given; leave one out")
+        if not isinstance(noise, (PoissonGaussian, Rician)):
+            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {noise!r}")
+        sigmas = np.ones(len(planes))
+        planes = noise.forward(planes)
+        guide = None if guide is None else noise.forward(guide)
+        extent = None if extent is None else noise.extent(extent)
+    estimated = sigmas is None
+    if sigmas is None:
+        sigmas = _noise.sigmas(planes)
     with reporting(progress, "bm3d") as tick:
         job = _Job(numbers, stage, space, extent, engine, Run(threads, tick))
-        result = _restored(planes, guide, noise, job)
+        result = _restored(planes, guide, sigmas, job)
+    if noise is not None:
+        result = noise.inverse(result)
     dtype = _arrays.result_dtype(values.dtype)
     result = result[0] if channel_axis is None else np.moveaxis(result, 0, channel_axis)
     restored = restore(np.ascontiguousarray(result, dtype))
     if not return_info:
         return restored
-    used = float(noise[0]) if channel_axis is None else noise
-    return restored, Info(used, sigma is None, numbers, engine.NAME)
+    used = float(sigmas[0]) if channel_axis is None else sigmas
+    return restored, Info(used, estimated, noise, numbers, engine.NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
     """What `bm3d` estimated and used."""
 
-    sigma: float | FloatArray  # one number, or one for each channel
+    sigma: float | FloatArray  # one number, or one for each channel; 1 with a noise model
     estimated: bool  # whether sigma was
+    noise: NoiseModel | None
     profile: Profile
     backend: str
 
