@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,19 +75,66 @@ def _number(name: str, value: Any, expected: str) -> float:
     return float(array)
 
 
-def sigmas(sigma: Any, count: int) -> FloatArray:
-    """Return the noise level of each of `count` channels."""
+class Levels(NamedTuple):
+    """Standard deviation of the noise: of each channel and, if it varies, of each pixel."""
+
+    sigmas: FloatArray  # (C,), with a map their geometric mean without zeros
+    map: FloatArray | None = None  # (C, M, N)
+
+
+def levels(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:
+    """Return the noise of an image of this shape."""
+    count = 1 if channel_axis is None else shape[channel_axis]
     expected = "one number of 0 or more, in the units of the image; None estimates it"
-    if count > 1:
+    if channel_axis is not None:
         expected += f", or {count} of them, one for each channel"
+    expected += f", or an array of the image's shape {shape}"
+    if isinstance(sigma, np.ma.MaskedArray):
+        raise TypeError(f"sigma must be {expected}, got a masked array; fill it first")
     values = np.asarray(sigma)
-    if values.dtype.kind not in "fiu" or (count == 1 and isinstance(sigma, (list, tuple))):
+    if values.dtype.kind not in "fiu" or (
+        channel_axis is None and isinstance(sigma, (list, tuple))
+    ):
         raise TypeError(f"sigma must be {expected}, got {sigma!r}")
-    if values.shape not in ((), (count,)) or (count == 1 and values.ndim):
-        raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError(f"sigma must be {expected}, got {sigma!r}")
-    return np.broadcast_to(values.astype(np.float64), count)
+        raise ValueError(f"sigma must be {expected}, got {_first_bad(values)}")
+    values = values.astype(np.float64)
+    if values.ndim == 0 or (channel_axis is not None and values.shape == (count,)):
+        return Levels(np.broadcast_to(values, count))
+    planes = _sigma_map(values, shape, channel_axis)
+    if planes is None:
+        raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
+    if (np.ptp(planes, axis=(1, 2)) == 0).all():
+        return Levels(planes[:, 0, 0])
+    return Levels(np.array([_typical(plane) for plane in planes]), planes)
+
+
+def _sigma_map(
+    values: FloatArray, shape: tuple[int, ...], channel_axis: int | None
+) -> FloatArray | None:
+    """Return a map of sigma as (C, M, N), or None if its shape does not suit the image's."""
+    if channel_axis is not None and values.ndim == 2:  # one map for all channels
+        values = np.expand_dims(values, channel_axis)
+    try:
+        whole = np.broadcast_to(values, shape)
+    except ValueError:
+        return None
+    return whole[None] if channel_axis is None else np.moveaxis(whole, channel_axis, 0)
+
+
+def _typical(plane: FloatArray) -> float:
+    """Geometric mean of what is above zero."""
+    positive = plane[plane > 0]
+    return float(np.exp(np.log(positive).mean())) if positive.size else 0.0
+
+
+def _first_bad(values: NDArray[Any]) -> str:
+    """Quote a sigma that is negative or not finite."""
+    if values.ndim == 0:
+        return repr(values.item())
+    bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
+    first = tuple(int(k) for k in bad[0])
+    return f"{values[first]} at {first}"
 
 
 def extent(data_range: Any) -> float | None:

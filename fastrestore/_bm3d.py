@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore import _arguments, _arrays, _colour, _noise
+from fastrestore._arguments import Levels
 from fastrestore._profile import Profile
 from fastrestore._progress import Progress, reporting
 from fastrestore._stabilise import NoiseModel, PoissonGaussian, Rician
-from fastrestore._stage import Channels, FloatArray, Run, make_stage
+from fastrestore._stage import Channels, Run, make_stage
 from fastrestore.backends import Backend, select
+
+T = TypeVar("T", bound=np.generic)
 
 _STAGES = ("basic", "final")
 
@@ -46,10 +49,12 @@ def bm3d(
         Noisy image of any integer or float type and any range; it is left as it is. NumPy
         arrays of any byte order and memory layout, torch tensors on the CPU and other arrays
         of the array API standard on the host are taken. Images smaller than a block work.
-    sigma : float, or one for each channel, optional
+    sigma : float, or one for each channel, or array, optional
         Standard deviation of the noise, in the units of `image`: for noise of 10 % on an
         image on [0, 1] write 0.1, on the same image in 8 bits 25.5. 0 returns a copy. Without
-        it the level is estimated for each channel, see `estimate_sigma`.
+        it the level is estimated for each channel, see `estimate_sigma`. An array of the shape
+        of `image`, or that broadcasts to it, says the level at every pixel; a pixel where it is
+        0 stays as it is.
     noise : PoissonGaussian or Rician, optional
         In place of `sigma`, noise that follows the signal: the image is transformed so that its
         noise becomes that of sigma 1, denoised, and transformed back without bias.
@@ -133,7 +138,7 @@ def bm3d(
     """
     values, restore = _arrays.recognise("image", image)
     planes = _arguments.channels("image", values, channel_axis)
-    sigmas = None if sigma is None else _arguments.sigmas(sigma, len(planes))
+    levels = None if sigma is None else _arguments.levels(sigma, values.shape, channel_axis)
     space = _colour.check(colorspace, len(planes))
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if not isinstance(numbers, Profile):
@@ -149,16 +154,16 @@ def bm3d(
             raise ValueError(f"sigma={sigma!r} and noise={noise!r} are both given; leave one out")
         if not isinstance(noise, (PoissonGaussian, Rician)):
             raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {noise!r}")
-        sigmas = np.ones(len(planes))
+        levels = Levels(np.ones(len(planes)))
         planes = noise.forward(planes)
         guide = None if guide is None else noise.forward(guide)
         extent = None if extent is None else noise.extent(extent)
-    estimated = sigmas is None
-    if sigmas is None:
-        sigmas = _noise.sigmas(planes)
+    estimated = levels is None
+    if levels is None:
+        levels = Levels(_noise.sigmas(planes))
     with reporting(progress, "bm3d") as tick:
         job = _Job(numbers, stage, space, extent, engine, Run(threads, tick))
-        result = _restored(planes, guide, sigmas, job)
+        result = _restored(planes, guide, levels, job)
     if noise is not None:
         result = noise.inverse(result)
     dtype = _arrays.result_dtype(values.dtype)
@@ -166,7 +171,9 @@ def bm3d(
     restored = restore(np.ascontiguousarray(result, dtype))
     if not return_info:
         return restored
-    used = float(sigmas[0]) if channel_axis is None else sigmas
+    used = float(levels.sigmas[0]) if channel_axis is None else levels.sigmas
+    if levels.map is not None:
+        used = np.asarray(sigma)
     return restored, Info(used, estimated, noise, numbers, engine.NAME)
 
 
@@ -174,7 +181,7 @@ def bm3d(
 class Info:
     """What `bm3d` estimated and used."""
 
-    sigma: float | FloatArray  # one number, or one for each channel; 1 with a noise model
+    sigma: float | NDArray[Any]  # a number, one for each channel, a map; 1 with a noise model
     estimated: bool  # whether sigma was
     noise: NoiseModel | None
     profile: Profile
@@ -194,17 +201,20 @@ class _Job:
 
 
 def _restored(
-    planes: NDArray[Any], pilot: NDArray[Any] | None, sigmas: FloatArray, job: _Job
+    planes: NDArray[Any], pilot: NDArray[Any] | None, levels: Levels, job: _Job
 ) -> NDArray[Any]:
     """Restore channels (C, M, N): see to what needs no filter, scale, filter, scale back."""
     planes = np.ascontiguousarray(planes)
+    sigmas = levels.sigmas
     untouched = (sigmas == 0) | (planes.min((1, 2)) == planes.max((1, 2)))
     if untouched.all():
         return planes.copy()  # nothing to remove, or nothing but noise-free
-    gray = len(planes) > 1 and np.ptp(sigmas) == 0 and _equal_channels(planes, pilot)
-    if gray:  # a gray picture stored in colour: its noise is the same in all channels
+    if _is_gray(
+        planes, pilot, levels
+    ):  # a gray picture stored in colour: its noise is the same in all channels
         first = None if pilot is None else pilot[:1]
-        one = _restored(planes[:1], first, sigmas[:1], replace(job, colorspace=None))
+        level = Levels(sigmas[:1], None if levels.map is None else levels.map[:1])
+        one = _restored(planes[:1], first, level, replace(job, colorspace=None))
         return np.broadcast_to(one, planes.shape)
     _arguments.warn_of_units(float(sigmas.max()), planes)
 
@@ -216,16 +226,22 @@ def _restored(
     noisy = _scaled(planes, -exponent)
     guide = None if pilot is None else _scaled(pilot, -exponent)
     extent = None if extent is None else math.ldexp(extent, -exponent)
-    result = _denoise(noisy, guide, np.ldexp(sigmas, -exponent), extent, job)
+    scaled = Levels(np.ldexp(sigmas, -exponent), levels.map)
+    if levels.map is not None:
+        scaled = Levels(scaled.sigmas, np.ldexp(levels.map, -exponent))
+    result = _denoise(noisy, guide, scaled, extent, job)
     dtype = np.promote_types(_arrays.result_dtype(planes.dtype), np.float32)
     restored: NDArray[Any] = np.ldexp(result, exponent, dtype=dtype)
-    restored[sigmas == 0] = planes[sigmas == 0]
+    exact = levels.map == 0 if levels.map is not None else sigmas == 0
+    restored[exact] = planes[exact]
     return restored
 
 
-def _equal_channels(planes: NDArray[Any], pilot: NDArray[Any] | None) -> bool:
-    """Whether all channels are the same picture."""
-    images = [planes] if pilot is None else [planes, pilot]
+def _is_gray(planes: NDArray[Any], pilot: NDArray[Any] | None, levels: Levels) -> bool:
+    """Whether there are several channels and all are the same picture with the same noise."""
+    if len(planes) == 1 or np.ptp(levels.sigmas) > 0:
+        return False
+    images = [image for image in (planes, pilot, levels.map) if image is not None]
     if any((image[1:, 0] != image[:1, 0]).any() for image in images):
         return False  # the first row tells most colour images
     return all((image[1:] == image[:1]).all() for image in images)
@@ -234,11 +250,12 @@ def _equal_channels(planes: NDArray[Any], pilot: NDArray[Any] | None) -> bool:
 def _denoise(
     noisy: Channels,
     pilot: Channels | None,
-    sigmas: FloatArray,
+    levels: Levels,
     data_range: float | None,
     job: _Job,
 ) -> Channels:
     """Change colours, run the stages, change colours back."""
+    sigmas = levels.sigmas
     space = _colour.colour_space(job.colorspace, noisy, sigmas)
     noise = space.sigmas(sigmas)
     sigma = space.luminance_sigma(sigmas)
@@ -249,18 +266,21 @@ def _denoise(
     else:
         extent = space.luminance_range(data_range)
     channels = _padded(channels, profile)
+    noise_map = None
+    if levels.map is not None:
+        noise_map = space.noise_map(_padded(levels.map, profile), sigmas)
     steps = 4 if job.stage == "final" and pilot is None else 2
     part = Run(job.run.workers, lambda share: job.run.tick(share / steps))
 
     if pilot is None:
-        numbers = make_stage(profile, "basic", sigma, extent, noise)
+        numbers = make_stage(profile, "basic", sigma, extent, noise, noise_map)
         matches = engine.bm3d_match(space.luminance(channels), numbers, part)
         estimate = engine.bm3d_basic(channels, matches, numbers, part)
         del matches
     else:
         estimate = _padded(space.forward(pilot), profile)
     if job.stage == "final":
-        numbers = make_stage(profile, "final", sigma, extent, noise)
+        numbers = make_stage(profile, "final", sigma, extent, noise, noise_map)
         matches = engine.bm3d_match(space.luminance(estimate), numbers, part)
         estimate = engine.bm3d_final(channels, estimate, matches, numbers, part)
     return space.back(estimate[:, : noisy.shape[1], : noisy.shape[2]])
@@ -272,7 +292,7 @@ def _scaled(planes: NDArray[Any], exponent: int) -> Channels:
     return np.ascontiguousarray(np.ldexp(wide, exponent), np.float32)
 
 
-def _padded(channels: Channels, profile: Profile) -> Channels:
+def _padded(channels: NDArray[T], profile: Profile) -> NDArray[T]:
     """Mirror an image that is smaller than a block beyond its lower right."""
     least = max(profile.block_basic, profile.block_final)
     beyond = [(0, max(0, least - size)) for size in channels.shape[1:]]

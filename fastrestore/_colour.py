@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import Channels, FloatArray, Image
+from fastrestore._stage import Channels, FloatArray, Image, NoiseMap
 
 # Opponent colours of "Image denoising by sparse 3-D transform-domain collaborative filtering",
 # section VI, and those of JPEG. The first row is a luminance, whose weights sum to 1.
@@ -52,6 +52,26 @@ class ColourSpace:
     def luminance_sigma(self, sigmas: FloatArray) -> float:
         """Noise of the luminance."""
         return float(np.linalg.norm((self.weights @ self.matrix) * sigmas))
+
+    def noise_map(self, levels: FloatArray, sigmas: FloatArray) -> NoiseMap:
+        """Variances of the transformed channels from sigma (C, M, N), over those of `sigmas`.
+
+        One map serves all channels where they vary alike.
+        """
+        parts = np.divide(levels, sigmas[:, None, None], where=sigmas[:, None, None] > 0,
+                          out=np.zeros(levels.shape)) ** 2  # fmt: skip
+        noisy = parts[sigmas > 0]
+        if np.allclose(noisy, noisy[:1], rtol=1e-6):
+            return NoiseMap(noisy[0], noisy[:1])
+        variances = levels.reshape(len(levels), -1) ** 2
+
+        def mixed(weights: FloatArray, sigma2: float) -> FloatArray:
+            total = sum(w * v for w, v in zip(weights, variances, strict=True))
+            return np.reshape(total / sigma2 if sigma2 else total, levels.shape[1:])
+
+        rows = zip(self.matrix**2, self.sigmas(sigmas) ** 2, strict=True)
+        luminance = mixed((self.weights @ self.matrix) ** 2, self.luminance_sigma(sigmas) ** 2)
+        return NoiseMap(luminance, np.array([mixed(row, sigma2) for row, sigma2 in rows]))
 
     def luminance_range(self, data_range: float) -> float:
         """Range of the luminance of channels of this range."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._profile import Profile
@@ -18,6 +19,11 @@ Channels = NDArray[np.float32]  # (C, M, N): a gray image is one channel
 # On integer images many coefficients equal lambda sigma to the last digit, and rounding would
 # decide which are kept. A threshold a hair lower keeps them all, on every backend.
 TIE = 1 - 2.0**-13
+
+# Weights of groups keep within these bounds, where a map tells of noise that differs by thousands
+# or of none: sums of weighted pixels have a fixed resolution and a limit. One sigma gets nowhere
+# near them.
+LIGHTEST, HEAVIEST = 2.0**-20, 256.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +41,24 @@ class Stage:
     correlation: FloatArray  # (N, N), see `row_correlation`
     variances: FloatArray  # (C,), of the noise of each channel
     strength: float  # lambda_3D**2 or mu**2: multiplies the variances
+    # For noise that is not the same everywhere, else None. Both by the corner of the block:
+    match_map: Image | None = None  # in place of `match`
+    scale: Channels | None = None  # (1 or C, ...), sigma of a block over that of its channel
+
+    def thresholds(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the matching thresholds of the references at rows x columns."""
+        if self.match_map is None:
+            return np.full((len(rows), len(columns)), self.match, np.float32)
+        return self.match_map[np.ix_(rows, columns)]
+
+
+class NoiseMap(NamedTuple):
+    """Variance of the noise at every pixel, over the mean one that a stage is made for."""
+
+    luminance: FloatArray  # (M, N), of the image that blocks are matched on
+    channels: FloatArray  # (1 or C, M, N)
 
 
 class Matches(NamedTuple):
@@ -73,6 +97,7 @@ def make_stage(
     sigma: float,
     data_range: float,
     sigmas: Sequence[float] | FloatArray | None = None,
+    noise_map: NoiseMap | None = None,
 ) -> Stage:
     """Bring the fields of one stage to the units of the data.
 
@@ -80,8 +105,14 @@ def make_stage(
     of the channels that are filtered: one channel, the same image, by default.
     """
     block: int = getattr(profile, f"block_{which}")
-    match: float = getattr(profile, f"match_{which}") * (data_range / 255) ** 2
-    match += getattr(profile, f"match_noise_{which}") * sigma**2
+    signal: float = getattr(profile, f"match_{which}") * (data_range / 255) ** 2
+    noise: float = getattr(profile, f"match_noise_{which}") * sigma**2
+    match_map = scale = None
+    if noise_map is not None:
+        means = block_means(noise_map.luminance, block)
+        match_map = ((signal + noise * means) * block**2).astype(np.float32)
+        scale = np.sqrt([block_means(each, block) for each in noise_map.channels])
+        scale = scale.astype(np.float32)
     forward = transform_matrix(getattr(profile, f"transform_{which}"), block)
     return Stage(
         block=block,
@@ -89,14 +120,23 @@ def make_stage(
         radius=getattr(profile, f"radius_{which}"),
         group=getattr(profile, f"group_{which}"),
         # Rounded to float32, so that all backends compare with one number.
-        match=float(np.float32(match * block**2)),
+        match=float(np.float32((signal + noise) * block**2)),
         forward=forward,
         inverse=np.linalg.inv(forward).astype(np.float64),
         window=np.kaiser(block, getattr(profile, f"kaiser_{which}")),
         correlation=row_correlation(forward),
         variances=np.square([sigma] if sigmas is None else sigmas),
         strength=profile.threshold**2 * TIE if which == "basic" else profile.wiener,
+        match_map=match_map,
+        scale=scale,
     )
+
+
+def block_means(values: FloatArray, block: int) -> FloatArray:
+    """Mean of every block, by its corner; each by itself, so that a tile has the same ones."""
+    rows = sliding_window_view(values, block, axis=0).mean(-1)
+    means: FloatArray = sliding_window_view(rows, block, axis=1).mean(-1)
+    return means
 
 
 def transform_matrix(name: str, size: int) -> FloatArray:

@@ -192,12 +192,14 @@ def test_8_and_16_bits_agree(capsys, tmp_path):
         (np.float32, ["1000.5"], 1000.5),
         (np.float64, ["1e-3", "--sigma-scale", "native"], 1e-3),
         (np.float16, ["0"], 0),
+        (np.uint8, ["auto"], None),
+        (np.float32, ["auto"], None),
     ],
 )
 def test_units_of_sigma(capsys, tmp_path, calls, dtype, words, expected):
     np.save(tmp_path / "in.npy", noisy().astype(dtype))
     works(capsys, "denoise", tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", *words)
-    assert calls[0]["sigma"] == pytest.approx(expected)
+    assert calls[0]["sigma"] == (expected and pytest.approx(expected))
     assert calls[0]["dtype"] == dtype
 
 
@@ -208,7 +210,7 @@ def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
     line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", f"--sigma={text}")
     assert line == (
         " ".join(f"--sigma {text} is not a number of 0 or more; ".split())
-        + " write for example 0.1 or 25/255"
+        + " write for example 0.1 or 25/255, or auto"
     )
 
 
@@ -221,6 +223,7 @@ def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
         (np.uint8, ["25/255", "--sigma-scale", "8bit"], ["25/255 is a fraction", "8bit out"]),
         (np.uint8, ["1/255", "--sigma-scale", "native"], ["1/255 is a fraction", "native out"]),
         (np.float32, ["25", "--sigma-scale", "8bit"], ["for integer files", "own units"]),
+        (np.uint8, ["auto", "--sigma-scale", "8bit"], ["auto needs no scale", "8bit out"]),
     ],
 )
 def test_sigma_that_does_not_suit_the_file(capsys, tmp_path, calls, dtype, words, messages):

@@ -124,7 +124,7 @@ def test_variance_of_group_coefficients_is_exact():
     noise = rng.standard_normal((6000, 21, 21))
     groups = np.stack([noise[:, y : y + 8, x : x + 8] for y, x in corners], axis=1)
     measured = np.einsum("kt,ntuv->nkuv", haar, matrix @ groups @ matrix.T).var(axis=0)
-    expected = group_variance(corners, row_correlation(matrix), haar)
+    expected = group_variance(corners, row_correlation(matrix), haar, np.ones(8))
     np.testing.assert_allclose(measured, expected, rtol=0.12, atol=0.01)
     assert expected.max() > 1.5
     assert expected.min() < 0.5

@@ -23,6 +23,7 @@ how sigma is written:
                  --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
                  --sigma 25 --sigma-scale native  in the file's own grey levels
   float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from each image
 
 Files are gray: PNG (8 and 16 bits), TIFF (integer and float) and NPY (two axes). The name of
 OUT says which of them to write; the type of the numbers stays that of IN. Results for integer
@@ -128,7 +129,12 @@ def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
     add = denoise.add_argument
     add("inputs", nargs="+", metavar="IN", help="image files")
     add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
-    add("--sigma", required=True, metavar="S", help="standard deviation of the noise, see below")
+    add(
+        "--sigma",
+        required=True,
+        metavar="S",
+        help="standard deviation of the noise, or auto, see below",
+    )
     add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
     add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
     add("--profile", choices=("np", "fast", "lc", "high", "vn"), default="np", help="default: np")

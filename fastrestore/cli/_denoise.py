@@ -33,8 +33,10 @@ def run(args: argparse.Namespace) -> None:
         _denoise_file(source, target, sigma, args)
 
 
-def parse_sigma(text: str) -> float:
-    """Read a number such as ``0.1`` or a fraction such as ``25/255``."""
+def parse_sigma(text: str) -> float | None:
+    """Read a number such as ``0.1``, a fraction such as ``25/255``, or None for ``auto``."""
+    if text == "auto":
+        return None
     above, slash, below = text.partition("/")
     try:
         sigma = float(above) / float(below) if slash else float(above)
@@ -42,15 +44,19 @@ def parse_sigma(text: str) -> float:
         sigma = math.nan
     if not 0 <= sigma < math.inf:
         raise CliError(
-            f"--sigma {text} is not a number of 0 or more; write for example 0.1 or 25/255"
+            f"--sigma {text} is not a number of 0 or more; write for example 0.1 or 25/255, or auto"
         )
     return sigma
 
 
 def own_units(
-    sigma: float, text: str, scale: str | None, dtype: np.dtype[Any], source: Path
-) -> float:
+    sigma: float | None, text: str, scale: str | None, dtype: np.dtype[Any], source: Path
+) -> float | None:
     """Bring sigma to the units of a file; `text` is how the user wrote it."""
+    if sigma is None:
+        if scale is not None:
+            raise CliError(f"--sigma auto needs no scale; leave --sigma-scale {scale} out")
+        return None
     if dtype.kind == "f":
         if scale == "8bit":
             raise CliError(
@@ -120,7 +126,9 @@ def _make_folder(folder: Path) -> None:
         raise CliError(f"cannot create directory {folder}: {reason(error)}") from error
 
 
-def _denoise_file(source: Path, target: Path, sigma: float, args: argparse.Namespace) -> None:
+def _denoise_file(
+    source: Path, target: Path, sigma: float | None, args: argparse.Namespace
+) -> None:
     """Read, denoise and write one image."""
     import fastrestore
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._stage import HEAVIEST, LIGHTEST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._simd import (
@@ -70,6 +71,7 @@ class Scratch(NamedTuple):
     y_float: NDArray[np.float32]
     x_float: NDArray[np.float32]
     places: NDArray[np.int32]
+    scales: NDArray[np.float32]
 
 
 def scratch(block: int, most: int) -> Scratch:
@@ -88,6 +90,7 @@ def scratch(block: int, most: int) -> Scratch:
         y_float=aligned(most + WIDE, np.float32),
         x_float=aligned(most + WIDE, np.float32),
         places=aligned((most + WIDE) ** 2, np.int32),
+        scales=aligned(most, np.float32),
     )
 
 
@@ -131,8 +134,10 @@ def blocks_of(k, size):
 
 
 @_jit.kernel
-def group_variance(variance, rows, columns, size, length, overlap, reach, places):
-    """Variance of every coefficient of `haar` for white noise of variance 1, exactly.
+def group_variance(variance, rows, columns, size, length, overlap, reach, places, scale):
+    """Variance of every coefficient of `haar` for white noise, exactly.
+
+    Of variance 1, or with the sigma `scale` in each of the blocks.
 
     With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
     +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. rows and columns of the
@@ -154,10 +159,15 @@ def group_variance(variance, rows, columns, size, length, overlap, reach, places
     for first in range(0, size, 2):
         at = np.int64(places[np.uint64(first * line + first + 1)])
         a = first * length
+        both = twice = two
+        if scale is not None:
+            product = scale[first] * scale[first + 1]
+            both = splat(scale[first] * scale[first] + scale[first + 1] * scale[first + 1], WIDE)
+            twice = splat(product + product, WIDE)
         for i in range(0, length, WIDE):
             c = load(overlap, at + i, WIDE)
-            store(variance, a + i, fma(two, c, two))
-            store(variance, a + length + i, fnma(two, c, two))
+            store(variance, a + i, fma(twice, c, both))
+            store(variance, a + length + i, fnma(twice, c, both))
     half = 2
     while half < size:
         for first in range(0, size, 2 * half):
@@ -166,10 +176,17 @@ def group_variance(variance, rows, columns, size, length, overlap, reach, places
                 for a in range(first, first + half):
                     for b in range(first + half, first + 2 * half):
                         at = np.int64(places[np.uint64(a * line + b)]) + i
-                        c0 = add(c0, load(overlap, at, WIDE))
-                        c1 = add(c1, load(overlap, at + WIDE, WIDE))
-                        c2 = add(c2, load(overlap, at + 2 * WIDE, WIDE))
-                        c3 = add(c3, load(overlap, at + 3 * WIDE, WIDE))
+                        if scale is None:
+                            c0 = add(c0, load(overlap, at, WIDE))
+                            c1 = add(c1, load(overlap, at + WIDE, WIDE))
+                            c2 = add(c2, load(overlap, at + 2 * WIDE, WIDE))
+                            c3 = add(c3, load(overlap, at + 3 * WIDE, WIDE))
+                        else:
+                            product = splat(scale[a] * scale[b], WIDE)
+                            c0 = fma(product, load(overlap, at, WIDE), c0)
+                            c1 = fma(product, load(overlap, at + WIDE, WIDE), c1)
+                            c2 = fma(product, load(overlap, at + 2 * WIDE, WIDE), c2)
+                            c3 = fma(product, load(overlap, at + 3 * WIDE, WIDE), c3)
                 a = first * length + i
                 b = a + half * length
                 combine_variances(variance, a, b, c0)
@@ -204,7 +221,7 @@ def shrink_hard(group, variance, size, length, threshold):
             energy = mul(c, c)
             total = add(total, keep_ge(mul(v, scale), energy, limit))
             store(group, k * length + i, keep_ge(mul(c, scale), energy, limit))
-    return np.float32(1) / lane_sum(total, variance)
+    return weight_of(lane_sum(total, variance))
 
 
 @_jit.kernel
@@ -226,7 +243,13 @@ def shrink_wiener(group, guide, variance, size, length, noise):
             gain_scaled = mul(gain, scale)
             total = fma(mul(v, gain), gain_scaled, total)
             store(group, k * length + i, mul(load(group, k * length + i, WIDE), gain_scaled))
-    return np.float32(1) / lane_sum(total, variance)
+    return weight_of(lane_sum(total, variance))
+
+
+@_jit.kernel
+def weight_of(noise):
+    """Weight of a group that so much noise is left in."""
+    return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
 
 
 @_jit.kernel
@@ -289,14 +312,15 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     @_jit.kernel
     def filter_band(
         lifted, guide, rows, columns, offsets, sizes, above, before, forward, horizontal,
-        vertical, overlap, strength, rounder, numerator, weights, tmp,
+        vertical, overlap, strength, scale, rounder, numerator, weights, tmp,
     ):  # fmt: skip
         """Filter the groups of a part of the references, at rows x columns of its own coordinates.
 
         lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`, of which the part
         has those from (above, before) on; forward
         (coefficient, pixel); back with the window in both: horizontal (pixel, coefficient),
-        vertical (coefficient, lanes); overlap and strength as above; numerator, weights
+        vertical (coefficient, lanes); overlap and strength as above; scale (rows, columns) of
+        the noise in each block, or None; numerator, weights
         (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
         """
         across = lifted.shape[1] * width
@@ -306,7 +330,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         down = numerator.shape[1]
         big = splat(rounder, width)
         group, pilot, variance, weighted, columns_out, scratch = tmp[:6]
-        y, x, y_float, x_float, places = tmp[6:]
+        y, x, y_float, x_float, places, scales = tmp[6:]
         for n in range(len(rows) * len(columns)):
             i, j = in_strips(n, len(rows), len(columns))
             count = sizes[above + i, before + j]
@@ -319,7 +343,16 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                 x[k] = columns[j] + dx
                 y_float[k] = dy
                 x_float[k] = dx
-            group_variance(variance, y_float, x_float, size, length, overlap, block, places)
+            if scale is None:
+                group_variance(
+                    variance, y_float, x_float, size, length, overlap, block, places, None
+                )
+            else:
+                for k in range(size):
+                    scales[k] = scale[y[k], x[k]]
+                group_variance(
+                    variance, y_float, x_float, size, length, overlap, block, places, scales
+                )
             for k in range(0, size, 2):
                 a = y[k] * across + x[k] * width
                 b = y[k + 1] * across + x[k + 1] * width
@@ -338,9 +371,9 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
             else:
                 weight = shrink_hard(group, variance, size, length, strength)
             haar_back(group, size, length)
-            scale = splat(weight, width)
+            factor = splat(weight, width)
             for u in range(0, block * width, width):
-                store(weighted, u, mul(load(vertical, u, width), scale))
+                store(weighted, u, mul(load(vertical, u, width), factor))
             for k in range(0, size, 2):
                 at = k * length
                 transform_pair(

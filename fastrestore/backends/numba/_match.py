@@ -256,12 +256,15 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     state = step * max(history, 1) * 2 * LANES
 
     @_jit.kernel
-    def match_band(planes, rows, columns, table, radius, bound, above, before, offsets, count, tmp):
+    def match_band(
+        planes, rows, columns, table, radius, bounds, above, before, offsets, count, tmp
+    ):
         """Find the matches of a band of rows x columns references.
 
         planes (step, step, ...) from `deinterleave`, whose first reference lies
         ceil(radius / step) elements in; offsets and count as in `Matches`, zero and one, of
-        which the band fills those from (above, before) on. A match is at most `bound` away.
+        which the band fills those from (above, before) on. A match is at most `bounds` away,
+        which has an entry for each reference, and more to its right.
         """
         margin = -(-radius // step)
         across = planes.shape[3]
@@ -276,12 +279,15 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         opening = min(OPENING, len(table))
         room = len(near) // len(limit)
         sums = stack_floats(state)
+        farthest = bounds.reshape(-1)
         zero = splat(np.float32(0), LANES)
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
             filled[:] = 0
-            limit[:] = bound
+            for i in range(rows):
+                at = (above + i) * bounds.shape[1] + before + first
+                store(limit, i * LANES, load(farthest, at, LANES))
             for i in range(high):
                 for c in range(step):
                     for r in range(step):

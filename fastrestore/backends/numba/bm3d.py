@@ -31,19 +31,23 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     count = np.ones(shape, np.int16)
     kernel = _match.match_kernel(stage.block, stage.step)
     table = _match.displacements(stage.radius)
-    # The kernel keeps what is at most the bound, a match is strictly less.
-    bound = np.nextafter(np.float32(stage.match), np.float32(-np.inf))
+    # The kernel keeps what is at most the bound, a match is strictly less. It reads bounds by
+    # whole vectors, also those of references that do not exist.
+    thresholds = stage.thresholds(rows, columns)
+    bounds = np.full((len(rows), len(columns) + _match.LANES), -1, np.float32)
+    bounds[:, : len(columns)] = np.nextafter(thresholds, np.float32(-1))
+    bounds[bounds < 0] = -1
 
     def work(part: tuple[range, range]) -> None:
         y, x = part
         planes = _planes(image, rows[_slice(y)], columns[_slice(x)], stage)
         scratch = _match.scratch(stage.block, stage.step, len(y), stage.group)
         kernel(
-            planes, len(y), len(x), table, stage.radius, bound, y.start, x.start, offsets, count,
+            planes, len(y), len(x), table, stage.radius, bounds, y.start, x.start, offsets, count,
             scratch,
         )  # fmt: skip
 
-    if stage.group > 1 and bound >= 0:
+    if stage.group > 1:
         bands = cut(len(rows), 2 * run.workers, 8, 48)
         parts = [
             (y, x)
@@ -168,10 +172,15 @@ def _filtered(
         guide = blocks if pilot is None else lifted(pilot[c], y, x)
         shape = (len(x) + stage.block - 1, len(y) - 1 + lanes)
         sums, sum_weights = np.zeros(shape), np.zeros(shape)
+        scale = None
+        if stage.scale is not None:
+            scale = np.ascontiguousarray(
+                stage.scale[min(c, len(stage.scale) - 1)][y.start : y.stop, x.start : x.stop]
+            )
         kernel(
             blocks, guide, rows - y.start, columns - x.start, matches.offsets, matches.sizes,
             part[1].start, part[2].start, tables.forward, tables.horizontal, tables.vertical,
-            tables.overlap, tables.strength[c], rounder, sums, sum_weights,
+            tables.overlap, tables.strength[c], scale, rounder, sums, sum_weights,
             _filter.scratch(stage.block, stage.group),
         )  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter

@@ -16,6 +16,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._stage import (
+    HEAVIEST,
+    LIGHTEST,
     Channels,
     FloatArray,
     Image,
@@ -38,18 +40,21 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     blocks = sliding_window_view(image.astype(np.float64), (stage.block, stage.block))
     rows = reference_grid(image.shape[0], stage.block, stage.step)
     columns = reference_grid(image.shape[1], stage.block, stage.step)
+    thresholds = stage.thresholds(rows, columns)
     offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int16)
     count = np.zeros((len(rows), len(columns)), np.int16)
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
-            found = _match_one(blocks, int(y), int(x), stage)
+            found = _match_one(blocks, int(y), int(x), stage, float(thresholds[i, j]))
             count[i, j] = len(found)
             offsets[i, j, : len(found)] = found
         run.tick(1 / len(rows))
     return Matches(rows, columns, offsets, count)
 
 
-def _match_one(blocks: NDArray[np.float64], y: int, x: int, stage: Stage) -> NDArray[np.int64]:
+def _match_one(
+    blocks: NDArray[np.float64], y: int, x: int, stage: Stage, threshold: float
+) -> NDArray[np.int64]:
     """Offsets (dy, dx) of the blocks like the one at (y, x), nearest first.
 
     The reference leads; equal distances are ordered by raster order of the displacement.
@@ -60,7 +65,7 @@ def _match_one(blocks: NDArray[np.float64], y: int, x: int, stage: Stage) -> NDA
     distance = ((window - blocks[y, x]) ** 2).sum((2, 3))
     distance[y - top, x - left] = -1  # the reference itself, before any other equal block
     nearest = np.argsort(distance, axis=None, kind="stable")[: stage.group]
-    nearest = nearest[distance.ravel()[nearest] < stage.match]
+    nearest = nearest[distance.ravel()[nearest] < threshold]
     size = 2 ** int(np.log2(len(nearest)))  # Haar needs a power of two
     dy, dx = np.unravel_index(nearest[:size], distance.shape)
     return np.stack([dy + top - y, dx + left - x], axis=1)
@@ -75,7 +80,7 @@ def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Cha
         (coefficients,) = groups
         keep = coefficients**2 >= stage.strength * sigma2 * variance
         keep[0, 0, 0] = True  # the mean of the group carries no detail to threshold
-        return np.where(keep, coefficients, 0), float(1 / variance[keep].sum())
+        return np.where(keep, coefficients, 0), _weight(variance[keep])
 
     return _filter((noisy,), matches, stage, run, shrink)
 
@@ -93,9 +98,14 @@ def bm3d_final(
         noise[0, 0, 0] = 0  # the mean of the group passes, so that an added constant does
         energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
         gain = energy / (energy + noise)
-        return gain * coefficients, float(1 / (variance * gain**2).sum())
+        return gain * coefficients, _weight(variance * gain**2)
 
     return _filter((noisy, pilot), matches, stage, run, shrink)
+
+
+def _weight(variances: FloatArray) -> float:
+    """Weight of a group: the inverse of the noise that is left in it."""
+    return float(1 / np.clip(variances.sum(), 1 / HEAVIEST, 1 / LIGHTEST))
 
 
 def _filter(
@@ -109,8 +119,11 @@ def _filter(
     for corners in _groups(matches, run):
         y, x = corners.T
         haar = haar_matrix(len(corners))
-        variance = group_variance(corners, stage.correlation, haar)
         for channel, sigma2 in enumerate(stage.variances):
+            scale = np.ones(len(corners))
+            if stage.scale is not None:
+                scale = stage.scale[min(channel, len(stage.scale) - 1), y, x].astype(np.float64)
+            variance = group_variance(corners, stage.correlation, haar, scale)
             groups = tuple(transform_group(b[channel, y, x], stage.forward, haar) for b in blocks)
             shrunk, weight = shrink(groups, variance, float(sigma2))
             estimates = transform_group(shrunk, stage.inverse, haar.T)
@@ -147,9 +160,9 @@ def haar_matrix(size: int) -> FloatArray:
 
 
 def group_variance(
-    corners: NDArray[np.int64], correlation: FloatArray, haar: FloatArray
+    corners: NDArray[np.int64], correlation: FloatArray, haar: FloatArray, scale: FloatArray
 ) -> FloatArray:
-    """Variance (K, N, N) of every group coefficient for white noise of variance 1.
+    """Variance (K, N, N) of every group coefficient for white noise of sigma `scale` (K,).
 
     Mäkinen et al., equation 12: the noise of coefficient (u, v) has the covariance
     ``rho_u(dy) rho_v(dx)`` between two blocks dy, dx apart, and Haar takes a quadratic form.
@@ -159,5 +172,6 @@ def group_variance(
     table = np.concatenate([correlation, far])
     dy, dx = np.minimum(np.abs(corners[:, None] - corners[None]), size).transpose(2, 0, 1)
     covariance = table[dy][..., :, None] * table[dx][..., None, :]
+    covariance *= (scale[:, None] * scale)[..., None, None]
     variance: FloatArray = np.einsum("kt,tsuv,ks->kuv", haar, covariance, haar)
     return variance
