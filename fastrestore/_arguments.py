@@ -163,6 +163,24 @@ def pilot(
     return channels("pilot", values, channel_axis)
 
 
+def guide(
+    guide: Any, shape: tuple[int, ...], planes: tuple[int, ...], channel_axis: int | None
+) -> NDArray[Any] | None:
+    """Check the picture to match on and return it as (M, N)."""
+    if guide is None:
+        return None
+    values, _ = _arrays.recognise("guide", guide)
+    if values.shape == planes[1:]:
+        picture: NDArray[Any] = channels("guide", values, None)[0]
+        return picture
+    if values.shape != shape:
+        raise ValueError(
+            f"guide has shape {values.shape}; it must be {planes[1:]} or that of the image, {shape}"
+        )
+    mean: NDArray[Any] = channels("guide", values, channel_axis).mean(0, dtype=np.float64)
+    return mean
+
+
 def workers(workers: Any) -> int:
     """Return the number of threads to use."""
     if workers is None:

@@ -6,8 +6,9 @@ This module checks, pads, scales, runs the two stages of a backend, and undoes w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from fastrestore._arguments import Levels
 from fastrestore._profile import Profile
 from fastrestore._progress import Progress, reporting
 from fastrestore._stabilise import NoiseModel, PoissonGaussian, Rician
-from fastrestore._stage import Channels, Run, make_stage
+from fastrestore._stage import Channels, Image, Run, Stage, make_stage
 from fastrestore.backends import Backend, select
 
 T = TypeVar("T", bound=np.generic)
@@ -33,6 +34,7 @@ def bm3d(
     profile: str | Profile = "np",
     stage: str = "final",
     pilot: Any = None,
+    guide: Any = None,
     data_range: float | None = None,
     channel_axis: int | None = None,
     colorspace: str | None = "auto",
@@ -65,6 +67,10 @@ def bm3d(
     pilot : array, shape of `image`, optional
         An estimate of the clean image, in the units of `image`. It takes the place of the
         basic estimate and guides the Wiener stage.
+    guide : array, shape (M, N) or that of `image`, optional
+        Another picture of the same scene, pixel on pixel, that shows its structure better: another
+        band, a flash photograph, a modality with less noise. Blocks are matched on it in both
+        stages, in its own units; of channels their mean. Its values do not enter the result.
     data_range : float, optional
         Difference between the largest and smallest value that the clean image can have. The
         thresholds of block matching are in proportion to it. Without it the range between the
@@ -145,7 +151,8 @@ def bm3d(
         raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
     if stage not in _STAGES:
         raise ValueError(f"stage must be 'basic' or 'final', got {stage!r}")
-    guide = _arguments.pilot(pilot, values, channel_axis, stage)
+    first = _arguments.pilot(pilot, values, channel_axis, stage)
+    matched = _arguments.guide(guide, values.shape, planes.shape, channel_axis)
     extent = _arguments.extent(data_range)
     threads = _arguments.workers(workers)
     engine = select(backend)
@@ -156,14 +163,14 @@ def bm3d(
             raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {noise!r}")
         levels = Levels(np.ones(len(planes)))
         planes = noise.forward(planes)
-        guide = None if guide is None else noise.forward(guide)
+        first = None if first is None else noise.forward(first)
         extent = None if extent is None else noise.extent(extent)
     estimated = levels is None
     if levels is None:
         levels = Levels(_noise.sigmas(planes))
     with reporting(progress, "bm3d") as tick:
-        job = _Job(numbers, stage, space, extent, engine, Run(threads, tick))
-        result = _restored(planes, guide, levels, job)
+        job = _Job(numbers, stage, space, extent, _Guide.of(matched), engine, Run(threads, tick))
+        result = _restored(planes, first, levels, job)
     if noise is not None:
         result = noise.inverse(result)
     dtype = _arrays.result_dtype(values.dtype)
@@ -188,6 +195,23 @@ class Info:
     backend: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Guide:
+    """A picture to match blocks on, with its own noise and range; scaled to about 1."""
+
+    image: Image
+    sigma: float
+    data_range: float
+
+    @classmethod
+    def of(cls, image: NDArray[Any] | None) -> _Guide | None:
+        """Scale and measure the picture a caller gave."""
+        if image is None:
+            return None
+        scaled = _scaled(image[None], -math.frexp(float(np.abs(image).max()))[1])
+        return cls(scaled[0], float(_noise.sigmas(scaled)[0]), robust_range(scaled))
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """What a call asked for, checked."""
@@ -196,6 +220,7 @@ class _Job:
     stage: str
     colorspace: str | None
     data_range: float | None
+    guide: _Guide | None
     engine: Backend
     run: Run
 
@@ -255,35 +280,54 @@ def _denoise(
     job: _Job,
 ) -> Channels:
     """Change colours, run the stages, change colours back."""
-    sigmas = levels.sigmas
-    space = _colour.colour_space(job.colorspace, noisy, sigmas)
-    noise = space.sigmas(sigmas)
-    sigma = space.luminance_sigma(sigmas)
     profile, engine = job.profile, job.engine
+    space = _colour.colour_space(job.colorspace, noisy, levels.sigmas)
     channels = space.forward(noisy)
-    if data_range is None:
-        extent = robust_range(space.luminance(channels))
-    else:
-        extent = space.luminance_range(data_range)
+    stage = _stages(channels, space, levels, data_range, job)
     channels = _padded(channels, profile)
-    noise_map = None
-    if levels.map is not None:
-        noise_map = space.noise_map(_padded(levels.map, profile), sigmas)
+    guide = None if job.guide is None else _padded(job.guide.image[None], profile)[0]
     steps = 4 if job.stage == "final" and pilot is None else 2
     part = Run(job.run.workers, lambda share: job.run.tick(share / steps))
 
     if pilot is None:
-        numbers = make_stage(profile, "basic", sigma, extent, noise, noise_map)
-        matches = engine.bm3d_match(space.luminance(channels), numbers, part)
+        numbers = stage("basic")
+        matched = space.luminance(channels) if guide is None else guide
+        matches = engine.bm3d_match(matched, numbers, part)
         estimate = engine.bm3d_basic(channels, matches, numbers, part)
         del matches
     else:
         estimate = _padded(space.forward(pilot), profile)
     if job.stage == "final":
-        numbers = make_stage(profile, "final", sigma, extent, noise, noise_map)
-        matches = engine.bm3d_match(space.luminance(estimate), numbers, part)
+        numbers = stage("final")
+        matched = space.luminance(estimate) if guide is None else guide
+        matches = engine.bm3d_match(matched, numbers, part)
         estimate = engine.bm3d_final(channels, estimate, matches, numbers, part)
     return space.back(estimate[:, : noisy.shape[1], : noisy.shape[2]])
+
+
+def _stages(
+    channels: Channels,
+    space: _colour.ColourSpace,
+    levels: Levels,
+    data_range: float | None,
+    job: _Job,
+) -> Callable[[Literal["basic", "final"]], Stage]:
+    """Return what makes the numbers of a stage for transformed channels."""
+    noise_map = None
+    if levels.map is not None:
+        noise_map = space.noise_map(_padded(levels.map, job.profile), levels.sigmas)
+    if job.guide is not None:  # matching sees the guide's noise and range
+        sigma, extent = job.guide.sigma, job.guide.data_range
+        if noise_map is not None:
+            noise_map = noise_map._replace(luminance=np.ones_like(noise_map.luminance))
+    else:
+        sigma = space.luminance_sigma(levels.sigmas)
+        if data_range is None:
+            extent = robust_range(space.luminance(channels))
+        else:
+            extent = space.luminance_range(data_range)
+    noise = space.sigmas(levels.sigmas)
+    return lambda which: make_stage(job.profile, which, sigma, extent, noise, noise_map)
 
 
 def _scaled(planes: NDArray[Any], exponent: int) -> Channels:
