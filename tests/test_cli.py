@@ -164,6 +164,14 @@ def test_denoise_as_a_program_is_silent(tmp_path, source):
     assert target.stat().st_size > 0
 
 
+def test_a_warning_is_one_line(tmp_path):
+    np.save(tmp_path / "in.npy", noisy().astype(np.float32) / 255)
+    run = shell(*DENOISE, tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", "20")
+    assert run.returncode == 0
+    assert run.stderr.startswith("fastrestore: warning: sigma=20 is more than the whole range")
+    assert run.stderr.count("\n") == 1
+
+
 def test_8_and_16_bits_agree(capsys, tmp_path):
     image = noisy().astype(np.uint8)
     Image.fromarray(image).save(tmp_path / "8.png")

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         after Ctrl-C, and 141 if the reader of standard output went away.
     """
     try:
-        return _run(argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return _run(argv)
     except CliError as error:
         return _fail(str(error))
     except OSError as error:
@@ -82,6 +85,11 @@ def _drop_output() -> None:
     """Send what is still buffered nowhere, or Python fails to write it once more at its exit."""
     with contextlib.suppress(ValueError, OSError):  # it may be no file at all
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as one line."""
+    print(f"fastrestore: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:
