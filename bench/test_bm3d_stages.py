@@ -8,7 +8,7 @@ from photographs import SIGMA
 
 from fastrestore import Profile
 from fastrestore._arguments import usable_processors
-from fastrestore._stage import Run, make_stage
+from fastrestore._stage import Noise, Run, make_stage
 from fastrestore.backends import select
 
 SCALE = 256  # `bm3d` brings the data to about 1 by a power of two; so do these rows
@@ -21,7 +21,7 @@ def steps(pair):
     engine, run = select("numba"), Run(usable_processors(), lambda share: None)
     image = noisy / np.float32(SCALE)
     basic, final = (
-        make_stage(Profile.named("np"), which, SIGMA / SCALE, 255 / SCALE)
+        make_stage(Profile.named("np"), which, Noise.white(SIGMA / SCALE), 255 / SCALE)
         for which in ("basic", "final")
     )
     matches_basic = engine.bm3d_match(image, basic, run)

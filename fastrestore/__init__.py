@@ -44,6 +44,7 @@ _HOME = {
     "Rician": "fastrestore._stabilise",
     "bm3d": "fastrestore._bm3d",
     "estimate_poisson_gaussian": "fastrestore._stabilise",
+    "psd_from_kernel": "fastrestore._psd",
     "estimate_sigma": "fastrestore._noise",
     "show_backends": "fastrestore.backends",
     "use_backend": "fastrestore.backends",

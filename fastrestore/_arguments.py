@@ -80,6 +80,8 @@ class Levels(NamedTuple):
 
     sigmas: FloatArray  # (C,), with a map their geometric mean without zeros
     map: FloatArray | None = None  # (C, M, N)
+    # Of correlated noise: power by frequency, DC first, with mean 1; (1 or C, P, Q)
+    power: FloatArray | None = None
 
 
 def levels(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:

@@ -1,27 +1,21 @@
-"""BM3D: block matching and collaborative filtering of an image, in two stages.
-
-This module checks, pads, scales, runs the two stages of a backend, and undoes what it did.
-"""
+"""BM3D: block matching and collaborative filtering of an image, in two stages."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore import _arguments, _arrays, _colour, _noise
+from fastrestore import _arguments, _arrays, _colour, _noise, _psd
 from fastrestore._arguments import Levels
+from fastrestore._bm3d_stages import Guide, Job, restored
 from fastrestore._profile import Profile
 from fastrestore._progress import Progress, reporting
 from fastrestore._stabilise import NoiseModel, PoissonGaussian, Rician
-from fastrestore._stage import Channels, Image, Run, Stage, make_stage
-from fastrestore.backends import Backend, select
-
-T = TypeVar("T", bound=np.generic)
+from fastrestore._stage import Run
+from fastrestore.backends import select
 
 _STAGES = ("basic", "final")
 
@@ -30,6 +24,7 @@ def bm3d(
     image: Any,
     sigma: Any = None,
     *,
+    psd: Any = None,
     noise: NoiseModel | None = None,
     profile: str | Profile = "np",
     stage: str = "final",
@@ -165,23 +160,25 @@ def bm3d(
         planes = noise.forward(planes)
         first = None if first is None else noise.forward(first)
         extent = None if extent is None else noise.extent(extent)
+    if psd is not None:
+        levels = _psd.levels_of_psd(psd, values.shape, channel_axis)
     estimated = levels is None
     if levels is None:
         levels = Levels(_noise.sigmas(planes))
     with reporting(progress, "bm3d") as tick:
-        job = _Job(numbers, stage, space, extent, _Guide.of(matched), engine, Run(threads, tick))
-        result = _restored(planes, first, levels, job)
+        job = Job(numbers, stage, space, extent, Guide.of(matched), engine, Run(threads, tick))
+        result = restored(planes, first, levels, job)
     if noise is not None:
         result = noise.inverse(result)
     dtype = _arrays.result_dtype(values.dtype)
     result = result[0] if channel_axis is None else np.moveaxis(result, 0, channel_axis)
-    restored = restore(np.ascontiguousarray(result, dtype))
+    estimate = restore(np.ascontiguousarray(result, dtype))
     if not return_info:
-        return restored
+        return estimate
     used = float(levels.sigmas[0]) if channel_axis is None else levels.sigmas
     if levels.map is not None:
         used = np.asarray(sigma)
-    return restored, Info(used, estimated, noise, numbers, engine.NAME)
+    return estimate, Info(used, estimated, noise, numbers, engine.NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,163 +190,3 @@ class Info:
     noise: NoiseModel | None
     profile: Profile
     backend: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Guide:
-    """A picture to match blocks on, with its own noise and range; scaled to about 1."""
-
-    image: Image
-    sigma: float
-    data_range: float
-
-    @classmethod
-    def of(cls, image: NDArray[Any] | None) -> _Guide | None:
-        """Scale and measure the picture a caller gave."""
-        if image is None:
-            return None
-        scaled = _scaled(image[None], -math.frexp(float(np.abs(image).max()))[1])
-        return cls(scaled[0], float(_noise.sigmas(scaled)[0]), robust_range(scaled))
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What a call asked for, checked."""
-
-    profile: Profile
-    stage: str
-    colorspace: str | None
-    data_range: float | None
-    guide: _Guide | None
-    engine: Backend
-    run: Run
-
-
-def _restored(
-    planes: NDArray[Any], pilot: NDArray[Any] | None, levels: Levels, job: _Job
-) -> NDArray[Any]:
-    """Restore channels (C, M, N): see to what needs no filter, scale, filter, scale back."""
-    planes = np.ascontiguousarray(planes)
-    sigmas = levels.sigmas
-    untouched = (sigmas == 0) | (planes.min((1, 2)) == planes.max((1, 2)))
-    if untouched.all():
-        return planes.copy()  # nothing to remove, or nothing but noise-free
-    if _is_gray(
-        planes, pilot, levels
-    ):  # a gray picture stored in colour: its noise is the same in all channels
-        first = None if pilot is None else pilot[:1]
-        level = Levels(sigmas[:1], None if levels.map is None else levels.map[:1])
-        one = _restored(planes[:1], first, level, replace(job, colorspace=None))
-        return np.broadcast_to(one, planes.shape)
-    _arguments.warn_of_units(float(sigmas.max()), planes)
-
-    # A power of two brings the data to about 1 without rounding: no overflow in squares,
-    # whatever the units, and equal results in units a power of two apart.
-    extent = job.data_range
-    largest = max(float(sigmas.max()), robust_range(planes) if extent is None else extent)
-    exponent = math.frexp(largest)[1]
-    noisy = _scaled(planes, -exponent)
-    guide = None if pilot is None else _scaled(pilot, -exponent)
-    extent = None if extent is None else math.ldexp(extent, -exponent)
-    scaled = Levels(np.ldexp(sigmas, -exponent), levels.map)
-    if levels.map is not None:
-        scaled = Levels(scaled.sigmas, np.ldexp(levels.map, -exponent))
-    result = _denoise(noisy, guide, scaled, extent, job)
-    dtype = np.promote_types(_arrays.result_dtype(planes.dtype), np.float32)
-    restored: NDArray[Any] = np.ldexp(result, exponent, dtype=dtype)
-    exact = levels.map == 0 if levels.map is not None else sigmas == 0
-    restored[exact] = planes[exact]
-    return restored
-
-
-def _is_gray(planes: NDArray[Any], pilot: NDArray[Any] | None, levels: Levels) -> bool:
-    """Whether there are several channels and all are the same picture with the same noise."""
-    if len(planes) == 1 or np.ptp(levels.sigmas) > 0:
-        return False
-    images = [image for image in (planes, pilot, levels.map) if image is not None]
-    if any((image[1:, 0] != image[:1, 0]).any() for image in images):
-        return False  # the first row tells most colour images
-    return all((image[1:] == image[:1]).all() for image in images)
-
-
-def _denoise(
-    noisy: Channels,
-    pilot: Channels | None,
-    levels: Levels,
-    data_range: float | None,
-    job: _Job,
-) -> Channels:
-    """Change colours, run the stages, change colours back."""
-    profile, engine = job.profile, job.engine
-    space = _colour.colour_space(job.colorspace, noisy, levels.sigmas)
-    channels = space.forward(noisy)
-    stage = _stages(channels, space, levels, data_range, job)
-    channels = _padded(channels, profile)
-    guide = None if job.guide is None else _padded(job.guide.image[None], profile)[0]
-    steps = 4 if job.stage == "final" and pilot is None else 2
-    part = Run(job.run.workers, lambda share: job.run.tick(share / steps))
-
-    if pilot is None:
-        numbers = stage("basic")
-        matched = space.luminance(channels) if guide is None else guide
-        matches = engine.bm3d_match(matched, numbers, part)
-        estimate = engine.bm3d_basic(channels, matches, numbers, part)
-        del matches
-    else:
-        estimate = _padded(space.forward(pilot), profile)
-    if job.stage == "final":
-        numbers = stage("final")
-        matched = space.luminance(estimate) if guide is None else guide
-        matches = engine.bm3d_match(matched, numbers, part)
-        estimate = engine.bm3d_final(channels, estimate, matches, numbers, part)
-    return space.back(estimate[:, : noisy.shape[1], : noisy.shape[2]])
-
-
-def _stages(
-    channels: Channels,
-    space: _colour.ColourSpace,
-    levels: Levels,
-    data_range: float | None,
-    job: _Job,
-) -> Callable[[Literal["basic", "final"]], Stage]:
-    """Return what makes the numbers of a stage for transformed channels."""
-    noise_map = None
-    if levels.map is not None:
-        noise_map = space.noise_map(_padded(levels.map, job.profile), levels.sigmas)
-    if job.guide is not None:  # matching sees the guide's noise and range
-        sigma, extent = job.guide.sigma, job.guide.data_range
-        if noise_map is not None:
-            noise_map = noise_map._replace(luminance=np.ones_like(noise_map.luminance))
-    else:
-        sigma = space.luminance_sigma(levels.sigmas)
-        if data_range is None:
-            extent = robust_range(space.luminance(channels))
-        else:
-            extent = space.luminance_range(data_range)
-    noise = space.sigmas(levels.sigmas)
-    return lambda which: make_stage(job.profile, which, sigma, extent, noise, noise_map)
-
-
-def _scaled(planes: NDArray[Any], exponent: int) -> Channels:
-    """Float32 in C order, times a power of two."""
-    wide = planes if planes.dtype.kind == "f" else planes.astype(np.float64)
-    return np.ascontiguousarray(np.ldexp(wide, exponent), np.float32)
-
-
-def _padded(channels: NDArray[T], profile: Profile) -> NDArray[T]:
-    """Mirror an image that is smaller than a block beyond its lower right."""
-    least = max(profile.block_basic, profile.block_final)
-    beyond = [(0, max(0, least - size)) for size in channels.shape[1:]]
-    if not any(after for _, after in beyond):
-        return channels
-    return np.pad(channels, [(0, 0), *beyond], mode="symmetric")
-
-
-def robust_range(values: NDArray[Any]) -> float:
-    """Range of images without their outliers: from the 1st to the 99th percentile.
-
-    Large images are sampled on a regular grid of some hundred thousand pixels.
-    """
-    stride = max(1, math.isqrt(values.size // 2**16))
-    low, high = np.percentile(values[..., ::stride, ::stride].astype(np.float64), [1, 99])
-    return float(high - low)

@@ -50,8 +50,11 @@ class ColourSpace:
         return np.sqrt(self.matrix**2 @ sigmas**2)
 
     def luminance_sigma(self, sigmas: FloatArray) -> float:
-        """Noise of the luminance."""
-        return float(np.linalg.norm((self.weights @ self.matrix) * sigmas))
+        """Noise of the luminance from that of the transformed channels.
+
+        It is the first of them, or they are not transformed: so what they share does not count.
+        """
+        return float(np.linalg.norm(self.weights * sigmas))
 
     def noise_map(self, levels: FloatArray, sigmas: FloatArray) -> NoiseMap:
         """Variances of the transformed channels from sigma (C, M, N), over those of `sigmas`.
@@ -70,8 +73,20 @@ class ColourSpace:
             return np.reshape(total / sigma2 if sigma2 else total, levels.shape[1:])
 
         rows = zip(self.matrix**2, self.sigmas(sigmas) ** 2, strict=True)
-        luminance = mixed((self.weights @ self.matrix) ** 2, self.luminance_sigma(sigmas) ** 2)
+        mean = self.luminance_sigma(self.sigmas(sigmas))
+        luminance = mixed((self.weights @ self.matrix) ** 2, mean**2)
         return NoiseMap(luminance, np.array([mixed(row, sigma2) for row, sigma2 in rows]))
+
+    def spectra(self, power: FloatArray, sigmas: FloatArray) -> FloatArray:
+        """Spectra of the transformed channels from those of the channels, (1 or C, P, Q)."""
+        if len(power) == 1:
+            return power
+        return np.array([_mixed(row, power, sigmas) for row in self.matrix])
+
+    def luminance_spectrum(self, power: FloatArray, sigmas: FloatArray) -> FloatArray:
+        """Spectrum of the luminance from those of the transformed channels."""
+        spectrum: FloatArray = power[0] if len(power) == 1 else _mixed(self.weights, power, sigmas)
+        return spectrum
 
     def luminance_range(self, data_range: float) -> float:
         """Range of the luminance of channels of this range."""
@@ -122,6 +137,15 @@ def _principal_components(channels: Channels, sigmas: FloatArray) -> FloatArray:
     covariance = np.cov(pixels, ddof=0) - np.diag(sigmas**2)
     axes: FloatArray = np.linalg.eigh(covariance)[1][:, ::-1].T
     return axes * np.where(axes.sum(1, keepdims=True) < 0, -1, 1)
+
+
+def _mixed(weights: FloatArray, power: FloatArray, sigmas: FloatArray) -> FloatArray:
+    """Spectrum of a weighted sum of channels of independent noise."""
+    parts = (weights * sigmas) ** 2
+    if parts.sum() == 0:
+        return np.ones(power.shape[1:])
+    mixed: FloatArray = np.tensordot(parts / parts.sum(), power, 1)
+    return mixed
 
 
 def _product(matrix: NDArray[Any], channels: Channels) -> Channels:

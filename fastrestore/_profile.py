@@ -21,6 +21,7 @@ class Profile:
 
     ==========  ==============================================================
     ``"np"``    normal: the paper's settings and the default at every sigma
+    ``"refilter"``  normal, and each stage again over what noise does not explain
     ``"fast"``  what video filters use: step 8, search radius 9, groups of 8
     ``"lc"``    low complexity: larger steps, smaller search
     ``"high"``  step 2: slower, for a little more quality
@@ -45,18 +46,29 @@ class Profile:
         2-D transform: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D).
     kaiser_basic, kaiser_final : float
         Beta of the Kaiser window with which blocks are laid down.
-    threshold : float
+    threshold : float or None
         Coefficients under so many standard deviations of their noise are dropped (lambda3D).
-    wiener : float
-        Share of the noise variance in the Wiener gain (mu squared; 1 in [1]_).
+        None chooses by the spectrum of the noise: 2.85 for white noise, 2.2 to 4.
+    wiener : float or None
+        Share of the noise variance in the Wiener gain (mu squared; 1 in [1]_). None chooses by
+        the spectrum: 0.45 for white noise, 0.2 to 4.5.
+    match_correlation : float
+        Of correlated noise so many times the part of a distance that the noise explains is taken
+        off, so that blocks are not matched for their noise (gamma of [2]_).
+    residual : float
+        With more than 0 each stage runs twice: what it took away comes back at frequencies where
+        it has more than so many times the power of the noise, and is filtered again [2]_. This
+        helps where noise has little power at many frequencies; it takes some twice the time.
+    threshold_residual, wiener_residual : float
+        `threshold` and `wiener` of the second time.
 
     Notes
     -----
     Symbols are those of Dabov et al. [1]_. The papers have 2.7 and 1 where `threshold` and
-    `wiener` stand here, 2500 or 5000 for `match_basic`, 400 or 3500 for `match_final`. These two
-    strengths suit the exact variances of [2]_, in which overlapping blocks are correlated. They
-    were chosen on photographs of BSDS500 that are in no test set: of the pairs whose mean PSNR is
-    within 0.02 dB of the best, the one whose worst image is best.
+    `wiener` are 2.85 and 0.45 here, 2500 or 5000 for `match_basic`, 400 or 3500 for
+    `match_final`. These two strengths suit the exact variances of [2]_, in which overlapping
+    blocks are correlated. They were chosen on photographs of BSDS500 that are in no test set: of
+    the pairs whose mean PSNR is within 0.02 dB of the best, the one whose worst image is best.
 
     References
     ----------
@@ -76,7 +88,7 @@ class Profile:
     match_basic: float = 3000.0  # tau: largest distance, squared 8-bit grey levels
     match_noise_basic: float = 2.0  # added to tau: this many times sigma**2
     transform_basic: str = "bior1.5"  # T2D: a wavelet of PyWavelets, "dct" or "hadamard"
-    threshold: float = 2.85  # lambda_3D: coefficients under this many deviations are noise
+    threshold: float | None = None  # lambda_3D: under so many deviations it is noise; None: auto
     kaiser_basic: float = 2.0  # beta of the window that the blocks are laid down with
 
     # Final estimate: empirical Wiener filtering (superscript "wie")
@@ -87,13 +99,24 @@ class Profile:
     match_final: float = 3000.0
     match_noise_final: float = 1.0
     transform_final: str = "dct"
-    wiener: float = 0.45  # mu**2: share of the noise variance in the Wiener gain
+    wiener: float | None = None  # mu**2: share of the noise in the Wiener gain; None: automatic
     kaiser_final: float = 2.0
+
+    # Both stages
+    match_correlation: float = 3.0  # gamma: blocks with the same noise count as farther apart
+
+    # Refiltering of what noise cannot explain in the residual
+    residual: float = 0.0  # frequencies with so many times the power of the noise; 0: none
+    threshold_residual: float = 5.0
+    wiener_residual: float = 2.0
 
     def __post_init__(self) -> None:
         for stage in ("basic", "final"):
             self._check_stage(stage)
         for field in ("threshold", "wiener"):
+            if getattr(self, field) is not None:
+                _at_least(field, getattr(self, field), 0)
+        for field in ("match_correlation", "residual", "threshold_residual", "wiener_residual"):
             _at_least(field, getattr(self, field), 0)
 
     def _check_stage(self, stage: str) -> None:
@@ -139,6 +162,7 @@ _NP = Profile(name="np")
 
 PROFILES: dict[str, Profile] = {
     "np": _NP,
+    "refilter": Profile(name="refilter", residual=1.4),
     "fast": Profile(
         name="fast",
         step_basic=8,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,20 @@ Channels = NDArray[np.float32]  # (C, M, N): a gray image is one channel
 # On integer images many coefficients equal lambda sigma to the last digit, and rounding would
 # decide which are kept. A threshold a hair lower keeps them all, on every backend.
 TIE = 1 - 2.0**-13
+
+# lambda_3D and mu**2 where the profile leaves them open: for white noise, and their bounds. Less
+# is thresholded and more is taken from the pilot, the more of a photograph the noise hides.
+# Chosen on photographs of BSDS500 that are in no test set, with 34 spectra.
+THRESHOLD, THRESHOLDS = 2.85, (2.2, 4.0)
+WIENER, WIENERS = 0.45, (0.2, 4.5)
+COARSEST = 0.02  # cycles per pixel; coarser structure has no more energy
+
+# Noise is taken for uncorrelated where its correlation is less: rounding of transforms.
+NEGLIGIBLE = 1e-10
+
+# The variance of a group coefficient is at least this share of that of its blocks: differences of
+# blocks that share nearly all their noise, in float32.
+LEAST = 2.0**-15
 
 # Weights of groups keep within these bounds, where a map tells of noise that differs by thousands
 # or of none: sums of weighted pixels have a fixed resolution and a limit. One sigma gets nowhere
@@ -38,9 +52,11 @@ class Stage:
     forward: FloatArray  # (N, N), rows of unit norm: coefficients = forward @ block @ forward.T
     inverse: FloatArray  # (N, N), the exact inverse of `forward`
     window: FloatArray  # (N,), the aggregation window is its outer product with itself
-    correlation: FloatArray  # (N, N), see `row_correlation`
+    covariance: FloatArray  # (1 or C, D + 1, 2 E + 1, N, N), see `coefficient_covariance`
     variances: FloatArray  # (C,), of the noise of each channel
-    strength: float  # lambda_3D**2 or mu**2: multiplies the variances
+    strength: FloatArray  # (C,), lambda_3D**2 or mu**2: multiplies the variances
+    # Of correlated noise, else None: added to the distance of a block displaced by (dy, dx)
+    match_bias: NDArray[np.float32] | None = None  # (2 radius + 1, 2 radius + 1)
     # For noise that is not the same everywhere, else None. Both by the corner of the block:
     match_map: Image | None = None  # in place of `match`
     scale: Channels | None = None  # (1 or C, ...), sigma of a block over that of its channel
@@ -59,6 +75,27 @@ class NoiseMap(NamedTuple):
 
     luminance: FloatArray  # (M, N), of the image that blocks are matched on
     channels: FloatArray  # (1 or C, M, N)
+
+
+class NoiseSpectrum(NamedTuple):
+    """Power of stationary noise by frequency, DC first, with mean 1: that of white noise is 1."""
+
+    luminance: FloatArray  # (P, Q), of the image that blocks are matched on
+    channels: FloatArray  # (1 or C, P, Q)
+
+
+class Noise(NamedTuple):
+    """The noise of an image and of its channels, in its units."""
+
+    sigma: float  # of the image that blocks are matched on
+    sigmas: FloatArray  # (C,), of the channels that are filtered
+    map: NoiseMap | None = None
+    spectrum: NoiseSpectrum | None = None
+
+    @classmethod
+    def white(cls, sigma: float) -> Noise:
+        """White noise of one channel."""
+        return cls(sigma, np.array([sigma]))
 
 
 class Matches(NamedTuple):
@@ -92,44 +129,75 @@ def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
 
 
 def make_stage(
-    profile: Profile,
-    which: Literal["basic", "final"],
-    sigma: float,
-    data_range: float,
-    sigmas: Sequence[float] | FloatArray | None = None,
-    noise_map: NoiseMap | None = None,
+    profile: Profile, which: Literal["basic", "final"], noise: Noise, data_range: float
 ) -> Stage:
     """Bring the fields of one stage to the units of the data.
 
-    `sigma` and `data_range` are those of the image that blocks are matched on, `sigmas` those
-    of the channels that are filtered: one channel, the same image, by default.
+    `data_range` is that of the image that blocks are matched on.
     """
     block: int = getattr(profile, f"block_{which}")
+    radius: int = getattr(profile, f"radius_{which}")
     signal: float = getattr(profile, f"match_{which}") * (data_range / 255) ** 2
-    noise: float = getattr(profile, f"match_noise_{which}") * sigma**2
-    match_map = scale = None
-    if noise_map is not None:
-        means = block_means(noise_map.luminance, block)
-        match_map = ((signal + noise * means) * block**2).astype(np.float32)
-        scale = np.sqrt([block_means(each, block) for each in noise_map.channels])
+    spread: float = getattr(profile, f"match_noise_{which}") * noise.sigma**2
+    match_map = scale = bias = None
+    power = np.ones((1, 1, 1))
+    if noise.map is not None:
+        means = block_means(noise.map.luminance, block)
+        match_map = ((signal + spread * means) * block**2).astype(np.float32)
+        scale = np.sqrt([block_means(each, block) for each in noise.map.channels])
         scale = scale.astype(np.float32)
+    if noise.spectrum is not None:
+        power = noise.spectrum.channels
+        # Of two blocks whose noise has the covariance rho the distance is 2 sigma**2 rho less
+        lag = autocovariance(noise.spectrum.luminance, radius, radius) * noise.sigma**2
+        lag *= 2 * profile.match_correlation
+        bias = ((lag - min(0.0, lag.min())) * block**2).astype(np.float32)
+        signal -= min(0.0, lag.min())
     forward = transform_matrix(getattr(profile, f"transform_{which}"), block)
     return Stage(
         block=block,
         step=getattr(profile, f"step_{which}"),
-        radius=getattr(profile, f"radius_{which}"),
+        radius=radius,
         group=getattr(profile, f"group_{which}"),
         # Rounded to float32, so that all backends compare with one number.
-        match=float(np.float32((signal + noise) * block**2)),
+        match=float(np.float32((signal + spread) * block**2)),
         forward=forward,
         inverse=np.linalg.inv(forward).astype(np.float64),
         window=np.kaiser(block, getattr(profile, f"kaiser_{which}")),
-        correlation=row_correlation(forward),
-        variances=np.square([sigma] if sigmas is None else sigmas),
-        strength=profile.threshold**2 * TIE if which == "basic" else profile.wiener,
+        covariance=coefficient_covariance(forward, power, 2 * radius),
+        variances=np.square(noise.sigmas),
+        strength=np.broadcast_to(_strengths(profile, which, power), len(noise.sigmas)),
+        match_bias=bias,
         match_map=match_map,
         scale=scale,
     )
+
+
+def _strengths(
+    profile: Profile, which: Literal["basic", "final"], powers: FloatArray
+) -> FloatArray:
+    """Squared lambda_3D or mu, for each noise power."""
+    given = profile.threshold if which == "basic" else profile.wiener
+    if given is not None:
+        return np.full(len(powers), given**2 * TIE if which == "basic" else given)
+    if which == "final":
+        masked = np.array([masking(power, 0.75) for power in powers])
+        return np.clip(WIENER * masked**0.85, *WIENERS)
+    masked = np.array([masking(power, 0.5) for power in powers])
+    squared: FloatArray = np.clip(THRESHOLD - 0.36 * np.log(masked), *THRESHOLDS) ** 2 * TIE
+    return squared
+
+
+def masking(power: FloatArray, exponent: float) -> float:
+    """How much noise of a power hides of a photograph, by which white noise has 1.
+
+    Mean of the power, of this exponent, weighted by the energy of photographs, which falls with
+    the square of frequency.
+    """
+    down, across = (np.fft.fftfreq(size) for size in power.shape)
+    weight = 1 / (down[:, None] ** 2 + across**2 + COARSEST**2)
+    mean = (power**exponent * weight).sum() / weight.sum()
+    return float(mean ** (1 / exponent))
 
 
 def block_means(values: FloatArray, block: int) -> FloatArray:
@@ -180,11 +248,56 @@ def _wavelet_matrix(name: str, size: int) -> FloatArray:
     return np.concatenate([low, *details])
 
 
-def row_correlation(forward: FloatArray) -> FloatArray:
-    """Correlation of white noise seen by one row of the transform at two places.
+def autocovariance(power: FloatArray, down: int, across: int) -> FloatArray:
+    """Covariance of the noise at displacements up to (down, across), of a power of noise.
 
-    Entry (d, u) belongs to row u applied at two places d samples apart; the correlation of a
-    2-D coefficient is the product of two entries, and zero for blocks that do not overlap.
+    (2 down + 1, 2 across + 1), displacement (0, 0) in the middle. The spectrum is that of a
+    periodic process, so displacements beyond its size wrap around.
+    """
+    covariance: FloatArray = np.fft.ifft2(power).real
+    rows, columns = (
+        np.arange(-reach, reach + 1) % size
+        for reach, size in zip((down, across), power.shape, strict=True)
+    )
+    return covariance[np.ix_(rows, columns)]
+
+
+def coefficient_covariance(forward: FloatArray, powers: FloatArray, most: int) -> FloatArray:
+    """Covariance of each coefficient of two blocks, by their displacement, for noise of a power.
+
+    Mäkinen et al., section III. Entry (channel, dy, E + dx, u, v) of (C, D + 1, 2 E + 1, N, N) is
+    that of coefficient (u, v) of blocks (dy, dx) apart, which is also that of (-dy, -dx). D and E
+    are `most`, or less where blocks farther apart share no noise: then the last entries are zero.
     """
     size = len(forward)
-    return np.array([(forward[:, : size - d] * forward[:, d:]).sum(1) for d in range(size)])
+    # Row u sees a pair of samples l apart rho[u, l] times
+    padded = np.pad(forward, [(0, 0), (size - 1, size - 1)])
+    rho = np.einsum("us,uls->ul", forward, sliding_window_view(padded, size, axis=1))
+    if powers.shape == (1, 1, 1):
+        white = np.pad(rho[:, size - 1 :], [(0, 0), (0, 1)])
+        both = np.concatenate([white[:, :0:-1], white], axis=1)
+        table: FloatArray = np.einsum("uy,vx->yxuv", white, both)[None]
+        return table
+    margin = most + size - 1
+    lags = [autocovariance(power, margin, margin) for power in powers]
+    down, across = (min(most, _support(lags, axis) + size) for axis in (0, 1))
+    tables = []
+    for lag in lags:
+        near = lag[most : most + down + 2 * size - 1, most - across : most + across + 2 * size - 1]
+        rows = np.einsum("vl,yxl->yxv", rho, sliding_window_view(near, 2 * size - 1, axis=1))
+        table = np.einsum("ul,yxvl->yxuv", rho, sliding_window_view(rows, 2 * size - 1, axis=0))
+        if down < most:
+            table[down] = 0
+        if across < most:
+            table[:, [0, -1]] = 0
+        table[0, across] = np.maximum(table[0, across], 0)
+        tables.append(table)
+    return np.array(tables)
+
+
+def _support(lags: list[FloatArray], axis: int) -> int:
+    """Farthest displacement along an axis at which noise is still correlated."""
+    middle = lags[0].shape[axis] // 2
+    peaks = np.max([np.abs(lag).max(1 - axis) for lag in lags], axis=0)
+    far = np.flatnonzero(peaks > NEGLIGIBLE * peaks.max())
+    return int(np.abs(far - middle).max())

@@ -6,7 +6,7 @@ from images import camera, noisy, psnr, scene
 
 import fastrestore
 from fastrestore._profile import PROFILES, Profile
-from fastrestore._stage import Run, make_stage
+from fastrestore._stage import Noise, Run, make_stage
 from fastrestore.backends import select
 
 RUN = Run(2, lambda share: None)
@@ -29,7 +29,7 @@ def integer(image):
 @pytest.mark.parametrize("image", sorted(IMAGES))
 def test_match_lists_are_identical(engine, image, profile, which):
     image = integer(np.pad(noisy(IMAGES[image](), 20), ((0, 3), (0, 3)), mode="symmetric"))
-    stage = make_stage(PROFILES[profile], which, 20.0, 255.0)
+    stage = make_stage(PROFILES[profile], which, Noise.white(20.0), 255.0)
     expected = select("numpy").bm3d_match(image, stage, RUN)
     actual = select(engine).bm3d_match(image, stage, RUN)
     for a, b in zip(actual, expected, strict=True):
@@ -38,7 +38,7 @@ def test_match_lists_are_identical(engine, image, profile, which):
 
 def test_equal_blocks_come_in_raster_order(backend):
     image = np.zeros((40, 40), np.float32)
-    stage = make_stage(Profile(group_basic=8, radius_basic=5), "basic", 1.0, 1.0)
+    stage = make_stage(Profile(group_basic=8, radius_basic=5), "basic", Noise.white(1.0), 1.0)
     matches = select(backend).bm3d_match(image, stage, RUN)
     middle = matches.offsets[4, 4].tolist()
     assert middle == [[0, 0], *([-5, dx] for dx in range(-5, 2))]
@@ -47,7 +47,7 @@ def test_equal_blocks_come_in_raster_order(backend):
 def test_constant_image_with_large_groups(engine):
     image = np.zeros((52, 52), np.float32)
     for group in (2, 16, 64):
-        stage = make_stage(Profile(group_basic=group), "basic", 1.0, 1.0)
+        stage = make_stage(Profile(group_basic=group), "basic", Noise.white(1.0), 1.0)
         expected = select("numpy").bm3d_match(image, stage, RUN)
         actual = select(engine).bm3d_match(image, stage, RUN)
         np.testing.assert_array_equal(actual.offsets, expected.offsets)
@@ -74,7 +74,7 @@ def test_any_profile_equals_the_specification(engine, changes):
     profile = Profile(**{"block_final": 8, **changes})
     pilot = integer(scene(40, 37))
     for which in ("basic", "final"):
-        stage = make_stage(profile, which, 20.0, 255.0)
+        stage = make_stage(profile, which, Noise.white(20.0), 255.0)
         expected, actual = (
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )
@@ -94,7 +94,7 @@ def test_filters_equal_the_specification(engine, profile):
     clean = camera(height=48, width=56)
     image, pilot = integer(noisy(clean, 25)), integer(noisy(clean, 4, seed=2))
     for which in ("basic", "final"):
-        stage = make_stage(PROFILES[profile], which, 25.0, 255.0)
+        stage = make_stage(PROFILES[profile], which, Noise.white(25.0), 255.0)
         expected, actual = (
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )

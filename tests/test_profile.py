@@ -8,7 +8,13 @@ import pywt
 
 from fastrestore import Profile
 from fastrestore._profile import PROFILES
-from fastrestore._stage import make_stage, reference_grid, row_correlation, transform_matrix
+from fastrestore._stage import (
+    Noise,
+    coefficient_covariance,
+    make_stage,
+    reference_grid,
+    transform_matrix,
+)
 from fastrestore.backends.numpy.bm3d import group_variance, haar_matrix
 
 
@@ -111,20 +117,34 @@ def test_reference_grid_ends_at_the_border():
 
 
 def test_thresholds_grow_with_the_noise():
-    low, high = (make_stage(Profile.named("np"), "basic", s, 255.0).match for s in (10.0, 50.0))
+    low, high = (
+        make_stage(Profile.named("np"), "basic", Noise.white(sigma), 255.0).match
+        for sigma in (10.0, 50.0)
+    )
     assert low == pytest.approx(64 * (3000 + 2 * 100), rel=1e-6)
     assert high == pytest.approx(64 * (3000 + 2 * 2500), rel=1e-6)
 
 
-def test_variance_of_group_coefficients_is_exact():
-    """Against the variance measured on white noise, blocks overlapping in many ways."""
+@pytest.mark.parametrize("noise", ["white", "line", "texture"])
+def test_variance_of_group_coefficients_is_exact(noise):
+    """Against the variance measured on noise, blocks overlapping in many ways."""
     rng = np.random.default_rng(0)
     corners = np.array([[5, 5], [5, 6], [7, 3], [5, 5 + 8], [0, 0], [12, 9], [6, 6], [1, 9]])
     matrix, haar = transform_matrix("bior1.5", 8), haar_matrix(8)
-    noise = rng.standard_normal((6000, 21, 21))
-    groups = np.stack([noise[:, y : y + 8, x : x + 8] for y, x in corners], axis=1)
+    y, x = np.mgrid[-4:5, -4:5]
+    kernel = {"white": (y == 0) & (x == 0), "line": y + x == 0, "texture": np.cos(y + 2 * x)}[noise]
+    kernel = kernel / np.linalg.norm(kernel)
+    response = np.fft.rfft2(kernel, (48, 48))
+    white = rng.standard_normal((6000, 48, 48))
+    images = np.fft.irfft2(np.fft.rfft2(white) * response)
+    groups = np.stack([images[:, y : y + 8, x : x + 8] for y, x in corners], axis=1)
     measured = np.einsum("kt,ntuv->nkuv", haar, matrix @ groups @ matrix.T).var(axis=0)
-    expected = group_variance(corners, row_correlation(matrix), haar, np.ones(8))
+    power = np.abs(np.fft.fft2(kernel, (48, 48))) ** 2
+    covariance = coefficient_covariance(matrix, power[None], 38)[0]
+    expected = group_variance(corners, covariance, haar, None)
     np.testing.assert_allclose(measured, expected, rtol=0.12, atol=0.01)
     assert expected.max() > 1.5
     assert expected.min() < 0.5
+    if noise == "white":
+        white_one = coefficient_covariance(matrix, np.ones((1, 1, 1)), 38)[0]
+        np.testing.assert_allclose(white_one, covariance, atol=1e-12)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import HEAVIEST, LIGHTEST
+from fastrestore._stage import HEAVIEST, LEAST, LIGHTEST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._simd import (
@@ -33,6 +33,7 @@ from fastrestore.backends.numba._simd import (
     fnma,
     keep_ge,
     load,
+    maximum,
     minimum,
     mul,
     splat,
@@ -133,43 +134,74 @@ def blocks_of(k, size):
     return size if k == 0 else 2 * (k & -k)
 
 
-@_jit.kernel
-def group_variance(variance, rows, columns, size, length, overlap, reach, places, scale):
-    """Variance of every coefficient of `haar` for white noise, exactly.
+class Reach(NamedTuple):
+    """Layout of the covariances of coefficients by the displacement (dy, dx) of two blocks.
 
-    Of variance 1, or with the sigma `scale` in each of the blocks.
-
-    With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
-    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. rows and columns of the
-    blocks are float32, with room for whole vectors, as is places, int32; overlap (reach + 1,
-    reach + 1, length) has it for two blocks dy, dx apart, zero from `reach` on.
+    `length` floats for each displacement, dy from 0 to `down`. Of dx either the magnitude counts,
+    up to `across`, and `origin` is 0, or dx goes from -across to across.
     """
+
+    down: int
+    across: int
+    line: int  # floats from one dy to the next
+    origin: int  # where displacement (0, 0) begins
+
+
+@_jit.kernel
+def pair_places(rows, columns, size, length, reach, places):
+    """Where the covariance of each pair of blocks begins; see `Reach`."""
     line = -(-size // WIDE) * WIDE
-    far = splat(np.float32(reach), WIDE)
-    down = splat(np.float32((reach + 1) * length), WIDE)
+    zero = splat(np.float32(0), WIDE)
+    far = splat(np.float32(reach.across), WIDE)
+    farthest = splat(np.float32(reach.down), WIDE)
+    down = splat(np.float32(reach.line), WIDE)
     across = splat(np.float32(length), WIDE)
+    origin = splat(np.float32(reach.origin), WIDE)
     for a in range(size):
         y = splat(rows[a], WIDE)
         x = splat(columns[a], WIDE)
         for b in range(a // WIDE * WIDE, size, WIDE):
-            dy = minimum(absolute(sub(load(rows, b, WIDE), y)), far)
-            dx = minimum(absolute(sub(load(columns, b, WIDE), x)), far)
-            store_integers(places, a * line + b, fma(dy, down, mul(dx, across)))
-    two = splat(np.float32(2), WIDE)
+            dy = sub(load(rows, b, WIDE), y)
+            dx = sub(load(columns, b, WIDE), x)
+            if reach.origin:  # turn by half, so that dy is not negative
+                upward = keep_ge(dx, dy, zero)
+                dx = sub(upward, sub(dx, upward))
+                dx = sub(zero, minimum(sub(zero, minimum(dx, far)), far))
+            else:
+                dx = minimum(absolute(dx), far)
+            at = fma(minimum(absolute(dy), farthest), down, fma(dx, across, origin))
+            store_integers(places, a * line + b, at)
+
+
+@_jit.kernel
+def group_variance(variance, size, length, covariance, origin, places, scale):
+    """Variance of every coefficient of `haar`, exactly.
+
+    For noise of variance 1, or with the sigma `scale` in each of the blocks.
+
+    With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
+    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks, whose `places` in
+    `covariance` are from `pair_places`; that of a block with itself is at `origin`.
+    """
+    line = -(-size // WIDE) * WIDE
+    least = splat(np.float32(0) if scale is not None else np.float32(LEAST), WIDE)
     for first in range(0, size, 2):
         at = np.int64(places[np.uint64(first * line + first + 1)])
         a = first * length
-        both = twice = two
+        both = twice = splat(np.float32(2), WIDE)
         if scale is not None:
             product = scale[first] * scale[first + 1]
             both = splat(scale[first] * scale[first] + scale[first + 1] * scale[first + 1], WIDE)
             twice = splat(product + product, WIDE)
         for i in range(0, length, WIDE):
-            c = load(overlap, at + i, WIDE)
-            store(variance, a + i, fma(twice, c, both))
-            store(variance, a + length + i, fnma(twice, c, both))
+            own = mul(both, load(covariance, origin + i, WIDE))
+            c = load(covariance, at + i, WIDE)
+            limit = mul(least, own)
+            store(variance, a + i, maximum(fma(twice, c, own), limit))
+            store(variance, a + length + i, maximum(fnma(twice, c, own), limit))
     half = 2
     while half < size:
+        least = splat(np.float32(0) if scale is not None else np.float32(2 * half * LEAST), WIDE)
         for first in range(0, size, 2 * half):
             for i in range(0, length, 4 * WIDE):
                 c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide an addition's delay
@@ -177,32 +209,40 @@ def group_variance(variance, rows, columns, size, length, overlap, reach, places
                     for b in range(first + half, first + 2 * half):
                         at = np.int64(places[np.uint64(a * line + b)]) + i
                         if scale is None:
-                            c0 = add(c0, load(overlap, at, WIDE))
-                            c1 = add(c1, load(overlap, at + WIDE, WIDE))
-                            c2 = add(c2, load(overlap, at + 2 * WIDE, WIDE))
-                            c3 = add(c3, load(overlap, at + 3 * WIDE, WIDE))
+                            c0 = add(c0, load(covariance, at, WIDE))
+                            c1 = add(c1, load(covariance, at + WIDE, WIDE))
+                            c2 = add(c2, load(covariance, at + 2 * WIDE, WIDE))
+                            c3 = add(c3, load(covariance, at + 3 * WIDE, WIDE))
                         else:
                             product = splat(scale[a] * scale[b], WIDE)
-                            c0 = fma(product, load(overlap, at, WIDE), c0)
-                            c1 = fma(product, load(overlap, at + WIDE, WIDE), c1)
-                            c2 = fma(product, load(overlap, at + 2 * WIDE, WIDE), c2)
-                            c3 = fma(product, load(overlap, at + 3 * WIDE, WIDE), c3)
+                            c0 = fma(product, load(covariance, at, WIDE), c0)
+                            c1 = fma(product, load(covariance, at + WIDE, WIDE), c1)
+                            c2 = fma(product, load(covariance, at + 2 * WIDE, WIDE), c2)
+                            c3 = fma(product, load(covariance, at + 3 * WIDE, WIDE), c3)
                 a = first * length + i
                 b = a + half * length
-                combine_variances(variance, a, b, c0)
-                combine_variances(variance, a + WIDE, b + WIDE, c1)
-                combine_variances(variance, a + 2 * WIDE, b + 2 * WIDE, c2)
-                combine_variances(variance, a + 3 * WIDE, b + 3 * WIDE, c3)
+                own = origin + i
+                combine_variances(variance, a, b, c0, covariance, own, least)
+                combine_variances(variance, a + WIDE, b + WIDE, c1, covariance, own + WIDE, least)
+                a += 2 * WIDE
+                b += 2 * WIDE
+                own += 2 * WIDE
+                combine_variances(variance, a, b, c2, covariance, own, least)
+                combine_variances(variance, a + WIDE, b + WIDE, c3, covariance, own + WIDE, least)
         half *= 2
 
 
 @_jit.kernel
-def combine_variances(variance, a, b, covariance):
-    """Turn the variances of two sums into those of their sum and their difference."""
+def combine_variances(variance, a, b, sums, covariance, own, least):
+    """Turn the variances of two sums into those of their sum and their difference.
+
+    At least `least` times the covariance of a block with itself, which is at `own`.
+    """
     both = add(load(variance, a, WIDE), load(variance, b, WIDE))
-    twice = add(covariance, covariance)
-    store(variance, a, add(both, twice))
-    store(variance, b, sub(both, twice))
+    twice = add(sums, sums)
+    limit = mul(least, load(covariance, own, WIDE))
+    store(variance, a, maximum(add(both, twice), limit))
+    store(variance, b, maximum(sub(both, twice), limit))
 
 
 @_jit.kernel
@@ -312,15 +352,15 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     @_jit.kernel
     def filter_band(
         lifted, guide, rows, columns, offsets, sizes, above, before, forward, horizontal,
-        vertical, overlap, strength, scale, rounder, numerator, weights, tmp,
+        vertical, covariance, reach, strength, scale, rounder, numerator, weights, tmp,
     ):  # fmt: skip
         """Filter the groups of a part of the references, at rows x columns of its own coordinates.
 
         lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`, of which the part
         has those from (above, before) on; forward
         (coefficient, pixel); back with the window in both: horizontal (pixel, coefficient),
-        vertical (coefficient, lanes); overlap and strength as above; scale (rows, columns) of
-        the noise in each block, or None; numerator, weights
+        vertical (coefficient, lanes); covariance laid out by `reach`; strength as above;
+        scale (rows, columns) of the noise in each block, or None; numerator, weights
         (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
         """
         across = lifted.shape[1] * width
@@ -343,16 +383,13 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                 x[k] = columns[j] + dx
                 y_float[k] = dy
                 x_float[k] = dx
+            pair_places(y_float, x_float, size, length, reach, places)
             if scale is None:
-                group_variance(
-                    variance, y_float, x_float, size, length, overlap, block, places, None
-                )
+                group_variance(variance, size, length, covariance, reach.origin, places, None)
             else:
                 for k in range(size):
                     scales[k] = scale[y[k], x[k]]
-                group_variance(
-                    variance, y_float, x_float, size, length, overlap, block, places, scales
-                )
+                group_variance(variance, size, length, covariance, reach.origin, places, scales)
             for k in range(0, size, 2):
                 a = y[k] * across + x[k] * width
                 b = y[k + 1] * across + x[k + 1] * width

@@ -65,6 +65,19 @@ def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.array(rows, np.int64)
 
 
+def biases(
+    bias: NDArray[np.float32] | None, table: NDArray[np.int64], terms: int
+) -> NDArray[np.float32]:
+    """Bias of the displacements of a table, (rows, 2), as a share of each of so many terms."""
+    out = np.zeros((len(table), 2), np.float32)
+    if bias is not None:
+        radius = len(bias) // 2
+        beyond = np.pad(bias, [(0, 0), (0, 1)])
+        for k in range(2):
+            out[:, k] = beyond[table[:, 0] + radius, table[:, 1] + k + radius] / terms
+    return out
+
+
 @_jit.kernel
 def deinterleave(image, top, left, step, planes):
     """Copy ``image[top + y, left + x]`` to planes (step, step, rows, columns); outside is inf."""
@@ -257,14 +270,15 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
 
     @_jit.kernel
     def match_band(
-        planes, rows, columns, table, radius, bounds, above, before, offsets, count, tmp
+        planes, rows, columns, table, bias, radius, bounds, above, before, offsets, count, tmp
     ):
         """Find the matches of a band of rows x columns references.
 
         planes (step, step, ...) from `deinterleave`, whose first reference lies
         ceil(radius / step) elements in; offsets and count as in `Matches`, zero and one, of
         which the band fills those from (above, before) on. A match is at most `bounds` away,
-        which has an entry for each reference, and more to its right.
+        which has an entry for each reference, and more to its right. bias (displacement, 2) is
+        added to the distances.
         """
         margin = -(-radius // step)
         across = planes.shape[3]
@@ -311,7 +325,8 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                 else:
                     places(table, d, margin, step, plane, across, start)
                 for i in range(0 if opened else high):
-                    sum0 = sum1 = rest0 = rest1 = zero
+                    sum0 = rest0 = splat(bias[d, 0], LANES)
+                    sum1 = rest1 = splat(bias[d, 1], LANES)
                     for c in range(step):
                         rows0 = rows1 = part0 = part1 = zero
                         for r in range(step):

@@ -266,6 +266,16 @@ def minimum(typingctx, a, b):
 
 
 @intrinsic
+def maximum(typingctx, a, b):
+    """The greater of two vectors, lane by lane."""
+
+    def generate(context, builder, signature, args):
+        return builder.select(_compare(builder, ">", *args), *args)
+
+    return a(a, b), generate
+
+
+@intrinsic
 def trailing_zeros(typingctx, bits):
     """Index of the lowest bit that is set; undefined for 0."""
 

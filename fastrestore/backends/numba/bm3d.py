@@ -31,6 +31,7 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     count = np.ones(shape, np.int16)
     kernel = _match.match_kernel(stage.block, stage.step)
     table = _match.displacements(stage.radius)
+    bias = _match.biases(stage.match_bias, table, -(-stage.block // stage.step))
     # The kernel keeps what is at most the bound, a match is strictly less. It reads bounds by
     # whole vectors, also those of references that do not exist.
     thresholds = stage.thresholds(rows, columns)
@@ -43,8 +44,8 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
         planes = _planes(image, rows[_slice(y)], columns[_slice(x)], stage)
         scratch = _match.scratch(stage.block, stage.step, len(y), stage.group)
         kernel(
-            planes, len(y), len(x), table, stage.radius, bounds, y.start, x.start, offsets, count,
-            scratch,
+            planes, len(y), len(x), table, bias, stage.radius, bounds, y.start, x.start, offsets,
+            count, scratch,
         )  # fmt: skip
 
     if stage.group > 1:
@@ -103,7 +104,8 @@ class _Tables(NamedTuple):
     forward: NDArray[np.float32]  # (N * N,): coefficient, sample
     horizontal: NDArray[np.float32]  # (N * N,): pixel, coefficient; times the window
     vertical: NDArray[np.float32]  # (N, lanes): coefficient, pixel; times the window
-    overlap: NDArray[np.float32]  # (N + 1, N + 1, length): see group_variance
+    covariance: NDArray[np.float32]  # (1 or channels, places * length): see group_variance
+    reach: _filter.Reach
     strength: NDArray[np.float32]  # (channels, 2 * length)
 
 
@@ -115,20 +117,36 @@ def _tables(stage: Stage) -> _Tables:
     back = stage.inverse * stage.window[:, None]
     vertical = np.zeros((size, lanes), np.float32)
     vertical[:, :size] = back.T
-    overlap = np.zeros((size + 1, size + 1, length), np.float32)
-    coefficients = np.zeros((size, size, size, lanes), np.float32)
-    rho = stage.correlation
-    coefficients[..., :size] = np.einsum("yu,xv->yxvu", rho, rho)
-    overlap[:size, :size, : size * lanes] = coefficients.reshape(size, size, -1)
+    covariance, reach = _covariance(stage)
     strength = np.empty((len(stage.variances), 2 * length), np.float32)
-    strength[:] = stage.strength * stage.variances[:, None]
+    strength[:] = (stage.strength * stage.variances)[:, None]
     strength[:, 0] = 0  # the mean of a group passes
     horizontal = np.ascontiguousarray(back, np.float32)
     forward = np.ascontiguousarray(stage.forward, np.float32)
-    lift, forward, horizontal, vertical, overlap = (
-        _aligned(table.reshape(-1)) for table in (lift, forward, horizontal, vertical, overlap)
+    lift, forward, horizontal, vertical = (
+        _aligned(table.reshape(-1)) for table in (lift, forward, horizontal, vertical)
     )
-    return _Tables(lift, forward, horizontal, vertical, overlap, strength)
+    return _Tables(lift, forward, horizontal, vertical, covariance, reach, strength)
+
+
+def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _filter.Reach]:
+    """Covariances as the kernel reads them: one quadrant, where left and right are alike."""
+    size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
+    tables = stage.covariance.transpose(0, 1, 2, 4, 3)
+    mirrored = np.allclose(tables, tables[:, :, ::-1], rtol=0, atol=1e-7 * tables.max())
+    across = tables.shape[2] // 2
+    if mirrored:
+        tables = tables[:, :, across:]
+    down = tables.shape[1] - 1
+    out = np.zeros((*tables.shape[:3], size, lanes), np.float32)
+    out[..., :size] = tables
+    flat = aligned(out[..., 0, 0].size * length, np.float32)
+    flat[:] = 0
+    flat.reshape(-1, length)[:, : size * lanes] = out.reshape(-1, size * lanes)
+    reach = _filter.Reach(
+        down, across, tables.shape[2] * length, 0 if mirrored else across * length
+    )
+    return flat.reshape(len(tables), -1), reach
 
 
 def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -157,6 +175,7 @@ def _filtered(
     numerator = np.zeros((channels, width, height), np.float64)
     weights = np.zeros((channels, width + 2, height), np.float64)  # see `divide`
     lock = threading.Lock()
+    covariance = tables.covariance
     lanes = _filter.lanes(stage.block)
 
     def lifted(image: Image, y: range, x: range) -> NDArray[np.float32]:
@@ -180,7 +199,8 @@ def _filtered(
         kernel(
             blocks, guide, rows - y.start, columns - x.start, matches.offsets, matches.sizes,
             part[1].start, part[2].start, tables.forward, tables.horizontal, tables.vertical,
-            tables.overlap, tables.strength[c], scale, rounder, sums, sum_weights,
+            covariance[min(c, len(covariance) - 1)], tables.reach, tables.strength[c], scale,
+            rounder, sums, sum_weights,
             _filter.scratch(stage.block, stage.group),
         )  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter

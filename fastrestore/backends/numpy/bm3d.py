@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastrestore._stage import (
     HEAVIEST,
+    LEAST,
     LIGHTEST,
     Channels,
     FloatArray,
@@ -27,8 +28,8 @@ from fastrestore._stage import (
     reference_grid,
 )
 
-# From coefficients (K, N, N) of one or two images, their variance for noise of variance 1 and the
-# variance of the noise to shrunk coefficients and the weight of the group
+# From coefficients (K, N, N) of one or two images, their variance for noise of variance 1 and what
+# multiplies it to shrunk coefficients and the weight of the group
 Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, float], tuple[FloatArray, float]]
 
 
@@ -63,6 +64,10 @@ def _match_one(
     top, left = max(0, y - radius), max(0, x - radius)
     window = blocks[top : y + radius + 1, left : x + radius + 1]
     distance = ((window - blocks[y, x]) ** 2).sum((2, 3))
+    if stage.match_bias is not None:
+        down, across = top - y + radius, left - x + radius
+        height, width = distance.shape
+        distance += stage.match_bias[down : down + height, across : across + width]
     distance[y - top, x - left] = -1  # the reference itself, before any other equal block
     nearest = np.argsort(distance, axis=None, kind="stable")[: stage.group]
     nearest = nearest[distance.ravel()[nearest] < threshold]
@@ -75,10 +80,10 @@ def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Cha
     """Steps 1b and 1c: collaborative hard thresholding and aggregation (equations 6, 10, 12)."""
 
     def shrink(
-        groups: tuple[FloatArray, ...], variance: FloatArray, sigma2: float
+        groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
     ) -> tuple[FloatArray, float]:
         (coefficients,) = groups
-        keep = coefficients**2 >= stage.strength * sigma2 * variance
+        keep = coefficients**2 >= strength * variance
         keep[0, 0, 0] = True  # the mean of the group carries no detail to threshold
         return np.where(keep, coefficients, 0), _weight(variance[keep])
 
@@ -91,10 +96,10 @@ def bm3d_final(
     """Steps 2b and 2c: collaborative Wiener filtering, aggregation (equations 9, 11, 12)."""
 
     def shrink(
-        groups: tuple[FloatArray, ...], variance: FloatArray, sigma2: float
+        groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
     ) -> tuple[FloatArray, float]:
         coefficients, guide = groups
-        noise = stage.strength * sigma2 * variance
+        noise = strength * variance
         noise[0, 0, 0] = 0  # the mean of the group passes, so that an added constant does
         energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
         gain = energy / (energy + noise)
@@ -119,13 +124,14 @@ def _filter(
     for corners in _groups(matches, run):
         y, x = corners.T
         haar = haar_matrix(len(corners))
-        for channel, sigma2 in enumerate(stage.variances):
-            scale = np.ones(len(corners))
+        for channel, strength in enumerate(stage.strength * stage.variances):
+            scale = None
             if stage.scale is not None:
                 scale = stage.scale[min(channel, len(stage.scale) - 1), y, x].astype(np.float64)
-            variance = group_variance(corners, stage.correlation, haar, scale)
+            covariance = stage.covariance[min(channel, len(stage.covariance) - 1)]
+            variance = group_variance(corners, covariance, haar, scale)
             groups = tuple(transform_group(b[channel, y, x], stage.forward, haar) for b in blocks)
-            shrunk, weight = shrink(groups, variance, float(sigma2))
+            shrunk, weight = shrink(groups, variance, float(strength))
             estimates = transform_group(shrunk, stage.inverse, haar.T)
             for estimate, (y0, x0) in zip(estimates, corners, strict=True):
                 place = np.s_[channel, y0 : y0 + stage.block, x0 : x0 + stage.block]
@@ -160,18 +166,18 @@ def haar_matrix(size: int) -> FloatArray:
 
 
 def group_variance(
-    corners: NDArray[np.int64], correlation: FloatArray, haar: FloatArray, scale: FloatArray
+    corners: NDArray[np.int64], covariance: FloatArray, haar: FloatArray, scale: FloatArray | None
 ) -> FloatArray:
-    """Variance (K, N, N) of every group coefficient for white noise of sigma `scale` (K,).
+    """Variance (K, N, N) of every group coefficient, for noise times `scale` (K,) in each block.
 
-    Mäkinen et al., equation 12: the noise of coefficient (u, v) has the covariance
-    ``rho_u(dy) rho_v(dx)`` between two blocks dy, dx apart, and Haar takes a quadratic form.
+    Mäkinen et al., equation 12: the noise of a coefficient has a covariance between two blocks that
+    depends on their displacement (`coefficient_covariance`), and Haar takes a quadratic form.
     """
-    size = len(correlation)
-    far = np.zeros((1, size))  # blocks that do not overlap are uncorrelated
-    table = np.concatenate([correlation, far])
-    dy, dx = np.minimum(np.abs(corners[:, None] - corners[None]), size).transpose(2, 0, 1)
-    covariance = table[dy][..., :, None] * table[dx][..., None, :]
-    covariance *= (scale[:, None] * scale)[..., None, None]
-    variance: FloatArray = np.einsum("kt,tsuv,ks->kuv", haar, covariance, haar)
-    return variance
+    down, across = len(covariance) - 1, covariance.shape[1] // 2
+    dy, dx = (corners[:, None] - corners[None]).transpose(2, 0, 1)
+    dx = np.where(dy < 0, -dx, dx)
+    pairs = covariance[np.minimum(np.abs(dy), down), np.clip(dx, -across, across) + across]
+    if scale is not None:
+        pairs = pairs * (scale[:, None] * scale)[..., None, None]
+    variance: FloatArray = np.einsum("kt,tsuv,ks->kuv", haar, pairs, haar)
+    return np.maximum(variance, 0 if scale is not None else LEAST * covariance[0, across])
