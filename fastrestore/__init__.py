@@ -22,8 +22,11 @@ __all__ = [
     "__version__",
     "bm3d",
     "estimate_poisson_gaussian",
+    "estimate_psd",
     "estimate_sigma",
     "metrics",
+    "psd_from_flat_field",
+    "psd_from_kernel",
     "show_backends",
     "use_backend",
 ]
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from fastrestore._bm3d import bm3d
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
+    from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
     from fastrestore._stabilise import PoissonGaussian, Rician, estimate_poisson_gaussian
     from fastrestore.backends import show_backends, use_backend
     from fastrestore.errors import BackendUnavailableError
@@ -45,7 +49,9 @@ _HOME = {
     "bm3d": "fastrestore._bm3d",
     "estimate_poisson_gaussian": "fastrestore._stabilise",
     "psd_from_kernel": "fastrestore._psd",
+    "estimate_psd": "fastrestore._psd",
     "estimate_sigma": "fastrestore._noise",
+    "psd_from_flat_field": "fastrestore._psd",
     "show_backends": "fastrestore.backends",
     "use_backend": "fastrestore.backends",
 }

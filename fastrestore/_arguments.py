@@ -75,6 +75,18 @@ def _number(name: str, value: Any, expected: str) -> float:
     return float(array)
 
 
+def at_most_one(given: dict[str, Any]) -> None:
+    """Refuse to be told the noise in two ways."""
+    if len(given) > 1:
+        quoted = [
+            f"{name}=array of shape {np.shape(value)}"
+            if np.ndim(value) or hasattr(value, "shape")
+            else f"{name}={value!r}"
+            for name, value in given.items()
+        ]
+        raise ValueError(f"{' and '.join(quoted)} tell the noise in two ways; leave one out")
+
+
 class Levels(NamedTuple):
     """Standard deviation of the noise: of each channel and, if it varies, of each pixel."""
 

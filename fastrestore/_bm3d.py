@@ -25,6 +25,7 @@ def bm3d(
     sigma: Any = None,
     *,
     psd: Any = None,
+    noise_kernel: Any = None,
     noise: NoiseModel | None = None,
     profile: str | Profile = "np",
     stage: str = "final",
@@ -38,7 +39,7 @@ def bm3d(
     progress: Progress = False,
     return_info: bool = False,
 ) -> Any:
-    """Remove white Gaussian noise from an image by BM3D.
+    """Remove noise from an image by BM3D.
 
     Parameters
     ----------
@@ -52,11 +53,20 @@ def bm3d(
         it the level is estimated for each channel, see `estimate_sigma`. An array of the shape
         of `image`, or that broadcasts to it, says the level at every pixel; a pixel where it is
         0 stays as it is.
+    psd : array, shape (M, N) or that of `image`, optional
+        In place of `sigma`, the power spectrum of correlated noise: ``E|FFT2(noise)|**2``, not
+        normalised, DC first; that of white noise is ``sigma**2 * M * N`` everywhere. See
+        `psd_from_kernel`, `psd_from_flat_field` and `estimate_psd`.
+    noise_kernel : array, shape (m, n), or one for each channel along `channel_axis`, optional
+        In place of `psd`, the noise is white noise of variance 1 convolved with this kernel, in
+        the units of `image`: its variance is the sum of the squares.
     noise : PoissonGaussian or Rician, optional
         In place of `sigma`, noise that follows the signal: the image is transformed so that its
         noise becomes that of sigma 1, denoised, and transformed back without bias.
     profile : str or Profile, default "np"
-        The algorithm's parameters: "np", "fast", "lc", "high", "vn", or your own `Profile`.
+        The algorithm's parameters: "np", "refilter", "fast", "lc", "high", "vn", or your own
+        `Profile`. "refilter" takes twice the time and restores more from correlated noise that
+        leaves many frequencies alone.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding: quicker, and usually not as good.
     pilot : array, shape of `image`, optional
@@ -103,7 +113,8 @@ def bm3d(
         If an argument is of the wrong kind: not an array, masked, boolean, complex.
     ValueError
         If it has a wrong value: other axes, empty, NaN or infinite, a negative sigma, an
-        unknown name, a pilot of another shape.
+        unknown name, a pilot of another shape, a spectrum that is negative or not symmetric; if
+        the noise is told in two ways.
     BackendUnavailableError
         If the backend asked for cannot run here.
 
@@ -115,8 +126,10 @@ def bm3d(
     Notes
     -----
     Both stages are those of [1]_, colour is that of its section VI. The variance of every group
-    coefficient is exact [2]_: blocks that overlap share noise. Numbers that differ from the
-    papers, and why, are in `Profile`. Computation is in float32. The result follows a change of
+    coefficient is exact [2]_, for all pairs of blocks: they share noise, white noise where they
+    overlap, correlated noise farther away. Blocks are matched by what noise does not explain, and
+    thresholds follow the spectrum. Numbers that differ from the papers, and why, are in
+    `Profile`. Computation is in float32. The result follows a change of
     units, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``, up to rounding; for b = 0 and a power
     of two exactly.
 
@@ -136,10 +149,20 @@ def bm3d(
     >>> restored = fastrestore.bm3d(noisy, sigma=10)
     >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 35
     True
+
+    Noise in lines, as of a scanner: white noise that was averaged over nine pixels.
+
+    >>> line = np.full((1, 9), 5.0)
+    >>> white = np.random.default_rng(0).standard_normal((64, 72))
+    >>> noisy = clean + sum(5 * white[:, k : k + 64] for k in range(9))
+    >>> restored = fastrestore.bm3d(noisy, noise_kernel=line)
+    >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 27
+    True
     """
     values, restore = _arrays.recognise("image", image)
     planes = _arguments.channels("image", values, channel_axis)
-    levels = None if sigma is None else _arguments.levels(sigma, values.shape, channel_axis)
+    told = {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise}
+    _arguments.at_most_one({name: value for name, value in told.items() if value is not None})
     space = _colour.check(colorspace, len(planes))
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if not isinstance(numbers, Profile):
@@ -151,17 +174,25 @@ def bm3d(
     extent = _arguments.extent(data_range)
     threads = _arguments.workers(workers)
     engine = select(backend)
-    if noise is not None:
-        if sigma is not None:
-            raise ValueError(f"sigma={sigma!r} and noise={noise!r} are both given; leave one out")
+    levels = None
+    if sigma is not None:
+        levels = _arguments.levels(sigma, values.shape, channel_axis)
+    elif psd is not None:
+        levels = _psd.levels_of_psd(psd, values.shape, channel_axis)
+    elif noise_kernel is not None:
+        levels = _psd.levels_of_kernel(noise_kernel, values.shape, channel_axis, numbers.far())
+    elif noise is not None:
         if not isinstance(noise, (PoissonGaussian, Rician)):
             raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {noise!r}")
         levels = Levels(np.ones(len(planes)))
         planes = noise.forward(planes)
         first = None if first is None else noise.forward(first)
         extent = None if extent is None else noise.extent(extent)
-    if psd is not None:
-        levels = _psd.levels_of_psd(psd, values.shape, channel_axis)
+    if numbers.residual and levels is not None and levels.map is not None:
+        raise ValueError(
+            f"profile {numbers.name!r} filters the residual again, which needs noise that is the "
+            "same everywhere; sigma is a map, so write profile='np'"
+        )
     estimated = levels is None
     if levels is None:
         levels = Levels(_noise.sigmas(planes))

@@ -61,7 +61,7 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     >>> import fastrestore
     >>> clean = np.add.outer(np.arange(128.0), np.arange(128.0))
     >>> noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape)
-    >>> abs(fastrestore.estimate_sigma(noisy) - 10) < 0.3
+    >>> abs(fastrestore.estimate_sigma(noisy) - 10) < 0.5
     True
     """
     values, _ = _arrays.recognise("image", image)

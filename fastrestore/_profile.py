@@ -52,7 +52,7 @@ class Profile:
     wiener : float or None
         Share of the noise variance in the Wiener gain (mu squared; 1 in [1]_). None chooses by
         the spectrum: 0.45 for white noise, 0.2 to 4.5.
-    match_correlation : float
+    match_correlation_basic, match_correlation_final : float
         Of correlated noise so many times the part of a distance that the noise explains is taken
         off, so that blocks are not matched for their noise (gamma of [2]_).
     residual : float
@@ -89,6 +89,7 @@ class Profile:
     match_noise_basic: float = 2.0  # added to tau: this many times sigma**2
     transform_basic: str = "bior1.5"  # T2D: a wavelet of PyWavelets, "dct" or "hadamard"
     threshold: float | None = None  # lambda_3D: under so many deviations it is noise; None: auto
+    match_correlation_basic: float = 3.0  # gamma: blocks with the same noise count as farther away
     kaiser_basic: float = 2.0  # beta of the window that the blocks are laid down with
 
     # Final estimate: empirical Wiener filtering (superscript "wie")
@@ -101,14 +102,12 @@ class Profile:
     transform_final: str = "dct"
     wiener: float | None = None  # mu**2: share of the noise in the Wiener gain; None: automatic
     kaiser_final: float = 2.0
-
-    # Both stages
-    match_correlation: float = 3.0  # gamma: blocks with the same noise count as farther apart
+    match_correlation_final: float = 3.0
 
     # Refiltering of what noise cannot explain in the residual
     residual: float = 0.0  # frequencies with so many times the power of the noise; 0: none
-    threshold_residual: float = 5.0
-    wiener_residual: float = 2.0
+    threshold_residual: float = 3.4
+    wiener_residual: float = 0.5
 
     def __post_init__(self) -> None:
         for stage in ("basic", "final"):
@@ -116,7 +115,7 @@ class Profile:
         for field in ("threshold", "wiener"):
             if getattr(self, field) is not None:
                 _at_least(field, getattr(self, field), 0)
-        for field in ("match_correlation", "residual", "threshold_residual", "wiener_residual"):
+        for field in ("residual", "threshold_residual", "wiener_residual"):
             _at_least(field, getattr(self, field), 0)
 
     def _check_stage(self, stage: str) -> None:
@@ -127,7 +126,7 @@ class Profile:
         _integer(f"radius_{stage}", radius, 0, 127)
         if group not in (1, 2, 4, 8, 16, 32, 64):
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
-        for field in ("match", "match_noise", "kaiser"):
+        for field in ("match", "match_noise", "match_correlation", "kaiser"):
             _at_least(f"{field}_{stage}", getattr(self, f"{field}_{stage}"), 0)
 
     @classmethod
@@ -136,6 +135,11 @@ class Profile:
         if name not in PROFILES:
             raise ValueError(f"profile {name!r} is unknown; known are {', '.join(PROFILES)}")
         return PROFILES[name]
+
+    def far(self) -> int:
+        """Return how far apart pixels may be that are in one group."""
+        reach = (2 * self.radius_basic + self.block_basic, 2 * self.radius_final + self.block_final)
+        return max(reach)
 
     def replace(self, **changes: float | str) -> Self:
         """Return a copy with some fields changed, checked like a new one."""
@@ -162,7 +166,7 @@ _NP = Profile(name="np")
 
 PROFILES: dict[str, Profile] = {
     "np": _NP,
-    "refilter": Profile(name="refilter", residual=1.4),
+    "refilter": Profile(name="refilter", residual=1.35, match_correlation_final=0.5),
     "fast": Profile(
         name="fast",
         step_basic=8,

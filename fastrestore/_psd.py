@@ -16,6 +16,11 @@ from fastrestore._stage import FloatArray
 SYMMETRIC = 1e-4  # a spectrum differs by less from its mirror image, relatively
 WHITE = 1e-9  # a spectrum that varies by less is constant
 
+WINDOW = 32  # pixels, of `estimate_psd`
+MOST = 4096  # windows are enough
+FLAT = 0.1  # share of the windows that is taken for noise alone
+ROUNDS = 5  # of choosing them by the estimate and estimating from them
+
 
 def psd_from_kernel(noise_kernel: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Power spectrum of white noise of variance 1 that was convolved with a kernel.
@@ -51,7 +56,7 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, int]) -> NDArray[np.flo
     >>> import numpy as np
     >>> import fastrestore
     >>> psd = fastrestore.psd_from_kernel(np.full((1, 4), 5.0), (64, 64))
-    >>> round(psd.sum() / psd.size**2)  # the variance
+    >>> round(float(psd.sum()) / psd.size**2)  # the variance
     100
     """
     kernel = _kernels(noise_kernel, None)[0]
@@ -92,7 +97,7 @@ def psd_from_flat_field(
     >>> import fastrestore
     >>> frames = 100 + np.random.default_rng(0).normal(0, 5, (20, 64, 64))
     >>> psd = fastrestore.psd_from_flat_field(frames)
-    >>> abs(psd.sum() / psd.size**2 - 25) < 1  # the variance
+    >>> abs(float(psd.sum()) / psd.size**2 - 25) < 1  # the variance
     True
     """
     values, _ = _arrays.recognise("frames", frames)
@@ -136,10 +141,9 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
 
     Notes
     -----
-    The spectrum is that of overlapping windows of 32 pixels; at every frequency one of the lower
-    values is taken, as of windows with little structure, and corrected for being low. So it is
-    as coarse as 1/32 cycles per pixel: narrow lines come out wide, and noise slower than that
-    is taken for image. Texture that fills the image is taken for noise. A spectrum from a kernel
+    The spectrum is the mean of that of overlapping windows of 32 pixels, of the tenth of them that
+    has least structure beyond the noise. So it is as coarse as 1/32 cycles per pixel: narrow
+    lines come out wide. Texture that fills the image is taken for noise. A spectrum from a kernel
     or from flat fields is better where it can be had.
 
     Examples
@@ -149,7 +153,7 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     >>> noise = np.random.default_rng(0).normal(0, 10, (128, 131))
     >>> striped = np.add.outer(np.arange(128.0), np.arange(128.0)) + noise[:, :-3] + noise[:, 3:]
     >>> psd = fastrestore.estimate_psd(striped)
-    >>> 0.8 < psd.sum() / psd.size**2 / 200 < 1.2  # the variance
+    >>> 0.8 < float(psd.sum()) / psd.size**2 / 200 < 1.2  # the variance
     True
     """
     values, _ = _arrays.recognise("image", image)
@@ -162,29 +166,33 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     return psd[0] if channel_axis is None else np.moveaxis(psd, 0, channel_axis)
 
 
-WINDOW = 32  # pixels
-LOWER = 0.25  # quantile of the windows' powers that is taken for noise
-
-
 def _estimated(image: FloatArray) -> FloatArray:
     """Power spectrum, not normalised, of the noise of one channel."""
+    taper = np.outer(*2 * [np.hanning(WINDOW + 2)[1:-1]])
+    powers = _window_powers(image, taper)
+    power = np.quantile(powers, FLAT, axis=0)
+    if not power.any():  # a constant image, or most of it is
+        return np.zeros(image.shape)
+    for _ in range(ROUNDS):
+        structure = (powers / np.maximum(power, 1e-12 * power.max())).mean((1, 2))
+        flat = structure <= np.quantile(structure, FLAT)
+        power = powers[flat].mean(0)
+    own = np.fft.ifft2(np.abs(np.fft.fft2(taper)) ** 2).real
+    return _smoothed(np.fft.ifft2(power).real / own, image.shape, WINDOW // 2) * image.size
+
+
+def _window_powers(image: FloatArray, taper: FloatArray) -> FloatArray:
+    """Squared magnitudes (K, WINDOW, WINDOW) of windows without their planes, tapered."""
     windows = sliding_window_view(image, (WINDOW, WINDOW))
-    step = max(WINDOW // 4, math.isqrt(windows[:, :, 0, 0].size // 4096))
+    step = max(WINDOW // 4, math.isqrt(windows[:, :, 0, 0].size // MOST))
     blocks = windows[::step, ::step].reshape(-1, WINDOW, WINDOW)
     place = np.arange(WINDOW) - (WINDOW - 1) / 2
-    slope = place / (place**2).sum() / WINDOW  # of a plane through a window, which is taken off
+    slope = place / (place**2).sum() / WINDOW
     down, across = np.einsum("kyx,y->k", blocks, slope), np.einsum("kyx,x->k", blocks, slope)
-    trend = blocks.mean((1, 2))[:, None, None] + down[:, None, None] * place[:, None]
-    flat = blocks - trend - across[:, None, None] * place
-    taper = np.hanning(WINDOW + 2)[1:-1]
-    powers = np.abs(np.fft.fft2(flat * np.outer(taper, taper))) ** 2
-    # The power of noise in a window is exponentially distributed
-    power = np.quantile(powers, LOWER, axis=0) / -math.log(1 - LOWER)
-    covariance = (
-        np.fft.ifft2(power).real
-        / np.fft.ifft2(np.abs(np.fft.fft2(np.outer(taper, taper))) ** 2).real
-    )
-    return _smoothed(covariance, image.shape, WINDOW // 2) * image.size
+    plane = blocks.mean((1, 2))[:, None, None] + down[:, None, None] * place[:, None]
+    plane = plane + across[:, None, None] * place
+    powers: FloatArray = np.abs(np.fft.fft2((blocks - plane) * taper)) ** 2
+    return powers
 
 
 def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None) -> FloatArray:
@@ -217,6 +225,8 @@ def _shape(shape: Any) -> tuple[int, int]:
 
 def _kernels(noise_kernel: Any, channel_axis: int | None) -> FloatArray:
     """Check a kernel, or one for each channel, and return it as (1 or C, m, n)."""
+    if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
+        noise_kernel = np.asarray(noise_kernel)
     values, _ = _arrays.recognise("noise_kernel", noise_kernel)
     several = channel_axis is not None and values.ndim == 3
     if (values.ndim != 2 and not several) or values.size == 0:

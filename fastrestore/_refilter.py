@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from fastrestore._stage import FloatArray
 
-# Neighbouring frequencies: deviation of a Gaussian, of the size of the transform; a single peak
-# counts no more than so many times the noise.
-NEIGHBOURS = 1 / 85
-PEAK = 30.0
+# Neighbouring frequencies: deviation of a Gaussian in samples of the transform, and as a share of
+# its size; the greater counts. Of few samples the mean is high by chance.
+NEIGHBOURS, SHARE = 6.0, 1 / 85
+PEAK = 30.0  # a single frequency counts no more than so many times the noise
 
 
 def remains(
@@ -38,7 +38,7 @@ def remains(
     transform = fft2(residual, shape, workers=workers)
     noise = _extended(resampled(power, shape), workers)
     ratio = np.minimum(np.abs(transform) ** 2 / (noise * residual.size), PEAK)
-    deviations = [size * NEIGHBOURS for size in shape]
+    deviations = [max(NEIGHBOURS, size * SHARE) for size in shape]
     mask = gaussian_filter(ratio, deviations, mode="wrap", truncate=3) > threshold
     kept = ifft2(transform * mask, workers=workers).real[:height, :width]
     return kept.astype(np.float32), noise * mask

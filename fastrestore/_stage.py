@@ -150,7 +150,7 @@ def make_stage(
         power = noise.spectrum.channels
         # Of two blocks whose noise has the covariance rho the distance is 2 sigma**2 rho less
         lag = autocovariance(noise.spectrum.luminance, radius, radius) * noise.sigma**2
-        lag *= 2 * profile.match_correlation
+        lag *= 2 * getattr(profile, f"match_correlation_{which}")
         bias = ((lag - min(0.0, lag.min())) * block**2).astype(np.float32)
         signal -= min(0.0, lag.min())
     forward = transform_matrix(getattr(profile, f"transform_{which}"), block)

@@ -315,7 +315,11 @@ INFINITE[0, 1] = -np.inf
         (TypeError, r"sigma must be .*got '25'", {"sigma": "25"}),
         (TypeError, r"sigma must be .*got True", {"sigma": True}),
         (TypeError, r"sigma must be .*got 1j", {"sigma": 1j}),
-        (ValueError, r"profile 'best' is unknown; known are np, fast", {"profile": "best"}),
+        (
+            ValueError,
+            r"profile 'best' is unknown; known are np, refilter, fast",
+            {"profile": "best"},
+        ),
         (TypeError, r"profile must be a name or a Profile, got 3", {"profile": 3}),
         (ValueError, r"stage must be 'basic' or 'final', got 'hard'", {"stage": "hard"}),
         (ValueError, r"pilot has shape \(3, 3\), the image \(16", {"pilot": np.ones((3, 3))}),

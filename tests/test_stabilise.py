@@ -101,7 +101,7 @@ def test_estimate(gain, sigma):
         (ValueError, r"sigma must be a number above 0, got 0", lambda: Rician(0)),
         (
             ValueError,
-            r"sigma=3 and noise=PoissonGaussian\(.*both given",
+            r"sigma=3 and noise=PoissonGaussian\(.*leave one out",
             lambda: bm3d(scene(), 3, noise=PoissonGaussian(1)),
         ),
         (

@@ -1,0 +1,230 @@
+"""Correlated noise: told by its spectrum or its kernel, on both backends."""
+
+import numpy as np
+import pytest
+from images import assert_close, camera, psnr, scene
+
+import fastrestore
+from fastrestore import Profile, bm3d, psd_from_kernel
+from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage
+from fastrestore.backends import select
+
+v, u = np.mgrid[-7:8, -7:8]
+KERNELS = {
+    "line": np.ones((1, 9)),
+    "diagonal": 1.0 * (u == v),  # left and right are not alike
+    "blur": np.exp(-(u**2 + v**2) / 3),
+    "wave": np.cos(1.1 * u + 0.6 * v) * np.exp(-(u**2 + v**2) / 30),
+}
+KERNELS = {name: 20 * kernel / np.linalg.norm(kernel) for name, kernel in KERNELS.items()}
+
+
+def noise_of(kernel, shape, seed=3):
+    """Noise that does not wrap around."""
+    from scipy.signal import fftconvolve
+
+    size = [a + b - 1 for a, b in zip(shape, kernel.shape, strict=True)]
+    return fftconvolve(np.random.default_rng(seed).standard_normal(size), kernel, mode="valid")
+
+
+def spoilt(clean, kernel, seed=3):
+    return clean + noise_of(kernel, clean.shape, seed)
+
+
+def test_white_noise_told_by_its_spectrum(backend):
+    clean = scene(40, 52)
+    image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
+    expected = bm3d(image, 20, backend=backend)
+    for psd in (np.full((40, 52), 400.0 * image.size), np.full((40, 52), 400 * 40 * 52, "i8")):
+        np.testing.assert_array_equal(bm3d(image, psd=psd, backend=backend), expected)
+    np.testing.assert_array_equal(bm3d(image, noise_kernel=[[20]], backend=backend), expected)
+
+
+def test_nearly_white_noise_is_treated_nearly_as_white():
+    clean = camera(60, 100, 128, 128)
+    image = clean + 25 * np.random.default_rng(0).standard_normal(clean.shape)
+    frequency = np.abs(np.fft.fftfreq(128))
+    tilted = 1 + 0.02 * (frequency[:, None] + frequency - 0.5)  # 1 % at most
+    tilted *= 625 * image.size
+    plain, told = bm3d(image, 25), bm3d(image, psd=tilted)
+    assert abs(psnr(clean, plain) - psnr(clean, told)) < 0.05
+
+
+@pytest.mark.parametrize(("name", "gain"), [("line", 2), ("diagonal", 2), ("blur", 1), ("wave", 5)])
+def test_knowing_the_spectrum_pays(name, gain):
+    clean = camera(60, 100, 160, 160)
+    image = spoilt(clean, KERNELS[name])
+    psd = psd_from_kernel(KERNELS[name], image.shape)
+    told = psnr(clean, bm3d(image, psd=psd))
+    assert told > psnr(clean, bm3d(image, 20)) + gain
+    assert psnr(clean, bm3d(image, noise_kernel=KERNELS[name])) == pytest.approx(told, abs=0.02)
+
+
+def test_refiltering_pays_where_noise_leaves_frequencies_alone():
+    clean = camera(60, 100, 160, 160)
+    gains = {}
+    for name, kernel in KERNELS.items():
+        image = spoilt(clean, kernel)
+        once, twice = (
+            psnr(clean, bm3d(image, noise_kernel=kernel, profile=profile))
+            for profile in ("np", "refilter")
+        )
+        gains[name] = twice - once
+    assert gains["wave"] > 1
+    assert min(gains.values()) > -0.1
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+@pytest.mark.parametrize("profile", ["np", "vn", "refilter"])
+def test_backends_agree(name, profile):
+    image = np.round(spoilt(scene(44, 52), KERNELS[name]))
+    told = {"noise_kernel": KERNELS[name], "profile": profile}
+    results = [bm3d(image, backend=each, **told) for each in ("numpy", "numba")]
+    assert_close(results[1], results[0], 255)
+
+
+@pytest.mark.parametrize("name", sorted(KERNELS))
+@pytest.mark.parametrize("profile", ["np", "lc", "vn"])
+@pytest.mark.parametrize("which", ["basic", "final"])
+def test_match_lists_are_identical(engine, name, profile, which):
+    image = np.round(spoilt(scene(48, 51), KERNELS[name])).astype(np.float32)
+    power = psd_from_kernel(KERNELS[name], (96, 96)) / 96**2 / 400
+    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
+    stage = make_stage(Profile.named(profile), which, noise, 255.0)
+    assert np.ptp(stage.match_bias) > 0
+    # A whole number, as image and distances are, so that rounding does not decide
+    stage.match_bias[:] = np.round(stage.match_bias / 3) * 3
+    run = Run(2, lambda share: None)
+    expected, actual = (select(each).bm3d_match(image, stage, run) for each in ("numpy", engine))
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_blocks_with_the_same_noise_are_avoided():
+    """Noise of period 8 down: blocks 8 rows away have the same, and match without care."""
+    rows = np.arange(64)
+    power = np.zeros((64, 64))
+    power[[8, -8], 0] = 64**2 / 2
+    image = np.random.default_rng(0).normal(0, 1, (64, 64))
+    image += 20 * np.sin(2 * np.pi * rows / 8)[:, None]
+    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
+    found = {}
+    for gamma in (0.0, 3.0):
+        profile = Profile(match_correlation_basic=gamma, radius_basic=12)
+        stage = make_stage(profile, "basic", noise, 100.0)
+        matches = select("numba").bm3d_match(
+            image.astype(np.float32), stage, Run(1, lambda share: None)
+        )
+        assert (matches.sizes == 16).all()
+        found[gamma] = np.mean(np.abs(matches.offsets[..., 1:, 0]) % 8 == 0)
+    assert found[0.0] > 0.95
+    assert found[3.0] < 0.05
+
+
+def test_channels_share_or_have_their_own_spectrum():
+    clean = np.stack([scene(56, 60), 0.7 * scene(56, 60) + 20, scene(56, 60, seed=4)], axis=-1)
+    kernels = [KERNELS["line"], KERNELS["wave"], KERNELS["line"].T]
+    image = np.stack([spoilt(clean[..., c], kernels[c], c) for c in range(3)], axis=-1)
+    psd = np.stack([psd_from_kernel(kernel, (56, 60)) for kernel in kernels], axis=-1)
+    for name in ("opp", "pca", None):
+        options = {"channel_axis": -1, "colorspace": name}
+        result = bm3d(image, psd=psd, **options)
+        assert psnr(clean, result) > psnr(clean, bm3d(image, 20, **options)) + 1
+        assert_close(bm3d(image, psd=psd, backend="numpy", **options), result, 255)
+    same = np.stack([spoilt(clean[..., c], kernels[0], c) for c in range(3)], axis=-1)
+    shared = bm3d(same, psd=psd[..., 0], channel_axis=-1)
+    repeated = np.repeat(psd[..., :1], 3, axis=-1)
+    np.testing.assert_array_equal(bm3d(same, psd=repeated, channel_axis=-1), shared)
+    one = bm3d(same[..., :1], psd=psd[..., 0], channel_axis=-1)
+    np.testing.assert_array_equal(one[..., 0], bm3d(same[..., 0], psd=psd[..., 0]))
+    gray = np.repeat(same[..., :1], 3, axis=-1)
+    np.testing.assert_array_equal(bm3d(gray, psd=psd[..., 0], channel_axis=-1)[..., 1], one[..., 0])
+
+
+def test_kernels_for_each_channel():
+    clean = np.stack([scene(48, 48), scene(48, 48, seed=4)])
+    image = np.stack([spoilt(clean[0], KERNELS["blur"]), spoilt(clean[1], KERNELS["wave"])])
+    kernels = np.stack([KERNELS["blur"], KERNELS["wave"]])
+    told = bm3d(image, noise_kernel=kernels, channel_axis=0)
+    assert psnr(clean, told) > psnr(clean, bm3d(image, 20, channel_axis=0)) + 1
+    with pytest.raises(ValueError, match=r"noise_kernel has 2 channels, the image 3"):
+        bm3d(np.zeros((3, 48, 48)), noise_kernel=kernels, channel_axis=0)
+
+
+def test_units_workers_and_input_are_kept():
+    kernel = KERNELS["diagonal"]
+    image = spoilt(scene(45, 50), kernel)
+    before = image.copy()
+    expected = bm3d(image, noise_kernel=kernel)
+    np.testing.assert_array_equal(bm3d(4 * image, noise_kernel=4 * kernel), 4 * expected)
+    np.testing.assert_array_equal(bm3d(image, noise_kernel=kernel, workers=3), expected)
+    assert_close(bm3d(image / 255, noise_kernel=kernel / 255) * 255, expected, 255)
+    refiltered = [bm3d(image, noise_kernel=kernel, profile="refilter", workers=n) for n in (1, 3)]
+    assert_close(refiltered[1], refiltered[0], 255)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("profile", ["np", "refilter"])
+def test_degenerate_cases_give_numbers(profile):
+    for shape in ((1, 1), (2, 9), (5, 3), (2, 40)):
+        small = np.arange(float(np.prod(shape))).reshape(shape)
+        result = bm3d(small, noise_kernel=KERNELS["blur"], profile=profile)
+        assert np.isfinite(result).all()
+        psd = psd_from_kernel(KERNELS["wave"], shape)
+        assert np.isfinite(bm3d(small, psd=psd, profile=profile)).all()
+    clean = scene(40, 44)
+    np.testing.assert_array_equal(bm3d(clean, psd=np.zeros((40, 44))), clean)
+    single = np.zeros((40, 44))
+    single[3, 5] = single[-3, -5] = 1e9  # one wave and nothing else
+    assert np.isfinite(bm3d(clean, psd=single, profile=profile)).all()
+    still = np.stack([clean, np.full_like(clean, 7), clean])
+    psd = np.stack([psd_from_kernel(KERNELS["line"], (40, 44))] * 2 + [np.zeros((40, 44))])
+    result = bm3d(still, psd=psd, channel_axis=0, profile=profile)
+    assert np.isfinite(result).all()
+    np.testing.assert_array_equal(result[2], still[2])
+    many = np.repeat(clean[None], 64, axis=0) + np.arange(64)[:, None, None]
+    assert np.isfinite(bm3d(many, psd=psd[0], channel_axis=0, profile="fast")).all()
+
+
+def test_refilter_takes_white_noise_and_poisson():
+    clean = scene(48, 48)
+    image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
+    plain, refiltered = (bm3d(image, 20, profile=each) for each in ("np", "refilter"))
+    assert psnr(clean, refiltered) > psnr(clean, plain) - 0.2
+    counts = np.random.default_rng(0).poisson(clean).astype(float)
+    model = fastrestore.PoissonGaussian(1, 0)
+    assert psnr(clean, bm3d(counts, noise=model, profile="refilter")) > psnr(clean, counts) + 2
+
+
+LOPSIDED = np.ones((16, 16))
+LOPSIDED[2, 3] = 5
+BAD = [
+    (r"psd must have the shape of the image, \(16, 16\), got \(16, 9\)", np.ones((16, 9))),
+    (r"psd must not be negative, got -1.0 at \(0, 2\)", np.where(np.arange(16) == 2, -1.0, 1)),
+    (r"symmetric.*got 5 at \(2, 3\) and 1 at \(-2, -3\).*ifftshift", LOPSIDED),
+    (r"psd has values that are NaN or infinite", np.full((16, 16), np.nan)),
+]
+
+
+@pytest.mark.parametrize(("message", "psd"), BAD)
+def test_bad_spectra(message, psd):
+    if psd.ndim == 1:
+        psd = np.tile(psd, (16, 1))
+    with pytest.raises(ValueError, match=message):
+        bm3d(scene(16, 16), psd=psd)
+
+
+def test_more_bad_input():
+    image, ones = scene(16, 16), np.ones((16, 16))
+    with pytest.raises(ValueError, match=r"sigma=5 and psd=array of shape \(16, 16\) tell.*leave"):
+        bm3d(image, 5, psd=ones)
+    with pytest.raises(ValueError, match=r"noise_kernel=.* and noise=PoissonGaussian.* tell"):
+        bm3d(image, noise_kernel=ones, noise=fastrestore.PoissonGaussian(1, 0))
+    with pytest.raises(ValueError, match=r"noise_kernel must have 2 axes.*got \(16,\)"):
+        bm3d(image, noise_kernel=ones[0])
+    with pytest.raises(ValueError, match=r"psd must have the shape of a channel, \(16, 16\), or"):
+        bm3d(np.stack([image] * 3), psd=ones[:3], channel_axis=0)
+    with pytest.raises(TypeError, match="psd"):
+        bm3d(image, psd=ones + 1j)
+    with pytest.raises(ValueError, match=r"'refilter' filters the residual again.*sigma is a map"):
+        bm3d(image, np.linspace(1, 9, 16), profile="refilter")
