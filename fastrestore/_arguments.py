@@ -153,11 +153,14 @@ def _first_bad(values: NDArray[Any]) -> str:
 
 def extent(data_range: Any) -> float | None:
     """Check the range of the clean image."""
-    if data_range is None:
-        return None
-    value = _number("data_range", data_range, "one number above 0")
+    return None if data_range is None else positive("data_range", data_range)
+
+
+def positive(name: str, number: Any) -> float:
+    """Check a finite number above 0."""
+    value = _number(name, number, "one number above 0")
     if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"data_range must be one number above 0, got {data_range!r}")
+        raise ValueError(f"{name} must be one number above 0, got {number!r}")
     return value
 
 

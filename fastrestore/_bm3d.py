@@ -34,6 +34,7 @@ def bm3d(
     data_range: float | None = None,
     channel_axis: int | None = None,
     colorspace: str | None = "auto",
+    chroma_strength: float = 1.0,
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
@@ -89,6 +90,9 @@ def bm3d(
         Transform of the channels before filtering: opponent colours or YCbCr for 3 channels,
         principal components for any number, None for no transform, blocks then being matched on
         the mean of the channels. "auto" is "opp" for 3 channels and None otherwise.
+    chroma_strength : float, default 1
+        In all transformed channels but the first, the luminance, noise is taken for so many times
+        as strong: with more than 1, colours are smoothed more.
     workers : int, optional
         Number of threads; all the processors this process may use by default, or with -1. The
         result does not depend on it.
@@ -164,6 +168,14 @@ def bm3d(
     told = {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise}
     _arguments.at_most_one({name: value for name, value in told.items() if value is not None})
     space = _colour.check(colorspace, len(planes))
+    chroma = _arguments.positive("chroma_strength", chroma_strength)
+    if chroma != 1 and channel_axis is None:
+        raise ValueError(f"chroma_strength={chroma:g} is for colours; write channel_axis= too")
+    if chroma != 1 and space is None and len(planes) > 1:
+        raise ValueError(
+            f"chroma_strength={chroma:g} needs a luminance, but the channels are not transformed; "
+            "write colorspace='opp' for 3 channels, or 'pca'"
+        )
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if not isinstance(numbers, Profile):
         raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
@@ -197,7 +209,9 @@ def bm3d(
     if levels is None:
         levels = Levels(_noise.sigmas(planes))
     with reporting(progress, "bm3d") as tick:
-        job = Job(numbers, stage, space, extent, Guide.of(matched), engine, Run(threads, tick))
+        job = Job(
+            numbers, stage, space, chroma, extent, Guide.of(matched), engine, Run(threads, tick)
+        )
         result = restored(planes, first, levels, job)
     if noise is not None:
         result = noise.inverse(result)

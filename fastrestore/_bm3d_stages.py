@@ -52,6 +52,7 @@ class Job:
     profile: Profile
     stage: str
     colorspace: str | None
+    chroma_strength: float
     data_range: float | None
     guide: Guide | None
     engine: Backend
@@ -203,6 +204,7 @@ def _noise_and_range(
 ) -> tuple[Noise, float]:
     """Return the noise of transformed channels, and the range of what blocks are matched on."""
     sigmas = space.sigmas(levels.sigmas)
+    sigmas[1:] *= job.chroma_strength
     varying = spectrum = None
     if levels.map is not None:
         varying = space.noise_map(_padded(levels.map, job.profile), levels.sigmas)

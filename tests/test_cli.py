@@ -120,7 +120,7 @@ def test_help_explains_sigma(capsys):
     ("argv", "message"),
     [
         (["sharpen"], "invalid choice: 'sharpen'"),
-        (["denoise", "a.png"], "required: -o/--output, --sigma"),
+        (["denoise", "a.png"], "required: -o/--output (see"),
         (["denoise", "a.png", "-o", "b.png", "--sigma"], "--sigma: expected one argument"),
         (["denoise", "a.png", "-o", "b.png", "--sigma", "1", "--fast"], "arguments: --fast"),
         (["denoise", "a.png", "-o", "b.png", "--sigma", "1", "--over"], "arguments: --over"),

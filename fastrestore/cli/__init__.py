@@ -18,18 +18,23 @@ from typing import NoReturn
 from fastrestore import __version__
 from fastrestore.cli._error import CliError
 
-_SIGMA = """\
-how sigma is written:
+_NOISE = """\
+how the noise is told, in one of these ways:
   integer file   --sigma 25/255                   a fraction of the type's maximum
                  --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
                  --sigma 25 --sigma-scale native  in the file's own grey levels
   float file     --sigma 0.1                      in the file's own units
   any file       --sigma auto                     estimated from each image
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+                 --noise poisson:auto             estimated from each image
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
+                 --kernel kernel.npy              white noise of sigma 1 convolved with this
 
-Files are gray: PNG (8 and 16 bits), TIFF (integer and float) and NPY (two axes). The name of
-OUT says which of them to write; the type of the numbers stays that of IN. Results for integer
-files are rounded, halves to the even number, and clipped to the type's range. Other contents
-of a file, such as its resolution or colour profile, are not carried over.
+Files are gray or RGB, with or without alpha: PNG (8 and 16 bits) and TIFF (integer and float; other
+channels too), and NPY, of which --channel-axis says where channels are. The name of OUT says
+which of them to write; the type of the numbers stays that of IN. Results for integer files are
+rounded, halves to the even number, and clipped to the type's range. Alpha stays as it is; colour
+profile, EXIF and orientation are carried over, to NPY nothing is.
 """
 
 
@@ -107,9 +112,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> _Parser:
     """Describe all the commands."""
-    parser = _Parser(
-        prog="fastrestore", description="Restoration of gray images.", allow_abbrev=False
-    )
+    parser = _Parser(prog="fastrestore", description="Image restoration.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"fastrestore {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_denoise(commands)
@@ -129,23 +132,47 @@ def _parser() -> _Parser:
 def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
     denoise = commands.add_parser(
         "denoise",
-        help="remove white Gaussian noise with BM3D",
-        epilog=_SIGMA,
+        help="remove noise with BM3D",
+        epilog=_NOISE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = denoise.add_argument
     add("inputs", nargs="+", metavar="IN", help="image files")
     add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
-    add(
-        "--sigma",
-        required=True,
-        metavar="S",
-        help="standard deviation of the noise, or auto, see below",
-    )
+    add("--sigma", metavar="S", help="standard deviation of the noise, or auto, see below")
     add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+    add("--noise", metavar="MODEL", help="noise that follows the signal, see below")
+    add("--psd", metavar="FILE", help="power spectrum of correlated noise, see below")
+    add("--kernel", metavar="FILE", help="kernel of correlated noise, see below")
+    add("--channel-axis", type=int, metavar="N", help="of NPY with three axes: -1 is the last")
+    add(
+        "--colorspace",
+        choices=("auto", "opp", "ycbcr", "pca", "none"),
+        default="auto",
+        help="in which channels are filtered; default: auto, opponent colours for RGB",
+    )
+    add(
+        "--chroma-strength",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="of colours, noise is taken for so many times as strong; default: 1",
+    )
+    add(
+        "--blend",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="share of the result, the rest is the noisy image; default: 1",
+    )
     add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
-    add("--profile", choices=("np", "fast", "lc", "high", "vn"), default="np", help="default: np")
+    add(
+        "--profile",
+        choices=("np", "refilter", "fast", "lc", "high", "vn"),
+        default="np",
+        help="default: np",
+    )
     add("--stage", choices=("basic", "final"), default="final", help="default: final")
     add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
     add("--workers", type=int, metavar="N", help="threads; default: one for each core")

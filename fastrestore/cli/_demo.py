@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from fastrestore.cli._error import CliError, explained
-from fastrestore.cli._io import Image, check_output, to_type, write
+from fastrestore.cli._io import check_output, to_type, write
+from fastrestore.cli._picture import Image, Picture
 
 DEFAULT = "fastrestore-demo.png"
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         restored, times = _timed(noisy, args.sigma, backend)
     before = psnr(clean, noisy, data_range=255)
     after = psnr(clean, np.clip(restored, 0, 255), data_range=255)
-    write(output, _side_by_side(noisy, restored))
+    write(output, Picture(_side_by_side(noisy, restored)))
     print(f"image    camera, {clean.shape[0]} x {clean.shape[1]}, noise of sigma {args.sigma:g}")
     print(f"backend  {backend}")
     print(f"PSNR     {before:.2f} dB before, {after:.2f} dB after")

@@ -6,11 +6,13 @@ import argparse
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastrestore.cli import _noise
 from fastrestore.cli._error import CliError, explained, reason
 from fastrestore.cli._io import (
     READERS,
@@ -21,72 +23,17 @@ from fastrestore.cli._io import (
     to_type,
     write,
 )
+from fastrestore.cli._picture import Image
 
 
 def run(args: argparse.Namespace) -> None:
     """Check all that can be checked, then denoise file by file; the first error ends it."""
-    sigma = parse_sigma(args.sigma)
+    _check_numbers(args)
     inputs = [Path(name) for name in args.inputs]
     for path in inputs:
         check_input(path)
     for source, target in zip(inputs, _outputs(inputs, args), strict=True):
-        _denoise_file(source, target, sigma, args)
-
-
-def parse_sigma(text: str) -> float | None:
-    """Read a number such as ``0.1``, a fraction such as ``25/255``, or None for ``auto``."""
-    if text == "auto":
-        return None
-    above, slash, below = text.partition("/")
-    try:
-        sigma = float(above) / float(below) if slash else float(above)
-    except (ValueError, ZeroDivisionError):
-        sigma = math.nan
-    if not 0 <= sigma < math.inf:
-        raise CliError(
-            f"--sigma {text} is not a number of 0 or more; write for example 0.1 or 25/255, or auto"
-        )
-    return sigma
-
-
-def own_units(
-    sigma: float | None, text: str, scale: str | None, dtype: np.dtype[Any], source: Path
-) -> float | None:
-    """Bring sigma to the units of a file; `text` is how the user wrote it."""
-    if sigma is None:
-        if scale is not None:
-            raise CliError(f"--sigma auto needs no scale; leave --sigma-scale {scale} out")
-        return None
-    if dtype.kind == "f":
-        if scale == "8bit":
-            raise CliError(
-                f"--sigma-scale 8bit is for integer files, and {source} is {dtype}; "
-                "write sigma in the file's own units and leave --sigma-scale out"
-            )
-        return sigma
-    if "/" in text and scale is not None:
-        raise CliError(
-            f"--sigma {text} is a fraction of the type's maximum; leave --sigma-scale {scale} out"
-        )
-    if scale == "native":
-        return sigma
-    if scale is None and sigma >= 1:
-        raise CliError(_too_large(text, dtype, source))
-    return (sigma / 255 if scale == "8bit" else sigma) * int(np.iinfo(dtype).max)
-
-
-def _too_large(text: str, dtype: np.dtype[Any], source: Path) -> str:
-    """Say what to write instead of a bare sigma of 1 or more on integers."""
-    if "/" in text:
-        return (
-            f"--sigma {text} is the whole range of {source} ({dtype}) or more; "
-            "write a fraction under 1, such as 25/255"
-        )
-    return (
-        f"--sigma {text} could mean several things for {source} ({dtype}); "
-        f"write --sigma {text}/255 or --sigma {text} --sigma-scale 8bit for the scale 0..255, "
-        "or --sigma-scale native for the file's own grey levels"
-    )
+        _denoise_file(source, target, args)
 
 
 def _outputs(inputs: list[Path], args: argparse.Namespace) -> list[Path]:
@@ -126,19 +73,34 @@ def _make_folder(folder: Path) -> None:
         raise CliError(f"cannot create directory {folder}: {reason(error)}") from error
 
 
-def _denoise_file(
-    source: Path, target: Path, sigma: float | None, args: argparse.Namespace
-) -> None:
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse options that make no sense, before a file is read."""
+    _noise.check(args)
+    if not 0 <= args.blend <= 1:
+        raise CliError(f"--blend {args.blend:g} is no share from 0 to 1")
+    if not 0 < args.chroma_strength < math.inf:
+        raise CliError(f"--chroma-strength {args.chroma_strength:g} is no number above 0")
+
+
+def _denoise_file(source: Path, target: Path, args: argparse.Namespace) -> None:
     """Read, denoise and write one image."""
     import fastrestore
 
-    image = read(source)
-    check_format(target, image.dtype, source)
-    sigma = own_units(sigma, args.sigma, args.sigma_scale, image.dtype, source)
+    picture = read(source)
+    image, axis = _channels_last(picture.values, source, args.channel_axis)
+    picture = replace(picture, values=image)
+    check_format(target, picture, source)
+    noise = _noise.arguments(args, image, source)
+    colour: dict[str, Any] = {}
+    if image.ndim == 3:
+        space = None if args.colorspace == "none" else args.colorspace
+        strength = args.chroma_strength
+        colour = {"channel_axis": -1, "colorspace": space, "chroma_strength": strength}
     with explained(source):
         result = fastrestore.bm3d(
             image,
-            sigma,
+            **noise,
+            **colour,
             profile=args.profile,
             stage=args.stage,
             data_range=args.data_range,
@@ -146,5 +108,27 @@ def _denoise_file(
             backend=args.backend,
             progress=sys.stderr.isatty() and not args.quiet,
         )
-        result = to_type(result, image.dtype)
-    write(target, result)
+    if args.blend < 1:
+        result = args.blend * result + (1 - args.blend) * image
+    result = to_type(result, image.dtype)
+    if axis is not None and target.suffix.lower() == ".npy":
+        result = np.moveaxis(result, -1, axis)
+    write(target, replace(picture, values=result))
+
+
+def _channels_last(image: Image, source: Path, axis: int | None) -> tuple[Image, int | None]:
+    """Bring the channels of an array file, which cannot say where they are, to the end."""
+    if source.suffix.lower() != ".npy":
+        if axis is not None:
+            raise CliError(f"--channel-axis is for .npy; {source} says itself what it holds")
+        return image, None
+    if image.ndim == 2:
+        return image, None
+    if axis is None:
+        raise CliError(
+            f"{source} has the shape {image.shape}, and .npy does not say where its channels are; "
+            "write --channel-axis -1 for the last axis"
+        )
+    if not -3 <= axis < 3:
+        raise CliError(f"--channel-axis {axis} is no axis of {source}, shape {image.shape}")
+    return np.moveaxis(image, axis, -1), axis

@@ -15,15 +15,18 @@ def run(args: argparse.Namespace) -> None:
     errors = []
     for name in args.inputs:
         try:
-            image = read(Path(name))
+            picture = read(Path(name))
         except CliError as error:
             errors.append(str(error))
             continue
-        height, width = image.shape
+        image = picture.values
+        height, width = image.shape[:2]
+        layout = "" if image.ndim == 2 else f"{image.shape[2]} channels, "
+        layout += "" if picture.alpha is None else "alpha, "
         # A file name need not be text; what is not is escaped.
         shown = os.fsencode(name).decode(errors="backslashreplace")
         print(
-            f"{shown}: {height} x {width}, {image.dtype}, "
+            f"{shown}: {height} x {width}, {layout}{image.dtype}, "
             f"min {image.min()}, max {image.max()}, mean {image.mean(dtype=np.float64):.6g}"
         )
     if errors:

@@ -1,0 +1,110 @@
+"""PNG of 8 and 16 bits, gray and RGB, with or without alpha.
+
+Not by Pillow, which reads 16 bits of colour as 8 and says nothing. Chunks other than pixels, such
+as the colour profile, gamma, resolution, texts and EXIF, are copied from PNG to PNG.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import IO
+
+from fastrestore.cli._error import CliError
+from fastrestore.cli._picture import Image, Picture, exif_of
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+
+
+def read_png(file: IO[bytes]) -> Picture:
+    """Read a PNG; 2 and 4 bits come stretched to 8, as the format defines them."""
+    data = file.read()
+    chunks = list(_chunks(data))
+    if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise CliError("it is not a PNG file, or it is damaged")
+    depth, kind = chunks[0][1][8:10]
+    names = {name for name, _ in chunks}
+    if kind == 3 or depth == 1:
+        mode = "1" if depth == 1 and kind == 0 else _MODES.get(kind, str(kind))
+        raise CliError(f"its mode is {mode}; gray and RGB are supported, with 8 or 16 bits")
+    if b"acTL" in names:
+        raise CliError("it has several frames; one is supported")
+    if b"tRNS" in names:
+        raise CliError("it has a transparent colour; write it with an alpha channel instead")
+    pixels = _few_bits(data) if depth < 8 else _decoded(data)
+    kept = tuple(chunk for chunk in chunks if chunk[0] not in _CRITICAL)
+    return Picture.of(
+        pixels,
+        alpha=kind in (4, 6),
+        icc=next((_profile(body) for name, body in kept if name == b"iCCP"), None),
+        exif=next((exif_of(body) for name, body in kept if name == b"eXIf"), None),
+        chunks=kept,
+    )
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and contents of each chunk."""
+    if not data.startswith(_SIGNATURE):
+        raise CliError("it is not a PNG file, or it is damaged")
+    at = len(_SIGNATURE)
+    while at + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        name = data[at + 4 : at + 8]
+        yield name, data[at + 8 : at + 8 + length]
+        at += 12 + length
+        if name == b"IEND":
+            return
+    raise CliError("it is truncated")
+
+
+def _decoded(data: bytes) -> Image:
+    """Decode 8 or 16 bits."""
+    import imagecodecs
+
+    pixels: Image = imagecodecs.png_decode(data)
+    return pixels
+
+
+def _few_bits(data: bytes) -> Image:
+    """Decode 2 or 4 bits of gray."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image as Pillow
+
+    Pillow.MAX_IMAGE_PIXELS = None  # the user has named the file: it is no attack
+    return np.asarray(Pillow.open(BytesIO(data), formats=["PNG"]))
+
+
+def _profile(body: bytes) -> bytes | None:
+    """Return the colour profile of an iCCP chunk: a name, a zero, a method, and it compressed."""
+    try:
+        return zlib.decompress(body[body.index(b"\0") + 2 :])
+    except (ValueError, zlib.error):
+        return None
+
+
+def encode_png(picture: Picture) -> bytes:
+    """Return the contents of a PNG file."""
+    import imagecodecs
+
+    data = bytes(imagecodecs.png_encode(picture.pixels))
+    chunks = picture.chunks
+    if not chunks:
+        made = []
+        if picture.icc is not None:
+            made.append((b"iCCP", b"profile\0\0" + zlib.compress(picture.icc)))
+        if picture.exif is not None:
+            made.append((b"eXIf", picture.exif.tobytes().removeprefix(b"Exif\0\0")))
+        chunks = tuple(made)
+    after_header = len(_SIGNATURE) + 25
+    inserted = b"".join(_packed(*chunk) for chunk in chunks)
+    return data[:after_header] + inserted + data[after_header:]
+
+
+def _packed(name: bytes, body: bytes) -> bytes:
+    """Return a chunk as it stands in a file."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

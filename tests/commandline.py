@@ -1,0 +1,58 @@
+"""What the tests of the command line share."""
+
+import numpy as np
+from PIL import Image
+
+from fastrestore.cli import _io, main
+from fastrestore.cli._picture import Picture
+
+RNG = np.random.default_rng(0)
+NOISE8 = RNG.integers(0, 256, (24, 17), np.uint8)
+NOISE16 = RNG.integers(0, 65536, (24, 17), np.uint16)
+NOISE8[0, :2], NOISE16[0, :2] = (0, 255), (0, 65535)
+
+
+def read(path):
+    return _io.read(path).values
+
+
+def write(path, image):
+    _io.write(path, Picture(image))
+
+
+def fails(capsys, *argv):
+    """Run, and return the one line of the error."""
+    status = main([str(word) for word in argv])
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert err.startswith("fastrestore: error: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    return err.removeprefix("fastrestore: error: ").rstrip("\n")
+
+
+def denoise(capsys, *argv):
+    """Run `denoise`, which has to succeed in silence."""
+    status = main(["denoise", *map(str, argv), "--sigma", "0"])
+    assert (status, *capsys.readouterr()) == (0, "", "")
+
+
+def png(path, image=NOISE8):
+    Image.fromarray(image).save(path, "PNG")
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def keep_images(monkeypatch):
+    """Replace bm3d by the identity, so that a file has to come back as it was."""
+    calls = []
+
+    def bm3d(image, sigma=None, **options):
+        calls.append(image)
+        return image if image.dtype.kind == "f" else image.astype(np.float64)
+
+    monkeypatch.setattr("fastrestore.bm3d", bm3d)
+    return calls

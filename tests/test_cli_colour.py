@@ -1,0 +1,260 @@
+"""The command line: colour, alpha and metadata of files, and the ways to tell the noise."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from commandline import NOISE8, RNG, denoise, fails, keep_images, png, read, write
+from images import camera, psnr, scene
+from PIL import Image, ImageCms
+
+import fastrestore
+from fastrestore.cli import _io, main
+from fastrestore.cli._picture import Picture, exif_of
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def samples(count, dtype):
+    return RNG.integers(0, np.iinfo(dtype).max, (24, 17, count), dtype, endpoint=True)
+
+
+def stored(path):
+    return _io.read(path).pixels
+
+
+def exif():
+    made = Image.Exif()
+    made[274] = 6  # orientation: turned
+    made[271] = "Maker"
+    made[306] = "2024:05:06 07:08:09"
+    made.get_ifd(0x8769)[33434] = 0.008  # exposure
+    made.get_ifd(0x8769)[36867] = "2024:05:06 07:08:08"
+    made.get_ifd(0x8825)[1] = "N"
+    return made
+
+
+@pytest.fixture
+def identity(monkeypatch):
+    return keep_images(monkeypatch)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("source", [".png", ".tif"])
+@pytest.mark.parametrize("target", [".png", ".tif"])
+def test_colour_and_alpha_survive(capsys, tmp_path, identity, dtype, count, source, target):
+    pixels = samples(count, dtype)
+    _io.write(tmp_path / f"a{source}", Picture.of(pixels, alpha=count in (2, 4)))
+    denoise(capsys, tmp_path / f"a{source}", "-o", tmp_path / f"b{target}")
+    result = stored(tmp_path / f"b{target}")
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, pixels)
+    assert identity[0].shape == ((24, 17) if count == 2 else (24, 17, 3))
+
+
+def test_sixteen_bits_of_colour_are_what_others_read_and_write(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    pixels = samples(3, np.uint16)
+    write(tmp_path / "a.png", pixels)
+    theirs = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(theirs[..., ::-1], pixels)
+    cv2.imwrite(str(tmp_path / "b.png"), pixels[..., ::-1])
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), pixels)
+    write(tmp_path / "c.tif", pixels)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "c.tif"), pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+def test_files_of_pillow(capsys, tmp_path, identity, mode, extension):
+    made = Image.fromarray(samples(4, np.uint8)).convert(mode)
+    made.save(tmp_path / f"a{extension}")
+    denoise(capsys, tmp_path / f"a{extension}", "-o", tmp_path / f"b{extension}")
+    back = Image.open(tmp_path / f"b{extension}")
+    assert back.mode == mode
+    np.testing.assert_array_equal(np.asarray(back), np.asarray(made))
+
+
+@pytest.mark.parametrize("options", [{"planarconfig": "separate"}, {"compression": "zlib"}, {}])
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_tiff_layouts(capsys, tmp_path, identity, options, dtype):
+    pixels = samples(3, np.uint16).astype(dtype)
+    data = np.moveaxis(pixels, -1, 0) if "planarconfig" in options else pixels
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="rgb", **options)
+    denoise(capsys, tmp_path / "a.tif", "-o", tmp_path / "b.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), pixels)
+
+
+def test_tiff_of_many_channels(capsys, tmp_path, identity):
+    pixels = samples(6, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", planarconfig="contig")
+    denoise(capsys, tmp_path / "a.tif", "-o", tmp_path / "b.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), pixels)
+    assert identity[0].shape == pixels.shape
+    line = fails(
+        capsys, "denoise", tmp_path / "a.tif", "-o", tmp_path / "c.png", "--sigma", "9/255"
+    )
+    assert "PNG holds gray or RGB, and" in line
+
+
+@pytest.mark.parametrize("source", [".png", ".tif"])
+@pytest.mark.parametrize("target", [".png", ".tif"])
+def test_profile_and_exif_are_kept(capsys, tmp_path, identity, source, target):
+    made = Image.fromarray(samples(3, np.uint8))
+    made.save(tmp_path / "made.png", icc_profile=PROFILE, exif=exif(), dpi=(300, 300))
+    denoise(capsys, tmp_path / "made.png", "-o", tmp_path / f"a{source}")
+    denoise(capsys, tmp_path / f"a{source}", "-o", tmp_path / f"b{target}")
+    np.testing.assert_array_equal(stored(tmp_path / f"b{target}"), np.asarray(made))
+    with Image.open(tmp_path / f"b{target}") as back:  # not loaded: Pillow would turn a TIFF
+        assert back.info["icc_profile"] == PROFILE
+        kept = back.getexif()
+        assert kept[274] == 6
+        assert kept[271] == "Maker"
+        assert kept.get_ifd(0x8769)[33434] == pytest.approx(0.008)
+        assert kept.get_ifd(0x8769)[36867] == "2024:05:06 07:08:08"
+        assert kept.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("extension", [".png", ".tif"])
+def test_resolution_is_kept(capsys, tmp_path, identity, extension):
+    Image.fromarray(NOISE8).save(tmp_path / f"a{extension}", dpi=(300, 300))
+    denoise(capsys, tmp_path / f"a{extension}", "-o", tmp_path / f"b{extension}")
+    with Image.open(tmp_path / f"b{extension}") as back:
+        assert back.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_exif_is_read_from_both_byte_orders():
+    for order in ("<", ">"):
+        file = io.BytesIO()
+        tifffile.imwrite(file, NOISE8, byteorder=order, extratags=[(274, "H", 1, 8, True)])
+        assert exif_of(file.getvalue())[274] == 8
+
+
+def test_chunks_of_png_are_copied(capsys, tmp_path, identity):
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    texts.add_text("Title", "a name")
+    texts.add(b"gAMA", (45455).to_bytes(4, "big"))
+    Image.fromarray(NOISE8).save(tmp_path / "a.png", pnginfo=texts, dpi=(72, 72))
+    denoise(capsys, tmp_path / "a.png", "-o", tmp_path / "b.png")
+    back = Image.open(tmp_path / "b.png")
+    back.load()
+    assert back.text["Title"] == "a name"
+    assert back.info["gamma"] == pytest.approx(0.45455)
+    assert back.info["dpi"] == pytest.approx((72, 72), abs=0.1)
+
+
+def test_png_with_a_transparent_colour(capsys, tmp_path):
+    Image.fromarray(NOISE8).save(tmp_path / "a.png", transparency=3)
+    line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
+    assert "it has a transparent colour; write it with an alpha channel instead" in line
+
+
+@pytest.mark.parametrize("axis", [0, 2, -1, -3])
+def test_npy_with_channels(capsys, tmp_path, identity, axis):
+    pixels = np.moveaxis(samples(3, np.uint16), -1, axis)
+    np.save(tmp_path / "a.npy", pixels)
+    denoise(capsys, tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--channel-axis", axis)
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), pixels)
+    denoise(capsys, tmp_path / "a.npy", "-o", tmp_path / "b.png", "--channel-axis", axis)
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), np.moveaxis(pixels, axis, -1))
+
+
+def test_channel_axis_where_it_does_not_belong(capsys, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 8, 3)))
+    base = ("denoise", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--sigma", "0.1")
+    assert "write --channel-axis -1 for the last axis" in fails(capsys, *base)
+    assert "--channel-axis 5 is no axis of" in fails(capsys, *base, "--channel-axis", "5")
+    image = png(tmp_path / "a.png")
+    line = fails(
+        capsys, "denoise", image, "-o", tmp_path / "b.png", "--sigma", "9/255",
+        "--channel-axis", "-1",
+    )  # fmt: skip
+    assert "--channel-axis is for .npy" in line
+
+
+def run(tmp_path, image, *options):
+    """Denoise an array by way of files."""
+    np.save(tmp_path / "in.npy", image)
+    paths = [str(tmp_path / "in.npy"), "-o", str(tmp_path / "out.npy"), "--overwrite"]
+    assert main(["denoise", *paths, *map(str, options)]) == 0
+    return np.load(tmp_path / "out.npy")
+
+
+def test_colour_is_restored_as_by_the_function(tmp_path):
+    clean = np.stack([scene(40, 40), 0.6 * scene(40, 40), scene(40, 40, seed=3)], axis=-1)
+    image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
+    axis = ("--channel-axis", -1)
+    for space in ("opp", "ycbcr", "pca", "none"):
+        expected = fastrestore.bm3d(
+            image, 20, channel_axis=-1, colorspace=None if space == "none" else space
+        )
+        result = run(tmp_path, image, *axis, "--sigma", 20, "--colorspace", space)
+        np.testing.assert_array_equal(result, expected)
+    half = run(tmp_path, image, *axis, "--sigma", 20, "--blend", 0.5)
+    expected = (fastrestore.bm3d(image, 20, channel_axis=-1) + image) / 2
+    np.testing.assert_allclose(half, expected, atol=1e-9)
+    more = run(tmp_path, image, *axis, "--sigma", 20, "--chroma-strength", 2)
+    expected = fastrestore.bm3d(image, 20, channel_axis=-1, chroma_strength=2)
+    np.testing.assert_array_equal(more, expected)
+
+
+def test_noise_that_follows_the_signal(tmp_path):
+    clean = 0.5 * scene(64, 64)
+    image = 2 * np.random.default_rng(0).poisson(clean / 2).astype(float)
+    model = fastrestore.PoissonGaussian(2, 0)
+    result = run(tmp_path, image, "--noise", "poisson:2,0")
+    np.testing.assert_array_equal(result, fastrestore.bm3d(image, noise=model))
+    estimated = run(tmp_path, image, "--noise", "poisson:auto")
+    assert psnr(clean, estimated) > psnr(clean, image) + 3
+
+
+def test_correlated_noise(tmp_path):
+    clean = camera(60, 100, 96, 96)
+    kernel = np.full((1, 9), 5.0)
+    white = np.random.default_rng(0).standard_normal((96, 104))
+    image = clean + sum(5 * white[:, k : k + 96] for k in range(9))
+    np.save(tmp_path / "kernel.npy", kernel)
+    np.save(tmp_path / "psd.npy", fastrestore.psd_from_kernel(kernel, image.shape))
+    told = run(tmp_path, image, "--kernel", tmp_path / "kernel.npy")
+    np.testing.assert_array_equal(told, fastrestore.bm3d(image, noise_kernel=kernel))
+    assert psnr(clean, told) > psnr(clean, run(tmp_path, image, "--sigma", 15)) + 2
+    spectral = run(tmp_path, image, "--psd", tmp_path / "psd.npy", "--profile", "refilter")
+    assert psnr(clean, spectral) > psnr(clean, told) - 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "the noise is not told; write --sigma S"),
+        (["--sigma", "1", "--psd", "p.npy"], "--sigma 1 and --psd p.npy tell the noise in two"),
+        (["--psd", "p.npy", "--sigma-scale", "8bit"], "--sigma-scale 8bit goes with --sigma only"),
+        (["--noise", "poisson:1"], "--noise poisson:1 is not poisson:GAIN,SIGMA"),
+        (["--noise", "poisson:0,1"], "--noise poisson:0,1 is not poisson:GAIN,SIGMA"),
+        (["--noise", "gauss:1,1"], "--noise gauss:1,1 is not poisson:GAIN,SIGMA"),
+        (["--sigma", "9/255", "--blend", "2"], "--blend 2 is no share from 0 to 1"),
+        (["--sigma", "9/255", "--chroma-strength", "0"], "--chroma-strength 0 is no number above"),
+        (["--psd", "p.npy"], "p.npy: no such file"),
+        (["--sigma", "9/255", "--colorspace", "lab"], "invalid choice: 'lab'"),
+    ],
+)
+def test_bad_options(capsys, monkeypatch, tmp_path, options, message):
+    monkeypatch.chdir(tmp_path)
+    png(tmp_path / "a.png")
+    assert message in fails(capsys, "denoise", "a.png", "-o", "b.png", *options)
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_chroma_strength_without_a_luminance():
+    image = np.stack([scene(24, 24)] * 3, axis=-1)
+    with pytest.raises(ValueError, match=r"chroma_strength=2 is for colours; write channel_axis="):
+        fastrestore.bm3d(image[..., 0], 5, chroma_strength=2)
+    with pytest.raises(ValueError, match=r"chroma_strength=2 needs a luminance"):
+        fastrestore.bm3d(image, 5, channel_axis=-1, colorspace=None, chroma_strength=2)
+    with pytest.raises(ValueError, match=r"chroma_strength must be one number above 0, got -1"):
+        fastrestore.bm3d(image, 5, channel_axis=-1, chroma_strength=-1)
