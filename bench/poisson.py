@@ -1,9 +1,10 @@
 """Print PSNR on photon noise, beside the same steps around the package `bm3d`.
 
-    python bench/poisson.py --images DIR --peak 2 5 20 [--peers]
+    python bench/poisson.py --images DIR --peak 2 5 20 [--gaussian 0.1] [--peers]
 
 Image number i in name order (from 0), scaled to so many photons in its brightest pixel, gets the
-photons of ``default_rng(i)``. Results are clipped to 0..peak before they are judged.
+photons of ``default_rng(i)``, and then white noise of a share of the peak. Results are clipped to
+0..peak before they are judged.
 """
 
 import argparse
@@ -17,6 +18,13 @@ def main():
     parser = argparse.ArgumentParser(description="PSNR on photon noise")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
     parser.add_argument("--peak", type=float, nargs="+", default=[2.0, 5.0, 20.0])
+    parser.add_argument(
+        "--gaussian",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="sigma of white noise, over the peak",
+    )
     parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 (np) beside it: slow")
     options = parser.parse_args()
     print("| peak | fastrestore dB | bm3d dB | smallest difference dB |")
@@ -34,11 +42,13 @@ def rows(options, peak):
 
     import fastrestore
 
-    model = fastrestore.PoissonGaussian(1.0)
+    sigma = options.gaussian * peak
+    model = fastrestore.PoissonGaussian(1.0, sigma)
     for number, path in enumerate(sorted(options.images.glob("*.png"))):
         with Image.open(path) as image:
             clean = np.asarray(image.convert("L"), np.float64) / 255 * peak
-        noisy = np.random.default_rng(number).poisson(clean).astype(np.float64)
+        rng = np.random.default_rng(number)
+        noisy = rng.poisson(clean) + sigma * rng.standard_normal(clean.shape)
         results = [fastrestore.bm3d(noisy, noise=model)]
         if options.peers:
             import bm3d

@@ -169,13 +169,7 @@ def bm3d(
     _arguments.at_most_one({name: value for name, value in told.items() if value is not None})
     space = _colour.check(colorspace, len(planes))
     chroma = _arguments.positive("chroma_strength", chroma_strength)
-    if chroma != 1 and channel_axis is None:
-        raise ValueError(f"chroma_strength={chroma:g} is for colours; write channel_axis= too")
-    if chroma != 1 and space is None and len(planes) > 1:
-        raise ValueError(
-            f"chroma_strength={chroma:g} needs a luminance, but the channels are not transformed; "
-            "write colorspace='opp' for 3 channels, or 'pca'"
-        )
+    _colour.check_chroma(chroma, space, len(planes), channel_axis)
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if not isinstance(numbers, Profile):
         raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
@@ -186,25 +180,11 @@ def bm3d(
     extent = _arguments.extent(data_range)
     threads = _arguments.workers(workers)
     engine = select(backend)
-    levels = None
-    if sigma is not None:
-        levels = _arguments.levels(sigma, values.shape, channel_axis)
-    elif psd is not None:
-        levels = _psd.levels_of_psd(psd, values.shape, channel_axis)
-    elif noise_kernel is not None:
-        levels = _psd.levels_of_kernel(noise_kernel, values.shape, channel_axis, numbers.far())
-    elif noise is not None:
-        if not isinstance(noise, (PoissonGaussian, Rician)):
-            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {noise!r}")
-        levels = Levels(np.ones(len(planes)))
+    levels = _levels(told, values.shape, channel_axis, numbers)
+    if noise is not None:
         planes = noise.forward(planes)
         first = None if first is None else noise.forward(first)
         extent = None if extent is None else noise.extent(extent)
-    if numbers.residual and levels is not None and levels.map is not None:
-        raise ValueError(
-            f"profile {numbers.name!r} filters the residual again, which needs noise that is the "
-            "same everywhere; sigma is a map, so write profile='np'"
-        )
     estimated = levels is None
     if levels is None:
         levels = Levels(_noise.sigmas(planes))
@@ -224,6 +204,29 @@ def bm3d(
     if levels.map is not None:
         used = np.asarray(sigma)
     return estimate, Info(used, estimated, noise, numbers, engine.NAME)
+
+
+def _levels(
+    told: dict[str, Any], shape: tuple[int, ...], channel_axis: int | None, profile: Profile
+) -> Levels | None:
+    """Return the noise by what one argument tells of it, or None if it has to be estimated."""
+    if told["psd"] is not None:
+        return _psd.levels_of_psd(told["psd"], shape, channel_axis)
+    if told["noise_kernel"] is not None:
+        return _psd.levels_of_kernel(told["noise_kernel"], shape, channel_axis, profile.far())
+    if told["noise"] is not None:
+        if not isinstance(told["noise"], (PoissonGaussian, Rician)):
+            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {told['noise']!r}")
+        return Levels(np.ones(1 if channel_axis is None else shape[channel_axis]))
+    if told["sigma"] is None:
+        return None
+    levels = _arguments.levels(told["sigma"], shape, channel_axis)
+    if profile.residual and levels.map is not None:
+        raise ValueError(
+            f"profile {profile.name!r} filters the residual again, which needs noise that is the "
+            "same everywhere; sigma is a map, so write profile='np'"
+        )
+    return levels
 
 
 @dataclass(frozen=True, slots=True)

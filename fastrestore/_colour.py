@@ -113,6 +113,17 @@ def check(name: str | None, count: int) -> str | None:
     return name if count > 1 else None
 
 
+def check_chroma(strength: float, name: str | None, count: int, channel_axis: int | None) -> None:
+    """Refuse to treat colours in another way than a luminance that there is not."""
+    if strength != 1 and channel_axis is None:
+        raise ValueError(f"chroma_strength={strength:g} is for colours; write channel_axis= too")
+    if strength != 1 and name is None and count > 1:
+        raise ValueError(
+            f"chroma_strength={strength:g} needs a luminance, but the channels are not "
+            "transformed; write colorspace='opp' for 3 channels, or 'pca'"
+        )
+
+
 def colour_space(name: str | None, channels: Channels, sigmas: FloatArray) -> ColourSpace:
     """Return the transform of a name that was checked, for these channels.
 
