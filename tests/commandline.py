@@ -1,5 +1,9 @@
 """What the tests of the command line share."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 from PIL import Image
 
@@ -56,3 +60,39 @@ def keep_images(monkeypatch):
 
     monkeypatch.setattr("fastrestore.bm3d", bm3d)
     return calls
+
+
+DENOISE = ["denoise", "--backend", "numpy", "--profile", "fast"]
+
+
+def photograph(shape=(48, 40)):
+    """A drawn scene: a ramp, a disc and a bright bar, on 0..255."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    scene = 40.0 + 2 * x
+    scene[(y - 24) ** 2 + (x - 14) ** 2 < 100] = 200
+    scene[:, 30:34] = 240
+    return scene
+
+
+def noisy(sigma=20, seed=0):
+    clean = photograph()
+    return np.clip(clean + np.random.default_rng(seed).normal(0, sigma, clean.shape), 0, 255)
+
+
+def works(capsys, *argv):
+    """Run in silence on standard error, and return what was printed."""
+    status = main([str(word) for word in argv])
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "")
+    return out
+
+
+def shell(*argv, unbuffered="", **options):
+    return subprocess.run(
+        [sys.executable, "-m", "fastrestore.cli", *map(str, argv)],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        **options,
+    )

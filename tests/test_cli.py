@@ -1,4 +1,4 @@
-"""The command line: subcommands, arguments and how errors are told."""
+"""The command line: the program and its other commands."""
 
 from __future__ import annotations
 
@@ -10,57 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from commandline import fails, noisy, photograph, shell, works
 from PIL import Image
 
 import fastrestore
 from fastrestore.cli import main
 from fastrestore.metrics import psnr
-
-DENOISE = ["denoise", "--backend", "numpy", "--profile", "fast"]
-
-
-def photograph(shape=(48, 40)):
-    """A drawn scene: a ramp, a disc and a bright bar, on 0..255."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    scene = 40.0 + 2 * x
-    scene[(y - 24) ** 2 + (x - 14) ** 2 < 100] = 200
-    scene[:, 30:34] = 240
-    return scene
-
-
-def noisy(sigma=20, seed=0):
-    clean = photograph()
-    return np.clip(clean + np.random.default_rng(seed).normal(0, sigma, clean.shape), 0, 255)
-
-
-def fails(capsys, *argv):
-    """Run, and return the one line of the error."""
-    status = main([str(word) for word in argv])
-    out, err = capsys.readouterr()
-    assert (status, out) == (2, "")
-    assert err.startswith("fastrestore: error: ")
-    assert err.endswith("\n")
-    assert err.count("\n") == 1
-    return err.removeprefix("fastrestore: error: ").rstrip("\n")
-
-
-def works(capsys, *argv):
-    """Run in silence on standard error, and return what was printed."""
-    status = main([str(word) for word in argv])
-    out, err = capsys.readouterr()
-    assert (status, err) == (0, "")
-    return out
-
-
-def shell(*argv, unbuffered="", **options):
-    return subprocess.run(
-        [sys.executable, "-m", "fastrestore.cli", *map(str, argv)],
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
-        **options,
-    )
 
 
 @pytest.fixture
@@ -139,175 +94,6 @@ def test_wrong_arguments(capsys, argv, message):
     line = fails(capsys, *argv)
     assert message in line
     assert line.endswith("--help`)")
-
-
-# denoise
-
-
-@pytest.mark.parametrize("stage", ["basic", "final"])
-def test_denoise(capsys, tmp_path, source, stage):
-    target = tmp_path / "clean.png"
-    argv = [*DENOISE, source, "-o", target, "--sigma", "20/255", "--stage", stage]
-    assert works(capsys, *argv) == ""
-    with Image.open(source) as before, Image.open(target) as after:
-        assert (after.mode, after.size) == ("L", before.size)
-        gain = psnr(photograph(), after, data_range=255) - psnr(
-            photograph(), before, data_range=255
-        )
-    assert gain > 5
-
-
-def test_denoise_as_a_program_is_silent(tmp_path, source):
-    target = tmp_path / "clean.png"
-    run = shell(*DENOISE, source, "-o", target, "--sigma", "20/255", stdout=subprocess.PIPE)
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    assert target.stat().st_size > 0
-
-
-def test_a_warning_is_one_line(tmp_path):
-    np.save(tmp_path / "in.npy", noisy().astype(np.float32) / 255)
-    run = shell(*DENOISE, tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", "20")
-    assert run.returncode == 0
-    assert run.stderr.startswith("fastrestore: warning: sigma=20 is more than the whole range")
-    assert run.stderr.count("\n") == 1
-
-
-def test_8_and_16_bits_agree(capsys, tmp_path):
-    image = noisy().astype(np.uint8)
-    Image.fromarray(image).save(tmp_path / "8.png")
-    Image.fromarray(image.astype(np.uint16) * 257).save(tmp_path / "16.png")
-    works(capsys, *DENOISE, tmp_path / "8.png", tmp_path / "16.png", "-o", tmp_path / "out",
-          "--sigma", "20/255")  # fmt: skip
-    low = np.asarray(Image.open(tmp_path / "out" / "8.png"), np.float64)
-    high = np.asarray(Image.open(tmp_path / "out" / "16.png"), np.float64) / 257
-    assert np.abs(low - high).max() <= 0.51
-
-
-@pytest.mark.parametrize(
-    ("dtype", "words", "expected"),
-    [
-        (np.uint8, ["25/255"], 25),
-        (np.uint8, ["0.1"], 25.5),
-        (np.uint8, ["0"], 0),
-        (np.uint8, ["25", "--sigma-scale", "8bit"], 25),
-        (np.uint8, ["0.5", "--sigma-scale", "8bit"], 0.5),
-        (np.uint8, ["25", "--sigma-scale", "native"], 25),
-        (np.uint16, ["25/255"], 25 * 257),
-        (np.uint16, ["25", "--sigma-scale", "8bit"], 25 * 257),
-        (np.uint16, ["25", "--sigma-scale", "native"], 25),
-        (np.int16, ["0.5"], 32767 / 2),
-        (np.float32, ["25/255"], 25 / 255),
-        (np.float32, ["1000.5"], 1000.5),
-        (np.float64, ["1e-3", "--sigma-scale", "native"], 1e-3),
-        (np.float16, ["0"], 0),
-        (np.uint8, ["auto"], None),
-        (np.float32, ["auto"], None),
-    ],
-)
-def test_units_of_sigma(capsys, tmp_path, calls, dtype, words, expected):
-    np.save(tmp_path / "in.npy", noisy().astype(dtype))
-    works(capsys, "denoise", tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", *words)
-    assert calls[0]["sigma"] == (expected and pytest.approx(expected))
-    assert calls[0]["dtype"] == dtype
-
-
-@pytest.mark.parametrize(
-    "text", ["-1", "-1/2", "nan", "inf", "inf/inf", "1/0", "x", "25/", "/255", "1/2/3", "25%", ""]
-)
-def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
-    line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", f"--sigma={text}")
-    assert line == (
-        " ".join(f"--sigma {text} is not a number of 0 or more; ".split())
-        + " write for example 0.1 or 25/255, or auto"
-    )
-
-
-@pytest.mark.parametrize(
-    ("dtype", "words", "messages"),
-    [
-        (np.uint8, ["25"], ["several things", "--sigma 25/255", "--sigma 25 --sigma-scale 8bit"]),
-        (np.uint16, ["1"], ["uint16", "--sigma 1/255", "--sigma 1 --sigma-scale 8bit", "native"]),
-        (np.uint8, ["300/255"], ["300/255 is the whole range", "a fraction under 1"]),
-        (np.uint8, ["25/255", "--sigma-scale", "8bit"], ["25/255 is a fraction", "8bit out"]),
-        (np.uint8, ["1/255", "--sigma-scale", "native"], ["1/255 is a fraction", "native out"]),
-        (np.float32, ["25", "--sigma-scale", "8bit"], ["for integer files", "own units"]),
-        (np.uint8, ["auto", "--sigma-scale", "8bit"], ["auto needs no scale", "8bit out"]),
-    ],
-)
-def test_sigma_that_does_not_suit_the_file(capsys, tmp_path, calls, dtype, words, messages):
-    np.save(tmp_path / "in.npy", noisy().astype(dtype))
-    argv = ["denoise", tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", *words]
-    line = fails(capsys, *argv)
-    for message in messages:
-        assert message in line
-    assert calls == []
-    assert [path.name for path in tmp_path.iterdir()] == ["in.npy"]
-
-
-def test_options_reach_bm3d(capsys, tmp_path, source, calls):
-    argv = ["denoise", source, "-o", tmp_path / "out.png", "--sigma", "0.1", "--overwrite"]
-    works(capsys, *argv)
-    works(capsys, *argv, "--profile", "lc", "--stage", "basic", "--data-range", "200",
-          "--workers", "1", "--backend", "numpy")  # fmt: skip
-    shared = {"dtype": np.uint8, "sigma": pytest.approx(25.5), "progress": False}
-    assert calls == [
-        {"profile": "np", "stage": "final", "data_range": None, "workers": None, "backend": None}
-        | shared,
-        {"profile": "lc", "stage": "basic", "data_range": 200, "workers": 1, "backend": "numpy"}
-        | shared,
-    ]
-
-
-@pytest.mark.parametrize(("words", "expected"), [([], True), (["--quiet"], False)])
-def test_progress_on_a_terminal(monkeypatch, capsys, tmp_path, source, calls, words, expected):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    works(capsys, "denoise", source, "-o", tmp_path / "out.png", "--sigma", "0.1", *words)
-    assert calls[0]["progress"] is expected
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--workers", "0"], "workers must be 1 or more"),
-        (["--data-range", "-1"], "data_range must be"),
-        (["--data-range", "nan"], "data_range must be"),
-        (["--backend", "abacus"], "backend='abacus': there is no such backend"),
-    ],
-)
-def test_errors_of_bm3d(capsys, tmp_path, source, words, message):
-    line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", "--sigma", "0.1", *words)
-    assert line.startswith(f"{source}: ")
-    assert message in line
-
-
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (ValueError("bad\nvalue"), "bad value"),
-        (TypeError("bad type"), "bad type"),
-        (fastrestore.BackendUnavailableError("no GPU"), "no GPU"),
-        (MemoryError(), "there is not enough memory"),
-        (MemoryError("cannot allocate 9 GiB"), "cannot allocate 9 GiB"),
-    ],
-)
-def test_exceptions_of_bm3d_become_one_line(monkeypatch, capsys, tmp_path, source, error, message):
-    def broken(*args, **options):
-        raise error
-
-    monkeypatch.setattr(fastrestore, "bm3d", broken)
-    line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", "--sigma", "0.1")
-    assert line == f"{source}: {message}"
-    assert list(tmp_path.iterdir()) == [source]
-
-
-def test_interrupt(monkeypatch, capsys, tmp_path, source):
-    def interrupted(*args, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fastrestore, "bm3d", interrupted)
-    assert main(["denoise", str(source), "-o", str(tmp_path / "o.png"), "--sigma", "0.1"]) == 130
-    assert capsys.readouterr() == ("", "fastrestore: interrupted\n")
-    assert list(tmp_path.iterdir()) == [source]
 
 
 # demo
