@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -153,6 +154,16 @@ def test_png_with_a_transparent_colour(capsys, tmp_path):
     Image.fromarray(NOISE8).save(tmp_path / "a.png", transparency=3)
     line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
     assert "it has a transparent colour; write it with an alpha channel instead" in line
+
+
+def test_sixteen_bits_of_colour_without_their_library(capsys, monkeypatch, tmp_path):
+    write(tmp_path / "a.png", samples(3, np.uint16))
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    assert "install it with pip install 'fastrestore[io]'" in fails(
+        capsys, "info", tmp_path / "a.png"
+    )
+    write(tmp_path / "b.png", samples(4, np.uint8))  # 8 bits do without
+    assert read(tmp_path / "b.png").shape == (24, 17, 3)
 
 
 @pytest.mark.parametrize("axis", [0, 2, -1, -3])

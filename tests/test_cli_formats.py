@@ -272,7 +272,7 @@ def test_damaged_png(capsys, tmp_path):
     data = bytearray(contents(".png"))
     data[len(data) // 2] ^= 16
     (tmp_path / "a.png").write_bytes(data)
-    assert "incorrect data check" in fails(capsys, "info", tmp_path / "a.png")
+    assert "broken data stream" in fails(capsys, "info", tmp_path / "a.png")
 
 
 def test_program_prints_one_line_about_a_damaged_tiff(tmp_path):

@@ -1,7 +1,8 @@
 """PNG of 8 and 16 bits, gray and RGB, with or without alpha.
 
-Not by Pillow, which reads 16 bits of colour as 8 and says nothing. Chunks other than pixels, such
-as the colour profile, gamma, resolution, texts and EXIF, are copied from PNG to PNG.
+Pillow reads 16 bits of colour as 8 and says nothing: those go through imagecodecs. Chunks other
+than pixels, such as the colour profile, gamma, resolution, texts and EXIF, are copied from PNG to
+PNG.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import IO
+from io import BytesIO
+from typing import IO, Any
+
+import numpy as np
 
 from fastrestore.cli._error import CliError
 from fastrestore.cli._picture import Image, Picture, exif_of
@@ -34,7 +38,8 @@ def read_png(file: IO[bytes]) -> Picture:
         raise CliError("it has several frames; one is supported")
     if b"tRNS" in names:
         raise CliError("it has a transparent colour; write it with an alpha channel instead")
-    pixels = _few_bits(data) if depth < 8 else _decoded(data)
+    wide = depth == 16 and kind != 0
+    pixels = _codec().png_decode(data) if wide else _by_pillow(data)
     kept = tuple(chunk for chunk in chunks if chunk[0] not in _CRITICAL)
     return Picture.of(
         pixels,
@@ -60,23 +65,37 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     raise CliError("it is truncated")
 
 
-def _decoded(data: bytes) -> Image:
-    """Decode 8 or 16 bits."""
-    import imagecodecs
+def _codec() -> Any:
+    """Return the library for 16 bits of colour."""
+    try:
+        import imagecodecs
+    except ImportError:
+        raise CliError(
+            "16 bits of colour in PNG need imagecodecs; install it with pip install "
+            "'fastrestore[io]', or use TIFF"
+        ) from None
+    return imagecodecs
 
-    pixels: Image = imagecodecs.png_decode(data)
-    return pixels
 
-
-def _few_bits(data: bytes) -> Image:
-    """Decode 2 or 4 bits of gray."""
-    from io import BytesIO
-
-    import numpy as np
+def _by_pillow(data: bytes) -> Image:
+    """Decode 8 bits, or gray of 2, 4 and 16."""
     from PIL import Image as Pillow
 
-    Pillow.MAX_IMAGE_PIXELS = None  # the user has named the file: it is no attack
-    return np.asarray(Pillow.open(BytesIO(data), formats=["PNG"]))
+    # Pillow takes images over 89 megapixels for attacks; here the user has named the file.
+    Pillow.MAX_IMAGE_PIXELS = None
+    with Pillow.open(BytesIO(data), formats=["PNG"]) as image:
+        return np.asarray(image)
+
+
+def _encoded(pixels: Image) -> bytes:
+    """Encode pixels alone."""
+    if pixels.dtype == np.uint16 and pixels.ndim == 3:
+        return bytes(_codec().png_encode(pixels))
+    from PIL import Image as Pillow
+
+    file = BytesIO()
+    Pillow.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def _profile(body: bytes) -> bytes | None:
@@ -89,9 +108,7 @@ def _profile(body: bytes) -> bytes | None:
 
 def encode_png(picture: Picture) -> bytes:
     """Return the contents of a PNG file."""
-    import imagecodecs
-
-    data = bytes(imagecodecs.png_encode(picture.pixels))
+    data = _encoded(picture.pixels)
     chunks = picture.chunks
     if not chunks:
         made = []
