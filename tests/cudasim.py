@@ -1,0 +1,93 @@
+"""Compile kernels for the CPU, see `cuda/engine.hpp`, and launch them on NumPy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+KERNELS = HERE.parent / "kernels"
+KINDS = {"i": np.int32, "f": np.float32}
+FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", "-ffp-contract=off",
+         "-Wall", "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
+
+
+def source(name):
+    """Text of a kernel file after the headers it needs, each with line numbers of its own."""
+    parts = [
+        f'#line 1 "{path.name}"\n{path.read_text()}'
+        for path in (KERNELS / "common.cuh", KERNELS / f"{name}.cu")
+    ]
+    return "\n".join(parts)
+
+
+@functools.cache
+def module(name, text=None, extra=("-O2",), **defines):
+    """Compile a kernel file, or a text in its place; -D constants as keywords."""
+    text = source(name) if text is None else text
+    names = re.findall(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(", text)
+    constants = "".join(f"#define {key} {value}\n" for key, value in defines.items())
+    exports = "\n".join(f"EXPORT({each})" for each in names)
+    unit = f'#include "engine.hpp"\n{constants}{text}\n{exports}\n'
+    engine = (HERE / "cuda" / "engine.hpp").read_text()
+    key = hashlib.sha256("\0".join((unit, engine, *FLAGS, *extra)).encode()).hexdigest()[:20]
+    folder = Path(tempfile.gettempdir()) / f"fastrestore-cuda-{key}"
+    library = folder / "kernel.so"
+    if not library.exists():
+        folder.mkdir(exist_ok=True)
+        (folder / "kernel.cpp").write_text(unit)
+        made = folder / f"kernel-{id(unit)}.so"
+        command = ["g++", *FLAGS, *extra, f"-I{HERE / 'cuda'}", "-o", made, folder / "kernel.cpp"]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        made.replace(library)
+    return Module(library)
+
+
+class LaunchError(RuntimeError):
+    """A kernel did what CUDA does not define."""
+
+
+class Module:
+    """Kernels of a compiled file."""
+
+    def __init__(self, library):
+        self._library = ctypes.CDLL(str(library))
+        self._library.engine_kinds.restype = ctypes.c_char_p
+        self._library.engine_launch.restype = ctypes.c_char_p
+
+    def launch(self, name, grid, threads, arguments, shared=0, seed=0):
+        """Run a kernel; every argument has to be of the type that it declares."""
+        kinds = self._library.engine_kinds(name.encode())
+        if kinds is None:
+            raise LaunchError(f"there is no kernel {name}")
+        kinds = kinds.decode()
+        if len(kinds) != len(arguments):
+            raise LaunchError(f"{name} takes {len(kinds)} arguments, got {len(arguments)}")
+        held = [_argument(*pair) for pair in zip(kinds, arguments, strict=True)]
+        pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(each) for each in held))
+        three = [(ctypes.c_uint * 3)(*size, *[1] * (3 - len(size))) for size in (grid, threads)]
+        error = self._library.engine_launch(
+            name.encode(), pointers, *three, ctypes.c_size_t(shared), seed
+        )
+        if error:
+            raise LaunchError(error.decode())
+
+
+def _argument(kind, value):
+    """Return the C value of an argument."""
+    if kind == "p":
+        if value is None:
+            return ctypes.c_void_p(0)
+        if not isinstance(value, np.ndarray) or not value.flags.c_contiguous:
+            raise LaunchError(f"a pointer takes a contiguous array, got {type(value).__name__}")
+        return ctypes.c_void_p(value.ctypes.data)
+    if type(value) is not KINDS.get(kind):
+        raise LaunchError(f"kind {kind!r} of argument, got {type(value).__name__}")
+    return (ctypes.c_int32 if kind == "i" else ctypes.c_float)(value)

@@ -1,0 +1,105 @@
+"""Block matching as a CUDA kernel, executed on the CPU, against the numpy backend."""
+
+import numpy as np
+import pytest
+from cudasim import module
+from images import camera, noisy, scene
+
+from fastrestore._profile import PROFILES, Profile
+from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage, reference_grid
+from fastrestore.backends import select
+
+RUN = Run(1, lambda share: None)
+WARPS = 4
+
+
+def match(image, stage, seed=0, band=None):
+    """Launch the kernel; `band` displacements down at a time."""
+    rows = reference_grid(image.shape[0], stage.block, stage.step).astype(np.int32)
+    columns = reference_grid(image.shape[1], stage.block, stage.step).astype(np.int32)
+    across = 2 * stage.radius + 1
+    band = min(band or across, across)
+    band = -(-band // 4) * 4
+    pitch = across + stage.block - 1 + (WARPS - 1) * stage.step
+    thresholds = np.nextafter(stage.thresholds(rows, columns), np.float32(-1))
+    shape = (len(rows), len(columns), stage.group)
+    offsets, sizes = np.full((*shape, 2), -9, np.int16), np.full(shape[:2], -9, np.int16)
+    room = stage.group + 16
+    floats = (band + stage.block - 1) * pitch + WARPS * (
+        stage.block**2 + band * across + 2 * room + 2 * stage.group
+    )
+    module("bm3d_match", BLOCK=stage.block).launch(
+        "bm3d_match",
+        (-(-len(columns) // WARPS), len(rows)),
+        (32, WARPS),
+        (
+            image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, columns,
+            np.int32(len(columns)), np.int32(stage.radius), np.int32(band), np.int32(pitch),
+            np.int32(stage.group), np.ascontiguousarray(thresholds), stage.match_bias, offsets,
+            sizes,
+        ),
+        4 * floats,
+        seed,
+    )  # fmt: skip
+    return offsets, sizes
+
+
+def assert_same(image, stage, **options):
+    expected = select("numpy").bm3d_match(image, stage, RUN)
+    offsets, sizes = match(image, stage, **options)
+    np.testing.assert_array_equal(sizes, expected.sizes)
+    np.testing.assert_array_equal(offsets, expected.offsets)
+
+
+def integer(image):
+    return np.ascontiguousarray(np.round(np.clip(image, 0, 255)), np.float32)
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_match_lists_are_identical(profile, which):
+    image = integer(noisy(camera(height=41, width=38), 20))
+    assert_same(image, make_stage(PROFILES[profile], which, Noise.white(20.0), 255.0))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("band", [4, 12, 100])
+def test_order_of_threads_and_bands_do_not_matter(seed, band):
+    image = integer(noisy(scene(26, 37), 20))
+    stage = make_stage(Profile(radius_basic=9), "basic", Noise.white(20.0), 255.0)
+    assert_same(image, stage, seed=seed, band=band)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group_basic": 1},
+        {"group_basic": 2, "radius_basic": 0},
+        {"group_basic": 64, "radius_basic": 12},
+        {"match_basic": 0.0, "match_noise_basic": 0.0},
+        {"block_basic": 4, "step_basic": 4, "radius_basic": 7},
+        {"block_basic": 11, "step_basic": 6, "radius_basic": 7, "transform_basic": "dct"},
+        {"block_basic": 5, "step_basic": 1, "radius_basic": 3, "transform_basic": "dct"},
+    ],
+)
+def test_any_profile(changes):
+    image = integer(noisy(scene(24, 29), 20))
+    stage = make_stage(Profile(**changes), "basic", Noise.white(20.0), 255.0)
+    assert_same(image, stage, band=8)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 40), (33, 9)])
+def test_equal_blocks_and_small_images(shape):
+    stage = make_stage(Profile(radius_basic=6), "basic", Noise.white(5.0), 255.0)
+    assert_same(np.full(shape, 7, np.float32), stage)
+    assert_same(np.full(shape, 7, np.float32), stage, band=4)
+
+
+def test_bias_of_correlated_noise():
+    image = integer(noisy(scene(30, 34), 20))
+    power = np.abs(np.fft.fft2(np.ones((1, 5)), (96, 96))) ** 2
+    power /= power.mean()
+    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
+    stage = make_stage(Profile(radius_basic=8), "basic", noise, 255.0)
+    stage.match_bias[:] = np.round(stage.match_bias)
+    assert_same(image, stage)
