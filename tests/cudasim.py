@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 HERE = Path(__file__).parent
 KERNELS = HERE.parent / "kernels"
@@ -21,15 +24,18 @@ FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", 
 
 def source(name):
     """Text of a kernel file after the headers it needs, each with line numbers of its own."""
+    headers = ["common.cuh"]
+    if name in ("bm3d_basic", "bm3d_final", "bm3d_divide"):
+        headers.append("bm3d_group.cuh")
     parts = [
         f'#line 1 "{path.name}"\n{path.read_text()}'
-        for path in (KERNELS / "common.cuh", KERNELS / f"{name}.cu")
+        for path in (KERNELS / each for each in (*headers, f"{name}.cu"))
     ]
     return "\n".join(parts)
 
 
 @functools.cache
-def module(name, text=None, extra=("-O2",), **defines):
+def module(name, text=None, extra=("-O1",), **defines):
     """Compile a kernel file, or a text in its place; -D constants as keywords."""
     text = source(name) if text is None else text
     names = re.findall(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(", text)
@@ -41,6 +47,7 @@ def module(name, text=None, extra=("-O2",), **defines):
     folder = Path(tempfile.gettempdir()) / f"fastrestore-cuda-{key}"
     library = folder / "kernel.so"
     if not library.exists():
+        needs("g++")
         folder.mkdir(exist_ok=True)
         (folder / "kernel.cpp").write_text(unit)
         made = folder / f"kernel-{id(unit)}.so"
@@ -48,6 +55,13 @@ def module(name, text=None, extra=("-O2",), **defines):
         subprocess.run(command, check=True, capture_output=True, text=True)
         made.replace(library)
     return Module(library)
+
+
+def needs(compiler):
+    """Skip without a compiler, but fail where FASTRESTORE_TEST_REQUIRE names "compiler"."""
+    if shutil.which(compiler) is None:
+        required = "compiler" in os.environ.get("FASTRESTORE_TEST_REQUIRE", "")
+        (pytest.fail if required else pytest.skip)(f"{compiler} is not there")
 
 
 class LaunchError(RuntimeError):

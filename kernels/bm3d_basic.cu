@@ -1,0 +1,64 @@
+// Collaborative hard thresholding of all groups, and the sums of their aggregation.
+//
+// Steps 1b and 1c of BM3D (Dabov et al. 2007, equations 6, 10 and 12). NumPy twin: `bm3d_basic`.
+
+template <int SIZE>
+__device__ __forceinline__ void filter_hard(const float* image, const Geometry& geometry,
+                                            const float* forward, const float* inverse,
+                                            const float* window, float strength, bool scaled,
+                                            const GroupShared& shared, Sum* numerator,
+                                            Sum* weights) {
+    float group[SIZE], variance[SIZE], noise = 0.0f;
+    load_blocks<SIZE>(group, image, geometry.width, shared);
+    transform_blocks<SIZE>(group, forward, shared.stage);
+    haar<SIZE>(group);
+    group_variance<SIZE>(variance, shared, geometry, scaled);
+#pragma unroll
+    for (int k = 0; k < SIZE; ++k) {
+        // The mean of the group carries no detail to threshold
+        const bool kept =
+            group[k] * group[k] >= strength * variance[k] || (k == 0 && threadIdx.x == 0);
+        group[k] = kept ? group[k] : 0.0f;
+        noise += kept && threadIdx.x < AREA ? variance[k] : 0.0f;
+    }
+    const float weight = group_weight(noise, shared);
+    haar_back<SIZE>(group);
+    transform_blocks<SIZE>(group, inverse, shared.stage);
+    lay_down<SIZE>(group, weight, window, geometry.width, shared, numerator, weights);
+}
+
+// Grid: (columns, rows, channels) of references; threads: THREADS.
+// noisy (channels, height, width); offsets (rows, columns, GROUP, 2), sizes as in `Matches`;
+// forward, inverse (BLOCK, BLOCK); window (BLOCK); covariance (1 or channels, displacements, AREA),
+// whose channels are `apart` floats apart; strength (channels): lambda**2 times the variance;
+// scale (1 or channels, corners), whose channels are `scale_apart` apart, or null.
+// numerator (channels, height, width), weights (channels, corners).
+extern "C" __global__ void __launch_bounds__(THREADS)
+    bm3d_basic(const float* noisy, int height, int width, const int* rows, const int* columns,
+               const short* offsets, const short* sizes, const float* forward, const float* inverse,
+               const float* window, const float* covariance, int down, int across, int line,
+               int origin, int apart, const float* strength, const float* scale, int scale_apart,
+               Sum* numerator, Sum* weights) {
+    DYNAMIC_SHARED(float, memory);
+    const GroupShared shared = group_shared(memory);
+    const int channel = blockIdx.z, reference = blockIdx.y * gridDim.x + blockIdx.x;
+    const long long plane = static_cast<long long>(height) * width;
+    const long long corners = static_cast<long long>(height - BLOCK + 1) * (width - BLOCK + 1);
+    const Geometry geometry = {height, width, down, across, line, origin,
+                               covariance + static_cast<long long>(channel) * apart};
+    const float* image = noisy + channel * plane;
+    const float* levels =
+        scale == nullptr ? nullptr : scale + static_cast<long long>(channel) * scale_apart;
+    const int size = sizes[reference];
+    group_corners(shared, geometry, rows[blockIdx.y], columns[blockIdx.x],
+                  offsets + static_cast<long long>(reference) * GROUP * 2, size, levels);
+
+#define CASE(SIZE)                                                                            \
+    if (SIZE <= GROUP && size == SIZE)                                                        \
+        filter_hard<(SIZE <= GROUP ? SIZE : 1)>(image, geometry, forward, inverse, window,    \
+                                                strength[channel], scale != nullptr, shared,  \
+                                                numerator + channel * plane,                  \
+                                                weights + channel * corners);
+    CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)
+#undef CASE
+}
