@@ -30,6 +30,7 @@ __device__ __forceinline__ void filter_wiener(const float* image, const float* p
 #pragma unroll
     for (int k = 0; k < SIZE; ++k) group[k] *= gain[k];
     haar_back<SIZE>(group);
+    __syncthreads();  // all have read the stage
     transform_blocks<SIZE>(group, inverse, shared.stage);
     lay_down<SIZE>(group, weight, window, geometry.width, shared, numerator, weights);
 }

@@ -79,11 +79,11 @@ __device__ __forceinline__ void group_corners(const GroupShared& shared, const G
         }
         dy = min(abs(dy), geometry.down);
         shared.places[pair] = dy * geometry.line + dx * AREA + geometry.origin;
-    }
-    __syncthreads();
+    }  // read after the barriers of a transform
 }
 
-// Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T.
+// Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T. A barrier is
+// needed before `stage` is used again.
 template <int SIZE>
 __device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage) {
     const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK;
@@ -121,7 +121,6 @@ __device__ __forceinline__ void transform_blocks(float* group, const float* matr
                 sum = fmaf(down[y], stage[k * AREA + y * BLOCK + column], sum);
             group[k] = sum;
         }
-    __syncthreads();
 }
 
 // Orthonormal Haar of the registers, in place: coefficient k covers lowbit(k) blocks on each side.

@@ -2,8 +2,9 @@
 //
 // A kernel's source is compiled as it is behind the names below. Every barrier, vote and shuffle is
 // a meeting of the threads that its mask names; what cannot end, or ends by luck, is an error that
-// names block, thread and line. Threads run in an order that the caller chooses, and shared memory
-// is full of NaN when a block starts, so that what depends on either shows.
+// names block, thread and line. Threads run in an order that the caller chooses, forward, backward,
+// shuffled, or with warps that run ahead of others, and shared memory is full of NaN when a block
+// starts, so that what depends on either shows.
 #pragma once
 
 #include <cmath>
@@ -217,14 +218,20 @@ inline void run_block(std::mt19937& random, int seed) {
         top[6] = reinterpret_cast<void*>(begin);
         thread.top = top;
     }
+    // From seed 3 on some warps run ahead, as far as they can, while the others rest
+    std::uint32_t resting = seed > 2 ? random() | random() : 0;
     for (;;) {
         if (seed > 1) std::shuffle(order.begin(), order.end(), random);
-        bool moved = false, left = false;
+        bool moved = false, left = false, rested = false;
         for (unsigned k : order) {
             Thread& thread = state.threads[k];
             if (thread.done) continue;
             left = true;
             if (thread.meeting != Meeting::none) continue;
+            if (resting >> (k / WARP % 32) & 1) {
+                rested = true;
+                continue;
+            }
             moved = true;
             state.now = &thread;
             engine_switch(&state.scheduler, thread.top);
@@ -235,6 +242,10 @@ inline void run_block(std::mt19937& random, int seed) {
         for (unsigned first = 0; first < count; first += WARP)
             while (release_warp(first)) moved = true;
         if (release_barrier()) moved = true;
+        if (!moved && rested) {  // those awake wait for those that rest
+            resting = random() & random();
+            continue;
+        }
         if (!moved)
             for (const Thread& thread : state.threads)
                 if (!thread.done) fail(thread, thread.line, "waits for ever");

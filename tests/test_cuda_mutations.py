@@ -1,0 +1,72 @@
+"""Kernels without one of their barriers: the tests have to notice, in some order of threads."""
+
+import re
+
+import cudasim
+import numpy as np
+import pytest
+from cudasim import LaunchError, source
+from images import noisy, scene
+from test_cuda_filter import RUN, filtered
+from test_cuda_match import match
+
+from fastrestore._profile import Profile
+from fastrestore._stage import Noise, make_stage
+from fastrestore.backends import select
+
+BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
+SEEDS = tuple(range(8))
+
+
+def barriers(name):
+    """Where the barriers of a kernel file and its headers are."""
+    return [found.span() for found in BARRIER.finditer(source(name))]
+
+
+MUTANTS = [
+    (name, k)
+    for name in ("bm3d_match", "bm3d_basic", "bm3d_final")
+    for k in range(len(barriers(name)))
+]
+
+
+def run(name, image, stage, matches, seed):
+    if name == "bm3d_match":
+        return match(image, stage, seed, band=4)
+    images = (image[None],) if name == "bm3d_basic" else (image[None], image[None])
+    return (filtered(images, matches, stage, seed),)
+
+
+@pytest.mark.parametrize(("name", "which"), MUTANTS)
+def test_a_missing_barrier_is_noticed(monkeypatch, name, which):
+    image = np.round(np.clip(noisy(scene(20, 23), 20), 0, 255)).astype(np.float32)
+    profile = Profile(radius_basic=5, group_basic=8, radius_final=5, group_final=8)
+    kind = "final" if name == "bm3d_final" else "basic"
+    stage = make_stage(profile, kind, Noise.white(20.0), 255.0)
+    matches = select("numpy").bm3d_match(image, stage, RUN)
+    expected = run(name, image, stage, matches, 0)
+    text = source(name)
+    start, end = barriers(name)[which]
+    mutant = text[:start] + ";" + text[end:]
+    whole = cudasim.module
+
+    def module(kernel, **constants):
+        return whole(kernel, text=mutant if kernel == name else None, **constants)
+
+    monkeypatch.setattr("test_cuda_filter.module", module)
+    monkeypatch.setattr("test_cuda_match.module", module)
+    noticed = []
+    for seed in SEEDS:
+        try:
+            results = run(name, image, stage, matches, seed)
+        except LaunchError:
+            noticed.append(seed)
+            continue
+        tolerance = 0 if name == "bm3d_match" else 0.02
+        if any(
+            not np.allclose(a, b, rtol=0, atol=tolerance)
+            for a, b in zip(results, expected, strict=True)
+        ):
+            noticed.append(seed)
+    line = text[:start].rsplit("#line 1", 1)[1].count("\n")
+    assert noticed, f"{name}: the barrier of line {line} could be left out"
