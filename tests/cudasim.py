@@ -35,8 +35,9 @@ def source(name):
 
 
 @functools.cache
-def module(name, text=None, extra=("-O1",), **defines):
+def module(name, text=None, **defines):
     """Compile a kernel file, or a text in its place; -D constants as keywords."""
+    extra = os.environ.get("CUDASIM_FLAGS", "-O1").split()
     text = source(name) if text is None else text
     names = re.findall(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(", text)
     constants = "".join(f"#define {key} {value}\n" for key, value in defines.items())

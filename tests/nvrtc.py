@@ -33,7 +33,9 @@ def library():
     folder = next((place for place in places if list(place.glob("libnvrtc.so*"))), None)
     if folder is None:
         required = "compiler" in os.environ.get("FASTRESTORE_TEST_REQUIRE", "")
-        (pytest.fail if required else pytest.skip)("NVRTC (nvidia-cuda-nvrtc 13) is not there")
+        (pytest.fail if required else pytest.skip)(
+            "NVRTC is not there: pip install nvidia-cuda-nvrtc==13.0.*"
+        )
     ctypes.CDLL(str(next(folder.glob("libnvrtc-builtins.so*"))))  # else it is not found
     return ctypes.CDLL(str(next(folder.glob("libnvrtc.so*"))))
 

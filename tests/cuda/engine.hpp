@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -274,7 +275,9 @@ inline void launch(void (*body)(), dim3 grid, dim3 size, std::size_t shared, int
         for (unsigned k : order) {
             state.block = {k % grid.x, k / grid.x % grid.y, k / (grid.x * grid.y)};
             // Exactly as large as asked for: a sanitizer sees what lies beyond
-            state.shared = static_cast<char*>(std::aligned_alloc(16, (shared + 15) / 16 * 16 + 16));
+            void* memory = nullptr;
+            if (posix_memalign(&memory, 16, shared)) throw std::bad_alloc();
+            state.shared = static_cast<char*>(memory);
             std::memset(state.shared, 0xff, shared);
             run_block(random, seed);
             std::free(state.shared);
