@@ -77,6 +77,11 @@ class PoissonGaussian:
 
     def __post_init__(self) -> None:
         """Refuse what is not a noise model."""
+        if self.gain == 0:
+            raise ValueError(
+                f"gain must be a number above 0, got {self.gain!r}; noise that does not grow with "
+                "the signal is told by sigma="
+            )
         _check("gain", self.gain, 0, strictly=True)
         _check("sigma", self.sigma, 0)
         _check("offset", self.offset, -math.inf)

@@ -237,6 +237,18 @@ def test_noise_that_follows_the_signal(tmp_path):
     np.testing.assert_array_equal(result, fastrestore.bm3d(image, noise=model))
     estimated = run(tmp_path, image, "--noise", "poisson:auto")
     assert psnr(clean, estimated) > psnr(clean, image) + 3
+    both = np.stack([image, image], axis=-1)
+    colour = run(tmp_path, both, "--noise", "poisson:auto", "--channel-axis", -1)
+    np.testing.assert_array_equal(colour[..., 0], estimated)
+
+
+def test_noise_that_does_not_follow_the_signal_after_all(tmp_path):
+    image = np.tile(scene(64, 64), (1, 2))
+    image += 20 * np.random.default_rng(5).standard_normal(image.shape) * (2 - image / 255)
+    gain, sigma = fastrestore.estimate_poisson_gaussian(image)
+    assert gain == 0
+    result = run(tmp_path, image, "--noise", "poisson:auto")
+    np.testing.assert_array_equal(result, fastrestore.bm3d(image, sigma))
 
 
 def test_correlated_noise(tmp_path):

@@ -90,7 +90,8 @@ def _denoise_file(source: Path, target: Path, args: argparse.Namespace) -> None:
     image, axis = _channels_last(picture.values, source, args.channel_axis)
     picture = replace(picture, values=image)
     check_format(target, picture, source)
-    noise = _noise.arguments(args, image, source)
+    with explained(source):
+        noise = _noise.arguments(args, image, source)
     colour: dict[str, Any] = {}
     if image.ndim == 3:
         space = None if args.colorspace == "none" else args.colorspace

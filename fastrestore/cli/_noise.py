@@ -49,9 +49,18 @@ def arguments(args: argparse.Namespace, image: Image, source: Path) -> dict[str,
         return {"sigma": sigma}
     model = parse_model(args.noise)
     if model is None:
-        plane = image if image.ndim == 2 else image.mean(2)
-        model = fastrestore.estimate_poisson_gaussian(plane)
+        return _estimated(image)
     return {"noise": fastrestore.PoissonGaussian(*model)}
+
+
+def _estimated(image: Image) -> dict[str, Any]:
+    """Estimate gain and sigma, one pair for all channels; without a gain noise is Gaussian."""
+    import fastrestore
+
+    planes = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    gains, sigmas = np.transpose([fastrestore.estimate_poisson_gaussian(p) for p in planes])
+    gain, sigma = float(gains.mean()), math.sqrt((sigmas**2).mean())
+    return {"noise": fastrestore.PoissonGaussian(gain, sigma)} if gain > 0 else {"sigma": sigma}
 
 
 def _array(name: str) -> Image:
