@@ -15,23 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastrestore.backends.cupy._module import source
+
 HERE = Path(__file__).parent
-KERNELS = HERE.parent / "kernels"
 KINDS = {"i": np.int32, "f": np.float32}
 FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", "-ffp-contract=off",
          "-Wall", "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
-
-
-def source(name):
-    """Text of a kernel file after the headers it needs, each with line numbers of its own."""
-    headers = ["common.cuh"]
-    if name in ("bm3d_basic", "bm3d_final", "bm3d_divide"):
-        headers.append("bm3d_group.cuh")
-    parts = [
-        f'#line 1 "{path.name}"\n{path.read_text()}'
-        for path in (KERNELS / each for each in (*headers, f"{name}.cu"))
-    ]
-    return "\n".join(parts)
 
 
 @functools.cache

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from cudasim import LaunchError, module, source
+from cudasim import LaunchError, module
+
+from fastrestore.backends.cupy._module import source
 
 HEAD = 'extern "C" __global__ void toy(float* out, int n) {\n'
 

@@ -5,7 +5,7 @@ import re
 import cudasim
 import numpy as np
 import pytest
-from cudasim import LaunchError, source
+from cudasim import LaunchError
 from images import noisy, scene
 from test_cuda_filter import RUN, filtered
 from test_cuda_match import match
@@ -13,6 +13,7 @@ from test_cuda_match import match
 from fastrestore._profile import Profile
 from fastrestore._stage import Noise, make_stage
 from fastrestore.backends import select
+from fastrestore.backends.cupy._module import source
 
 BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
 SEEDS = tuple(range(8))

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from cudasim import KERNELS, source
 from nvrtc import compiled
+
+from fastrestore.backends.cupy._module import HEADERS, folder, source
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Z0-9= ,]+) \| ([\d |]+) \|$", re.MULTILINE)
@@ -12,7 +13,7 @@ REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Z0-9= ,]+) \| ([\d |]+) \|$", re
 
 def recorded():
     """The table of registers in kernels/README.md: file, constants, limit by architecture."""
-    for name, constants, limits in REGISTERS.findall((KERNELS / "README.md").read_text()):
+    for name, constants, limits in REGISTERS.findall((folder() / "README.md").read_text()):
         pairs = (pair.split("=") for pair in constants.split(", "))
         defines = {key: int(value) for key, value in pairs}
         yield name, defines, dict(zip(ARCHITECTURES, map(int, limits.split("|")), strict=True))
@@ -22,12 +23,13 @@ TABLE = list(recorded())
 
 
 def test_the_tables_name_every_kernel():
-    files = {path.stem for path in KERNELS.glob("*.cu")}
+    files = {path.name[:-3] for path in folder().iterdir() if path.name.endswith(".cu")}
+    assert files == set(HEADERS)
     assert {name for name, _, _ in TABLE} == files
-    text = (KERNELS / "README.md").read_text()
+    text = (folder() / "README.md").read_text()
     for name in files:
         assert f"| `{name}.cu` | " in text.split("Registers")[0]
-        assert f"{name}(" in (KERNELS / f"{name}.cu").read_text()
+        assert f"{name}(" in (folder() / f"{name}.cu").read_text()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

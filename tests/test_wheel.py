@@ -42,11 +42,16 @@ def test_it_runs_elsewhere(wheel, tmp_path):
     code = (
         "import fastrestore, numpy as np;"
         "print(fastrestore.__file__);"
-        "print(fastrestore.bm3d(np.eye(9), 0.1, backend='numpy').shape)"
+        "print(fastrestore.bm3d(np.eye(9), 0.1, backend='numpy').shape);"
+        "from fastrestore.backends.cupy._module import folder, source;"
+        "print(folder());"
+        "print(source('bm3d_final').count('#line 1'))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     )
-    where, shape = run.stdout.splitlines()
+    where, shape, kernels, files = run.stdout.splitlines()
     assert Path(where).is_relative_to(tmp_path)
     assert shape == "(9, 9)"
+    assert Path(kernels).is_relative_to(tmp_path)
+    assert files == "3"

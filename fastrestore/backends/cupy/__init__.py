@@ -1,8 +1,8 @@
-"""The GPU's row in the table of backends; its kernels are not written yet."""
+"""The GPU's row in the table of backends; its kernels are not launched yet."""
 
 NAME = "cupy"
 
 
 def why_unavailable() -> str | None:
     """Say why nothing runs on a GPU in this version."""
-    return "this version of fastrestore has no CUDA kernels yet; use 'numba'"
+    return "this version of fastrestore does not launch its CUDA kernels yet; use 'numba'"
