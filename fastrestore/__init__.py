@@ -16,6 +16,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "BackendUnavailableError",
+    "Info",
     "PoissonGaussian",
     "Profile",
     "Rician",
@@ -33,7 +34,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fastrestore import metrics
-    from fastrestore._bm3d import bm3d
+    from fastrestore._bm3d import Info, bm3d
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BackendUnavailableError": "fastrestore.errors",
+    "Info": "fastrestore._bm3d",
     "PoissonGaussian": "fastrestore._stabilise",
     "Profile": "fastrestore._profile",
     "Rician": "fastrestore._stabilise",

@@ -65,6 +65,22 @@ def warn_of_units(sigma: float, values: NDArray[Any]) -> None:
         )
 
 
+# Noise of less than this share of the range cannot be seen; who tells of it meant other units
+UNSEEN = 1e-3
+
+
+def warn_of_faint(sigma: float, values: NDArray[Any]) -> None:
+    """Warn of a spectrum or a kernel in other units: they tell of next to no noise."""
+    extent = float(values.max()) - float(values.min())
+    if values.size >= 64 and 0 < sigma < UNSEEN * extent:
+        warnings.warn(
+            f"psd or noise_kernel tells of noise of sigma={sigma:g}, next to nothing on the range "
+            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalised: that of white "
+            "noise is sigma**2 * rows * columns",
+            stacklevel=3,
+        )
+
+
 def _number(name: str, value: Any, expected: str) -> float:
     """Return a real scalar of any library as a float."""
     array = np.asarray(value)

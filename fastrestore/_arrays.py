@@ -56,7 +56,12 @@ def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
     """Refuse what is not a real number."""
     if dtype.kind == "c":
         raise TypeError(
-            f"{name} is complex ({dtype}); restore {name}.real and {name}.imag one by one"
+            f"{name} is complex ({dtype}); "
+            + (
+                f"restore {name}.real and {name}.imag one by one"
+                if name == "image"
+                else "it has to be real"
+            )
         )
     if dtype.kind == "b":
         raise TypeError(f"{name} is boolean; convert it: {name}.astype('float32')")

@@ -181,6 +181,8 @@ def bm3d(
     threads = _arguments.workers(workers)
     engine = select(backend)
     levels = _levels(told, values.shape, channel_axis, numbers)
+    if levels is not None and (psd is not None or noise_kernel is not None):
+        _arguments.warn_of_faint(float(levels.sigmas.max()), planes)
     if noise is not None:
         planes = noise.forward(planes)
         first = None if first is None else noise.forward(first)
@@ -231,10 +233,25 @@ def _levels(
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What `bm3d` estimated and used."""
+    """What `bm3d` estimated and used.
 
-    sigma: float | NDArray[Any]  # a number, one for each channel, a map; 1 with a noise model
-    estimated: bool  # whether sigma was
+    Attributes
+    ----------
+    sigma : float or array
+        Standard deviation of the noise: a number, one for each channel, or a map; 1 with a noise
+        model, whose transform makes it so.
+    estimated : bool
+        Whether sigma was estimated.
+    noise : PoissonGaussian or Rician or None
+        The noise model.
+    profile : Profile
+        The parameters of the algorithm.
+    backend : str
+        Who computed.
+    """
+
+    sigma: float | NDArray[Any]
+    estimated: bool
     noise: NoiseModel | None
     profile: Profile
     backend: str

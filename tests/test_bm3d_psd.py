@@ -214,6 +214,13 @@ def test_bad_spectra(message, psd):
         bm3d(scene(16, 16), psd=psd)
 
 
+def test_a_spectrum_in_other_units_warns():
+    image = spoilt(scene(32, 32), KERNELS["line"])
+    psd = psd_from_kernel(KERNELS["line"], image.shape) / image.size**2
+    with pytest.warns(UserWarning, match=r"tells of noise of sigma=0.0195.*\*\*2, not normalised"):
+        bm3d(image, psd=psd)
+
+
 def test_more_bad_input():
     image, ones = scene(16, 16), np.ones((16, 16))
     with pytest.raises(ValueError, match=r"sigma=5 and psd=array of shape \(16, 16\) tell.*leave"):
@@ -224,7 +231,7 @@ def test_more_bad_input():
         bm3d(image, noise_kernel=ones[0])
     with pytest.raises(ValueError, match=r"psd must have the shape of a channel, \(16, 16\), or"):
         bm3d(np.stack([image] * 3), psd=ones[:3], channel_axis=0)
-    with pytest.raises(TypeError, match="psd"):
+    with pytest.raises(TypeError, match=r"psd is complex \(complex128\); it has to be real"):
         bm3d(image, psd=ones + 1j)
     with pytest.raises(ValueError, match=r"'refilter' filters the residual again.*sigma is a map"):
         bm3d(image, np.linspace(1, 9, 16), profile="refilter")
