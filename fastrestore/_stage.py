@@ -22,7 +22,7 @@ TIE = 1 - 2.0**-13
 
 # lambda_3D and mu**2 where the profile leaves them open: for white noise, and their bounds. Less
 # is thresholded and more is taken from the pilot, the more of a photograph the noise hides.
-# Chosen on photographs of BSDS500 that are in no test set, with 34 spectra.
+# Chosen on photographs of BSDS500 that are in no test set, with 35 spectra.
 THRESHOLD, THRESHOLDS = 2.85, (2.2, 4.0)
 WIENER, WIENERS = 0.45, (0.2, 4.5)
 COARSEST = 0.02  # cycles per pixel; coarser structure has no more energy
