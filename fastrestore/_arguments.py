@@ -15,35 +15,42 @@ from fastrestore import _arrays
 from fastrestore._stage import FloatArray
 
 
-def channels(name: str, values: NDArray[Any], channel_axis: Any) -> NDArray[Any]:
+def channels(name: str, values: Any, channel_axis: Any) -> Any:
     """Return the image as (C, M, N); refuse other axes than it must have, and NaN."""
+    check_axes(name, values.shape, channel_axis)
+    check_finite(name, values)
+    return values[None] if channel_axis is None else _arrays.channels_first(values, channel_axis)
+
+
+def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
+    """Refuse other axes than an image must have."""
     if channel_axis is not None and (
         isinstance(channel_axis, bool) or not isinstance(channel_axis, (int, np.integer))
     ):
         raise TypeError(f"channel_axis must be a whole number or None, got {channel_axis!r}")
-    if channel_axis is None and values.ndim != 2:
+    if channel_axis is None and len(shape) != 2:
         advice = "restore frames or slices one by one"
-        if values.ndim == 3 and (values.shape[-1] in (3, 4) or values.shape[0] in (3, 4)):
-            axis = -1 if values.shape[-1] in (3, 4) else 0
+        if len(shape) == 3 and (shape[-1] in (3, 4) or shape[0] in (3, 4)):
+            axis = -1 if shape[-1] in (3, 4) else 0
             advice = f"if axis {axis} holds colours, write channel_axis={axis}"
+        raise ValueError(f"{name} must have 2 axes (rows, columns), got shape {shape}; {advice}")
+    if channel_axis is not None and len(shape) != 3:
         raise ValueError(
-            f"{name} must have 2 axes (rows, columns), got shape {values.shape}; {advice}"
-        )
-    if channel_axis is not None and values.ndim != 3:
-        raise ValueError(
-            f"{name} must have 3 axes for channel_axis={channel_axis}, got shape {values.shape}"
+            f"{name} must have 3 axes for channel_axis={channel_axis}, got shape {shape}"
         )
     if channel_axis is not None and not -3 <= channel_axis < 3:
-        raise ValueError(f"channel_axis={channel_axis} is no axis of shape {values.shape}")
-    if values.size == 0:
-        raise ValueError(f"{name} is empty, its shape is {values.shape}")
-    check_finite(name, values)
-    return values[None] if channel_axis is None else np.moveaxis(values, channel_axis, 0)
+        raise ValueError(f"channel_axis={channel_axis} is no axis of shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"{name} is empty, its shape is {shape}")
 
 
-def check_finite(name: str, values: NDArray[Any]) -> None:
-    """Refuse NaN and infinity, saying how many there are and where the first is."""
-    # The sum is finite only if every value is, or it overflows: a cheap first test.
+def check_finite(name: str, values: Any) -> None:
+    """Refuse NaN and infinity, saying how many there are and where the first is.
+
+    Those on a GPU are not looked for: the host would have to wait.
+    """
+    if not _arrays.on_host(values):
+        return
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return
     bad = np.argwhere(~np.isfinite(values))
@@ -61,7 +68,7 @@ def warn_of_units(sigma: float, values: NDArray[Any]) -> None:
         warnings.warn(
             f"sigma={sigma:g} is more than the whole range of the image, {extent:g}; sigma is "
             "in the units of the image: for one on [0, 1], 25 grey levels are 25 / 255",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -77,13 +84,13 @@ def warn_of_faint(sigma: float, values: NDArray[Any]) -> None:
             f"psd or noise_kernel tells of noise of sigma={sigma:g}, next to nothing on the range "
             f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalised: that of white "
             "noise is sigma**2 * rows * columns",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
 def _number(name: str, value: Any, expected: str) -> float:
     """Return a real scalar of any library as a float."""
-    array = np.asarray(value)
+    array = np.asarray(_arrays.to_host(value))
     if array.dtype.kind not in "fiu" or isinstance(value, (list, tuple)):
         raise TypeError(f"{name} must be {expected}, got {value!r}")
     if array.ndim != 0:
@@ -119,6 +126,7 @@ def levels(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Leve
     if channel_axis is not None:
         expected += f", or {count} of them, one for each channel"
     expected += f", or an array of the image's shape {shape}"
+    sigma = _arrays.to_host(sigma)
     if isinstance(sigma, np.ma.MaskedArray):
         raise TypeError(f"sigma must be {expected}, got a masked array; fill it first")
     values = np.asarray(sigma)
@@ -172,6 +180,18 @@ def extent(data_range: Any) -> float | None:
     return None if data_range is None else positive("data_range", data_range)
 
 
+def max_memory(limit: Any) -> float | None:
+    """Check a number of bytes."""
+    return None if limit is None else positive("max_memory", limit)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check a truth value."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def positive(name: str, number: Any) -> float:
     """Check a finite number above 0."""
     value = _number(name, number, "one number above 0")
@@ -180,9 +200,7 @@ def positive(name: str, number: Any) -> float:
     return value
 
 
-def pilot(
-    pilot: Any, image: NDArray[Any], channel_axis: int | None, stage: str
-) -> NDArray[Any] | None:
+def pilot(pilot: Any, image: Any, channel_axis: int | None, stage: str) -> Any:
     """Check the pilot estimate and return it as (C, M, N)."""
     if pilot is None:
         return None
@@ -193,6 +211,7 @@ def pilot(
         raise ValueError(
             f"pilot has shape {values.shape}, the image {image.shape}; they must be equal"
         )
+    _arrays.check_same_place("pilot", values, image)
     return channels("pilot", values, channel_axis)
 
 
@@ -202,7 +221,7 @@ def guide(
     """Check the picture to match on and return it as (M, N)."""
     if guide is None:
         return None
-    values, _ = _arrays.recognise("guide", guide)
+    values = _arrays.to_host(_arrays.recognise("guide", guide)[0])
     if values.shape == planes[1:]:
         picture: NDArray[Any] = channels("guide", values, None)[0]
         return picture

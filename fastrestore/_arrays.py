@@ -1,7 +1,7 @@
 """The only place where arrays change library or dtype.
 
-In: any array becomes a NumPy array that shares its memory where it can. Out: the result
-becomes an array of the library, on the device, that the input came from.
+In: any array becomes one of NumPy, or of CuPy if it is on a GPU, that shares its memory where it
+can. Out: the result becomes an array of the library, on the device, that the input came from.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Restore = Callable[[NDArray[Any]], Any]
+from fastrestore import _cupy
 
-_CPU = 1  # DLPack's number for memory that the host reads
+Restore = Callable[[Any], Any]
+
+_CPU, _CUDA = 1, 2  # DLPack's numbers for memory that the host reads, and a GPU
 
 
-def recognise(name: str, array: Any) -> tuple[NDArray[Any], Restore]:
-    """Return `array` as a native NumPy array, and how to give a result back as its kind.
+def recognise(name: str, array: Any) -> tuple[Any, Restore]:
+    """Return `array` as one of NumPy or CuPy, and how to give a result back as its kind.
 
     Raises
     ------
     TypeError
-        If it is not an array, not on the host, masked, or not of real numbers.
+        If it is not an array, on a device that nothing here can use, masked, or not of real
+        numbers.
     """
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
@@ -34,7 +37,9 @@ def recognise(name: str, array: Any) -> tuple[NDArray[Any], Restore]:
         )
     if isinstance(array, (np.ndarray, np.generic)):
         values = np.asarray(array)
-        restore: Restore = _as_numpy
+        restore: Restore = _as_it_is
+    elif _cupy.is_array(array):
+        values, restore = array, _as_it_is
     elif _is_torch(array):
         values, restore = _from_torch(name, array)
     elif hasattr(array, "__array_namespace__") and hasattr(array, "__dlpack__"):
@@ -45,6 +50,53 @@ def recognise(name: str, array: Any) -> tuple[NDArray[Any], Restore]:
         raise TypeError(f"{name} must be an array, got {_quoted(array)}; {cure}")
     _check_dtype(name, values.dtype)
     return values, restore
+
+
+def on_host(values: Any) -> bool:
+    """Whether this is an array of NumPy."""
+    return isinstance(values, np.ndarray)
+
+
+def to_host(value: Any) -> Any:
+    """Copy an array of CuPy to NumPy, which waits for the GPU; anything else stays as it is."""
+    return value.get() if _cupy.is_array(value) else value
+
+
+def namespace(values: Any) -> Any:
+    """Return the module of an array, numpy or cupy."""
+    return _cupy.loaded() if _cupy.is_array(values) else np
+
+
+def in_float64(values: Any) -> Any:
+    """Convert numbers, or an array where it is."""
+    return values.astype(np.float64) if _cupy.is_array(values) else np.asarray(values, np.float64)
+
+
+def channels_first(values: Any, axis: int) -> Any:
+    """View (..., C, ...) as (C, M, N)."""
+    return values.transpose(axis % 3, *(k for k in range(3) if k != axis % 3))
+
+
+def placed_as(result: Any, image: Any) -> Any:
+    """Copy a result to the GPU that the image came from, if it is not there."""
+    if on_host(image) or not on_host(result):
+        return result
+    return _cupy.load().asarray(result)
+
+
+def on_device_of(values: Any) -> AbstractContextManager[Any]:
+    """Make the GPU that an array is on the current one."""
+    return nullcontext() if on_host(values) else values.device
+
+
+def check_same_place(name: str, values: Any, image: Any) -> None:
+    """Refuse an array that is not where the image is."""
+
+    def place(array: Any) -> str:
+        return "the host" if on_host(array) else f"GPU {array.device.id}"
+
+    if place(values) != place(image):
+        raise ValueError(f"{name} is on {place(values)} and image on {place(image)}; move one")
 
 
 def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -69,7 +121,7 @@ def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{name} must hold real numbers, got dtype {dtype}")
 
 
-def _as_numpy(result: NDArray[Any]) -> NDArray[Any]:
+def _as_it_is(result: Any) -> Any:
     return result
 
 
@@ -79,18 +131,18 @@ def _is_torch(array: object) -> bool:
     return torch is not None and isinstance(array, getattr(torch, "Tensor", ()))
 
 
-def _from_torch(name: str, tensor: Any) -> tuple[NDArray[Any], Restore]:
-    """Share the memory of a torch tensor on the CPU."""
+def _from_torch(name: str, tensor: Any) -> tuple[Any, Restore]:
+    """Share the memory of a torch tensor on the CPU or a CUDA device."""
     torch = sys.modules["torch"]
-    if tensor.device.type != "cpu":
-        raise TypeError(
-            f"{name} is on device {str(tensor.device)!r}, which no available backend can use; "
-            f"pass {name}.cpu()"
-        )
+    kind, device = tensor.device.type, repr(str(tensor.device))
+    if kind not in ("cpu", "cuda"):
+        raise TypeError(f"{name} is on device {device}, which no backend uses; pass {name}.cpu()")
     if tensor.requires_grad:
         raise TypeError(
             f"{name} requires a gradient, which bm3d does not have; pass {name}.detach()"
         )
+    if kind == "cuda":
+        return _from_dlpack(name, tensor, device, f"pass {name}.cpu()"), torch.from_dlpack
     try:
         values = tensor.numpy()
     except (TypeError, RuntimeError) as error:
@@ -98,19 +150,39 @@ def _from_torch(name: str, tensor: Any) -> tuple[NDArray[Any], Restore]:
     return values, torch.from_numpy
 
 
-def _from_namespace(name: str, array: Any) -> tuple[NDArray[Any], Restore]:
-    """Share the memory of an array of the array API standard on the host."""
-    if array.__dlpack_device__()[0] != _CPU:
-        raise TypeError(
-            f"{name} is a {_quoted(array)} on device {array.device!r}, which no available backend "
-            "can use; move it to the host first"
-        )
+def _from_namespace(name: str, array: Any) -> tuple[Any, Restore]:
+    """Share the memory of an array of the array API standard."""
+    kind, device = array.__dlpack_device__()[0], f"{array.device!r}"
     namespace = array.__array_namespace__()
 
-    def restore(result: NDArray[Any]) -> Any:
+    def restore(result: Any) -> Any:
         return namespace.from_dlpack(result)
 
-    return np.from_dlpack(array), restore
+    if kind == _CPU:
+        return np.from_dlpack(array), restore
+    if kind == _CUDA:
+        return _from_dlpack(name, array, device, _moved(name)), restore
+    raise TypeError(
+        f"{name} is a {_quoted(array)} on device {device}, which no backend uses; {_moved(name)}"
+    )
+
+
+def _from_dlpack(name: str, array: Any, device: str, cure: str) -> Any:
+    """Share memory of a GPU with CuPy."""
+    try:
+        cupy = _cupy.load()
+    except Exception:
+        raise TypeError(
+            f"{name} is on device {device}, which needs CuPy ({_cupy.HOW}); or {cure}"
+        ) from None
+    try:
+        return cupy.from_dlpack(array)
+    except Exception as error:
+        raise TypeError(f"{name} cannot be used as it is ({error}); convert it first") from None
+
+
+def _moved(name: str) -> str:
+    return f"move {name} to the host first"
 
 
 def _quoted(value: object) -> str:

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore import _arguments, _arrays, _colour, _noise, _psd
-from fastrestore._arguments import Levels
-from fastrestore._bm3d_stages import Guide, Job, restored
+from fastrestore import _arrays
+from fastrestore._bm3d_call import Call, Options
 from fastrestore._profile import Profile
 from fastrestore._progress import Progress, reporting
-from fastrestore._stabilise import NoiseModel, PoissonGaussian, Rician
-from fastrestore._stage import Run
-from fastrestore.backends import select
-
-_STAGES = ("basic", "final")
+from fastrestore._stabilise import NoiseModel
 
 
 def bm3d(
@@ -35,6 +30,8 @@ def bm3d(
     channel_axis: int | None = None,
     colorspace: str | None = "auto",
     chroma_strength: float = 1.0,
+    max_memory: float | None = None,
+    deterministic: bool = False,
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
@@ -46,8 +43,9 @@ def bm3d(
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
         Noisy image of any integer or float type and any range; it is left as it is. NumPy
-        arrays of any byte order and memory layout, torch tensors on the CPU and other arrays
-        of the array API standard on the host are taken. Images smaller than a block work.
+        arrays of any byte order and memory layout, CuPy arrays, torch tensors on the CPU or a CUDA
+        device and other arrays of the array API standard are taken. Images smaller than a block
+        work.
     sigma : float, or one for each channel, or array, optional
         Standard deviation of the noise, in the units of `image`: for noise of 10 % on an
         image on [0, 1] write 0.1, on the same image in 8 bits 25.5. 0 returns a copy. Without
@@ -93,11 +91,18 @@ def bm3d(
     chroma_strength : float, default 1
         In all transformed channels but the first, the luminance, noise is taken for so many times
         as strong: with more than 1, colours are smoothed more.
+    max_memory : float, optional
+        Bytes of working memory, beside image and result: a large image is then restored in tiles,
+        with the same result. On a GPU that runs out of memory this is done without being asked.
+    deterministic : bool, default False
+        True: equal results, bit for bit, from run to run on a GPU too, at the price of sums in
+        64 bits. On the CPU that is always so.
     workers : int, optional
         Number of threads; all the processors this process may use by default, or with -1. The
         result does not depend on it.
     backend : {"auto", "numba", "numpy", "cupy"}, optional
-        Who computes, see `use_backend` and `show_backends`.
+        Who computes, see `use_backend` and `show_backends`. An image on a GPU stays there unless
+        another backend is asked for.
     progress : bool or callable, default False
         True shows a bar; a callable gets ``(done, total)`` now and then, from this thread.
     return_info : bool, default False
@@ -120,7 +125,9 @@ def bm3d(
         unknown name, a pilot of another shape, a spectrum that is negative or not symmetric; if
         the noise is told in two ways.
     BackendUnavailableError
-        If the backend asked for cannot run here.
+        If the backend asked for, or that of an image on a GPU, cannot run here.
+    MemoryError
+        If `max_memory`, or the memory of the GPU, is not enough for the smallest tile.
 
     Warns
     -----
@@ -136,6 +143,12 @@ def bm3d(
     `Profile`. Computation is in float32. The result follows a change of
     units, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``, up to rounding; for b = 0 and a power
     of two exactly.
+
+    An image on a GPU is restored there, on the current stream; the call returns when the work is
+    queued. NaN and sigmas in other units are not looked for then, nor whether all channels are
+    the same picture. The host has to wait, because it reads pixels or a copy of them, to estimate
+    sigma, for a `guide`, for ``colorspace="pca"`` and for a profile that filters again. `BM3DPlan`
+    restores many images of one shape with no more than one allocation each.
 
     References
     ----------
@@ -164,71 +177,24 @@ def bm3d(
     True
     """
     values, restore = _arrays.recognise("image", image)
-    planes = _arguments.channels("image", values, channel_axis)
-    told = {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise}
-    _arguments.at_most_one({name: value for name, value in told.items() if value is not None})
-    space = _colour.check(colorspace, len(planes))
-    chroma = _arguments.positive("chroma_strength", chroma_strength)
-    _colour.check_chroma(chroma, space, len(planes), channel_axis)
-    numbers = Profile.named(profile) if isinstance(profile, str) else profile
-    if not isinstance(numbers, Profile):
-        raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
-    if stage not in _STAGES:
-        raise ValueError(f"stage must be 'basic' or 'final', got {stage!r}")
-    first = _arguments.pilot(pilot, values, channel_axis, stage)
-    matched = _arguments.guide(guide, values.shape, planes.shape, channel_axis)
-    extent = _arguments.extent(data_range)
-    threads = _arguments.workers(workers)
-    engine = select(backend)
-    levels = _levels(told, values.shape, channel_axis, numbers)
-    if levels is not None and (psd is not None or noise_kernel is not None):
-        _arguments.warn_of_faint(float(levels.sigmas.max()), planes)
-    if noise is not None:
-        planes = noise.forward(planes)
-        first = None if first is None else noise.forward(first)
-        extent = None if extent is None else noise.extent(extent)
-    estimated = levels is None
-    if levels is None:
-        levels = Levels(_noise.sigmas(planes))
-    with reporting(progress, "bm3d") as tick:
-        job = Job(
-            numbers, stage, space, chroma, extent, Guide.of(matched), engine, Run(threads, tick)
-        )
-        result = restored(planes, first, levels, job)
-    if noise is not None:
-        result = noise.inverse(result)
-    dtype = _arrays.result_dtype(values.dtype)
-    result = result[0] if channel_axis is None else np.moveaxis(result, 0, channel_axis)
-    estimate = restore(np.ascontiguousarray(result, dtype))
+    call = Call.checked(
+        {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise},
+        Options(
+            profile, stage, data_range, channel_axis, colorspace, chroma_strength, max_memory,
+            deterministic, workers, backend,
+        ),
+        values.shape,
+        _arrays.on_host(values),
+    )  # fmt: skip
+    with reporting(progress, "bm3d") as tick, _arrays.on_device_of(values):
+        estimate, levels = call.run(values, pilot, guide, tick)
+    restored = restore(estimate)
     if not return_info:
-        return estimate
+        return restored
     used = float(levels.sigmas[0]) if channel_axis is None else levels.sigmas
     if levels.map is not None:
         used = np.asarray(sigma)
-    return estimate, Info(used, estimated, noise, numbers, engine.NAME)
-
-
-def _levels(
-    told: dict[str, Any], shape: tuple[int, ...], channel_axis: int | None, profile: Profile
-) -> Levels | None:
-    """Return the noise by what one argument tells of it, or None if it has to be estimated."""
-    if told["psd"] is not None:
-        return _psd.levels_of_psd(told["psd"], shape, channel_axis)
-    if told["noise_kernel"] is not None:
-        return _psd.levels_of_kernel(told["noise_kernel"], shape, channel_axis, profile.far())
-    if told["noise"] is not None:
-        if not isinstance(told["noise"], (PoissonGaussian, Rician)):
-            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {told['noise']!r}")
-        return Levels(np.ones(1 if channel_axis is None else shape[channel_axis]))
-    if told["sigma"] is None:
-        return None
-    levels = _arguments.levels(told["sigma"], shape, channel_axis)
-    if profile.residual and levels.map is not None:
-        raise ValueError(
-            f"profile {profile.name!r} filters the residual again, which needs noise that is the "
-            "same everywhere; sigma is a map, so write profile='np'"
-        )
-    return levels
+    return restored, Info(used, call.levels is None, noise, call.job.profile, call.job.engine.NAME)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastrestore._stage import Channels, FloatArray, Image, NoiseMap
+from fastrestore._stage import Channels, FloatArray, NoiseMap
 
 # Opponent colours of "Image denoising by sparse 3-D transform-domain collaborative filtering",
 # section VI, and those of JPEG. The first row is a luminance, whose weights sum to 1.
@@ -30,20 +28,6 @@ class ColourSpace:
 
     matrix: FloatArray  # (C, C)
     weights: FloatArray  # (C,), of the transformed channels
-
-    def forward(self, channels: Channels) -> Channels:
-        """Transform the channels."""
-        return _product(self.matrix, channels)
-
-    def back(self, channels: Channels) -> Channels:
-        """Undo `forward`."""
-        return _product(np.linalg.inv(self.matrix), channels)
-
-    def luminance(self, transformed: Channels) -> Image:
-        """Return the image to match blocks on."""
-        one = transformed if self.weights[0] == 1 else _product(self.weights[None], transformed)
-        image: Image = one[0]
-        return image
 
     def sigmas(self, sigmas: FloatArray) -> FloatArray:
         """Noise of the transformed channels, that of the channels being independent."""
@@ -124,16 +108,17 @@ def check_chroma(strength: float, name: str | None, count: int, channel_axis: in
         )
 
 
-def colour_space(name: str | None, channels: Channels, sigmas: FloatArray) -> ColourSpace:
-    """Return the transform of a name that was checked, for these channels.
+def colour_space(
+    name: str | None, count: int, channels: Channels | None, sigmas: FloatArray
+) -> ColourSpace:
+    """Return the transform of a name that was checked, for so many channels.
 
-    Without a transform blocks are matched on the mean of the channels.
+    Only "pca" asks for the channels. Without a transform blocks are matched on their mean.
     """
-    count = len(channels)
     first = np.eye(count)[0]
     if name is None:
         return ColourSpace(np.eye(count), np.full(count, 1 / count))
-    if name == "pca":
+    if name == "pca" and channels is not None:
         return ColourSpace(_principal_components(channels, sigmas), first)
     return ColourSpace(np.array(_MATRICES[name]), first)
 
@@ -157,15 +142,3 @@ def _mixed(weights: FloatArray, power: FloatArray, sigmas: FloatArray) -> FloatA
         return np.ones(power.shape[1:])
     mixed: FloatArray = np.tensordot(parts / parts.sum(), power, 1)
     return mixed
-
-
-def _product(matrix: NDArray[Any], channels: Channels) -> Channels:
-    """Multiply in float32, without BLAS, whose threads would go on spinning beside ours."""
-    if len(matrix) == len(channels) and np.array_equal(matrix, np.eye(len(matrix))):
-        return channels
-    out = np.zeros((len(matrix), *channels.shape[1:]), np.float32)
-    for row, result in zip(matrix.astype(np.float32), out, strict=True):
-        for weight, channel in zip(row, channels, strict=True):
-            if weight:
-                result += weight * channel
-    return out

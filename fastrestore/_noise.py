@@ -64,7 +64,7 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     >>> abs(fastrestore.estimate_sigma(noisy) - 10) < 0.5
     True
     """
-    values, _ = _arrays.recognise("image", image)
+    values = _arrays.to_host(_arrays.recognise("image", image)[0])
     planes = _arguments.channels("image", values, channel_axis)
     found = sigmas(planes)
     return float(found[0]) if channel_axis is None else found

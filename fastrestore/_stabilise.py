@@ -88,18 +88,18 @@ class PoissonGaussian:
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Generalised Anscombe transform."""
-        counts = (np.asarray(values, np.float64) - self.offset) / self.gain
+        counts = (_arrays.in_float64(values) - self.offset) / self.gain
         return _anscombe(counts, self._spread)
 
     def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
         """Exact unbiased inverse of `forward`; never under the offset."""
-        transformed = np.asarray(stabilised, np.float64)
+        transformed, xp = _arrays.in_float64(stabilised), _arrays.namespace(stabilised)
         counts, means = _poisson_means(self._spread)
-        dim = np.interp(transformed, means, counts)
+        dim = xp.interp(transformed, xp.asarray(means), xp.asarray(counts))
         bright = np.maximum(transformed, means[-1])
         closed = bright**2 / 4 + math.sqrt(1.5) / 4 / bright - 11 / 8 / bright**2
         closed += 5 / 8 * math.sqrt(1.5) / bright**3 - 1 / 8 - self._spread**2
-        found = np.where(transformed < means[-1], dim, closed)
+        found = xp.where(transformed < means[-1], dim, closed)
         result: FloatArray = self.gain * found + self.offset
         return result
 
@@ -142,16 +142,18 @@ class Rician:
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Stabilise."""
-        squares = (np.asarray(values, np.float64) / self.sigma) ** 2
-        return np.sqrt(np.maximum(0, squares - 0.5))
+        squares = (_arrays.in_float64(values) / self.sigma) ** 2
+        stabilised: FloatArray = np.sqrt(np.maximum(0, squares - 0.5))
+        return stabilised
 
     def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
         """Exact unbiased inverse of `forward`; never negative."""
-        transformed = np.asarray(stabilised, np.float64)
+        transformed, xp = _arrays.in_float64(stabilised), _arrays.namespace(stabilised)
         signal, means = _rician_means()
         strong = np.maximum(transformed, means[-1])
         far = (strong + np.sqrt(strong**2 - 1)) / 2  # there the mean is x + 1 / (4 x)
-        found = np.where(transformed < means[-1], np.interp(transformed, means, signal), far)
+        near = xp.interp(transformed, xp.asarray(means), xp.asarray(signal))
+        found = xp.where(transformed < means[-1], near, far)
         result: FloatArray = self.sigma * found
         return result
 
@@ -223,7 +225,7 @@ def estimate_poisson_gaussian(image: Any) -> tuple[float, float]:
     .. [1] A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian noise
        modeling and fitting for single-image raw-data", IEEE Trans. Image Process. 17(10), 2008.
     """
-    values, _ = _arrays.recognise("image", image)
+    values = _arrays.to_host(_arrays.recognise("image", image)[0])
     plane = _arguments.channels("image", values, None)[0].astype(np.float64)
     if min(plane.shape) < 32:
         raise ValueError(f"image must be 32 pixels wide and high or more, got {plane.shape}")

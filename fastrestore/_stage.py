@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -14,7 +15,8 @@ from fastrestore._profile import Profile
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.float32]  # (M, N)
-Channels = NDArray[np.float32]  # (C, M, N): a gray image is one channel
+# (C, M, N): a gray image is one channel. On a GPU these are arrays of CuPy, which has no types.
+Channels = NDArray[np.float32]
 
 # On integer images many coefficients equal lambda sigma to the last digit, and rounding would
 # decide which are kept. A threshold a hair lower keeps them all, on every backend.
@@ -49,6 +51,8 @@ class Stage:
     radius: int
     group: int
     match: float  # a block belongs to the group if its sum of squared differences is less
+    match_range: float  # times the square of `measured`, added to that
+    measured: Any  # range of the image, where only the backend knows it, else None
     forward: FloatArray  # (N, N), rows of unit norm: coefficients = forward @ block @ forward.T
     inverse: FloatArray  # (N, N), the exact inverse of `forward`
     window: FloatArray  # (N,), the aggregation window is its outer product with itself
@@ -101,6 +105,8 @@ class Noise(NamedTuple):
 class Matches(NamedTuple):
     """The blocks most like each reference block, nearest first, the reference itself leading.
 
+    A backend may keep them elsewhere than on the host: only it reads them.
+
     The reference block (i, j) has its upper left corner at ``(rows[i], columns[j])`` and
     ``sizes[i, j]`` matches, a power of two; match k lies ``offsets[i, j, k]`` = (dy, dx)
     pixels from it, and offsets beyond are zero.
@@ -114,10 +120,12 @@ class Matches(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How to run: the number of threads, and whom to tell that a share of a stage is done."""
+    """How to run: on how many threads, whom to tell that a share of a stage is done, ..."""
 
     workers: int
     tick: Callable[[float], None]
+    deterministic: bool = False  # equal sums in any order, where that is not so anyway
+    memory: Any = None  # the backend's own, kept from stage to stage and from call to call
 
 
 def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
@@ -129,15 +137,18 @@ def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
 
 
 def make_stage(
-    profile: Profile, which: Literal["basic", "final"], noise: Noise, data_range: float
+    profile: Profile, which: Literal["basic", "final"], noise: Noise, data_range: Any
 ) -> Stage:
     """Bring the fields of one stage to the units of the data.
 
-    `data_range` is that of the image that blocks are matched on.
+    `data_range` is that of the image that blocks are matched on: a number, or what a backend has
+    measured and keeps where only it can read it.
     """
     block: int = getattr(profile, f"block_{which}")
     radius: int = getattr(profile, f"radius_{which}")
-    signal: float = getattr(profile, f"match_{which}") * (data_range / 255) ** 2
+    known = isinstance(data_range, (int, float))
+    by_range: float = getattr(profile, f"match_{which}") * ((data_range if known else 1) / 255) ** 2
+    signal = by_range if known else 0.0
     spread: float = getattr(profile, f"match_noise_{which}") * noise.sigma**2
     match_map = scale = bias = None
     power = np.ones((1, 1, 1))
@@ -153,7 +164,8 @@ def make_stage(
         lag *= 2 * getattr(profile, f"match_correlation_{which}")
         bias = ((lag - min(0.0, lag.min())) * block**2).astype(np.float32)
         signal -= min(0.0, lag.min())
-    forward = transform_matrix(getattr(profile, f"transform_{which}"), block)
+    transform: str = getattr(profile, f"transform_{which}")
+    forward = transform_matrix(transform, block)
     return Stage(
         block=block,
         step=getattr(profile, f"step_{which}"),
@@ -161,10 +173,14 @@ def make_stage(
         group=getattr(profile, f"group_{which}"),
         # Rounded to float32, so that all backends compare with one number.
         match=float(np.float32((signal + spread) * block**2)),
+        match_range=0.0 if known else by_range * block**2,
+        measured=None if known else data_range,
         forward=forward,
         inverse=np.linalg.inv(forward).astype(np.float64),
         window=np.kaiser(block, getattr(profile, f"kaiser_{which}")),
-        covariance=coefficient_covariance(forward, power, 2 * radius),
+        covariance=white_covariance(transform, block)
+        if noise.spectrum is None
+        else coefficient_covariance(forward, power, 2 * radius),
         variances=np.square(noise.sigmas),
         strength=np.broadcast_to(_strengths(profile, which, power), len(noise.sigmas)),
         match_bias=bias,
@@ -207,6 +223,7 @@ def block_means(values: FloatArray, block: int) -> FloatArray:
     return means
 
 
+@functools.cache
 def transform_matrix(name: str, size: int) -> FloatArray:
     """Return the matrix of a 1-D transform of `size` samples, rows of unit norm, slow to fast.
 
@@ -227,8 +244,13 @@ def transform_matrix(name: str, size: int) -> FloatArray:
             matrix = np.kron(np.array([[1, 1], [1, -1]]), matrix)
     else:
         matrix = _wavelet_matrix(name, size)
-    unit: FloatArray = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
-    return unit
+    return _kept(matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
+
+
+def _kept(table: FloatArray) -> FloatArray:
+    """Mark a table that later calls will get, too."""
+    table.flags.writeable = False
+    return table
 
 
 def _wavelet_matrix(name: str, size: int) -> FloatArray:
@@ -269,15 +291,7 @@ def coefficient_covariance(forward: FloatArray, powers: FloatArray, most: int) -
     that of coefficient (u, v) of blocks (dy, dx) apart, which is also that of (-dy, -dx). D and E
     are `most`, or less where blocks farther apart share no noise: then the last entries are zero.
     """
-    size = len(forward)
-    # Row u sees a pair of samples l apart rho[u, l] times
-    padded = np.pad(forward, [(0, 0), (size - 1, size - 1)])
-    rho = np.einsum("us,uls->ul", forward, sliding_window_view(padded, size, axis=1))
-    if powers.shape == (1, 1, 1):
-        white = np.pad(rho[:, size - 1 :], [(0, 0), (0, 1)])
-        both = np.concatenate([white[:, :0:-1], white], axis=1)
-        table: FloatArray = np.einsum("uy,vx->yxuv", white, both)[None]
-        return table
+    size, rho = len(forward), _overlaps(forward)
     margin = most + size - 1
     lags = [autocovariance(power, margin, margin) for power in powers]
     down, across = (min(most, _support(lags, axis) + size) for axis in (0, 1))
@@ -293,6 +307,23 @@ def coefficient_covariance(forward: FloatArray, powers: FloatArray, most: int) -
         table[0, across] = np.maximum(table[0, across], 0)
         tables.append(table)
     return np.array(tables)
+
+
+@functools.cache
+def white_covariance(transform: str, size: int) -> FloatArray:
+    """`coefficient_covariance` for white noise."""
+    rho = _overlaps(transform_matrix(transform, size))
+    white = np.pad(rho[:, size - 1 :], [(0, 0), (0, 1)])
+    both = np.concatenate([white[:, :0:-1], white], axis=1)
+    return _kept(np.einsum("uy,vx->yxuv", white, both)[None])
+
+
+def _overlaps(forward: FloatArray) -> FloatArray:
+    """How often row u of a transform sees a pair of samples l apart: rho[u, size - 1 + l]."""
+    size = len(forward)
+    padded = np.pad(forward, [(0, 0), (size - 1, size - 1)])
+    rho: FloatArray = np.einsum("us,uls->ul", forward, sliding_window_view(padded, size, axis=1))
+    return rho
 
 
 def _support(lags: list[FloatArray], axis: int) -> int:

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastrestore import _arrays
+
 
 def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     """Peak signal-to-noise ratio in decibels.
@@ -15,7 +17,8 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     ----------
     reference, image : array_like
         Two arrays of one shape, in the same units. They are compared in float64 and are
-        not clipped; the published tables clip the restored image to its range first.
+        not clipped; the published tables clip the restored image to its range first. Arrays of
+        CuPy are copied to the host.
     data_range : float
         The largest possible difference: 255 for 8-bit images, 1 for images on [0, 1].
 
@@ -34,7 +37,7 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     >>> psnr([0.0, 1.0], [0.1, 0.9], data_range=1.0)
     20.0
     """
-    a, b = np.asarray(reference, np.float64), np.asarray(image, np.float64)
+    a, b = (np.asarray(_arrays.to_host(each), np.float64) for each in (reference, image))
     if a.shape != b.shape:
         raise ValueError(f"reference has shape {a.shape} and image {b.shape}; they must be equal")
     if not (math.isfinite(data_range) and data_range > 0):

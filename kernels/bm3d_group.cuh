@@ -165,8 +165,11 @@ __device__ __forceinline__ void group_variance(float* variance, const GroupShare
 #pragma unroll
         for (int first = 0; first < SIZE; first += 2 * half) {
             float sum = 0.0f;
+            // Loops as short as this keep the loads of some pairs under way, and compile quickly
+#pragma unroll 1
             for (int a = first; a < first + half; ++a) {
                 const float scale = shared.scale[a];
+#pragma unroll 8
                 for (int b = first + half; b < first + 2 * half; ++b)
                     sum = fmaf(scale * shared.scale[b], covariance[shared.places[a * SIZE + b]], sum);
             }

@@ -120,12 +120,14 @@ __device__ __forceinline__ int match_select(const float* distance, int size, int
 }
 
 // Grid: (ceil(columns / MATCH_WARPS), rows); threads: (WARP, MATCH_WARPS).
-// bounds (rows, columns): a match is at most so far; bias (2 radius + 1)**2 is added, or null.
+// A match is nearer than `match`, or than match_map by the corner of the reference, plus
+// match_range times the square of `measured`, or null; bias (2 radius + 1)**2 is added, or null.
 // offsets (rows, columns, group, 2) and sizes (rows, columns) as in `Matches`, zero beyond.
 extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
     bm3d_match(const float* image, int height, int width, const int* rows, const int* columns,
-               int count, int radius, int band, int pitch, int group, const float* bounds,
-               const float* bias, short* offsets, short* sizes) {
+               int count, int radius, int band, int pitch, int group, float match,
+               const float* match_map, float match_range, const float* measured, const float* bias,
+               short* offsets, short* sizes) {
     DYNAMIC_SHARED(float, memory);
     const int across = 2 * radius + 1, room = group + SPARE;
     MatchShared shared;
@@ -141,7 +143,8 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
     const int first = blockIdx.x * MATCH_WARPS, mine = min(first + warp, count - 1);
     const int y = rows[blockIdx.y], x = columns[mine], left = columns[first] - radius;
     const int reference_index = blockIdx.y * count + mine;
-    const float bound = bounds[reference_index];
+    float bound = match_map == nullptr ? match : match_map[y * (width - BLOCK + 1) + x];
+    if (measured != nullptr) bound = fmaf(match_range * measured[0], measured[0], bound);
     const float* reference = shared.reference + warp * BLOCK * BLOCK;
     float* distance = shared.distance + warp * band * across;
     int* kept_bits = shared.kept_bits + warp * group;
@@ -174,11 +177,11 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
                 if (bias != nullptr) sum += bias[(top + radius) * across + place];
                 // The reference itself leads; it is not looked for
                 const bool itself = top + tile + t == 0 && dx == radius;
-                distance[place] = itself || !(sum <= bound) ? NOWHERE : sum;
+                distance[place] = itself || !(sum < bound) ? NOWHERE : sum;
             }
         }
         __syncwarp(ALL_LANES);
-        if (group > 1 && bound >= 0)
+        if (group > 1 && bound > 0)
             kept = match_select(distance, tall * across, (top + radius) * across,
                                 shared.bits + warp * room, shared.code + warp * room, kept_bits,
                                 kept_code, kept, group - 1, __float_as_int(bound), lane);

@@ -120,7 +120,8 @@ class Tensor:
 
     def __init__(self, values, device="cpu", requires_grad=False):
         self.values, self.requires_grad = values, requires_grad
-        self.device = type("device", (), {"type": device, "__str__": lambda self: device})()
+        kind = device.split(":")[0]
+        self.device = type("device", (), {"type": kind, "__str__": lambda self: device})()
 
     def numpy(self):
         if self.values is None:
@@ -142,7 +143,8 @@ def test_torch_tensors():
     assert isinstance(result, Tensor)
     np.testing.assert_array_equal(result.values, bm3d(image, 10))
     for tensor, message in (
-        (Tensor(image, device="cuda:0"), r"image is on device 'cuda:0'.*image\.cpu\(\)"),
+        (Tensor(image, device="cuda:0"), r"image is on device 'cuda:0', which needs CuPy"),
+        (Tensor(image, device="mps:0"), r"image is on device 'mps:0'.*image\.cpu\(\)"),
         (Tensor(image, requires_grad=True), r"requires a gradient.*image\.detach\(\)"),
         (Tensor(None), r"BFloat16.*image\.float\(\)"),
     ):

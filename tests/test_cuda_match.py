@@ -6,14 +6,14 @@ from cudasim import module
 from images import camera, noisy, scene
 
 from fastrestore._profile import PROFILES, Profile
-from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage, reference_grid
+from fastrestore._stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage, reference_grid
 from fastrestore.backends import select
 
 RUN = Run(1, lambda share: None)
 WARPS = 4
 
 
-def match(image, stage, seed=0, band=None):
+def match(image, stage, seed=0, band=None, measured=None):
     """Launch the kernel; `band` displacements down at a time."""
     rows = reference_grid(image.shape[0], stage.block, stage.step).astype(np.int32)
     columns = reference_grid(image.shape[1], stage.block, stage.step).astype(np.int32)
@@ -21,7 +21,6 @@ def match(image, stage, seed=0, band=None):
     band = min(band or across, across)
     band = -(-band // 4) * 4
     pitch = across + stage.block - 1 + (WARPS - 1) * stage.step
-    thresholds = np.nextafter(stage.thresholds(rows, columns), np.float32(-1))
     shape = (len(rows), len(columns), stage.group)
     offsets, sizes = np.full((*shape, 2), -9, np.int16), np.full(shape[:2], -9, np.int16)
     room = stage.group + 16
@@ -35,8 +34,8 @@ def match(image, stage, seed=0, band=None):
         (
             image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, columns,
             np.int32(len(columns)), np.int32(stage.radius), np.int32(band), np.int32(pitch),
-            np.int32(stage.group), np.ascontiguousarray(thresholds), stage.match_bias, offsets,
-            sizes,
+            np.int32(stage.group), np.float32(stage.match), stage.match_map,
+            np.float32(stage.match_range), measured, stage.match_bias, offsets, sizes,
         ),
         4 * floats,
         seed,
@@ -93,6 +92,19 @@ def test_equal_blocks_and_small_images(shape):
     stage = make_stage(Profile(radius_basic=6), "basic", Noise.white(5.0), 255.0)
     assert_same(np.full(shape, 7, np.float32), stage)
     assert_same(np.full(shape, 7, np.float32), stage, band=4)
+
+
+def test_thresholds_by_a_map_and_by_a_measured_range():
+    image = integer(noisy(scene(30, 34), 20))
+    profile, rising = Profile(radius_basic=8), np.broadcast_to(np.linspace(0.2, 3, 34), (30, 34))
+    noise = Noise(20.0, np.array([20.0]), NoiseMap(rising, rising[None]))
+    assert_same(image, make_stage(profile, "basic", noise, 255.0))
+    known = make_stage(profile, "basic", noise, 200.0)
+    expected = select("numpy").bm3d_match(image, known, RUN)
+    stage = make_stage(profile, "basic", noise, "measured elsewhere")
+    offsets, sizes = match(image, stage, measured=np.array([200], np.float32))
+    np.testing.assert_array_equal(sizes, expected.sizes)
+    np.testing.assert_array_equal(offsets, expected.offsets)
 
 
 def test_bias_of_correlated_noise():

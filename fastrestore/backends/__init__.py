@@ -15,9 +15,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
-from fastrestore._stage import Channels, Image, Matches, Run, Stage
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._profile import Profile
+from fastrestore._stage import Channels, FloatArray, Image, Matches, Run, Stage
 from fastrestore.errors import BackendUnavailableError
 
 # In the order of preference; a module is imported only when its turn comes.
@@ -45,8 +49,61 @@ class Availability(Protocol):
 class Backend(Availability, Protocol):
     """The functions of a backend; images are C-ordered float32.
 
-    Blocks are matched on one image and filtered in every channel, by the same groups.
+    Images go in by `load` and out by `store`; in between they are where the backend works, and only
+    its functions read them. Blocks are matched on one image and filtered in every channel, by the
+    same groups.
     """
+
+    def memory(self) -> Any:
+        """Return what `Run.memory` holds: buffers that may be used again, or None."""
+        ...
+
+    def bm3d_memory(self, shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
+        """Return how many bytes restoring (C, M, N) takes, about, beside image and result."""
+        ...
+
+    def bring(self, array: Any) -> Any:
+        """Return an array that `load` takes: on the host for a backend that works there."""
+        ...
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], like: Any) -> Any:
+        """Return memory for a result, of the kind of the array `like`."""
+        ...
+
+    def load(
+        self, planes: Any, exponent: int, matrix: FloatArray, least: int, run: Run
+    ) -> Channels:
+        """Times 2**exponent, times a matrix of colours, mirrored to at least (least, least)."""
+        ...
+
+    def luminance(self, channels: Channels, weights: FloatArray, run: Run) -> Image:
+        """Return the weighted sum of the channels."""
+        ...
+
+    def robust_range(self, image: Image, run: Run) -> Any:
+        """Return the range from the 1st to the 99th percentile."""
+        ...
+
+    def store(
+        self,
+        channels: Channels,
+        exponent: int,
+        matrix: FloatArray,
+        exact: NDArray[np.bool_] | None,
+        planes: Any,
+        out: Any,
+        run: Run,
+    ) -> None:
+        """Undo `load`, into `out`; where `exact` says so, with what is in `planes`."""
+        ...
+
+    def fetch(self, channels: Channels) -> Channels:
+        """Return channels as a NumPy array."""
+        ...
+
+    def put(self, channels: Channels) -> Channels:
+        """Return channels that were fetched to where the backend works."""
+        ...
 
     def bm3d_match(self, image: Image, stage: Stage, run: Run) -> Matches:
         """Group the blocks of `image`."""
@@ -94,16 +151,18 @@ def use_backend(name: str) -> Iterator[None]:
         _block.reset(token)
 
 
-def select(backend: str | None = None) -> Backend:
+def select(backend: str | None = None, on_host: bool = True) -> Backend:
     """Return the backend to use for this call (the order is in the module's docstring)."""
     for name, source in (
         (backend, f"backend={backend!r}"),
         (_block.get(), f"use_backend({_block.get()!r})"),
         (os.environ.get(VARIABLE) or None, f"{VARIABLE}={os.environ.get(VARIABLE)!r}"),
     ):
+        if name == "auto":
+            break
         if name is not None:
-            return _automatic() if name == "auto" else _wanted(name, source)
-    return _automatic()
+            return _wanted(name, source)
+    return _automatic() if on_host else _wanted("cupy", "an image on a GPU")
 
 
 def why_unavailable(name: str) -> str | None:

@@ -4,8 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastrestore.backends._host import (
+    bm3d_memory,
+    bring,
+    empty,
+    fetch,
+    load,
+    luminance,
+    memory,
+    put,
+    robust_range,
+    store,
+)
+
 if TYPE_CHECKING:
     from fastrestore._stage import Channels, Image, Matches, Run, Stage
+
+__all__ = [
+    "NAME",
+    "bm3d_basic",
+    "bm3d_final",
+    "bm3d_match",
+    "bm3d_memory",
+    "bring",
+    "empty",
+    "fetch",
+    "load",
+    "luminance",
+    "memory",
+    "put",
+    "robust_range",
+    "store",
+    "why_unavailable",
+]
 
 NAME = "numba"
 

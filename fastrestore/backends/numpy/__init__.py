@@ -1,8 +1,36 @@
 """The executable specification: slow, plain, in float64; the judge of the other backends."""
 
+from fastrestore.backends._host import (
+    bm3d_memory,
+    bring,
+    empty,
+    fetch,
+    load,
+    luminance,
+    memory,
+    put,
+    robust_range,
+    store,
+)
 from fastrestore.backends.numpy.bm3d import bm3d_basic, bm3d_final, bm3d_match
 
-__all__ = ["NAME", "bm3d_basic", "bm3d_final", "bm3d_match", "why_unavailable"]
+__all__ = [
+    "NAME",
+    "bm3d_basic",
+    "bm3d_final",
+    "bm3d_match",
+    "bm3d_memory",
+    "bring",
+    "empty",
+    "fetch",
+    "load",
+    "luminance",
+    "memory",
+    "put",
+    "robust_range",
+    "store",
+    "why_unavailable",
+]
 
 NAME = "numpy"
 

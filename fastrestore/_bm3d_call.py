@@ -1,0 +1,136 @@
+"""The arguments of `bm3d`, checked once, and the calls that they are good for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastrestore import _arguments, _arrays, _colour, _noise, _psd
+from fastrestore._arguments import Levels
+from fastrestore._bm3d_common import Common, Guide, Job
+from fastrestore._bm3d_stages import restored
+from fastrestore._profile import Profile
+from fastrestore._stabilise import NoiseModel, PoissonGaussian, Rician
+from fastrestore._stage import Run
+from fastrestore.backends import select
+
+_STAGES = ("basic", "final")
+
+
+class Options(NamedTuple):
+    """Arguments of `bm3d` of the same names, as users write them."""
+
+    profile: str | Profile
+    stage: str
+    data_range: float | None
+    channel_axis: int | None
+    colorspace: str | None
+    chroma_strength: float
+    max_memory: float | None
+    deterministic: bool
+    workers: int | None
+    backend: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """What holds for every image of one shape."""
+
+    channel_axis: int | None
+    noise: NoiseModel | None
+    levels: Levels | None  # None: to be estimated
+    faint: bool  # whether to warn of a spectrum in other units
+    job: Job
+    kept: list[Common] = field(default_factory=list)
+
+    @classmethod
+    def checked(
+        cls, told: dict[str, Any], options: Options, shape: tuple[int, ...], on_host: bool
+    ) -> Call:
+        """Check all but the images; `told` is by which argument the noise is."""
+        axis = options.channel_axis
+        _arguments.check_axes("image", shape, axis)
+        count = 1 if axis is None else shape[axis]
+        _arguments.at_most_one({name: value for name, value in told.items() if value is not None})
+        space = _colour.check(options.colorspace, count)
+        chroma = _arguments.positive("chroma_strength", options.chroma_strength)
+        _colour.check_chroma(chroma, space, count, axis)
+        profile = options.profile
+        numbers = Profile.named(profile) if isinstance(profile, str) else profile
+        if not isinstance(numbers, Profile):
+            raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
+        if options.stage not in _STAGES:
+            raise ValueError(f"stage must be 'basic' or 'final', got {options.stage!r}")
+        extent = _arguments.extent(options.data_range)
+        limit = _arguments.max_memory(options.max_memory)
+        threads = _arguments.workers(options.workers)
+        same = _arguments.flag("deterministic", options.deterministic)
+        engine = select(options.backend, on_host)
+        levels = _levels(told, shape, axis, numbers)
+        noise = told["noise"]
+        if noise is not None and extent is not None:
+            extent = noise.extent(extent)
+        run = Run(threads, lambda share: None, same, engine.memory())
+        job = Job(numbers, options.stage, space, chroma, extent, None, limit, engine, run)
+        faint = told["psd"] is not None or told["noise_kernel"] is not None
+        return cls(axis, noise, levels, faint, job)
+
+    def run(
+        self,
+        image: Any,
+        pilot: Any,
+        guide: Any,
+        tick: Callable[[float], None],
+        out: Any = None,
+    ) -> tuple[Any, Levels]:
+        """Restore an image; return the result, where the image is, and its noise."""
+        axis, engine, noise = self.channel_axis, self.job.engine, self.noise
+        values = engine.bring(image)
+        planes = _arguments.channels("image", values, axis)
+        first = _arguments.pilot(pilot, image, axis, self.job.stage)
+        first = None if first is None else engine.bring(first)
+        matched = _arguments.guide(guide, values.shape, planes.shape, axis)
+        if self.faint and self.levels is not None and _arrays.on_host(values):
+            _arguments.warn_of_faint(float(self.levels.sigmas.max()), planes)
+        if noise is not None:
+            planes = noise.forward(planes)
+            first = None if first is None else noise.forward(first)
+        levels = self.levels
+        if levels is None:
+            levels = Levels(_noise.sigmas(_arrays.to_host(planes)))
+        job = replace(self.job, guide=Guide.of(matched), run=replace(self.job.run, tick=tick))
+        dtype = _arrays.result_dtype(values.dtype)
+        result = out if out is not None else engine.empty(values.shape, dtype, values)
+        view = result[None] if axis is None else _arrays.channels_first(result, axis)
+        if noise is None and dtype.itemsize >= 4:
+            restored(planes, first, levels, job, view, self.kept)
+        else:
+            estimate = restored(planes, first, levels, job, None, self.kept)
+            view[...] = estimate if noise is None else noise.inverse(estimate)
+        return _arrays.placed_as(result, image), levels
+
+
+def _levels(
+    told: dict[str, Any], shape: tuple[int, ...], channel_axis: int | None, profile: Profile
+) -> Levels | None:
+    """Return the noise by what one argument tells of it, or None if it has to be estimated."""
+    if told["psd"] is not None:
+        return _psd.levels_of_psd(told["psd"], shape, channel_axis)
+    if told["noise_kernel"] is not None:
+        return _psd.levels_of_kernel(told["noise_kernel"], shape, channel_axis, profile.far())
+    if told["noise"] is not None:
+        if not isinstance(told["noise"], (PoissonGaussian, Rician)):
+            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {told['noise']!r}")
+        return Levels(np.ones(1 if channel_axis is None else shape[channel_axis]))
+    if told["sigma"] is None:
+        return None
+    levels = _arguments.levels(told["sigma"], shape, channel_axis)
+    if profile.residual and levels.map is not None:
+        raise ValueError(
+            f"profile {profile.name!r} filters the residual again, which needs noise that is the "
+            "same everywhere; sigma is a map, so write profile='np'"
+        )
+    return levels
