@@ -20,7 +20,6 @@ from fastrestore._psd import split
 from fastrestore._refilter import remains
 from fastrestore._stage import (
     Channels,
-    FloatArray,
     Image,
     Noise,
     NoiseSpectrum,
@@ -60,6 +59,7 @@ def restored(
             return out
         _arguments.warn_of_units(float(levels.sigmas.max()), planes)
         kept = None  # the units depend on the range
+    job.engine.warm(job.profile, job.stages(pilot is not None), planes.dtype, job.run)
     shared = kept[0] if kept else common(planes, levels, job)
     if kept is not None and not kept and job.colorspace != "pca":
         kept.append(shared)
@@ -129,19 +129,21 @@ def _denoise(planes: Any, pilot: Any, shared: Common, job: Job, tile: Tile, out:
     steps = len(job.stages(pilot is not None)) * 2 * (2 if profile.residual else 1)
     job = job.part(1 / steps)
 
-    def loaded(part: Any, exponent: int, matrix: FloatArray) -> Channels:
-        return engine.load(part, -exponent, matrix, shared.least, job.run)
+    def loaded(name: str, image: Any) -> Channels:
+        exponent = -shared.exponent
+        return engine.load(name, image[read], exponent, space.matrix, shared.least, job.run)
 
+    guide = None
+    if job.guide is not None:
+        image = job.guide.image[None][read]
+        guide = engine.load("guide", image, 0, np.eye(1), shared.least, job.run)[0]
     passes = _Passes(
-        noisy=loaded(planes[read], shared.exponent, space.matrix),
-        guide=None if job.guide is None else loaded(job.guide.image[None][read], 0, np.eye(1))[0],
+        noisy=loaded("noisy", planes),
+        guide=guide,
         shared=shared.part(tile),
         job=job,
     )
-    if pilot is None:
-        estimate = passes.twice("basic", None)
-    else:
-        estimate = loaded(pilot[read], shared.exponent, space.matrix)
+    estimate = passes.twice("basic", None) if pilot is None else loaded("pilot", pilot)
     if job.stage == "final":
         estimate = passes.twice("final", estimate)
     if tile.write != tile.read:

@@ -18,7 +18,8 @@ import pytest
 from fastrestore.backends.cupy._module import source
 
 HERE = Path(__file__).parent
-KINDS = {"i": np.int32, "f": np.float32}
+KINDS = {"i": np.int32, "l": np.int64, "f": np.float32}
+VALUES = {"i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float}
 FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", "-ffp-contract=off",
          "-Wall", "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
 
@@ -94,4 +95,4 @@ def _argument(kind, value):
         return ctypes.c_void_p(value.ctypes.data)
     if type(value) is not KINDS.get(kind):
         raise LaunchError(f"kind {kind!r} of argument, got {type(value).__name__}")
-    return (ctypes.c_int32 if kind == "i" else ctypes.c_float)(value)
+    return VALUES[kind](value)

@@ -8,14 +8,13 @@ from nvrtc import compiled
 from fastrestore.backends.cupy._module import HEADERS, folder, source
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
-REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Z0-9= ,]+) \| ([\d |]+) \|$", re.MULTILINE)
+REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Za-z0-9= ,-]+) \| ([\d |]+) \|$", re.MULTILINE)
 
 
 def recorded():
     """The table of registers in kernels/README.md: file, constants, limit by architecture."""
     for name, constants, limits in REGISTERS.findall((folder() / "README.md").read_text()):
-        pairs = (pair.split("=") for pair in constants.split(", "))
-        defines = {key: int(value) for key, value in pairs}
+        defines = dict(pair.split("=") for pair in constants.split(", ") if "=" in pair)
         yield name, defines, dict(zip(ARCHITECTURES, map(int, limits.split("|")), strict=True))
 
 

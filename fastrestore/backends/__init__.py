@@ -58,6 +58,12 @@ class Backend(Availability, Protocol):
         """Return what `Run.memory` holds: buffers that may be used again, or None."""
         ...
 
+    def warm(
+        self, profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run
+    ) -> None:
+        """Get ready for the stages of images of a type."""
+        ...
+
     def bm3d_memory(self, shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
         """Return how many bytes restoring (C, M, N) takes, about, beside image and result."""
         ...
@@ -71,9 +77,18 @@ class Backend(Availability, Protocol):
         ...
 
     def load(
-        self, planes: Any, exponent: int, matrix: FloatArray, least: int, run: Run
+        self,
+        name: str,
+        planes: Any,
+        exponent: int,
+        matrix: FloatArray,
+        least: int,
+        run: Run,
     ) -> Channels:
-        """Times 2**exponent, times a matrix of colours, mirrored to at least (least, least)."""
+        """Times 2**exponent, times a matrix of colours, mirrored to at least (least, least).
+
+        What is loaded next by the same name takes its place.
+        """
         ...
 
     def luminance(self, channels: Channels, weights: FloatArray, run: Run) -> Image:

@@ -19,6 +19,10 @@ def memory() -> None:
     """See `fastrestore.backends.Backend`; nothing is kept here."""
 
 
+def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run) -> None:
+    """See `fastrestore.backends.Backend`; what is compiled here is compiled where it is used."""
+
+
 def bm3d_memory(shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
     """See `fastrestore.backends.Backend`."""
     del run
@@ -43,9 +47,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], like: NDArray[Any]) -> N
     return np.empty(shape, dtype)
 
 
-def load(planes: NDArray[Any], exponent: int, matrix: FloatArray, least: int, run: Run) -> Channels:
+def load(
+    name: str, planes: NDArray[Any], exponent: int, matrix: FloatArray, least: int, run: Run
+) -> Channels:
     """See `fastrestore.backends.Backend`."""
-    del run
+    del name, run
     return padded(product(matrix, scaled(planes, exponent)), least)
 
 

@@ -301,10 +301,11 @@ template <class T> T value_of(std::uint64_t bits) {
     return out;
 }
 
-// Kernels by name, with the kinds of their arguments: pointer, int32, float32, or anything else
+// Kernels by name, with the kinds of their arguments: pointer, int32, int64, float32, or anything else
 template <class T> constexpr char kind() {
     if (std::is_pointer_v<T>) return 'p';
     if (std::is_same_v<T, int>) return 'i';
+    if (std::is_same_v<T, long long>) return 'l';
     if (std::is_same_v<T, float>) return 'f';
     return '?';
 }

@@ -1,8 +1,98 @@
-"""The GPU's row in the table of backends; its kernels are not launched yet."""
+"""The GPU: kernels of CUDA, compiled by CuPy when they are first needed, on the current stream."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from fastrestore import _cupy
+from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
+from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
+from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
+
+__all__ = [
+    "NAME",
+    "bm3d_basic",
+    "bm3d_final",
+    "bm3d_match",
+    "bm3d_memory",
+    "bring",
+    "empty",
+    "fetch",
+    "load",
+    "luminance",
+    "memory",
+    "put",
+    "robust_range",
+    "store",
+    "warm",
+    "why_unavailable",
+]
 
 NAME = "cupy"
+OLDEST = 75  # compute capability: what NVRTC of CUDA 13 compiles for, and the kernels are tried on
 
 
 def why_unavailable() -> str | None:
-    """Say why nothing runs on a GPU in this version."""
-    return "this version of fastrestore does not launch its CUDA kernels yet; use 'numba'"
+    """Say why nothing can run on a GPU, if so."""
+    return _why_unavailable(os.getpid())  # a driver does not outlive a fork
+
+
+@functools.cache
+def _why_unavailable(process: int) -> str | None:
+    del process
+    try:
+        cupy = _cupy.load()
+    except ModuleNotFoundError:
+        return f"CuPy is not installed: {_cupy.HOW}"
+    except Exception as error:
+        return f"importing cupy failed ({error}); reinstall it: {_cupy.HOW}"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+        cupy.cuda.nvrtc.getVersion()
+    except Exception as error:
+        return _explained(error)
+    if count == 0 or not cupy.cuda.is_available():
+        return "CuPy finds no GPU; nvidia-smi shows whether the driver does"
+    return _too_old(cupy)
+
+
+def _explained(error: Exception) -> str:
+    """Say what an error of the driver or the compiler means."""
+    text = str(error)
+    if "InsufficientDriver" in text:
+        return f"there is no CUDA driver, or it is too old for this CuPy ({text})"
+    if "NoDevice" in text:
+        return f"there is no GPU ({text})"
+    if "nvrtc" in text.lower():
+        return (
+            f"CuPy does not find NVRTC, the compiler of CUDA ({text.splitlines()[0]}): {_cupy.HOW}"
+        )
+    return f"the CUDA driver does not work here ({text})"
+
+
+def _too_old(cupy: Any) -> str | None:
+    """Refuse a current GPU that the kernels are not made for."""
+    capability = cupy.cuda.Device().compute_capability
+    if int(capability) >= OLDEST:
+        return None
+    return (
+        f"the GPU has compute capability {capability[:-1]}.{capability[-1]}; "
+        f"{OLDEST // 10}.{OLDEST % 10} (Turing, 2018) or newer is needed"
+    )
+
+
+def bring(array: Any) -> Any:
+    """See `fastrestore.backends.Backend`."""
+    return array
+
+
+def fetch(channels: Any) -> Any:
+    """See `fastrestore.backends.Backend`."""
+    return channels.get()
+
+
+def put(channels: Any) -> Any:
+    """See `fastrestore.backends.Backend`."""
+    return _cupy.load().asarray(channels)

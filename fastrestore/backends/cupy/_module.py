@@ -1,17 +1,26 @@
-"""Where the CUDA kernels are, and their text as it is compiled."""
+"""Where the CUDA kernels are, their text as it is compiled, and the compiled ones."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
+
+from fastrestore import _cupy
+
+Constants = tuple[tuple[str, int | str], ...]  # names and values of -D options
 
 # Headers that come before a kernel file, in their order. They are joined into one text, because the
 # disk cache of compiled kernels does not see included files.
 _COMMON = ("common.cuh",)
 _GROUP = (*_COMMON, "bm3d_group.cuh")
 HEADERS = {
+    "bm3d_mix": _COMMON,
+    "bm3d_range": _COMMON,
     "bm3d_match": _COMMON,
     "bm3d_basic": _GROUP,
     "bm3d_final": _GROUP,
@@ -43,3 +52,33 @@ def source(name: str) -> str:
         text = (folder() / file).read_text(encoding="utf-8")
         parts.append(f'#line 1 "{file}"\n{text}')
     return "\n".join(parts)
+
+
+@functools.cache
+def kernel(device: int, name: str, constants: Constants) -> Any:
+    """Return a kernel for the current GPU, whose number is `device`; compiled on first use.
+
+    CuPy keeps what it has compiled on disk.
+    """
+    del device
+    options = ("-std=c++17", *(f"-D{key}={value}" for key, value in constants))
+    module = _cupy.load().RawModule(code=source(name), options=options, backend="nvrtc")
+    return module.get_function(name)
+
+
+def compile_all(device: int, kernels: Iterable[tuple[str, Constants]]) -> None:
+    """Compile kernels for a GPU, several at a time."""
+    new = [each for each in kernels if (device, *each) not in _ready]
+    if not new:
+        return
+
+    def one(each: tuple[str, Constants]) -> None:
+        with _cupy.load().cuda.Device(device):
+            kernel(device, *each)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(one, new))
+    _ready.update((device, *each) for each in new)
+
+
+_ready: set[tuple[int, str, Constants]] = set()

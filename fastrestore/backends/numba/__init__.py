@@ -15,6 +15,7 @@ from fastrestore.backends._host import (
     put,
     robust_range,
     store,
+    warm,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "put",
     "robust_range",
     "store",
+    "warm",
     "why_unavailable",
 ]
 

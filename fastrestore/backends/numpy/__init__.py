@@ -11,6 +11,7 @@ from fastrestore.backends._host import (
     put,
     robust_range,
     store,
+    warm,
 )
 from fastrestore.backends.numpy.bm3d import bm3d_basic, bm3d_final, bm3d_match
 
@@ -29,6 +30,7 @@ __all__ = [
     "put",
     "robust_range",
     "store",
+    "warm",
     "why_unavailable",
 ]
 

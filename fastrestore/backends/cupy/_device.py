@@ -1,0 +1,87 @@
+"""Memory of a GPU and launches on it. Nothing waits here, but for a table that is kept."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastrestore import _cupy
+from fastrestore.backends.cupy import _module
+
+FREE_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
+SMALL = 1 << 16  # bytes; smaller tables are told apart by what is in them
+
+_NOTHING = np.uintp(0)  # a null pointer
+
+
+class Memory:
+    """Buffers by name, used again by the next stage and the next call.
+
+    One `Memory` serves one stream at a time.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[int, str], Any] = {}
+        self._tables: dict[tuple[int, int, str], tuple[NDArray[Any], Any]] = {}
+
+    def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
+        """Return a buffer, as an array with anything in it; that taken before is the same one."""
+        cupy, key, kind = _cupy.load(), (current(), name), np.dtype(dtype)
+        size = math.prod(shape) * kind.itemsize
+        if key not in self._buffers or self._buffers[key].nbytes < size:
+            self._buffers.pop(key, None)  # free before the larger one is taken
+            self._buffers[key] = cupy.empty(size, np.uint8)
+        return cupy.ndarray(shape, kind, self._buffers[key].data)
+
+    def table(self, values: NDArray[Any], dtype: DTypeLike = np.float32) -> Any:
+        """Return a table of the host on the GPU, copied once."""
+        kind = np.dtype(dtype)
+        if values.size * kind.itemsize <= SMALL:
+            plain = np.ascontiguousarray(values, kind)
+            return _small(current(), plain.shape, kind.str, plain.tobytes())
+        key = (current(), id(values), kind.str)
+        if key not in self._tables:  # with the array, so that no other one gets its id
+            plain = np.ascontiguousarray(values, kind)
+            self._tables[key] = values, _cupy.load().asarray(plain)
+        return self._tables[key][1]
+
+    def clear(self) -> None:
+        """Give everything back to the pool."""
+        self._buffers.clear()
+        self._tables.clear()
+
+
+@functools.lru_cache(512)
+def _small(device: int, shape: tuple[int, ...], dtype: str, data: bytes) -> Any:
+    """Copy a table that any call, on any stream, may use later."""
+    del device  # it is the current one
+    cupy = _cupy.load()
+    table = cupy.asarray(np.frombuffer(data, dtype).reshape(shape))
+    cupy.cuda.get_current_stream().synchronize()
+    return table
+
+
+def current() -> int:
+    """Return the number of the current GPU."""
+    device: int = _cupy.load().cuda.runtime.getDevice()
+    return device
+
+
+def launch(
+    name: str,
+    constants: _module.Constants,
+    grid: tuple[int, ...],
+    threads: tuple[int, ...],
+    arguments: tuple[Any, ...],
+    shared: int = 0,
+) -> None:
+    """Queue a kernel on the current stream; None stands for a null pointer."""
+    kernel = _module.kernel(current(), name, constants)
+    if shared > FREE_SHARED and kernel.max_dynamic_shared_size_bytes < shared:
+        kernel.max_dynamic_shared_size_bytes = shared
+    given = tuple(_NOTHING if value is None else value for value in arguments)
+    kernel(grid, threads, given, shared_mem=shared)

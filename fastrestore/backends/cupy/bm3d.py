@@ -1,0 +1,194 @@
+"""The stages of BM3D on a GPU: what the kernels of kernels/bm3d_*.cu get, and how they are cut."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._profile import Profile
+from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore.backends.cupy import _image, _module
+from fastrestore.backends.cupy._device import FREE_SHARED, current, launch
+
+__all__ = ["bm3d_basic", "bm3d_final", "bm3d_match", "bm3d_memory", "warm"]
+
+WARP = 32
+MATCH_WARPS = 4  # references of a thread block, as in bm3d_match.cu
+TILE = 4  # displacements below each other that a thread computes
+SPARE = 16
+DIVIDE = (32, 4)  # threads for pixels across and down
+
+
+def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
+    """See `fastrestore.backends.Backend`."""
+    memory = run.memory
+    (height, width), group = image.shape, stage.group
+    grids = [reference_grid(size, stage.block, stage.step) for size in image.shape]
+    rows, columns = (memory.table(grid, np.int32) for grid in grids)
+    shape = (len(rows), len(columns))
+    offsets = memory.take("offsets", (*shape, group, 2), np.int16)
+    sizes = memory.take("sizes", shape, np.int16)
+    band, pitch, shared = match_shape(stage)
+    bias = None if stage.match_bias is None else memory.table(stage.match_bias)
+    varying = None if stage.match_map is None else memory.table(stage.match_map)
+    launch(
+        "bm3d_match",
+        (("BLOCK", stage.block),),
+        (-(-shape[1] // MATCH_WARPS), shape[0]),
+        (WARP, MATCH_WARPS),
+        (
+            image, np.int32(height), np.int32(width), rows, columns, np.int32(shape[1]),
+            np.int32(stage.radius), np.int32(band), np.int32(pitch), np.int32(group),
+            np.float32(stage.match), varying, np.float32(stage.match_range), stage.measured, bias,
+            offsets, sizes,
+        ),
+        shared,
+    )  # fmt: skip
+    run.tick(1)
+    return Matches(rows, columns, offsets, sizes)
+
+
+def match_shape(stage: Stage) -> tuple[int, int, int]:
+    """Displacements down at a time, width of the window in memory, and bytes of shared memory."""
+    across = 2 * stage.radius + 1
+    pitch = across + stage.block - 1 + (MATCH_WARPS - 1) * stage.step
+    fixed = MATCH_WARPS * (stage.block**2 + 2 * (stage.group + SPARE) + 2 * stage.group)
+    fixed += (stage.block - 1) * pitch
+    one = pitch + MATCH_WARPS * across  # for every displacement down
+    band = min(-(-across // TILE), max(1, (FREE_SHARED // 4 - fixed) // one // TILE)) * TILE
+    return band, pitch, 4 * (fixed + band * one)
+
+
+def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
+    """See `fastrestore.backends.Backend`."""
+    return _filtered("bm3d_basic", (noisy,), matches, stage, run)
+
+
+def bm3d_final(
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+) -> Channels:
+    """See `fastrestore.backends.Backend`."""
+    return _filtered("bm3d_final", (noisy, pilot), matches, stage, run)
+
+
+def _filtered(
+    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run
+) -> Channels:
+    """Filter all groups, lay them down, and divide the sums."""
+    memory, block = run.memory, stage.block
+    channels, height, width = images[0].shape
+    plane, corners = height * width, (height - block + 1) * (width - block + 1)
+    kind = np.uint64 if run.deterministic else np.float32
+    sums = memory.take("sums", (channels * (plane + corners),), kind)
+    sums.data.memset_async(0, sums.nbytes)
+    numerator, weights = sums[: channels * plane], sums[channels * plane :]
+    table = covariance_table(stage)
+    scale = None if stage.scale is None else memory.table(stage.scale)
+    window = memory.table(stage.window)
+    threads = -(-(block**2) // WARP) * WARP
+    constants = (("BLOCK", block), ("GROUP", stage.group), ("FIXED", int(run.deterministic)))
+    launch(
+        name,
+        constants,
+        (len(matches.columns), len(matches.rows), channels),
+        (threads,),
+        (
+            *images, np.int32(height), np.int32(width), matches.rows, matches.columns,
+            matches.offsets, matches.sizes, memory.table(stage.forward),
+            memory.table(stage.inverse), window, memory.table(table.values),
+            np.int32(table.down), np.int32(table.across), np.int32(table.line),
+            np.int32(table.origin), np.int32(table.apart),
+            memory.table(stage.strength * stage.variances), scale,
+            np.int32(0 if stage.scale is None or len(stage.scale) == 1 else corners), numerator,
+            weights,
+        ),
+        4 * (stage.group * block**2 + stage.group**2 + 3 * stage.group + threads // WARP),
+    )  # fmt: skip
+    out = memory.take(name, (channels, height, width), np.float32)
+    across, down = DIVIDE
+    launch(
+        "bm3d_divide",
+        constants,
+        (-(-width // across), -(-height // down), channels),
+        DIVIDE,
+        (numerator, weights, window, np.int32(height), np.int32(width), out),
+    )
+    run.tick(1)
+    return out  # type: ignore[no-any-return]
+
+
+class CovarianceTable(NamedTuple):
+    """`Stage.covariance` as the kernels read it: half of it, where left and right are alike."""
+
+    values: NDArray[np.float64]
+    down: int
+    across: int
+    line: int  # numbers from one row of displacements to the next
+    origin: int  # where displacement (0, 0) begins, 0 if only |dx| counts
+    apart: int  # numbers from channel to channel, 0 if there is one for all
+
+
+def covariance_table(stage: Stage) -> CovarianceTable:
+    """Return the table of a stage; the same one for the same covariance."""
+    key = id(stage.covariance)
+    if key not in _TABLES:
+        if len(_TABLES) >= MOST_TABLES:
+            _TABLES.clear()
+        _TABLES[key] = stage.covariance, _covariance_table(stage.covariance)
+    return _TABLES[key][1]
+
+
+# With the covariance, so that no other one gets its id
+_TABLES: dict[int, tuple[NDArray[np.float64], CovarianceTable]] = {}
+MOST_TABLES = 16
+
+
+def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
+    area, across = covariance.shape[-1] ** 2, covariance.shape[2] // 2
+    mirrored = np.allclose(covariance, covariance[:, :, ::-1], rtol=0, atol=1e-7 * covariance.max())
+    values = np.ascontiguousarray(covariance[:, :, across if mirrored else 0 :])
+    return CovarianceTable(
+        values,
+        values.shape[1] - 1,
+        across,
+        values.shape[2] * area,
+        0 if mirrored else across * area,
+        values[0].size if len(values) > 1 else 0,
+    )
+
+
+def bm3d_memory(shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
+    """See `fastrestore.backends.Backend`."""
+    channels, height, width = shape
+    sums = 2 * (8 if run.deterministic else 4)
+    images = 4 * (3 * channels + 1)  # noisy, both estimates, and the image to match on
+    groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
+    matches = max(
+        (height // step + 2) * (width // step + 2) * (4 * group + 2) for step, group in groups
+    )
+    return height * width * (images + sums * channels) + matches + (channels + 1) * SAMPLE
+
+
+SAMPLE = 1 << 20  # bytes at most of a channel that the range is measured of: 2**18 pixels
+
+
+def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run) -> None:
+    """See `fastrestore.backends.Backend`."""
+    kind = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind == "f" else dtype
+    result = np.promote_types(kind, np.float32) if kind.kind == "f" else np.dtype(np.float32)
+    wanted: set[tuple[str, _module.Constants]] = {
+        ("bm3d_range", ()),
+        ("bm3d_mix", _image.constants(kind, np.float32, kind)),
+        ("bm3d_mix", _image.constants(np.float32, result, np.float32)),
+    }
+    for which in stages:
+        block, group = getattr(profile, f"block_{which}"), getattr(profile, f"group_{which}")
+        numbers = (("BLOCK", block), ("GROUP", group), ("FIXED", int(run.deterministic)))
+        wanted |= {
+            ("bm3d_match", numbers[:1]),
+            ("bm3d_divide", numbers),
+            (f"bm3d_{which}", numbers),
+        }
+    _module.compile_all(current(), wanted)

@@ -1,0 +1,61 @@
+"""The range of an image as a CUDA kernel, executed on the CPU, against the numpy backend."""
+
+import numpy as np
+import pytest
+from cudasim import LaunchError, module
+from test_cuda_mutations import BARRIER
+
+from fastrestore.backends._host import robust_range
+from fastrestore.backends.cupy._module import source
+
+THREADS, SHARED = 1024, 4 * (4 * 256 + 8)
+
+
+def measured(image, seed=0, text=None):
+    out = np.full(1, np.nan, np.float32)
+    plain = np.ascontiguousarray(image, np.float32)
+    kernel = module("bm3d_range", text=text)
+    kernel.launch("bm3d_range", (1,), (THREADS,), (plain, np.int32(plain.size), out), SHARED, seed)
+    return out[0]
+
+
+RANDOM = np.random.default_rng(0)
+IMAGES = {
+    "noise": RANDOM.normal(0, 1, (61, 67)),
+    "8 bits": RANDOM.integers(0, 256, (64, 33)),
+    "wide": RANDOM.normal(0, 1, 999) * 10.0 ** RANDOM.integers(-20, 20, 999),
+    "small numbers": RANDOM.normal(-1e-6, 1e-6, (9, 9)),
+    "one pixel": [[3.5]],
+    "two pixels": [[3.5, -1.25]],
+    "constant": np.full((9, 9), -7.0),
+    "signed zeros": [[0.0, -0.0, 0.0, 1.0, -0.0]],
+    "a hundred": np.arange(101.0),
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", IMAGES)
+def test_it_is_that_of_numpy(name, seed):
+    image = np.asarray(IMAGES[name], np.float32)
+    np.testing.assert_allclose(measured(image, seed), robust_range(image), rtol=2e-7)
+
+
+TEXT = source("bm3d_range")
+BARRIERS = [found.span() for found in BARRIER.finditer(TEXT)]
+
+
+@pytest.mark.parametrize("which", range(len(BARRIERS)))
+def test_a_missing_barrier_is_noticed(which):
+    start, end = BARRIERS[which]
+    mutant = TEXT[:start] + ";" + TEXT[end:]
+    noticed = False
+    for seed in range(8):
+        try:
+            found = [measured(IMAGES[name], seed, mutant) for name in ("noise", "8 bits")]
+        except LaunchError:
+            noticed = True
+            continue
+        expected = [robust_range(IMAGES[name].astype("f4")) for name in ("noise", "8 bits")]
+        noticed |= not np.allclose(found, expected, rtol=1e-5)
+    line = TEXT[:start].rsplit("#line 1", 1)[1].count("\n")
+    assert noticed, f"the barrier of line {line} could be left out"
