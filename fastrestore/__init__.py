@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "BM3DPlan",
     "BackendUnavailableError",
     "Info",
     "PoissonGaussian",
@@ -35,6 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from fastrestore import metrics
     from fastrestore._bm3d import Info, bm3d
+    from fastrestore._bm3d_plan import BM3DPlan
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from fastrestore.errors import BackendUnavailableError
 
 _HOME = {
+    "BM3DPlan": "fastrestore._bm3d_plan",
     "BackendUnavailableError": "fastrestore.errors",
     "Info": "fastrestore._bm3d",
     "PoissonGaussian": "fastrestore._stabilise",

@@ -166,7 +166,7 @@ def measured(shared: Common, planes: Any, job: Job) -> Common:
         return shared
     engine, apart = job.engine, _host.stride(math.prod(planes.shape[1:]))
     sample = planes[:, ::apart, ::apart]
-    channels = engine.load("sample", sample, -shared.exponent, shared.space.matrix, 1, job.run)
+    channels = engine.load("noisy", sample, -shared.exponent, shared.space.matrix, 1, job.run)
     luminance = engine.luminance(channels, shared.space.weights, job.run)
     return replace(shared, data_range=engine.robust_range(luminance, job.run))
 

@@ -6,7 +6,6 @@ left to the backend.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -27,6 +26,8 @@ from fastrestore._stage import (
     make_stage,
 )
 from fastrestore._tiles import Layout, Tile
+
+ANY = 2**62  # bytes: any memory is enough
 
 
 def restored(
@@ -63,7 +64,7 @@ def restored(
     shared = kept[0] if kept else common(planes, levels, job)
     if kept is not None and not kept and job.colorspace != "pca":
         kept.append(shared)
-    _in_tiles(planes, pilot, measured(shared, planes, job), job, out)
+    _in_tiles(planes, pilot, shared, job, out)
     return out
 
 
@@ -89,7 +90,7 @@ def _first(levels: Levels) -> Levels:
 def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> None:
     """Restore an image in tiles as large as memory allows, smaller ones if it does not."""
     shape, layout = planes.shape[1:], Layout.of(job.profile, job.stages(pilot is not None))
-    limit = math.inf if job.max_memory is None else job.max_memory
+    limit: float = ANY if job.max_memory is None else job.max_memory
     memory = job.run.memory
 
     def cost(height: int, width: int) -> int:
@@ -98,9 +99,10 @@ def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> No
     while True:
         side = layout.side(shape, limit, cost)
         if side == 0 or (side < max(shape) and job.profile.residual):
-            raise MemoryError(_too_small(shape, limit, layout, cost, job))
+            raise MemoryError(_too_small(shape, limit, layout, cost, job)) from None
         tiles = list(layout.tiles(shape, side))
         try:
+            shared = measured(shared, planes, job)
             for tile in tiles:
                 _denoise(planes, pilot, shared, job.part(1 / len(tiles)), tile, out)
             return

@@ -1,27 +1,77 @@
 import os
 
 import pytest
+from fakecupy import Cupy
 
-from fastrestore.backends import MODULES, _module, why_unavailable
+from fastrestore import _cupy
+from fastrestore.backends import MODULES, why_unavailable
+from fastrestore.backends import cupy as gpu
+from fastrestore.backends.cupy import _device, _module
 
 REQUIRED = os.environ.get("FASTRESTORE_TEST_REQUIRE", "").split(",")
-# A backend without kernels has nothing to test; its row in the table is tested by name.
-WRITTEN = [name for name in MODULES if hasattr(_module(name), "bm3d_match")]
+HOST = [name for name in MODULES if name != "cupy"]
+GPU = "cupy" in REQUIRED or gpu.why_unavailable() is None
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test for each `backend`, or for each `engine`: all but numpy, which is the judge.
+    """Run a test for each `backend`, or each `engine` of the host: all but numpy, the judge.
 
-    A skip gives the backend's own reason.
+    Without a GPU cupy has no row: `cupy` runs the same code on a stand-in.
     """
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", [row(name) for name in WRITTEN])
+        metafunc.parametrize("backend", [row(name) for name in HOST + ["cupy"] * GPU])
     if "engine" in metafunc.fixturenames:
-        metafunc.parametrize("engine", [row(name) for name in WRITTEN if name != "numpy"])
+        metafunc.parametrize("engine", [row(name) for name in HOST if name != "numpy"])
+    if "cupy" in metafunc.fixturenames:
+        metafunc.parametrize("cupy", ["stand-in"] + ["GPU"] * GPU, indirect=True)
 
 
 def row(name):
+    """A backend's row; a skip gives the backend's own reason."""
     reason = why_unavailable(name)
     if reason is not None and name in REQUIRED:
         raise pytest.UsageError(f"{name} is required and unavailable: {reason}")
     return pytest.param(name, marks=[pytest.mark.skip(reason)] if reason else [])
+
+
+@pytest.fixture
+def cupy(request, monkeypatch):
+    """CuPy, and a stand-in whose kernels run on the CPU."""
+    if request.param == "GPU":
+        yield _cupy.load()
+        return
+    yield from standing_in(monkeypatch, Cupy())
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """The stand-in, for what only it can show."""
+    yield from standing_in(monkeypatch, Cupy())
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """Make a stand-in with other properties."""
+    running = []
+
+    def make(**properties):
+        running.append(standing_in(monkeypatch, Cupy(**properties)))
+        return next(running[-1])
+
+    yield make
+    forget()
+
+
+def standing_in(monkeypatch, module):
+    """Put a module in the place of CuPy, and keep nothing of another one."""
+    forget()
+    monkeypatch.setattr(_cupy, "load", lambda: module)
+    monkeypatch.setattr(_cupy, "loaded", lambda: module)
+    yield module
+    forget()
+
+
+def forget():
+    for kept in (gpu._why_unavailable, _module.kernel, _device._small):
+        kept.cache_clear()
+    _module._ready.clear()

@@ -18,8 +18,8 @@ import pytest
 from fastrestore.backends.cupy._module import source
 
 HERE = Path(__file__).parent
-KINDS = {"i": np.int32, "l": np.int64, "f": np.float32}
-VALUES = {"i": ctypes.c_int32, "l": ctypes.c_int64, "f": ctypes.c_float}
+KINDS = {"i": np.int32, "q": np.int64, "f": np.float32}
+VALUES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "f": ctypes.c_float}
 FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", "-ffp-contract=off",
          "-Wall", "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
 
@@ -72,7 +72,7 @@ class Module:
         kinds = self._library.engine_kinds(name.encode())
         if kinds is None:
             raise LaunchError(f"there is no kernel {name}")
-        kinds = kinds.decode()
+        kinds = kinds.decode().split()
         if len(kinds) != len(arguments):
             raise LaunchError(f"{name} takes {len(kinds)} arguments, got {len(arguments)}")
         held = [_argument(*pair) for pair in zip(kinds, arguments, strict=True)]
@@ -87,11 +87,13 @@ class Module:
 
 def _argument(kind, value):
     """Return the C value of an argument."""
-    if kind == "p":
+    if kind[0] == "*":
         if value is None:
             return ctypes.c_void_p(0)
         if not isinstance(value, np.ndarray) or not value.flags.c_contiguous:
             raise LaunchError(f"a pointer takes a contiguous array, got {type(value).__name__}")
+        if value.dtype.newbyteorder("=") != np.dtype(kind[1]) or not value.dtype.isnative:
+            raise LaunchError(f"a pointer to {np.dtype(kind[1])}, got an array of {value.dtype}")
         return ctypes.c_void_p(value.ctypes.data)
     if type(value) is not KINDS.get(kind):
         raise LaunchError(f"kind {kind!r} of argument, got {type(value).__name__}")

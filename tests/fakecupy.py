@@ -73,6 +73,9 @@ class Cupy:
             raise TypeError("CPU arrays cannot be directly imported to CuPy")
         return self.ndarray._of(tensor.memory, tensor.memory, number)
 
+    def may_share_memory(self, a, b):
+        return np.may_share_memory(a.values, b.values)
+
     def where(self, condition, a, b):
         return self._new(np.where(condition.values, _plain(a), _plain(b)))
 

@@ -140,7 +140,7 @@ def test_show_backends(capsys):
     fastrestore.show_backends()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("cupy   unavailable: ")
-    assert "CUDA kernels" in lines[0]
+    assert "CuPy" in lines[0]
     assert lines[1:] == ["numba  available (automatic choice)", "numpy  available"]
 
 

@@ -301,13 +301,22 @@ template <class T> T value_of(std::uint64_t bits) {
     return out;
 }
 
-// Kernels by name, with the kinds of their arguments: pointer, int32, int64, float32, or anything else
-template <class T> constexpr char kind() {
-    if (std::is_pointer_v<T>) return 'p';
-    if (std::is_same_v<T, int>) return 'i';
-    if (std::is_same_v<T, long long>) return 'l';
-    if (std::is_same_v<T, float>) return 'f';
-    return '?';
+// Kernels by name, with the types of their arguments as Python's `struct` names them, '*' before
+// that of what a pointer points to.
+template <class T> std::string kind() {
+    if constexpr (std::is_pointer_v<T>)
+        return "*" + kind<std::remove_cv_t<std::remove_pointer_t<T>>>();
+    else if constexpr (std::is_same_v<T, float>) return "f";
+    else if constexpr (std::is_same_v<T, double>) return "d";
+    else if constexpr (std::is_same_v<T, unsigned char>) return "B";
+    else if constexpr (std::is_same_v<T, signed char>) return "b";
+    else if constexpr (std::is_same_v<T, unsigned short>) return "H";
+    else if constexpr (std::is_same_v<T, short>) return "h";
+    else if constexpr (std::is_same_v<T, unsigned>) return "I";
+    else if constexpr (std::is_same_v<T, int>) return "i";
+    else if constexpr (std::is_same_v<T, unsigned long long>) return "Q";
+    else if constexpr (std::is_same_v<T, long long>) return "q";
+    else return "?";
 }
 
 struct Kernel {
@@ -332,7 +341,7 @@ template <class... P, void (*F)(P...)> struct Export<F> {
         arguments = given;
         launch(body, grid, size, shared, seed);
     }
-    explicit Export(const char* name) { kernels().push_back({name, {kind<P>()...}, start}); }
+    explicit Export(const char* name) { kernels().push_back({name, ((kind<P>() + " ") + ...), start}); }
 };
 
 }  // namespace engine

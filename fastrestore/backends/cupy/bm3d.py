@@ -162,16 +162,19 @@ def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
 def bm3d_memory(shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
     """See `fastrestore.backends.Backend`."""
     channels, height, width = shape
+    if height * width > MOST_PIXELS or height > MOST_ROWS:
+        return 2**63  # has to be cut
     sums = 2 * (8 if run.deterministic else 4)
     images = 4 * (3 * channels + 1)  # noisy, both estimates, and the image to match on
     groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
     matches = max(
         (height // step + 2) * (width // step + 2) * (4 * group + 2) for step, group in groups
     )
-    return height * width * (images + sums * channels) + matches + (channels + 1) * SAMPLE
+    return height * width * (images + sums * channels) + matches
 
 
-SAMPLE = 1 << 20  # bytes at most of a channel that the range is measured of: 2**18 pixels
+# Kernels count pixels of a channel in 32 bits, and a grid has no more than 65535 blocks downwards
+MOST_PIXELS, MOST_ROWS = 2**30, 2**17
 
 
 def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run) -> None:

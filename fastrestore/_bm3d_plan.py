@@ -1,0 +1,186 @@
+"""BM3D of many images of one shape: what can be got ready once is kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastrestore import _arguments, _arrays
+from fastrestore._bm3d_call import Call, Options
+from fastrestore._profile import Profile
+from fastrestore._stabilise import NoiseModel
+
+
+class BM3DPlan:
+    """`bm3d` for many images of one shape and type, as frames or iterations give them.
+
+    On a GPU the kernels are compiled when the plan is made, buffers and tables are kept from the
+    first call on, and later calls allocate nothing but their result; so they can be captured in a
+    CUDA graph. On the CPU a plan saves little.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the images.
+    dtype : data type, default float32
+        Their type.
+    sigma, psd, noise_kernel, noise, profile, stage, data_range, channel_axis, colorspace, \
+chroma_strength, max_memory, deterministic, workers, backend
+        As for `bm3d`.
+
+    Raises
+    ------
+    TypeError, ValueError, BackendUnavailableError
+        As `bm3d`.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    nbytes : int
+        Memory that a call takes, about, beside image and result.
+    backend : str
+        Who computes.
+
+    Notes
+    -----
+    The buffers serve one call at a time: calls from several threads wait for each other, and calls
+    on several CUDA streams need a plan each. Calls with one sigma share its tables; another one can
+    be given with a call.
+
+    Before a CUDA graph is captured, run the plan once: the first call copies tables to the GPU and
+    waits for them. Give the plan's `sigma` and capture ``plan(image, out=result)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> frames = np.random.default_rng(0).normal(100, 10, (3, 32, 32)).astype(np.float32)
+    >>> plan = fastrestore.BM3DPlan(frames[0].shape, sigma=10)
+    >>> restored = [plan(frame) for frame in frames]
+    >>> float(restored[0].std()) < 5
+    True
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: DTypeLike = np.float32,
+        sigma: Any = None,
+        *,
+        psd: Any = None,
+        noise_kernel: Any = None,
+        noise: NoiseModel | None = None,
+        profile: str | Profile = "np",
+        stage: str = "final",
+        data_range: float | None = None,
+        channel_axis: int | None = None,
+        colorspace: str | None = "auto",
+        chroma_strength: float = 1.0,
+        max_memory: float | None = None,
+        deterministic: bool = False,
+        workers: int | None = None,
+        backend: str | None = None,
+    ) -> None:
+        self.shape = _shape(shape)
+        self.dtype = np.dtype(dtype)
+        _arrays.check_dtype("dtype", self.dtype)
+        self._call = Call.checked(
+            {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise},
+            Options(
+                profile, stage, data_range, channel_axis, colorspace, chroma_strength, max_memory,
+                deterministic, workers, backend,
+            ),
+            self.shape,
+            True,
+        )  # fmt: skip
+        self._lock = threading.Lock()
+        job = self._call.job
+        self.backend = job.engine.NAME
+        stages = job.stages(piloted=False)
+        filtered = self.dtype if noise is None else np.dtype(np.float64)
+        job.engine.warm(job.profile, stages, filtered, job.run)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that a call takes, about, beside image and result."""
+        job, axis = self._call.job, self._call.channel_axis
+        rows, columns = (size for k, size in enumerate(self.shape) if axis is None or k != axis % 3)
+        count = 1 if axis is None else self.shape[axis]
+        return job.engine.bm3d_memory((count, rows, columns), job.profile, job.run)
+
+    def __call__(self, image: Any, sigma: Any = None, out: Any = None) -> Any:
+        """Restore an image.
+
+        Parameters
+        ----------
+        image : array
+            Of the shape and type of the plan.
+        sigma : float or array, optional
+            In place of that of the plan.
+        out : array, optional
+            Where the result goes: an array like the one that a call without it returns. It must not
+            share memory with `image`.
+
+        Returns
+        -------
+        array
+            The estimate of the clean image, or `out`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `image` or `out` is of another shape, type or kind.
+        """
+        values, restore = _arrays.recognise("image", image)
+        if values.shape != self.shape or values.dtype.newbyteorder("=") != self.dtype:
+            raise ValueError(
+                f"image has shape {values.shape} and type {values.dtype}, "
+                f"the plan {self.shape} and {self.dtype}"
+            )
+        target = None if out is None else _target(out, values)
+        call = self._call if sigma is None else self._with(sigma)
+        with self._lock, _arrays.on_device_of(values):
+            result, _ = call.run(values, None, None, lambda share: None, target)
+        return restore(result) if out is None else out
+
+    def _with(self, sigma: Any) -> Call:
+        """Return the call for another sigma, with the same buffers."""
+        call = self._call
+        if call.faint or call.noise is not None:
+            raise ValueError("the plan was told the noise otherwise than by sigma; make another")
+        levels = _arguments.levels(sigma, self.shape, call.channel_axis)
+        if call.job.profile.residual and levels.map is not None:
+            raise ValueError(f"profile {call.job.profile.name!r} does not take a map of sigma")
+        return replace(call, levels=levels, kept=[])
+
+
+def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Check the shape of images; the axes are checked with the other arguments."""
+    if not isinstance(shape, (tuple, list)) or not all(
+        isinstance(size, (int, np.integer)) and size >= 0 for size in shape
+    ):
+        raise TypeError(f"shape must be that of the images, as (512, 512), got {shape!r}")
+    return tuple(int(size) for size in shape)
+
+
+def _target(out: Any, image: Any) -> Any:
+    """Check where a result shall go."""
+    values, _ = _arrays.recognise("out", out)
+    dtype = _arrays.result_dtype(image.dtype)
+    if values.shape != image.shape or values.dtype != dtype:
+        raise ValueError(
+            f"out has shape {values.shape} and type {values.dtype}; "
+            f"it must be {image.shape} and {dtype}"
+        )
+    _arrays.check_same_place("out", values, image)
+    if _arrays.namespace(values).may_share_memory(values, image):
+        raise ValueError("out shares memory with image, which is still read when out is written")
+    if _arrays.on_host(values) and not values.flags.writeable:
+        raise ValueError("out is read-only")
+    return values

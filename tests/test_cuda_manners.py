@@ -1,0 +1,314 @@
+"""What the host does on a GPU, on a stand-in for CuPy: launches, transfers, memory, waits."""
+
+import sys
+
+import numpy as np
+import pytest
+from fakecupy import capturing
+from images import assert_close, noisy, scene
+
+from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
+from fastrestore._stage import Run
+from fastrestore._tiles import Layout
+from fastrestore.backends import cupy as gpu
+from fastrestore.backends import select
+from fastrestore.backends.cupy import _module
+
+SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
+STAGES = ["bm3d_match", "bm3d_basic", "bm3d_divide", "bm3d_match", "bm3d_final", "bm3d_divide"]
+
+
+def integer(height=30, width=34, seed=0):
+    return np.round(np.clip(noisy(scene(height, width, seed), 20), 0, 255)).astype(np.float32)
+
+
+def logged(fake, call):
+    """Run twice, and return what the second time did."""
+    call()
+    fake.log.clear()
+    call()
+    return fake
+
+
+def test_an_image_on_the_gpu_is_one_chain_of_launches(fake):
+    image = fake.asarray(integer())
+    logged(fake, lambda: bm3d(image, 20, profile=SMALL))
+    assert fake.launches() == ["bm3d_mix", "bm3d_range", "bm3d_mix", *STAGES, "bm3d_mix"]
+    for kind in ("h2d", "d2h", "sync", "compile"):
+        assert fake.count(kind) == 0, kind
+    fake.log.clear()
+    bm3d(image, 21, profile=SMALL)  # another sigma is one small table for each stage
+    assert fake.count("h2d") <= 2
+    assert sum(entry[1] for entry in fake.log if entry[0] == "h2d") <= 8
+
+
+def test_a_range_that_is_told_is_not_measured(fake):
+    image = fake.asarray(integer())
+    logged(fake, lambda: bm3d(image, 20, data_range=255, profile=SMALL))
+    assert fake.launches() == ["bm3d_mix", *STAGES, "bm3d_mix"]
+
+
+def test_an_image_of_numpy_goes_there_and_back_once(fake):
+    image = integer()
+    logged(fake, lambda: bm3d(image, 20, profile=SMALL, backend="cupy"))
+    sizes = [entry[1] for entry in fake.log if entry[0] in ("h2d", "d2h")]
+    assert sizes == [image.nbytes] * len(sizes)
+    assert fake.count("d2h") == fake.count("sync") == 1
+    assert fake.count("h2d") <= 2  # a sample of it is measured first
+
+
+@pytest.mark.parametrize("options", [
+    {"sigma": 20},
+    {"sigma": np.linspace(5, 25, 34)},
+    {"noise_kernel": np.full((1, 5), 8.0)},
+    {"sigma": [20, 10, 0], "channel_axis": -1},
+    {"sigma": 20, "channel_axis": 0, "colorspace": None},
+    {"sigma": 20, "dtype": "u1"},
+])  # fmt: skip
+def test_a_plan_allocates_its_result_and_can_be_captured(fake, options):
+    image = integer()
+    if "channel_axis" in options:
+        image = np.stack([image] * 3, axis=options["channel_axis"])
+    image = fake.asarray(image.astype(options.get("dtype", "f4")))
+    plan = BM3DPlan(image.shape, **{"dtype": "f4", **options}, profile=SMALL, backend="cupy")
+    assert fake.count("compile") > 0
+    fake.log.clear()
+    first = plan(image).get()
+    assert fake.count("compile") == 0
+    fake.log.clear()
+    plan(image)
+    assert fake.count("alloc") == 1
+    result = fake.asarray(np.zeros(image.shape, np.float32))
+    before = fake.live
+    with capturing(fake):
+        assert plan(image, out=result) is result
+    assert fake.live == before
+    assert_close(result.get(), first, 255)
+
+
+def test_memory_is_what_was_estimated(fake):
+    profile = SMALL.replace(step_basic=3, step_final=2)
+    for channels, deterministic in ((None, False), (-1, True)):
+        image = integer(64, 80)
+        image = image if channels is None else np.stack([image, image + 1], axis=-1)
+        there = fake.asarray(image)
+        options = {"channel_axis": channels, "deterministic": deterministic}
+        plan = BM3DPlan(image.shape, sigma=20, profile=profile, backend="cupy", **options)
+        tables, fake.peak = fake.live, fake.live
+        result = plan(there)
+        used = fake.peak - tables - result.nbytes
+        assert used < 1.1 * plan.nbytes
+        assert used > 0.7 * plan.nbytes
+        del plan, result
+
+
+def test_a_limit_is_kept(fake):
+    profile = SMALL.replace(radius_basic=2, radius_final=2)
+    image = fake.asarray(integer(120, 130))
+    options = {"profile": profile, "deterministic": True}
+    whole = bm3d(image, 20, **options)
+    tables, fake.peak = fake.live, fake.live
+    tiled = bm3d(image, 20, max_memory=300_000, **options)
+    assert fake.peak - tables - tiled.nbytes < 1.1 * 300_000
+    np.testing.assert_array_equal(tiled.get(), whole.get())
+    with pytest.raises(MemoryError, match=r"max_memory=1000 bytes is too little: a tile of \d+x"):
+        bm3d(image, 20, max_memory=1000, **options)
+
+
+def test_a_gpu_without_memory_gets_smaller_tiles(fake):
+    profile = SMALL.replace(radius_basic=2, radius_final=2)
+    image = fake.asarray(integer(120, 130))
+    options = {"profile": profile, "deterministic": True}
+    whole = bm3d(image, 20, **options).get()
+    fake.limit = fake.live + 400_000
+    np.testing.assert_array_equal(bm3d(image, 20, **options).get(), whole)
+    fake.limit = fake.live + image.nbytes + 10_000
+    with pytest.raises(MemoryError, match=r"free memory is too little: a tile of .* takes \d+ "):
+        bm3d(image, 20, **options)
+    refilter = profile.replace(residual=1.0)
+    with pytest.raises(MemoryError, match="frequencies of the whole image: no tiles"):
+        bm3d(image, 20, profile=refilter)
+
+
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_deterministic_sums_do_not_depend_on_the_order(fake, order):
+    image = fake.asarray(integer())
+    expected = bm3d(image, 20, profile=SMALL, deterministic=True).get()
+    fake.seed = order
+    result = bm3d(image, 20, profile=SMALL, deterministic=True).get()
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_the_device_of_the_image_is_used_and_others_refused(fakes):
+    fake = fakes(devices=2)
+    here = fake.asarray(integer())
+    with fake.cuda.Device(1):
+        there = fake.asarray(integer())
+    result = bm3d(there, 20, profile=SMALL)
+    assert result.device.id == 1
+    assert fake.device == 0
+    np.testing.assert_allclose(result.get(), bm3d(here, 20, profile=SMALL).get(), atol=1e-2)
+    for pilot, words in ((here, "GPU 0"), (integer(), "the host")):
+        with pytest.raises(ValueError, match=f"pilot is on {words} and image on GPU 1; move one"):
+            bm3d(there, 20, pilot=pilot)
+    with pytest.raises(ValueError, match="pilot is on GPU 1 and image on the host; move one"):
+        bm3d(integer(), 20, pilot=there)
+
+
+def test_another_backend_is_asked_for(fake):
+    image = fake.asarray(integer())
+    result = bm3d(image, 20, profile=SMALL, backend="numpy")
+    assert isinstance(result, fake.ndarray)
+    np.testing.assert_array_equal(result.get(), bm3d(integer(), 20, profile=SMALL, backend="numpy"))
+    with use_backend("numba"):
+        assert isinstance(bm3d(image, 20, profile=SMALL), fake.ndarray)
+    assert "bm3d_match" not in fake.launches()
+
+
+def test_plans_refuse_other_images(fake):
+    image = fake.asarray(integer())
+    plan = BM3DPlan((30, 34), sigma=20, profile=SMALL, backend="cupy")
+    wrong = fake.asarray(integer().astype("f8"))
+    for given, out, message in (
+        (fake.asarray(integer(20, 20)), None, r"image has shape \(20, 20\) and type float32, the"),
+        (wrong, None, r"type float64, the plan \(30, 34\) and float32"),
+        (image, wrong, r"out has shape \(30, 34\) and type float64; it must be .* float32"),
+        (image, integer(), "out is on the host and image on GPU 0"),
+        (image, image, "out shares memory with image"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plan(given, out=out)
+    spectrum = BM3DPlan((30, 34), psd=np.full((30, 34), 4e5), backend="cupy", profile=SMALL)
+    with pytest.raises(ValueError, match="told the noise otherwise than by sigma"):
+        spectrum(image, sigma=3)
+    with pytest.raises(TypeError, match=r"shape must be that of the images, as .* got 30"):
+        BM3DPlan(30)
+    with pytest.raises(ValueError, match=r"image must have 2 axes .* got shape \(3, 4, 5\)"):
+        BM3DPlan((3, 4, 5), sigma=1)
+
+
+class Tensor:
+    """As much of a torch tensor on a GPU as is looked at."""
+
+    requires_grad = False
+    device = type("device", (), {"type": "cuda", "__str__": lambda self: "cuda:0"})()
+
+    def __init__(self, array):
+        self.memory = array.values
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+
+def test_torch_tensors_share_memory_both_ways(fake, monkeypatch):
+    torch = type(sys)("torch")
+    torch.Tensor, torch.from_dlpack = Tensor, Tensor
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    image = Tensor(fake.asarray(integer()))
+    expected = bm3d(fake.asarray(integer()), 20, profile=SMALL).get()
+    fake.log.clear()
+    result = bm3d(image, 20, profile=SMALL)
+    assert isinstance(result, Tensor)
+    np.testing.assert_array_equal(result.memory, expected)
+    assert fake.count("h2d") == fake.count("d2h") == fake.count("sync") == 0
+    with pytest.raises(TypeError, match="boolean"):
+        bm3d(Tensor(fake.asarray(np.ones((9, 9), bool))), 20)
+
+
+def test_what_is_refused_on_the_gpu_too(fake):
+    image = fake.asarray(integer())
+    for arguments, options, error, message in (
+        ((fake.asarray(np.zeros((0, 9), "f4")), 1), {}, ValueError, "image is empty"),
+        ((fake.asarray(np.zeros((9, 9), "c8")), 1), {}, TypeError, "image is complex"),
+        ((image, -1), {}, ValueError, "got -1"),
+        ((image, 1), {"deterministic": 2}, TypeError, "deterministic must be True or False, got 2"),
+        ((image, 1), {"max_memory": -5}, ValueError, "max_memory must be one number above 0"),
+        ((fake.asarray(np.zeros((3, 9, 9), "f4")), 1), {}, ValueError, "must have 2 axes"),
+    ):
+        with pytest.raises(error, match=message):
+            bm3d(*arguments, **options)
+
+
+def test_noise_may_be_told_by_arrays_of_the_gpu(fake):
+    image = fake.asarray(integer())
+    level = np.linspace(5, 25, 34)
+    expected = bm3d(image, level, profile=SMALL).get()
+    result = bm3d(image, fake.asarray(level), profile=SMALL).get()
+    np.testing.assert_array_equal(result, expected)
+
+
+def fails(text):
+    def call():
+        raise RuntimeError(text)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda cupy: None, None),
+        (lambda cupy: setattr(cupy, "devices", 0), "CuPy finds no GPU"),
+        (lambda cupy: setattr(cupy, "capability", "70"), r"compute capability 7\.0; 7\.5 \(Turing"),
+        (
+            lambda cupy: setattr(
+                cupy.cuda.runtime, "getDeviceCount", fails("cudaErrorInsufficientDriver: old")
+            ),
+            "there is no CUDA driver, or it is too old for this CuPy",
+        ),
+        (
+            lambda cupy: setattr(cupy.cuda.runtime, "getDeviceCount", fails("cudaErrorNoDevice")),
+            "there is no GPU",
+        ),
+        (
+            lambda cupy: setattr(cupy.cuda.nvrtc, "getVersion", fails('Failure finding "nvrtc"')),
+            r"does not find NVRTC.*pip install 'fastrestore\[cuda13\]'",
+        ),
+    ],
+)
+def test_why_it_cannot_run(fakes, break_it, message):
+    fake = fakes()
+    image = fake.asarray(integer())
+    break_it(fake)
+    if message is None:
+        assert select().NAME == "cupy"
+        return
+    assert select().NAME == "numba"  # without a word
+    assert isinstance(bm3d(integer(), 20, profile=SMALL), np.ndarray)
+    with pytest.raises(
+        BackendUnavailableError, match=f"backend='cupy' cannot run here: .*{message}"
+    ):
+        bm3d(integer(), 20, backend="cupy")
+    with pytest.raises(BackendUnavailableError, match=f"an image on a GPU cannot .*{message}"):
+        bm3d(image, 20)
+
+
+def test_cupy_is_not_there(monkeypatch):
+    def load():
+        raise ModuleNotFoundError("No module named 'cupy'")
+
+    monkeypatch.setattr("fastrestore._cupy.load", load)
+    gpu._why_unavailable.cache_clear()
+    with pytest.raises(BackendUnavailableError, match=r"CuPy is not installed: pip install 'fast"):
+        bm3d(integer(), 20, backend="cupy")
+    gpu._why_unavailable.cache_clear()
+
+
+def test_kernels_are_compiled_with_their_constants(fake):
+    bm3d(fake.asarray(integer().astype("u1")), 20, profile=SMALL)
+    seen = {option for options in fake.options for option in options}
+    assert {"-std=c++17", "-DBLOCK=8", "-DGROUP=4", "-DFIXED=0", "-DFROM=unsigned char"} <= seen
+    count = len(fake.options)
+    bm3d(fake.asarray(integer().astype("u1")), 20, profile=SMALL)
+    assert len(fake.options) == count
+    assert _module.kernel.cache_info().currsize == count
+
+
+def test_what_is_too_large_for_one_launch_is_cut():
+    profile = Profile.named("np")
+    run = Run(1, lambda share: None)
+    layout = Layout.of(profile, ("basic", "final"))
+    for shape in ((2**18, 100), (2**16, 2**16)):
+        assert gpu.bm3d_memory((1, *shape), profile, run) > 2**62
+        side = layout.side(shape, 2**62, lambda m, n: gpu.bm3d_memory((1, m, n), profile, run))
+        assert 2**14 < side <= 2**17
