@@ -89,7 +89,10 @@ def test_subnormal_numbers_are_zero():
         ({"arguments": (np.zeros(256, np.float32), np.float32(7))}, "'i' of argument, got float32"),
         ({"arguments": ([0.0], np.int32(7))}, "a contiguous array, got list"),
         ({"arguments": (np.zeros((9, 9))[:, 1], np.int32(7))}, "a contiguous array, got ndarray"),
-        ({"arguments": (np.zeros(9), np.int32(7))}, "a pointer to float32, got an array of float64"),
+        (
+            {"arguments": (np.zeros(9), np.int32(7))},
+            "a pointer to float32, got an array of float64",
+        ),
         ({"threads": 1025}, "1 to 1024 threads"),
         ({"blocks": 0}, "the grid is empty"),
         ({"shared": 300000}, "at most 227 KiB"),
