@@ -1,4 +1,7 @@
-"""Compile kernels for the CPU, see `cuda/engine.hpp`, and launch them on NumPy arrays."""
+"""Compile kernels for the CPU and launch them on NumPy arrays.
+
+`cuda/engine.hpp` runs them, or `cuda/threads.hpp` where CUDASIM_ENGINE is "threads".
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastrestore import _cupy
+from fastrestore.backends.cupy import _device, _module
 from fastrestore.backends.cupy._module import source
 
 HERE = Path(__file__).parent
@@ -27,14 +32,17 @@ FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", 
 @functools.cache
 def module(name, text=None, **defines):
     """Compile a kernel file, or a text in its place; -D constants as keywords."""
+    if text is None and "cupy" in os.environ.get("FASTRESTORE_TEST_REQUIRE", "").split(","):
+        return OnGPU(name, defines)
     extra = os.environ.get("CUDASIM_FLAGS", "-O1").split()
     text = source(name) if text is None else text
     names = re.findall(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(", text)
     constants = "".join(f"#define {key} {value}\n" for key, value in defines.items())
     exports = "\n".join(f"EXPORT({each})" for each in names)
-    unit = f'#include "engine.hpp"\n{constants}{text}\n{exports}\n'
-    engine = (HERE / "cuda" / "engine.hpp").read_text()
-    key = hashlib.sha256("\0".join((unit, engine, *FLAGS, *extra)).encode()).hexdigest()[:20]
+    engine = os.environ.get("CUDASIM_ENGINE", "engine")  # or "threads"
+    unit = f'#include "{engine}.hpp"\n{constants}{text}\n{exports}\n'
+    headers = [path.read_text() for path in sorted((HERE / "cuda").glob("*.hpp"))]
+    key = hashlib.sha256("\0".join((unit, *headers, *FLAGS, *extra)).encode()).hexdigest()[:20]
     folder = Path(tempfile.gettempdir()) / f"fastrestore-cuda-{key}"
     library = folder / "kernel.so"
     if not library.exists():
@@ -53,6 +61,25 @@ def needs(compiler):
     if shutil.which(compiler) is None:
         required = "compiler" in os.environ.get("FASTRESTORE_TEST_REQUIRE", "")
         (pytest.fail if required else pytest.skip)(f"{compiler} is not there")
+
+
+class OnGPU:
+    """The same kernel on a GPU; arrays go there and back."""
+
+    def __init__(self, name, defines):
+        self._constants = (name, tuple(defines.items()))
+
+    def launch(self, name, grid, threads, arguments, shared=0, seed=0):
+        """Run a kernel; the order of threads is the GPU's."""
+        cupy = _cupy.load()
+        there = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        kernel = _module.kernel(cupy.cuda.runtime.getDevice(), *self._constants)
+        kernel.max_dynamic_shared_size_bytes = max(shared, _device.FREE_SHARED)
+        given = tuple(np.uintp(0) if a is None else a for a in there)
+        kernel(grid, threads, given, shared_mem=shared)
+        for host, device in zip(arguments, there, strict=True):
+            if isinstance(host, np.ndarray) and host.flags.writeable:
+                host[...] = device.get()
 
 
 class LaunchError(RuntimeError):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cudasim import LaunchError, module
+from cudasim import LaunchError, OnGPU, module
 
 from fastrestore.backends.cupy._module import source
 
@@ -106,3 +106,10 @@ def test_wrong_launches(options, message):
 def test_a_kernel_that_is_not_there():
     with pytest.raises(LaunchError, match="there is no kernel other"):
         module("bm3d_match", BLOCK=8).launch("other", (1,), (1,), ())
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_way_to_a_gpu():
+    image, out = np.arange(101, dtype=np.float32), np.zeros(1, np.float32)
+    OnGPU("bm3d_range", {}).launch("bm3d_range", (1,), (1024,), (image, np.int32(101), out), 4128)
+    assert out[0] == 98

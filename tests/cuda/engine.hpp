@@ -16,16 +16,11 @@
 #include <random>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 #include <algorithm>
 #include <immintrin.h>
 
-struct uint3 { unsigned x, y, z; };
-struct dim3 {
-    unsigned x, y, z;
-    dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
-};
+#include "types.hpp"
 
 // Save the registers that a function keeps on this stack, its top in `from`; go on with another.
 extern "C" void engine_switch(void** from, void* to);
@@ -55,7 +50,6 @@ engine_switch:
 
 namespace engine {
 
-constexpr unsigned WARP = 32, MOST_THREADS = 1024, MOST_SHARED = 227 * 1024;
 constexpr std::size_t STACK = 64 * 1024;
 
 enum class Meeting { none, barrier, warp };
@@ -145,8 +139,6 @@ inline bool release_barrier() {
 }
 
 // Warps --------------------------------------------------------------------------------------
-
-enum Operation { SYNC, BALLOT, SHUFFLE };
 
 inline std::uint64_t meet(int line, Operation operation, unsigned mask, std::uint64_t given, int from) {
     Thread& own = *state.now;
@@ -289,133 +281,19 @@ inline void launch(void (*body)(), dim3 grid, dim3 size, std::size_t shared, int
     _mm_setcsr(control);
 }
 
-template <class T> std::uint64_t bits(T value) {
-    static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles move 4 or 8 bytes");
-    std::uint64_t out = 0;
-    std::memcpy(&out, &value, sizeof value);
-    return out;
-}
-template <class T> T value_of(std::uint64_t bits) {
-    T out;
-    std::memcpy(&out, &bits, sizeof out);
-    return out;
-}
+inline uint3 thread_index() { return state.now->index; }
+inline uint3 block_index() { return state.block; }
+inline dim3 block_size() { return state.size; }
+inline dim3 grid_size() { return state.grid; }
+inline char* shared_memory() { return state.shared; }
+inline int own_lane() { return state.now->linear % WARP; }
 
-// Kernels by name, with the types of their arguments as Python's `struct` names them, '*' before
-// that of what a pointer points to.
-template <class T> std::string kind() {
-    if constexpr (std::is_pointer_v<T>)
-        return "*" + kind<std::remove_cv_t<std::remove_pointer_t<T>>>();
-    else if constexpr (std::is_same_v<T, float>) return "f";
-    else if constexpr (std::is_same_v<T, double>) return "d";
-    else if constexpr (std::is_same_v<T, unsigned char>) return "B";
-    else if constexpr (std::is_same_v<T, signed char>) return "b";
-    else if constexpr (std::is_same_v<T, unsigned short>) return "H";
-    else if constexpr (std::is_same_v<T, short>) return "h";
-    else if constexpr (std::is_same_v<T, unsigned>) return "I";
-    else if constexpr (std::is_same_v<T, int>) return "i";
-    else if constexpr (std::is_same_v<T, unsigned long long>) return "Q";
-    else if constexpr (std::is_same_v<T, long long>) return "q";
-    else return "?";
-}
-
-struct Kernel {
-    const char* name;
-    std::string kinds;
-    void (*start)(void** arguments, dim3 grid, dim3 size, std::size_t shared, int seed);
-};
-
-inline std::vector<Kernel>& kernels() {
-    static std::vector<Kernel> all;
-    return all;
-}
-
-template <auto F> struct Export;
-template <class... P, void (*F)(P...)> struct Export<F> {
-    static inline void** arguments;
-    template <std::size_t... I> static void call(std::index_sequence<I...>) {
-        F(*static_cast<P*>(arguments[I])...);
-    }
-    static void body() { call(std::index_sequence_for<P...>{}); }
-    static void start(void** given, dim3 grid, dim3 size, std::size_t shared, int seed) {
-        arguments = given;
-        launch(body, grid, size, shared, seed);
-    }
-    explicit Export(const char* name) { kernels().push_back({name, ((kind<P>() + " ") + ...), start}); }
-};
-
-}  // namespace engine
-
-// The names of CUDA --------------------------------------------------------------------------
-
-#define __global__
-#define __device__
-#define __forceinline__ inline
-#define __launch_bounds__(...)
-#define __restrict__
-#define DYNAMIC_SHARED(T, name) T* name = reinterpret_cast<T*>(engine::state.shared)
-
-#define threadIdx (engine::state.now->index)
-#define blockIdx (engine::state.block)
-#define blockDim (engine::state.size)
-#define gridDim (engine::state.grid)
-
-#define __syncthreads() static_cast<void>(engine::barrier(__LINE__, 0, 0))
-#define __syncthreads_count(p) engine::barrier(__LINE__, 1, p)
-#define __syncthreads_and(p) engine::barrier(__LINE__, 2, p)
-#define __syncthreads_or(p) engine::barrier(__LINE__, 3, p)
-#define __syncwarp(m) static_cast<void>(engine::meet(__LINE__, engine::SYNC, m, 0, 0))
-#define __ballot_sync(m, p) static_cast<unsigned>(engine::meet(__LINE__, engine::BALLOT, m, (p) != 0, 0))
-#define __any_sync(m, p) (__ballot_sync(m, p) != 0)
-#define __all_sync(m, p) (__ballot_sync(m, p) == (m))
-
-template <class T> T shuffle(int line, unsigned mask, T value, int from) {
-    return engine::value_of<T>(engine::meet(line, engine::SHUFFLE, mask, engine::bits(value), from));
-}
-inline int own_lane() { return engine::state.now->linear % engine::WARP; }
-#define __shfl_sync(m, v, lane) shuffle(__LINE__, m, v, (lane) & 31)
-#define __shfl_xor_sync(m, v, x) shuffle(__LINE__, m, v, own_lane() ^ (x))
-#define __shfl_down_sync(m, v, d) shuffle(__LINE__, m, v, own_lane() + (d) < 32 ? own_lane() + (d) : own_lane())
-#define __shfl_up_sync(m, v, d) shuffle(__LINE__, m, v, own_lane() >= (d) ? own_lane() - (d) : own_lane())
-
-template <class T, class V> T atomicAdd(T* at, V value) {
+template <class T> T add(T* at, T value) {
     const T before = *at;
     *at = before + value;
     return before;
 }
-inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
-inline int __ffs(int bits) { return __builtin_ffs(bits); }
-inline int __float_as_int(float value) { return engine::value_of<int>(engine::bits(value)); }
-inline float __int_as_float(int value) { return engine::value_of<float>(engine::bits(value)); }
-inline long long __float2ll_rn(float value) { return std::llrint(value); }
-inline long long __double2ll_rn(double value) { return std::llrint(value); }
-template <class T> T __ldg(const T* at) { return *at; }
-using std::max;
-using std::min;
 
-#define EXPORT(name) static engine::Export<name> export_##name(#name);
+}  // namespace engine
 
-extern "C" const char* engine_kinds(const char* name) {
-    for (const auto& kernel : engine::kernels())
-        if (std::string(name) == kernel.name) return kernel.kinds.c_str();
-    return nullptr;
-}
-
-// Return an empty string, or what went wrong.
-extern "C" const char* engine_launch(const char* name, void** arguments, const unsigned* grid,
-                                            const unsigned* size, std::size_t shared, int seed) {
-    static std::string what;
-    what.clear();
-    try {
-        for (const auto& kernel : engine::kernels())
-            if (std::string(name) == kernel.name) {
-                kernel.start(arguments, dim3(grid[0], grid[1], grid[2]), dim3(size[0], size[1], size[2]),
-                             shared, seed);
-                return what.c_str();
-            }
-        what = std::string("there is no kernel ") + name;
-    } catch (const std::exception& error) {
-        what = error.what();
-    }
-    return what.c_str();
-}
+#include "names.hpp"

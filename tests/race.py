@@ -1,0 +1,62 @@
+"""Run a kernel, as it is or changed, on threads with several blocks at once: see test_cuda_races.
+
+    python race.py NAME [START END TEXT]
+
+The text replaces that part of the source. Ends with 1 if the result is wrong; ThreadSanitizer ends
+the process with 66 if it saw a race.
+"""
+
+import sys
+
+import cudasim
+import numpy as np
+import test_cuda_filter
+import test_cuda_match
+import test_cuda_range
+from images import noisy, scene
+
+from fastrestore._profile import Profile
+from fastrestore._stage import Noise, Run, make_stage
+from fastrestore.backends import select
+from fastrestore.backends.cupy._module import source
+
+RUN = Run(1, lambda share: None)
+
+
+def main(name, start=0, end=0, new=""):
+    text = source(name)
+    changed = text[: int(start)] + new + text[int(end) :]
+    whole = cudasim.module
+
+    def module(kernel, text=None, **constants):
+        return whole(kernel, text=changed if kernel == name else text, **constants)
+
+    for file in (test_cuda_filter, test_cuda_match, test_cuda_range):
+        file.module = module
+    image = np.round(np.clip(noisy(scene(13, 15), 20), 0, 255)).astype(np.float32)
+    profile = Profile(radius_basic=2, group_basic=4, radius_final=2, group_final=4)
+    kind = "final" if name == "bm3d_final" else "basic"
+    stage = make_stage(profile, kind, Noise.white(20.0), 255.0)
+    reference = select("numpy")
+    matches = reference.bm3d_match(image, stage, RUN)
+    if name == "bm3d_range":
+        wide = np.random.default_rng(0).normal(0, 1, 300).astype(np.float32)
+        return np.isclose(
+            test_cuda_range.measured(wide), np.ptp(np.percentile(wide.astype("f8"), [1, 99]))
+        )
+    if name == "bm3d_match":
+        offsets, sizes = test_cuda_match.match(image, stage, band=4)
+        return (offsets == matches.offsets).all() and (sizes == matches.sizes).all()
+    images = (image[None],) * (2 if kind == "final" else 1)
+    run = reference.bm3d_final if kind == "final" else reference.bm3d_basic
+    expected = run(*images, matches, stage, RUN)
+    return all(
+        np.allclose(
+            test_cuda_filter.filtered(images, matches, stage, 0, fixed), expected, atol=0.02
+        )
+        for fixed in ((0, 1) if changed == text else (0,))
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(not main(*sys.argv[1:]))

@@ -1,0 +1,118 @@
+"""The kernels with ThreadSanitizer, several blocks at once, in processes of their own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cudasim import needs
+
+from fastrestore.backends.cupy._module import source
+
+HERE = Path(__file__).parent
+RACE = 66
+
+
+def raced(*words):
+    """Run a program of Python where kernels are built with ThreadSanitizer."""
+    needs("g++")
+    library = subprocess.run(
+        ["g++", "-print-file-name=libtsan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    # Its map of memory has no place for addresses as random as some systems make them
+    still = ["setarch", "-R"] if shutil.which("setarch") else []
+    return subprocess.run(
+        [*still, sys.executable, *words],
+        cwd=HERE,
+        env=os.environ
+        | {
+            "CUDASIM_ENGINE": "threads",
+            "CUDASIM_FLAGS": "-O1 -g -fsanitize=thread",
+            "LD_PRELOAD": library,
+            "TSAN_OPTIONS": f"exitcode={RACE}",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["bm3d_range", "bm3d_match", "bm3d_basic", "bm3d_final"])
+def test_nothing_races(name):
+    run = raced("race.py", name)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+
+
+def plain_additions(name):
+    """Each `atomicAdd(&place, value);` of a kernel as (start, end, 'place += value;')."""
+    text = source(name)
+    for found in re.finditer(r"atomicAdd\(&", text):
+        depth, comma, end = 1, 0, found.end()
+        while depth:
+            depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(text[end], 0)
+            if text[end] == "," and depth == 1:
+                comma = end
+            end += 1
+        yield found.start(), end, f"{text[found.end() : comma]} += {text[comma + 1 : end - 1]}"
+
+
+ADDITIONS = [
+    (name, change) for name in ("bm3d_range", "bm3d_basic") for change in plain_additions(name)
+]
+
+
+@pytest.mark.parametrize(("name", "change"), ADDITIONS)
+def test_a_plain_addition_races(name, change):
+    assert " += " in change[2]
+    run = raced("race.py", name, *map(str, change))
+    assert run.returncode == RACE, run.stdout[-2000:] + run.stderr[-2000:]
+    assert "data race" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("bm3d_match", "__syncthreads();  // all have done with the window before"),
+        ("bm3d_match", "__syncwarp(ALL_LANES);"),
+        ("bm3d_range", "__syncwarp(ALL_LANES);  // all have read the rank"),
+    ],
+)
+def test_a_missing_barrier_races(name, line):
+    start = source(name).index(line)
+    run = raced("race.py", name, str(start), str(start + len(line)), ";")
+    assert run.returncode == RACE, run.stdout[-2000:] + run.stderr[-2000:]
+
+
+TOY = """
+import numpy as np
+from cudasim import module
+text = 'extern "C" __global__ void toy(float* out, int n) {{ {body} }}'
+out = np.zeros(8, np.float32)
+module("toy", text=text).launch("toy", (6,), (4,), (out, np.int32(3)), 32)
+assert out[0] == {result}, out
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "result", "code"),
+    [
+        ("atomicAdd(out, 1.0f);", 24, 0),
+        ("if (threadIdx.x == 0) out[1] += n;", 0, RACE),  # one thread of each block
+        ("DYNAMIC_SHARED(float, s); s[0] = n;", 0, RACE),
+        ("DYNAMIC_SHARED(float, s); s[threadIdx.x] = n; __syncthreads(); s[4] = 0;", 0, RACE),
+        ("DYNAMIC_SHARED(float, s); s[threadIdx.x] = n; __syncthreads(); n = s[1];", 0, 0),
+        # A shuffle orders no memory
+        (
+            "DYNAMIC_SHARED(float, s); s[threadIdx.x] = n;"
+            "n = __shfl_sync(0xffffffffu, n, 0); if (s[1] > 5) out[0] = n;",
+            0,
+            RACE,
+        ),
+    ],
+)
+def test_the_detector(body, result, code):
+    run = raced("-c", TOY.format(body=body, result=result))
+    assert run.returncode == code, run.stderr[-2000:]
