@@ -80,7 +80,7 @@ class Common:
     space: _colour.ColourSpace
     noise: Noise  # of the transformed channels, scaled
     data_range: Any  # of what blocks are matched on, scaled; None: still to be measured
-    exact: NDArray[np.bool_] | None  # what has no noise: (C,) or (C, M, N)
+    exact: NDArray[np.bool_] | None  # what has no noise: (C, 1, 1) or (C, M, N)
     least: int  # images are padded to this size
     stages: dict[str, Stage] = field(default_factory=dict)  # made so far
     parts: dict[str, Common] = field(default_factory=dict)  # with a noise map
@@ -90,6 +90,10 @@ class Common:
         if which not in self.stages:
             self.stages[which] = make_stage(profile, which, self.noise, self.data_range)
         return self.stages[which]
+
+    def maps(self) -> int:
+        """How many numbers a pixel the noise map takes."""
+        return 0 if self.noise.map is None else 1 + len(self.noise.map.channels)
 
     def part(self, tile: Tile) -> Common:
         """Return what a tile sees."""
@@ -130,7 +134,7 @@ def common(planes: Any, levels: Levels, job: Job) -> Common:
         data_range = None
     else:
         data_range = space.luminance_range(math.ldexp(extent, -exponent))
-    zero = levels.sigmas == 0 if levels.map is None else levels.map == 0
+    zero = levels.sigmas[:, None, None] == 0 if levels.map is None else levels.map == 0
     return Common(
         exponent=exponent,
         space=space,

@@ -112,7 +112,9 @@ chroma_strength, max_memory, deterministic, workers, backend
         job, axis = self._call.job, self._call.channel_axis
         rows, columns = (size for k, size in enumerate(self.shape) if axis is None or k != axis % 3)
         count = 1 if axis is None else self.shape[axis]
-        return job.engine.bm3d_memory((count, rows, columns), job.profile, job.run)
+        levels = self._call.levels
+        maps = 1 + count if levels is not None and levels.map is not None else 0
+        return job.engine.bm3d_memory((count, rows, columns), maps, job.profile, job.run)
 
     def __call__(self, image: Any, sigma: Any = None, out: Any = None) -> Any:
         """Restore an image.

@@ -91,10 +91,10 @@ def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> No
     """Restore an image in tiles as large as memory allows, smaller ones if it does not."""
     shape, layout = planes.shape[1:], Layout.of(job.profile, job.stages(pilot is not None))
     limit: float = ANY if job.max_memory is None else job.max_memory
-    memory = job.run.memory
+    memory, maps = job.run.memory, shared.maps()
 
     def cost(height: int, width: int) -> int:
-        return job.engine.bm3d_memory((len(planes), height, width), job.profile, job.run)
+        return job.engine.bm3d_memory((len(planes), height, width), maps, job.profile, job.run)
 
     while True:
         side = layout.side(shape, limit, cost)
@@ -105,6 +105,8 @@ def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> No
             shared = measured(shared, planes, job)
             for tile in tiles:
                 _denoise(planes, pilot, shared, job.part(1 / len(tiles)), tile, out)
+                if memory is not None and len(tiles) > 1:
+                    memory.forget()  # the maps of this tile
             return
         except MemoryError:
             limit = cost(min(side, shape[0]), min(side, shape[1])) / 2
@@ -151,8 +153,8 @@ def _denoise(planes: Any, pilot: Any, shared: Common, job: Job, tile: Tile, out:
     if tile.write != tile.read:
         estimate = estimate[(slice(None), *tile.inner)]
     exact = shared.exact
-    if exact is not None:
-        exact = exact[write] if exact.ndim == 3 else exact[:, None, None]
+    if exact is not None and exact.shape[1:] != (1, 1) and tile.write != tile.read:
+        exact = exact[write]
     back = np.linalg.inv(space.matrix).astype(np.float64)
     engine.store(estimate, shared.exponent, back, exact, planes[write], out[write], job.run)
 

@@ -26,9 +26,11 @@ typedef float Sum;
 __device__ __forceinline__ Sum as_sum(float value) { return value; }
 #endif
 
+#define NONE (-1)
+
 struct Geometry {
     int height, width;      // of the image
-    int down, across;       // reach of the covariances
+    int down, across;       // from here on blocks share no noise
     int line;               // floats from one row of displacements to the next
     int origin;             // where displacement (0, 0) begins, 0 if only |dx| counts
     const float* covariance;  // (displacements, AREA)
@@ -37,7 +39,7 @@ struct Geometry {
 // Shared memory of a thread block, in this order.
 struct GroupShared {
     float* stage;    // (GROUP, AREA): blocks on their way between threads
-    int* places;     // (GROUP, GROUP): where the covariance of a pair of blocks begins
+    int* places;     // (GROUP, GROUP): where the covariance of a pair begins, NONE if it is 0
     int* y;          // (GROUP): corners
     int* x;          // (GROUP)
     float* scale;    // (GROUP): noise of a block over that of its channel
@@ -71,14 +73,11 @@ __device__ __forceinline__ void group_corners(const GroupShared& shared, const G
     for (int pair = thread; pair < size * size; pair += THREADS) {
         const int a = pair / size, b = pair % size;
         int dy = shared.y[b] - shared.y[a], dx = shared.x[b] - shared.x[a];
-        if (geometry.origin) {  // turned by half, so that dy is not negative
-            if (dy < 0) dx = -dx;
-            dx = max(-geometry.across, min(dx, geometry.across));
-        } else {
-            dx = min(abs(dx), geometry.across);
-        }
-        dy = min(abs(dy), geometry.down);
-        shared.places[pair] = dy * geometry.line + dx * AREA + geometry.origin;
+        const bool near = abs(dy) < geometry.down && abs(dx) < geometry.across;
+        // Turned by half, so that dy is not negative; nor dx, where left and right are alike
+        dx = geometry.origin == 0 ? abs(dx) : dy < 0 ? -dx : dx;
+        const int place = abs(dy) * geometry.line + dx * AREA + geometry.origin;
+        shared.places[pair] = near ? place : NONE;
     }  // read after the barriers of a transform
 }
 
@@ -170,8 +169,11 @@ __device__ __forceinline__ void group_variance(float* variance, const GroupShare
             for (int a = first; a < first + half; ++a) {
                 const float scale = shared.scale[a];
 #pragma unroll 8
-                for (int b = first + half; b < first + 2 * half; ++b)
-                    sum = fmaf(scale * shared.scale[b], covariance[shared.places[a * SIZE + b]], sum);
+                for (int b = first + half; b < first + 2 * half; ++b) {
+                    const int place = shared.places[a * SIZE + b];
+                    if (place != NONE)  // one and the same in all threads
+                        sum = fmaf(scale * shared.scale[b], covariance[place], sum);
+                }
             }
             const float mean = (variance[first] + variance[first + half]) * 0.5f;
             sum /= half;

@@ -12,15 +12,19 @@ __device__ __forceinline__ int mirrored(int place, int size) {
     return place < size ? place : 2 * size - 1 - place;
 }
 
+__device__ __forceinline__ WIDE scaled(WIDE value, int exponent) {
+    return static_cast<WIDE>(ldexp(value, exponent));
+}
+
 // Grid: (ceil(width / blockDim.x), ceil(height / blockDim.y), channels of the result).
 // from (channels, from_height, from_width) and to (..., height, width) have these strides, counted in
-// pixels. to = 2**exponent matrix @ from, matrix (channels of the result, channels), or null for each
-// channel by itself. Where exact[channel * exact_channel + pixel * exact_pixel] is not 0 the pixel of
+// pixels. to = 2**after matrix @ (2**before from), matrix (channels of the result, channels), or null
+// for each channel by itself; sums are those of numbers of about 1, whatever the units. Where exact[channel * exact_channel + pixel * exact_pixel] is not 0 the pixel of
 // `original` stays; exact may be null.
 extern "C" __global__ void bm3d_mix(
     const FROM* from, int channels, int from_height, int from_width, long long from_channel,
     long long from_row, long long from_column, TO* to, int height, int width, long long to_channel,
-    long long to_row, long long to_column, const float* matrix, int exponent,
+    long long to_row, long long to_column, const float* matrix, int before, int after,
     const unsigned char* exact, int exact_channel, int exact_pixel, const ORIGINAL* original,
     long long original_channel, long long original_row, long long original_column) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
@@ -39,12 +43,12 @@ extern "C" __global__ void bm3d_mix(
         from + mirrored(y, from_height) * from_row + mirrored(x, from_width) * from_column;
     WIDE sum;
     if (matrix == nullptr) {
-        sum = static_cast<WIDE>(place[channel * from_channel]);
+        sum = scaled(place[channel * from_channel], before);
     } else {
         sum = 0;
         for (int k = 0; k < channels; ++k)
             sum += static_cast<WIDE>(matrix[channel * channels + k]) *
-                   static_cast<WIDE>(place[k * from_channel]);
+                   scaled(place[k * from_channel], before);
     }
-    *out = static_cast<TO>(ldexp(sum, exponent));
+    *out = static_cast<TO>(scaled(sum, after));
 }

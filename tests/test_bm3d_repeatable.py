@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from images import camera, noisy
+from images import camera, noisy, scene
 
-from fastrestore import bm3d
+from fastrestore import Profile, bm3d
+from fastrestore._stage import Run
+from fastrestore._tiles import Layout
+from fastrestore.backends import select
 
 
 def image():
@@ -90,3 +93,46 @@ def test_the_halo_is_no_larger_than_needed(stage):
     reach = max(np.abs(rows - 125).max(), np.abs(columns - 125).max())
     limit = HALO // 2 if stage == "basic" else HALO
     assert limit / 2 < reach <= limit
+
+
+@pytest.mark.parametrize("profile", ["fast", "lc", "np", "vn"])
+def test_a_limit_of_memory_changes_nothing(profile):
+    image = noisy(camera(100, 100, 310, 260), 20)
+    expected = bm3d(image, 20, profile=profile)
+    layout = Layout.of(Profile.named(profile), ("basic", "final"))
+    side = layout.least() + 60
+    run = Run(1, lambda share: None)
+    limit = select("numba").bm3d_memory((1, side, side), 0, Profile.named(profile), run)
+    assert len(list(layout.tiles(image.shape, side))) >= 4
+    np.testing.assert_array_equal(bm3d(image, 20, profile=profile, max_memory=limit), expected)
+
+
+@pytest.mark.parametrize("options", [{"stage": "basic"}, {"pilot": True}, {"guide": True},
+    {"channel_axis": 0}, {"sigma": np.linspace(0, 30, 300)}, {"noise_kernel": np.ones((3, 3)) * 5},
+])  # fmt: skip
+def test_tiles_of_everything(options):
+    clean = camera(100, 100, 280, 300)
+    image = noisy(clean, 20)
+    if "channel_axis" in options:
+        image = np.stack([image, image[::-1], clean])
+    given = {k: clean if v is True else v for k, v in options.items()}
+    given = {"sigma": None if "noise_kernel" in options else 20, **given}
+    profile = Profile.named("fast").replace(step_basic=4)
+    expected = bm3d(image, profile=profile, **given)
+    tiled = bm3d(image, profile=profile, max_memory=3.4e6 * (1 + 2 * (image.ndim - 2)), **given)
+    np.testing.assert_array_equal(tiled, expected)
+    seen = []
+    bm3d(image, profile=profile, max_memory=4e6 * (1 + 2 * (image.ndim - 2)), **given,
+         progress=lambda done, total: seen.append(done / total))  # fmt: skip
+    assert seen[-1] == 1
+    assert seen == sorted(seen)
+
+
+def test_too_little_memory():
+    image = noisy(scene(200, 210), 20)
+    with pytest.raises(
+        MemoryError, match=r"max_memory=1000 bytes .*: a tile of \d+x"
+    ):
+        bm3d(image, 20, max_memory=1000)
+    with pytest.raises(MemoryError, match="'refilter' judges frequencies of the whole image: no"):
+        bm3d(image, 20, max_memory=1000, profile="refilter")

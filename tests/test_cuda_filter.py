@@ -8,6 +8,7 @@ from images import assert_close, camera, noisy, scene
 from fastrestore._profile import PROFILES, Profile
 from fastrestore._stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage
 from fastrestore.backends import select
+from fastrestore.backends.cupy.bm3d import covariance_table
 
 RUN = Run(1, lambda share: None)
 THREADS = 32
@@ -18,11 +19,7 @@ def filtered(images, matches, stage, seed=0, fixed=0):
     channels, height, width = images[0].shape
     area, group = stage.block**2, stage.group
     threads = -(-area // 32) * 32
-    table = stage.covariance
-    mirrored = np.allclose(table, table[:, :, ::-1])
-    across = table.shape[2] // 2
-    table = np.ascontiguousarray(table[:, :, across if mirrored else 0 :], np.float32)
-    origin = 0 if mirrored else across * area
+    table = covariance_table(stage)
     kind = np.uint64 if fixed else np.float32
     corners = (height - stage.block + 1, width - stage.block + 1)
     numerator, weights = np.zeros(images[0].shape, kind), np.zeros((channels, *corners), kind)
@@ -38,9 +35,9 @@ def filtered(images, matches, stage, seed=0, fixed=0):
         (
             *images, np.int32(height), np.int32(width), matches.rows.astype(np.int32),
             matches.columns.astype(np.int32), matches.offsets, matches.sizes,
-            stage.forward.astype(np.float32), stage.inverse.astype(np.float32), window, table,
-            np.int32(table.shape[1] - 1), np.int32(across), np.int32(table.shape[2] * area),
-            np.int32(origin), np.int32(table[0].size if len(table) > 1 else 0),
+            stage.forward.astype(np.float32), stage.inverse.astype(np.float32), window,
+            table.values.astype(np.float32), np.int32(table.down), np.int32(table.across),
+            np.int32(table.line), np.int32(table.origin), np.int32(table.apart),
             (stage.strength * stage.variances).astype(np.float32), scale,
             np.int32(0 if scale is None or len(scale) == 1 else scale[0].size), numerator, weights,
         ),

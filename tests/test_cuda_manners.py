@@ -88,12 +88,16 @@ def test_a_plan_allocates_its_result_and_can_be_captured(fake, options):
 
 def test_memory_is_what_was_estimated(fake):
     profile = SMALL.replace(step_basic=3, step_final=2)
-    for channels, deterministic in ((None, False), (-1, True)):
-        image = integer(64, 80)
+    for channels, deterministic, sigma in (
+        (None, False, 20),
+        (-1, True, 20),
+        (None, False, np.maximum(0, np.linspace(-5, 20, 200))),
+    ):
+        image = integer(150, 200)
         image = image if channels is None else np.stack([image, image + 1], axis=-1)
         there = fake.asarray(image)
         options = {"channel_axis": channels, "deterministic": deterministic}
-        plan = BM3DPlan(image.shape, sigma=20, profile=profile, backend="cupy", **options)
+        plan = BM3DPlan(image.shape, sigma=sigma, profile=profile, backend="cupy", **options)
         tables, fake.peak = fake.live, fake.live
         result = plan(there)
         used = fake.peak - tables - result.nbytes
@@ -309,6 +313,6 @@ def test_what_is_too_large_for_one_launch_is_cut():
     run = Run(1, lambda share: None)
     layout = Layout.of(profile, ("basic", "final"))
     for shape in ((2**18, 100), (2**16, 2**16)):
-        assert gpu.bm3d_memory((1, *shape), profile, run) > 2**62
-        side = layout.side(shape, 2**62, lambda m, n: gpu.bm3d_memory((1, m, n), profile, run))
+        assert gpu.bm3d_memory((1, *shape), 0, profile, run) > 2**62
+        side = layout.side(shape, 2**62, lambda m, n: gpu.bm3d_memory((1, m, n), 0, profile, run))
         assert 2**14 < side <= 2**17

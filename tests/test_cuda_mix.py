@@ -31,7 +31,7 @@ def first(array):
     return array[:1, :1, :1]
 
 
-def mix(source, out, matrix=None, exponent=0, exact=None, original=None, seed=0):
+def mix(source, out, matrix=None, exponent=0, exact=None, original=None, seed=0, after=0):
     """Launch the kernel on views of any layout."""
     _, height, width = out.shape
     flags, steps, third = None, (0, 0), source
@@ -47,7 +47,7 @@ def mix(source, out, matrix=None, exponent=0, exact=None, original=None, seed=0)
             first(source), *(np.int32(size) for size in source.shape), *strides(source),
             first(out), np.int32(height), np.int32(width), *strides(out),
             None if matrix is None else np.ascontiguousarray(matrix, np.float32),
-            np.int32(exponent), flags, *(np.int32(step) for step in steps),
+            np.int32(exponent), np.int32(after), flags, *(np.int32(step) for step in steps),
             first(third) if flags is not None else None, *strides(third),
         ),
         seed=seed,
@@ -195,3 +195,13 @@ def test_units_that_are_far_apart(exponent):
     colours = np.repeat(source, 3, axis=0)
     grey = mix(colours, unwritten(source.shape), OPPONENT[:1], exponent)
     np.testing.assert_allclose(grey, pixels, rtol=1e-6)
+
+
+@pytest.mark.parametrize("top", [1.9 * 2.0**127, 1.9 * 2.0**-124])
+def test_sums_at_the_ends_of_float32(top):
+    pixels = np.full((3, 2, 5), top, "f4")
+    matrix, exponent = np.ones((1, 3)), int(np.frexp(top)[1])
+    loaded = mix(pixels, unwritten((1, 2, 5)), matrix, -exponent)
+    np.testing.assert_allclose(loaded, 3 * 0.95, rtol=1e-6)
+    back = mix(loaded, unwritten((3, 2, 5)), np.ones((3, 1)) / 3, after=exponent)
+    np.testing.assert_allclose(back, pixels, rtol=1e-6)

@@ -64,8 +64,13 @@ class Backend(Availability, Protocol):
         """Get ready for the stages of images of a type."""
         ...
 
-    def bm3d_memory(self, shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
-        """Return how many bytes restoring (C, M, N) takes, about, beside image and result."""
+    def bm3d_memory(
+        self, shape: tuple[int, int, int], maps: int, profile: Profile, run: Run
+    ) -> int:
+        """Return how many bytes restoring (C, M, N) takes, about, beside image and result.
+
+        `maps` is how many numbers a pixel are told of its noise.
+        """
         ...
 
     def bring(self, array: Any) -> Any:

@@ -23,7 +23,7 @@ def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: R
     """See `fastrestore.backends.Backend`; what is compiled here is compiled where it is used."""
 
 
-def bm3d_memory(shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
+def bm3d_memory(shape: tuple[int, int, int], maps: int, profile: Profile, run: Run) -> int:
     """See `fastrestore.backends.Backend`."""
     del run
     channels, height, width = shape
@@ -32,7 +32,7 @@ def bm3d_memory(shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
         4 * profile.group_final / profile.step_final**2,
     )
     # Noisy, estimates and weights of every channel, the sums in float64
-    return int(height * width * (32 * channels + 8 + matches))
+    return int(height * width * (32 * channels + 8 + 12 * maps + matches))
 
 
 def bring(array: Any) -> NDArray[Any]:

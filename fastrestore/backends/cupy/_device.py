@@ -49,6 +49,10 @@ class Memory:
             self._tables[key] = values, _cupy.load().asarray(plain)
         return self._tables[key][1]
 
+    def forget(self) -> None:
+        """Give the tables back to the pool."""
+        self._tables.clear()
+
     def clear(self) -> None:
         """Give everything back to the pool."""
         self._buffers.clear()

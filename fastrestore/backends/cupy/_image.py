@@ -45,7 +45,7 @@ def load(
     planes = _on_gpu(planes)
     shape = (len(matrix), *(max(least, size) for size in planes.shape[1:]))
     out = run.memory.take(name, shape, np.float32)
-    _mix(planes, out, matrix, exponent, run)
+    _mix(planes, out, matrix, (exponent, 0), run)
     return out  # type: ignore[no-any-return]
 
 
@@ -55,7 +55,7 @@ def luminance(channels: Channels, weights: FloatArray, run: Run) -> Image:
         first: Image = channels[0]
         return first
     out = run.memory.take("luminance", (1, *channels.shape[1:]), np.float32)
-    _mix(channels, out, weights[None], 0, run)
+    _mix(channels, out, weights[None], (0, 0), run)
     return out[0]  # type: ignore[no-any-return]
 
 
@@ -78,10 +78,10 @@ def store(
 ) -> None:
     """See `fastrestore.backends.Backend`."""
     if not _arrays.on_host(out):
-        _mix(channels, out, matrix, exponent, run, exact, planes)
+        _mix(channels, out, matrix, (0, exponent), run, exact, planes)
         return
     result = run.memory.take("result", out.shape, out.dtype)
-    _mix(channels, result, matrix, exponent, run)
+    _mix(channels, result, matrix, (0, exponent), run)
     out[...] = result.get()
     if exact is not None:
         np.copyto(out, planes, where=exact, casting="unsafe")
@@ -100,12 +100,12 @@ def _mix(
     source: Any,
     out: Any,
     matrix: FloatArray,
-    exponent: int,
+    exponents: tuple[int, int],
     run: Run,
     exact: NDArray[np.bool_] | None = None,
     original: Any = None,
 ) -> None:
-    """Launch the kernel: out = 2**exponent matrix @ source, pixels of `original` kept."""
+    """Launch the kernel: out = matrix @ source, in other units before or after."""
     _, height, width = out.shape
     itself = len(matrix) == len(source) and np.array_equal(matrix, np.eye(len(matrix)))
     if exact is None:
@@ -123,8 +123,8 @@ def _mix(
         (
             source, np.int32(len(source)), *(np.int32(size) for size in source.shape[1:]),
             *_strides(source), out, np.int32(height), np.int32(width), *_strides(out),
-            None if itself else run.memory.table(matrix), np.int32(exponent), flags,
-            np.int32(channel), np.int32(pixel), original,
+            None if itself else run.memory.table(matrix), *(np.int32(each) for each in exponents),
+            flags, np.int32(channel), np.int32(pixel), original,
             *((np.int64(0),) * 3 if original is None else _strides(original)),
         ),
     )  # fmt: skip

@@ -123,7 +123,7 @@ class CovarianceTable(NamedTuple):
     """`Stage.covariance` as the kernels read it: half of it, where left and right are alike."""
 
     values: NDArray[np.float64]
-    down: int
+    down: int  # from here on blocks share no noise
     across: int
     line: int  # numbers from one row of displacements to the next
     origin: int  # where displacement (0, 0) begins, 0 if only |dx| counts
@@ -149,23 +149,26 @@ def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
     area, across = covariance.shape[-1] ** 2, covariance.shape[2] // 2
     mirrored = np.allclose(covariance, covariance[:, :, ::-1], rtol=0, atol=1e-7 * covariance.max())
     values = np.ascontiguousarray(covariance[:, :, across if mirrored else 0 :])
+    # The last ones are 0 unless noise reaches farther than blocks of a group lie apart
+    down = values.shape[1] - (not values[:, -1].any())
     return CovarianceTable(
         values,
-        values.shape[1] - 1,
-        across,
+        down,
+        across + 1 - (not values[:, :, -1].any()),
         values.shape[2] * area,
         0 if mirrored else across * area,
         values[0].size if len(values) > 1 else 0,
     )
 
 
-def bm3d_memory(shape: tuple[int, int, int], profile: Profile, run: Run) -> int:
+def bm3d_memory(shape: tuple[int, int, int], maps: int, profile: Profile, run: Run) -> int:
     """See `fastrestore.backends.Backend`."""
     channels, height, width = shape
     if height * width > MOST_PIXELS or height > MOST_ROWS:
         return 2**63  # has to be cut
     sums = 2 * (8 if run.deterministic else 4)
     images = 4 * (3 * channels + 1)  # noisy, both estimates, and the image to match on
+    images += (8 + 1) * maps  # for both stages; and which pixels have no noise
     groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
     matches = max(
         (height // step + 2) * (width // step + 2) * (4 * group + 2) for step, group in groups
