@@ -1,10 +1,14 @@
 """Print what fastrestore does on a GPU, beside the CPU and other GPU programs, in one table.
 
-    python bench/gpu.py --images DIR [--peers] [--rows 512 hd triton cupy large first quality]
+    python bench/gpu.py --images DIR [--peers] [--rows 512 hd colour triton cupy large first]
+    python bench/gpu.py --images DIR --executed-on-cpu
 
 Times of the GPU are those of device events around one call, the image and the result being there,
 median of 20 after 3 to warm up; a call of an array of NumPy, with both transfers, is shown beside
-them. DIR holds gray photographs (Set12). Peers are `bm3d-triton` (needs torch) and `bm3d-cupy`.
+them. DIR holds gray photographs (Set12), for the last row, "quality". Peers are `bm3d-triton`
+(needs torch) and `bm3d-cupy`.
+
+Without a GPU the second form compares the quality: the kernels run on the CPU as in the tests.
 """
 
 from __future__ import annotations
@@ -46,12 +50,17 @@ print(time.perf_counter() - start)
 def main() -> int:
     """Print the rows that were asked for."""
     options = _options()
+    if options.executed_on_cpu:
+        _stand_in()
+        options.rows = ["quality"]
     reason = fastrestore.backends.why_unavailable("cupy")
     if reason is not None:
         print(f"nothing to measure: {reason}", file=sys.stderr)
         return 2
     cupy = _cupy.load()
-    name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+    name = "no GPU: kernels executed on the CPU"
+    if not options.executed_on_cpu:
+        name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
     print(f"{name}, CuPy {cupy.__version__}, fastrestore {fastrestore.__version__}\n")
     print("| what | at least | measured |\n| --- | --- | --- |")
     steps = {
@@ -73,8 +82,18 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder of gray photographs")
     parser.add_argument("--peers", action="store_true", help="measure other programs, too")
+    parser.add_argument("--executed-on-cpu", action="store_true", help="quality without a GPU")
     parser.add_argument("--rows", nargs="+", help="only these")
     return parser.parse_args()
+
+
+def _stand_in() -> None:
+    """Put the stand-in of the tests in the place of CuPy."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from fakecupy import Cupy
+
+    module = Cupy()
+    _cupy.load = _cupy.loaded = lambda: module
 
 
 def line(what: str, wanted: str, measured: str) -> None:

@@ -49,7 +49,7 @@ def module(name, text=None, **defines):
         needs("g++")
         folder.mkdir(exist_ok=True)
         (folder / "kernel.cpp").write_text(unit)
-        made = folder / f"kernel-{id(unit)}.so"
+        made = folder / f"kernel-{os.getpid()}.so"
         command = ["g++", *FLAGS, *extra, f"-I{HERE / 'cuda'}", "-o", made, folder / "kernel.cpp"]
         subprocess.run(command, check=True, capture_output=True, text=True)
         made.replace(library)

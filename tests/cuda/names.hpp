@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -53,6 +53,10 @@ template <class... P, void (*F)(P...)> struct Export<F> {
     }
     static void body() { call(std::index_sequence_for<P...>{}); }
     static void start(void** given, dim3 grid, dim3 size, std::size_t shared, int seed) {
+        const unsigned threads = size.x * size.y * size.z;
+        if (threads == 0 || threads > MOST_THREADS) throw std::runtime_error("a block has 1 to 1024 threads");
+        if (grid.x * grid.y * grid.z == 0) throw std::runtime_error("the grid is empty");
+        if (shared > MOST_SHARED) throw std::runtime_error("a block has at most 227 KiB of shared memory");
         arguments = given;
         launch(body, grid, size, shared, seed);
     }
