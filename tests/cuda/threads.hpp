@@ -28,32 +28,41 @@ constexpr auto PATIENCE = std::chrono::seconds(60);
     std::_Exit(70);
 }
 
-// A barrier for some threads, which adds up what they bring.
+// A barrier for some threads, which adds up what they bring. Rounds have two locks in turn: with one,
+// who leaves a round late would come after what others did before they arrived at the next, and a
+// race between them would not show.
 class Barrier {
   public:
     explicit Barrier(unsigned count) : count_(count) {}
 
     int wait(int line, int given) {
-        std::unique_lock<std::mutex> lock(mutex_);
-        const unsigned turn = turn_;
-        sum_ += given;
-        if (++arrived_ == count_) {
-            result_ = sum_;
-            sum_ = 0;
-            arrived_ = 0;
-            ++turn_;
-            all_.notify_all();
-        } else if (!all_.wait_for(lock, PATIENCE, [&] { return turn_ != turn; })) {
+        constexpr auto relaxed = std::memory_order_relaxed;
+        const unsigned turn = turn_.load(relaxed);  // it does not end without this thread
+        Round& round = rounds_[turn % 2];
+        std::unique_lock<std::mutex> lock(round.mutex);
+        round.sum += given;
+        if (++round.arrived == count_) {
+            round.result = round.sum;
+            round.sum = 0;
+            round.arrived = 0;
+            turn_.store(turn + 1, relaxed);
+            round.all.notify_all();
+        } else if (!round.all.wait_for(lock, PATIENCE, [&] { return turn_.load(relaxed) != turn; })) {
             give_up(line, "waits for ever");
         }
-        return result_;
+        return round.result;
     }
 
   private:
-    std::mutex mutex_;
-    std::condition_variable all_;
-    unsigned count_, arrived_ = 0, turn_ = 0;
-    int sum_ = 0, result_ = 0;
+    struct Round {
+        std::mutex mutex;
+        std::condition_variable all;
+        unsigned arrived = 0;
+        int sum = 0, result = 0;
+    };
+    unsigned count_;
+    std::atomic<unsigned> turn_{0};
+    Round rounds_[2];
 };
 
 // Lanes that tell each other a number each, and nothing more: relaxed, so that no memory is ordered.
