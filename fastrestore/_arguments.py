@@ -122,10 +122,12 @@ class Levels(NamedTuple):
 def levels(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:
     """Return the noise of an image of this shape."""
     count = 1 if channel_axis is None else shape[channel_axis]
-    expected = "one number of 0 or more, in the units of the image; None estimates it"
+    expected = "a number of 0 or more"
     if channel_axis is not None:
-        expected += f", or {count} of them, one for each channel"
-    expected += f", or an array of the image's shape {shape}"
+        expected += f", {count} of them, one for each channel,"
+    expected += (
+        f" or an array that broadcasts to {shape}, in the units of the image (None: estimated)"
+    )
     sigma = _arrays.to_host(sigma)
     if isinstance(sigma, np.ma.MaskedArray):
         raise TypeError(f"sigma must be {expected}, got a masked array; fill it first")
@@ -182,7 +184,7 @@ def extent(data_range: Any) -> float | None:
 
 def max_memory(limit: Any) -> float | None:
     """Check a number of bytes."""
-    return None if limit is None else positive("max_memory", limit)
+    return None if limit is None or limit == math.inf else positive("max_memory", limit)
 
 
 def flag(name: str, value: Any) -> bool:

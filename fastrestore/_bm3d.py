@@ -93,10 +93,12 @@ def bm3d(
         as strong: with more than 1, colours are smoothed more.
     max_memory : float, optional
         Bytes of working memory, beside image and result: a large image is then restored in tiles,
-        with the same result. On a GPU that runs out of memory this is done without being asked.
+        with the same result. Tiles overlap by some 200 pixels, so smaller ones take longer; an
+        image takes some 50 bytes a pixel. On a GPU that runs out of memory this is done without
+        being asked.
     deterministic : bool, default False
         True: equal results, bit for bit, from run to run on a GPU too, at the price of sums in
-        64 bits. On the CPU that is always so.
+        64 bits. On the CPU that is always so. Between CPU and GPU results differ by rounding.
     workers : int, optional
         Number of threads; all the processors this process may use by default, or with -1. The
         result does not depend on it.
@@ -144,11 +146,15 @@ def bm3d(
     units, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``, up to rounding; for b = 0 and a power
     of two exactly.
 
+    A gray picture stored in colour, all channels equal, is restored as one channel, because its
+    noise is one, too. An image far from 0 for its range is moved there first.
+
     An image on a GPU is restored there, on the current stream; the call returns when the work is
-    queued. NaN and sigmas in other units are not looked for then, nor whether all channels are
-    the same picture. The host has to wait, because it reads pixels or a copy of them, to estimate
-    sigma, for a `guide`, for ``colorspace="pca"`` and for a profile that filters again. `BM3DPlan`
-    restores many images of one shape with no more than one allocation each.
+    queued. Its pixels are not looked at, because the host would have to wait: NaN spreads to blocks
+    around it, sigmas in other units go unnoticed, equal channels count as colours, and an image
+    far from 0 loses digits. The host does wait for the first call, which brings tables to the GPU,
+    to estimate sigma, for a `guide`, for ``colorspace="pca"`` and for a profile that filters again.
+    `BM3DPlan` restores many images of one shape with one allocation each after the first.
 
     References
     ----------

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from fastrestore import _arguments, _arrays
 from fastrestore._bm3d_call import Call, Options
+from fastrestore._bm3d_stages import Cutting
 from fastrestore._profile import Profile
 from fastrestore._stabilise import NoiseModel
 
@@ -27,15 +28,16 @@ class BM3DPlan:
     ----------
     shape : tuple of int
         Shape of the images.
-    dtype : data type, default float32
+    dtype : data type of NumPy or torch, default float32
         Their type.
     sigma, psd, noise_kernel, noise, profile, stage, data_range, channel_axis, colorspace, \
 chroma_strength, max_memory, deterministic, workers, backend
-        As for `bm3d`.
+        As for `bm3d`. What is left open is measured in every image anew: sigma, and the range that
+        thresholds of matching follow; give `data_range` if frames are to be treated alike.
 
     Raises
     ------
-    TypeError, ValueError, BackendUnavailableError
+    TypeError, ValueError, BackendUnavailableError, MemoryError
         As `bm3d`.
 
     Attributes
@@ -45,13 +47,14 @@ chroma_strength, max_memory, deterministic, workers, backend
     nbytes : int
         Memory that a call takes, about, beside image and result.
     backend : str
-        Who computes.
+        Who computes: chosen when the plan is made, for good.
 
     Notes
     -----
-    The buffers serve one call at a time: calls from several threads wait for each other, and calls
-    on several CUDA streams need a plan each. Calls with one sigma share its tables; another one can
-    be given with a call.
+    A plan knows no pilot and no guide, see `bm3d` for them. Its images may be on the host or on any
+    GPU. The buffers serve one call at a time: calls from several threads wait for each other, and
+    calls on several CUDA streams need a plan each. A copy of a plan, or one sent to another
+    process, is a new plan.
 
     Before a CUDA graph is captured, run the plan once: the first call copies tables to the GPU and
     waits for them. Give the plan's `sigma` and capture ``plan(image, out=result)``.
@@ -87,9 +90,11 @@ chroma_strength, max_memory, deterministic, workers, backend
         workers: int | None = None,
         backend: str | None = None,
     ) -> None:
-        self.shape = _shape(shape)
-        self.dtype = np.dtype(dtype)
-        _arrays.check_dtype("dtype", self.dtype)
+        self._made_of = {
+            key: value for key, value in locals().items() if key not in ("self", "__class__")
+        }
+        self._shape = _shape(shape)
+        self._dtype = _dtype(dtype)
         self._call = Call.checked(
             {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise},
             Options(
@@ -101,22 +106,31 @@ chroma_strength, max_memory, deterministic, workers, backend
         )  # fmt: skip
         self._lock = threading.Lock()
         job = self._call.job
-        self.backend = job.engine.NAME
-        stages = job.stages(piloted=False)
+        self._nbytes = self._memory()
         filtered = self.dtype if noise is None else np.dtype(np.float64)
-        job.engine.warm(job.profile, stages, filtered, job.run)
+        job.engine.warm(job.profile, job.stages(piloted=False), filtered, job.run)
 
-    @property
-    def nbytes(self) -> int:
-        """Memory that a call takes, about, beside image and result."""
-        job, axis = self._call.job, self._call.channel_axis
+    shape = property(lambda self: self._shape, doc="Shape of the images.")
+    dtype = property(lambda self: self._dtype, doc="Type of the images.")
+    nbytes = property(lambda self: self._nbytes, doc="Memory that a call takes, about.")
+    backend = property(lambda self: self._call.job.engine.NAME, doc="Who computes.")
+
+    def __repr__(self) -> str:
+        return f"BM3DPlan({self.shape}, {self.dtype.name!r}, ..., backend={self.backend!r})"
+
+    def __reduce__(self) -> Any:
+        return _made, (self._made_of,)
+
+    def _memory(self) -> int:
+        """Estimate the memory of a call, cut into tiles if it must be."""
+        axis, levels = self._call.channel_axis, self._call.levels
         rows, columns = (size for k, size in enumerate(self.shape) if axis is None or k != axis % 3)
         count = 1 if axis is None else self.shape[axis]
-        levels = self._call.levels
         maps = 1 + count if levels is not None and levels.map is not None else 0
-        return job.engine.bm3d_memory((count, rows, columns), maps, job.profile, job.run)
+        cutting = Cutting.of((count, rows, columns), maps, self._call.job, piloted=False)
+        return cutting.cost_of(cutting.side())
 
-    def __call__(self, image: Any, sigma: Any = None, out: Any = None) -> Any:
+    def __call__(self, image: Any, *, sigma: Any = None, out: Any = None) -> Any:
         """Restore an image.
 
         Parameters
@@ -124,10 +138,10 @@ chroma_strength, max_memory, deterministic, workers, backend
         image : array
             Of the shape and type of the plan.
         sigma : float or array, optional
-            In place of that of the plan.
+            In place of that of the plan, which must not have been told the noise otherwise.
         out : array, optional
-            Where the result goes: an array like the one that a call without it returns. It must not
-            share memory with `image`.
+            Where the result goes: of the shape of `image`, the type of a result (float32 for
+            integers), in any layout, where `image` is. It must not share memory with `image`.
 
         Returns
         -------
@@ -162,13 +176,34 @@ chroma_strength, max_memory, deterministic, workers, backend
         return replace(call, levels=levels, kept=[])
 
 
-def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+def _made(arguments: dict[str, Any]) -> BM3DPlan:
+    """Make a plan again."""
+    return BM3DPlan(**arguments)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
     """Check the shape of images; the axes are checked with the other arguments."""
-    if not isinstance(shape, (tuple, list)) or not all(
-        isinstance(size, (int, np.integer)) and size >= 0 for size in shape
+    sizes = shape.tolist() if isinstance(shape, np.ndarray) and shape.ndim == 1 else shape
+    if not isinstance(sizes, (tuple, list)) or not all(
+        isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in sizes
     ):
-        raise TypeError(f"shape must be that of the images, as (512, 512), got {shape!r}")
-    return tuple(int(size) for size in shape)
+        got = f"an array of shape {shape.shape}" if np.ndim(shape) > 1 else repr(shape)
+        raise TypeError(
+            f"shape must be that of the images, as image.shape or (512, 512), got {got}"
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    """Check the type of images."""
+    name = str(dtype).removeprefix("torch.")
+    try:
+        kind = np.dtype(name if str(dtype) != name else dtype).newbyteorder("=")
+    except TypeError:
+        raise TypeError(f"dtype must be a type of real numbers, got {dtype!r}") from None
+    if kind.kind not in "fiu":
+        raise TypeError(f"dtype must be a type of real numbers, got {kind.name!r}")
+    return kind
 
 
 def _target(out: Any, image: Any) -> Any:

@@ -28,6 +28,7 @@ from fastrestore._stage import (
 from fastrestore._tiles import Layout, Tile
 
 ANY = 2**62  # bytes: any memory is enough
+FAR = 256  # an image this many times its range away from 0 is moved there
 
 
 def restored(
@@ -59,6 +60,12 @@ def restored(
             out[...] = restored(one, first, level, replace(job, colorspace=None))
             return out
         _arguments.warn_of_units(float(levels.sigmas.max()), planes)
+        base, extent = planes.min(), float(planes.max()) - float(planes.min())
+        if abs(float(base)) > FAR * max(extent, float(levels.sigmas.max())):
+            # float32 would lose digits; differences are exact in the image's own type
+            first = None if pilot is None else pilot - base.astype(np.float64)
+            out[...] = restored(planes - base, first, levels, job) + base.astype(np.float64)
+            return out
         kept = None  # the units depend on the range
     job.engine.warm(job.profile, job.stages(pilot is not None), planes.dtype, job.run)
     shared = kept[0] if kept else common(planes, levels, job)
@@ -89,18 +96,13 @@ def _first(levels: Levels) -> Levels:
 
 def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> None:
     """Restore an image in tiles as large as memory allows, smaller ones if it does not."""
-    shape, layout = planes.shape[1:], Layout.of(job.profile, job.stages(pilot is not None))
-    limit: float = ANY if job.max_memory is None else job.max_memory
-    memory, maps = job.run.memory, shared.maps()
-
-    def cost(height: int, width: int) -> int:
-        return job.engine.bm3d_memory((len(planes), height, width), maps, job.profile, job.run)
-
+    cutting, memory = (
+        Cutting.of(planes.shape, shared.maps(), job, pilot is not None),
+        job.run.memory,
+    )
     while True:
-        side = layout.side(shape, limit, cost)
-        if side == 0 or (side < max(shape) and job.profile.residual):
-            raise MemoryError(_too_small(shape, limit, layout, cost, job)) from None
-        tiles = list(layout.tiles(shape, side))
+        side = cutting.side()
+        tiles = list(cutting.layout.tiles(planes.shape[1:], side))
         try:
             shared = measured(shared, planes, job)
             for tile in tiles:
@@ -109,21 +111,60 @@ def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> No
                     memory.forget()  # the maps of this tile
             return
         except MemoryError:
-            limit = cost(min(side, shape[0]), min(side, shape[1])) / 2
+            cutting = replace(cutting, limit=cutting.cost_of(side) / 2)
             if memory is not None:
                 memory.clear()
 
 
-def _too_small(shape: Any, limit: float, layout: Layout, cost: Any, job: Job) -> str:
-    """Say what memory would be enough."""
-    least = min(layout.least(), max(shape)) if not job.profile.residual else max(shape)
-    need = cost(min(least, shape[0]), min(least, shape[1]))
-    asked = f"max_memory={limit:.0f} bytes" if limit == job.max_memory else "the free memory"
-    part = "the image" if least == max(shape) else f"a tile of {least}x{least}, the smallest,"
-    reason = ""
-    if job.profile.residual:
-        reason = f" (profile {job.profile.name!r} judges frequencies of the whole image: no tiles)"
-    return f"{asked} is too little: {part} takes {need} bytes beside the image{reason}"
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How an image (C, M, N) is cut so that a tile takes no more memory than a limit."""
+
+    shape: tuple[int, ...]
+    maps: int
+    layout: Layout
+    limit: float
+    job: Job
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], maps: int, job: Job, piloted: bool) -> Cutting:
+        """Return that of a job."""
+        layout = Layout.of(job.profile, job.stages(piloted))
+        return cls(shape, maps, layout, ANY if job.max_memory is None else job.max_memory, job)
+
+    def cost_of(self, side: int) -> int:
+        """Return the memory that a tile takes."""
+        return self._cost(*(min(side, size) for size in self.shape[1:]))
+
+    def _cost(self, height: int, width: int) -> int:
+        shape = (self.shape[0], height, width)
+        return self.job.engine.bm3d_memory(shape, self.maps, self.job.profile, self.job.run)
+
+    def side(self) -> int:
+        """Return the side of the tiles, that of the image if one is enough.
+
+        Raises
+        ------
+        MemoryError
+            If the smallest tile takes more than the limit.
+        """
+        rows, columns = self.shape[1:]
+        side = self.layout.side((rows, columns), self.limit, self._cost)
+        whole, one = max(rows, columns), bool(self.job.profile.residual)
+        if side and not (one and side < whole):
+            return side
+        least = whole if one else min(self.layout.least(), whole)
+        asked = "the free memory"
+        if self.limit == self.job.max_memory:
+            asked = f"max_memory={self.limit:g} bytes"
+        part = "the image" if least == whole else f"a tile of {least}x{least}, the smallest,"
+        reason = ""
+        if one:
+            name = self.job.profile.name
+            reason = f" (profile {name!r} judges frequencies of the whole image: no tiles)"
+        raise MemoryError(
+            f"{asked} is too little: restoring {part} takes {self.cost_of(least)} bytes{reason}"
+        )
 
 
 def _denoise(planes: Any, pilot: Any, shared: Common, job: Job, tile: Tile, out: Any) -> None:

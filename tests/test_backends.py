@@ -157,3 +157,9 @@ def test_results_keep_the_type_of_the_input():
         result = bm3d(image, 10, backend=name)
         assert isinstance(result, np.ndarray)
         assert result.dtype == np.float32
+
+
+def test_show_backends_tells_of_a_wish(monkeypatch, capsys):
+    monkeypatch.setenv("FASTRESTORE_BACKEND", "numpy")
+    fastrestore.show_backends()
+    assert "FASTRESTORE_BACKEND='numpy' is in force: calls use numpy" in capsys.readouterr().out

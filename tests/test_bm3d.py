@@ -309,7 +309,7 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"image is empty, its shape is \(0, 4\)", {"image": np.ones((0, 4))}),
         (ValueError, r"image has values.*1 in all.*nan at \(3, 4\)", {"image": NAN}),
         (ValueError, r"image has values.*1 in all.*-inf at \(0, 1\)", {"image": INFINITE}),
-        (ValueError, r"sigma must be one number of 0 or more.*got -1", {"sigma": -1}),
+        (ValueError, r"sigma must be a number of 0 or more.*got -1", {"sigma": -1}),
         (ValueError, r"sigma must be .*got nan", {"sigma": float("nan")}),
         (ValueError, r"sigma must be .*got inf", {"sigma": np.inf}),
         (ValueError, r"sigma must be .*got an array of shape \(2,\)", {"sigma": np.ones(2)}),
@@ -346,7 +346,7 @@ INFINITE[0, 1] = -np.inf
         ),
         (
             ValueError,
-            r"sigma must be .*or 3 of them.*got an array of shape \(2,\)",
+            r"sigma must be .*3 of them.*got an array of shape \(2,\)",
             {"image": np.ones((4, 4, 3)), "channel_axis": -1, "sigma": [1, 2]},
         ),
         (ValueError, r"workers must be 1 or more, .*got 0", {"workers": 0}),
@@ -379,3 +379,20 @@ def test_own_profile():
     profile = Profile.named("np").replace(step_basic=4, group_final=8)
     assert psnr(scene(16, 16), bm3d(IMAGE, 5, profile=profile)) > psnr(scene(16, 16), IMAGE)
     assert fastrestore.bm3d is bm3d
+
+
+@pytest.mark.parametrize(
+    ("dtype", "far"), [("f8", 1e9), ("i4", -(2**24)), ("u4", 2**24), ("f4", 2**17)]
+)
+def test_images_far_from_zero_lose_nothing(dtype, far):
+    image = np.round(noisy(scene(30, 34), 20)) + 500 * np.sign(far)
+    result = bm3d((image + far).astype(dtype), 20).astype("f8") - far
+    tolerance = 1e-3 if dtype == "f8" else np.spacing(np.float32(abs(far)))
+    np.testing.assert_allclose(result, bm3d(image, 20), atol=tolerance)
+
+
+def test_a_pilot_far_from_zero():
+    image = noisy(scene(30, 34), 20)
+    expected = bm3d(image, 20, pilot=scene(30, 34))
+    result = bm3d(image + 1e9, 20, pilot=scene(30, 34) + 1e9) - 1e9
+    np.testing.assert_allclose(result, expected, atol=1e-3)

@@ -103,7 +103,7 @@ def test_units_workers_and_small_images():
 @pytest.mark.parametrize(
     ("error", "message", "sigma"),
     [
-        (ValueError, r"sigma must be .*shape \(16, 16\), got an array of shape \(3,\)", np.ones(3)),
+        (ValueError, r"sigma must be .*to \(16, 16\), .*got an array of shape \(3,\)", np.ones(3)),
         (ValueError, r"sigma must be .*got an array of shape \(16, 15\)", np.ones((16, 15))),
         (ValueError, r"sigma must be .*got -1.0 at \(0, 2\)", np.array([[1, 1, -1.0] + [1] * 13])),
         (ValueError, r"sigma must be .*got nan at \(3,\)", np.array([1.0] * 3 + [np.nan] * 13)),

@@ -27,6 +27,7 @@ def sanitized(*words):
         env=os.environ
         | {
             "CUDASIM_FLAGS": FLAGS,
+            "FASTRESTORE_TEST_REQUIRE": "compiler",  # not a GPU
             "LD_PRELOAD": " ".join(libraries),
             "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
         },

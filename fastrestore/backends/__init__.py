@@ -173,16 +173,21 @@ def use_backend(name: str) -> Iterator[None]:
 
 def select(backend: str | None = None, on_host: bool = True) -> Backend:
     """Return the backend to use for this call (the order is in the module's docstring)."""
-    for name, source in (
-        (backend, f"backend={backend!r}"),
-        (_block.get(), f"use_backend({_block.get()!r})"),
-        (os.environ.get(VARIABLE) or None, f"{VARIABLE}={os.environ.get(VARIABLE)!r}"),
-    ):
+    for name, source in _wishes(backend):
         if name == "auto":
             break
         if name is not None:
             return _wanted(name, source)
     return _automatic() if on_host else _wanted("cupy", "an image on a GPU")
+
+
+def _wishes(backend: str | None) -> list[tuple[str | None, str]]:
+    """Who may have asked for a backend, the strongest first: its name or None, and how it was."""
+    return [
+        (backend, f"backend={backend!r}"),
+        (_block.get(), f"use_backend({_block.get()!r})"),
+        (os.environ.get(VARIABLE) or None, f"{VARIABLE}={os.environ.get(VARIABLE)!r}"),
+    ]
 
 
 def why_unavailable(name: str) -> str | None:
@@ -205,6 +210,9 @@ def show_backends() -> None:
         reason = why_unavailable(name)
         state = "available" if reason is None else f"unavailable: {reason}"
         print(f"{name:6} {state}{' (automatic choice)' if name == chosen else ''}")  # noqa: T201
+    wishes = [(wish, source) for wish, source in _wishes(None) if wish is not None]
+    if wishes:
+        print(f"{wishes[0][1]} is in force: calls use {wishes[0][0]}")  # noqa: T201
 
 
 @functools.cache

@@ -62,9 +62,12 @@ def _explained(error: Exception) -> str:
     """Say what an error of the driver or the compiler means."""
     text = str(error)
     if "InsufficientDriver" in text:
-        return f"there is no CUDA driver, or it is too old for this CuPy ({text})"
+        return (
+            f"there is no CUDA driver, or it is too old for this CuPy ({text}); install or update "
+            "NVIDIA's driver, nvidia-smi shows it"
+        )
     if "NoDevice" in text:
-        return f"there is no GPU ({text})"
+        return f"there is no GPU ({text}); nvidia-smi shows what the driver sees"
     if "nvrtc" in text.lower():
         return (
             f"CuPy does not find NVRTC, the compiler of CUDA ({text.splitlines()[0]}): {_cupy.HOW}"
