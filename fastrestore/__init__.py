@@ -31,6 +31,7 @@ __all__ = [
     "psd_from_kernel",
     "show_backends",
     "use_backend",
+    "vbm3d",
 ]
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
     from fastrestore._stabilise import PoissonGaussian, Rician, estimate_poisson_gaussian
+    from fastrestore._vbm3d import vbm3d
     from fastrestore.backends import show_backends, use_backend
     from fastrestore.errors import BackendUnavailableError
 
@@ -59,6 +61,7 @@ _HOME = {
     "psd_from_flat_field": "fastrestore._psd",
     "show_backends": "fastrestore.backends",
     "use_backend": "fastrestore.backends",
+    "vbm3d": "fastrestore._vbm3d",
 }
 
 

@@ -48,9 +48,17 @@ class Call:
 
     @classmethod
     def checked(
-        cls, told: dict[str, Any], options: Options, shape: tuple[int, ...], on_host: bool
+        cls,
+        told: dict[str, Any],
+        options: Options,
+        shape: tuple[int, ...],
+        on_host: bool,
+        needs: str = "bm3d_match",
     ) -> Call:
-        """Check all but the images; `told` is by which argument the noise is."""
+        """Check all but the images; `told` is by which argument the noise is.
+
+        `needs` names a function that the backend must have.
+        """
         axis = options.channel_axis
         _arguments.check_axes("image", shape, axis)
         count = 1 if axis is None else shape[axis]
@@ -68,7 +76,7 @@ class Call:
         limit = _arguments.max_memory(options.max_memory)
         threads = _arguments.workers(options.workers)
         same = _arguments.flag("deterministic", options.deterministic)
-        engine = select(options.backend, on_host)
+        engine = select(options.backend, on_host, needs)
         levels = _levels(told, shape, axis, numbers)
         noise = told["noise"]
         if noise is not None and extent is not None:

@@ -25,6 +25,7 @@ class Profile:
     ``"fast"``  what video filters use: step 8, search radius 9, groups of 8
     ``"lc"``    low complexity: larger steps, smaller search
     ``"high"``  step 2: slower, for a little more quality
+    ``"video"``  what `vbm3d` takes: smaller search in the frame itself
     ``"vn"``    very noisy: larger groups and blocks, hardly any block refused
     ==========  ==============================================================
 
@@ -55,6 +56,12 @@ class Profile:
     match_correlation_basic, match_correlation_final : float
         Of correlated noise so many times the part of a distance that the noise explains is taken
         off, so that blocks are not matched for their noise (gamma of [2]_).
+    predict_basic, predict_final : int
+        Of video: how far around the best blocks of one frame the next is searched, 0 to 63 (NPR).
+    trails_basic, trails_final : int
+        Of video: how many best blocks are followed from frame to frame, 1 to 8 (NB).
+    static_basic, static_final : float
+        Of video: the block that has not moved counts as nearer by so much (d).
     residual : float
         With more than 0 each stage runs twice: what it took away comes back at frequencies where
         it has more than so many times the power of the noise, and is filtered again [2]_. This
@@ -104,6 +111,18 @@ class Profile:
     kaiser_final: float = 2.0
     match_correlation_final: float = 3.0
 
+    # From frame to frame of a video
+    predict_basic: int = (
+        12  # (NPR - 1) / 2: around the best blocks of one frame the next is searched
+    )
+    trails_basic: int = 1  # NB: so many best blocks are followed
+    static_basic: float = (
+        7.0  # d: a block that has not moved is nearer by this, squared grey levels
+    )
+    predict_final: int = 12
+    trails_final: int = 1
+    static_final: float = 3.0
+
     # Refiltering of what noise cannot explain in the residual
     residual: float = 0.0  # frequencies with so many times the power of the noise; 0: none
     threshold_residual: float = 3.4
@@ -126,7 +145,9 @@ class Profile:
         _integer(f"radius_{stage}", radius, 0, 127)
         if group not in (1, 2, 4, 8, 16, 32, 64):
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
-        for field in ("match", "match_noise", "match_correlation", "kaiser"):
+        _integer(f"predict_{stage}", getattr(self, f"predict_{stage}"), 0, 63)
+        _integer(f"trails_{stage}", getattr(self, f"trails_{stage}"), 1, 8)
+        for field in ("match", "match_noise", "match_correlation", "kaiser", "static"):
             _at_least(f"{field}_{stage}", getattr(self, f"{field}_{stage}"), 0)
 
     @classmethod
@@ -180,6 +201,14 @@ PROFILES: dict[str, Profile] = {
         name="lc", step_basic=6, radius_basic=12, step_final=5, radius_final=12, group_final=16
     ),
     "high": Profile(name="high", step_basic=2, step_final=2),
+    "video": Profile(
+        name="video",
+        step_basic=4,
+        radius_basic=12,
+        group_basic=32,
+        step_final=4,
+        radius_final=12,
+    ),
     "vn": Profile(
         name="vn",
         step_basic=4,

@@ -64,6 +64,11 @@ class Stage:
     # For noise that is not the same everywhere, else None. Both by the corner of the block:
     match_map: Image | None = None  # in place of `match`
     scale: Channels | None = None  # (1 or C, ...), sigma of a block over that of its channel
+    # Of video: how far around a trail of how many blocks the next frame is searched, and by how
+    # much the block that has not moved counts as nearer
+    predict: int = 0
+    trails: int = 1
+    static: float = 0.0
 
     def thresholds(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64]
@@ -114,7 +119,7 @@ class Matches(NamedTuple):
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    offsets: NDArray[np.int16]
+    offsets: NDArray[np.int16] | NDArray[np.int32]
     sizes: NDArray[np.int16]
 
 
@@ -147,7 +152,8 @@ def make_stage(
     block: int = getattr(profile, f"block_{which}")
     radius: int = getattr(profile, f"radius_{which}")
     known = isinstance(data_range, (int, float))
-    by_range: float = getattr(profile, f"match_{which}") * ((data_range if known else 1) / 255) ** 2
+    unit = ((data_range if known else 1) / 255) ** 2
+    by_range: float = getattr(profile, f"match_{which}") * unit
     signal = by_range if known else 0.0
     spread: float = getattr(profile, f"match_noise_{which}") * noise.sigma**2
     match_map = scale = bias = None
@@ -186,6 +192,9 @@ def make_stage(
         match_bias=bias,
         match_map=match_map,
         scale=scale,
+        predict=getattr(profile, f"predict_{which}"),
+        trails=getattr(profile, f"trails_{which}"),
+        static=getattr(profile, f"static_{which}") * unit * block**2,
     )
 
 

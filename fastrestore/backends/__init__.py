@@ -12,7 +12,7 @@ import functools
 import importlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -140,6 +140,40 @@ class Backend(Availability, Protocol):
         ...
 
 
+class VideoStage(Protocol):
+    """One stage of V-BM3D over a window of frames that moves along a film.
+
+    Frames lie in slots, in any order; `slots` says which there are, in order of time.
+    """
+
+    def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
+        """Place a frame: what blocks are matched on, and what is filtered."""
+        ...
+
+    def matches(self, slots: Sequence[int], centre: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `centre`.
+
+        Offsets are those in a tall image, in which the slots lie below each other.
+        """
+        ...
+
+    def filter(self, slots: Sequence[int], centre: int) -> None:
+        """Filter the groups of the frame slots[centre], and lay them down."""
+        ...
+
+    def take(self, slot: int) -> Channels:
+        """Return the estimate of a frame, and make room for another."""
+        ...
+
+
+class VideoBackend(Backend, Protocol):
+    """A backend that restores films, too."""
+
+    def video_stage(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> VideoStage:
+        """Make a stage for windows of (slots, C, M, N)."""
+        ...
+
+
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
     """Use one backend inside a ``with`` block, or as a decorator, in this thread or task.
@@ -171,14 +205,19 @@ def use_backend(name: str) -> Iterator[None]:
         _block.reset(token)
 
 
-def select(backend: str | None = None, on_host: bool = True) -> Backend:
-    """Return the backend to use for this call (the order is in the module's docstring)."""
+def select(backend: str | None = None, on_host: bool = True, needs: str = "bm3d_match") -> Backend:
+    """Return the backend to use for this call (the order is in the module's docstring).
+
+    `needs` names a function that it must have: not every one does everything.
+    """
     for name, source in _wishes(backend):
         if name == "auto":
             break
         if name is not None:
-            return _wanted(name, source)
-    return _automatic() if on_host else _wanted("cupy", "an image on a GPU")
+            return _able(_wanted(name, source), source, needs)
+    if on_host:
+        return _automatic(needs)
+    return _able(_wanted("cupy", "an image on a GPU"), "an image on a GPU", needs)
 
 
 def _wishes(backend: str | None) -> list[tuple[str | None, str]]:
@@ -234,9 +273,18 @@ def _wanted(name: str, source: str) -> Backend:
     return _module(name)
 
 
-def _automatic() -> Backend:
+def _able(engine: Backend, source: str, needs: str) -> Backend:
+    """Refuse a backend that does not do what is needed."""
+    if hasattr(engine, needs):
+        return engine
+    able = ", ".join(repr(name) for name in MODULES if hasattr(_module(name), needs))
+    raise BackendUnavailableError(f"{source}: {engine.NAME!r} does not do this; {able} do")
+
+
+def _automatic(needs: str) -> Backend:
     """Return the first backend that works; numpy always does."""
-    name = next(name for name in MODULES if why_unavailable(name) is None)
+    able = (name for name in MODULES if hasattr(_module(name), needs))
+    name = next(name for name in able if why_unavailable(name) is None)
     _log.debug("backend %s chosen", name)
     return _module(name)
 

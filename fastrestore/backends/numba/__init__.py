@@ -20,6 +20,7 @@ from fastrestore.backends._host import (
 
 if TYPE_CHECKING:
     from fastrestore._stage import Channels, Image, Matches, Run, Stage
+    from fastrestore.backends import VideoStage
 
 __all__ = [
     "NAME",
@@ -36,6 +37,7 @@ __all__ = [
     "put",
     "robust_range",
     "store",
+    "video_stage",
     "warm",
     "why_unavailable",
 ]
@@ -59,6 +61,13 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_match(image, stage, run)
+
+
+def video_stage(shape: tuple[int, int, int, int], stage: Stage, run: Run) -> VideoStage:
+    """See `fastrestore.backends.VideoBackend`."""
+    from fastrestore.backends.numba import vbm3d
+
+    return vbm3d.VideoStage(shape, stage, run)
 
 
 def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:

@@ -109,7 +109,7 @@ class _Tables(NamedTuple):
     strength: NDArray[np.float32]  # (channels, 2 * length)
 
 
-def _tables(stage: Stage) -> _Tables:
+def filter_tables(stage: Stage) -> _Tables:
     """Bring matrices to the layout of the kernels; lanes beyond the block stay zero."""
     size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
     lift = np.zeros((size, lanes), np.float32)
@@ -156,7 +156,7 @@ def _aligned(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _even_odd(stage: Stage) -> bool:
+def even_odd(stage: Stage) -> bool:
     """Whether the rows of the transform are even and odd in turn, as those of the DCT."""
     signs = (-1.0) ** np.arange(stage.block)[:, None]
     return np.allclose(stage.forward, signs * stage.forward[:, ::-1], atol=1e-12)
@@ -166,9 +166,9 @@ def _filtered(
     noisy: Channels, pilot: Channels | None, matches: Matches, stage: Stage, run: Run
 ) -> Channels:
     """Filter all groups and lay them down."""
-    tables = _tables(stage)
+    tables = filter_tables(stage)
     lift = _filter.lift_kernel(stage.block)
-    kernel = _filter.filter_kernel(stage.block, pilot is not None, _even_odd(stage))
+    kernel = _filter.filter_kernel(stage.block, pilot is not None, even_odd(stage))
     rounder = np.float32(1.5 * 2**23 * QUANTUM)
     channels, height, width = noisy.shape
     # Transposed, because the kernel finishes blocks column by column.

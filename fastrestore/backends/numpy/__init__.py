@@ -14,6 +14,7 @@ from fastrestore.backends._host import (
     warm,
 )
 from fastrestore.backends.numpy.bm3d import bm3d_basic, bm3d_final, bm3d_match
+from fastrestore.backends.numpy.vbm3d import VideoStage as video_stage  # noqa: N813
 
 __all__ = [
     "NAME",
@@ -30,6 +31,7 @@ __all__ = [
     "put",
     "robust_range",
     "store",
+    "video_stage",
     "warm",
     "why_unavailable",
 ]

@@ -78,34 +78,36 @@ def _match_one(
 
 def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
     """Steps 1b and 1c: collaborative hard thresholding and aggregation (equations 6, 10, 12)."""
+    return _filter((noisy,), matches, stage, run, shrink_hard)
 
-    def shrink(
-        groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
-    ) -> tuple[FloatArray, float]:
-        (coefficients,) = groups
-        keep = coefficients**2 >= strength * variance
-        keep[0, 0, 0] = True  # the mean of the group carries no detail to threshold
-        return np.where(keep, coefficients, 0), _weight(variance[keep])
 
-    return _filter((noisy,), matches, stage, run, shrink)
+def shrink_hard(
+    groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
+) -> tuple[FloatArray, float]:
+    """Drop what noise explains; return the rest and the weight of the group."""
+    (coefficients,) = groups
+    keep = coefficients**2 >= strength * variance
+    keep[0, 0, 0] = True  # the mean of the group carries no detail to threshold
+    return np.where(keep, coefficients, 0), _weight(variance[keep])
 
 
 def bm3d_final(
     noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
 ) -> Channels:
     """Steps 2b and 2c: collaborative Wiener filtering, aggregation (equations 9, 11, 12)."""
+    return _filter((noisy, pilot), matches, stage, run, shrink_wiener)
 
-    def shrink(
-        groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
-    ) -> tuple[FloatArray, float]:
-        coefficients, guide = groups
-        noise = strength * variance
-        noise[0, 0, 0] = 0  # the mean of the group passes, so that an added constant does
-        energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
-        gain = energy / (energy + noise)
-        return gain * coefficients, _weight(variance * gain**2)
 
-    return _filter((noisy, pilot), matches, stage, run, shrink)
+def shrink_wiener(
+    groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
+) -> tuple[FloatArray, float]:
+    """Multiply by the Wiener gain of the pilot; return that and the weight of the group."""
+    coefficients, guide = groups
+    noise = strength * variance
+    noise[0, 0, 0] = 0  # the mean of the group passes, so that an added constant does
+    energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
+    gain = energy / (energy + noise)
+    return gain * coefficients, _weight(variance * gain**2)
 
 
 def _weight(variances: FloatArray) -> float:
@@ -116,9 +118,25 @@ def _weight(variances: FloatArray) -> float:
 def _filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run, shrink: Shrinkage
 ) -> Channels:
-    """Transform, shrink, transform back and lay down every group; the first image is filtered."""
-    shape = images[0].shape
-    numerator, denominator = np.zeros(shape), np.zeros(shape)
+    """Filter every group, and divide the sums."""
+    sums = np.zeros((2, *images[0].shape))
+    lay_down(sums, images, matches, stage, run, shrink)
+    estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
+    return estimate
+
+
+def lay_down(
+    sums: FloatArray,
+    images: tuple[Channels, ...],
+    matches: Matches,
+    stage: Stage,
+    run: Run,
+    shrink: Shrinkage,
+) -> None:
+    """Transform, shrink, transform back and lay down every group; the first image is filtered.
+
+    sums (2, C, M, N): numerator and denominator of equation 12, which are added to.
+    """
     window = np.outer(stage.window, stage.window)
     blocks = [sliding_window_view(f.astype(np.float64), window.shape, (1, 2)) for f in images]
     for corners in _groups(matches, run):
@@ -135,9 +153,8 @@ def _filter(
             estimates = transform_group(shrunk, stage.inverse, haar.T)
             for estimate, (y0, x0) in zip(estimates, corners, strict=True):
                 place = np.s_[channel, y0 : y0 + stage.block, x0 : x0 + stage.block]
-                numerator[place] += weight * window * estimate
-                denominator[place] += weight * window
-    return (numerator / denominator).astype(np.float32)
+                sums[0][place] += weight * window * estimate
+                sums[1][place] += weight * window
 
 
 def _groups(matches: Matches, run: Run) -> Iterator[NDArray[np.int64]]:

@@ -1,0 +1,174 @@
+"""V-BM3D as a stream: frames go in, and come out when nothing more can be laid down in them.
+
+A window of 2 radius + 1 frames moves along the film. A frame's own groups are filtered when the
+frames after it are there; it is done when those of the frames after it have been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore import _noise
+from fastrestore._arguments import Levels
+from fastrestore._bm3d_call import Call
+from fastrestore._bm3d_common import Common, Job, common, measured
+from fastrestore._stage import Channels, FloatArray, make_stage
+from fastrestore.backends import VideoBackend, VideoStage
+
+# A cut: thumbnails of consecutive frames differ by more than this share of the range on average,
+# and so many times as much as the frames before did.
+CUT, LEAP = 0.08, 3.0
+THUMB = 8  # pixels of a frame along each side of a pixel of its thumbnail
+
+
+class Frame(NamedTuple):
+    """A frame on its way through the stages, its channels transformed."""
+
+    noisy: Channels
+    pilot: Channels | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Film:
+    """What all frames share."""
+
+    shared: Common
+    job: Job
+    radius: int
+    shape: tuple[int, ...]  # of a frame, (C, M, N)
+
+    def loaded(self, planes: NDArray[Any]) -> Channels:
+        """Bring a frame to the units and colours of the stages."""
+        shared, run = self.shared, self.job.run
+        return self.job.engine.load(
+            "noisy", planes, -shared.exponent, shared.space.matrix, shared.least, run
+        )
+
+    def back(self, channels: Channels, planes: NDArray[Any]) -> NDArray[Any]:
+        """Undo it; what has no noise stays as it was."""
+        shared, dtype = self.shared, np.promote_types(planes.dtype, np.float32)
+        out = np.empty(self.shape, dtype if planes.dtype.kind == "f" else np.float32)
+        matrix = np.linalg.inv(shared.space.matrix).astype(np.float64)
+        self.job.engine.store(
+            channels, shared.exponent, matrix, shared.exact, planes, out, self.job.run
+        )
+        return out
+
+
+def restored(
+    first: NDArray[Any], others: Iterator[NDArray[Any]], call: Call, radius: int, cuts: bool
+) -> Iterator[NDArray[Any]]:
+    """Restore a film of frames (C, M, N), scene by scene."""
+    levels = call.levels
+    if levels is None:
+        levels = Levels(_noise.sigmas(first))
+    if not levels.sigmas.any():
+        yield first
+        yield from others
+        return
+    shared = measured(common(first, levels, call.job), first, call.job)
+    film = Film(shared, call.job, radius, first.shape)
+    scenes = _Scenes(first, others, cuts)
+    while scenes.more():
+        yield from _scene(scenes.scene(), film)
+
+
+def _scene(frames: Iterator[NDArray[Any]], film: Film) -> Iterator[NDArray[Any]]:
+    """Restore the frames of one scene."""
+    raw: list[NDArray[Any]] = []  # on their way, for pixels that stay
+
+    def loaded() -> Iterator[Frame]:
+        for planes in frames:
+            raw.append(planes)
+            yield Frame(film.loaded(planes), None)
+
+    stream = _stage(loaded(), film, "basic")
+    if film.job.stage == "final":
+        stream = _stage(stream, film, "final")
+    for frame in stream:
+        assert frame.pilot is not None
+        yield film.back(frame.pilot, raw.pop(0))
+
+
+def _stage(
+    frames: Iterator[Frame], film: Film, which: Literal["basic", "final"]
+) -> Iterator[Frame]:
+    """Run a stage along a scene: frames come out with their estimates as pilots."""
+    radius, slots = film.radius, 2 * film.radius + 1
+    shared, run = film.shared, film.job.run
+    engine = cast(VideoBackend, film.job.engine)  # the call has asked for one
+    numbers = make_stage(film.job.profile, which, shared.noise, shared.data_range)
+    window: VideoStage | None = None
+    held: dict[int, Channels] = {}
+
+    def step(centre: int, newest: int) -> Iterator[Frame]:
+        first = max(0, centre - radius)
+        times = range(first, min(newest, centre + radius) + 1)
+        assert window is not None
+        window.filter([time % slots for time in times], centre - first)
+        if centre >= radius:
+            yield done(centre - radius)
+
+    def done(time: int) -> Frame:
+        assert window is not None
+        return Frame(held.pop(time), window.take(time % slots))
+
+    newest = -1
+    for newest, frame in enumerate(frames):
+        if window is None:
+            window = engine.video_stage((slots, *frame.noisy.shape), numbers, run)
+        seen = frame.noisy if frame.pilot is None else frame.pilot
+        matched = engine.luminance(seen, shared.space.weights, run)
+        window.put(newest % slots, matched, frame.noisy, frame.pilot)
+        held[newest] = frame.noisy
+        if newest >= radius:
+            yield from step(newest - radius, newest)
+    for centre in range(max(0, newest - radius + 1), newest + 1):
+        yield from step(centre, newest)
+    for time in sorted(held):
+        yield done(time)
+
+
+class _Scenes:
+    """A film cut into scenes, one after the other, frame by frame."""
+
+    def __init__(self, first: NDArray[Any], others: Iterator[NDArray[Any]], cuts: bool) -> None:
+        self._next: NDArray[Any] | None = first
+        self._others, self._cuts = others, cuts
+        self._range = 0.0
+
+    def more(self) -> bool:
+        """Whether there is another scene."""
+        return self._next is not None
+
+    def scene(self) -> Iterator[NDArray[Any]]:
+        """Frames up to the next cut; all of them have to be taken."""
+        before: FloatArray | None = None
+        usual = 0.0  # how much frames differ in this scene
+        while self._next is not None:
+            frame = self._next
+            if self._cuts:
+                thumb = _thumbnail(frame)
+                if before is not None:
+                    change = float(np.abs(thumb - before).mean())
+                    if change > CUT * max(np.ptp(thumb), np.ptp(before)) and change > LEAP * usual:
+                        return
+                    usual = change
+                before = thumb
+            self._next = next(self._others, None)
+            yield frame
+
+
+def _thumbnail(planes: NDArray[Any]) -> FloatArray:
+    """Means of squares of pixels, of the mean of the channels."""
+    gray = planes.mean(0, dtype=np.float64)
+    rows, columns = (max(1, size // THUMB) for size in gray.shape)
+    tall, wide = (min(THUMB, size) for size in gray.shape)
+    cut = gray[: rows * tall, : columns * wide]
+    thumb: FloatArray = cut.reshape(rows, tall, columns, wide).mean((1, 3))
+    return thumb

@@ -1,0 +1,252 @@
+"""Predictive search of V-BM3D: the blocks of several frames that are most like each reference.
+
+A reference is looked for in its own frame, then from frame to frame, forwards and backwards, around
+the best blocks of the frame before. Sixteen displacements side by side are one vector, four rows
+of them are summed at a time. Candidates are keys as in `_match`, distance above and code below, so
+that equal distances are in order of frame, row and column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._match import KEYS, LANES, sift
+from fastrestore.backends.numba._simd import (
+    aligned,
+    count_less,
+    fma,
+    load,
+    mask_le,
+    splat,
+    spread,
+    store,
+    sub,
+    trailing_zeros,
+)
+
+TILE = 4  # rows that are summed at a time
+BITS = 12  # of a row or a column in a code, counted from MIDDLE
+MIDDLE = 1 << (BITS - 1)
+MASK = (1 << BITS) - 1
+NO_KEY = np.iinfo(np.int64).max
+ALL_BITS = np.uint64((1 << LANES) - 1)
+
+
+class Scratch(NamedTuple):
+    """Working memory of a thread, for one reference after the other."""
+
+    near: NDArray[np.int64]  # candidates, in no order
+    filled: NDArray[np.int32]  # (1,): how many
+    limit: NDArray[np.float32]  # (2,): farthest candidate that is taken; farthest of the trail
+    limit_bits: NDArray[np.int32]
+    trail: NDArray[np.int64]  # (trails,): the best of this frame, in order
+    start: NDArray[np.int64]  # (trails,): those of the reference's own frame
+    found: NDArray[np.float32]  # (TILE, LANES)
+    found_bits: NDArray[np.int32]
+    pixels: NDArray[np.float32]  # of the reference
+    windows: NDArray[np.int64]  # (trails, 2): middles of the windows of this frame
+    order: NDArray[np.int64]
+
+
+def scratch(block: int, group: int, trails: int) -> Scratch:
+    """Make the working memory of a thread."""
+    room = -(-(96 + 2 * group) // KEYS) * KEYS
+    found, limit = aligned(TILE * LANES, np.float32), np.zeros(2, np.float32)
+    return Scratch(
+        near=aligned(room, np.int64),
+        filled=np.zeros(1, np.int32),
+        limit=limit,
+        limit_bits=limit.view(np.int32),
+        trail=np.zeros(trails, np.int64),
+        start=np.zeros(trails, np.int64),
+        found=found,
+        found_bits=found.view(np.int32),
+        pixels=aligned(block * block, np.float32),
+        windows=np.zeros((trails, 2), np.int64),
+        order=aligned(room, np.int64),
+    )
+
+
+@_jit.kernel
+def insert(trail, key):
+    """Put a key among the best, in order; the worst drops out."""
+    place = len(trail)
+    while place > 0 and trail[place - 1] > key:
+        place -= 1
+    for k in range(len(trail) - 1, place, -1):
+        trail[k] = trail[k - 1]
+    if place < len(trail):
+        trail[place] = key
+
+
+@_jit.kernel
+def copy(source, target):
+    """Copy a trail."""
+    for k in range(len(source)):
+        target[k] = source[k]
+
+
+@_jit.kernel
+def consider(bits, row, v, u, frame, y, x, bonus, window, radius, want, tmp):
+    """Take the lanes of `bits` of a row of distances for candidates, and for the trail."""
+    near, filled, limit, limit_bits, trail, _, found, found_bits, _, windows = tmp[:10]
+    while bits:
+        lane = np.int64(trailing_zeros(bits))
+        bits &= bits - np.uint64(1)
+        column = u + lane
+        seen = False  # in the window of another block of the trail
+        for k in range(window):
+            seen |= abs(v - windows[k, 0]) <= radius and abs(column - windows[k, 1]) <= radius
+        if seen:
+            continue
+        at = row * LANES + lane
+        if bonus > 0 and v == y and column == x:
+            found[at] = max(np.float32(0), found[at] - bonus)
+        code = (frame << 2 * BITS) | ((v - y + MIDDLE) << BITS) | (column - x + MIDDLE)
+        key = (np.int64(found_bits[at]) << 32) | code
+        if key < trail[-1]:
+            insert(trail, key)
+            if trail[-1] != NO_KEY:
+                limit_bits[1] = trail[-1] >> 32
+        if found[at] <= limit[0]:
+            near[filled[0]] = key
+            filled[0] += 1
+            if filled[0] == len(near):
+                limit_bits[0] = sift(near, filled, 0, len(near), want) >> 32
+
+
+@_jit.kernel
+def write_out(tmp, want, y, rows_between, slots, centre, offsets):
+    """Write the offsets (group, 2) in the tall image, the reference first; return their number."""
+    near, filled, order = tmp[0], tmp[1], tmp[10]
+    if filled[0] > want + want // 2:
+        sift(near, filled, 0, len(near), want)
+    count = np.int64(filled[0])
+    for k in range(0, count, KEYS):
+        mine = load(near, k, KEYS)
+        less = splat(np.int64(0), KEYS)
+        for other in range(count):
+            less = count_less(less, splat(near[other], KEYS), mine)
+        store(order, k, less)
+    size = 1  # the reference itself; then as many as Haar takes
+    while size * 2 <= min(count, want) + 1:
+        size *= 2
+    for k in range(count):
+        place = order[k] + 1
+        if place < size:
+            code = near[k] & ((1 << 32) - 1)
+            frame = code >> 2 * BITS
+            between = (slots[frame] - slots[centre]) * rows_between
+            offsets[place, 0] = between + ((code >> BITS) & MASK) - MIDDLE
+            offsets[place, 1] = (code & MASK) - MIDDLE
+    return size
+
+
+@_jit.once
+def search_kernel(block: int) -> Callable[..., None]:
+    """Compile the search for blocks of one size."""
+
+    @_jit.kernel
+    def search_rows(
+        flat, height, width, across, slots, centre, rows, columns, radius, predict, bound, bonus,
+        rows_between, offsets, sizes, tmp,
+    ):  # fmt: skip
+        """Find the matches of the references at rows x columns of the frame slots[centre].
+
+        flat: frames (slots, height, across) in slots, columns beyond `width` being infinite, with
+        TILE rows more at the end; slots in order of time. A match is at most `bound` away.
+        """
+        _, filled, limit, _, trail, start, found, _, pixels, windows = tmp[:10]
+        want = offsets.shape[2] - 1
+        for i in range(len(rows)):
+            for j in range(len(columns)):
+                y = rows[i]
+                x = columns[j]
+                at = (slots[centre] * height + y) * across + x
+                for k in range(block):
+                    for n in range(block):
+                        pixels[k * block + n] = flat[at + k * across + n]
+                filled[0] = 0
+                limit[0] = bound
+                # The frame itself, then those after it, then those before it
+                for turn in range(len(slots)):
+                    frame = centre + turn
+                    if turn >= len(slots) - centre:
+                        frame = centre - 1 - (turn - (len(slots) - centre))
+                    reach = predict
+                    count = 0
+                    if turn == 0:
+                        reach = radius
+                        windows[0, 0] = y
+                        windows[0, 1] = x
+                        count = 1
+                    else:
+                        if frame == centre - 1:
+                            copy(start, trail)
+                        for k in range(len(trail)):
+                            if trail[k] != NO_KEY:
+                                code = trail[k] & ((1 << 32) - 1)
+                                windows[k, 0] = y + ((code >> BITS) & MASK) - MIDDLE
+                                windows[k, 1] = x + (code & MASK) - MIDDLE
+                                count += 1
+                    trail[:] = NO_KEY
+                    limit[1] = np.inf
+                    if turn == 0:  # the reference leads its own trail
+                        code = (frame << 2 * BITS) | (MIDDLE << BITS) | MIDDLE
+                        trail[0] = code - (np.int64(1) << 40)
+                        if len(trail) == 1:
+                            limit[1] = -1
+                    extra = bonus if turn > 0 else np.float32(0)
+                    base = slots[frame] * height
+                    for window in range(count):
+                        top = max(0, windows[window, 0] - reach)
+                        bottom = min(height - block, windows[window, 0] + reach)
+                        left = max(0, windows[window, 1] - reach)
+                        right = min(width - block, windows[window, 1] + reach)
+                        for v in range(top, bottom + 1, TILE):
+                            for u in range(left, right + 1, LANES):
+                                begin = (base + v) * across + u
+                                sum0 = sum1 = sum2 = sum3 = splat(np.float32(0), LANES)
+                                for k in range(block):
+                                    for n in range(block):
+                                        pixel = spread(pixels, k * block + n, LANES)
+                                        here = begin + k * across + n
+                                        delta0 = sub(load(flat, here, LANES), pixel)
+                                        delta1 = sub(load(flat, here + across, LANES), pixel)
+                                        delta2 = sub(load(flat, here + 2 * across, LANES), pixel)
+                                        delta3 = sub(load(flat, here + 3 * across, LANES), pixel)
+                                        sum0 = fma(delta0, delta0, sum0)
+                                        sum1 = fma(delta1, delta1, sum1)
+                                        sum2 = fma(delta2, delta2, sum2)
+                                        sum3 = fma(delta3, delta3, sum3)
+                                store(found, 0, sum0)
+                                store(found, LANES, sum1)
+                                store(found, 2 * LANES, sum2)
+                                store(found, 3 * LANES, sum3)
+                                live = ALL_BITS
+                                if right - u < LANES - 1:
+                                    live = np.uint64((1 << (right - u + 1)) - 1)
+                                for t in range(min(TILE, bottom + 1 - v)):
+                                    worst = max(limit[0], limit[1])
+                                    bits = live & mask_le(
+                                        load(found, t * LANES, LANES), splat(worst, LANES)
+                                    )
+                                    if turn == 0 and v + t == y and u <= x < u + LANES:
+                                        bits &= ~(np.uint64(1) << np.uint64(x - u))  # itself
+                                    if extra > 0 and v + t == y and u <= x < u + LANES:
+                                        bits |= live & (np.uint64(1) << np.uint64(x - u))
+                                    if bits:
+                                        consider(
+                                            bits, t, v + t, u, frame, y, x, extra, window, reach,
+                                            want, tmp,
+                                        )  # fmt: skip
+                    if turn == 0:
+                        copy(trail, start)
+                sizes[i, j] = write_out(tmp, want, y, rows_between, slots, centre, offsets[i, j])
+
+    return search_rows

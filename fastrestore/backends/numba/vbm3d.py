@@ -1,0 +1,144 @@
+"""A stage of V-BM3D on the CPU: predictive search, and the filters of BM3D on a tall image."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore.backends.numba import _filter, _match, _merge, _search
+from fastrestore.backends.numba._pool import cut, run_bands
+from fastrestore.backends.numba._simd import aligned
+from fastrestore.backends.numba.bm3d import QUANTUM, even_odd, filter_tables
+from fastrestore.backends.numpy.vbm3d import pitch
+
+
+class VideoStage:
+    """See `fastrestore.backends.VideoStage`."""
+
+    def __init__(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> None:
+        slots, channels, height, width = shape
+        self._stage, self._run, self._tables = stage, run, filter_tables(stage)
+        self._height, self._width, self._pitch = height, width, pitch(height, stage)
+        self._across = width + 2 * _match.LANES
+        rows = slots * height + _search.TILE
+        self._matched = aligned(rows * self._across, np.float32)
+        self._matched[:] = np.inf
+        lanes = _filter.lanes(stage.block)
+        self._lanes, self._tall = lanes, slots * self._pitch
+        shape_lifted = (channels, self._tall, width, lanes)
+        self._lifted = [np.zeros(shape_lifted, np.float32)]
+        self._piloted = False
+        # Sums of every thread, transposed, because the kernel finishes blocks column by column
+        self._sums = [self._new_sums(channels) for _ in range(run.workers)]
+        self._free = list(range(run.workers))
+        self._lock = threading.Lock()
+
+    def _new_sums(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = (channels, self._width + 2, self._tall + self._lanes)
+        return np.zeros(shape), np.zeros(shape)
+
+    def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
+        """Place a frame."""
+        rows = self._matched[: -_search.TILE * self._across].reshape(-1, self._across)
+        rows[slot * self._height : (slot + 1) * self._height, : self._width] = matched
+        self._piloted = pilot is not None
+        if pilot is not None and len(self._lifted) == 1:
+            self._lifted.append(np.zeros_like(self._lifted[0]))
+        lift = _filter.lift_kernel(self._stage.block)
+        first, corners = slot * self._pitch, self._height - self._stage.block + 1
+        images = (noisy,) if pilot is None else (noisy, pilot)
+        parts = [
+            (image[c], lifted[c], band)
+            for image, lifted in zip(images, self._lifted, strict=True)
+            for c in range(len(noisy))
+            for band in cut(corners, 2 * self._run.workers, 16, 128)
+        ]
+
+        def work(part: tuple[Image, Channels, range]) -> None:
+            image, lifted, band = part
+            out = lifted[first + band.start : first + band.stop]
+            lift(image, band.start, 0, self._tables.lift, out)
+
+        for _ in run_bands(work, parts, self._run.workers):
+            pass
+
+    def matches(self, slots: Sequence[int], centre: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `centre`."""
+        stage = self._stage
+        rows = reference_grid(self._height, stage.block, stage.step)
+        columns = reference_grid(self._width, stage.block, stage.step)
+        offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int32)
+        sizes = np.ones((len(rows), len(columns)), np.int16)
+        order = np.array(slots, np.int64)
+        kernel = _search.search_kernel(stage.block)
+        bound = np.nextafter(np.float32(stage.match), np.float32(-1))
+
+        def work(band: range) -> None:
+            part = slice(band.start, band.stop)
+            kernel(
+                self._matched, self._height, self._width, self._across, order, centre, rows[part],
+                columns, stage.radius, stage.predict, bound, np.float32(stage.static), self._pitch,
+                offsets[part], sizes[part], _search.scratch(stage.block, stage.group, stage.trails),
+            )  # fmt: skip
+
+        if stage.group > 1 and bound >= 0:
+            bands = cut(len(rows), 4 * self._run.workers, 1, 8)
+            for _ in run_bands(work, bands, self._run.workers):
+                pass
+        return Matches(rows + slots[centre] * self._pitch, columns, offsets, sizes)
+
+    def filter(self, slots: Sequence[int], centre: int) -> None:
+        """Filter the groups of a frame, and lay them down."""
+        matches, tables, stage = self.matches(slots, centre), self._tables, self._stage
+        kernel = _filter.filter_kernel(stage.block, self._piloted, even_odd(stage))
+        rounder = np.float32(1.5 * 2**23 * QUANTUM)
+        noisy, guide = self._lifted[0], self._lifted[-1]
+
+        def work(part: tuple[int, range]) -> None:
+            c, band = part
+            with self._lock:
+                mine = self._free.pop()
+            numerator, weights = self._sums[mine]
+            kernel(
+                noisy[c], guide[c], matches.rows[band.start : band.stop], matches.columns,
+                matches.offsets, matches.sizes, band.start, 0, tables.forward, tables.horizontal,
+                tables.vertical, tables.covariance[min(c, len(tables.covariance) - 1)],
+                tables.reach, tables.strength[c], None, rounder, numerator[c, 1:], weights[c, 1:],
+                _filter.scratch(stage.block, stage.group),
+            )  # fmt: skip
+            with self._lock:
+                self._free.append(mine)
+
+        bands = cut(len(matches.rows), 4 * self._run.workers, 1, 16)
+        parts = [(c, band) for c in range(len(noisy)) for band in bands]
+        for _ in run_bands(work, parts, self._run.workers):
+            pass
+
+    def take(self, slot: int) -> Channels:
+        """Return the estimate of a frame, and make room for another."""
+        stage, first = self._stage, slot * self._pitch
+        part = slice(first, first + self._pitch)
+        channels = len(self._lifted[0])
+        out = np.empty((channels, self._height, self._width), np.float32)
+        window = np.ascontiguousarray(stage.window)
+
+        def work(c: int) -> None:
+            sums = [np.ascontiguousarray(s[0][c, :, part]) for s in self._sums]
+            weights = [np.ascontiguousarray(s[1][c, :, part]) for s in self._sums]
+            for more in (sums, weights):
+                for other in more[1:]:
+                    more[0] += other  # exact: see QUANTUM
+            lines = np.empty(
+                (stage.block + 1, -(-self._height // _merge.LANES) * _merge.LANES + _merge.LANES)
+            )
+            _merge.divide(sums[0][1:-1], weights[0], window, 0, self._height, lines, out[c])
+            for s in self._sums:
+                s[0][c, :, part] = 0
+                s[1][c, :, part] = 0
+
+        for _ in run_bands(work, list(range(channels)), self._run.workers):
+            pass
+        return out

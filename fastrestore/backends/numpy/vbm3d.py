@@ -1,0 +1,120 @@
+"""V-BM3D step by step, to be read beside the paper.
+
+Dabov, Foi, Egiazarian, "Video denoising by sparse 3D transform-domain collaborative filtering",
+EUSIPCO 2007. The frames of a window lie below each other in one tall image, so that groups are
+filtered as those of an image are; blocks of two frames share no noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore.backends.numpy.bm3d import lay_down, shrink_hard, shrink_wiener
+
+Candidate = tuple[float, int, int, int]  # distance, frame, row, column: in this order the nearest
+
+
+class VideoStage:
+    """See `fastrestore.backends.VideoStage`."""
+
+    def __init__(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> None:
+        slots, channels, height, width = shape
+        self._stage, self._run, self._height = stage, run, height
+        self._pitch = pitch(height, stage)
+        self._matched = np.zeros((slots, height, width))
+        tall = (channels, slots * self._pitch, width)
+        self._images = [np.zeros(tall, np.float32) for _ in range(2)]
+        self._sums = np.zeros((2, *tall))
+        self._piloted = False
+
+    def _rows(self, slot: int) -> slice:
+        return slice(slot * self._pitch, slot * self._pitch + self._height)
+
+    def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
+        """Place a frame."""
+        self._matched[slot] = matched
+        self._images[0][:, self._rows(slot)] = noisy
+        self._piloted = pilot is not None
+        if pilot is not None:
+            self._images[1][:, self._rows(slot)] = pilot
+
+    def filter(self, slots: Sequence[int], centre: int) -> None:
+        """Filter the groups of a frame, and lay them down."""
+        matches = self.matches(slots, centre)
+        images = tuple(self._images[: 1 + self._piloted])
+        shrink = shrink_wiener if self._piloted else shrink_hard
+        lay_down(self._sums, images, matches, self._stage, self._run, shrink)
+
+    def take(self, slot: int) -> Channels:
+        """Return the estimate of a frame, and make room for another."""
+        sums = self._sums[:, :, self._rows(slot)]
+        estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
+        sums[:] = 0
+        return estimate
+
+    def matches(self, slots: Sequence[int], centre: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `centre`."""
+        stage, frames = self._stage, self._matched[list(slots)]
+        rows, columns = (reference_grid(n, stage.block, stage.step) for n in frames.shape[1:])
+        blocks = sliding_window_view(frames, (stage.block, stage.block), (1, 2))
+        offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int32)
+        sizes = np.ones((len(rows), len(columns)), np.int16)
+        first = np.array(slots) * self._pitch
+        for i, y in enumerate(rows):
+            for j, x in enumerate(columns):
+                found = search(blocks, centre, int(y), int(x), stage)
+                sizes[i, j] = len(found)
+                for k, (_, frame, v, u) in enumerate(found):
+                    offsets[i, j, k] = v + first[frame] - y - first[centre], u - x
+        return Matches(rows + first[centre], columns, offsets, sizes)
+
+
+def pitch(height: int, stage: Stage) -> int:
+    """Rows from one frame to the next in a tall image: no noise is shared across the gap."""
+    reach: int = stage.covariance.shape[1] - 1
+    return height - stage.block + reach
+
+
+def search(
+    blocks: NDArray[np.float64], centre: int, y: int, x: int, stage: Stage
+) -> list[Candidate]:
+    """Blocks of all frames like the one at (y, x) of the frame `centre`, the nearest first.
+
+    Section 2 of the paper: the whole window in the frame itself; in the others, one after the other
+    in both directions, windows around the `trails` nearest blocks of the frame before. A block at
+    the same place in another frame counts as nearer by `static`. The reference leads; equal
+    distances are in order of frame, row and column.
+    """
+    reference = blocks[centre, y, x]
+
+    def look(frame: int, places: list[tuple[int, int]], radius: int) -> list[Candidate]:
+        height, width = blocks.shape[1:3]
+        window = np.zeros((height, width), bool)
+        for v, u in places:
+            window[max(0, v - radius) : v + radius + 1, max(0, u - radius) : u + radius + 1] = True
+        found = []
+        for v, u in np.argwhere(window):
+            distance = float(((blocks[frame, v, u] - reference) ** 2).sum())
+            if frame != centre and (v, u) == (y, x):
+                distance = max(0.0, distance - stage.static)
+            found.append((distance, frame, int(v), int(u)))
+        return sorted(found)
+
+    here = (-1.0, centre, y, x)  # before any other equal block
+    near = [here, *(c for c in look(centre, [(y, x)], stage.radius) if c[2:] != (y, x))]
+    candidates = near[: stage.group]
+    for step in (1, -1):
+        trail = near[: stage.trails]
+        frame = centre + step
+        while 0 <= frame < len(blocks):
+            seen = look(frame, [c[2:] for c in trail], stage.predict)
+            candidates += seen[: stage.group]
+            trail = seen[: stage.trails]
+            frame += step
+    close = [c for c in sorted(candidates) if c[0] < stage.match][: stage.group]
+    return close[: 2 ** int(np.log2(len(close)))]

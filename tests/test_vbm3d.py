@@ -1,0 +1,206 @@
+"""V-BM3D: films against the specification, as arrays and as streams."""
+
+import numpy as np
+import pytest
+from images import assert_close, noisy, psnr, scene
+
+from fastrestore import BackendUnavailableError, Profile, bm3d, vbm3d
+from fastrestore._stage import Noise, Run, make_stage
+from fastrestore.backends import select
+
+RUN = Run(2, lambda share: None)
+SMALL = Profile.named("video").replace(
+    radius_basic=4, radius_final=4, predict_basic=3, predict_final=3, group_basic=8, group_final=8
+)
+
+
+def film(count=6, height=34, width=40, sigma=20, **kinds):
+    """A scene that moves down and right, and its noisy version, both of whole numbers."""
+    clean = np.array([np.roll(scene(height, width), (k, 2 * k), (0, 1)) for k in range(count)])
+    return clean, np.round(noisy(clean, sigma)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group_basic": 8},
+        {"trails_basic": 2, "predict_basic": 2, "group_basic": 32},
+        {"trails_basic": 3, "predict_basic": 4, "static_basic": 0.0, "radius_basic": 7},
+        {"static_basic": 300.0, "group_basic": 16},
+        {"block_basic": 5, "step_basic": 5, "transform_basic": "dct", "predict_basic": 0},
+        {"match_basic": 0.0, "match_noise_basic": 0.0},
+    ],
+)
+def test_match_lists_are_identical(engine, changes):
+    _, frames = film(5, 30, 37)
+    stage = make_stage(SMALL.replace(**changes), "basic", Noise.white(20.0), 255.0)
+    shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
+    windows = [select(name).video_stage(shape, stage, RUN) for name in ("numpy", engine)]
+    for window in windows:
+        for slot, frame in zip(slots, frames, strict=True):
+            window.put(slot, frame, frame[None], None)
+    for centre in (0, 2, 4):
+        expected, found = (window.matches(slots, centre) for window in windows)
+        np.testing.assert_array_equal(found.sizes, expected.sizes)
+        np.testing.assert_array_equal(found.offsets, expected.offsets)
+        np.testing.assert_array_equal(found.rows, expected.rows)
+
+
+def test_equal_frames_come_in_order_of_time(engine):
+    stage = make_stage(SMALL.replace(static_basic=0.0), "basic", Noise.white(1.0), 1.0)
+    for name in ("numpy", engine):
+        window = select(name).video_stage((3, 1, 16, 16), stage, RUN)
+        for slot in range(3):
+            window.put(slot, *(np.full((16, 16), 7, np.float32)[s] for s in (..., None)), None)
+        offsets = window.matches([0, 1, 2], 1).offsets[0, 0]
+        assert tuple(offsets[0]) == (0, 0)
+        assert (offsets[1:, 0] < 0).all()  # the frame before
+
+
+@pytest.mark.parametrize("options", [{}, {"channel_axis": -1}, {"channel_axis": 1}])
+def test_the_specification_is_met(options):
+    clean, frames = film(5)
+    if options:
+        turned = [frames, frames[:, ::-1], frames[:, :, ::-1]]
+        frames = np.stack(turned, axis=options["channel_axis"])
+    results = [
+        vbm3d(frames, 20, radius=2, profile=SMALL, backend=name, **options)
+        for name in ("numpy", "numba")
+    ]
+    assert results[1].shape == frames.shape
+    assert_close(results[1], results[0], 255)
+    if not options:
+        single = np.array([bm3d(frame, 20, profile=SMALL) for frame in frames])
+        assert psnr(clean, results[1]) > psnr(clean, single) + 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 12])
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_a_stream_equals_the_array(count, radius):
+    _, frames = film(count)
+    expected = vbm3d(frames, 20, radius=radius, profile=SMALL)
+    assert expected.shape == frames.shape
+    assert np.isfinite(expected).all()
+    stream = vbm3d(iter(frames), 20, radius=radius, profile=SMALL)
+    np.testing.assert_array_equal(np.array(list(stream)), expected)
+
+
+def test_without_neighbours_it_is_bm3d():
+    _, frames = film(2)
+    expected = np.array([bm3d(f, 20, profile=SMALL, data_range=200.0) for f in frames])
+    result = vbm3d(frames, 20, radius=0, profile=SMALL, data_range=200.0)
+    assert_close(result, expected, 255)
+
+
+def test_a_stream_takes_no_more_frames_than_it_needs():
+    _, frames = film(30, 20, 24)
+    taken = []
+
+    def camera():
+        for number, frame in enumerate(frames):
+            taken.append(number)
+            yield frame
+
+    stream = vbm3d(camera(), 20, radius=2, profile=SMALL)
+    assert taken == []
+    for number in range(10):
+        next(stream)
+        assert len(taken) <= number + 4 * 2 + 2
+    stream.close()  # a consumer that stops early
+    assert len(taken) < 20
+
+
+def test_a_cut_starts_afresh():
+    _, first = film(5)
+    second = 255 - first[:, ::-1, ::-1]
+    options = {"profile": SMALL, "radius": 2, "data_range": 255.0}
+    both = vbm3d(np.concatenate([first, second]), 20, **options)
+    apart = [vbm3d(part, 20, **options) for part in (first, second)]
+    np.testing.assert_array_equal(both, np.concatenate(apart))
+    mixed = vbm3d(np.concatenate([first, second]), 20, scene_cuts=False, **options)
+    assert (mixed != both).any()
+
+
+def test_equal_frames_gain_most():
+    clean = scene(40, 44)
+    frames = noisy(np.array([clean] * 9), 25)
+    result = vbm3d(frames, 25, profile=SMALL.replace(group_basic=16, group_final=16))
+    single = bm3d(frames[4], 25)
+    assert psnr(clean, result[4]) > psnr(clean, single) + 2.5
+
+
+def test_kinds_axes_and_types():
+    _, frames = film(4)
+    expected = vbm3d(frames, 20, radius=1, profile=SMALL)
+    small = np.clip(frames, 0, 255).astype(np.uint8)
+    whole = vbm3d(small, 20, radius=1, profile=SMALL)
+    assert whole.dtype == np.float32
+    each = list(vbm3d(list(small), 20, radius=1, profile=SMALL))
+    np.testing.assert_array_equal(np.array(each), whole)
+    assert vbm3d(frames.astype("f8"), 20, radius=1, profile=SMALL).dtype == np.float64
+    last = vbm3d(np.moveaxis(frames, 0, -1), 20, time_axis=-1, radius=1, profile=SMALL)
+    np.testing.assert_array_equal(np.moveaxis(last, -1, 0), expected)
+    colour = np.stack([frames] * 3, axis=-1)
+    first = vbm3d(np.moveaxis(colour, -1, 0), 20, time_axis=1, channel_axis=0, radius=1,
+                  profile=SMALL)  # fmt: skip
+    by_frame = vbm3d(iter(colour), 20, channel_axis=-1, radius=1, profile=SMALL)
+    np.testing.assert_array_equal(np.moveaxis(first, 0, -1), np.array(list(by_frame)))
+    np.testing.assert_array_equal(vbm3d(frames, 0), frames)
+    levels = vbm3d(colour, [20, 20, 0], channel_axis=-1, radius=1, profile=SMALL)
+    np.testing.assert_array_equal(levels[..., 2], colour[..., 2])
+    assert np.isfinite(vbm3d(frames, radius=1, profile=SMALL)).all()  # sigma estimated
+    assert np.isfinite(vbm3d(frames, 20, radius=1, profile=SMALL, stage="basic")).all()
+    assert list(vbm3d([], 20)) == []
+
+
+def test_workers_do_not_matter():
+    _, frames = film(5)
+    results = [vbm3d(frames, 20, radius=2, profile=SMALL, workers=n) for n in (1, 2, 3)]
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_array_equal(results[2], results[0])
+
+
+FILM = np.zeros((3, 9, 9), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments", "options"),
+    [
+        (TypeError, "frames must be an array or an iterable of arrays, got 7", (7, 1), {}),
+        (TypeError, "frames must be an array .* got 'film.mp4'", ("film.mp4", 1), {}),
+        (ValueError, r"frames must have 3 axes, got shape \(9, 9\)", (FILM[0], 1), {}),
+        (ValueError, "frames is empty", (FILM[:0], 1), {}),
+        (ValueError, "time_axis=3 is no axis", (FILM, 1), {"time_axis": 3}),
+        (ValueError, "are the same axis", (FILM[None], 1), {"channel_axis": 0}),
+        (TypeError, "radius must be a whole number, got 1.5", (FILM, 1), {"radius": 1.5}),
+        (ValueError, "radius must be from 0 to 16 frames, got 17", (FILM, 1), {"radius": 17}),
+        (TypeError, "scene_cuts must be True or False, got 3", (FILM, 1), {"scene_cuts": 3}),
+        (ValueError, "frames which .* cannot|films cannot", (FILM, 1), {"profile": "refilter"}),
+        (ValueError, "films take no map", (FILM, np.arange(9.0)), {}),
+        (ValueError, "sigma must be a number of 0 or more", (FILM, -1), {}),
+    ],
+)
+def test_bad_input(error, message, arguments, options):
+    with pytest.raises(error, match=message):
+        vbm3d(*arguments, **options)
+
+
+def test_frames_that_change_are_named():
+    good = noisy(scene(16, 20), 5)
+    for bad, error, message in (
+        (good[:, :-1], ValueError, r"frame 3 has shape \(16, 19\) and type float64, the first has"),
+        (good.astype("f4"), ValueError, "frame 3 has .* type float32, the first has .* float64"),
+        (good * np.where(good == good.max(), np.nan, 1), ValueError, "frame 3 has values that are"),
+        ("picture", TypeError, "frame 3 must be an array, got str 'picture'"),
+    ):
+        with pytest.raises(error, match=message):
+            list(vbm3d([good, good, good, bad], 5, radius=1, profile=SMALL))
+
+
+def test_a_backend_that_restores_no_films(fake):
+    assert fake.count("launch") == 0
+    with pytest.raises(BackendUnavailableError, match="backend='cupy': 'cupy' does not do this; "):
+        vbm3d(FILM + np.arange(9), 1, backend="cupy")
+    assert select().NAME == "cupy"
+    assert vbm3d(FILM + np.arange(9, dtype="f4"), 1, radius=1, profile=SMALL).shape == FILM.shape
+    assert fake.count("launch") == 0
