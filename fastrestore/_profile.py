@@ -152,7 +152,7 @@ class Profile:
 
     @classmethod
     def named(cls, name: str) -> Profile:
-        """Return the profile called `name`: one of np, fast, lc, high, vn."""
+        """Return the profile called `name`, one of those above."""
         if name not in PROFILES:
             raise ValueError(f"profile {name!r} is unknown; known are {', '.join(PROFILES)}")
         return PROFILES[name]
