@@ -57,7 +57,10 @@ class Profile:
         Of correlated noise so many times the part of a distance that the noise explains is taken
         off, so that blocks are not matched for their noise (gamma of [2]_).
     predict_basic, predict_final : int
-        Of video: how far around the best blocks of one frame the next is searched, 0 to 63 (NPR).
+        Of video: how far around the best blocks the frames beside are searched, 0 to 63 (NPR).
+    follow_basic, follow_final : int
+        Of video: how far around where these have moved to since, at constant speed, the frames
+        after that are searched, 0 to 63.
     trails_basic, trails_final : int
         Of video: how many best blocks are followed from frame to frame, 1 to 8 (NB).
     static_basic, static_final : float
@@ -115,11 +118,13 @@ class Profile:
     predict_basic: int = (
         12  # (NPR - 1) / 2: around the best blocks of one frame the next is searched
     )
+    follow_basic: int = 4
     trails_basic: int = 1  # NB: so many best blocks are followed
     static_basic: float = (
         7.0  # d: a block that has not moved is nearer by this, squared grey levels
     )
-    predict_final: int = 12
+    predict_final: int = 16
+    follow_final: int = 4
     trails_final: int = 1
     static_final: float = 3.0
 
@@ -146,6 +151,7 @@ class Profile:
         if group not in (1, 2, 4, 8, 16, 32, 64):
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
         _integer(f"predict_{stage}", getattr(self, f"predict_{stage}"), 0, 63)
+        _integer(f"follow_{stage}", getattr(self, f"follow_{stage}"), 0, 63)
         _integer(f"trails_{stage}", getattr(self, f"trails_{stage}"), 1, 8)
         for field in ("match", "match_noise", "match_correlation", "kaiser", "static"):
             _at_least(f"{field}_{stage}", getattr(self, f"{field}_{stage}"), 0)
@@ -205,7 +211,6 @@ PROFILES: dict[str, Profile] = {
         name="video",
         step_basic=4,
         radius_basic=12,
-        group_basic=32,
         step_final=4,
         radius_final=12,
     ),

@@ -64,9 +64,10 @@ class Stage:
     # For noise that is not the same everywhere, else None. Both by the corner of the block:
     match_map: Image | None = None  # in place of `match`
     scale: Channels | None = None  # (1 or C, ...), sigma of a block over that of its channel
-    # Of video: how far around a trail of how many blocks the next frame is searched, and by how
-    # much the block that has not moved counts as nearer
+    # Of video: how far around a trail of how many blocks the next frame is searched, and how far
+    # around where it leads those after that; by how much a block that has not moved is nearer
     predict: int = 0
+    follow: int = 0
     trails: int = 1
     static: float = 0.0
 
@@ -193,6 +194,7 @@ def make_stage(
         match_map=match_map,
         scale=scale,
         predict=getattr(profile, f"predict_{which}"),
+        follow=getattr(profile, f"follow_{which}"),
         trails=getattr(profile, f"trails_{which}"),
         static=getattr(profile, f"static_{which}") * unit * block**2,
     )

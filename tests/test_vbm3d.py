@@ -10,7 +10,14 @@ from fastrestore.backends import select
 
 RUN = Run(2, lambda share: None)
 SMALL = Profile.named("video").replace(
-    radius_basic=4, radius_final=4, predict_basic=3, predict_final=3, group_basic=8, group_final=8
+    radius_basic=4,
+    radius_final=4,
+    predict_basic=3,
+    predict_final=3,
+    follow_basic=2,
+    follow_final=2,
+    group_basic=8,
+    group_final=8,
 )
 
 
@@ -127,6 +134,19 @@ def test_equal_frames_gain_most():
     result = vbm3d(frames, 25, profile=SMALL.replace(group_basic=16, group_final=16))
     single = bm3d(frames[4], 25)
     assert psnr(clean, result[4]) > psnr(clean, single) + 2.5
+
+
+def test_motion_is_followed():
+    """Seven pixels a frame, of which only the first step is searched widely."""
+    clean = np.array([scene(48, 140)[:, 7 * k : 7 * k + 60] for k in range(7)])
+    frames = noisy(clean, 25)
+    wide = SMALL.replace(predict_basic=8, predict_final=8, follow_basic=1, follow_final=1)
+    near = wide.replace(predict_basic=1, predict_final=1)
+    scores = [
+        psnr(clean[3], vbm3d(frames, 25, radius=3, profile=p, data_range=255.0)[3])
+        for p in (wide, near)
+    ]
+    assert scores[0] > scores[1] + 1
 
 
 def test_kinds_axes_and_types():

@@ -50,6 +50,8 @@ class Scratch(NamedTuple):
     found_bits: NDArray[np.int32]
     pixels: NDArray[np.float32]  # of the reference
     windows: NDArray[np.int64]  # (trails, 2): middles of the windows of this frame
+    parent: NDArray[np.int64]  # (trails,): the window in which each of the trail was found
+    origin: NDArray[np.int64]  # (2, trails, 2): where the trail of each window was, for two frames
     order: NDArray[np.int64]
 
 
@@ -68,20 +70,24 @@ def scratch(block: int, group: int, trails: int) -> Scratch:
         found_bits=found.view(np.int32),
         pixels=aligned(block * block, np.float32),
         windows=np.zeros((trails, 2), np.int64),
+        parent=np.zeros(trails, np.int64),
+        origin=np.zeros((2, trails, 2), np.int64),
         order=aligned(room, np.int64),
     )
 
 
 @_jit.kernel
-def insert(trail, key):
-    """Put a key among the best, in order; the worst drops out."""
+def insert(trail, key, parent, window):
+    """Put a key among the best, in order, and the window it is from; the worst drops out."""
     place = len(trail)
     while place > 0 and trail[place - 1] > key:
         place -= 1
     for k in range(len(trail) - 1, place, -1):
         trail[k] = trail[k - 1]
+        parent[k] = parent[k - 1]
     if place < len(trail):
         trail[place] = key
+        parent[place] = window
 
 
 @_jit.kernel
@@ -95,6 +101,7 @@ def copy(source, target):
 def consider(bits, row, v, u, frame, y, x, bonus, window, radius, want, tmp):
     """Take the lanes of `bits` of a row of distances for candidates, and for the trail."""
     near, filled, limit, limit_bits, trail, _, found, found_bits, _, windows = tmp[:10]
+    parent = tmp[10]
     while bits:
         lane = np.int64(trailing_zeros(bits))
         bits &= bits - np.uint64(1)
@@ -110,7 +117,7 @@ def consider(bits, row, v, u, frame, y, x, bonus, window, radius, want, tmp):
         code = (frame << 2 * BITS) | ((v - y + MIDDLE) << BITS) | (column - x + MIDDLE)
         key = (np.int64(found_bits[at]) << 32) | code
         if key < trail[-1]:
-            insert(trail, key)
+            insert(trail, key, parent, window)
             if trail[-1] != NO_KEY:
                 limit_bits[1] = trail[-1] >> 32
         if found[at] <= limit[0]:
@@ -123,7 +130,7 @@ def consider(bits, row, v, u, frame, y, x, bonus, window, radius, want, tmp):
 @_jit.kernel
 def write_out(tmp, want, y, rows_between, slots, centre, offsets):
     """Write the offsets (group, 2) in the tall image, the reference first; return their number."""
-    near, filled, order = tmp[0], tmp[1], tmp[10]
+    near, filled, order = tmp[0], tmp[1], tmp[12]
     if filled[0] > want + want // 2:
         sift(near, filled, 0, len(near), want)
     count = np.int64(filled[0])
@@ -147,14 +154,37 @@ def write_out(tmp, want, y, rows_between, slots, centre, offsets):
     return size
 
 
+@_jit.kernel
+def follow_trail(y, x, bottom, right, first, tmp):
+    """Set the windows of a frame around where the trail leads; return how many there are.
+
+    In the frame beside that of the reference, `first`, no motion is known yet; after that it goes
+    on as it came. Windows stay where blocks are, whose last corner is (bottom, right).
+    """
+    trail, windows, parent, origin = tmp[4], tmp[9], tmp[10], tmp[11]
+    for k in range(len(trail)):
+        if trail[k] == NO_KEY:
+            return k
+        code = trail[k] & ((1 << 32) - 1)
+        v = y + ((code >> BITS) & MASK) - MIDDLE
+        u = x + (code & MASK) - MIDDLE
+        from_v = v if first else origin[0, parent[k], 0]
+        from_u = u if first else origin[0, parent[k], 1]
+        windows[k, 0] = min(max(0, 2 * v - from_v), bottom)
+        windows[k, 1] = min(max(0, 2 * u - from_u), right)
+        origin[1, k, 0] = v
+        origin[1, k, 1] = u
+    return len(trail)
+
+
 @_jit.once
 def search_kernel(block: int) -> Callable[..., None]:
     """Compile the search for blocks of one size."""
 
     @_jit.kernel
     def search_rows(
-        flat, height, width, across, slots, centre, rows, columns, radius, predict, bound, bonus,
-        rows_between, offsets, sizes, tmp,
+        flat, height, width, across, slots, centre, rows, columns, radius, predict, follow,
+        bound, bonus, rows_between, offsets, sizes, tmp,
     ):  # fmt: skip
         """Find the matches of the references at rows x columns of the frame slots[centre].
 
@@ -162,6 +192,7 @@ def search_kernel(block: int) -> Callable[..., None]:
         TILE rows more at the end; slots in order of time. A match is at most `bound` away.
         """
         _, filled, limit, _, trail, start, found, _, pixels, windows = tmp[:10]
+        origin = tmp[11]
         want = offsets.shape[2] - 1
         for i in range(len(rows)):
             for j in range(len(columns)):
@@ -178,7 +209,8 @@ def search_kernel(block: int) -> Callable[..., None]:
                     frame = centre + turn
                     if turn >= len(slots) - centre:
                         frame = centre - 1 - (turn - (len(slots) - centre))
-                    reach = predict
+                    beside = abs(frame - centre) == 1
+                    reach = predict if beside else follow
                     count = 0
                     if turn == 0:
                         reach = radius
@@ -188,12 +220,10 @@ def search_kernel(block: int) -> Callable[..., None]:
                     else:
                         if frame == centre - 1:
                             copy(start, trail)
-                        for k in range(len(trail)):
-                            if trail[k] != NO_KEY:
-                                code = trail[k] & ((1 << 32) - 1)
-                                windows[k, 0] = y + ((code >> BITS) & MASK) - MIDDLE
-                                windows[k, 1] = x + (code & MASK) - MIDDLE
-                                count += 1
+                        count = follow_trail(y, x, height - block, width - block, beside, tmp)
+                        for k in range(count):
+                            origin[0, k, 0] = origin[1, k, 0]
+                            origin[0, k, 1] = origin[1, k, 1]
                     trail[:] = NO_KEY
                     limit[1] = np.inf
                     if turn == 0:  # the reference leads its own trail

@@ -80,8 +80,9 @@ class VideoStage:
             part = slice(band.start, band.stop)
             kernel(
                 self._matched, self._height, self._width, self._across, order, centre, rows[part],
-                columns, stage.radius, stage.predict, bound, np.float32(stage.static), self._pitch,
-                offsets[part], sizes[part], _search.scratch(stage.block, stage.group, stage.trails),
+                columns, stage.radius, stage.predict, stage.follow, bound, np.float32(stage.static),
+                self._pitch, offsets[part], sizes[part],
+                _search.scratch(stage.block, stage.group, stage.trails),
             )  # fmt: skip
 
         if stage.group > 1 and bound >= 0:

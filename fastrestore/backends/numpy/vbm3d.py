@@ -86,8 +86,9 @@ def search(
     """Blocks of all frames like the one at (y, x) of the frame `centre`, the nearest first.
 
     Section 2 of the paper: the whole window in the frame itself; in the others, one after the other
-    in both directions, windows around the `trails` nearest blocks of the frame before. A block at
-    the same place in another frame counts as nearer by `static`. The reference leads; equal
+    in both directions, windows around the `trails` nearest blocks of the frame before. Other than
+    there, a trail that has moved is taken to go on at that speed, within `follow` pixels. A block
+    at the same place in another frame counts as nearer by `static`. The reference leads; equal
     distances are in order of frame, row and column.
     """
     reference = blocks[centre, y, x]
@@ -109,12 +110,27 @@ def search(
     near = [here, *(c for c in look(centre, [(y, x)], stage.radius) if c[2:] != (y, x))]
     candidates = near[: stage.group]
     for step in (1, -1):
-        trail = near[: stage.trails]
-        frame = centre + step
+        origins = middles = [c[2:] for c in near[: stage.trails]]
+        frame, radius = centre + step, stage.predict
         while 0 <= frame < len(blocks):
-            seen = look(frame, [c[2:] for c in trail], stage.predict)
+            seen = look(frame, middles, radius)
             candidates += seen[: stage.group]
-            trail = seen[: stage.trails]
-            frame += step
+            trail = [c[2:] for c in seen[: stage.trails]]
+            middles = [_led(place, origins, middles, radius, blocks.shape) for place in trail]
+            origins, frame, radius = trail, frame + step, stage.follow
     close = [c for c in sorted(candidates) if c[0] < stage.match][: stage.group]
     return close[: 2 ** int(np.log2(len(close)))]
+
+
+def _led(
+    place: tuple[int, int],
+    origins: list[tuple[int, int]],
+    middles: list[tuple[int, int]],
+    radius: int,
+    shape: tuple[int, ...],
+) -> tuple[int, int]:
+    """Where a trail leads that was at `origins[k]` and was found in the window at `middles[k]`."""
+    (v, u), (_, height, width) = place, shape[:3]
+    found = (max(abs(v - y), abs(u - x)) <= radius for y, x in middles)
+    y, x = next(origin for origin, here in zip(origins, found, strict=True) if here)
+    return min(max(0, 2 * v - y), height - 1), min(max(0, 2 * u - x), width - 1)
