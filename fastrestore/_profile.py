@@ -115,14 +115,10 @@ class Profile:
     match_correlation_final: float = 3.0
 
     # From frame to frame of a video
-    predict_basic: int = (
-        12  # (NPR - 1) / 2: around the best blocks of one frame the next is searched
-    )
+    predict_basic: int = 16  # (NPR - 1) / 2: so far the frames beside are searched
     follow_basic: int = 4
     trails_basic: int = 1  # NB: so many best blocks are followed
-    static_basic: float = (
-        7.0  # d: a block that has not moved is nearer by this, squared grey levels
-    )
+    static_basic: float = 7.0  # d: so much nearer is a block that has not moved
     predict_final: int = 16
     follow_final: int = 4
     trails_final: int = 1

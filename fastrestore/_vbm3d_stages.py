@@ -21,8 +21,9 @@ from fastrestore._stage import Channels, FloatArray, make_stage
 from fastrestore.backends import VideoBackend, VideoStage
 
 # A cut: thumbnails of consecutive frames differ by more than this share of the range on average,
-# and so many times as much as the frames before did.
-CUT, LEAP = 0.08, 3.0
+# and so many times as much as the frames before did. Of the first two it is taken that they differ
+# by some of it, as those of a moving camera do.
+CUT, LEAP, MOVING = 0.08, 3.0, 0.05
 THUMB = 8  # pixels of a frame along each side of a pixel of its thumbnail
 
 
@@ -149,14 +150,15 @@ class _Scenes:
     def scene(self) -> Iterator[NDArray[Any]]:
         """Frames up to the next cut; all of them have to be taken."""
         before: FloatArray | None = None
-        usual = 0.0  # how much frames differ in this scene
+        usual = MOVING  # how much frames differ in this scene, as a share of the range
         while self._next is not None:
             frame = self._next
             if self._cuts:
                 thumb = _thumbnail(frame)
                 if before is not None:
-                    change = float(np.abs(thumb - before).mean())
-                    if change > CUT * max(np.ptp(thumb), np.ptp(before)) and change > LEAP * usual:
+                    extent = max(np.ptp(thumb), np.ptp(before), np.finfo(np.float64).tiny)
+                    change = float(np.abs(thumb - before).mean() / extent)
+                    if change > max(CUT, LEAP * usual):
                         return
                     usual = change
                 before = thumb
