@@ -48,6 +48,16 @@ def test_denoise(capsys, tmp_path, source, stage):
     assert gain > 5
 
 
+def test_a_limit_of_memory(capsys, tmp_path, source):
+    argv = [*DENOISE, source, "--sigma", "20/255", "--profile", "fast", "-o"]
+    assert works(capsys, *argv, tmp_path / "whole.png") == ""
+    assert works(capsys, *argv, tmp_path / "tiles.png", "--max-memory", "2e9") == ""
+    assert (tmp_path / "whole.png").read_bytes() == (tmp_path / "tiles.png").read_bytes()
+    words = fails(capsys, *argv, tmp_path / "none.png", "--max-memory", "1000")
+    assert "max_memory=1000 bytes is too little" in words
+    assert not (tmp_path / "none.png").exists()
+
+
 def test_denoise_as_a_program_is_silent(tmp_path, source):
     target = tmp_path / "clean.png"
     run = shell(*DENOISE, source, "-o", target, "--sigma", "20/255", stdout=subprocess.PIPE)

@@ -176,6 +176,12 @@ def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--stage", choices=("basic", "final"), default="final", help="default: final")
     add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
     add("--workers", type=int, metavar="N", help="threads; default: one for each core")
+    add(
+        "--max-memory",
+        type=float,
+        metavar="BYTES",
+        help="working memory, as 2e9: larger images are done in tiles, with the same result",
+    )
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--quiet", action="store_true", help="no progress bar")
 

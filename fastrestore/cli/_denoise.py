@@ -106,6 +106,7 @@ def _denoise_file(source: Path, target: Path, args: argparse.Namespace) -> None:
             stage=args.stage,
             data_range=args.data_range,
             workers=args.workers,
+            max_memory=args.max_memory,
             backend=args.backend,
             progress=sys.stderr.isatty() and not args.quiet,
         )
