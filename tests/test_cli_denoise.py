@@ -150,8 +150,10 @@ def test_options_reach_bm3d(capsys, tmp_path, source, calls):
     works(capsys, *argv)
     works(capsys, *argv, "--profile", "lc", "--stage", "basic", "--data-range", "200",
           "--workers", "1", "--backend", "numpy")  # fmt: skip
+    works(capsys, *argv, "--max-memory", "2e9")
     shared = {"dtype": np.uint8, "sigma": pytest.approx(25.5), "progress": False}
-    assert calls == [
+    assert [call.pop("max_memory") for call in calls] == [None, None, 2e9]
+    assert calls[:2] == [
         {"profile": "np", "stage": "final", "data_range": None, "workers": None, "backend": None}
         | shared,
         {"profile": "lc", "stage": "basic", "data_range": 200, "workers": 1, "backend": "numpy"}
