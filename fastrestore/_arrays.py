@@ -48,7 +48,7 @@ def recognise(name: str, array: Any) -> tuple[Any, Restore]:
         cure = "read the file first" if isinstance(array, (str, bytes, os.PathLike)) else ""
         cure = cure or f"numpy.asarray({name}) may make one of it"
         raise TypeError(f"{name} must be an array, got {_quoted(array)}; {cure}")
-    check_dtype(name, values.dtype)
+    _check_dtype(name, values.dtype)
     return values, restore
 
 
@@ -104,7 +104,7 @@ def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
 
 
-def check_dtype(name: str, dtype: np.dtype[Any]) -> None:
+def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
     """Refuse what is not a real number."""
     if dtype.kind == "c":
         raise TypeError(

@@ -86,10 +86,11 @@ class Common:
     parts: dict[str, Common] = field(default_factory=dict)  # with a noise map
 
     def stage(self, profile: Profile, which: Literal["basic", "final"]) -> Stage:
-        """Return the numbers of a stage, made once."""
+        """Return the numbers of a stage, made once; a range that was measured is this image's."""
         if which not in self.stages:
             self.stages[which] = make_stage(profile, which, self.noise, self.data_range)
-        return self.stages[which]
+        numbers = self.stages[which]
+        return numbers if numbers.measured is None else replace(numbers, measured=self.data_range)
 
     def maps(self) -> int:
         """How many numbers a pixel the noise map takes."""
@@ -109,7 +110,7 @@ class Common:
             if tile.read != tile.write:
                 return part
             self.parts[key] = part  # the whole image may come again
-        return self.parts[key]
+        return replace(self.parts[key], data_range=self.data_range)
 
 
 def common(planes: Any, levels: Levels, job: Job) -> Common:

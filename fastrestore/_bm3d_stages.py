@@ -96,10 +96,8 @@ def _first(levels: Levels) -> Levels:
 
 def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> None:
     """Restore an image in tiles as large as memory allows, smaller ones if it does not."""
-    cutting, memory = (
-        Cutting.of(planes.shape, shared.maps(), job, pilot is not None),
-        job.run.memory,
-    )
+    memory, piloted = job.run.memory, pilot is not None
+    cutting = Cutting.of(planes.shape, shared.maps(), job, piloted)
     while True:
         side = cutting.side()
         tiles = list(cutting.layout.tiles(planes.shape[1:], side))

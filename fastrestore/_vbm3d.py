@@ -108,8 +108,8 @@ def vbm3d(
         raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
     if not hasattr(frames, "shape"):
         return _stream(frames, sigma, channel_axis, options, reach, cuts)
-    values, restore = _arrays.recognise("frames", frames)
-    values = _arrays.to_host(values)
+    there, restore = _arrays.recognise("frames", frames)
+    values = _arrays.to_host(there)
     time, channels = _axes(values.shape, time_axis, channel_axis)
     film = np.moveaxis(values, time, 0)
     axis = None if channels is None else channels - (channels > time)
@@ -118,7 +118,8 @@ def vbm3d(
         out, _stream(iter(film), sigma, axis, options, reach, cuts), strict=True
     ):
         target[...] = frame
-    return _arrays.placed_as(restore(np.ascontiguousarray(np.moveaxis(out, 0, time))), frames)
+    with _arrays.on_device_of(there):
+        return restore(_arrays.placed_as(np.ascontiguousarray(np.moveaxis(out, 0, time)), there))
 
 
 def _stream(
@@ -130,14 +131,14 @@ def _stream(
     cuts: bool,
 ) -> Iterator[Any]:
     """Restore frame by frame."""
-    made: list[Any] = []  # how to give a frame back as its kind
+    made: list[Any] = []  # frames on their way, and how to give one back as its kind
 
     def planes() -> Iterator[Any]:
         first = None
         for number, frame in enumerate(frames):
             name = f"frame {number}"
-            values, restore = _arrays.recognise(name, frame)
-            values = _arrays.to_host(values)
+            there, restore = _arrays.recognise(name, frame)
+            values = _arrays.to_host(there)
             if first is None:
                 first = values
             if values.shape != first.shape or values.dtype != first.dtype:
@@ -145,7 +146,7 @@ def _stream(
                     f"{name} has shape {values.shape} and type {values.dtype}, the first has "
                     f"{first.shape} and {first.dtype}"
                 )
-            made.append(restore)
+            made.append((there, restore))
             yield _arguments.channels(name, values, channel_axis)
 
     source = planes()
@@ -163,7 +164,10 @@ def _stream(
     dtype = _arrays.result_dtype(first.dtype)
     for result in restored(first, source, call, radius, cuts):
         image = result[0] if channel_axis is None else np.moveaxis(result, 0, channel_axis)
-        yield made.pop(0)(np.ascontiguousarray(image, dtype))
+        there, restore = made.pop(0)
+        with _arrays.on_device_of(there):  # not while the consumer has its turn
+            frame = restore(_arrays.placed_as(np.ascontiguousarray(image, dtype), there))
+        yield frame
 
 
 def _last(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ allocation and wait in `log`. New memory is full of NaN.
 from __future__ import annotations
 
 import contextlib
-import re
 import types
 import weakref
 
@@ -286,8 +285,3 @@ def capturing(module):
         yield
     finally:
         module.capturing = False
-
-
-def constants(options):
-    """Constants of compile options."""
-    return dict(re.match(r"-D(\w+)=(.*)", each).groups() for each in options if "-D" in each)

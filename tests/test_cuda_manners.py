@@ -339,3 +339,22 @@ def test_plans_are_described_copied_and_sent(fake):
             BM3DPlan((9, 9), dtype)
     with pytest.raises(TypeError, match=r"as image.shape or .* got an array of shape \(30, 34\)"):
         BM3DPlan(integer())
+
+
+@pytest.mark.parametrize("sigma", [20, np.linspace(5, 20, 34)])
+def test_a_plan_measures_every_image_on_its_own_gpu(fakes, sigma):
+    fake = fakes(devices=2)
+    plan = BM3DPlan((30, 34), sigma=sigma, profile=SMALL, backend="cupy", deterministic=True)
+
+    def check(image, number):
+        with fake.cuda.Device(number):
+            there = fake.asarray(image)
+        expected = bm3d(there, sigma, profile=SMALL, deterministic=True).get()
+        np.testing.assert_array_equal(plan(there).get(), expected)
+
+    check(integer(), 0)
+    check(integer() / 8, 0)
+    check(integer(), 1)
+    plan._call.job.run.memory.clear()  # as when memory runs out
+    check(integer() / 8, 0)
+    check(integer(), 0)
