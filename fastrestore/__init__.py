@@ -23,6 +23,7 @@ __all__ = [
     "Rician",
     "__version__",
     "bm3d",
+    "bm4d",
     "estimate_poisson_gaussian",
     "estimate_psd",
     "estimate_sigma",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from fastrestore import metrics
     from fastrestore._bm3d import Info, bm3d
     from fastrestore._bm3d_plan import BM3DPlan
+    from fastrestore._bm4d import bm4d
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
@@ -54,6 +56,7 @@ _HOME = {
     "Profile": "fastrestore._profile",
     "Rician": "fastrestore._stabilise",
     "bm3d": "fastrestore._bm3d",
+    "bm4d": "fastrestore._bm4d",
     "estimate_poisson_gaussian": "fastrestore._stabilise",
     "psd_from_kernel": "fastrestore._psd",
     "estimate_psd": "fastrestore._psd",

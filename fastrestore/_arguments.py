@@ -144,16 +144,17 @@ def levels(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Leve
     planes = _sigma_map(values, shape, channel_axis)
     if planes is None:
         raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
-    if (np.ptp(planes, axis=(1, 2)) == 0).all():
-        return Levels(planes[:, 0, 0])
+    flat = planes.reshape(len(planes), -1)
+    if (np.ptp(flat, axis=1) == 0).all():
+        return Levels(flat[:, 0])
     return Levels(np.array([_typical(plane) for plane in planes]), planes)
 
 
 def _sigma_map(
     values: FloatArray, shape: tuple[int, ...], channel_axis: int | None
 ) -> FloatArray | None:
-    """Return a map of sigma as (C, M, N), or None if its shape does not suit the image's."""
-    if channel_axis is not None and values.ndim == 2:  # one map for all channels
+    """Return a map of sigma as (C, ...), or None if its shape does not suit the image's."""
+    if channel_axis is not None and values.ndim == len(shape) - 1:  # one map for all channels
         values = np.expand_dims(values, channel_axis)
     try:
         whole = np.broadcast_to(values, shape)

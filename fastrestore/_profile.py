@@ -27,6 +27,7 @@ class Profile:
     ``"high"``  step 2: slower, for a little more quality
     ``"video"``  what `vbm3d` takes: smaller search in the frame itself
     ``"vn"``    very noisy: larger groups and blocks, hardly any block refused
+    ``"volume"``  what `bm4d` takes: cubes of 4 voxels
     ==========  ==============================================================
 
     Attributes
@@ -65,6 +66,12 @@ class Profile:
         Of video: how many best blocks are followed from frame to frame, 1 to 8 (NB).
     static_basic, static_final : float
         Of video: the block that has not moved counts as nearer by so much (d).
+    slices_basic, slices_final : int
+        Of volumes: thickness of a block, 1 to 8.
+    step_slices_basic, step_slices_final : int
+        Of volumes: slices from one reference block to the next.
+    radius_slices_basic, radius_slices_final : int
+        Of volumes: how many slices away blocks are looked for, 0 to 63.
     residual : float
         With more than 0 each stage runs twice: what it took away comes back at frequencies where
         it has more than so many times the power of the noise, and is filtered again [2]_. This
@@ -124,6 +131,14 @@ class Profile:
     trails_final: int = 1
     static_final: float = 3.0
 
+    # From slice to slice of a volume
+    slices_basic: int = 4
+    step_slices_basic: int = 3
+    radius_slices_basic: int = 7
+    slices_final: int = 4
+    step_slices_final: int = 3
+    radius_slices_final: int = 7
+
     # Refiltering of what noise cannot explain in the residual
     residual: float = 0.0  # frequencies with so many times the power of the noise; 0: none
     threshold_residual: float = 3.4
@@ -149,6 +164,10 @@ class Profile:
         _integer(f"predict_{stage}", getattr(self, f"predict_{stage}"), 0, 63)
         _integer(f"follow_{stage}", getattr(self, f"follow_{stage}"), 0, 63)
         _integer(f"trails_{stage}", getattr(self, f"trails_{stage}"), 1, 8)
+        thick = getattr(self, f"slices_{stage}")
+        _integer(f"slices_{stage}", thick, 1, 8)
+        _integer(f"step_slices_{stage}", getattr(self, f"step_slices_{stage}"), 1, thick)
+        _integer(f"radius_slices_{stage}", getattr(self, f"radius_slices_{stage}"), 0, 63)
         for field in ("match", "match_noise", "match_correlation", "kaiser", "static"):
             _at_least(f"{field}_{stage}", getattr(self, f"{field}_{stage}"), 0)
 
@@ -209,6 +228,19 @@ PROFILES: dict[str, Profile] = {
         radius_basic=12,
         step_final=4,
         radius_final=12,
+    ),
+    "volume": Profile(
+        name="volume",
+        block_basic=4,
+        step_basic=2,
+        radius_basic=7,
+        match_basic=700.0,
+        match_noise_basic=2.5,
+        slices_final=5,
+        block_final=5,
+        radius_final=7,
+        match_final=300.0,
+        match_noise_final=0.1,
     ),
     "vn": Profile(
         name="vn",

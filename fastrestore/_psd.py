@@ -22,26 +22,26 @@ FLAT = 0.1  # share of the windows that is taken for noise alone
 ROUNDS = 5  # of choosing them by the estimate and estimating from them
 
 
-def psd_from_kernel(noise_kernel: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
+def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Power spectrum of white noise of variance 1 that was convolved with a kernel.
 
     Parameters
     ----------
-    noise_kernel : array, shape (m, n)
+    noise_kernel : array, shape (m, n) or (p, m, n)
         Kernel of the convolution, in the units of the image: the variance of the noise is the sum
         of its squares.
-    shape : (int, int)
-        Shape of the noisy image, (M, N).
+    shape : tuple of int
+        Shape of the noisy image, (M, N), or of the volume, (P, M, N).
 
     Returns
     -------
     numpy array of `shape`, float64
-        ``E|FFT2(noise)|**2``, not normalised, DC first, to give to `bm3d` as ``psd=``.
+        ``E|FFT(noise)|**2``, not normalised, DC first, to give to `bm3d` or `bm4d` as ``psd=``.
 
     Raises
     ------
     TypeError, ValueError
-        If the kernel has other axes, is empty or not finite, or the shape is not two numbers.
+        If the kernel has other axes than the shape, is empty or not finite.
 
     See Also
     --------
@@ -59,9 +59,10 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, int]) -> NDArray[np.flo
     >>> round(float(psd.sum()) / psd.size**2)  # the variance
     100
     """
-    kernel = _kernels(noise_kernel, None)[0]
-    rows, columns = _shape(shape)
-    return _power(kernel, (rows, columns)) * (rows * columns)
+    count = len(shape) if isinstance(shape, (tuple, list)) else 2
+    size = _shape(shape, 3 if count == 3 else 2)
+    kernel = _kernels(noise_kernel, None, len(size))[0]
+    return _power(kernel, size) * math.prod(size)
 
 
 def psd_from_flat_field(
@@ -215,34 +216,34 @@ def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None)
     return power
 
 
-def _shape(shape: Any) -> tuple[int, int]:
-    """Check the shape of an image."""
+def _shape(shape: Any, axes: int = 2) -> tuple[int, ...]:
+    """Check the shape of an image, or of a volume."""
     numbers = tuple(shape) if isinstance(shape, (tuple, list)) else ()
-    if len(numbers) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in numbers):
+    if len(numbers) != axes or not all(isinstance(n, (int, np.integer)) and n > 0 for n in numbers):
         raise ValueError(f"shape must be (rows, columns) of the noisy image, got {shape!r}")
-    return int(numbers[0]), int(numbers[1])
+    return tuple(int(n) for n in numbers)
 
 
-def _kernels(noise_kernel: Any, channel_axis: int | None) -> FloatArray:
+def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> FloatArray:
     """Check a kernel, or one for each channel, and return it as (1 or C, m, n)."""
     if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
         noise_kernel = np.asarray(noise_kernel)
     values = _arrays.to_host(_arrays.recognise("noise_kernel", noise_kernel)[0])
     several = channel_axis is not None and values.ndim == 3
-    if (values.ndim != 2 and not several) or values.size == 0:
-        expected = "2 axes" if channel_axis is None else "2 axes, or 3 like the image,"
+    if (values.ndim != axes and not several) or values.size == 0:
+        expected = f"{axes} axes" if channel_axis is None else "2 axes, or 3 like the image,"
         raise ValueError(f"noise_kernel must have {expected} and values, got {values.shape}")
     _arguments.check_finite("noise_kernel", values)
     wide = values.astype(np.float64)
     return np.moveaxis(wide, channel_axis or 0, 0) if several else wide[None]
 
 
-def _power(kernel: FloatArray, shape: tuple[int, int]) -> FloatArray:
+def _power(kernel: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     """Squared magnitude of the transform; a kernel larger than the shape is wrapped around it."""
     folded = np.zeros(shape)
-    rows, columns = (np.arange(n) % size for n, size in zip(kernel.shape, shape, strict=True))
-    np.add.at(folded, np.ix_(rows, columns), kernel)
-    power: FloatArray = np.abs(np.fft.fft2(folded)) ** 2
+    places = [np.arange(n) % size for n, size in zip(kernel.shape, shape, strict=True)]
+    np.add.at(folded, np.ix_(*places), kernel)
+    power: FloatArray = np.abs(np.fft.fftn(folded)) ** 2
     return power
 
 
@@ -278,16 +279,16 @@ def levels_of_psd(psd: Any, shape: tuple[int, ...], channel_axis: int | None) ->
         raise ValueError(f"psd must not be negative, got {_first(values, values < 0)}")
     wide = values.astype(np.float64)
     powers = wide[None] if values.shape == channel else np.moveaxis(wide, channel_axis or 0, 0)
-    mirrored = np.roll(powers[:, ::-1, ::-1], 1, (1, 2))
+    axes = tuple(range(1, powers.ndim))
+    mirrored = np.roll(np.flip(powers, axes), 1, axes)
     apart = np.abs(powers - mirrored) > SYMMETRIC * (powers + mirrored) + 1e-12 * powers.max()
     if apart.any():
-        place = np.argwhere(apart)[0]
-        k, row, column = (int(n) for n in place)
+        k, *place = (int(n) for n in np.argwhere(apart)[0])
+        here, there = tuple(place), tuple(-n for n in place)
         raise ValueError(
             "psd must be symmetric, psd[-k, -l] equal to psd[k, l], as the spectrum of real noise "
-            f"is; got {powers[k, row, column]:g} at ({row}, {column}) and "
-            f"{powers[k, -row, -column]:g} at ({-row}, {-column}). DC comes first, at (0, 0): "
-            "numpy.fft.ifftshift brings it there"
+            f"is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. DC comes "
+            f"first, at {tuple(0 * n for n in place)}: numpy.fft.ifftshift brings it there"
         )
     count = 1 if channel_axis is None else shape[channel_axis]
     return _levels((powers + mirrored) / 2 / math.prod(channel), count)
@@ -303,10 +304,10 @@ def _levels(powers: FloatArray, count: int) -> Levels:
 
 
 def split(powers: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Split powers (C, P, Q) of noise into its sigmas (C,) and powers with mean 1."""
-    variances = powers.mean((1, 2))
-    shapes = np.ones_like(powers)
-    np.divide(powers, variances[:, None, None], where=variances[:, None, None] > 0, out=shapes)
+    """Split powers (C, ...) of noise into its sigmas (C,) and powers with mean 1."""
+    variances = powers.mean(tuple(range(1, powers.ndim)))
+    shapes, means = np.ones_like(powers), variances.reshape(-1, *[1] * (powers.ndim - 1))
+    np.divide(powers, means, where=means > 0, out=shapes)
     return np.sqrt(variances), shapes
 
 

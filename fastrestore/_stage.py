@@ -167,7 +167,7 @@ def make_stage(
     if noise.spectrum is not None:
         power = noise.spectrum.channels
         # Of two blocks whose noise has the covariance rho the distance is 2 sigma**2 rho less
-        lag = autocovariance(noise.spectrum.luminance, radius, radius) * noise.sigma**2
+        lag = autocovariance(noise.spectrum.luminance, (radius, radius)) * noise.sigma**2
         lag *= 2 * getattr(profile, f"match_correlation_{which}")
         bias = ((lag - min(0.0, lag.min())) * block**2).astype(np.float32)
         signal -= min(0.0, lag.min())
@@ -189,7 +189,7 @@ def make_stage(
         if noise.spectrum is None
         else coefficient_covariance(forward, power, 2 * radius),
         variances=np.square(noise.sigmas),
-        strength=np.broadcast_to(_strengths(profile, which, power), len(noise.sigmas)),
+        strength=np.broadcast_to(strengths(profile, which, power), len(noise.sigmas)),
         match_bias=bias,
         match_map=match_map,
         scale=scale,
@@ -200,10 +200,13 @@ def make_stage(
     )
 
 
-def _strengths(
-    profile: Profile, which: Literal["basic", "final"], powers: FloatArray
+def strengths(
+    profile: Profile,
+    which: Literal["basic", "final"],
+    powers: FloatArray,
+    usual: float = THRESHOLD,
 ) -> FloatArray:
-    """Squared lambda_3D or mu, for each noise power."""
+    """Squared lambda_3D or mu, for each noise power; `usual` is lambda_3D for white noise."""
     given = profile.threshold if which == "basic" else profile.wiener
     if given is not None:
         return np.full(len(powers), given**2 * TIE if which == "basic" else given)
@@ -211,7 +214,7 @@ def _strengths(
         masked = np.array([masking(power, 0.75) for power in powers])
         return np.clip(WIENER * masked**0.85, *WIENERS)
     masked = np.array([masking(power, 0.5) for power in powers])
-    squared: FloatArray = np.clip(THRESHOLD - 0.36 * np.log(masked), *THRESHOLDS) ** 2 * TIE
+    squared: FloatArray = np.clip(usual - 0.36 * np.log(masked), *THRESHOLDS) ** 2 * TIE
     return squared
 
 
@@ -221,8 +224,8 @@ def masking(power: FloatArray, exponent: float) -> float:
     Mean of the power, of this exponent, weighted by the energy of photographs, which falls with
     the square of frequency.
     """
-    down, across = (np.fft.fftfreq(size) for size in power.shape)
-    weight = 1 / (down[:, None] ** 2 + across**2 + COARSEST**2)
+    frequencies = np.meshgrid(*map(np.fft.fftfreq, power.shape), indexing="ij", sparse=True)
+    weight = 1 / (sum(f**2 for f in frequencies) + COARSEST**2)
     mean = (power**exponent * weight).sum() / weight.sum()
     return float(mean ** (1 / exponent))
 
@@ -281,18 +284,15 @@ def _wavelet_matrix(name: str, size: int) -> FloatArray:
     return np.concatenate([low, *details])
 
 
-def autocovariance(power: FloatArray, down: int, across: int) -> FloatArray:
-    """Covariance of the noise at displacements up to (down, across), of a power of noise.
+def autocovariance(power: FloatArray, reach: tuple[int, ...]) -> FloatArray:
+    """Covariance of the noise at displacements up to `reach`, of a power of noise.
 
-    (2 down + 1, 2 across + 1), displacement (0, 0) in the middle. The spectrum is that of a
-    periodic process, so displacements beyond its size wrap around.
+    2 reach + 1 along each axis, displacement 0 in the middle. The spectrum is that of a periodic
+    process, so displacements beyond its size wrap around.
     """
-    covariance: FloatArray = np.fft.ifft2(power).real
-    rows, columns = (
-        np.arange(-reach, reach + 1) % size
-        for reach, size in zip((down, across), power.shape, strict=True)
-    )
-    return covariance[np.ix_(rows, columns)]
+    covariance: FloatArray = np.fft.ifftn(power).real
+    places = [np.arange(-far, far + 1) % n for far, n in zip(reach, power.shape, strict=True)]
+    return covariance[np.ix_(*places)]
 
 
 def coefficient_covariance(forward: FloatArray, powers: FloatArray, most: int) -> FloatArray:
@@ -302,10 +302,10 @@ def coefficient_covariance(forward: FloatArray, powers: FloatArray, most: int) -
     that of coefficient (u, v) of blocks (dy, dx) apart, which is also that of (-dy, -dx). D and E
     are `most`, or less where blocks farther apart share no noise: then the last entries are zero.
     """
-    size, rho = len(forward), _overlaps(forward)
+    size, rho = len(forward), overlaps(forward)
     margin = most + size - 1
-    lags = [autocovariance(power, margin, margin) for power in powers]
-    down, across = (min(most, _support(lags, axis) + size) for axis in (0, 1))
+    lags = [autocovariance(power, (margin, margin)) for power in powers]
+    down, across = (min(most, support(lags, axis) + size) for axis in (0, 1))
     tables = []
     for lag in lags:
         near = lag[most : most + down + 2 * size - 1, most - across : most + across + 2 * size - 1]
@@ -323,13 +323,13 @@ def coefficient_covariance(forward: FloatArray, powers: FloatArray, most: int) -
 @functools.cache
 def white_covariance(transform: str, size: int) -> FloatArray:
     """`coefficient_covariance` for white noise."""
-    rho = _overlaps(transform_matrix(transform, size))
+    rho = overlaps(transform_matrix(transform, size))
     white = np.pad(rho[:, size - 1 :], [(0, 0), (0, 1)])
     both = np.concatenate([white[:, :0:-1], white], axis=1)
     return _kept(np.einsum("uy,vx->yxuv", white, both)[None])
 
 
-def _overlaps(forward: FloatArray) -> FloatArray:
+def overlaps(forward: FloatArray) -> FloatArray:
     """How often row u of a transform sees a pair of samples l apart: rho[u, size - 1 + l]."""
     size = len(forward)
     padded = np.pad(forward, [(0, 0), (size - 1, size - 1)])
@@ -337,9 +337,10 @@ def _overlaps(forward: FloatArray) -> FloatArray:
     return rho
 
 
-def _support(lags: list[FloatArray], axis: int) -> int:
+def support(lags: list[FloatArray], axis: int) -> int:
     """Farthest displacement along an axis at which noise is still correlated."""
     middle = lags[0].shape[axis] // 2
-    peaks = np.max([np.abs(lag).max(1 - axis) for lag in lags], axis=0)
+    others = tuple(k for k in range(lags[0].ndim) if k != axis)
+    peaks = np.max([np.abs(lag).max(others) for lag in lags], axis=0)
     far = np.flatnonzero(peaks > NEGLIGIBLE * peaks.max())
     return int(np.abs(far - middle).max())

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fastrestore._profile import Profile
 from fastrestore._stage import Channels, FloatArray, Image, Matches, Run, Stage
+from fastrestore._volume import CubeMatches, Volume, Volumes, VolumeStage
 from fastrestore.errors import BackendUnavailableError
 
 # In the order of preference; a module is imported only when its turn comes.
@@ -171,6 +172,31 @@ class VideoBackend(Backend, Protocol):
 
     def video_stage(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> VideoStage:
         """Make a stage for windows of (slots, C, M, N)."""
+        ...
+
+
+class VolumeBackend(Backend, Protocol):
+    """A backend that restores volumes, too: (P, M, N), and channels of them."""
+
+    def bm4d_match(self, volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
+        """Group the blocks of `volume`."""
+        ...
+
+    def bm4d_basic(
+        self, noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run
+    ) -> Volumes:
+        """Collaborative hard thresholding and aggregation."""
+        ...
+
+    def bm4d_final(
+        self,
+        noisy: Volumes,
+        pilot: Volumes,
+        matches: CubeMatches,
+        stage: VolumeStage,
+        run: Run,
+    ) -> Volumes:
+        """Collaborative Wiener filtering and aggregation."""
         ...
 
 

@@ -20,6 +20,7 @@ from fastrestore.backends._host import (
 
 if TYPE_CHECKING:
     from fastrestore._stage import Channels, Image, Matches, Run, Stage
+    from fastrestore._volume import CubeMatches, Volume, Volumes, VolumeStage
     from fastrestore.backends import VideoStage
 
 __all__ = [
@@ -28,6 +29,9 @@ __all__ = [
     "bm3d_final",
     "bm3d_match",
     "bm3d_memory",
+    "bm4d_basic",
+    "bm4d_final",
+    "bm4d_match",
     "bring",
     "empty",
     "fetch",
@@ -84,3 +88,26 @@ def bm3d_final(
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_final(noisy, pilot, matches, stage, run)
+
+
+def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
+    """See `fastrestore.backends.VolumeBackend`."""
+    from fastrestore.backends.numba import bm4d
+
+    return bm4d.bm4d_match(volume, stage, run)
+
+
+def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run) -> Volumes:
+    """See `fastrestore.backends.VolumeBackend`."""
+    from fastrestore.backends.numba import bm4d
+
+    return bm4d.bm4d_basic(noisy, matches, stage, run)
+
+
+def bm4d_final(
+    noisy: Volumes, pilot: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run
+) -> Volumes:
+    """See `fastrestore.backends.VolumeBackend`."""
+    from fastrestore.backends.numba import bm4d
+
+    return bm4d.bm4d_final(noisy, pilot, matches, stage, run)

@@ -100,14 +100,14 @@ def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size,
 
 
 @intrinsic(prefer_literal=True)
-def combine(typingctx, out, at_out, factors, at, vectors, size, lanes):
-    """Make `size` vectors of `size` vectors: the transform along the lanes of `factors`.
+def combine(typingctx, out, at_out, factors, at, vectors, columns, terms, lanes):
+    """Make `columns` vectors of `terms` vectors: the transform along the lanes of `factors`.
 
     ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements
     and the first begins at `at`.
     """
     vector = vector_of(vectors, lanes)
-    count = size.literal_value
+    count, length = columns.literal_value, terms.literal_value
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
@@ -124,12 +124,14 @@ def combine(typingctx, out, at_out, factors, at, vectors, size, lanes):
 
         source = [
             builder.load(address(4, vectors, INT64(u * vector.lanes)), align=4)
-            for u in range(count)
+            for u in range(length)
         ]
         for c in range(count):
-            result = _weighted_sum(builder, [factor(c, u) for u in range(count)], source)
+            result = _weighted_sum(builder, [factor(c, u) for u in range(length)], source)
             place = builder.add(at_out, INT64(c * vector.lanes))
             builder.store(result, address(0, out, place), align=4)
         return context.get_dummy_value()
 
-    return types.void(out, types.intp, factors, types.intp, vectors, size, lanes), generate
+    return types.void(
+        out, types.intp, factors, types.intp, vectors, columns, terms, lanes
+    ), generate

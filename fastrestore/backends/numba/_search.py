@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._match import KEYS, LANES, sift
+from fastrestore.backends.numba._candidates import KEYS, LANES, sift
 from fastrestore.backends.numba._simd import (
     aligned,
     count_less,

@@ -192,6 +192,19 @@ def shift(typingctx, value):
     return value(value), generate
 
 
+@intrinsic(prefer_literal=True)
+def head(typingctx, value, count):
+    """The first `count` lanes, the others zero."""
+
+    def generate(context, builder, signature, args):
+        lanes = args[0].type.count
+        source = [k if k < count.literal_value else lanes for k in range(lanes)]
+        mask = ir.Constant(ir.VectorType(_INT32, lanes), source)
+        return builder.shuffle_vector(args[0], ir.Constant(args[0].type, None), mask)
+
+    return value(value, count), generate
+
+
 @intrinsic
 def mask_le(typingctx, a, b):
     """Bit k of the result says whether ``a[k] <= b[k]``; never for a NaN."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
-from fastrestore.backends.numba import _filter, _match, _merge
+from fastrestore.backends.numba import _candidates, _filter, _match, _merge, _variance
 from fastrestore.backends.numba._pool import cut, run_bands
 from fastrestore.backends.numba._simd import aligned
 
@@ -35,7 +35,7 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     # The kernel keeps what is at most the bound, a match is strictly less. It reads bounds by
     # whole vectors, also those of references that do not exist.
     thresholds = stage.thresholds(rows, columns)
-    bounds = np.full((len(rows), len(columns) + _match.LANES), -1, np.float32)
+    bounds = np.full((len(rows), len(columns) + _candidates.LANES), -1, np.float32)
     bounds[:, : len(columns)] = np.nextafter(thresholds, np.float32(-1))
     bounds[bounds < 0] = -1
 
@@ -52,16 +52,16 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
         bands = cut(len(rows), 2 * run.workers, 8, 48)
         parts = [
             (y, x)
-            for x in _regular(columns, stage.step)
+            for x in regular(columns, stage.step)
             for band in bands
-            for y in _regular(rows[band.start : band.stop], stage.step, band.start)
+            for y in regular(rows[band.start : band.stop], stage.step, band.start)
         ]
         for _ in run_bands(work, parts, run.workers):
             run.tick(1 / len(parts))
     return Matches(rows, columns, offsets, count)
 
 
-def _regular(grid: NDArray[np.int64], step: int, start: int = 0) -> list[range]:
+def regular(grid: NDArray[np.int64], step: int, start: int = 0) -> list[range]:
     """Cut off the last reference if it is nearer to its neighbour than a step."""
     size = len(grid)
     if size > 1 and grid[-1] - grid[-2] != step:
@@ -76,9 +76,9 @@ def _planes(
     step = stage.step
     margin = -(-stage.radius // step)
     history = (stage.block - 1) // step
-    useful = _match.LANES - history
+    useful = _candidates.LANES - history
     down = len(rows) + history + 2 * margin + 1
-    across = (len(columns) - 1) // useful * useful + _match.LANES + 2 * margin + 2
+    across = (len(columns) - 1) // useful * useful + _candidates.LANES + 2 * margin + 2
     planes = np.empty((step, step, down, across), np.float32)
     corner = rows[0] - margin * step, columns[0] - margin * step
     _match.deinterleave(image, *corner, step, planes)
@@ -105,7 +105,7 @@ class _Tables(NamedTuple):
     horizontal: NDArray[np.float32]  # (N * N,): pixel, coefficient; times the window
     vertical: NDArray[np.float32]  # (N, lanes): coefficient, pixel; times the window
     covariance: NDArray[np.float32]  # (1 or channels, places * length): see group_variance
-    reach: _filter.Reach
+    reach: _variance.Reach
     strength: NDArray[np.float32]  # (channels, 2 * length)
 
 
@@ -129,7 +129,7 @@ def filter_tables(stage: Stage) -> _Tables:
     return _Tables(lift, forward, horizontal, vertical, covariance, reach, strength)
 
 
-def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _filter.Reach]:
+def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _variance.Reach]:
     """Covariances as the kernel reads them: one quadrant, where left and right are alike."""
     size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
     tables = stage.covariance.transpose(0, 1, 2, 4, 3)
@@ -143,7 +143,7 @@ def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _filter.Reach]:
     flat = aligned(out[..., 0, 0].size * length, np.float32)
     flat[:] = 0
     flat.reshape(-1, length)[:, : size * lanes] = out.reshape(-1, size * lanes)
-    reach = _filter.Reach(
+    reach = _variance.Reach(
         down, across, tables.shape[2] * length, 0 if mirrored else across * length
     )
     return flat.reshape(len(tables), -1), reach

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
-from fastrestore.backends.numba import _filter, _match, _merge, _search
+from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._pool import cut, run_bands
 from fastrestore.backends.numba._simd import aligned
 from fastrestore.backends.numba.bm3d import QUANTUM, even_odd, filter_tables
@@ -22,7 +22,7 @@ class VideoStage:
         slots, channels, height, width = shape
         self._stage, self._run, self._tables = stage, run, filter_tables(stage)
         self._height, self._width, self._pitch = height, width, pitch(height, stage)
-        self._across = width + 2 * _match.LANES
+        self._across = width + 2 * _candidates.LANES
         rows = slots * height + _search.TILE
         self._matched = aligned(rows * self._across, np.float32)
         self._matched[:] = np.inf

@@ -87,7 +87,7 @@ def shrink_hard(
     """Drop what noise explains; return the rest and the weight of the group."""
     (coefficients,) = groups
     keep = coefficients**2 >= strength * variance
-    keep[0, 0, 0] = True  # the mean of the group carries no detail to threshold
+    keep.flat[0] = True  # the mean of the group carries no detail to threshold
     return np.where(keep, coefficients, 0), _weight(variance[keep])
 
 
@@ -104,7 +104,7 @@ def shrink_wiener(
     """Multiply by the Wiener gain of the pilot; return that and the weight of the group."""
     coefficients, guide = groups
     noise = strength * variance
-    noise[0, 0, 0] = 0  # the mean of the group passes, so that an added constant does
+    noise.flat[0] = 0  # the mean of the group passes, so that an added constant does
     energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
     gain = energy / (energy + noise)
     return gain * coefficients, _weight(variance * gain**2)

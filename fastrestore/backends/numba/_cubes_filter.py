@@ -1,0 +1,274 @@
+"""Collaborative filtering of groups of cubes, and their aggregation.
+
+As `_filter`: what the lanes of a vector hold is the transform along slices and rows, done
+once at every position, and columns are left for each block. Accumulators have the columns
+first, because blocks come out column by column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._filter import (
+    haar,
+    haar_back,
+    in_strips,
+    shrink_hard,
+    shrink_wiener,
+)
+from fastrestore.backends.numba._products import combine, transform_pair
+from fastrestore.backends.numba._simd import (
+    absolute,
+    add,
+    aligned,
+    fma,
+    head,
+    keep_ge,
+    load,
+    minimum,
+    mul,
+    splat,
+    spread,
+    store,
+    store_integers,
+    sub,
+    widen,
+)
+from fastrestore.backends.numba._variance import WIDE, group_variance
+
+
+def line(block: int) -> int:
+    """Lanes of a vector that holds the rows of one slice of a block."""
+    return 1 << max(2, (block - 1).bit_length())
+
+
+def lanes(thick: int, block: int) -> int:
+    """Lanes of a vector that holds slices and rows of a block."""
+    return 1 << max(2, (thick * block - 1).bit_length())
+
+
+def stride(thick: int, block: int) -> int:
+    """Floats from one block of a group to the next: whole fours of wide vectors, the rest zero."""
+    return -(-block * lanes(thick, block) // (4 * WIDE)) * 4 * WIDE
+
+
+class Reach(NamedTuple):
+    """Layout of the covariances of coefficients by the displacement (dz, dy, dx) of two blocks.
+
+    As in `_filter`, dz from 0 to `down`. Of dy and dx either the magnitude counts, and `origin` is
+    0, or they go from -across to across and from -along to along.
+    """
+
+    down: int
+    across: int
+    along: int
+    layer: int  # floats from one dz to the next
+    line: int  # floats from one dy to the next
+    origin: int  # where displacement (0, 0, 0) begins
+
+
+class Scratch(NamedTuple):
+    """Working memory of a part."""
+
+    group: NDArray[np.float32]
+    pilot: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    weighted: NDArray[np.float32]
+    columns: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+    corners: NDArray[np.int64]  # (3, most)
+    floats: NDArray[np.float32]  # (3, ..), offsets
+    places: NDArray[np.int32]
+    scales: NDArray[np.float32]
+
+
+def scratch(thick: int, block: int, most: int) -> Scratch:
+    """Make the working memory for groups of up to so many blocks."""
+    length, width, most = stride(thick, block), lanes(thick, block), max(2, most)
+    return Scratch(
+        group=aligned(most * length, np.float32),
+        pilot=aligned(most * length, np.float32),
+        variance=aligned(most * length, np.float32),
+        weighted=aligned(width**2, np.float32),
+        columns=aligned(length + WIDE, np.float32),
+        vectors=aligned(2 * length, np.float32),
+        corners=np.empty((3, most), np.int64),
+        floats=aligned(3 * (most + WIDE), np.float32).reshape(3, -1),
+        places=aligned((most + WIDE) ** 2, np.int32),
+        scales=aligned(most, np.float32),
+    )
+
+
+@_jit.kernel
+def pair_places(floats, size, length, reach, places):
+    """Where the covariance of each pair of blocks begins; floats (3, ..): their offsets."""
+    row = -(-size // WIDE) * WIDE
+    zero = splat(np.float32(0), WIDE)
+    down = splat(np.float32(reach.down), WIDE)
+    across = splat(np.float32(reach.across), WIDE)
+    along = splat(np.float32(reach.along), WIDE)
+    layer = splat(np.float32(reach.layer), WIDE)
+    stretch = splat(np.float32(reach.line), WIDE)
+    step = splat(np.float32(length), WIDE)
+    origin = splat(np.float32(reach.origin), WIDE)
+    offsets = floats.reshape(-1)
+    room = floats.shape[1]
+    for a in range(size):
+        z = splat(floats[0, a], WIDE)
+        y = splat(floats[1, a], WIDE)
+        x = splat(floats[2, a], WIDE)
+        for b in range(a // WIDE * WIDE, size, WIDE):
+            dz = sub(load(offsets, b, WIDE), z)
+            dy = sub(load(offsets, room + b, WIDE), y)
+            dx = sub(load(offsets, 2 * room + b, WIDE), x)
+            if reach.origin:  # turn by half, so that dz is not negative
+                dy = clipped(turned(dy, dz, zero), across, zero)
+                dx = clipped(turned(dx, dz, zero), along, zero)
+            else:
+                dy = minimum(absolute(dy), across)
+                dx = minimum(absolute(dx), along)
+            at = fma(dy, stretch, fma(dx, step, origin))
+            at = fma(minimum(absolute(dz), down), layer, at)
+            store_integers(places, a * row + b, at)
+
+
+@_jit.kernel
+def turned(value, sign, zero):
+    """`value`, or its negative where `sign` is negative."""
+    kept = keep_ge(value, sign, zero)
+    return sub(kept, sub(value, kept))
+
+
+@_jit.kernel
+def clipped(value, limit, zero):
+    """`value` between -limit and limit."""
+    return sub(zero, minimum(sub(zero, minimum(value, limit)), limit))
+
+
+@_jit.once
+def lift_kernel(thick: int, block: int) -> Callable[..., None]:
+    """Compile the transform along slices and rows at every position."""
+    width = lanes(thick, block)
+
+    @_jit.kernel
+    def lift(volume, front, top, left, matrix, out):
+        """Out (slices, rows, columns, lanes): of ``volume[z : z + thick, y : y + block, x]``.
+
+        matrix (thick * block, lanes): sample, coefficient.
+        """
+        across = volume.shape[2]
+        layer = volume.shape[1] * across
+        voxels = volume.reshape(-1)
+        flat = out.reshape(-1)
+        to = 0
+        for z in range(out.shape[0]):
+            for y in range(out.shape[1]):
+                for x in range(out.shape[2]):
+                    at = (front + z) * layer + (top + y) * across + left + x
+                    total = splat(np.float32(0), width)
+                    for s in range(thick):
+                        for r in range(block):
+                            voxel = spread(voxels, at + s * layer + r * across, width)
+                            row = (s * block + r) * width
+                            total = fma(voxel, load(matrix, row, width), total)
+                    store(flat, to, total)
+                    to += width
+
+    return lift
+
+
+@_jit.once
+def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Callable[..., None]:
+    """Compile the filtering of groups of blocks of one shape; see `_filter.filter_kernel`."""
+    width, line_, face = lanes(thick, block), line(block), thick * block
+    length = stride(thick, block)
+    there = "even-odd rows" if even_odd else "any"
+    back = "even-odd columns" if even_odd else "any"
+
+    @_jit.kernel
+    def filter_band(
+        lifted, guide, slices, rows, columns, offsets, sizes, begin, forward, horizontal,
+        vertical, covariance, reach, strength, scale, rounder, numerator, weights, tmp,
+    ):  # fmt: skip
+        """Filter the groups of a part of the references, at slices x rows x columns of its own.
+
+        lifted, guide (slices, rows, columns, lanes); offsets, sizes as in `CubeMatches`, of
+        which the part has those from `begin` on; forward (coefficient, voxel); back with the
+        window in both: horizontal (voxel, coefficient), vertical (coefficient, lanes); scale
+        (slices, rows, columns) of the noise in each block, or None; numerator, weights
+        (columns, slices, rows) float64.
+        """
+        across = lifted.shape[2] * width
+        layer = lifted.shape[1] * across
+        noisy_blocks = lifted.reshape(-1)
+        guide_blocks = guide.reshape(-1)
+        flat = numerator.reshape(-1)
+        down = numerator.shape[2]
+        plane = numerator.shape[1] * down
+        big = splat(rounder, line_)
+        group, pilot, variance, weighted, columns_out, vectors = tmp[:6]
+        corners, floats, places, scales = tmp[6:]
+        one = len(rows) * len(columns)
+        for n in range(len(slices) * one):
+            h = n // one
+            i, j = in_strips(n % one, len(rows), len(columns))
+            count = sizes[begin[0] + h, begin[1] + i, begin[2] + j]
+            size = max(2, count)  # a group of one is filtered as if it were there twice
+            shifts = offsets[begin[0] + h, begin[1] + i, begin[2] + j]
+            for k in range(size):
+                for axis in range(3):
+                    floats[axis, k] = shifts[k, axis] if k < count else 0
+                corners[0, k] = slices[h] + np.int64(floats[0, k])
+                corners[1, k] = rows[i] + np.int64(floats[1, k])
+                corners[2, k] = columns[j] + np.int64(floats[2, k])
+            pair_places(floats, size, length, reach, places)
+            if scale is None:
+                group_variance(variance, size, length, covariance, reach.origin, places, None)
+            else:
+                for k in range(size):
+                    scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
+                group_variance(variance, size, length, covariance, reach.origin, places, scales)
+            for k in range(0, size, 2):
+                a = corners[0, k] * layer + corners[1, k] * across + corners[2, k] * width
+                b = corners[0, k + 1] * layer + corners[1, k + 1] * across
+                b += corners[2, k + 1] * width
+                to = k * length
+                transform_pair(
+                    group, to, to + length, forward, noisy_blocks, a, b, block, width, there
+                )
+                if wiener:
+                    transform_pair(
+                        pilot, to, to + length, forward, guide_blocks, a, b, block, width, there
+                    )
+            haar(group, size, length)
+            if wiener:
+                haar(pilot, size, length)
+                weight = shrink_wiener(group, pilot, variance, size, length, strength)
+            else:
+                weight = shrink_hard(group, variance, size, length, strength)
+            haar_back(group, size, length)
+            factor = splat(weight, width)
+            for u in range(0, face * width, width):
+                store(weighted, u, mul(load(vertical, u, width), factor))
+            for k in range(0, size, 2):
+                at = k * length
+                transform_pair(
+                    vectors, 0, length, horizontal, group, at, at + length, block, width, back
+                )
+                for m in range(2):
+                    combine(columns_out, 0, vectors, m * length, weighted, block, face, width)
+                    z0, y0, x0 = corners[0, k + m], corners[1, k + m], corners[2, k + m]
+                    for c in range(block):
+                        for s in range(thick):
+                            column = head(load(columns_out, c * width + s * block, line_), block)
+                            column = sub(add(column, big), big)
+                            at = (x0 + c) * plane + (z0 + s) * down + y0
+                            store(flat, at, add(load(flat, at, line_), widen(column)))
+                    weights[x0, z0, y0] += (weight + rounder) - rounder
+
+    return filter_band

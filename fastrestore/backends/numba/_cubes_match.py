@@ -1,0 +1,233 @@
+"""Block matching in volumes: all distances of a band of reference blocks, and the nearest of each.
+
+As `_match`, but only columns are de-interleaved: column x goes to plane x mod step, so that
+sixteen neighbouring references are one vector. Columns of neighbouring blocks share their sums,
+rows and slices are summed anew. The order of additions does not depend on where a band begins.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._candidates import (
+    LANES,
+    OPENING,
+    Scratch,
+    collect,
+    group_size,
+    learn_limit,
+    memory,
+    ranked,
+    slot,
+)
+from fastrestore.backends.numba._simd import (
+    add,
+    fma,
+    load,
+    mask_le,
+    shift,
+    splat,
+    store,
+    sub,
+)
+
+CODE = 8  # bits of an axis in the code of a displacement
+
+
+@functools.cache
+def displacements(
+    radius: tuple[int, int, int], back: int, forth: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows (dz, dy, dx, code, next code): pairs dx and dx + 1, the nearest first.
+
+    dz goes from -back to forth. Codes as in `_match`, of three axes.
+    """
+    slices, reach = radius[0], radius[1]
+
+    def code(dz: int, dy: int, dx: int) -> int:
+        if dx > reach or (dz == 0 and dy == 0 and dx == 0):
+            return -1
+        return ((dz + slices) << 2 * CODE) | ((dy + reach) << CODE) | (dx + reach)
+
+    rows = []
+    for dz in range(-min(slices, back), min(slices, forth) + 1):
+        for dy in range(-reach, reach + 1):
+            for dx in range(-reach, reach + 1, 2):
+                rows.append((dz, dy, dx, code(dz, dy, dx), code(dz, dy, dx + 1)))
+    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1]), abs(row[2] + 0.5)))
+    return np.array(rows, np.int64)
+
+
+def biases(
+    bias: NDArray[np.float32] | None, table: NDArray[np.int64], terms: int
+) -> NDArray[np.float32]:
+    """Bias of the displacements of a table, (rows, 2), as a share of each of so many terms."""
+    out = np.zeros((len(table), 2), np.float32)
+    if bias is not None:
+        slices, reach = len(bias) // 2, bias.shape[1] // 2
+        beyond = np.pad(bias, [(0, 0), (0, 0), (0, 1)])
+        dz, dy, dx = table[:, :3].T
+        for k in range(2):
+            out[:, k] = beyond[dz + slices, dy + reach, dx + k + reach] / terms
+    return out
+
+
+@_jit.kernel
+def deinterleave(volume, z, top, left, step, planes):
+    """Copy ``volume[z, top + y, left + x]`` to planes[:, z] (step, rows, columns).
+
+    Outside is inf.
+    """
+    height, width = volume.shape[1:]
+    for c in range(step):
+        for i in range(planes.shape[2]):
+            row = planes[c, z, i]
+            y = top + i
+            if y < 0 or y >= height:
+                row[:] = np.inf
+                continue
+            source = volume[z, y]
+            for j in range(planes.shape[3]):
+                x = left + j * step + c
+                row[j] = source[x] if 0 <= x < width else np.inf
+
+
+def scratch(shape: tuple[int, int, int], step: int, rows: int, group: int) -> Scratch:
+    """Make the working memory for bands of up to so many rows."""
+    return memory(rows, group, rows * shape[0] * shape[1] * step * LANES, step + 1)
+
+
+@_jit.kernel
+def write_out(near, filled, which, room, want, slices, radius, order, offsets):
+    """Write the offsets of the matches (group, 3), the reference leading; return their number."""
+    count = ranked(near, filled, which, room, want, order)
+    size = group_size(count, want)
+    mask = (1 << CODE) - 1
+    for k in range(count):
+        place = np.uint64(order[np.uint64(k)] + 1)
+        if place < size:
+            code = near[np.uint64(which * room + k)] & ((1 << 3 * CODE) - 1)
+            offsets[place, 0] = (code >> 2 * CODE) - slices
+            offsets[place, 1] = ((code >> CODE) & mask) - radius
+            offsets[place, 2] = (code & mask) - radius
+    return size
+
+
+@_jit.once
+def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
+    """Compile the matching of blocks (thick, block, block) on a grid of columns of one step."""
+    whole, rest = divmod(block, step)
+    history = whole if rest else whole - 1
+    useful = LANES - history  # the last lanes lack their right neighbours
+
+    @_jit.kernel
+    def match_band(
+        planes, z, ys, columns, table, bias, radius, bounds, above, before, offsets, count, tmp
+    ):
+        """Find the matches of a band of references at rows `ys` of the planes, in slice z.
+
+        planes (step, slices, ..) from `deinterleave`, whose first reference lies
+        ceil(radius / step) columns in; bounds, offsets, count of this slice, of which the band
+        has those from (above, before) on; see `_match`.
+        """
+        margin = -(-radius[1] // step)
+        rows = len(ys)
+        across = planes.shape[3]
+        layer = planes.shape[2] * across
+        plane = planes.shape[1] * layer
+        flat = planes.reshape(-1)
+        want = offsets.shape[2] - 1
+        near, filled, limit, limit_bits, distance, distance_bits = tmp[:6]
+        hits, hit_words, local, start, order = tmp[6:]
+        lines = len(hits) // 2
+        words = len(hit_words) // 2
+        opening = min(OPENING, len(table))
+        room = len(near) // len(limit)
+        farthest = bounds.reshape(-1)
+
+        for first in range(0, columns, useful):
+            live = np.uint64((1 << min(useful, columns - first)) - 1)
+            filled[:] = 0
+            here = 0
+            for i in range(rows):
+                at = (above + i) * bounds.shape[1] + before + first
+                store(limit, i * LANES, load(farthest, at, LANES))
+                for c in range(step):
+                    for s in range(thick):
+                        for r in range(block):
+                            at = c * plane + (z + s) * layer + (ys[i] + r) * across
+                            store(local, here, load(flat, at + margin + first, LANES))
+                            here += LANES
+
+            for turn in range(len(table) + opening):
+                opened = opening <= turn < 2 * opening
+                d = turn if turn < opening else turn - opening
+                place = 2 * d * slot(lines) if d < opening else 0
+                if turn == opening:
+                    for row in range(rows):
+                        learn_limit(limit_bits, row, distance_bits, lines, 2 * opening, want)
+                if opened:
+                    for row in range(rows):
+                        worst = load(limit, row * LANES, LANES)
+                        for s in range(2):
+                            at = place + s * slot(lines) + row * LANES
+                            hits[s * lines + row] = mask_le(load(distance, at, LANES), worst) & live
+                else:
+                    dx = table[d, 2] + margin * step
+                    for c in range(step + 1):
+                        start[c] = (c + dx) % step * plane + (c + dx) // step + first
+                        start[c] += (z + table[d, 0]) * layer + table[d, 1] * across
+                for i in range(0 if opened else rows):
+                    sum0 = rest0 = splat(bias[d, 0], LANES)
+                    sum1 = rest1 = splat(bias[d, 1], LANES)
+                    for c in range(step):
+                        for s in range(thick):
+                            at = s * layer + ys[i] * across
+                            at0 = start[c] + at
+                            at1 = start[c + 1] + at
+                            here = ((i * step + c) * thick + s) * block * LANES
+                            for r in range(block):
+                                pixel = load(local, here + r * LANES, LANES)
+                                delta0 = sub(pixel, load(flat, at0 + r * across, LANES))
+                                delta1 = sub(pixel, load(flat, at1 + r * across, LANES))
+                                sum0 = fma(delta0, delta0, sum0)
+                                sum1 = fma(delta1, delta1, sum1)
+                        if c == (rest - 1) % step:
+                            rest0 = sum0
+                            rest1 = sum1
+                    for _ in range(history):
+                        rest0 = add(sum0, shift(rest0))
+                        rest1 = add(sum1, shift(rest1))
+                    worst = load(limit, i * LANES, LANES)
+                    store(distance, place + i * LANES, rest0)
+                    store(distance, place + slot(lines) + i * LANES, rest1)
+                    hits[i] = mask_le(rest0, worst) & live
+                    hits[lines + i] = mask_le(rest1, worst) & live
+                for s in range(2):
+                    code = table[d, 3 + s]
+                    at = place + s * slot(lines)
+                    if turn < opening:
+                        if code < 0:
+                            distance[at : at + slot(lines)] = np.inf
+                    elif code >= 0:
+                        collect(
+                            near, filled, room, want, limit_bits, hit_words,
+                            s * words, (s + 1) * words, distance_bits, at, code,
+                        )  # fmt: skip
+
+            for i in range(rows):
+                for j in range(min(useful, columns - first)):
+                    out = offsets[above + i, before + first + j]
+                    which = i * LANES + j
+                    size = write_out(
+                        near, filled, which, room, want, radius[0], radius[1], order, out
+                    )
+                    count[above + i, before + first + j] = size
+
+    return match_band

@@ -1,0 +1,138 @@
+"""Variance of every coefficient of a group, from the covariances of pairs of its blocks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastrestore._stage import LEAST
+from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._simd import (
+    absolute,
+    add,
+    fma,
+    fnma,
+    keep_ge,
+    load,
+    maximum,
+    minimum,
+    mul,
+    splat,
+    store,
+    store_integers,
+    sub,
+)
+
+WIDE = 16  # lanes of what runs over whole blocks
+
+
+class Reach(NamedTuple):
+    """Layout of the covariances of coefficients by the displacement (dy, dx) of two blocks.
+
+    `length` floats for each displacement, dy from 0 to `down`. Of dx either the magnitude counts,
+    up to `across`, and `origin` is 0, or dx goes from -across to across.
+    """
+
+    down: int
+    across: int
+    line: int  # floats from one dy to the next
+    origin: int  # where displacement (0, 0) begins
+
+
+@_jit.kernel
+def pair_places(rows, columns, size, length, reach, places):
+    """Where the covariance of each pair of blocks begins; see `Reach`."""
+    line = -(-size // WIDE) * WIDE
+    zero = splat(np.float32(0), WIDE)
+    far = splat(np.float32(reach.across), WIDE)
+    farthest = splat(np.float32(reach.down), WIDE)
+    down = splat(np.float32(reach.line), WIDE)
+    across = splat(np.float32(length), WIDE)
+    origin = splat(np.float32(reach.origin), WIDE)
+    for a in range(size):
+        y = splat(rows[a], WIDE)
+        x = splat(columns[a], WIDE)
+        for b in range(a // WIDE * WIDE, size, WIDE):
+            dy = sub(load(rows, b, WIDE), y)
+            dx = sub(load(columns, b, WIDE), x)
+            if reach.origin:  # turn by half, so that dy is not negative
+                upward = keep_ge(dx, dy, zero)
+                dx = sub(upward, sub(dx, upward))
+                dx = sub(zero, minimum(sub(zero, minimum(dx, far)), far))
+            else:
+                dx = minimum(absolute(dx), far)
+            at = fma(minimum(absolute(dy), farthest), down, fma(dx, across, origin))
+            store_integers(places, a * line + b, at)
+
+
+@_jit.kernel
+def group_variance(variance, size, length, covariance, origin, places, scale):
+    """Variance of every coefficient of `haar`, exactly.
+
+    For noise of variance 1, or with the sigma `scale` in each of the blocks.
+
+    With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
+    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks, whose `places` in
+    `covariance` are from `pair_places`; that of a block with itself is at `origin`.
+    """
+    line = -(-size // WIDE) * WIDE
+    least = splat(np.float32(0) if scale is not None else np.float32(LEAST), WIDE)
+    for first in range(0, size, 2):
+        at = np.int64(places[np.uint64(first * line + first + 1)])
+        a = first * length
+        both = twice = splat(np.float32(2), WIDE)
+        if scale is not None:
+            product = scale[first] * scale[first + 1]
+            both = splat(scale[first] * scale[first] + scale[first + 1] * scale[first + 1], WIDE)
+            twice = splat(product + product, WIDE)
+        for i in range(0, length, WIDE):
+            own = mul(both, load(covariance, origin + i, WIDE))
+            c = load(covariance, at + i, WIDE)
+            limit = mul(least, own)
+            store(variance, a + i, maximum(fma(twice, c, own), limit))
+            store(variance, a + length + i, maximum(fnma(twice, c, own), limit))
+    half = 2
+    while half < size:
+        least = splat(np.float32(0) if scale is not None else np.float32(2 * half * LEAST), WIDE)
+        for first in range(0, size, 2 * half):
+            for i in range(0, length, 4 * WIDE):
+                c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide an addition's delay
+                for a in range(first, first + half):
+                    for b in range(first + half, first + 2 * half):
+                        at = np.int64(places[np.uint64(a * line + b)]) + i
+                        if scale is None:
+                            c0 = add(c0, load(covariance, at, WIDE))
+                            c1 = add(c1, load(covariance, at + WIDE, WIDE))
+                            c2 = add(c2, load(covariance, at + 2 * WIDE, WIDE))
+                            c3 = add(c3, load(covariance, at + 3 * WIDE, WIDE))
+                        else:
+                            product = splat(scale[a] * scale[b], WIDE)
+                            c0 = fma(product, load(covariance, at, WIDE), c0)
+                            c1 = fma(product, load(covariance, at + WIDE, WIDE), c1)
+                            c2 = fma(product, load(covariance, at + 2 * WIDE, WIDE), c2)
+                            c3 = fma(product, load(covariance, at + 3 * WIDE, WIDE), c3)
+                a = first * length + i
+                b = a + half * length
+                own = origin + i
+                combine_variances(variance, a, b, c0, covariance, own, least)
+                combine_variances(variance, a + WIDE, b + WIDE, c1, covariance, own + WIDE, least)
+                a += 2 * WIDE
+                b += 2 * WIDE
+                own += 2 * WIDE
+                combine_variances(variance, a, b, c2, covariance, own, least)
+                combine_variances(variance, a + WIDE, b + WIDE, c3, covariance, own + WIDE, least)
+        half *= 2
+
+
+@_jit.kernel
+def combine_variances(variance, a, b, sums, covariance, own, least):
+    """Turn the variances of two sums into those of their sum and their difference.
+
+    At least `least` times the covariance of a block with itself, which is at `own`.
+    """
+    both = add(load(variance, a, WIDE), load(variance, b, WIDE))
+    twice = add(sums, sums)
+    limit = mul(least, load(covariance, own, WIDE))
+    store(variance, a, maximum(add(both, twice), limit))
+    store(variance, b, maximum(sub(both, twice), limit))

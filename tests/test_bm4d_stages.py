@@ -1,0 +1,160 @@
+"""Every stage of BM4D on every backend against the numpy backend, on integer volumes."""
+
+import numpy as np
+import pytest
+from volumes import cells
+
+from fastrestore._profile import Profile
+from fastrestore._stage import Run
+from fastrestore._volume import VolumeNoise, make_volume_stage
+from fastrestore.backends import select
+
+RUN = Run(2, lambda share: None)
+SMALL = {"radius_basic": 3, "radius_final": 3, "radius_slices_basic": 2, "radius_slices_final": 2}
+VOLUME = Profile.named("volume").replace(**SMALL)
+
+PROFILES = {
+    "volume": VOLUME,
+    "squares": VOLUME.replace(
+        slices_basic=1, step_slices_basic=1, block_basic=8, step_basic=3,
+        slices_final=1, step_slices_final=1, block_final=7, step_final=2,
+    ),
+    "plates": VOLUME.replace(
+        slices_basic=2, step_slices_basic=2, block_basic=8, step_basic=5,
+        slices_final=3, step_slices_final=1, block_final=5, step_final=5,
+    ),
+    "bars": VOLUME.replace(
+        slices_basic=8, step_slices_basic=3, block_basic=2, step_basic=1,
+        slices_final=7, step_slices_final=4, block_final=3, step_final=2, group_final=64,
+    ),
+    "alone": VOLUME.replace(group_basic=1, group_final=1),
+    "still": VOLUME.replace(radius_basic=0, radius_slices_final=0),
+    "strict": VOLUME.replace(match_basic=0.0, match_noise_basic=0.0, match_final=1.0),
+}  # fmt: skip
+
+
+def integer(volume):
+    return np.round(np.clip(volume, 0, 255)).astype(np.float32)
+
+
+def noisy(clean, sigma, seed=1):
+    return integer(clean + sigma * np.random.default_rng(seed).standard_normal(clean.shape))
+
+
+def both(engine, work):
+    """Return what the specification says, and what another backend does."""
+    return work(select("numpy")), work(select(engine))
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_match_lists_are_identical(engine, profile, which):
+    volume = noisy(cells(9, 18, 23), 15)
+    stage = make_volume_stage(PROFILES[profile], which, VolumeNoise(np.array([15.0])), 255.0)
+    expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, RUN))
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shape", [(5, 5, 5), (5, 6, 40), (6, 41, 5), (21, 8, 9)])
+def test_match_lists_of_other_shapes(engine, shape):
+    volume = noisy(cells(*shape), 15)
+    stage = make_volume_stage(VOLUME, "basic", VolumeNoise(np.array([15.0])), 255.0)
+    expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, RUN))
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_equal_blocks_come_in_raster_order(backend):
+    volume = np.zeros((12, 16, 16), np.float32)
+    stage = make_volume_stage(VOLUME, "basic", VolumeNoise(np.array([1.0])), 1.0)
+    matches = select(backend).bm4d_match(volume, stage, RUN)
+    middle = matches.offsets[1, 3, 3].tolist()
+    window = [(-2, -3, dx) for dx in range(-3, 4)] + [(-2, -2, dx) for dx in range(-3, 4)]
+    assert [tuple(offset) for offset in middle] == [(0, 0, 0), *window, (-2, -1, -3)]
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_filters_equal_the_specification(engine, profile, which):
+    clean = cells(9, 18, 23)
+    noise = VolumeNoise(np.array([15.0]))
+    assert_filters(engine, noisy(clean, 15)[None], clean[None], PROFILES[profile], which, noise)
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+def test_filters_with_maps_channels_and_spectra(engine, which):
+    clean = np.stack([cells(9, 14, 15), cells(9, 14, 15, seed=5)])
+    rng = np.random.default_rng(0)
+    power = (
+        np.abs(np.fft.fftn(rng.uniform(0.2, 1, (2, 1, 3)), clean.shape[1:], axes=(0, 1, 2))) ** 2
+    )
+    power /= power.mean()
+    kinds = {
+        "map": VolumeNoise(np.array([9.0, 15.0]), 1, map=rng.uniform(0, 2, clean.shape)),
+        "one map": VolumeNoise(np.array([9.0, 0.0]), 0, map=rng.uniform(0, 2, clean[:1].shape)),
+        "spectrum": VolumeNoise(np.array([9.0, 15.0]), 1, power=power[None]),
+        "spectra": VolumeNoise(np.array([9.0, 15.0]), 0, power=np.stack([power, 2 - power / 9])),
+    }
+    for noise in kinds.values():
+        assert_filters(engine, noisy(clean, 12), clean, VOLUME, which, noise)
+
+
+def assert_filters(engine, image, pilot, profile, which, noise):
+    stage = make_volume_stage(profile, which, noise, 255.0)
+    seen = image if which == "basic" else integer(pilot)
+    matches, own = both(engine, lambda b: b.bm4d_match(seen[noise.matched], stage, RUN))
+    # With a bias distances are no whole numbers: rounding may turn neighbours about
+    assert (matches.offsets == own.offsets).mean() > 0.97
+
+    def estimate(backend):
+        if which == "basic":
+            return backend.bm4d_basic(image, matches, stage, RUN)
+        return backend.bm4d_final(image, seen, matches, stage, RUN)
+
+    expected, actual = both(engine, estimate)
+    np.testing.assert_allclose(actual, expected, atol=255 * 4e-6)
+
+
+def test_covariance_is_that_of_noise():
+    """Coefficients of blocks of much correlated noise vary as the table says."""
+    rng = np.random.default_rng(3)
+    kernel = rng.uniform(0.1, 1, (2, 3, 2))
+    kernel /= np.linalg.norm(kernel)
+    shape = (12, 14, 16)
+    spectrum = np.fft.fftn(kernel, shape, axes=(0, 1, 2))
+    stage = make_volume_stage(
+        VOLUME, "basic", VolumeNoise(np.ones(1), power=np.abs(spectrum[None]) ** 2), 1.0
+    )
+    white = rng.standard_normal((3000, *shape))
+    noise = np.fft.ifftn(np.fft.fftn(white, axes=(1, 2, 3)) * spectrum, axes=(1, 2, 3)).real
+
+    def coefficients(z, y, x):
+        block = noise[:, z : z + 4, y : y + 4, x : x + 4]
+        return np.einsum("kzyx,az,by,cx->kabc", block, *stage.forward, optimize=True)
+
+    (table,) = stage.covariance
+    across, along = table.shape[1] // 2, table.shape[2] // 2
+    here = coefficients(4, 5, 6)
+    for apart in ((0, 0, 0), (1, 0, 0), (0, 1, -1), (2, -1, 1)):
+        found = (here * coefficients(*np.add((4, 5, 6), apart))).mean(0)
+        expected = table[apart[0], across + apart[1], along + apart[2]]
+        assert np.abs(found - expected).max() < 0.15 * table.max()
+
+
+def test_white_noise_by_a_spectrum_has_the_same_variances():
+    white, told = (
+        make_volume_stage(VOLUME, "final", VolumeNoise(np.ones(1), power=power), 1.0)
+        for power in (None, np.ones((1, 30, 32, 34)))
+    )
+    centre = tuple(n // 2 for n in told.covariance.shape[2:4])
+    near = told.covariance[:, :6, centre[0] - 5 : centre[0] + 6, centre[1] - 5 : centre[1] + 6]
+    np.testing.assert_allclose(near, white.covariance, atol=1e-12)
+
+
+def test_correlation_over_too_many_voxels_is_refused():
+    power = np.zeros((1, 64, 90, 90))
+    power[0, 0, 0, 0] = power.size  # every voxel has the same noise
+    wide = VOLUME.replace(radius_basic=40, radius_slices_basic=30)
+    with pytest.raises(ValueError, match="smaller radius_basic"):
+        make_volume_stage(wide, "basic", VolumeNoise(np.ones(1), power=power), 1.0)
