@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -20,10 +20,11 @@ from fastrestore.cli._png import encode_png, read_png
 from fastrestore.cli._tiff import encode_tiff, read_tiff
 
 
-def check_extension(path: Path) -> None:
-    """Refuse a file whose format is unknown."""
-    if path.suffix.lower() not in READERS:
-        raise CliError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(READERS)}")
+def check_extension(path: Path, known: Collection[str] | None = None) -> None:
+    """Refuse a file whose format is unknown; by default those are known that images have."""
+    known = READERS if known is None else known
+    if path.suffix.lower() not in known:
+        raise CliError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(known)}")
 
 
 def check_input(path: Path) -> None:
@@ -35,11 +36,11 @@ def check_input(path: Path) -> None:
     check_extension(path)
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: Path, *, overwrite: bool, known: Collection[str] | None = None) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if path.is_dir():
         raise CliError(f"{path} is a directory; write a file name")
-    check_extension(path)
+    check_extension(path, known)
     if path.exists() and not path.is_file():
         raise CliError(f"{path} is not a regular file")
     if path.exists() and not overwrite:

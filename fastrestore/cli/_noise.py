@@ -102,9 +102,17 @@ def parse_sigma(text: str) -> float | None:
 
 
 def own_units(
-    sigma: float | None, text: str, scale: str | None, dtype: np.dtype[Any], source: Path
+    sigma: float | None,
+    text: str,
+    scale: str | None,
+    dtype: np.dtype[Any],
+    source: Path,
+    top: int | None = None,
 ) -> float | None:
-    """Bring sigma to the units of a file; `text` is how the user wrote it."""
+    """Bring sigma to the units of a file; `text` is how the user wrote it.
+
+    `top` is the largest number in the file, if that is not the largest of its type.
+    """
     if sigma is None:
         if scale is not None:
             raise CliError(f"--sigma auto needs no scale; leave --sigma-scale {scale} out")
@@ -124,7 +132,8 @@ def own_units(
         return sigma
     if scale is None and sigma >= 1:
         raise CliError(_too_large(text, dtype, source))
-    return (sigma / 255 if scale == "8bit" else sigma) * int(np.iinfo(dtype).max)
+    largest = int(np.iinfo(dtype).max) if top is None else top
+    return (sigma / 255 if scale == "8bit" else sigma) * largest
 
 
 def _too_large(text: str, dtype: np.dtype[Any], source: Path) -> str:
