@@ -19,6 +19,8 @@ from fastrestore.cli._film import Heading, library
 from fastrestore.cli._picture import Picture
 from fastrestore.cli._planes import FULL, LIMITED, Shot, put
 
+# Matroska does not say where loudspeakers stand, and MP4 has to
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 # What players would show and the new film does not mean, or writes itself
 _UNTRUE = {"encoder", "duration", "major_brand", "minor_version", "compatible_brands"}
 
@@ -55,7 +57,7 @@ class FilmWriter:
         frame, context = self._frame(shot), self._video.codec_context
         if frame.format.name != context.pix_fmt:
             frame = _codecs.converted(frame, context.pix_fmt)
-        with _told(self.path):
+        with self._told():
             self._container.mux(self._video.encode(frame))
         self.frames += 1
 
@@ -65,7 +67,7 @@ class FilmWriter:
             track = self._tracks.get(packet.stream.index)
             if track is not None:
                 packet.stream = track
-                with _told(self.path):
+                with self._told():
                     self._container.mux(packet)
 
     def finish(self) -> None:
@@ -74,7 +76,7 @@ class FilmWriter:
             return
         self._done = True
         try:
-            with _told(self.path):
+            with self._told():
                 self._container.mux(self._video.encode(None))
                 self._container.close()
                 self._temporary.replace(self._target)
@@ -84,7 +86,7 @@ class FilmWriter:
     def abort(self) -> None:
         """Leave nothing behind."""
         try:
-            with suppress(CliError), _told(self.path):  # there is another error to tell of
+            with suppress(CliError), self._told():  # there is another error to tell of
                 self._container.close()
         finally:
             self._temporary.unlink(missing_ok=True)
@@ -106,8 +108,9 @@ class FilmWriter:
         try:
             track = self._container.add_stream(codec.name, rate=heading.rate)
         except ValueError:
-            raise CliError(f"{self.path}: {self.path.suffix} cannot hold {codec.name}; write .mkv, "
-                           "or leave --codec out") from None  # fmt: skip
+            raise CliError(
+                f"{self.path}: {self.path.suffix} cannot hold {codec.name}; leave --codec out"
+            ) from None
         context = track.codec_context
         context.width, context.height = heading.width, heading.height
         context.pix_fmt = _codecs.pixel_format(codec, heading.pixels, args)
@@ -124,17 +127,20 @@ class FilmWriter:
 
     def _add_copy(self, track: Any) -> None:
         """Add a track whose packets are copied."""
-        label = f"track {track.index} ({track.type}, {getattr(track, 'name', None) or 'unknown'})"
+        label = _label(track)
         if track.type == "data" or (
             track.type == "attachment" and self._container.format.name != "matroska"
         ):
-            warnings.warn(f"{label} of the film is left out", stacklevel=2)
+            warnings.warn(f"{label} is left out", stacklevel=2)
             return
         try:
             made = self._container.add_stream_from_template(track, opaque=True)
         except ValueError:
-            raise CliError(f"{self.path}: {self.path.suffix} cannot hold {label} of the film; "
-                           "write .mkv") from None  # fmt: skip
+            raise CliError(
+                f"{self.path}: {self.path.suffix} cannot hold {label}; write .mkv"
+            ) from None
+        if track.type == "audio" and track.codec_context.layout.name in _LAYOUTS:
+            made.codec_context.layout = _LAYOUTS[track.codec_context.layout.name]
         made.metadata.update(_true(track.metadata))
         made.disposition = track.disposition
         self._tracks[track.index] = made
@@ -152,6 +158,16 @@ class FilmWriter:
         if "crf" in context.options:  # the encoder has taken those it knows
             raise CliError(f"--crf {args.crf:g}: {context.name} has no such quality; leave it out")
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn errors of writing into a `CliError`."""
+        try:
+            yield
+        except (library().error.FFmpegError, OSError, ValueError) as error:
+            odd = isinstance(error, ValueError) and self._tracks and self.path.suffix != ".mkv"
+            advice = "; .mkv holds other tracks of all kinds" if odd else ""
+            raise CliError(f"cannot write {self.path}: {reason(error)}{advice}") from error
+
 
 def _describe(context: Any, heading: Heading) -> None:
     """Tell the encoder what the colours mean and how wide a pixel is."""
@@ -167,15 +183,12 @@ def _describe(context: Any, heading: Heading) -> None:
         context.sample_aspect_ratio = heading.aspect
 
 
+def _label(track: Any) -> str:
+    """Name a track that is copied."""
+    codec = getattr(track, "name", None) or "unknown"
+    return f"track {track.index} ({track.type}, {codec}) of the film"
+
+
 def _true(metadata: dict[str, str]) -> dict[str, str]:
     """Leave out what is not true of another file."""
     return {key: text for key, text in metadata.items() if key.lower() not in _UNTRUE}
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn errors of writing into a `CliError`."""
-    try:
-        yield
-    except (library().error.FFmpegError, OSError, ValueError) as error:
-        raise CliError(f"cannot write {path}: {reason(error)}") from error

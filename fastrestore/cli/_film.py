@@ -122,7 +122,8 @@ class Film:
 
     def complaint(self) -> str | None:
         """Say what was wrong with the file, once all of it was read."""
-        if not self._bad and self._packets >= self.track.frames:
+        whole = self._packets >= self.track.frames and not _ends_early(self.path)
+        if whole and not self._bad:
             return None
         told = f" of {self.track.frames}" if self.track.frames else ""
         return f"{self.path} is damaged or cut short: {self.count}{told} frames could be read"
@@ -239,3 +240,25 @@ def _matrix(frame: Any) -> list[int] | None:
         if data.type.name == "DISPLAYMATRIX":
             return [int(value) for value in np.frombuffer(bytes(data), np.int32)]
     return None
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether a Matroska file is shorter than it says; FFmpeg reads it without a word."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head.startswith(b"\x1a\x45\xdf\xa3"):
+        return False
+    length, start = _length(head, 4)
+    if head[start + length :][:4] != b"\x18\x53\x80\x67":  # the segment: all the rest
+        return False
+    length, start = _length(head, start + length + 4)
+    streamed = length == 2**56 - 1
+    return not streamed and start + length > path.stat().st_size
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """Read a length of Matroska, whose first bits tell its own, and where what it counts begins."""
+    first = data[at]
+    size = 9 - first.bit_length()
+    value = int.from_bytes(data[at : at + size]) & ((1 << 7 * size) - 1)
+    return value, at + size

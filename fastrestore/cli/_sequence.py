@@ -138,14 +138,10 @@ class Sequence:
 class SequenceWriter:
     """Pictures to write: each is whole or not there."""
 
-    def __init__(self, name: str, numbers: list[int] | None, *, overwrite: bool) -> None:
+    def __init__(self, name: str, numbers: list[int] | None) -> None:
         self.path, self.frames = Path(name), 0
         self._pattern = Pattern(name)
         self._numbers = numbers  # those of the pictures that are read, or from 1
-        check_output(self._pattern.file(1), overwrite=True)
-        there = [] if overwrite else self._pattern.numbers()
-        if there:
-            check_output(self._pattern.file(there[0]), overwrite=False)
 
     def write(self, shot: Shot) -> None:
         """Write a picture."""
@@ -163,6 +159,15 @@ class SequenceWriter:
 
     def abort(self) -> None:
         """Keep the pictures that were written."""
+
+
+def check_pictures(name: str, *, overwrite: bool) -> None:
+    """Refuse pictures that cannot be written, or are there."""
+    pattern = Pattern(name)
+    check_output(pattern.file(1), overwrite=True)
+    there = [] if overwrite else pattern.numbers()
+    if there:
+        check_output(pattern.file(there[0]), overwrite=False)
 
 
 def _planes(values: Image) -> Planes:

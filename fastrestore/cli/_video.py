@@ -25,13 +25,14 @@ from fastrestore.cli._error import CliError, explained
 from fastrestore.cli._film import Film
 from fastrestore.cli._io import READERS, check_output
 from fastrestore.cli._planes import Shot
-from fastrestore.cli._sequence import Sequence, SequenceWriter, is_pattern
+from fastrestore.cli._sequence import Sequence, SequenceWriter, check_pictures, is_pattern
 
 
 def run(args: argparse.Namespace) -> None:
     """Check all that can be checked, then restore frame by frame."""
     _check(args)
     with closing(_source(args)) as source:
+        _check_output(args)
         noise = _levels(source, args)
         sink = _sink(source, args)
         if source.interlaced:
@@ -124,14 +125,19 @@ def _sink(source: Any, args: argparse.Namespace) -> Any:
     """Open OUT."""
     if is_pattern(args.output):
         numbers = source.numbers if isinstance(source, Sequence) else None
-        if numbers and Path(args.input).resolve() == Path(args.output).resolve():
-            raise CliError(f"{args.output} is both IN and OUT; write another OUT")
-        return SequenceWriter(args.output, numbers, overwrite=args.overwrite)
+        return SequenceWriter(args.output, numbers)
+    return FilmWriter(Path(args.output), source.heading(), args)
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Refuse an OUT that cannot be written, before anything is computed."""
     path = Path(args.output)
-    check_output(path, overwrite=args.overwrite, known=CONTAINERS)
-    if path.exists() and path.samefile(args.input):
+    if path.resolve() == Path(args.input).resolve():
         raise CliError(f"{path} is both IN and OUT; write another OUT")
-    return FilmWriter(path, source.heading(), args)
+    if is_pattern(args.output):
+        check_pictures(args.output, overwrite=args.overwrite)
+    else:
+        check_output(path, overwrite=args.overwrite, known=CONTAINERS)
 
 
 def _levels(source: Any, args: argparse.Namespace) -> _restore.Noise:
