@@ -69,7 +69,7 @@ def encoder(args: Any, path: Path, pixels: str) -> Any:
     except av.codec.codec.UnknownCodecError:
         raise CliError(
             f"there is no encoder {name} in this PyAV; write --codec with another, for instance "
-            f"{', '.join(found for found in dict.fromkeys((*_CRF, *_LOSSLESS)) if _is_there(found))}"
+            f"{', '.join(filter(_is_there, dict.fromkeys((*_CRF, *_LOSSLESS))))}"
         ) from None
     if codec.type != "video":
         raise CliError(f"--codec {name} is for {codec.type}, not for video")
