@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
-from commandline import fails, names, works
-from films import BT709, FULL, LIMITED, film, first, frames, packets, sound
+from commandline import names, works
+from films import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
 from PIL import Image
 
 import fastrestore
 from fastrestore.cli import main
 from fastrestore.metrics import psnr
 
-av = pytest.importorskip("av")
 LIGHT = ["--radius", "1", "--stage", "basic", "--backend", "numba"]
 NUMBERS = {"radius": 1, "stage": "basic", "backend": "numba"}
 
 
 @pytest.fixture
 def identity(monkeypatch):
-    """Replace vbm3d by the identity, with its lag, and collect its arguments."""
-    calls = []
-
-    def vbm3d(film, sigma=None, **options):
-        calls.append({"sigma": sigma, **options})
-        held = []
-        for frame in film:
-            held.append(frame)
-            if len(held) > 4:
-                yield held.pop(0).astype(np.float32)
-        yield from (frame.astype(np.float32) for frame in held)
-
-    monkeypatch.setattr(fastrestore, "vbm3d", vbm3d)
-    return calls
+    """Replace vbm3d by the identity, so that frames have to come back as they were."""
+    return keep_frames(monkeypatch)
 
 
 def video(capsys, *argv):
@@ -72,7 +55,9 @@ def test_rgb_is_what_vbm3d_gives(capsys, tmp_path):
           *LIGHT)  # fmt: skip
     rgb = np.stack([np.stack([red, green, blue], -1) for green, blue, red in noisy])
     expected = fastrestore.vbm3d(rgb, 40, channel_axis=-1, data_range=1023, **NUMBERS)
-    result = [np.stack([red, green, blue], -1) for green, blue, red in frames(tmp_path / "out.mkv")[1]]
+    result = [
+        np.stack([red, green, blue], -1) for green, blue, red in frames(tmp_path / "out.mkv")[1]
+    ]
     np.testing.assert_array_equal(result, rounded(expected, 1023))
 
 
@@ -339,3 +324,32 @@ def test_shape_of_pixels_rotation_and_metadata(capsys, tmp_path, identity):
         assert said.aspect == Fraction(4, 3)
         assert frame.rotation == first(tmp_path / "in.mp4")[0].rotation == 90
         assert (said.metadata["title"], said.metadata["comment"]) == ("A pattern", "drawn")
+
+
+def test_subtitles_and_covers_are_copied(capsys, tmp_path, identity):
+    source = tmp_path / "in.mkv"
+    srt = tmp_path / "words.srt"
+    srt.write_text(
+        "1\n00:00:00,000 --> 00:00:00,100\nOne\n\n2\n00:00:00,200 --> 00:00:00,300\nTwo\n"
+    )
+    film(tmp_path / "plain.mkv")
+    with (
+        av.open(str(tmp_path / "plain.mkv")) as plain,
+        av.open(str(srt)) as words,
+        av.open(str(source), "w") as out,
+    ):
+        said = out.add_stream_from_template(words.streams[0], opaque=True)
+        seen = out.add_stream_from_template(plain.streams[0], opaque=True)
+        out.add_attachment("font.ttf", "font/ttf", b"letters")
+        for container, track in ((plain, seen), (words, said)):
+            for packet in container.demux():
+                if packet.size:
+                    packet.stream = track
+                    out.mux(packet)
+    video(capsys, source, tmp_path / "out.mkv", "--sigma", "0.1")
+    assert packets(tmp_path / "out.mkv", "subtitle") == packets(source, "subtitle")
+    assert [data for _, data in packets(source, "subtitle")] == [b"One", b"Two"]
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        kinds = [track.type for track in container.streams]
+        assert kinds == ["subtitle", "video", "attachment"]
+        assert bytes(container.streams[2].data) == b"letters"

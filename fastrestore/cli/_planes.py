@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore.cli._error import CliError
 from fastrestore.cli._picture import Image
@@ -150,6 +151,21 @@ def put(planes: Planes, frame: Any) -> Any:
         view[...] = plane
     frame.pict_type = 0  # the encoder chooses its own key frames
     return frame
+
+
+def unit(planes: Planes, layout: Layout) -> list[NDArray[np.float64]]:
+    """Return gray, or red, green and blue, from black 0 to white 1."""
+    assert layout.top is not None
+    assert layout.black_to_white is not None
+    step = (layout.top + 1) / 256
+    black = 0.0 if layout.black_to_white == layout.top else 16 * step
+    if layout.kind != "yuv":
+        return [(plane - black) / layout.black_to_white for plane in planes]
+    red, blue = layout.weights
+    y = (planes[0] - black) / layout.black_to_white
+    u, v = ((plane - 128 * step) / layout.chroma for plane in planes[1:])
+    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
+    return [r, (y - red * r - blue * b) / (1 - red - blue), b]
 
 
 def _views(frame: Any) -> Planes:

@@ -16,7 +16,17 @@ from fastrestore.cli._error import CliError
 from fastrestore.cli._film import SAMPLES, Heading
 from fastrestore.cli._io import check_extension, check_output, read, write
 from fastrestore.cli._picture import Image, Picture
-from fastrestore.cli._planes import FULL, Layout, Planes, Shot, layout_of, layout_of_values, put
+from fastrestore.cli._planes import (
+    FULL,
+    Layout,
+    Planes,
+    Shot,
+    layout_of,
+    layout_of_values,
+    planes_of,
+    put,
+    unit,
+)
 
 _NUMBER = re.compile(r"%(0?)(\d*)d")
 
@@ -181,19 +191,19 @@ def _picture(shot: Shot) -> Picture:
     if isinstance(shot.held, Picture):
         values = planes[0] if shot.held.values.ndim == 2 else np.stack(planes, -1)
         return replace(shot.held, values=values)
-    layout = layout_of(shot.held)
-    if layout.kind == "gray":
-        return Picture(_stretched(planes[0], layout))
-    format = "rgb24" if layout.dtype == np.uint8 else "rgb48le"
-    made = converted(put(planes, shot.held), format)
-    return Picture(made.to_ndarray().astype(np.dtype(layout.dtype)))
+    return Picture(_full(planes, shot.held))
 
 
-def _stretched(plane: Image, layout: Layout) -> Image:
-    """Bring gray of a film to the whole range of 8 or 16 bits."""
-    assert layout.top is not None
-    assert layout.black_to_white is not None
-    limits = np.iinfo(layout.dtype)
-    black = 0 if layout.black_to_white == layout.top else layout.black_to_white * 16 / 219
-    values = (plane.astype(np.float64) - black) * (limits.max / layout.black_to_white)
-    return np.clip(np.rint(values), 0, limits.max).astype(layout.dtype)
+def _full(planes: Planes, frame: Any) -> Image:
+    """Return gray or RGB of full range, 8 or 16 bits, of a frame and its restored planes.
+
+    swscale enlarges the colours; its own way to 16 bits of RGB is 0.4 % too dark.
+    """
+    layout = layout_of(frame)
+    if layout.kind == "yuv" and layout.cells != (1, 1):
+        deep = re.sub(r"yuvj?a?\d{3}", "yuv444", frame.format.name)
+        planes = planes_of(converted(put(planes, frame), deep))
+    shares = unit(planes, layout)
+    most = np.iinfo(layout.dtype).max
+    values: Image = np.clip(np.rint(np.stack(shares, -1) * most), 0, most).astype(layout.dtype)
+    return values[..., 0] if len(shares) == 1 else values
