@@ -35,7 +35,7 @@ def film(path, *, pixels="yuv420p", count=8, size=(64, 48), times=None, codec="f
          colours=BT709, tracks=(), rate=24, options=None, **extra):  # fmt: skip
     """Draw a film; return its planes, frame by frame."""
     rng, kept = np.random.default_rng(0), []
-    with av.open(str(path), "w") as out:
+    with av.open(str(path), "w", options=extra.get("muxer", {})) as out:
         out.metadata.update(extra.get("metadata", {}))
         video = out.add_stream(codec, rate=rate, options=options or {})
         video.width, video.height, video.pix_fmt = *size, pixels
@@ -47,6 +47,7 @@ def film(path, *, pixels="yuv420p", count=8, size=(64, 48), times=None, codec="f
         if "rotation" in extra:
             video.set_display_rotation(extra["rotation"])
         added = [add(out) for add in tracks]
+        out.start_encoding()
         for number in range(count):
             frame = av.VideoFrame(*size, pixels)
             top = 2 ** frame.format.components[0].bits - 1

@@ -125,8 +125,8 @@ def pixel_format(codec: Any, wanted: str, args: Any) -> str:
 
 def check_size(name: str, format: Any) -> None:
     """Refuse sizes that the encoder refuses, which it does without saying why."""
-    shared = (format.width // format.chroma_width(), format.height // format.chroma_height())
-    if name in _WHOLE and (format.width % shared[0] or format.height % shared[1]):
+    across, down = 64 // format.chroma_width(64), 64 // format.chroma_height(64)
+    if name in _WHOLE and (format.width % across or format.height % down):
         raise CliError(
             f"{name} needs an even width and height for {format.name}, and the film is "
             f"{format.width} x {format.height}; write --codec ffv1 and OUT as .mkv, or "

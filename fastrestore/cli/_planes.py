@@ -56,6 +56,7 @@ _WEIGHTS = {
     9: (0.2627, 0.0593),  # BT.2020
     10: (0.2627, 0.0593),
 }
+MATRICES = (1, 2, 4, 5, 6, 7, 9)  # that RGB can be made by; 2 is unknown, 10 is not linear
 _BT601 = (0.299, 0.114)  # what FFmpeg takes for films that do not say
 
 

@@ -18,6 +18,7 @@ from fastrestore.cli._io import check_extension, check_output, read, write
 from fastrestore.cli._picture import Image, Picture
 from fastrestore.cli._planes import (
     FULL,
+    MATRICES,
     Layout,
     Planes,
     Shot,
@@ -200,6 +201,11 @@ def _full(planes: Planes, frame: Any) -> Image:
     swscale enlarges the colours; its own way to 16 bits of RGB is 0.4 % too dark.
     """
     layout = layout_of(frame)
+    if layout.kind == "yuv" and int(frame.colorspace) not in MATRICES:
+        raise CliError(
+            "pictures are RGB, and the matrix of the film's colours, FFmpeg's number "
+            f"{int(frame.colorspace)}, is not known here; write OUT as .mkv"
+        )
     if layout.kind == "yuv" and layout.cells != (1, 1):
         deep = re.sub(r"yuvj?a?\d{3}", "yuv444", frame.format.name)
         planes = planes_of(converted(put(planes, frame), deep))
