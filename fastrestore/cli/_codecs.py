@@ -52,6 +52,7 @@ _LOSSLESS = {
 }
 _WHOLE = ("libx264", "libx265", "libsvtav1")  # refuse a part of a sample of colours
 RGB, BT709 = 0, 1  # FFmpeg's numbers of matrices
+_BICUBIC, _FULL_CHROMA, _ACCURATE = 4, 0x2000, 0x40000  # of swscale; PyAV 17 names one of them
 _FINEST = 65535  # ticks a second that MPEG-4 part 2 has
 
 
@@ -145,10 +146,9 @@ def time_base(name: str, path: Path, heading: Heading) -> Fraction:
 
 def converted(frame: Any, pixels: str) -> Any:
     """Bring a frame to another pixel format."""
-    how = library().video.reformatter.Interpolation
     made = frame.reformat(
         format=pixels,
-        interpolation=int(how.BICUBIC | how.ACCURATE_RND | how.FULL_CHR_H_INT),
+        interpolation=_BICUBIC | _FULL_CHROMA | _ACCURATE,
         **_meaning(frame, pixels),
     )
     made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
