@@ -54,6 +54,22 @@ other tracks are copied. After Ctrl-C OUT holds what was restored until then. A 
 damaged is restored as far as it can be read; the exit status is 2.
 """
 
+_VOLUME = """\
+how the noise is told, in one of these ways:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from the volume
+  magnitudes     --noise rician:20                of MR, in the file's own units
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
+
+Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope or scl_inter is a
+float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
+results for integers are rounded, halves to the even number, and clipped to the type's range.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -135,6 +151,7 @@ def _parser() -> _Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_denoise(commands)
     _add_video(commands)
+    _add_volume(commands)
     _add_demo(commands)
     commands.add_parser("backends", help="list the backends and say which can run here")
     info = commands.add_parser("info", help="print size, type and range of images")
@@ -251,6 +268,28 @@ def _add_video(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--pixel-format", metavar="NAME", help="as FFmpeg calls it; default: that of IN")
     add("--fps", metavar="RATE", help="frames a second of a film made of pictures")
     _add_shared(video)
+
+
+def _add_volume(commands: argparse._SubParsersAction[_Parser]) -> None:
+    volume = commands.add_parser(
+        "volume",
+        help="remove noise from volumes with BM4D",
+        epilog=_VOLUME,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = volume.add_argument
+    add("input", metavar="IN", help="TIFF of several pages, NPY or NIfTI")
+    add("output", metavar="OUT", help="file of the same kind, or NPY")
+    add("--sigma", metavar="S", help="standard deviation of the noise, or auto, see below")
+    add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+    add("--noise", metavar="MODEL", help="noise that follows the signal, see below")
+    add("--psd", metavar="FILE", help="power spectrum of correlated noise, see below")
+    add("--channel-axis", type=int, metavar="N", help="of NPY with four axes: -1 is the last")
+    add("--slice-axis", type=int, metavar="N", help="see fastrestore.bm4d")
+    add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
+    add("--profile", default="volume", metavar="NAME", help="default: volume")
+    _add_shared(volume)
 
 
 def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
