@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 
 import av
 import numpy as np
@@ -282,6 +283,17 @@ def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, 
     assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1", "--lossless"]) == 130
     assert "1 frame was written to b.mkv" in capsys.readouterr().err
     assert len(frames("b.mkv")[0]) == 1
+
+
+def test_in_a_thread(capsys, folder, identity):
+    """Where no handler of signals may be set."""
+    film(folder / "a.mkv", count=2)
+    status = []
+    argv = ["video", "a.mkv", "b.mkv", "--sigma", "0.1"]
+    thread = threading.Thread(target=lambda: status.append(main(argv)))
+    thread.start()
+    thread.join()
+    assert (status, len(frames("b.mkv")[0])) == ([0], 2)
 
 
 # Writing

@@ -117,7 +117,7 @@ def numbered(folder, numbers, name="a{:03d}.png", shape=(16, 20), dtype=np.uint8
     [
         ([], "a%03d.png: there is no such picture, the first would be for instance a001.png"),
         ([7, 8, 10, 11], "a009.png is missing between a007.png and a011.png"),
-        ([7, 11], "a008.png and 2 more is missing between a007.png and a011.png"),
+        ([7, 11], "a008.png and 2 more are missing between a007.png and a011.png"),
     ],
 )
 def test_missing_pictures(capsys, monkeypatch, tmp_path, there, message):
@@ -141,6 +141,12 @@ def test_names_that_only_look_numbered(capsys, tmp_path, identity):
     numbered(tmp_path, [1], name="a{:04d}.png")
     video(capsys, tmp_path / "a%03d.png", tmp_path / "b%d.png", "--sigma", "0.1")
     assert [name for name in names(tmp_path) if name[0] == "b"] == ["b10.png", "b8.png", "b9.png"]
+
+
+def test_a_film_whose_name_looks_numbered(capsys, tmp_path, identity):
+    film(tmp_path / "50%done.mkv", count=2)
+    video(capsys, tmp_path / "50%done.mkv", tmp_path / "100%done.mkv", "--sigma", "0.1")
+    assert len(frames(tmp_path / "100%done.mkv")[0]) == 2
 
 
 def test_alpha_stays_in_pictures(capsys, tmp_path, identity):

@@ -115,7 +115,8 @@ class Film:
             track = _video_track(container, self.path)
             for k in range(SAMPLES):
                 if container.duration and k:
-                    container.seek(round(container.duration * k / SAMPLES))
+                    begin = container.start_time or 0
+                    container.seek(begin + round(container.duration * k / SAMPLES))
                 frame = next(_decoded(container, track), None)
                 if frame is not None:
                     yield self._planes(frame)[2]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore.cli._codecs import converted
+from fastrestore.cli._codecs import CONTAINERS, converted
 from fastrestore.cli._error import CliError
 from fastrestore.cli._film import SAMPLES, Heading
 from fastrestore.cli._io import check_extension, check_output, read, write
@@ -34,7 +34,9 @@ _NUMBER = re.compile(r"%(0?)(\d*)d")
 
 def is_pattern(name: str) -> bool:
     """Whether a name stands for numbered pictures."""
-    return _NUMBER.search(Path(name).name) is not None
+    path = Path(name)
+    numbered = _NUMBER.search(path.name) is not None
+    return numbered and path.suffix.lower() not in CONTAINERS and not path.exists()
 
 
 class Pattern:
@@ -78,12 +80,15 @@ class Sequence:
         if not self.numbers:
             raise CliError(f"{name}: there is no such picture, the first would be for instance "
                            f"{self._pattern.file(1)}")  # fmt: skip
-        missing = set(range(self.numbers[0], self.numbers[-1])) - set(self.numbers)
+        first, last = self.numbers[0], self.numbers[-1]
+        missing = last - first + 1 - len(self.numbers)
         if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise CliError(f"{self._pattern.file(min(missing))}{more} is missing between "
-                           f"{self._pattern.file(self.numbers[0])} and "
-                           f"{self._pattern.file(self.numbers[-1])}")  # fmt: skip
+            gap = next(k for k, number in enumerate(self.numbers, first) if k != number)
+            more = f" and {missing - 1} more are" if missing > 1 else " is"
+            raise CliError(
+                f"{self._pattern.file(gap)}{more} missing between {self._pattern.file(first)} and "
+                f"{self._pattern.file(last)}"
+            )
         self._first = self._read(self.numbers[0])
         self.layout: Layout = layout_of_values(self._first.values)
 
