@@ -7,12 +7,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import scipy.ndimage
 from commandline import names, works
 from films import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
 from PIL import Image
 
 import fastrestore
-from fastrestore.cli import main
+from fastrestore.cli import _planes, _restore, main
 from fastrestore.metrics import psnr
 
 LIGHT = ["--radius", "1", "--stage", "basic", "--backend", "numba"]
@@ -159,6 +160,21 @@ def test_noise_of_luminance_and_colours_is_estimated(capsys, tmp_path):
     for k in range(3):
         taken = np.stack([p[k] for p in noisy]).astype(float) - np.stack([p[k] for p in result])
         assert 7 < taken.std() < 11
+
+
+def test_noise_of_colours_that_were_smoothed():
+    """As films have it that were reduced by more than means."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:192, :256]
+    luma = 120 + 40 * np.sin(x / 30) + rng.normal(0, 10, x.shape)
+    noise = scipy.ndimage.convolve1d(rng.normal(0, 6, (2, 96, 128)), [0.25, 0.5, 0.25], axis=2)
+    planes = [luma, *(128 + 20 * np.sin(y[:96, :128] / 30) + noise)]
+    layout = _planes.Layout("yuv", 3, np.dtype(np.uint8), 255, 219, 224, cells=(2, 2))
+    found = _restore.estimated([[np.rint(p).astype(np.uint8) for p in planes]], layout)
+    assert found.planes[0] == pytest.approx(10, rel=0.1)
+    assert found.planes[1:] == pytest.approx([noise[0].std(), noise[1].std()], rel=0.25)
+    assert found.reduced == pytest.approx(5, rel=0.1)
+    assert fastrestore.estimate_sigma(planes[1]) < 0.65 * noise[0].std()
 
 
 @pytest.mark.filterwarnings("default")

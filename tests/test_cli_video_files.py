@@ -86,8 +86,6 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "%d.png", ["--lossless"], "--lossless is for films"),
         ("a.mkv", "b.mkv", ["--radius", "17"], "--radius 17 is no number of frames from 0 to 16"),
         ("a.mkv", "b.mkv", ["--chroma-strength", "0"], "--chroma-strength 0 is no number above 0"),
-        ("a.mkv", "b.mkv", ["--workers", "0"], "a.mkv: workers must be 1 or more"),
-        ("a.mkv", "b.mkv", ["--backend", "abacus"], "a.mkv: backend='abacus': there is no such"),
         ("a.mkv", "b.mkv", ["--sigma", "25"], "--sigma 25 could mean several things for a.mkv"),
         ("a.mkv", "b.mkv", ["--sigma", "x"], "--sigma x is not a number of 0 or more"),
         ("a.mkv", "b.mkv", ["--sigma", "auto", "--sigma-scale", "8bit"], "--sigma auto needs no"),
@@ -96,17 +94,24 @@ def folder(monkeypatch, tmp_path):
 def test_errors(capsys, folder, identity, source, target, words, message):
     prepare(folder, source, target)
     before = names(folder)
-    if words[:1] not in (["--workers"], ["--backend"]):
-        line = fails(capsys, "video", source, target, "--sigma", "0.1", *words)
-        assert identity == []
-    else:  # what vbm3d itself refuses
-        identity.clear()
-        from fastrestore._vbm3d import vbm3d
-
-        fastrestore.vbm3d = vbm3d
-        line = fails(capsys, "video", source, target, "--sigma", "0.1", *words)
+    line = fails(capsys, "video", source, target, "--sigma", "0.1", *words)
     assert line.startswith(message)
+    assert identity == []
     assert names(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "0"], "a.mkv: workers must be 1 or more"),
+        (["--backend", "abacus"], "a.mkv: backend='abacus': there is no such backend"),
+    ],
+)
+def test_errors_of_vbm3d(capsys, folder, words, message):
+    film(folder / "a.mkv", count=2)
+    line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", *words)
+    assert line.startswith(message)
+    assert names(folder) == ["a.mkv"]
 
 
 def prepare(folder, source, target):

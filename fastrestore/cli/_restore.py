@@ -24,6 +24,7 @@ from fastrestore.cli._planes import Layout, Planes, Shot
 # Rows of equal length: channels of noise 1 turned by this have noise 1 again, and the transform
 # "opp" of `vbm3d` turns them back; its first row is what blocks are matched on.
 _TURN = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+_LARGE = 64  # pixels on each side of a plane whose half still shows noise apart from texture
 _LEAST = 0.05  # a plane without noise is treated as if it had so much of the largest
 
 
@@ -59,13 +60,33 @@ def estimated(samples: Iterable[Planes], layout: Layout) -> Noise:
     """Estimate the noise: of each plane the median over the samples that have any."""
     import fastrestore
 
+    estimate = fastrestore.estimate_sigma
     found = []
     for planes in samples:
-        more = [reduced(planes[0], planes[1].shape, layout)] if layout.kind == "yuv" else []
-        found.append([fastrestore.estimate_sigma(plane) for plane in [*planes, *more]])
+        if layout.kind == "yuv" and layout.cells != (1, 1):
+            small = reduced(planes[0], planes[1].shape, layout)
+            colours = [_smoothed(plane) for plane in planes[1:]]
+            found.append([estimate(planes[0]), *colours, estimate(small)])
+        else:
+            found.append([estimate(plane) for plane in planes])
     rows = ([sigma for sigma in row if sigma > 0] or [0.0] for row in zip(*found, strict=True))
     levels = [float(np.median(row)) for row in rows]
-    return Noise(levels[:3], levels[3]) if layout.kind == "yuv" else Noise(levels)
+    return Noise(levels[: layout.count], levels[-1])
+
+
+def _smoothed(plane: Image) -> float:
+    """Estimate the noise of colours that were reduced, by a filter that nobody knows.
+
+    It may have left their noise correlated, which hides it. Means of 2 x 2 have half of it.
+    """
+    import fastrestore
+
+    sigma = float(fastrestore.estimate_sigma(plane))
+    if min(plane.shape) < _LARGE:
+        return sigma
+    rows, columns = (size // 2 for size in plane.shape)
+    means = plane[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean((1, 3))
+    return max(sigma, 2 * float(fastrestore.estimate_sigma(means)))
 
 
 def reduced(luma: Image, shape: tuple[int, ...], layout: Layout) -> NDArray[np.float32]:
