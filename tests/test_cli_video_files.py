@@ -206,6 +206,9 @@ def test_warnings(capsys, folder, identity):
     Image.fromarray(np.zeros((16, 16, 4), np.uint8)).save("p1.png")
     assert main(["video", "p%d.png", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
     assert "p.mkv: the alpha of the pictures is left out" in capsys.readouterr().err
+    film(folder / "alpha.mkv", pixels="yuva420p", count=2)
+    assert main(["video", "alpha.mkv", "q%d.png", "--sigma", "0.1"]) == 0
+    assert "q%d.png: the alpha of the film is left out" in capsys.readouterr().err
 
 
 # Damaged films

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -162,6 +163,8 @@ class SequenceWriter:
     def write(self, shot: Shot) -> None:
         """Write a picture."""
         number = self._numbers[self.frames] if self._numbers else self.frames + 1
+        if not self.frames and len(getattr(shot.held, "planes", ())) == 4:
+            warnings.warn(f"{self.path}: the alpha of the film is left out", stacklevel=2)
         write(self._pattern.file(number), _picture(shot))
         self.frames += 1
 
