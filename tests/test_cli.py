@@ -42,7 +42,7 @@ def calls(monkeypatch):
 
 
 def test_importing_it_is_light():
-    heavy = "{'numpy', 'numba', 'scipy', 'PIL', 'tifffile', 'tqdm', 'pywt'}"
+    heavy = "{'numpy', 'numba', 'scipy', 'PIL', 'tifffile', 'tqdm', 'pywt', 'av', 'nibabel'}"
     code = f"import sys, fastrestore.cli; print({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("set()\n", "")
@@ -53,7 +53,7 @@ def test_no_subcommand_prints_help(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("usage: fastrestore ")
-    for command in ("denoise", "demo", "backends", "info", "cache"):
+    for command in ("denoise", "video", "volume", "demo", "backends", "info", "cache"):
         assert command in err
 
 

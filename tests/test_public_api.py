@@ -13,7 +13,8 @@ import pytest
 
 import fastrestore
 
-HEAVY = {"numba", "llvmlite", "scipy", "pywt", "cupy", "torch", "dask", "PIL", "tifffile", "tqdm"}
+HEAVY = {"numba", "llvmlite", "scipy", "pywt", "cupy", "torch", "dask", "PIL", "tifffile", "tqdm",
+         "av", "nibabel"}  # fmt: skip
 
 
 def in_a_new_process(code):

@@ -37,6 +37,39 @@ rounded, halves to the even number, and clipped to the type's range. Alpha stays
 profile, EXIF and orientation are carried over, to NPY nothing is.
 """
 
+_VIDEO = """\
+examples:
+  fastrestore video noisy.mp4 clean.mp4 --sigma auto
+  fastrestore video noisy.mkv clean.mkv --sigma 10/255 --crf 14
+  fastrestore video frames/%05d.png clean.mp4 --fps 24 --sigma 25 --sigma-scale 8bit
+  fastrestore video noisy.mov clean/%05d.png --sigma auto
+
+--sigma is that of red, green and blue, as a fraction of white or on the scale 0..255; a film that
+stores luminance and colours has less of it there, which is reckoned with. --sigma-scale native
+tells the noise of what is stored, the same for luminance and colours. auto estimates each of
+them from frames all over the film.
+
+Frame rate, time stamps, pixel format, colours, rotation and metadata stay as they are, and all
+other tracks are copied. After Ctrl-C OUT holds what was restored until then. A film that is
+damaged is restored as far as it can be read; the exit status is 2.
+"""
+
+_VOLUME = """\
+how the noise is told, in one of these ways:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from the volume
+  magnitudes     --noise rician:20                of MR, in the file's own units
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
+
+Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope or scl_inter is a
+float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
+results for integers are rounded, halves to the even number, and clipped to the type's range.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -60,8 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        print("fastrestore: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        told = f": {stop}" if str(stop) else ""
+        print(f"fastrestore: interrupted{told}", file=sys.stderr)
         return 130
 
 
@@ -116,6 +150,8 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=f"fastrestore {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_denoise(commands)
+    _add_video(commands)
+    _add_volume(commands)
     _add_demo(commands)
     commands.add_parser("backends", help="list the backends and say which can run here")
     info = commands.add_parser("info", help="print size, type and range of images")
@@ -173,17 +209,87 @@ def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="np",
         help="default: np",
     )
-    add("--stage", choices=("basic", "final"), default="final", help="default: final")
-    add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
-    add("--workers", type=int, metavar="N", help="threads; default: one for each core")
     add(
         "--max-memory",
         type=float,
         metavar="BYTES",
         help="working memory, as 2e9: larger images are done in tiles, with the same result",
     )
+    _add_shared(denoise)
+
+
+def _add_shared(command: _Parser) -> None:
+    """Add what all commands that restore have."""
+    add = command.add_argument
+    add("--stage", choices=("basic", "final"), default="final", help="default: final")
+    add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
+    add("--workers", type=int, metavar="N", help="threads; default: one for each core")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_video(commands: argparse._SubParsersAction[_Parser]) -> None:
+    video = commands.add_parser(
+        "video",
+        help="remove noise from films with V-BM3D",
+        epilog=_VIDEO,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = video.add_argument
+    add("input", metavar="IN", help="film, or numbered pictures such as frames/%%05d.png")
+    add("output", metavar="OUT", help="film (.mp4, .mkv, .mov, .webm, .avi), or pictures")
+    add("--sigma", metavar="S", help="standard deviation of the noise, or auto, see below")
+    add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+    add(
+        "--chroma-strength",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="of colours, noise is taken for so many times as strong; default: 1",
+    )
+    add(
+        "--radius",
+        type=int,
+        default=4,
+        metavar="N",
+        help="frames before and after each that are looked through, 0 to 16; default: 4",
+    )
+    add("--no-scene-cuts", dest="scene_cuts", action="store_false", help="do not look for cuts")
+    add(
+        "--profile",
+        choices=("video", "fast", "lc", "np", "high", "vn"),
+        default="video",
+        help="default: video",
+    )
+    add("--codec", metavar="NAME", help="encoder, as FFmpeg calls it; default: by OUT's extension")
+    add("--crf", type=float, metavar="Q", help="quality of the encoder: less is better and larger")
+    add("--lossless", action="store_true", help="lose nothing after restoring, in large files")
+    add("--pixel-format", metavar="NAME", help="as FFmpeg calls it; default: that of IN")
+    add("--fps", metavar="RATE", help="frames a second of a film made of pictures")
+    _add_shared(video)
+
+
+def _add_volume(commands: argparse._SubParsersAction[_Parser]) -> None:
+    volume = commands.add_parser(
+        "volume",
+        help="remove noise from volumes with BM4D",
+        epilog=_VOLUME,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = volume.add_argument
+    add("input", metavar="IN", help="TIFF of several pages, NPY or NIfTI")
+    add("output", metavar="OUT", help="file of the same kind, or NPY")
+    add("--sigma", metavar="S", help="standard deviation of the noise, or auto, see below")
+    add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+    add("--noise", metavar="MODEL", help="noise that follows the signal, see below")
+    add("--psd", metavar="FILE", help="power spectrum of correlated noise, see below")
+    add("--channel-axis", type=int, metavar="N", help="of NPY with four axes: -1 is the last")
+    add("--slice-axis", type=int, metavar="N", help="see fastrestore.bm4d")
+    add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
+    add("--profile", default="volume", metavar="NAME", help="default: volume")
+    _add_shared(volume)
 
 
 def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -20,26 +20,33 @@ from fastrestore.cli._png import encode_png, read_png
 from fastrestore.cli._tiff import encode_tiff, read_tiff
 
 
-def check_extension(path: Path) -> None:
-    """Refuse a file whose format is unknown."""
-    if path.suffix.lower() not in READERS:
-        raise CliError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(READERS)}")
+def check_extension(path: Path, known: Collection[str] | None = None) -> None:
+    """Refuse a file whose format is unknown; by default those are known that images have."""
+    known = READERS if known is None else known
+    if extension(path) not in known:
+        raise CliError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(known)}")
 
 
-def check_input(path: Path) -> None:
+def extension(path: Path) -> str:
+    """Return the end of a name that tells the format, in small letters."""
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+
+
+def check_input(path: Path, known: Collection[str] | None = None) -> None:
     """Refuse an input that cannot be an image, before anything is computed."""
     if path.is_dir():
         raise CliError(f"{path} is a directory; write the files in it, as in {path / '*.png'}")
     if not path.exists():
         raise CliError(f"{path}: no such file")
-    check_extension(path)
+    check_extension(path, known)
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: Path, *, overwrite: bool, known: Collection[str] | None = None) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if path.is_dir():
         raise CliError(f"{path} is a directory; write a file name")
-    check_extension(path)
+    check_extension(path, known)
     if path.exists() and not path.is_file():
         raise CliError(f"{path} is not a regular file")
     if path.exists() and not overwrite:
@@ -95,12 +102,17 @@ def to_type(image: Image, dtype: DTypeLike) -> Image:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """Write the whole file or nothing: under another name first, then renamed."""
+    """Write the whole file or nothing."""
+    write_bytes(path, lambda: _encode(picture, path.suffix.lower()))
+
+
+def write_bytes(path: Path, encode: Callable[[], bytes]) -> None:
+    """Write what `encode` returns, or nothing: under another name first, then renamed."""
     # A symbolic link stays, and the file that it points to is replaced.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".fastrestore-{secrets.token_hex(8)}.tmp")
     try:
-        data = _encode(picture, path.suffix.lower())
+        data = encode()
         # Not `tempfile`: its files are closed to everyone else, whatever the umask.
         with temporary.open("xb") as file:
             file.write(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ POISSON = "poisson:"
 _WAYS = ("sigma", "noise", "psd", "kernel")
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse what can be refused before a file is read."""
-    told = [f"--{way} {getattr(args, way)}" for way in _WAYS if getattr(args, way) is not None]
+def check(args: argparse.Namespace, parse: Callable[[str], object] | None = None) -> None:
+    """Refuse what can be refused before a file is read; `parse` reads --noise."""
+    ways = [way for way in _WAYS if hasattr(args, way)]
+    told = [f"--{way} {getattr(args, way)}" for way in ways if getattr(args, way) is not None]
     if not told:
-        raise CliError("the noise is not told; write --sigma S, --sigma auto, --noise, --psd or "
-                       "--kernel")  # fmt: skip
+        *most, last = ["--sigma S", "--sigma auto", *(f"--{way}" for way in ways[1:])]
+        raise CliError(f"the noise is not told; write {', '.join(most)} or {last}")
     if len(told) > 1:
         raise CliError(f"{' and '.join(told)} tell the noise in two ways; leave one out")
     if args.sigma is None and args.sigma_scale is not None:
@@ -31,7 +33,7 @@ def check(args: argparse.Namespace) -> None:
     if args.sigma is not None:
         parse_sigma(args.sigma)
     if args.noise is not None:
-        parse_model(args.noise)
+        (parse or parse_model)(args.noise)
 
 
 def arguments(args: argparse.Namespace, image: Image, source: Path) -> dict[str, Any]:
@@ -39,9 +41,9 @@ def arguments(args: argparse.Namespace, image: Image, source: Path) -> dict[str,
     import fastrestore
 
     if args.psd is not None:
-        return {"psd": _array(args.psd)}
+        return {"psd": spectrum(args.psd)}
     if args.kernel is not None:
-        return {"noise_kernel": _array(args.kernel)}
+        return {"noise_kernel": spectrum(args.kernel)}
     if args.noise is None:
         sigma = own_units(
             parse_sigma(args.sigma), args.sigma, args.sigma_scale, image.dtype, source
@@ -63,7 +65,7 @@ def _estimated(image: Image) -> dict[str, Any]:
     return {"noise": fastrestore.PoissonGaussian(gain, sigma)} if gain > 0 else {"sigma": sigma}
 
 
-def _array(name: str) -> Image:
+def spectrum(name: str) -> Image:
     """Read a spectrum or a kernel."""
     return read(Path(name)).values
 
@@ -102,9 +104,17 @@ def parse_sigma(text: str) -> float | None:
 
 
 def own_units(
-    sigma: float | None, text: str, scale: str | None, dtype: np.dtype[Any], source: Path
+    sigma: float | None,
+    text: str,
+    scale: str | None,
+    dtype: np.dtype[Any],
+    source: Path,
+    top: int | None = None,
 ) -> float | None:
-    """Bring sigma to the units of a file; `text` is how the user wrote it."""
+    """Bring sigma to the units of a file; `text` is how the user wrote it.
+
+    `top` is the largest number in the file, if that is not the largest of its type.
+    """
     if sigma is None:
         if scale is not None:
             raise CliError(f"--sigma auto needs no scale; leave --sigma-scale {scale} out")
@@ -124,7 +134,8 @@ def own_units(
         return sigma
     if scale is None and sigma >= 1:
         raise CliError(_too_large(text, dtype, source))
-    return (sigma / 255 if scale == "8bit" else sigma) * int(np.iinfo(dtype).max)
+    largest = int(np.iinfo(dtype).max) if top is None else top
+    return (sigma / 255 if scale == "8bit" else sigma) * largest
 
 
 def _too_large(text: str, dtype: np.dtype[Any], source: Path) -> str:

@@ -52,6 +52,42 @@ def read_tiff(file: IO[bytes]) -> Picture:
     )
 
 
+def read_pages(file: IO[bytes]) -> tuple[Picture, int | None]:
+    """Read a TIFF of several pages as they are stored, and say which axis holds channels."""
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    with tifffile.TiffFile(file) as tiff:
+        if len(tiff.series) != 1:
+            raise CliError("its pages differ in size or type; pages of one kind are supported")
+        series, page = tiff.series[0], tiff.pages.first
+        _check_page(page)
+        size = tiff.filehandle.size
+        for each in tiff.pages:
+            segments = zip(each.dataoffsets, each.databytecounts, strict=True)
+            if any(start + count > size for start, count in segments):
+                raise CliError("it is truncated")
+        axis, values = _channels(series.shape, series.axes), series.asarray()
+        if getattr(page.photometric, "name", "") == "MINISWHITE":
+            values = np.invert(values)
+    file.seek(0)
+    return Picture(values, exif=_exif(file.read())), axis
+
+
+def _channels(shape: tuple[int, ...], axes: str) -> int | None:
+    """Return which axis of a stack of pages holds channels, if there is one."""
+    found = [k for k, name in enumerate(axes) if name in "CS"]
+    rest = "".join(name for name in axes if name not in "CS")
+    if axes == "YX" or rest == "YX":
+        raise CliError("it has one page; `fastrestore denoise` restores it")
+    if len(rest) != 3 or not rest.endswith("YX") or len(found) > 1:
+        raise CliError(
+            f"its shape is {shape}, its axes are {axes}; one stack of pages is supported, gray or "
+            "in colour"
+        )
+    return found[0] if found else None
+
+
 def _is_rgb(page: TiffPage) -> bool:
     return getattr(page.photometric, "name", "") == "RGB"
 
@@ -128,6 +164,29 @@ def encode_tiff(picture: Picture) -> bytes:
         byteorder="<", extratags=tags, **options,
     )  # fmt: skip
     return _with_directories(file.getvalue(), directories)
+
+
+def encode_pages(picture: Picture) -> bytes:
+    """Return the contents of a TIFF file of several pages; only RGB with channels last is on one.
+
+    The description, such as that of ImageJ, is carried over: it tells of the same pages.
+    """
+    import tifffile
+
+    values = picture.values
+    rgb = values.ndim == 4 and values.shape[-1] == 3
+    options: dict[str, Any] = {"planarconfig": "contig"} if rgb else {}
+    resolution = picture.exif and [picture.exif.get(tag) for tag in _RESOLUTION]
+    if resolution and resolution[0] and resolution[1]:
+        options["resolution"] = (float(resolution[0]), float(resolution[1]))
+        options["resolutionunit"] = int(resolution[2] or 1)
+    file = BytesIO()
+    tifffile.imwrite(
+        file, np.ascontiguousarray(values), photometric="rgb" if rgb else "minisblack",
+        metadata=None, software=False, byteorder="<", extratags=_carried(picture.exif)[0],
+        **options,
+    )  # fmt: skip
+    return file.getvalue()
 
 
 def _carried(exif: Exif | None) -> tuple[list[Any], dict[int, Any]]:

@@ -1,0 +1,389 @@
+"""The command line: `video`, its errors, damaged films and Ctrl-C."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+import signal
+import sys
+import threading
+
+import av
+import numpy as np
+import pytest
+from commandline import fails, names, works
+from films import film, frames, keep_frames, packets, sound
+from PIL import Image
+
+import fastrestore
+from fastrestore.cli import _encode, main
+
+LIGHT = ["--sigma", "0.05", "--radius", "1", "--stage", "basic", "--backend", "numba"]
+
+
+@pytest.fixture
+def identity(monkeypatch):
+    """Replace vbm3d by the identity, so that frames have to come back as they were."""
+    return keep_frames(monkeypatch)
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words", "message"),
+    [
+        ("none.mp4", "b.mkv", [], "none.mp4: no such file"),
+        (".", "b.mkv", [], ". is a directory; write the pictures in it as in %05d.png"),
+        ("a.png", "b.mkv", [], "a.png is one picture; `fastrestore denoise` restores it"),
+        ("text.mp4", "b.mkv", [], "cannot read text.mp4: Invalid data found"),
+        ("empty.mp4", "b.mkv", [], "cannot read empty.mp4: Invalid data found"),
+        ("sound.mkv", "b.mkv", [], "cannot read sound.mkv: it has no video track, but audio"),
+        ("nothing.mkv", "b.mkv", [], "cannot read nothing.mkv: End of file"),
+        ("nothing.avi", "b.mkv", [], "nothing.avi has no frames that can be read"),
+        ("pal.mkv", "b.mkv", [], "cannot read pal.mkv: its pixel format ya8 is not supported"),
+        ("a.mkv", "a.mkv", ["--overwrite"], "a.mkv is both IN and OUT; write another OUT"),
+        ("a.mkv", "./a.mkv", ["--overwrite"], "a.mkv is both IN and OUT"),
+        ("a.mkv", "there.mkv", [], "there.mkv exists already; add --overwrite to replace it"),
+        ("a.mkv", "no/b.mkv", [], "no/b.mkv: there is no directory no; create it first"),
+        ("a.mkv", "no/%d.png", [], "no/1.png: there is no directory no; create it first"),
+        ("a.mkv", "full.mkv", [], "full.mkv is a directory; write a file name"),
+        ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; known are .mp4, .m4v, .mov, .mkv"),
+        ("a.mkv", "%d.jpg", [], "%d.jpg: unknown extension '.jpg'; known are .png"),
+        ("a.mkv", "%d%d.png", [], "%d%d.png: one number is expected, in the name of the file"),
+        ("a.mkv", "%d/%d.png", [], "%d/%d.png: one number is expected, in the name of the file"),
+        ("a.mkv", "old%d.png", [], "old7.png exists already; add --overwrite to replace it"),
+        ("a.mkv", "b.mkv", ["--fps", "25"], "--fps 25 is for pictures; a.mkv has its own rate"),
+        ("old%d.png", "b.mkv", [], "old%d.png: pictures have no frame rate; write --fps 25"),
+        ("old%d.png", "b.mkv", ["--fps", "0"], "--fps 0 is no rate; write for example 25 or 30000"),
+        ("old%d.png", "b.mkv", ["--fps", "1/0"], "--fps 1/0 is no rate"),
+        ("f%d.npy", "b.mkv", ["--fps", "9"], "f%d.npy: films hold gray or RGB in uint8 and uint16"),
+        ("g%d.npy", "%d.tif", [], "g1.npy has the shape (16, 16, 3), and .npy does not say where"),
+        ("a.mkv", "b.mkv", ["--codec", "h9"], "there is no encoder h9 in this PyAV; write --codec"),
+        ("a.mkv", "b.mkv", ["--codec", "aac"], "--codec aac is for audio, not for video"),
+        (
+            "a.mkv",
+            "b.webm",
+            ["--codec", "ffv1"],
+            "b.webm: .webm cannot hold ffv1; leave --codec out",
+        ),
+        ("a.mkv", "b.avi", ["--crf", "9"], "--crf 9: mpeg4 has no such quality; leave it out"),
+        ("a.mkv", "b.mkv", ["--crf", "64"], "--crf 64 is no number from 0, the best, to 63"),
+        ("a.mkv", "b.mkv", ["--crf", "9", "--lossless"], "--lossless has no quality to choose"),
+        ("a.mkv", "b.avi", ["--lossless", "--codec", "mpeg4"], "--lossless: mpeg4 loses something"),
+        ("deep.mkv", "b.webm", ["--lossless"], "--lossless: libvpx-vp9 does not hold yuv422p12le"),
+        ("a.mkv", "b.mkv", ["--pixel-format", "x"], "--pixel-format x: libx264 knows yuv420p, "),
+        ("odd.mkv", "b.mp4", [], "libx264 needs an even width and height for yuv420p"),
+        ("loud.mkv", "b.webm", [], "b.webm: .webm cannot hold track 1 (audio, pcm_s16le) of the"),
+        ("a.mkv", "%d.png", ["--crf", "9"], "--crf is for films, and %d.png stands for pictures"),
+        ("a.mkv", "%d.png", ["--lossless"], "--lossless is for films"),
+        ("a.mkv", "b.mkv", ["--radius", "17"], "--radius 17 is no number of frames from 0 to 16"),
+        ("a.mkv", "b.mkv", ["--chroma-strength", "0"], "--chroma-strength 0 is no number above 0"),
+        ("a.mkv", "b.mkv", ["--sigma", "25"], "--sigma 25 could mean several things for a.mkv"),
+        ("a.mkv", "b.mkv", ["--sigma", "x"], "--sigma x is not a number of 0 or more"),
+        ("a.mkv", "b.mkv", ["--sigma", "auto", "--sigma-scale", "8bit"], "--sigma auto needs no"),
+    ],
+)
+def test_errors(capsys, folder, identity, source, target, words, message):
+    prepare(folder, source, target)
+    before = names(folder)
+    line = fails(capsys, "video", source, target, "--sigma", "0.1", *words)
+    assert line.startswith(message)
+    assert identity == []
+    assert names(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "0"], "a.mkv: workers must be 1 or more"),
+        (["--backend", "abacus"], "a.mkv: backend='abacus': there is no such backend"),
+    ],
+)
+def test_errors_of_vbm3d(capsys, folder, words, message):
+    film(folder / "a.mkv", count=2)
+    line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", *words)
+    assert line.startswith(message)
+    assert names(folder) == ["a.mkv"]
+
+
+def prepare(folder, source, target):
+    """Make what a row of the table above needs."""
+    (folder / "full.mkv").mkdir()
+    (folder / "text.mp4").write_text("words\n" * 99)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "there.mkv").write_bytes(b"kept")
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(folder / "a.png")
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(folder / "old7.png")
+    np.save(folder / "f1.npy", np.zeros((16, 16), np.float32))
+    np.save(folder / "g1.npy", np.zeros((16, 16, 3), np.uint8))
+    film(folder / "a.mkv", count=2)
+    made = {
+        "sound.mkv": {"count": 0, "tracks": [sound("aac")]},
+        "nothing.mkv": {"count": 0},
+        "nothing.avi": {"count": 0},
+        "pal.mkv": {"pixels": "ya8", "count": 1, "colours": {}},
+        "odd.mkv": {"size": (33, 47), "count": 1},
+        "deep.mkv": {"pixels": "yuv422p12le", "count": 1},
+        "loud.mkv": {"count": 2, "tracks": [sound("pcm_s16le")]},
+    }
+    if source in made:
+        film(folder / source, **made[source])
+    if source == "sound.mkv":
+        only_sound(folder / source)
+
+
+def only_sound(path):
+    """Write the sound of a film alone."""
+    whole = path.with_name("whole.mkv")
+    path.rename(whole)
+    with av.open(str(whole)) as source, av.open(str(path), "w") as out:
+        track = out.add_stream_from_template(source.streams.audio[0], opaque=True)
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = track
+                out.mux(packet)
+    whole.unlink()
+
+
+def test_noise_that_is_not_told(capsys, folder):
+    film(folder / "a.mkv", count=1)
+    line = fails(capsys, "video", "a.mkv", "b.mkv")
+    assert line == "the noise is not told; write --sigma S or --sigma auto"
+
+
+def test_without_pyav(capsys, monkeypatch, folder):
+    (folder / "a.mp4").write_bytes(b"film")
+    monkeypatch.setitem(sys.modules, "av", None)
+    line = fails(capsys, "video", "a.mp4", "b.mp4", "--sigma", "0.1")
+    assert line.startswith("films need PyAV; install it with pip install 'fastrestore[video]'")
+
+
+def test_pictures_need_no_pyav(capsys, monkeypatch, folder, identity):
+    Image.fromarray(np.full((16, 16), 9, np.uint8)).save("a1.png")
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert works(capsys, "video", "a%d.png", "b%d.png", "--sigma", "0.1") == ""
+    assert names(folder) == ["a1.png", "b1.png"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_short_films(capsys, folder, count):
+    film(folder / "a.mkv", count=count)
+    assert works(capsys, "video", "a.mkv", "b.mkv", *LIGHT) == ""
+    assert len(frames("b.mkv")[0]) == count
+
+
+def test_frames_that_change_size(capsys, folder, identity):
+    """As MPEG-TS files do where two programmes were joined."""
+    film(folder / "a.ts", codec="libx264", count=3)
+    film(folder / "b.ts", codec="libx264", count=3, size=(80, 48))
+    (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
+    line = fails(capsys, "video", "c.ts", "d.mkv", "--sigma", "0.1")
+    assert line == (
+        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p; cut the film there first"
+    )
+    assert names(folder) == ["a.ts", "b.ts", "c.ts"]
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings(capsys, folder, identity):
+    film(folder / "a.mkv", pixels="yuv422p10le", count=3)
+    assert main(["video", "a.mkv", "b.webm", "--sigma", "0.1"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("fastrestore: warning: libvpx-vp9 does not hold yuv422p10le; the film")
+    film(folder / "i.mp4", codec="libx264", count=3, options={"x264-params": "interlaced=1"})
+    assert main(["video", "i.mp4", "j.mp4", "--sigma", "0.1"]) == 0
+    assert capsys.readouterr().err == (
+        "fastrestore: warning: i.mp4 is interlaced; deinterlace it first\n"
+    )
+    Image.fromarray(np.zeros((16, 16, 4), np.uint8)).save("p1.png")
+    assert main(["video", "p%d.png", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
+    assert "p.mkv: the alpha of the pictures is left out" in capsys.readouterr().err
+    film(folder / "alpha.mkv", pixels="yuva420p", count=2)
+    assert main(["video", "alpha.mkv", "q%d.png", "--sigma", "0.1"]) == 0
+    assert "q%d.png: the alpha of the film is left out" in capsys.readouterr().err
+
+
+# Damaged films
+
+
+@pytest.mark.parametrize("extension", [".mkv", ".mp4"])
+def test_a_film_that_is_cut_short(capsys, folder, identity, extension):
+    whole, cut = folder / f"whole{extension}", folder / f"cut{extension}"
+    muxer = {"movflags": "+faststart"} if extension == ".mp4" else {}
+    drawn = film(whole, codec="libx264", count=20, muxer=muxer)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: len(data) * 6 // 10])
+    line = fails(capsys, "video", cut, "out.mkv", "--sigma", "0.1")
+    count = len(frames("out.mkv")[0])
+    told = " of 20" if extension == ".mp4" else ""
+    assert 5 < count < len(drawn)
+    assert line == (f"{cut} is damaged or cut short: {count}{told} frames could be read; out.mkv "
+                    "holds them restored")  # fmt: skip
+    assert works(capsys, "video", whole, "all.mkv", "--sigma", "0.1") == ""
+
+
+def test_a_film_that_is_damaged_in_the_middle(capsys, folder, identity):
+    film(folder / "a.mkv", codec="libx264", count=10)
+    data = bytearray((folder / "a.mkv").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    (folder / "b.mkv").write_bytes(data)
+    line = fails(capsys, "video", "b.mkv", "c.mkv", "--sigma", "0.1", "--lossless")
+    assert line.startswith("b.mkv is damaged or cut short: ")
+    assert 3 < len(frames("c.mkv")[0]) <= 10
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize("target", ["b.mp4", "b.mkv", "%d.png"])
+def test_interrupt_leaves_what_was_restored(capsys, monkeypatch, folder, target):
+    film(folder / "a.mkv", count=12, tracks=[sound("aac")])
+
+    def vbm3d(stream, sigma=None, **options):
+        for number, frame in enumerate(stream):
+            if number == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield frame.astype(np.float32)
+
+    monkeypatch.setattr(fastrestore, "vbm3d", vbm3d)
+    assert main(["video", "a.mkv", target, "--sigma", "0.1"]) == 130
+    told = f"fastrestore: interrupted: 5 frames were written to {target}\n"
+    assert capsys.readouterr() == ("", told)
+    if target == "%d.png":
+        assert names(folder) == ["1.png", "2.png", "3.png", "4.png", "5.png", "a.mkv"]
+        return
+    assert names(folder) == ["a.mkv", target]
+    assert frames(target)[0] == pytest.approx(frames("a.mkv")[0][:5])
+    assert packets(target, "audio")
+
+
+def test_interrupt_before_the_first_frame(capsys, monkeypatch, folder):
+    film(folder / "a.mkv", count=3)
+
+    def vbm3d(stream, sigma=None, **options):
+        yield from ()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastrestore, "vbm3d", vbm3d)
+    assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1"]) == 130
+    assert capsys.readouterr().err == "fastrestore: interrupted: no frame was written yet\n"
+    assert names(folder) == ["a.mkv"]
+
+
+def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, identity):
+    film(folder / "a.mkv", count=6)
+    write = _encode.FilmWriter.write
+
+    def interrupted(self, shot):
+        os.kill(os.getpid(), signal.SIGINT)
+        write(self, shot)
+
+    monkeypatch.setattr(_encode.FilmWriter, "write", interrupted)
+    assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1", "--lossless"]) == 130
+    assert "1 frame was written to b.mkv" in capsys.readouterr().err
+    assert len(frames("b.mkv")[0]) == 1
+
+
+def test_in_a_thread(capsys, folder, identity):
+    """Where no handler of signals may be set."""
+    film(folder / "a.mkv", count=2)
+    status = []
+    argv = ["video", "a.mkv", "b.mkv", "--sigma", "0.1"]
+    thread = threading.Thread(target=lambda: status.append(main(argv)))
+    thread.start()
+    thread.join()
+    assert (status, len(frames("b.mkv")[0])) == ([0], 2)
+
+
+# Writing
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_failed_write_leaves_nothing(capsys, monkeypatch, folder, identity, overwrite):
+    film(folder / "a.mkv", count=3)
+    if overwrite:
+        (folder / "b.mkv").write_bytes(b"kept")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    def refused(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", refused)
+    line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite")
+    assert line == "cannot write b.mkv: No space left on device"
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_overwrite(capsys, folder, identity):
+    film(folder / "a.mkv", count=3)
+    (folder / "b.mkv").write_bytes(b"old")
+    assert works(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite") == ""
+    assert len(frames("b.mkv")[0]) == 3
+    assert names(folder) == ["a.mkv", "b.mkv"]
+
+
+# Progress
+
+
+class Bar:
+    """What tqdm is told."""
+
+    def __init__(self, **options):
+        self.options, self.done = options, 0
+        bars.append(self)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self):
+        self.done += 1
+
+
+bars: list[Bar] = []
+
+
+@pytest.mark.parametrize(
+    ("terminal", "words", "shown"), [(True, [], 1), (True, ["--quiet"], 0), (False, [], 0)]
+)
+@pytest.mark.parametrize("source", ["a.mkv", "a.mp4", "p%d.png"])
+def test_progress(monkeypatch, folder, identity, terminal, words, shown, source):
+    bars.clear()
+    if source == "p%d.png":
+        for k in range(6):
+            Image.fromarray(np.full((16, 16), k, np.uint8)).save(f"p{k}.png")
+    else:
+        film(folder / source, count=6, codec="libx264")
+    monkeypatch.setattr("tqdm.tqdm", Bar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    argv = ["video", source, "b.mkv", "--sigma", "0.1", *words]
+    assert main([*argv, *(["--fps", "24"] if source[0] == "p" else [])]) == 0
+    assert len(bars) == shown
+    for bar in bars:
+        assert bar.options == {"total": 6, "desc": "video", "unit": " frames", "leave": False}
+        assert bar.done == 6
+
+
+def test_help_and_import_are_light(monkeypatch, capsys):
+    real = builtins.__import__
+
+    def watched(name, *args, **options):
+        assert name.split(".")[0] not in ("av", "nibabel", "tifffile")
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", watched)
+    with pytest.raises(SystemExit) as stop:
+        main(["video", "--help"])
+    assert stop.value.code == 0
+    assert "frames/%05d.png clean.mp4 --fps 24" in capsys.readouterr().out

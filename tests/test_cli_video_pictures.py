@@ -1,0 +1,169 @@
+"""The command line: `video` of numbered pictures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from commandline import fails, names, read, works
+from films import BT709, FULL, LIMITED, film, first, frames, keep_frames
+from PIL import Image
+
+import fastrestore
+from fastrestore.cli import main
+
+LIGHT = ["--radius", "1", "--stage", "basic", "--backend", "numba"]
+NUMBERS = {"radius": 1, "stage": "basic", "backend": "numba"}
+
+
+@pytest.fixture
+def identity(monkeypatch):
+    """Replace vbm3d by the identity, so that frames have to come back as they were."""
+    return keep_frames(monkeypatch)
+
+
+def video(capsys, *argv):
+    """Run in silence."""
+    assert works(capsys, "video", *argv, "--quiet") == ""
+
+
+def rounded(values, top=255):
+    return np.clip(np.rint(np.asarray(values, np.float64)), 0, top)
+
+
+def test_film_to_pictures_and_back(capsys, tmp_path, identity):
+    film(tmp_path / "in.mkv", pixels="rgb24", codec="libx264rgb", colours={}, count=4)
+    video(capsys, tmp_path / "in.mkv", tmp_path / "f%03d.png", "--sigma", "0.1")
+    assert names(tmp_path) == ["f001.png", "f002.png", "f003.png", "f004.png", "in.mkv"]
+    green, blue, red = frames(tmp_path / "in.mkv")[1][2]
+    with Image.open(tmp_path / "f003.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), np.stack([red, green, blue], -1))
+    video(capsys, tmp_path / "f%03d.png", tmp_path / "out.mp4", "--sigma", "0.1", "--lossless",
+          "--fps", "30000/1001")  # fmt: skip
+    times, planes = frames(tmp_path / "out.mp4")
+    assert times == [Fraction(1001 * k, 30000) for k in range(4)]
+    np.testing.assert_array_equal(planes[2], [green, blue, red])
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(("matrix", "red", "blue"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114)])
+@pytest.mark.parametrize("bits", [8, 10])
+def test_pictures_have_the_colours_of_the_film(
+    capsys, tmp_path, identity, full, matrix, red, blue, bits
+):
+    pixels = "yuv444p" if bits == 8 else "yuv444p10le"
+    film(tmp_path / "in.mkv", pixels=pixels, count=1, sigma=2**bits / 200,
+         colours=BT709 | {"colorspace": matrix, "color_range": 1 + full})  # fmt: skip
+    video(capsys, tmp_path / "in.mkv", tmp_path / "%d.tif", "--sigma", "0.01")
+    step = 2 ** (bits - 8)
+    y, u, v = (plane.astype(float) for plane in frames(tmp_path / "in.mkv")[1][0])
+    white, most = (2**bits - 1, 2**bits - 1) if full else (219 * step, 224 * step)
+    y, u, v = (
+        (y - (0 if full else 16 * step)) / white,
+        (u - 128 * step) / most,
+        (v - 128 * step) / most,
+    )
+    r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
+    g = (y - red * r - blue * b) / (1 - red - blue)
+    result = read(tmp_path / "1.tif")
+    assert result.dtype == (np.uint8 if bits == 8 else np.uint16)
+    expected = np.clip(np.stack([r, g, b], -1), 0, 1) * np.iinfo(result.dtype).max
+    assert np.abs(result - expected).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize(("colours", "black"), [({"color_range": FULL}, 0), (BT709, 16)])
+@pytest.mark.parametrize("pixels", ["gray", "gray10le"])
+def test_pictures_of_gray_films_have_the_full_range(
+    capsys, tmp_path, identity, pixels, colours, black
+):
+    film(tmp_path / "in.mkv", pixels=pixels, count=1, colours=colours)
+    video(capsys, tmp_path / "in.mkv", tmp_path / "%d.png", "--sigma", "0.01")
+    (stored,) = frames(tmp_path / "in.mkv")[1][0]
+    step = 1 if pixels == "gray" else 4
+    shares = (stored - black * step) / ((219 * step) if black else 256 * step - 1)
+    with Image.open(tmp_path / "1.png") as picture:
+        result = np.asarray(picture)
+    most = 255 if pixels == "gray" else 65535
+    np.testing.assert_array_equal(result, rounded(shares * most, most))
+
+
+def test_pictures_of_rgb_become_a_film_of_limited_range(capsys, tmp_path):
+    values = np.zeros((32, 48, 3), np.uint8)
+    values[:, :16], values[:, 16:32] = (255, 255, 255), (255, 0, 0)
+    for k in range(3):
+        Image.fromarray(values).save(tmp_path / f"in{k}.png")
+    status = main(["video", f"{tmp_path}/in%d.png", f"{tmp_path}/out.mkv", "--sigma", "0", "--fps",
+                   "25", "--pixel-format", "yuv420p", "--crf", "4"])  # fmt: skip
+    assert (status, capsys.readouterr().err) == (0, "")
+    frame = first(tmp_path / "out.mkv")[0]
+    assert (int(frame.color_range), int(frame.colorspace)) == (LIMITED, 1)
+    y, u, v = (plane.astype(int) for plane in frames(tmp_path / "out.mkv")[1][1])
+    for found, wanted in (
+        (y[10, [8, 24, 40]], (235, 63, 16)),
+        (u[5, [4, 12, 20]], (128, 102, 128)),
+        (v[5, [4, 12, 20]], (128, 240, 128)),
+    ):
+        assert np.abs(found - wanted).max() <= 2
+
+
+def numbered(folder, numbers, name="a{:03d}.png", shape=(16, 20), dtype=np.uint8):
+    for number in numbers:
+        Image.fromarray(np.full(shape, number, dtype)).save(folder / name.format(number))
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ([], "a%03d.png: there is no such picture, the first would be for instance a001.png"),
+        ([7, 8, 10, 11], "a009.png is missing between a007.png and a011.png"),
+        ([7, 11], "a008.png and 2 more are missing between a007.png and a011.png"),
+    ],
+)
+def test_missing_pictures(capsys, monkeypatch, tmp_path, there, message):
+    monkeypatch.chdir(tmp_path)
+    numbered(tmp_path, there)
+    assert fails(capsys, "video", "a%03d.png", "b%03d.png", "--sigma", "0.1") == message
+
+
+def test_pictures_that_differ(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    numbered(tmp_path, range(3))
+    numbered(tmp_path, [3], shape=(16, 21))
+    line = fails(capsys, "video", "a%03d.png", "b%03d.png", "--sigma", "0.1", "--radius", "0",
+                 "--stage", "basic")  # fmt: skip
+    assert line == "a003.png has shape (16, 21) and type uint8, the first has (16, 20) and uint8"
+
+
+def test_names_that_only_look_numbered(capsys, tmp_path, identity):
+    numbered(tmp_path, [8, 9, 10])
+    numbered(tmp_path, [7, 12], name="a{:02d}.png")
+    numbered(tmp_path, [1], name="a{:04d}.png")
+    video(capsys, tmp_path / "a%03d.png", tmp_path / "b%d.png", "--sigma", "0.1")
+    assert [name for name in names(tmp_path) if name[0] == "b"] == ["b10.png", "b8.png", "b9.png"]
+
+
+def test_a_film_whose_name_looks_numbered(capsys, tmp_path, identity):
+    film(tmp_path / "50%done.mkv", count=2)
+    video(capsys, tmp_path / "50%done.mkv", tmp_path / "100%done.mkv", "--sigma", "0.1")
+    assert len(frames(tmp_path / "100%done.mkv")[0]) == 2
+
+
+def test_alpha_stays_in_pictures(capsys, tmp_path, identity):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 256, (3, 16, 20, 4), np.uint8)
+    for k in range(3):
+        Image.fromarray(values[k]).save(tmp_path / f"a{k}.png")
+    video(capsys, tmp_path / "a%d.png", tmp_path / "b%d.png", "--sigma", "0.1")
+    with Image.open(tmp_path / "b2.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), values[2])
+
+
+def test_float_pictures(capsys, tmp_path):
+    noisy = np.random.default_rng(0).normal(0.5, 0.1, (4, 24, 32)).astype(np.float32)
+    for k in range(4):
+        np.save(tmp_path / f"a{k}.npy", noisy[k])
+    video(capsys, tmp_path / "a%d.npy", tmp_path / "b%d.npy", "--sigma", "0.1", *LIGHT)
+    expected = fastrestore.vbm3d(noisy, 0.1, **NUMBERS)
+    result = [np.load(tmp_path / f"b{k}.npy") for k in range(4)]
+    np.testing.assert_array_equal(result, expected)
