@@ -122,14 +122,14 @@ class Profile:
     match_correlation_final: float = 3.0
 
     # From frame to frame of a video
-    predict_basic: int = 16  # (NPR - 1) / 2: so far the frames beside are searched
-    follow_basic: int = 4
+    predict_basic: int = 15  # (NPR - 1) / 2: so far the frames beside are searched
+    follow_basic: int = 3
     trails_basic: int = 1  # NB: so many best blocks are followed
-    static_basic: float = 7.0  # d: so much nearer is a block that has not moved
-    predict_final: int = 16
-    follow_final: int = 4
+    static_basic: float = 30.0  # d: so much nearer is a block that has not moved
+    predict_final: int = 15
+    follow_final: int = 3
     trails_final: int = 1
-    static_final: float = 3.0
+    static_final: float = 10.0
 
     # From slice to slice of a volume
     slices_basic: int = 4
@@ -224,10 +224,15 @@ PROFILES: dict[str, Profile] = {
     "high": Profile(name="high", step_basic=2, step_final=2),
     "video": Profile(
         name="video",
-        step_basic=4,
-        radius_basic=12,
-        step_final=4,
-        radius_final=12,
+        step_basic=6,
+        radius_basic=11,
+        match_basic=1000.0,
+        step_final=5,
+        radius_final=11,
+        group_final=16,
+        match_final=1000.0,
+        match_noise_final=0.5,
+        wiener=0.6,
     ),
     "volume": Profile(
         name="volume",

@@ -32,6 +32,7 @@ from fastrestore.backends.numba._simd import (
     keep_ge,
     load,
     mul,
+    prefetch,
     splat,
     spread,
     store,
@@ -195,6 +196,16 @@ def in_strips(n, rows, columns):
     return rest // width, first + rest % width
 
 
+@_jit.kernel
+def call_up(blocks, guide, y, x, shifts, count, across, width, floats):
+    """Ask for the blocks of a group, while another is filtered: they lie far apart."""
+    for k in range(count):
+        at = (y + shifts[k, 0]) * across + (x + shifts[k, 1]) * width
+        for line in range(0, floats + WIDE, WIDE):
+            prefetch(blocks, at + line)
+            prefetch(guide, at + line)
+
+
 @_jit.once
 def lift_kernel(block: int) -> Callable[..., None]:
     """Compile the vertical half of the transform at every position."""
@@ -260,6 +271,13 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
             count = sizes[above + i, before + j]
             size = max(2, count)  # a group of one is filtered as if it were there twice
             shifts = offsets[above + i, before + j]
+            if n + 1 < len(rows) * len(columns):
+                i1, j1 = in_strips(n + 1, len(rows), len(columns))
+                call_up(
+                    noisy_blocks, guide_blocks, rows[i1], columns[j1],
+                    offsets[above + i1, before + j1], sizes[above + i1, before + j1],
+                    across, width, block * width,
+                )  # fmt: skip
             for k in range(size):
                 dy = shifts[k, 0] if k < count else 0
                 dx = shifts[k, 1] if k < count else 0

@@ -1,4 +1,4 @@
-"""Small matrix products of vectors in registers, for use in Numba kernels: see `_simd`."""
+"""Sums of many vectors held in registers, for use in Numba kernels: see `_simd`."""
 
 from llvmlite import ir
 from numba.core import types
@@ -135,3 +135,46 @@ def combine(typingctx, out, at_out, factors, at, vectors, columns, terms, lanes)
     return types.void(
         out, types.intp, factors, types.intp, vectors, columns, terms, lanes
     ), generate
+
+
+@intrinsic(prefer_literal=True)
+def distances(typingctx, out, values, at, across, pixels, size, tile, lanes):
+    """Squared distances of a block and those at `tile` rows of `lanes` neighbouring positions.
+
+    The first position begins at `at` of `values`, whose rows are `across` apart; `pixels` is the
+    block (size, size). Every row of values is read once for all positions that see it.
+    """
+    vector = vector_of(values, lanes)
+    count, rows = size.literal_value, tile.literal_value
+
+    def generate(context, builder, signature, args):
+        vector_type = context.get_value_type(vector)
+        out, values, at, across, pixels = args[:5]
+        own = context.make_array(signature.args[4])(context, builder, pixels).data
+
+        def address(which, array, index):
+            return pointer(context, builder, signature.args[which], array, index, vector_type)
+
+        sums = [ir.Constant(vector_type, None)] * rows
+        for n in range(count):
+            column = [
+                broadcast(
+                    builder,
+                    builder.load(builder.gep(own, [INT64(k * count + n)])),
+                    vector.lanes,
+                )
+                for k in range(count)
+            ]
+            place = builder.add(at, INT64(n))
+            for m in range(count + rows - 1):
+                value = builder.load(address(1, values, place), align=4)
+                place = builder.add(place, across)
+                for t in range(max(0, m + 1 - count), min(rows, m + 1)):
+                    delta = builder.fsub(value, column[m - t])
+                    sums[t] = fused(builder, delta, delta, sums[t])
+        for t, total in enumerate(sums):
+            builder.store(total, address(0, out, INT64(t * vector.lanes)), align=4)
+        return context.get_dummy_value()
+
+    parameters = (out, values, types.intp, types.intp, pixels)
+    return types.void(*parameters, size, tile, lanes), generate

@@ -1,7 +1,7 @@
 """Predictive search of V-BM3D: the blocks of several frames that are most like each reference.
 
 A reference is looked for in its own frame, then from frame to frame, forwards and backwards, around
-the best blocks of the frame before. Sixteen displacements side by side are one vector, four rows
+the best blocks of the frame before. Sixteen displacements side by side are one vector, eight rows
 of them are summed at a time. Candidates are keys as in `_match`, distance above and code below, so
 that equal distances are in order of frame, row and column.
 """
@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import KEYS, LANES, sift
+from fastrestore.backends.numba._products import distances
 from fastrestore.backends.numba._simd import (
     aligned,
     count_less,
-    fma,
     load,
     mask_le,
     splat,
-    spread,
     store,
-    sub,
     trailing_zeros,
 )
 
-TILE = 4  # rows that are summed at a time
+TILE = 8  # rows that are summed at a time
 BITS = 12  # of a row or a column in a code, counted from MIDDLE
 MIDDLE = 1 << (BITS - 1)
 MASK = (1 << BITS) - 1
@@ -241,23 +239,7 @@ def search_kernel(block: int) -> Callable[..., None]:
                         for v in range(top, bottom + 1, TILE):
                             for u in range(left, right + 1, LANES):
                                 begin = (base + v) * across + u
-                                sum0 = sum1 = sum2 = sum3 = splat(np.float32(0), LANES)
-                                for k in range(block):
-                                    for n in range(block):
-                                        pixel = spread(pixels, k * block + n, LANES)
-                                        here = begin + k * across + n
-                                        delta0 = sub(load(flat, here, LANES), pixel)
-                                        delta1 = sub(load(flat, here + across, LANES), pixel)
-                                        delta2 = sub(load(flat, here + 2 * across, LANES), pixel)
-                                        delta3 = sub(load(flat, here + 3 * across, LANES), pixel)
-                                        sum0 = fma(delta0, delta0, sum0)
-                                        sum1 = fma(delta1, delta1, sum1)
-                                        sum2 = fma(delta2, delta2, sum2)
-                                        sum3 = fma(delta3, delta3, sum3)
-                                store(found, 0, sum0)
-                                store(found, LANES, sum1)
-                                store(found, 2 * LANES, sum2)
-                                store(found, 3 * LANES, sum3)
+                                distances(found, flat, begin, across, pixels, block, TILE, LANES)
                                 live = ALL_BITS
                                 if right - u < LANES - 1:
                                     live = np.uint64((1 << (right - u + 1)) - 1)

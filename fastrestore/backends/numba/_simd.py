@@ -105,6 +105,22 @@ def store(typingctx, array, index, value):
     return types.void(array, types.intp, value), generate
 
 
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of an element that will be read."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [address.type, *[_INT32] * 3])
+        name = "llvm.prefetch.p0i8"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [address, _INT32(0), _INT32(3), _INT32(1)])  # a read, of data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
 @intrinsic(prefer_literal=True)
 def spread(typingctx, array, index, lanes):
     """Read one element into every lane."""
