@@ -66,6 +66,7 @@ class Stage:
     scale: Channels | None = None  # (1 or C, ...), sigma of a block over that of its channel
     # Of video: how far around a trail of how many blocks the next frame is searched, and how far
     # around where it leads those after that; by how much a block that has not moved is nearer
+    match_bias_apart: float = 0.0  # `match_bias` of blocks of two frames
     predict: int = 0
     follow: int = 0
     trails: int = 1
@@ -143,12 +144,17 @@ def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
 
 
 def make_stage(
-    profile: Profile, which: Literal["basic", "final"], noise: Noise, data_range: Any
+    profile: Profile,
+    which: Literal["basic", "final"],
+    noise: Noise,
+    data_range: Any,
+    far: int | None = None,
 ) -> Stage:
     """Bring the fields of one stage to the units of the data.
 
     `data_range` is that of the image that blocks are matched on: a number, or what a backend has
-    measured and keeps where only it can read it.
+    measured and keeps where only it can read it. `far` is for films: blocks of one group are in
+    several frames, and in one frame up to so far apart; farther ones share no noise.
     """
     block: int = getattr(profile, f"block_{which}")
     radius: int = getattr(profile, f"radius_{which}")
@@ -158,6 +164,7 @@ def make_stage(
     signal = by_range if known else 0.0
     spread: float = getattr(profile, f"match_noise_{which}") * noise.sigma**2
     match_map = scale = bias = None
+    apart = 0.0
     power = np.ones((1, 1, 1))
     if noise.map is not None:
         means = block_means(noise.map.luminance, block)
@@ -170,9 +177,15 @@ def make_stage(
         lag = autocovariance(noise.spectrum.luminance, (radius, radius)) * noise.sigma**2
         lag *= 2 * getattr(profile, f"match_correlation_{which}")
         bias = ((lag - min(0.0, lag.min())) * block**2).astype(np.float32)
+        apart = float(np.float32(max(0.0, -lag.min()) * block**2))
         signal -= min(0.0, lag.min())
     transform: str = getattr(profile, f"transform_{which}")
     forward = transform_matrix(transform, block)
+    covariance = white_covariance(transform, block)
+    if noise.spectrum is not None:
+        covariance = coefficient_covariance(forward, power, far or 2 * radius)
+        if far is not None:  # the last displacement stands for another frame
+            covariance[:, -1] = covariance[:, :, 0] = covariance[:, :, -1] = 0
     return Stage(
         block=block,
         step=getattr(profile, f"step_{which}"),
@@ -185,14 +198,13 @@ def make_stage(
         forward=forward,
         inverse=np.linalg.inv(forward).astype(np.float64),
         window=np.kaiser(block, getattr(profile, f"kaiser_{which}")),
-        covariance=white_covariance(transform, block)
-        if noise.spectrum is None
-        else coefficient_covariance(forward, power, 2 * radius),
+        covariance=covariance,
         variances=np.square(noise.sigmas),
         strength=np.broadcast_to(strengths(profile, which, power), len(noise.sigmas)),
         match_bias=bias,
         match_map=match_map,
         scale=scale,
+        match_bias_apart=apart,
         predict=getattr(profile, f"predict_{which}"),
         follow=getattr(profile, f"follow_{which}"),
         trails=getattr(profile, f"trails_{which}"),

@@ -10,6 +10,7 @@ import numpy as np
 from fastrestore import _arguments, _arrays
 from fastrestore._bm3d_call import Call, Options
 from fastrestore._profile import Profile
+from fastrestore._progress import Progress, reporting
 from fastrestore._vbm3d_stages import restored
 
 
@@ -17,6 +18,7 @@ def vbm3d(
     frames: Any,
     sigma: Any = None,
     *,
+    psd: Any = None,
     time_axis: int = 0,
     channel_axis: int | None = None,
     radius: int = 4,
@@ -28,6 +30,7 @@ def vbm3d(
     scene_cuts: bool = True,
     workers: int | None = None,
     backend: str | None = None,
+    progress: Progress = False,
 ) -> Any:
     """Remove noise from a film by V-BM3D.
 
@@ -39,6 +42,9 @@ def vbm3d(
     sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of the frames. Without it that of the first
         frame is estimated.
+    psd : array, shape (M, N) or that of a frame, optional
+        In place of `sigma`, the power spectrum of correlated noise in each frame, as for `bm3d`;
+        noise of different frames is independent.
     time_axis : int, default 0
         The axis of time of an array.
     channel_axis : int, optional
@@ -58,6 +64,8 @@ def vbm3d(
         Whether to look for cuts, and to start afresh there.
     workers, backend
         As for `bm3d`; frames are restored by "numba" or "numpy".
+    progress : bool or callable, default False
+        As for `bm3d`, of an array. Of an iterable the frames that come out may be counted.
 
     Returns
     -------
@@ -106,25 +114,29 @@ def vbm3d(
         isinstance(frames, np.ndarray) or hasattr(frames, "shape") or isinstance(frames, Iterable)
     ):
         raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
+    told = {"sigma": sigma, "psd": psd}
     if not hasattr(frames, "shape"):
-        return _stream(frames, sigma, channel_axis, options, reach, cuts)
+        if progress is not False:
+            raise ValueError("progress is for arrays; count the frames that come out of a stream")
+        return _stream(frames, told, channel_axis, options, reach, cuts)
     there, restore = _arrays.recognise("frames", frames)
     values = _arrays.to_host(there)
     time, channels = _axes(values.shape, time_axis, channel_axis)
     film = np.moveaxis(values, time, 0)
     axis = None if channels is None else channels - (channels > time)
     out = np.empty(film.shape, _arrays.result_dtype(values.dtype))
-    for target, frame in zip(
-        out, _stream(iter(film), sigma, axis, options, reach, cuts), strict=True
-    ):
-        target[...] = frame
+    stream = _stream(iter(film), told, axis, options, reach, cuts)
+    with reporting(progress, "vbm3d") as tick:
+        for target, frame in zip(out, stream, strict=True):
+            target[...] = frame
+            tick(1 / len(out))
     with _arrays.on_device_of(there):
         return restore(_arrays.placed_as(np.ascontiguousarray(np.moveaxis(out, 0, time)), there))
 
 
 def _stream(
     frames: Iterable[Any],
-    sigma: Any,
+    told: dict[str, Any],
     channel_axis: int | None,
     options: Options,
     radius: int,
@@ -155,8 +167,11 @@ def _stream(
         return
     shape = first.shape[1:] if channel_axis is None else _last(first.shape)
     axis = None if channel_axis is None else -1
-    told = {"sigma": sigma, "psd": None, "noise_kernel": None, "noise": None}
-    call = Call.checked(told, options._replace(channel_axis=axis), shape, True, "video_stage")
+    psd = told["psd"]
+    if axis is not None and np.ndim(psd) == 3:
+        psd = np.moveaxis(_arrays.to_host(psd), channel_axis or 0, -1)
+    noise = {"sigma": told["sigma"], "psd": psd, "noise_kernel": None, "noise": None}
+    call = Call.checked(noise, options._replace(channel_axis=axis), shape, True, "video_stage")
     if call.job.profile.residual:
         raise ValueError(f"profile {call.job.profile.name!r} filters again, which films cannot")
     if call.levels is not None and call.levels.map is not None:

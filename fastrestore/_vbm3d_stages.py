@@ -24,6 +24,7 @@ from fastrestore.backends import VideoBackend, VideoStage
 # and so many times as much as the frames before did. Of the first two it is taken that they differ
 # by some of it, as those of a moving camera do.
 CUT, LEAP, MOVING = 0.08, 3.0, 0.05
+FARTHEST = 64  # pixels: noise is taken for uncorrelated beyond, in groups of films
 THUMB = 8  # pixels of a frame along each side of a pixel of its thumbnail
 
 
@@ -42,6 +43,13 @@ class Film:
     job: Job
     radius: int
     shape: tuple[int, ...]  # of a frame, (C, M, N)
+
+    def far(self, which: str) -> int:
+        """How far apart blocks of a group may be that are in one frame."""
+        profile = self.job.profile
+        beside, follow = getattr(profile, f"predict_{which}"), getattr(profile, f"follow_{which}")
+        strayed: int = max(getattr(profile, f"radius_{which}"), beside + follow * (self.radius - 1))
+        return min(2 * strayed, FARTHEST)
 
     def loaded(self, planes: NDArray[Any]) -> Channels:
         """Bring a frame to the units and colours of the stages."""
@@ -103,7 +111,7 @@ def _stage(
     radius, slots = film.radius, 2 * film.radius + 1
     shared, run = film.shared, film.job.run
     engine = cast(VideoBackend, film.job.engine)  # the call has asked for one
-    numbers = make_stage(film.job.profile, which, shared.noise, shared.data_range)
+    numbers = make_stage(film.job.profile, which, shared.noise, shared.data_range, film.far(which))
     window: VideoStage | None = None
     held: dict[int, Channels] = {}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from images import assert_close, noisy, psnr, scene
 
-from fastrestore import BackendUnavailableError, Profile, bm3d, vbm3d
-from fastrestore._stage import Noise, Run, make_stage
+from fastrestore import BackendUnavailableError, Profile, bm3d, psd_from_kernel, vbm3d
+from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage
 from fastrestore.backends import select
 
 RUN = Run(2, lambda share: None)
@@ -230,3 +230,81 @@ def test_a_backend_that_restores_no_films(fake):
     np.testing.assert_array_equal(there.get(), expected)
     each = list(vbm3d([fake.asarray(f) for f in frames], 1, radius=1, profile=SMALL))
     np.testing.assert_array_equal([frame.get() for frame in each], expected)
+
+
+def striped(clean, seed=5):
+    """Noise in lines of five pixels, of variance 400, another in each frame; and its spectrum."""
+    white = np.random.default_rng(seed).standard_normal((*clean.shape[:2], clean.shape[2] + 4))
+    kernel = np.full((1, 5), 20 / np.sqrt(5))
+    noise = sum(kernel[0, k] * white[..., k : k + clean.shape[2]] for k in range(5))
+    return clean + noise, psd_from_kernel(kernel, clean.shape[1:])
+
+
+def test_match_lists_of_correlated_noise(engine):
+    clean, _ = film(5, 30, 37)
+    frames, psd = striped(clean)
+    frames = np.round(frames).astype(np.float32)
+    power = psd / psd.mean()
+    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
+    stage = make_stage(SMALL, "basic", noise, 255.0, 16)
+    shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
+    windows = [select(name).video_stage(shape, stage, RUN) for name in ("numpy", engine)]
+    for window in windows:
+        for slot, frame in zip(slots, frames, strict=True):
+            window.put(slot, frame, frame[None], None)
+    expected, found = (window.matches(slots, 2) for window in windows)
+    # Distances are no whole numbers: rounding may turn neighbours about
+    assert (found.offsets == expected.offsets).mean() > 0.99
+    same_frame = (np.abs(found.offsets[..., 0]) < 20) & (np.arange(8) > 0)
+    near = same_frame & (np.abs(found.offsets[..., 1]) < 4) & (found.offsets[..., 0] == 0)
+    plain = make_stage(SMALL, "basic", Noise.white(20.0), 255.0)
+    white = select(engine).video_stage(shape, plain, RUN)
+    for slot, frame in zip(slots, frames, strict=True):
+        white.put(slot, frame, frame[None], None)
+    others = white.matches(slots, 2).offsets
+    lined = (others[..., 0] == 0) & (np.abs(others[..., 1]) < 4) & (np.arange(8) > 0)
+    assert near.sum() < lined.sum() / 2  # blocks are not matched for the noise they share
+
+
+def test_correlated_noise(engine):
+    clean, _ = film(5, 40, 44)
+    frames, psd = striped(clean)
+    told, expected = (
+        vbm3d(frames, psd=psd, profile=SMALL, radius=2, backend=name) for name in (engine, "numpy")
+    )
+    assert_close(told, expected, 255)
+    assert psnr(clean, told) > psnr(clean, vbm3d(frames, 20, profile=SMALL, radius=2)) + 1.5
+
+
+def test_spectrum_of_white_noise_is_sigma():
+    _, frames = film(4)
+    psd = np.full(frames.shape[1:], 400.0 * frames[0].size)
+    np.testing.assert_array_equal(
+        vbm3d(frames, psd=psd, profile=SMALL), vbm3d(frames, 20, profile=SMALL)
+    )
+
+
+def test_spectra_of_channels():
+    clean, _ = film(4, 30, 32)
+    frames, psd = striped(clean)
+    colours = np.stack([frames, frames[::-1], 255 - frames], axis=1)
+    one = vbm3d(colours, psd=psd, channel_axis=1, profile=SMALL)
+    three = vbm3d(colours, psd=np.stack([psd] * 3), channel_axis=1, profile=SMALL, colorspace="opp")
+    np.testing.assert_allclose(three, one, atol=0.01)
+
+
+def test_noise_in_two_ways_is_refused():
+    _, frames = film(3)
+    with pytest.raises(ValueError, match="tell the noise in two ways"):
+        vbm3d(frames, 20, psd=frames[0])
+    with pytest.raises(ValueError, match="psd must have the shape of the image"):
+        vbm3d(frames, psd=frames[0, :5])
+
+
+def test_progress():
+    _, frames = film(4)
+    seen = []
+    vbm3d(frames, 20, profile=SMALL, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(25, 100), (50, 100), (75, 100), (100, 100)]
+    with pytest.raises(ValueError, match="progress is for arrays"):
+        vbm3d(iter(frames), 20, progress=True)

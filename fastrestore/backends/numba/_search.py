@@ -18,6 +18,7 @@ from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import KEYS, LANES, sift
 from fastrestore.backends.numba._products import distances
 from fastrestore.backends.numba._simd import (
+    add,
     aligned,
     count_less,
     load,
@@ -175,6 +176,16 @@ def follow_trail(y, x, bottom, right, first, tmp):
     return len(trail)
 
 
+@_jit.kernel
+def add_bias(found, bias, across, at, same_frame, apart):
+    """Add to a tile of distances what the blocks' common noise takes off them."""
+    for t in range(TILE):
+        more = splat(apart, LANES)
+        if same_frame:
+            more = load(bias, at + t * across, LANES)
+        store(found, t * LANES, add(load(found, t * LANES, LANES), more))
+
+
 @_jit.once
 def search_kernel(block: int) -> Callable[..., None]:
     """Compile the search for blocks of one size."""
@@ -182,16 +193,19 @@ def search_kernel(block: int) -> Callable[..., None]:
     @_jit.kernel
     def search_rows(
         flat, height, width, across, slots, centre, rows, columns, radius, predict, follow,
-        bound, bonus, rows_between, offsets, sizes, tmp,
+        bound, bonus, bias, apart, rows_between, offsets, sizes, tmp,
     ):  # fmt: skip
         """Find the matches of the references at rows x columns of the frame slots[centre].
 
         flat: frames (slots, height, across) in slots, columns beyond `width` being infinite, with
         TILE rows more at the end; slots in order of time. A match is at most `bound` away.
+        Distances in the frame itself are more by `bias` (2 radius + 1 + TILE, .. + LANES), which
+        is zero beyond the window, in other frames by `apart`; of white noise `bias` is (1, 1).
         """
         _, filled, limit, _, trail, start, found, _, pixels, windows = tmp[:10]
         origin = tmp[11]
         want = offsets.shape[2] - 1
+        bias_of = bias.reshape(-1)
         for i in range(len(rows)):
             for j in range(len(columns)):
                 y = rows[i]
@@ -240,6 +254,12 @@ def search_kernel(block: int) -> Callable[..., None]:
                             for u in range(left, right + 1, LANES):
                                 begin = (base + v) * across + u
                                 distances(found, flat, begin, across, pixels, block, TILE, LANES)
+                                if len(bias) > 1:
+                                    add_bias(
+                                        found, bias_of, bias.shape[1],
+                                        (v - y + radius) * bias.shape[1] + u - x + radius,
+                                        turn == 0, apart,
+                                    )  # fmt: skip
                                 live = ALL_BITS
                                 if right - u < LANES - 1:
                                     live = np.uint64((1 << (right - u + 1)) - 1)

@@ -26,6 +26,7 @@ class VideoStage:
         rows = slots * height + _search.TILE
         self._matched = aligned(rows * self._across, np.float32)
         self._matched[:] = np.inf
+        self._bias = _bias(stage)
         lanes = _filter.lanes(stage.block)
         self._lanes, self._tall = lanes, slots * self._pitch
         shape_lifted = (channels, self._tall, width, lanes)
@@ -81,7 +82,8 @@ class VideoStage:
             kernel(
                 self._matched, self._height, self._width, self._across, order, centre, rows[part],
                 columns, stage.radius, stage.predict, stage.follow, bound, np.float32(stage.static),
-                self._pitch, offsets[part], sizes[part],
+                self._bias, np.float32(stage.match_bias_apart), self._pitch,
+                offsets[part], sizes[part],
                 _search.scratch(stage.block, stage.group, stage.trails),
             )  # fmt: skip
 
@@ -143,3 +145,10 @@ class VideoStage:
         for _ in run_bands(work, list(range(channels)), self._run.workers):
             pass
         return out
+
+
+def _bias(stage: Stage) -> np.ndarray:
+    """Biases of distances with so many zeros beyond that whole tiles can be read."""
+    if stage.match_bias is None:
+        return np.zeros((1, 1), np.float32)
+    return np.pad(stage.match_bias, [(0, _search.TILE), (0, _candidates.LANES)])

@@ -101,6 +101,7 @@ def search(
         found = []
         for v, u in np.argwhere(window):
             distance = float(((blocks[frame, v, u] - reference) ** 2).sum())
+            distance += bias_of(stage, frame == centre, v - y, u - x)
             if frame != centre and (v, u) == (y, x):
                 distance = max(0.0, distance - stage.static)
             found.append((distance, frame, int(v), int(u)))
@@ -120,6 +121,15 @@ def search(
             origins, frame, radius = trail, frame + step, stage.follow
     close = [c for c in sorted(candidates) if c[0] < stage.match][: stage.group]
     return close[: 2 ** int(np.log2(len(close)))]
+
+
+def bias_of(stage: Stage, same_frame: bool, dy: int, dx: int) -> float:
+    """What is added to a distance for the noise that blocks share: none in another frame."""
+    if stage.match_bias is None:
+        return 0.0
+    if not same_frame:
+        return stage.match_bias_apart
+    return float(stage.match_bias[dy + stage.radius, dx + stage.radius])
 
 
 def _led(
