@@ -53,8 +53,11 @@ def lanes(thick: int, block: int) -> int:
 
 
 def stride(thick: int, block: int) -> int:
-    """Floats from one block of a group to the next: whole fours of wide vectors, the rest zero."""
-    return -(-block * lanes(thick, block) // (4 * WIDE)) * 4 * WIDE
+    """Floats from one block of a group to the next: whole fours of wide vectors.
+
+    Columns follow each other without a gap.
+    """
+    return -(-thick * block * block // (4 * WIDE)) * 4 * WIDE
 
 
 class Reach(NamedTuple):
@@ -90,13 +93,14 @@ class Scratch(NamedTuple):
 def scratch(thick: int, block: int, most: int) -> Scratch:
     """Make the working memory for groups of up to so many blocks."""
     length, width, most = stride(thick, block), lanes(thick, block), max(2, most)
+    whole = most * length + width  # the last column is read and written by a whole vector
     return Scratch(
-        group=aligned(most * length, np.float32),
-        pilot=aligned(most * length, np.float32),
+        group=aligned(whole, np.float32),
+        pilot=aligned(whole, np.float32),
         variance=aligned(most * length, np.float32),
         weighted=aligned(width**2, np.float32),
-        columns=aligned(length + WIDE, np.float32),
-        vectors=aligned(2 * length, np.float32),
+        columns=aligned(block * width + WIDE, np.float32),
+        vectors=aligned(2 * block * width, np.float32),
         corners=np.empty((3, most), np.int64),
         floats=aligned(3 * (most + WIDE), np.float32).reshape(3, -1),
         places=aligned((most + WIDE) ** 2, np.int32),
@@ -186,7 +190,7 @@ def lift_kernel(thick: int, block: int) -> Callable[..., None]:
 def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Callable[..., None]:
     """Compile the filtering of groups of blocks of one shape; see `_filter.filter_kernel`."""
     width, line_, face = lanes(thick, block), line(block), thick * block
-    length = stride(thick, block)
+    length, room = stride(thick, block), block * lanes(thick, block)
     there = "even-odd rows" if even_odd else "any"
     back = "even-odd columns" if even_odd else "any"
 
@@ -239,11 +243,33 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                 b += corners[2, k + 1] * width
                 to = k * length
                 transform_pair(
-                    group, to, to + length, forward, noisy_blocks, a, b, block, width, there
+                    group,
+                    to,
+                    to + length,
+                    face,
+                    forward,
+                    noisy_blocks,
+                    a,
+                    b,
+                    width,
+                    block,
+                    width,
+                    there,
                 )
                 if wiener:
                     transform_pair(
-                        pilot, to, to + length, forward, guide_blocks, a, b, block, width, there
+                        pilot,
+                        to,
+                        to + length,
+                        face,
+                        forward,
+                        guide_blocks,
+                        a,
+                        b,
+                        width,
+                        block,
+                        width,
+                        there,
                     )
             haar(group, size, length)
             if wiener:
@@ -258,10 +284,21 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
             for k in range(0, size, 2):
                 at = k * length
                 transform_pair(
-                    vectors, 0, length, horizontal, group, at, at + length, block, width, back
+                    vectors,
+                    0,
+                    room,
+                    width,
+                    horizontal,
+                    group,
+                    at,
+                    at + length,
+                    face,
+                    block,
+                    width,
+                    back,
                 )
                 for m in range(2):
-                    combine(columns_out, 0, vectors, m * length, weighted, block, face, width)
+                    combine(columns_out, 0, vectors, m * room, weighted, block, face, width)
                     z0, y0, x0 = corners[0, k + m], corners[1, k + m], corners[2, k + m]
                     for c in range(block):
                         for s in range(thick):

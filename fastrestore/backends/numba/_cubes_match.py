@@ -1,8 +1,9 @@
 """Block matching in volumes: all distances of a band of reference blocks, and the nearest of each.
 
 As `_match`, but only columns are de-interleaved: column x goes to plane x mod step, so that
-sixteen neighbouring references are one vector. Columns of neighbouring blocks share their sums,
-rows and slices are summed anew. The order of additions does not depend on where a band begins.
+sixteen neighbouring references are one vector. Neighbouring blocks share the sums of rows and
+columns that are in both; slices are summed anew. The order of additions is relative to the block:
+it does not depend on where a band begins.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from fastrestore.backends.numba._simd import (
     mask_le,
     shift,
     splat,
+    stack_floats,
     store,
     sub,
 )
@@ -64,17 +66,15 @@ def displacements(
     return np.array(rows, np.int64)
 
 
-def biases(
-    bias: NDArray[np.float32] | None, table: NDArray[np.int64], terms: int
-) -> NDArray[np.float32]:
-    """Bias of the displacements of a table, (rows, 2), as a share of each of so many terms."""
+def biases(bias: NDArray[np.float32] | None, table: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Bias of the displacements of a table, (rows, 2)."""
     out = np.zeros((len(table), 2), np.float32)
     if bias is not None:
         slices, reach = len(bias) // 2, bias.shape[1] // 2
         beyond = np.pad(bias, [(0, 0), (0, 0), (0, 1)])
         dz, dy, dx = table[:, :3].T
         for k in range(2):
-            out[:, k] = beyond[dz + slices, dy + reach, dx + k + reach] / terms
+            out[:, k] = beyond[dz + slices, dy + reach, dx + k + reach]
     return out
 
 
@@ -100,7 +100,8 @@ def deinterleave(volume, z, top, left, step, planes):
 
 def scratch(shape: tuple[int, int, int], step: int, rows: int, group: int) -> Scratch:
     """Make the working memory for bands of up to so many rows."""
-    return memory(rows, group, rows * shape[0] * shape[1] * step * LANES, step + 1)
+    high = rows + (shape[1] - 1) // step
+    return memory(rows, group, high * shape[0] * step**2 * LANES, step + 1)
 
 
 @_jit.kernel
@@ -121,28 +122,30 @@ def write_out(near, filled, which, room, want, slices, radius, order, offsets):
 
 @_jit.once
 def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
-    """Compile the matching of blocks (thick, block, block) on a grid of columns of one step."""
+    """Compile the matching of blocks (thick, block, block) on a grid of one step."""
     whole, rest = divmod(block, step)
-    history = whole if rest else whole - 1
+    history = whole if rest else whole - 1  # earlier row sums that a block still needs
     useful = LANES - history  # the last lanes lack their right neighbours
+    state = max(history, 1) * 4 * LANES
 
     @_jit.kernel
     def match_band(
-        planes, z, ys, columns, table, bias, radius, bounds, above, before, offsets, count, tmp
-    ):
-        """Find the matches of a band of references at rows `ys` of the planes, in slice z.
+        planes, z, top, rows, columns, table, bias, radius, bounds, above, before, offsets, count,
+        tmp,
+    ):  # fmt: skip
+        """Find the matches of a band of rows x columns references in slice z.
 
-        planes (step, slices, ..) from `deinterleave`, whose first reference lies
-        ceil(radius / step) columns in; bounds, offsets, count of this slice, of which the band
-        has those from (above, before) on; see `_match`.
+        planes (step, slices, ..) from `deinterleave`, whose first reference is in row `top` and
+        lies ceil(radius / step) columns in; bounds, offsets, count of this slice, of which the
+        band has those from (above, before) on; see `_match`.
         """
         margin = -(-radius[1] // step)
-        rows = len(ys)
         across = planes.shape[3]
         layer = planes.shape[2] * across
         plane = planes.shape[1] * layer
         flat = planes.reshape(-1)
         want = offsets.shape[2] - 1
+        high = rows + history
         near, filled, limit, limit_bits, distance, distance_bits = tmp[:6]
         hits, hit_words, local, start, order = tmp[6:]
         lines = len(hits) // 2
@@ -150,6 +153,8 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
         opening = min(OPENING, len(table))
         room = len(near) // len(limit)
         farthest = bounds.reshape(-1)
+        sums = stack_floats(state)
+        zero = splat(np.float32(0), LANES)
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
@@ -158,10 +163,11 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
             for i in range(rows):
                 at = (above + i) * bounds.shape[1] + before + first
                 store(limit, i * LANES, load(farthest, at, LANES))
+            for i in range(high):
                 for c in range(step):
-                    for s in range(thick):
-                        for r in range(block):
-                            at = c * plane + (z + s) * layer + (ys[i] + r) * across
+                    for r in range(step):
+                        for s in range(thick):
+                            at = c * plane + (z + s) * layer + (top + i * step + r) * across
                             store(local, here, load(flat, at + margin + first, LANES))
                             here += LANES
 
@@ -182,33 +188,63 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                     dx = table[d, 2] + margin * step
                     for c in range(step + 1):
                         start[c] = (c + dx) % step * plane + (c + dx) // step + first
-                        start[c] += (z + table[d, 0]) * layer + table[d, 1] * across
-                for i in range(0 if opened else rows):
-                    sum0 = rest0 = splat(bias[d, 0], LANES)
-                    sum1 = rest1 = splat(bias[d, 1], LANES)
+                        start[c] += (z + table[d, 0]) * layer + (top + table[d, 1]) * across
+                for i in range(0 if opened else high):
+                    # Of whole rows and of the first ones: sums of all columns, of the first ones
+                    all0 = all1 = left0 = left1 = zero
+                    part0 = part1 = corner0 = corner1 = zero
                     for c in range(step):
-                        for s in range(thick):
-                            at = s * layer + ys[i] * across
-                            at0 = start[c] + at
-                            at1 = start[c + 1] + at
-                            here = ((i * step + c) * thick + s) * block * LANES
-                            for r in range(block):
-                                pixel = load(local, here + r * LANES, LANES)
-                                delta0 = sub(pixel, load(flat, at0 + r * across, LANES))
-                                delta1 = sub(pixel, load(flat, at1 + r * across, LANES))
-                                sum0 = fma(delta0, delta0, sum0)
-                                sum1 = fma(delta1, delta1, sum1)
+                        rows0 = rows1 = some0 = some1 = zero
+                        for r in range(step):
+                            here = ((i * step + c) * step + r) * thick * LANES
+                            at0 = start[c] + (i * step + r) * across
+                            at1 = start[c + 1] + (i * step + r) * across
+                            for s in range(thick):
+                                pixel = load(local, here + s * LANES, LANES)
+                                delta0 = sub(pixel, load(flat, at0 + s * layer, LANES))
+                                delta1 = sub(pixel, load(flat, at1 + s * layer, LANES))
+                                rows0 = fma(delta0, delta0, rows0)
+                                rows1 = fma(delta1, delta1, rows1)
+                            if r == (rest - 1) % step:
+                                some0 = rows0
+                                some1 = rows1
+                        all0 = add(all0, rows0)
+                        all1 = add(all1, rows1)
+                        part0 = add(part0, some0)
+                        part1 = add(part1, some1)
                         if c == (rest - 1) % step:
-                            rest0 = sum0
-                            rest1 = sum1
+                            left0 = all0
+                            left1 = all1
+                            corner0 = part0
+                            corner1 = part1
+                    for k in range(history):  # the latest first
+                        at = 4 * k * LANES
+                        part0 = add(load(sums, at, LANES), part0)
+                        part1 = add(load(sums, at + LANES, LANES), part1)
+                        corner0 = add(load(sums, at + 2 * LANES, LANES), corner0)
+                        corner1 = add(load(sums, at + 3 * LANES, LANES), corner1)
+                    for k in range(history - 1, 0, -1):
+                        for s in range(4):
+                            older = (4 * k + s) * LANES
+                            store(sums, older, load(sums, older - 4 * LANES, LANES))
+                    if history:
+                        store(sums, 0, all0)
+                        store(sums, LANES, all1)
+                        store(sums, 2 * LANES, left0)
+                        store(sums, 3 * LANES, left1)
                     for _ in range(history):
-                        rest0 = add(sum0, shift(rest0))
-                        rest1 = add(sum1, shift(rest1))
-                    worst = load(limit, i * LANES, LANES)
-                    store(distance, place + i * LANES, rest0)
-                    store(distance, place + slot(lines) + i * LANES, rest1)
-                    hits[i] = mask_le(rest0, worst) & live
-                    hits[lines + i] = mask_le(rest1, worst) & live
+                        corner0 = add(part0, shift(corner0))
+                        corner1 = add(part1, shift(corner1))
+                    row = i - history
+                    if row < 0:
+                        continue
+                    corner0 = add(corner0, splat(bias[d, 0], LANES))
+                    corner1 = add(corner1, splat(bias[d, 1], LANES))
+                    worst = load(limit, row * LANES, LANES)
+                    store(distance, place + row * LANES, corner0)
+                    store(distance, place + slot(lines) + row * LANES, corner1)
+                    hits[row] = mask_le(corner0, worst) & live
+                    hits[lines + row] = mask_le(corner1, worst) & live
                 for s in range(2):
                     code = table[d, 3 + s]
                     at = place + s * slot(lines)

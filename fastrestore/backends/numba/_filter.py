@@ -297,11 +297,33 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                 b = y[k + 1] * across + x[k + 1] * width
                 to = k * length
                 transform_pair(
-                    group, to, to + length, forward, noisy_blocks, a, b, block, width, there
+                    group,
+                    to,
+                    to + length,
+                    width,
+                    forward,
+                    noisy_blocks,
+                    a,
+                    b,
+                    width,
+                    block,
+                    width,
+                    there,
                 )
                 if wiener:
                     transform_pair(
-                        pilot, to, to + length, forward, guide_blocks, a, b, block, width, there
+                        pilot,
+                        to,
+                        to + length,
+                        width,
+                        forward,
+                        guide_blocks,
+                        a,
+                        b,
+                        width,
+                        block,
+                        width,
+                        there,
                     )
             haar(group, size, length)
             if wiener:
@@ -316,7 +338,18 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
             for k in range(0, size, 2):
                 at = k * length
                 transform_pair(
-                    scratch, 0, length, horizontal, group, at, at + length, block, width, back
+                    scratch,
+                    0,
+                    length,
+                    width,
+                    horizontal,
+                    group,
+                    at,
+                    at + length,
+                    width,
+                    block,
+                    width,
+                    back,
                 )
                 for n in range(2):
                     combine(columns_out, 0, scratch, n * length, weighted, block, block, width)

@@ -58,11 +58,14 @@ _PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unf
 
 
 @intrinsic(prefer_literal=True)
-def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size, lanes, kind):
+def transform_pair(
+    typingctx, out, at_out, next_out, pitch_out, matrix, values, a, b, pitch, size, lanes, kind
+):
     """Transform the sum and the difference of two blocks: a Haar step and a matrix product.
 
-    A block is `size` vectors, those of `values` begin at `a` and `b`. The product of the matrix
-    (size, size) and ``a + b`` goes to `at_out`, that with ``a - b`` to `next_out`. All is held
+    A block is `size` vectors, `pitch` apart; those of `values` begin at `a` and `b`. The product of
+    the matrix (size, size) and ``a + b`` goes to `at_out`, that with ``a - b`` to `next_out`, in
+    this order and vector by vector: what overlaps is the later one's. All is held
     in registers and written as one piece, because LLVM cannot know that `out` and `values` are
     different arrays and would read every vector again. `kind` is one of the names of
     `_PRODUCTS`.
@@ -73,11 +76,11 @@ def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size,
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
-        out, at_out, next_out, matrix, values, a, b = args[:7]
-        entries = context.make_array(signature.args[3])(context, builder, matrix).data
+        out, at_out, next_out, _, matrix, values, a, b = args[:8]
+        entries = context.make_array(signature.args[4])(context, builder, matrix).data
 
-        def address(which, array, start, k):
-            index = builder.add(start, INT64(k * vector.lanes))
+        def address(which, array, start, k, apart):
+            index = builder.add(start, INT64(k * apart.literal_value))
             return pointer(context, builder, signature.args[which], array, index, vector_type)
 
         def entry(row, column):
@@ -85,18 +88,21 @@ def transform_pair(typingctx, out, at_out, next_out, matrix, values, a, b, size,
             return broadcast(builder, builder.load(place), vector.lanes)
 
         def block(start):
-            return [builder.load(address(4, values, start, k), align=4) for k in range(count)]
+            return [
+                builder.load(address(5, values, start, k, pitch), align=4) for k in range(count)
+            ]
 
         pairs = list(zip(block(a), block(b), strict=True))
         total = list(product(builder, entry, [builder.fadd(*pair) for pair in pairs]))
         difference = list(product(builder, entry, [builder.fsub(*pair) for pair in pairs]))
         for start, results in ((at_out, total), (next_out, difference)):
             for k, result in enumerate(results):
-                builder.store(result, address(0, out, start, k), align=4)
+                builder.store(result, address(0, out, start, k, pitch_out), align=4)
         return context.get_dummy_value()
 
-    parameters = (out, types.intp, types.intp, matrix, values, types.intp, types.intp)
-    return types.void(*parameters, size, lanes, kind), generate
+    outs = (out, types.intp, types.intp, pitch_out)
+    ins = (values, types.intp, types.intp, pitch)
+    return types.void(*outs, matrix, *ins, size, lanes, kind), generate
 
 
 @intrinsic(prefer_literal=True)

@@ -31,22 +31,26 @@ def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
     bounds = _bounds(stage, (slices, rows, columns))
     groups = regular(columns, stage.step[2])
     planes = {part: _planes(volume, columns[_slice(part)], stage, run) for part in groups}
-    terms = -(-stage.shape[2] // stage.step[2])
 
     def work(part: tuple[int, range, range]) -> None:
         h, y, x = part
         z = int(slices[h])
         last = volume.shape[0] - stage.shape[0]
         table = _cubes_match.displacements(stage.radius, z, last - z)
-        bias = _cubes_match.biases(stage.match_bias, table, terms)
+        bias = _cubes_match.biases(stage.match_bias, table)
         kernel(
-            planes[x], z, rows[_slice(y)] + stage.radius[1], len(x), table, bias,
+            planes[x], z, int(rows[y.start]) + stage.radius[1], len(y), len(x), table, bias,
             stage.radius, bounds[h], y.start, x.start, offsets[h], count[h],
             _cubes_match.scratch(stage.shape, stage.step[2], len(y), stage.group),
         )  # fmt: skip
 
     if stage.group > 1:
-        parts = [(h, y, x) for h in range(shape[0]) for y in cut(shape[1], 1, 4, 8) for x in groups]
+        bands = [
+            y
+            for band in cut(len(rows), 1, 4, 12)
+            for y in regular(rows[_slice(band)], stage.step[1], band.start)
+        ]
+        parts = [(h, y, x) for h in range(shape[0]) for y in bands for x in groups]
         for _ in run_bands(work, parts, run.workers):
             run.tick(1 / len(parts))
     return CubeMatches(slices, rows, columns, offsets, count)
@@ -72,7 +76,8 @@ def _planes(
     margin = -(-radius // step)
     useful = _candidates.LANES - (stage.shape[2] - 1) // step
     across = (len(columns) - 1) // useful * useful + _candidates.LANES + 2 * margin + 2
-    planes = np.empty((step, len(volume), volume.shape[1] + 2 * radius, across), np.float32)
+    down = volume.shape[1] + 2 * radius + step  # a block may need less than its last whole step
+    planes = np.empty((step, len(volume), down, across), np.float32)
 
     def work(z: int) -> None:
         _cubes_match.deinterleave(volume, z, -radius, columns[0] - margin * step, step, planes)
@@ -127,7 +132,7 @@ def _tables(stage: VolumeStage) -> _Tables:
 def _covariance(stage: VolumeStage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]:
     """Covariances as the kernel reads them: one octant, where all signs are alike."""
     thick, block = stage.shape[:2]
-    lanes, length = _cubes_filter.lanes(thick, block), _cubes_filter.stride(thick, block)
+    length = _cubes_filter.stride(thick, block)
     tables = stage.covariance
     limit = 1e-7 * tables.max()
     mirrored = all(
@@ -140,9 +145,8 @@ def _covariance(stage: VolumeStage) -> tuple[NDArray[np.float32], _cubes_filter.
     flat = aligned(count * int(np.prod(shape)) * length, np.float32)
     out = flat.reshape(count, *shape, length)
     out[:] = 0
-    columns = out[..., : block * lanes].reshape(count, *shape, block, lanes)
     one = np.moveaxis(tables, 6, 4)  # a block is columns of (slices, rows)
-    columns[..., : thick * block] = one.reshape(count, *shape, block, thick * block)
+    out[..., : thick * block**2] = one.reshape(count, *shape, -1)
     stretch = shape[2] * length
     layer = shape[1] * stretch
     origin = 0 if mirrored else across * stretch + along * length
