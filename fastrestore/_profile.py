@@ -66,6 +66,8 @@ class Profile:
         Of video: how many best blocks are followed from frame to frame, 1 to 8 (NB).
     static_basic, static_final : float
         Of video: the block that has not moved counts as nearer by so much (d).
+    static_noise_basic, static_noise_final : float
+        Added to that: so many times sigma squared.
     slices_basic, slices_final : int
         Of volumes: thickness of a block, 1 to 8.
     step_slices_basic, step_slices_final : int
@@ -126,10 +128,12 @@ class Profile:
     follow_basic: int = 3
     trails_basic: int = 1  # NB: so many best blocks are followed
     static_basic: float = 30.0  # d: so much nearer is a block that has not moved
+    static_noise_basic: float = 0.75  # added to d: so many times sigma**2
     predict_final: int = 15
     follow_final: int = 3
     trails_final: int = 1
     static_final: float = 10.0
+    static_noise_final: float = 0.1
 
     # From slice to slice of a volume
     slices_basic: int = 4
@@ -168,7 +172,14 @@ class Profile:
         _integer(f"slices_{stage}", thick, 1, 8)
         _integer(f"step_slices_{stage}", getattr(self, f"step_slices_{stage}"), 1, thick)
         _integer(f"radius_slices_{stage}", getattr(self, f"radius_slices_{stage}"), 0, 63)
-        for field in ("match", "match_noise", "match_correlation", "kaiser", "static"):
+        for field in (
+            "match",
+            "match_noise",
+            "match_correlation",
+            "kaiser",
+            "static",
+            "static_noise",
+        ):
             _at_least(f"{field}_{stage}", getattr(self, f"{field}_{stage}"), 0)
 
     @classmethod
@@ -225,10 +236,10 @@ PROFILES: dict[str, Profile] = {
     "video": Profile(
         name="video",
         step_basic=6,
-        radius_basic=11,
+        radius_basic=7,
         match_basic=1000.0,
         step_final=5,
-        radius_final=11,
+        radius_final=7,
         group_final=16,
         match_final=1000.0,
         match_noise_final=0.5,

@@ -208,7 +208,11 @@ def make_stage(
         predict=getattr(profile, f"predict_{which}"),
         follow=getattr(profile, f"follow_{which}"),
         trails=getattr(profile, f"trails_{which}"),
-        static=getattr(profile, f"static_{which}") * unit * block**2,
+        static=(
+            getattr(profile, f"static_{which}") * unit
+            + getattr(profile, f"static_noise_{which}") * noise.sigma**2
+        )
+        * block**2,
     )
 
 
