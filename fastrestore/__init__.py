@@ -24,6 +24,7 @@ __all__ = [
     "__version__",
     "bm3d",
     "bm4d",
+    "denoise_burst",
     "estimate_poisson_gaussian",
     "estimate_psd",
     "estimate_sigma",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from fastrestore._bm3d import Info, bm3d
     from fastrestore._bm3d_plan import BM3DPlan
     from fastrestore._bm4d import bm4d
+    from fastrestore._burst import denoise_burst
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
@@ -57,6 +59,7 @@ _HOME = {
     "Rician": "fastrestore._stabilise",
     "bm3d": "fastrestore._bm3d",
     "bm4d": "fastrestore._bm4d",
+    "denoise_burst": "fastrestore._burst",
     "estimate_poisson_gaussian": "fastrestore._stabilise",
     "psd_from_kernel": "fastrestore._psd",
     "estimate_psd": "fastrestore._psd",
