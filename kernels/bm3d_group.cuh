@@ -5,7 +5,10 @@
 // (t / BLOCK, t % BLOCK) of all blocks of the group in registers, so that Haar across the group
 // needs no other thread.
 
-#define AREA (BLOCK * BLOCK)
+#ifndef SLICES
+#define SLICES 1  // thickness of a block: more in volumes, see bm4d_group.cuh
+#endif
+#define AREA (SLICES * BLOCK * BLOCK)
 #define THREADS ((AREA + WARP - 1) / WARP * WARP)
 
 // Variances of coefficients keep above this share of that of one block; weights within bounds.

@@ -10,6 +10,7 @@ from fastrestore import _cupy
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
 from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
 from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
+from fastrestore.backends.cupy.bm4d import bm4d_basic, bm4d_final, bm4d_match
 
 __all__ = [
     "NAME",
@@ -17,6 +18,9 @@ __all__ = [
     "bm3d_final",
     "bm3d_match",
     "bm3d_memory",
+    "bm4d_basic",
+    "bm4d_final",
+    "bm4d_match",
     "bring",
     "empty",
     "fetch",

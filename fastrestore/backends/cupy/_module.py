@@ -17,14 +17,20 @@ Constants = tuple[tuple[str, int | str], ...]  # names and values of -D options
 # Headers that come before a kernel file, in their order. They are joined into one text, because the
 # disk cache of compiled kernels does not see included files.
 _COMMON = ("common.cuh",)
+_MATCH = (*_COMMON, "match.cuh")
 _GROUP = (*_COMMON, "bm3d_group.cuh")
+_CUBES = (*_GROUP, "bm4d_group.cuh")
 HEADERS = {
     "bm3d_mix": _COMMON,
     "bm3d_range": _COMMON,
-    "bm3d_match": _COMMON,
+    "bm3d_match": _MATCH,
     "bm3d_basic": _GROUP,
     "bm3d_final": _GROUP,
     "bm3d_divide": _GROUP,
+    "bm4d_match": _MATCH,
+    "bm4d_basic": _CUBES,
+    "bm4d_final": _CUBES,
+    "bm4d_divide": _CUBES,
 }
 
 

@@ -1,0 +1,71 @@
+// Collaborative Wiener filtering of all groups of cubes, and the sums of their aggregation.
+//
+// Section III of BM4D (Maggioni et al. 2013). NumPy twin: `bm4d_final`.
+
+template <int SIZE>
+__device__ __forceinline__ void filter_wiener(const float* volume, const float* pilot,
+                                              const CubeGeometry& geometry, const float* forward,
+                                              const float* inverse, const float* window,
+                                              float strength, bool scaled,
+                                              const GroupShared& shared, Sum* numerator,
+                                              Sum* weights) {
+    // Gains first: the group itself is loaded when pilot and variances are no longer needed
+    float gain[SIZE], group[SIZE], noise = 0.0f;
+    load_cubes<SIZE>(gain, pilot, geometry, shared);
+    transform_cubes<SIZE>(gain, forward, shared.stage);
+    haar<SIZE>(gain);
+    group_variance<SIZE>(group, shared, geometry, scaled);
+#pragma unroll
+    for (int k = 0; k < SIZE; ++k) {
+        const float energy = fmaxf(gain[k] * gain[k], TINY);
+        // The mean of the group passes, so that an added constant does
+        const float mean = k == 0 && threadIdx.x == 0 ? 0.0f : strength * group[k];
+        gain[k] = energy / (energy + mean);
+        noise += threadIdx.x < AREA ? group[k] * gain[k] * gain[k] : 0.0f;
+    }
+    const float weight = group_weight(noise, shared);
+    load_cubes<SIZE>(group, volume, geometry, shared);
+    transform_cubes<SIZE>(group, forward, shared.stage);
+    haar<SIZE>(group);
+#pragma unroll
+    for (int k = 0; k < SIZE; ++k) group[k] *= gain[k];
+    haar_back<SIZE>(group);
+    __syncthreads();  // all have read the stage
+    transform_cubes<SIZE>(group, inverse, shared.stage);
+    lay_down_cubes<SIZE>(group, weight, window, geometry, shared, numerator, weights);
+}
+
+// As `bm4d_basic`, with the pilot (channels, depth, height, width); strength is mu**2 times the
+// variance.
+extern "C" __global__ void __launch_bounds__(THREADS)
+    bm4d_final(const float* noisy, const float* pilot, int depth, int height, int width, const int* slices, int layers,
+               const int* rows, const int* columns, const short* offsets, const short* sizes,
+               const float* forward, const float* inverse, const float* window,
+               const float* covariance, int down, int across, int along, int layer, int line,
+               int origin, int apart, const float* strength, const float* scale, int scale_apart,
+               Sum* numerator, Sum* weights) {
+    DYNAMIC_SHARED(float, memory);
+    const GroupShared shared = group_shared(memory);
+    const int channel = blockIdx.z / layers, slice = blockIdx.z % layers;
+    const long long reference =
+        (static_cast<long long>(slice) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+    const long long volume = static_cast<long long>(depth) * height * width;
+    const CubeGeometry geometry = {{height, width, down, across, line, origin,
+                                    covariance + static_cast<long long>(channel) * apart},
+                                   along,
+                                   layer};
+    const float* levels =
+        scale == nullptr ? nullptr : scale + static_cast<long long>(channel) * scale_apart;
+    const int size = sizes[reference];
+    cube_corners(shared, geometry, slices[slice], rows[blockIdx.y], columns[blockIdx.x],
+                 offsets + reference * GROUP * 3, size, levels);
+
+#define CASE(SIZE)                                                                            \
+    if (SIZE <= GROUP && size == SIZE)                                                        \
+        filter_wiener<(SIZE <= GROUP ? SIZE : 1)>(                                            \
+            noisy + channel * volume, pilot + channel * volume, geometry, forward, inverse,   \
+            window, strength[channel], scale != nullptr, shared, numerator + channel * volume, \
+            weights + channel * volume);
+    CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)
+#undef CASE
+}
