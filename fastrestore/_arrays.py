@@ -77,6 +77,13 @@ def channels_first(values: Any, axis: int) -> Any:
     return values.transpose(axis % 3, *(k for k in range(3) if k != axis % 3))
 
 
+def moved_axis(values: Any, source: int, target: int) -> Any:
+    """View with one axis in another place."""
+    axes = [k for k in range(values.ndim) if k != source % values.ndim]
+    axes.insert(target % values.ndim, source % values.ndim)
+    return values.transpose(*axes)
+
+
 def placed_as(result: Any, image: Any) -> Any:
     """Copy a result to the GPU that the image came from, if it is not there."""
     if on_host(image) or not on_host(result):

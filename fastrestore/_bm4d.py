@@ -67,7 +67,7 @@ def bm4d(
         A volume with fewer slices than a block is thick is restored by squares of 8x8 pixels, with
         the numbers of the profile "np", that are looked for in all slices.
     workers, backend, progress
-        As for `bm3d`; volumes are restored by "numba" or "numpy".
+        As for `bm3d`. A volume on a GPU stays there.
 
     Returns
     -------
@@ -86,6 +86,10 @@ def bm4d(
     -----
     Both stages are those of [1]_; variances of group coefficients are exact, as in `bm3d`. Blocks
     of the final stage have 5x5x5 voxels, as in the authors' program.
+
+    Voxels on a GPU are not looked at: NaN spreads, and a volume far from 0 loses digits. The host
+    waits for its range if `data_range` is not given, for sigma to be estimated, and for a volume
+    smaller than a block.
 
     References
     ----------
@@ -114,21 +118,24 @@ def bm4d(
     matched = _channel(match_channel, count)
     levels = _levels(told, there.shape, axis)
     engine = select(backend, _arrays.on_host(there), "bm4d_match")
-    values = engine.bring(there)
     across = _slices(slice_axis, there.shape, axis)
-    planes = np.moveaxis(values[None] if axis is None else np.moveaxis(values, axis, 0), across, 1)
-    if noise is not None:
-        planes = noise.forward(planes)
-        extent = None if extent is None else noise.extent(extent)
     with reporting(progress, "bm4d") as tick, _arrays.on_device_of(there):
-        task = Task(numbers, stage, extent, matched, engine, Run(threads, tick))
+        values = engine.bring(there)
+        first = values[None] if axis is None else _arrays.moved_axis(values, axis, 0)
+        planes = _arrays.moved_axis(first, across, 1)
+        if noise is not None:
+            planes = noise.forward(planes)
+            extent = None if extent is None else noise.extent(extent)
+        run = Run(threads, tick, False, engine.memory())
+        task = Task(numbers, stage, extent, matched, engine, run)
         estimate = restored(planes, _moved(levels, across), task)
         if noise is not None:
             estimate = noise.inverse(estimate)
-        result = np.empty(values.shape, _arrays.result_dtype(values.dtype))
-        view = result[None] if axis is None else np.moveaxis(result, axis, 0)
-        np.moveaxis(view, across, 1)[...] = estimate
-        return restore(_arrays.placed_as(result, there))
+        back = _arrays.moved_axis(estimate, 1, across)
+        result = back[0] if axis is None else _arrays.moved_axis(back, 0, axis)
+        plain = _arrays.namespace(result).ascontiguousarray(result)
+        typed = plain.astype(_arrays.result_dtype(values.dtype))
+        return restore(_arrays.placed_as(typed, there))
 
 
 def _axes(shape: tuple[int, ...], channel_axis: Any) -> int | None:

@@ -38,24 +38,38 @@ class Task:
     run: Run
 
 
-def restored(planes: NDArray[Any], levels: Levels | None, task: Task) -> NDArray[Any]:
+def restored(planes: Any, levels: Levels | None, task: Task) -> Any:
     """Restore (C, P, M, N): see to what needs no filter, scale, filter, scale back."""
     if levels is None:
-        levels = Levels(_estimated(planes))
+        levels = Levels(_estimated(_arrays.to_host(planes)))
     sigma = float(levels.sigmas.max())
-    if sigma == 0 or (planes == planes[:, :1, :1, :1]).all():
-        return planes
+    wide = np.promote_types(_arrays.result_dtype(planes.dtype), np.float32)
+    if sigma == 0:
+        return planes.astype(wide)
+    if not _arrays.on_host(planes):
+        return _with_exact(_scaled(planes, levels, task).astype(wide), planes, levels, task)
+    if (planes == planes[:, :1, :1, :1]).all():
+        return planes.astype(wide)
     _arguments.warn_of_units(sigma, planes)
     base, extent = planes.min(), float(planes.max()) - float(planes.min())
-    wide = np.promote_types(_arrays.result_dtype(planes.dtype), np.float32)
     if abs(float(base)) <= FAR * max(extent, sigma):
         base = base * 0
     # float32 would lose digits of what is far from 0; differences are exact in its own type
     estimate = _scaled(planes - base, levels, task).astype(wide, copy=False)
     estimate += base.astype(np.float64)
+    return _with_exact(estimate, planes, levels, task)
+
+
+def _with_exact(estimate: Any, planes: Any, levels: Levels, task: Task) -> Any:
+    """Put back what has no noise."""
     zero = levels.map == 0 if levels.map is not None else levels.sigmas[:, None, None, None] == 0
-    np.copyto(estimate, planes, where=zero, casting="unsafe")
-    return estimate
+    if not zero.any():
+        return estimate
+    if _arrays.on_host(planes):
+        np.copyto(estimate, planes, where=zero, casting="unsafe")
+        return estimate
+    there = task.engine.put(np.ascontiguousarray(np.broadcast_to(zero, planes.shape)))
+    return _arrays.namespace(planes).where(there, planes.astype(estimate.dtype), estimate)
 
 
 def _estimated(planes: NDArray[Any]) -> FloatArray:
@@ -66,18 +80,23 @@ def _estimated(planes: NDArray[Any]) -> FloatArray:
     return middle
 
 
-def _scaled(planes: NDArray[Any], levels: Levels, task: Task) -> NDArray[np.float32]:
+def _scaled(planes: Any, levels: Levels, task: Task) -> Any:
     """Run the stages on data of about 1, as large as a block or larger."""
     known = task.data_range
     if known is None:
-        known = _range(planes[task.matched])
+        known = _range(planes[task.matched], task)
     exponent = math.frexp(max(known, float(levels.sigmas.max())))[1]
     shape, profile = planes.shape[1:], task.profile
     if shape[0] < max(profile.slices_basic, profile.slices_final):
         profile = flat(profile)
     sizes = [max(profile.slices_basic, profile.slices_final)]
     sizes += 2 * [max(profile.block_basic, profile.block_final)]
-    noisy = _padded(_host.scaled(planes, -exponent), sizes)
+    noisy, here = _units(planes, -exponent), _arrays.on_host(planes)
+    small = any(n < least for n, least in zip(shape, sizes, strict=True))
+    if small:
+        noisy = _padded(_arrays.to_host(noisy), sizes)
+    if small or here:
+        noisy = task.engine.put(noisy)
     noise = VolumeNoise(np.ldexp(levels.sigmas, -exponent), task.matched, power=levels.power)
     if levels.map is not None:
         parts = np.zeros(levels.map.shape)
@@ -86,14 +105,27 @@ def _scaled(planes: NDArray[Any], levels: Levels, task: Task) -> NDArray[np.floa
         noise = noise._replace(map=_padded(parts**2, sizes))
     extent = math.ldexp(known, -exponent)
     estimate = _stages(noisy, noise, extent, replace(task, profile=profile))
-    inside = estimate[:, : shape[0], : shape[1], : shape[2]]
-    return np.ldexp(inside, exponent)
+    if here:
+        estimate = task.engine.fetch(estimate)
+    return np.ldexp(estimate[:, : shape[0], : shape[1], : shape[2]], exponent)
 
 
-def _range(volume: NDArray[Any]) -> float:
+def _units(planes: Any, exponent: int) -> Any:
+    """Float32 in C order, times a power of two, where the planes are."""
+    if _arrays.on_host(planes):
+        return _host.scaled(planes, exponent)
+    xp = _arrays.namespace(planes)
+    return xp.ascontiguousarray((planes * 2.0**exponent).astype(np.float32))
+
+
+def _range(volume: Any, task: Task) -> float:
     """Robust range of a sample of the voxels."""
     apart = max(1, round((volume.size / 2**17) ** (1 / 3)))
-    return _host.robust_range(volume[::apart, ::apart, ::apart])
+    sample = volume[::apart, ::apart, ::apart]
+    if _arrays.on_host(sample):
+        return _host.robust_range(sample)
+    plain = _units(sample, 0).reshape(len(sample), -1)
+    return float(task.engine.robust_range(plain, task.run).get()[0])
 
 
 def _padded(volumes: NDArray[Any], sizes: list[int]) -> NDArray[Any]:

@@ -78,6 +78,9 @@ class Cupy:
     def where(self, condition, a, b):
         return self._new(np.where(condition.values, _plain(a), _plain(b)))
 
+    def ascontiguousarray(self, a):
+        return a if a.values.flags.c_contiguous else self._new(np.ascontiguousarray(a.values))
+
     def interp(self, x, xp, fp):
         return self._new(np.interp(x.values, xp.values, fp.values))
 

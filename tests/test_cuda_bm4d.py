@@ -6,6 +6,7 @@ from images import assert_close
 from test_bm4d_stages import PROFILES, VOLUME, integer, noisy
 from volumes import cells
 
+from fastrestore import Rician, bm4d, psd_from_kernel
 from fastrestore._stage import Run
 from fastrestore._volume import VolumeNoise, make_volume_stage
 from fastrestore.backends import select
@@ -132,3 +133,83 @@ def test_order_of_threads_does_not_matter(fake, seed):
         assert_same(fake, image[0], make_volume_stage(VOLUME, which, white(), 255.0))
         expected, actual = estimates(fake, image, clean, VOLUME, which, white())
         assert_close(actual, expected, 255)
+
+
+def whole(cupy, volume, *arguments, **options):
+    """The results of numpy and of the kernels, from a volume on the host and from one on a GPU."""
+    options = {"profile": VOLUME, **options}
+    expected = bm4d(volume, *arguments, backend="numpy", **options)
+    host = bm4d(volume, *arguments, backend="cupy", **options)
+    there = bm4d(cupy.asarray(np.ascontiguousarray(volume)), *arguments, **options)
+    assert isinstance(there, cupy.ndarray)
+    assert isinstance(host, np.ndarray)
+    assert there.dtype == host.dtype == expected.dtype
+    return expected, host, there.get()
+
+
+CALLS = {
+    "plain": {"sigma": SIGMA},
+    "basic": {"sigma": SIGMA, "stage": "basic"},
+    "range": {"sigma": SIGMA, "data_range": 200.0},
+    "axis": {"sigma": SIGMA, "slice_axis": 2},
+    "unknown": {},
+    "map": {"sigma": np.linspace(0, 20, 14)},
+    "psd": {"psd": psd_from_kernel(np.full((1, 3, 2), 5.0), (8, 13, 14))},
+    "rician": {"noise": Rician(10.0)},
+    "no noise": {"sigma": 0},
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_whole_call(cupy, name):
+    volume = noisy(cells(8, 13, 14), SIGMA)
+    expected, host, there = whole(cupy, volume, **CALLS[name])
+    assert_close(host, expected, 255)
+    assert_close(there, expected, 255)
+    if name == "map":
+        np.testing.assert_array_equal(there[..., 0], volume[..., 0])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f2", "f8"])
+def test_types(cupy, dtype):
+    volume = (noisy(cells(6, 9, 10), 10) / 2).astype(dtype)
+    expected, host, there = whole(cupy, volume, 5)
+    assert_close(host, expected, 1000 if dtype == "f2" else 128)
+    assert_close(there, expected, 1000 if dtype == "f2" else 128)
+
+
+def test_channels_and_small_and_flat_volumes(cupy):
+    both = np.stack([noisy(cells(6, 9, 10), 10), noisy(cells(6, 9, 10, seed=4), 20)], axis=-1)
+    expected, host, there = whole(cupy, both, (10, 0), channel_axis=-1, match_channel=1)
+    assert_close(host, expected, 255)
+    assert_close(there, expected, 255)
+    np.testing.assert_array_equal(there[..., 1], both[..., 1])
+    for shape in ((1, 3, 9), (2, 12, 13), (9, 3, 4)):
+        expected, host, there = whole(cupy, noisy(cells(*shape), SIGMA), SIGMA, profile="volume")
+        assert_close(host, expected, 255)
+        assert_close(there, expected, 255)
+
+
+def test_views(cupy):
+    volume = noisy(cells(12, 14, 20), SIGMA)
+    there, part = cupy.asarray(volume), np.s_[::-1, 2:12, ::2]
+    expected = bm4d(volume[part], SIGMA, profile=VOLUME, data_range=255.0, backend="numpy")
+    assert_close(bm4d(there[part], SIGMA, profile=VOLUME, data_range=255.0).get(), expected, 255)
+
+
+def test_nothing_is_fetched_and_nothing_waits(fake):
+    volume = fake.asarray(noisy(cells(6, 9, 10), SIGMA))
+    bm4d(volume, SIGMA, profile=VOLUME, data_range=255.0)
+    fake.log.clear()
+    bm4d(volume, SIGMA, profile=VOLUME, data_range=255.0)
+    assert fake.count("d2h") == fake.count("sync") == fake.count("compile") == 0
+    kernels = [name for name in fake.launches() if name.startswith("bm4d")]
+    assert kernels == [
+        "bm4d_match", "bm4d_basic", "bm4d_divide", "bm4d_match", "bm4d_final", "bm4d_divide",
+    ]  # fmt: skip
+
+
+def test_a_volume_beyond_32_bits_is_refused(fake, monkeypatch):
+    monkeypatch.setattr("fastrestore.backends.cupy.bm4d.MOST_PIXELS", 100)
+    with pytest.raises(MemoryError, match=r"shape \(6, 9, 10\) is too large for the kernels"):
+        bm4d(fake.asarray(noisy(cells(6, 9, 10), SIGMA)), SIGMA)
