@@ -23,7 +23,7 @@ struct CubeMatchShared {
 // A match is nearer than `match`, or than match_map by the corner of the reference; bias (2 reach +
 // 1, 2 radius + 1, 2 radius + 1) is added, or null. reach is the radius across slices.
 // offsets (slices, rows, columns, group, 3) and sizes as in `CubeMatches`, zero beyond.
-extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
+extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, 6)
     bm4d_match(const float* volume, int depth, int height, int width, const int* slices,
                const int* rows, const int* columns, int count, int reach, int radius, int band,
                int pitch, int group, float match, const float* match_map, const float* bias,
@@ -70,11 +70,14 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
             const int tall = min(band, radius + 1 - top);
             const int first_code = ((dz + reach) * across + top + radius) * across;
             __syncthreads();  // all have done with the window before
-            for (int k = thread; k < SLICES * layer; k += WARP * MATCH_WARPS) {
-                const int row = y + top + k % layer / pitch, column = left + k % pitch;
-                const bool inside = row >= 0 && row < height && column >= 0 && column < width;
-                const long long slice = z + dz + k / layer;
-                shared.window[k] = inside ? volume[slice * plane + row * width + column] : NOWHERE;
+#pragma unroll 1
+            for (int s = 0; s < SLICES; ++s) {
+                const float* slice = volume + (z + dz + s) * plane;
+                for (int k = thread; k < layer; k += WARP * MATCH_WARPS) {
+                    const int row = y + top + k / pitch, column = left + k % pitch;
+                    const bool inside = row >= 0 && row < height && column >= 0 && column < width;
+                    shared.window[s * layer + k] = inside ? slice[row * width + column] : NOWHERE;
+                }
             }
             __syncthreads();
             const int tiles = (tall + TILE - 1) / TILE;

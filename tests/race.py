@@ -10,14 +10,23 @@ import sys
 
 import cudasim
 import numpy as np
+import test_cuda_bm4d
 import test_cuda_filter
 import test_cuda_match
 import test_cuda_range
+from fakecupy import Cupy
 from images import noisy, scene
+from test_bm4d_stages import VOLUME
+from test_bm4d_stages import noisy as noisy_volume
+from test_cuda_bm4d import white
+from volumes import cells
 
+from fastrestore import _cupy
 from fastrestore._profile import Profile
 from fastrestore._stage import Noise, Run, make_stage
+from fastrestore._volume import make_volume_stage
 from fastrestore.backends import select
+from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 
 RUN = Run(1, lambda share: None)
@@ -26,6 +35,8 @@ RUN = Run(1, lambda share: None)
 def main(name, start=0, end=0, new=""):
     text = source(name)
     changed = text[: int(start)] + new + text[int(end) :]
+    if name.startswith("bm4d"):
+        return cubes(name, changed)
     whole = cudasim.module
 
     def module(kernel, text=None, **constants):
@@ -53,6 +64,28 @@ def main(name, start=0, end=0, new=""):
     # Sums of either kind, each in one of the kernels: they share the code that adds
     fixed = int(kind == "final")
     actual = test_cuda_filter.filtered(images, matches, stage, 0, fixed)
+    return np.allclose(actual, expected, atol=0.02)
+
+
+def cubes(name, changed):
+    """Run a kernel of volumes by its backend, on the stand-in for CuPy."""
+    fake = Cupy()
+    _cupy.load = _cupy.loaded = lambda: fake
+    whole = _module.source
+    _module.source = lambda kernel: changed if kernel == name else whole(kernel)
+    volume = noisy_volume(cells(5, 7, 9), 15)
+    small = {"group_basic": 4, "group_final": 4, "radius_basic": 2, "radius_final": 2}
+    small |= {"slices_final": 4, "step_slices_final": 1, "block_final": 4, "step_final": 1}
+    profile = VOLUME.replace(**small, match_final=1e9)  # so many groups have a block in common
+    which = "final" if name == "bm4d_final" else "basic"
+    if name == "bm4d_match":
+        stage = make_volume_stage(profile, which, white(), 255.0)
+        expected = select("numpy").bm4d_match(volume, stage, RUN)
+        offsets, sizes = test_cuda_bm4d.matched(fake, volume, stage)
+        return (offsets == expected.offsets).all() and (sizes == expected.sizes).all()
+    expected, actual = test_cuda_bm4d.estimates(
+        fake, volume[None], volume[None], profile, which, white(), which == "final"
+    )
     return np.allclose(actual, expected, atol=0.02)
 
 

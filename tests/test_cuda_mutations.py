@@ -5,14 +5,20 @@ import re
 import cudasim
 import numpy as np
 import pytest
+import test_cuda_bm4d
 from cudasim import LaunchError
 from images import noisy, scene
+from test_bm4d_stages import VOLUME
+from test_cuda_bm4d import white
 from test_cuda_filter import RUN, filtered
 from test_cuda_match import match
+from volumes import cells
 
 from fastrestore._profile import Profile
 from fastrestore._stage import Noise, make_stage
+from fastrestore._volume import make_volume_stage
 from fastrestore.backends import select
+from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 
 BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
@@ -36,6 +42,51 @@ def run(name, image, stage, matches, seed):
         return match(image, stage, seed, band=4)
     images = (image[None],) if name == "bm3d_basic" else (image[None], image[None])
     return (filtered(images, matches, stage, seed),)
+
+
+def own_barriers(name):
+    """Where the barriers are of a kernel of volumes that are not in the headers of `bm3d`."""
+    start = source(name).index('#line 1 "bm4d')
+    return [span for span in barriers(name) if span[0] > start]
+
+
+CUBES = [
+    (name, k)
+    for name in ("bm4d_match", "bm4d_basic", "bm4d_final")
+    for k in range(len(own_barriers(name)))
+]
+
+
+@pytest.mark.parametrize(("name", "which"), CUBES)
+def test_a_missing_barrier_of_volumes_is_noticed(fake, monkeypatch, name, which):
+    text, (start, end) = source(name), own_barriers(name)[which]
+    mutant = text[:start] + ";" + text[end:]
+    monkeypatch.setattr(
+        _module, "source", lambda kernel: mutant if kernel == name else source(kernel)
+    )
+    volume = test_cuda_bm4d.noisy(cells(6, 11, 12), 15)
+    kind = "final" if name == "bm4d_final" else "basic"
+    profile = VOLUME.replace(group_basic=4, radius_basic=6)
+    stage = make_volume_stage(profile, kind, white(), 255.0)
+    noticed = []
+    for seed in SEEDS:
+        fake.seed = seed
+        try:
+            if name == "bm4d_match":
+                expected = select("numpy").bm4d_match(volume, stage, RUN).offsets
+                found = test_cuda_bm4d.matched(fake, volume, stage)[0]
+                same = np.array_equal(found, expected)
+            else:
+                images = (volume[None], volume[None])
+                expected, found = test_cuda_bm4d.estimates(fake, *images, profile, kind, white())
+                same = np.allclose(found, expected, rtol=0, atol=0.05)
+        except LaunchError:
+            same = False
+        if not same:
+            noticed.append(seed)
+            break
+    line = text[:start].rsplit("#line 1", 1)[1].count("\n")
+    assert noticed, f"{name}: the barrier of line {line} could be left out"
 
 
 @pytest.mark.parametrize(("name", "which"), MUTANTS)

@@ -44,6 +44,10 @@ def sanitized(*words):
         ("test_cuda_filter.py", "test_order and (0-basic or 0-final) or channels or maps"),
         ("test_cuda_range.py", "numpy and 0"),
         ("test_cuda_bm3d.py", "layouts or (types and f8) or shape2"),
+        (
+            "test_cuda_bm4d.py",
+            "other_shapes or bands or biases or (threads and 1) or spectra",
+        ),
     ],
 )
 def test_kernels_stay_in_bounds(file, which):
