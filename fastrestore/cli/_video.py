@@ -103,8 +103,9 @@ def _source(args: argparse.Namespace) -> Any:
     if not path.exists():
         raise CliError(f"{path}: no such file")
     if path.suffix.lower() in READERS:
-        raise CliError(f"{path} is one picture; `fastrestore denoise` restores it, and numbered "
-                       "pictures are written as in frames/%05d.png")  # fmt: skip
+        raise CliError(f"{path} is one picture; `fastrestore denoise` restores it (or, if it is a "
+                       "stack of them, `fastrestore volume`), and numbered pictures are written as "
+                       "in frames/%05d.png")  # fmt: skip
     return Film(path)
 
 
