@@ -2,31 +2,6 @@
 //
 // Steps 1b and 1c of BM3D (Dabov et al. 2007, equations 6, 10 and 12). NumPy twin: `bm3d_basic`.
 
-template <int SIZE>
-__device__ __forceinline__ void filter_hard(const float* image, const Geometry& geometry,
-                                            const float* forward, const float* inverse,
-                                            const float* window, float strength, bool scaled,
-                                            const GroupShared& shared, Sum* numerator,
-                                            Sum* weights) {
-    float group[SIZE], variance[SIZE], noise = 0.0f;
-    load_blocks<SIZE>(group, image, geometry.width, shared);
-    transform_blocks<SIZE>(group, forward, shared.stage);
-    haar<SIZE>(group);
-    group_variance<SIZE>(variance, shared, geometry, scaled);
-#pragma unroll
-    for (int k = 0; k < SIZE; ++k) {
-        // The mean of the group carries no detail to threshold
-        const bool kept =
-            group[k] * group[k] >= strength * variance[k] || (k == 0 && threadIdx.x == 0);
-        group[k] = kept ? group[k] : 0.0f;
-        noise += kept && threadIdx.x < AREA ? variance[k] : 0.0f;
-    }
-    const float weight = group_weight(noise, shared);
-    haar_back<SIZE>(group);
-    transform_blocks<SIZE>(group, inverse, shared.stage);
-    lay_down<SIZE>(group, weight, window, geometry.width, shared, numerator, weights);
-}
-
 // Grid: (columns, rows, channels) of references; threads: THREADS.
 // noisy (channels, height, width); offsets (rows, columns, GROUP, 2), sizes as in `Matches`;
 // forward, inverse (BLOCK, BLOCK); window (BLOCK); covariance (1 or channels, displacements, AREA),

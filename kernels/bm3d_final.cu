@@ -2,39 +2,6 @@
 //
 // Steps 2b and 2c of BM3D (Dabov et al. 2007, equations 9, 11 and 12). NumPy twin: `bm3d_final`.
 
-template <int SIZE>
-__device__ __forceinline__ void filter_wiener(const float* image, const float* pilot,
-                                              const Geometry& geometry, const float* forward,
-                                              const float* inverse, const float* window,
-                                              float strength, bool scaled,
-                                              const GroupShared& shared, Sum* numerator,
-                                              Sum* weights) {
-    // Gains first: the group itself is loaded when pilot and variances are no longer needed
-    float gain[SIZE], group[SIZE], noise = 0.0f;
-    load_blocks<SIZE>(gain, pilot, geometry.width, shared);
-    transform_blocks<SIZE>(gain, forward, shared.stage);
-    haar<SIZE>(gain);
-    group_variance<SIZE>(group, shared, geometry, scaled);
-#pragma unroll
-    for (int k = 0; k < SIZE; ++k) {
-        const float energy = fmaxf(gain[k] * gain[k], TINY);
-        // The mean of the group passes, so that an added constant does
-        const float mean = k == 0 && threadIdx.x == 0 ? 0.0f : strength * group[k];
-        gain[k] = energy / (energy + mean);
-        noise += threadIdx.x < AREA ? group[k] * gain[k] * gain[k] : 0.0f;
-    }
-    const float weight = group_weight(noise, shared);
-    load_blocks<SIZE>(group, image, geometry.width, shared);
-    transform_blocks<SIZE>(group, forward, shared.stage);
-    haar<SIZE>(group);
-#pragma unroll
-    for (int k = 0; k < SIZE; ++k) group[k] *= gain[k];
-    haar_back<SIZE>(group);
-    __syncthreads();  // all have read the stage
-    transform_blocks<SIZE>(group, inverse, shared.stage);
-    lay_down<SIZE>(group, weight, window, geometry.width, shared, numerator, weights);
-}
-
 // As `bm3d_basic`, with the pilot (channels, height, width); strength is mu**2 times the variance.
 extern "C" __global__ void __launch_bounds__(THREADS)
     bm3d_final(const float* noisy, const float* pilot, int height, int width, const int* rows,

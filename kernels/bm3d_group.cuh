@@ -87,7 +87,8 @@ __device__ __forceinline__ void group_corners(const GroupShared& shared, const G
 // Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T. A barrier is
 // needed before `stage` is used again.
 template <int SIZE>
-__device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage) {
+__device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage,
+                                                 const Geometry&) {
     const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK;
     const bool inside = t < AREA;
     float across[BLOCK], down[BLOCK];
@@ -197,9 +198,9 @@ __device__ __forceinline__ float group_weight(float noise, const GroupShared& sh
 }
 
 template <int SIZE>
-__device__ __forceinline__ void load_blocks(float* group, const float* image, int width,
-                                            const GroupShared& shared) {
-    const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK;
+__device__ __forceinline__ void load_blocks(float* group, const float* image,
+                                            const Geometry& geometry, const GroupShared& shared) {
+    const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK, width = geometry.width;
 #pragma unroll
     for (int k = 0; k < SIZE; ++k)
         group[k] = t < AREA ? image[(shared.y[k] + row) * width + shared.x[k] + column] : 0.0f;
@@ -208,9 +209,9 @@ __device__ __forceinline__ void load_blocks(float* group, const float* image, in
 // Add the weighted blocks to the sums, and the weight to the corner of each.
 template <int SIZE>
 __device__ __forceinline__ void lay_down(const float* group, float weight, const float* window,
-                                         int width, const GroupShared& shared, Sum* numerator,
-                                         Sum* weights) {
-    const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK;
+                                         const Geometry& geometry, const GroupShared& shared,
+                                         Sum* numerator, Sum* weights) {
+    const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK, width = geometry.width;
     if (t < AREA) {
         const float factor = weight * window[row] * window[column];
 #pragma unroll

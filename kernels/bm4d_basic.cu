@@ -2,31 +2,6 @@
 //
 // Section III of BM4D (Maggioni et al. 2013). NumPy twin: `bm4d_basic`.
 
-template <int SIZE>
-__device__ __forceinline__ void filter_hard(const float* volume, const CubeGeometry& geometry,
-                                            const float* forward, const float* inverse,
-                                            const float* window, float strength, bool scaled,
-                                            const GroupShared& shared, Sum* numerator,
-                                            Sum* weights) {
-    float group[SIZE], variance[SIZE], noise = 0.0f;
-    load_cubes<SIZE>(group, volume, geometry, shared);
-    transform_cubes<SIZE>(group, forward, shared.stage);
-    haar<SIZE>(group);
-    group_variance<SIZE>(variance, shared, geometry, scaled);
-#pragma unroll
-    for (int k = 0; k < SIZE; ++k) {
-        // The mean of the group carries no detail to threshold
-        const bool kept =
-            group[k] * group[k] >= strength * variance[k] || (k == 0 && threadIdx.x == 0);
-        group[k] = kept ? group[k] : 0.0f;
-        noise += kept && threadIdx.x < AREA ? variance[k] : 0.0f;
-    }
-    const float weight = group_weight(noise, shared);
-    haar_back<SIZE>(group);
-    transform_cubes<SIZE>(group, inverse, shared.stage);
-    lay_down_cubes<SIZE>(group, weight, window, geometry, shared, numerator, weights);
-}
-
 // Grid: (columns, rows, channels * slices) of references; threads: THREADS.
 // noisy (channels, depth, height, width); slices (layers), rows, columns, offsets (slices, rows,
 // columns, GROUP, 3), sizes as in `CubeMatches`; forward, inverse (BLOCK, BLOCK) and (SLICES, SLICES);

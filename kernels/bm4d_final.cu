@@ -2,39 +2,6 @@
 //
 // Section III of BM4D (Maggioni et al. 2013). NumPy twin: `bm4d_final`.
 
-template <int SIZE>
-__device__ __forceinline__ void filter_wiener(const float* volume, const float* pilot,
-                                              const CubeGeometry& geometry, const float* forward,
-                                              const float* inverse, const float* window,
-                                              float strength, bool scaled,
-                                              const GroupShared& shared, Sum* numerator,
-                                              Sum* weights) {
-    // Gains first: the group itself is loaded when pilot and variances are no longer needed
-    float gain[SIZE], group[SIZE], noise = 0.0f;
-    load_cubes<SIZE>(gain, pilot, geometry, shared);
-    transform_cubes<SIZE>(gain, forward, shared.stage);
-    haar<SIZE>(gain);
-    group_variance<SIZE>(group, shared, geometry, scaled);
-#pragma unroll
-    for (int k = 0; k < SIZE; ++k) {
-        const float energy = fmaxf(gain[k] * gain[k], TINY);
-        // The mean of the group passes, so that an added constant does
-        const float mean = k == 0 && threadIdx.x == 0 ? 0.0f : strength * group[k];
-        gain[k] = energy / (energy + mean);
-        noise += threadIdx.x < AREA ? group[k] * gain[k] * gain[k] : 0.0f;
-    }
-    const float weight = group_weight(noise, shared);
-    load_cubes<SIZE>(group, volume, geometry, shared);
-    transform_cubes<SIZE>(group, forward, shared.stage);
-    haar<SIZE>(group);
-#pragma unroll
-    for (int k = 0; k < SIZE; ++k) group[k] *= gain[k];
-    haar_back<SIZE>(group);
-    __syncthreads();  // all have read the stage
-    transform_cubes<SIZE>(group, inverse, shared.stage);
-    lay_down_cubes<SIZE>(group, weight, window, geometry, shared, numerator, weights);
-}
-
 // As `bm4d_basic`, with the pilot (channels, depth, height, width); strength is mu**2 times the
 // variance.
 extern "C" __global__ void __launch_bounds__(THREADS)

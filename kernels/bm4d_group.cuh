@@ -1,6 +1,8 @@
 // Groups of cubes, in addition to bm3d_group.cuh: SLICES is the thickness of a block, and thread t
 // holds coefficient (s, u, v) = (t / BLOCK**2, t / BLOCK % BLOCK, t % BLOCK).
 //
+// The functions of the same names there are for squares; the geometry chooses among them.
+//
 // A volume (depth, height, width) is a tall image of depth * height rows: `GroupShared.y` is the row
 // of a corner in it.
 
@@ -69,7 +71,8 @@ template <int SIZE> __device__ __forceinline__ void put_on_stage(const float* gr
 // (BLOCK, BLOCK) and then that of slices (SLICES, SLICES). A barrier is needed before `stage` is
 // used again.
 template <int SIZE>
-__device__ __forceinline__ void transform_cubes(float* group, const float* matrix, float* stage) {
+__device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage,
+                                                 const CubeGeometry&) {
     const int t = threadIdx.x, s = t / (BLOCK * BLOCK), row = t / BLOCK % BLOCK;
     const int column = t % BLOCK;
     put_on_stage<SIZE>(group, stage);
@@ -94,9 +97,9 @@ __device__ __forceinline__ long long cube_voxel(const CubeGeometry& geometry) {
 }
 
 template <int SIZE>
-__device__ __forceinline__ void load_cubes(float* group, const float* volume,
-                                           const CubeGeometry& geometry,
-                                           const GroupShared& shared) {
+__device__ __forceinline__ void load_blocks(float* group, const float* volume,
+                                            const CubeGeometry& geometry,
+                                            const GroupShared& shared) {
     const long long mine = cube_voxel(geometry), width = geometry.width;
 #pragma unroll
     for (int k = 0; k < SIZE; ++k)
@@ -106,10 +109,9 @@ __device__ __forceinline__ void load_cubes(float* group, const float* volume,
 // Add the weighted blocks to the sums, and the weight to the corner of each; window (BLOCK), then
 // that of slices (SLICES).
 template <int SIZE>
-__device__ __forceinline__ void lay_down_cubes(const float* group, float weight,
-                                               const float* window, const CubeGeometry& geometry,
-                                               const GroupShared& shared, Sum* numerator,
-                                               Sum* weights) {
+__device__ __forceinline__ void lay_down(const float* group, float weight, const float* window,
+                                         const CubeGeometry& geometry, const GroupShared& shared,
+                                         Sum* numerator, Sum* weights) {
     const int t = threadIdx.x;
     const long long mine = cube_voxel(geometry), width = geometry.width;
     if (t < AREA) {

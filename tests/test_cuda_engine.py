@@ -11,7 +11,7 @@ HEAD = 'extern "C" __global__ void toy(float* out, int n) {\n'
 
 def toy(body, threads=64, blocks=1, shared=0, seed=0, arguments=None):
     out = np.zeros(256, np.float32)
-    common = source("bm3d_match").split('#line 1 "bm3d_match.cu"')[0]
+    common = source("bm3d_range").split('#line 1 "bm3d_range.cu"')[0]
     text = f'{common}\n#line 1 "toy.cu"\n{HEAD}{body}\n}}\n'
     kernel = module("toy", text=text)
     values = (out, np.int32(7)) if arguments is None else arguments

@@ -24,12 +24,12 @@ HEADERS = {
     "bm3d_mix": _COMMON,
     "bm3d_range": _COMMON,
     "bm3d_match": _MATCH,
-    "bm3d_basic": _GROUP,
-    "bm3d_final": _GROUP,
+    "bm3d_basic": (*_GROUP, "hard.cuh"),
+    "bm3d_final": (*_GROUP, "wiener.cuh"),
     "bm3d_divide": _GROUP,
     "bm4d_match": _MATCH,
-    "bm4d_basic": _CUBES,
-    "bm4d_final": _CUBES,
+    "bm4d_basic": (*_CUBES, "hard.cuh"),
+    "bm4d_final": (*_CUBES, "wiener.cuh"),
     "bm4d_divide": _CUBES,
 }
 
