@@ -1,6 +1,6 @@
 """Print what fastrestore does on a GPU, beside the CPU and other GPU programs, in one table.
 
-    python bench/gpu.py --images DIR [--peers] [--rows 512 hd colour triton cupy large first]
+    python bench/gpu.py --images DIR [--peers] [--rows 512 hd colour triton film volume]
     python bench/gpu.py --images DIR --executed-on-cpu
 
 Times of the GPU are those of device events around one call, the image and the result being there,
@@ -26,7 +26,7 @@ import numpy as np
 import photographs
 
 import fastrestore
-from fastrestore import BM3DPlan, Profile, _cupy, bm3d
+from fastrestore import BM3DPlan, Profile, _cupy, bm3d, bm4d, vbm3d
 from fastrestore._profile import PROFILES
 from fastrestore.metrics import psnr
 
@@ -69,6 +69,8 @@ def main() -> int:
         "colour": colour,
         "triton": lambda: triton() if options.peers else None,
         "cupy": lambda: headline(options.peers),
+        "film": film,
+        "volume": volume,
         "large": large,
         "first": first,
         "quality": lambda: quality(options.images),
@@ -237,6 +239,42 @@ def headline(peers: bool) -> None:
         "50 times faster",
         f"{other / took:.1f} times: {took:.2f} ms, {score:.2f} dB against {other:.2f} ms, "
         f"{theirs_score:.2f} dB",
+    )
+
+
+def film(height: int = 480, width: int = 864, count: int = 24) -> None:
+    """Frames a second of a gray film that pans, and its PSNR beside the CPU."""
+    cupy = _cupy.load()
+    clean, _ = pair(height + 2 * count, width + 4 * count)
+    clean = np.stack([clean[2 * k :, 4 * k :][:height, :width] for k in range(count)])
+    noisy = photographs.noisy(clean)
+    frames = cupy.asarray(noisy)
+    options = {"data_range": 255.0, "scene_cuts": False}
+    took = timed(lambda: vbm3d(frames, 25, **options), 3) / 1e3
+    scores = [psnr(clean, vbm3d(each, 25, **options), data_range=255) for each in (frames, noisy)]
+    cpu = psnr(clean, vbm3d(noisy, 25, backend="numba", **options), data_range=255)
+    line(
+        f"{width}x{height} gray, {count} frames, radius 4",
+        "",
+        f"{count / took:.1f} frames a second, {scores[0]:.2f} dB "
+        f"(NumPy in and out {scores[1]:.2f}, on the CPU {cpu:.2f})",
+    )
+
+
+def volume(depth: int = 64, side: int = 256) -> None:
+    """Megavoxels a second, and PSNR beside the CPU."""
+    cupy = _cupy.load()
+    clean, _ = pair(side + depth, side + depth)
+    clean = np.stack([clean[k:, k // 2 :][:side, :side] for k in range(depth)])
+    noisy = photographs.noisy(clean)
+    there = cupy.asarray(noisy)
+    took = timed(lambda: bm4d(there, 25, data_range=255.0), 5) / 1e3
+    score = psnr(clean, bm4d(there, 25), data_range=255)
+    cpu = psnr(clean, bm4d(noisy, 25, backend="numba"), data_range=255)
+    line(
+        f"volume of {depth}x{side}x{side}",
+        "",
+        f"{clean.size / 1e6 / took:.1f} megavoxels a second, {score:.2f} dB (on the CPU {cpu:.2f})",
     )
 
 

@@ -26,7 +26,7 @@ def noisy(clean, sigma=SIGMA):
     rng = np.random.default_rng(0)
     image = clean.astype(np.float32)
     for row in image:
-        row += sigma * rng.standard_normal(row.size)
+        row += sigma * rng.standard_normal(row.shape)
     return image
 
 

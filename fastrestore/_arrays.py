@@ -96,14 +96,14 @@ def on_device_of(values: Any) -> AbstractContextManager[Any]:
     return nullcontext() if on_host(values) else values.device
 
 
-def check_same_place(name: str, values: Any, image: Any) -> None:
+def check_same_place(name: str, values: Any, image: Any, whose: str = "image") -> None:
     """Refuse an array that is not where the image is."""
 
     def place(array: Any) -> str:
         return "the host" if on_host(array) else f"GPU {array.device.id}"
 
     if place(values) != place(image):
-        raise ValueError(f"{name} is on {place(values)} and image on {place(image)}; move one")
+        raise ValueError(f"{name} is on {place(values)} and {whose} on {place(image)}; move one")
 
 
 def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

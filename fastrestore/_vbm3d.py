@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -63,7 +64,8 @@ def vbm3d(
     scene_cuts : bool, default True
         Whether to look for cuts, and to start afresh there.
     workers, backend
-        As for `bm3d`; frames are restored by "numba" or "numpy".
+        As for `bm3d`. Frames on a GPU stay there; where one cut after the other is looked for, the
+        host waits for a thumbnail of each.
     progress : bool or callable, default False
         As for `bm3d`, of an array. Of an iterable the frames that come out may be counted.
 
@@ -120,18 +122,17 @@ def vbm3d(
             raise ValueError("progress is for arrays; count the frames that come out of a stream")
         return _stream(frames, told, channel_axis, options, reach, cuts)
     there, restore = _arrays.recognise("frames", frames)
-    values = _arrays.to_host(there)
-    time, channels = _axes(values.shape, time_axis, channel_axis)
-    film = np.moveaxis(values, time, 0)
+    time, channels = _axes(there.shape, time_axis, channel_axis)
+    film = _arrays.moved_axis(there, time, 0)
     axis = None if channels is None else channels - (channels > time)
-    out = np.empty(film.shape, _arrays.result_dtype(values.dtype))
-    stream = _stream(iter(film), told, axis, options, reach, cuts)
-    with reporting(progress, "vbm3d") as tick:
-        for target, frame in zip(out, stream, strict=True):
-            target[...] = frame
+    with reporting(progress, "vbm3d") as tick, _arrays.on_device_of(there):
+        out = _arrays.namespace(there).empty(film.shape, _arrays.result_dtype(there.dtype))
+        stream = _stream(film, told, axis, options, reach, cuts)
+        for number, frame in enumerate(stream):
+            out[number] = frame
             tick(1 / len(out))
-    with _arrays.on_device_of(there):
-        return restore(_arrays.placed_as(np.ascontiguousarray(np.moveaxis(out, 0, time)), there))
+        back = _arrays.moved_axis(out, 0, time)
+        return restore(_arrays.namespace(back).ascontiguousarray(back))
 
 
 def _stream(
@@ -143,51 +144,68 @@ def _stream(
     cuts: bool,
 ) -> Iterator[Any]:
     """Restore frame by frame."""
-    made: list[Any] = []  # frames on their way, and how to give one back as its kind
-
-    def planes() -> Iterator[Any]:
-        first = None
-        for number, frame in enumerate(frames):
-            name = f"frame {number}"
-            there, restore = _arrays.recognise(name, frame)
-            values = _arrays.to_host(there)
-            if first is None:
-                first = values
-            if values.shape != first.shape or values.dtype != first.dtype:
-                raise ValueError(
-                    f"{name} has shape {values.shape} and type {values.dtype}, the first has "
-                    f"{first.shape} and {first.dtype}"
-                )
-            made.append((there, restore))
-            yield _arguments.channels(name, values, channel_axis)
-
-    source = planes()
-    first = next(source, None)
+    given = _recognised(frames)
+    first = next(given, None)
     if first is None:
         return
-    shape = first.shape[1:] if channel_axis is None else _last(first.shape)
+    there = first[0]
+    _arguments.check_axes("frame 0", there.shape, channel_axis)
     axis = None if channel_axis is None else -1
     psd = told["psd"]
     if axis is not None and np.ndim(psd) == 3:
         psd = np.moveaxis(_arrays.to_host(psd), channel_axis or 0, -1)
     noise = {"sigma": told["sigma"], "psd": psd, "noise_kernel": None, "noise": None}
-    call = Call.checked(noise, options._replace(channel_axis=axis), shape, True, "video_stage")
+    shape = there.shape if axis is None else _last(there.shape, channel_axis or 0)
+    options = options._replace(channel_axis=axis)
+    with _arrays.on_device_of(there):
+        call = Call.checked(noise, options, shape, _arrays.on_host(there), "video_stage")
     if call.job.profile.residual:
         raise ValueError(f"profile {call.job.profile.name!r} filters again, which films cannot")
     if call.levels is not None and call.levels.map is not None:
         raise ValueError("sigma must be a number, or one for each channel; films take no map")
-    dtype = _arrays.result_dtype(first.dtype)
-    for result in restored(first, source, call, radius, cuts):
-        image = result[0] if channel_axis is None else np.moveaxis(result, 0, channel_axis)
-        there, restore = made.pop(0)
+    made: list[Any] = []  # frames on their way, and how to give one back as its kind
+
+    def planes() -> Iterator[Any]:
+        for number, (frame, restore) in enumerate(itertools.chain([first], given)):
+            made.append((frame, restore))
+            values = call.job.engine.bring(frame)
+            yield _arguments.channels(f"frame {number}", values, channel_axis)
+
+    results, dtype = restored(planes(), call, radius, cuts), _arrays.result_dtype(there.dtype)
+    while True:
         with _arrays.on_device_of(there):  # not while the consumer has its turn
-            frame = restore(_arrays.placed_as(np.ascontiguousarray(image, dtype), there))
-        yield frame
+            result = next(results, None)
+            if result is None:
+                return
+            place = 0 if channel_axis is None else channel_axis
+            image = result[0] if channel_axis is None else _arrays.moved_axis(result, 0, place)
+            plain = _arrays.namespace(image).ascontiguousarray(image)
+            typed = plain if plain.dtype == dtype else plain.astype(dtype)
+            frame, restore = made.pop(0)
+            finished = restore(_arrays.placed_as(typed, frame))
+        yield finished
 
 
-def _last(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _recognised(frames: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Frames as arrays of NumPy or CuPy, and how to give results back; all alike."""
+    first = None
+    for number, frame in enumerate(frames):
+        name = f"frame {number}"
+        there, restore = _arrays.recognise(name, frame)
+        first = there if first is None else first
+        if there.shape != first.shape or there.dtype != first.dtype:
+            raise ValueError(
+                f"{name} has shape {there.shape} and type {there.dtype}, the first has "
+                f"{first.shape} and {first.dtype}"
+            )
+        _arrays.check_same_place(name, there, first, "the first")
+        yield there, restore
+
+
+def _last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """Shape with the channels last."""
-    return (*shape[1:], shape[0])
+    rest = [size for k, size in enumerate(shape) if k != axis % len(shape)]
+    return (*rest, shape[axis])
 
 
 def _axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tuple[int, int | None]:

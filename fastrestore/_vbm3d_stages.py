@@ -6,14 +6,14 @@ frames after it are there; it is done when those of the frames after it have bee
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastrestore import _noise
+from fastrestore import _arrays, _noise
 from fastrestore._arguments import Levels
 from fastrestore._bm3d_call import Call
 from fastrestore._bm3d_common import Common, Job, common, measured
@@ -51,17 +51,19 @@ class Film:
         strayed: int = max(getattr(profile, f"radius_{which}"), beside + follow * (self.radius - 1))
         return min(2 * strayed, FARTHEST)
 
-    def loaded(self, planes: NDArray[Any]) -> Channels:
+    def loaded(self, planes: Any, number: int) -> Channels:
         """Bring a frame to the units and colours of the stages."""
         shared, run = self.shared, self.job.run
+        # The final stage has a copy by the time that a name comes again
+        name = f"frame {number % (2 * self.radius + 2)}"
         return self.job.engine.load(
-            "noisy", planes, -shared.exponent, shared.space.matrix, shared.least, run
+            name, planes, -shared.exponent, shared.space.matrix, shared.least, run
         )
 
-    def back(self, channels: Channels, planes: NDArray[Any]) -> NDArray[Any]:
+    def back(self, channels: Channels, planes: Any) -> Any:
         """Undo it; what has no noise stays as it was."""
-        shared, dtype = self.shared, np.promote_types(planes.dtype, np.float32)
-        out = np.empty(self.shape, dtype if planes.dtype.kind == "f" else np.float32)
+        shared, dtype = self.shared, np.promote_types(_arrays.result_dtype(planes.dtype), "f4")
+        out = self.job.engine.empty(self.shape, dtype, planes)
         matrix = np.linalg.inv(shared.space.matrix).astype(np.float64)
         self.job.engine.store(
             channels, shared.exponent, matrix, shared.exact, planes, out, self.job.run
@@ -69,32 +71,33 @@ class Film:
         return out
 
 
-def restored(
-    first: NDArray[Any], others: Iterator[NDArray[Any]], call: Call, radius: int, cuts: bool
-) -> Iterator[NDArray[Any]]:
-    """Restore a film of frames (C, M, N), scene by scene."""
+def restored(frames: Iterator[Any], call: Call, radius: int, cuts: bool) -> Iterator[Any]:
+    """Restore a film of frames (C, M, N), scene by scene; there is at least one."""
+    first = next(frames)
     levels = call.levels
     if levels is None:
-        levels = Levels(_noise.sigmas(first))
+        levels = Levels(_noise.sigmas(_arrays.to_host(first)))
     if not levels.sigmas.any():
-        yield first
-        yield from others
+        for frame in itertools.chain([first], frames):
+            yield frame.astype(_arrays.result_dtype(frame.dtype))
         return
     shared = measured(common(first, levels, call.job), first, call.job)
+    if not isinstance(shared.data_range, float):  # on a GPU: asked once, for the whole film
+        shared = replace(shared, data_range=float(_arrays.to_host(shared.data_range)[0]))
     film = Film(shared, call.job, radius, first.shape)
-    scenes = _Scenes(first, others, cuts)
+    scenes = _Scenes(first, frames, cuts)
     while scenes.more():
         yield from _scene(scenes.scene(), film)
 
 
-def _scene(frames: Iterator[NDArray[Any]], film: Film) -> Iterator[NDArray[Any]]:
+def _scene(frames: Iterator[Any], film: Film) -> Iterator[Any]:
     """Restore the frames of one scene."""
-    raw: list[NDArray[Any]] = []  # on their way, for pixels that stay
+    raw: list[Any] = []  # on their way, for pixels that stay
 
     def loaded() -> Iterator[Frame]:
-        for planes in frames:
+        for number, planes in enumerate(frames):
             raw.append(planes)
-            yield Frame(film.loaded(planes), None)
+            yield Frame(film.loaded(planes, number), None)
 
     stream = _stage(loaded(), film, "basic")
     if film.job.stage == "final":
@@ -146,16 +149,15 @@ def _stage(
 class _Scenes:
     """A film cut into scenes, one after the other, frame by frame."""
 
-    def __init__(self, first: NDArray[Any], others: Iterator[NDArray[Any]], cuts: bool) -> None:
-        self._next: NDArray[Any] | None = first
+    def __init__(self, first: Any, others: Iterator[Any], cuts: bool) -> None:
+        self._next = first
         self._others, self._cuts = others, cuts
-        self._range = 0.0
 
     def more(self) -> bool:
         """Whether there is another scene."""
         return self._next is not None
 
-    def scene(self) -> Iterator[NDArray[Any]]:
+    def scene(self) -> Iterator[Any]:
         """Frames up to the next cut; all of them have to be taken."""
         before: FloatArray | None = None
         usual = MOVING  # how much frames differ in this scene, as a share of the range
@@ -174,11 +176,11 @@ class _Scenes:
             yield frame
 
 
-def _thumbnail(planes: NDArray[Any]) -> FloatArray:
+def _thumbnail(planes: Any) -> FloatArray:
     """Means of squares of pixels, of the mean of the channels."""
     gray = planes.mean(0, dtype=np.float64)
     rows, columns = (max(1, size // THUMB) for size in gray.shape)
     tall, wide = (min(THUMB, size) for size in gray.shape)
-    cut = gray[: rows * tall, : columns * wide]
-    thumb: FloatArray = cut.reshape(rows, tall, columns, wide).mean((1, 3))
+    cut = _arrays.namespace(gray).ascontiguousarray(gray[: rows * tall, : columns * wide])
+    thumb: FloatArray = _arrays.to_host(cut.reshape(rows, tall, columns, wide).mean((1, 3)))
     return thumb

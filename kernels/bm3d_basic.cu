@@ -10,7 +10,7 @@
 // numerator (channels, height, width), weights (channels, corners).
 extern "C" __global__ void __launch_bounds__(THREADS)
     bm3d_basic(const float* noisy, int height, int width, const int* rows, const int* columns,
-               const short* offsets, const short* sizes, const float* forward, const float* inverse,
+               const OFFSET* offsets, const short* sizes, const float* forward, const float* inverse,
                const float* window, const float* covariance, int down, int across, int line,
                int origin, int apart, const float* strength, const float* scale, int scale_apart,
                Sum* numerator, Sum* weights) {

@@ -5,7 +5,7 @@
 // As `bm3d_basic`, with the pilot (channels, height, width); strength is mu**2 times the variance.
 extern "C" __global__ void __launch_bounds__(THREADS)
     bm3d_final(const float* noisy, const float* pilot, int height, int width, const int* rows,
-               const int* columns, const short* offsets, const short* sizes, const float* forward,
+               const int* columns, const OFFSET* offsets, const short* sizes, const float* forward,
                const float* inverse, const float* window, const float* covariance, int down,
                int across, int line, int origin, int apart, const float* strength,
                const float* scale, int scale_apart, Sum* numerator, Sum* weights) {

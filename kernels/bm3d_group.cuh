@@ -8,6 +8,9 @@
 #ifndef SLICES
 #define SLICES 1  // thickness of a block: more in volumes, see bm4d_group.cuh
 #endif
+#ifndef OFFSET
+#define OFFSET short  // of the blocks of a group: int in films, see vbm3d_match.cu
+#endif
 #define AREA (SLICES * BLOCK * BLOCK)
 #define THREADS ((AREA + WARP - 1) / WARP * WARP)
 
@@ -62,7 +65,7 @@ __device__ __forceinline__ GroupShared group_shared(float* memory) {
 
 // Corners of the blocks, the noise in them, and where their covariances are.
 __device__ __forceinline__ void group_corners(const GroupShared& shared, const Geometry& geometry,
-                                              int y, int x, const short* offsets, int size,
+                                              int y, int x, const OFFSET* offsets, int size,
                                               const float* scale) {
     const int thread = threadIdx.x;
     if (thread < size) {

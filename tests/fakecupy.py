@@ -252,6 +252,9 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
         assert np.shares_memory(out, self.values)
         return self._view(out)
 
+    def mean(self, axis, dtype=None):
+        return self.module._new(np.asarray(self.values.mean(axis, dtype=dtype)))
+
     def astype(self, dtype):
         return self.module._new(self.values.astype(dtype))
 

@@ -14,6 +14,7 @@ import test_cuda_bm4d
 import test_cuda_filter
 import test_cuda_match
 import test_cuda_range
+import test_cuda_vbm3d
 from fakecupy import Cupy
 from images import noisy, scene
 from test_bm4d_stages import VOLUME
@@ -37,6 +38,8 @@ def main(name, start=0, end=0, new=""):
     changed = text[: int(start)] + new + text[int(end) :]
     if name.startswith("bm4d"):
         return cubes(name, changed)
+    if name == "vbm3d_match":
+        return films(changed)
     whole = cudasim.module
 
     def module(kernel, text=None, **constants):
@@ -67,12 +70,30 @@ def main(name, start=0, end=0, new=""):
     return np.allclose(actual, expected, atol=0.02)
 
 
-def cubes(name, changed):
-    """Run a kernel of volumes by its backend, on the stand-in for CuPy."""
+def standing_in(name, changed):
+    """Stand in for CuPy, with the text of a kernel changed."""
     fake = Cupy()
     _cupy.load = _cupy.loaded = lambda: fake
     whole = _module.source
     _module.source = lambda kernel: changed if kernel == name else whole(kernel)
+    return fake
+
+
+def films(changed):
+    """Run the search in films by its backend."""
+    fake = standing_in("vbm3d_match", changed)
+    _, frames = test_cuda_vbm3d.film(3, 11, 13)
+    # Candidates are sifted, and windows searched in bands
+    changes = {"group_basic": 8, "match_basic": 1e5, "trails_basic": 2, "predict_basic": 4}
+    stage = test_cuda_vbm3d.white(changes)
+    both = test_cuda_vbm3d.windows(fake, frames, stage, [0, 1, 2])
+    expected, found = (window.matches([0, 1, 2], 1) for window in both)
+    return (found.offsets.get() == expected.offsets).all()
+
+
+def cubes(name, changed):
+    """Run a kernel of volumes by its backend."""
+    fake = standing_in(name, changed)
     volume = noisy_volume(cells(5, 7, 9), 15)
     small = {"group_basic": 4, "group_final": 4, "radius_basic": 2, "radius_final": 2}
     small |= {"slices_final": 4, "step_slices_final": 1, "block_final": 4, "step_final": 1}

@@ -43,6 +43,7 @@ def sanitized(*words):
         ("test_cuda_match.py", "bands and (4-3 or 12-1) or small_images or bias"),
         ("test_cuda_filter.py", "test_order and (0-basic or 0-final) or channels or maps"),
         ("test_cuda_range.py", "numpy and 0"),
+        ("test_cuda_vbm3d.py", "changes1 or changes7 or small or bands or (correlated and noise)"),
         ("test_cuda_bm3d.py", "layouts or (types and f8) or shape2"),
         (
             "test_cuda_bm4d.py",

@@ -11,6 +11,7 @@ from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
 from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
 from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
 from fastrestore.backends.cupy.bm4d import bm4d_basic, bm4d_final, bm4d_match
+from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813
 
 __all__ = [
     "NAME",
@@ -30,6 +31,7 @@ __all__ = [
     "put",
     "robust_range",
     "store",
+    "video_stage",
     "warm",
     "why_unavailable",
 ]

@@ -12,7 +12,7 @@ from fastrestore._stage import Channels, FloatArray, Image, Run
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._device import launch
 
-__all__ = ["empty", "load", "luminance", "robust_range", "store"]
+__all__ = ["copy", "empty", "load", "luminance", "robust_range", "store"]
 
 THREADS = (32, 8)  # pixels across and down
 RANGE_THREADS, RANGE_SHARED = 1024, 4 * (4 * 256 + 8)  # see bm3d_range.cu
@@ -57,6 +57,11 @@ def luminance(channels: Channels, weights: FloatArray, run: Run) -> Image:
     out = run.memory.take("luminance", (1, *channels.shape[1:]), np.float32)
     _mix(channels, out, weights[None], (0, 0), run)
     return out[0]  # type: ignore[no-any-return]
+
+
+def copy(source: Channels, out: Channels, run: Run) -> None:
+    """Copy channels to a part of a larger array."""
+    _mix(source, out, np.eye(len(source)), (0, 0), run)
 
 
 def robust_range(image: Image, run: Run) -> Any:

@@ -27,6 +27,7 @@ HEADERS = {
     "bm3d_basic": (*_GROUP, "hard.cuh"),
     "bm3d_final": (*_GROUP, "wiener.cuh"),
     "bm3d_divide": _GROUP,
+    "vbm3d_match": _MATCH,
     "bm4d_match": _MATCH,
     "bm4d_basic": (*_CUBES, "hard.cuh"),
     "bm4d_final": (*_CUBES, "wiener.cuh"),

@@ -77,46 +77,77 @@ def _filtered(
     name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run
 ) -> Channels:
     """Filter all groups, lay them down, and divide the sums."""
-    memory, block = run.memory, stage.block
+    memory = run.memory
     channels, height, width = images[0].shape
-    plane, corners = height * width, (height - block + 1) * (width - block + 1)
+    plane, corners = height * width, (height - stage.block + 1) * (width - stage.block + 1)
     kind = np.uint64 if run.deterministic else np.float32
     sums = memory.take("sums", (channels * (plane + corners),), kind)
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[: channels * plane], sums[channels * plane :]
+    lay_down(name, images, matches, stage, run, (numerator, weights))
+    out = memory.take(name, (channels, height, width), np.float32)
+    divide(numerator, weights, out, stage, run)
+    run.tick(1)
+    return out  # type: ignore[no-any-return]
+
+
+def lay_down(
+    name: str,
+    images: tuple[Channels, ...],
+    matches: Matches,
+    stage: Stage,
+    run: Run,
+    sums: tuple[Any, Any],
+) -> None:
+    """Filter all groups of images, and add them to the sums of pixels and of weights by corner."""
+    memory, block = run.memory, stage.block
+    channels, height, width = images[0].shape
     table = covariance_table(stage)
     scale = None if stage.scale is None else memory.table(stage.scale)
-    window = memory.table(stage.window)
     threads = -(-(block**2) // WARP) * WARP
-    constants = (("BLOCK", block), ("GROUP", stage.group), ("FIXED", int(run.deterministic)))
     launch(
         name,
-        constants,
+        constants(stage, run, matches.offsets.dtype),
         (len(matches.columns), len(matches.rows), channels),
         (threads,),
         (
             *images, np.int32(height), np.int32(width), matches.rows, matches.columns,
             matches.offsets, matches.sizes, memory.table(stage.forward),
-            memory.table(stage.inverse), window, memory.table(table.values),
+            memory.table(stage.inverse), memory.table(stage.window), memory.table(table.values),
             np.int32(table.down), np.int32(table.across), np.int32(table.line),
             np.int32(table.origin), np.int32(table.apart),
             memory.table(stage.strength * stage.variances), scale,
-            np.int32(0 if stage.scale is None or len(stage.scale) == 1 else corners), numerator,
-            weights,
+            np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
+            *sums,
         ),
         4 * (stage.group * block**2 + stage.group**2 + 3 * stage.group + threads // WARP),
     )  # fmt: skip
-    out = memory.take(name, (channels, height, width), np.float32)
+
+
+def constants(stage: Stage, run: Run, offsets: np.dtype[Any] | None = None) -> _module.Constants:
+    """-D constants of the kernels that filter and divide."""
+    numbers: _module.Constants = (
+        ("BLOCK", stage.block),
+        ("GROUP", stage.group),
+        ("FIXED", int(run.deterministic)),
+    )
+    return (*numbers, ("OFFSET", "int")) if offsets == np.int32 else numbers
+
+
+def divide(numerator: Any, weights: Any, out: Channels, stage: Stage, run: Run) -> None:
+    """Divide sums of pixels by those of the weights that are laid down there."""
+    channels, height, width = out.shape
     across, down = DIVIDE
     launch(
         "bm3d_divide",
-        constants,
+        constants(stage, run),
         (-(-width // across), -(-height // down), channels),
         DIVIDE,
-        (numerator, weights, window, np.int32(height), np.int32(width), out),
-    )
-    run.tick(1)
-    return out  # type: ignore[no-any-return]
+        (
+            numerator, weights, run.memory.table(stage.window), np.int32(height), np.int32(width),
+            out,
+        ),
+    )  # fmt: skip
 
 
 class CovarianceTable(NamedTuple):

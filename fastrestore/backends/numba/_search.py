@@ -32,6 +32,7 @@ TILE = 8  # rows that are summed at a time
 BITS = 12  # of a row or a column in a code, counted from MIDDLE
 MIDDLE = 1 << (BITS - 1)
 MASK = (1 << BITS) - 1
+FARTHEST = MIDDLE - 64  # a trail leads no farther than a code can tell
 NO_KEY = np.iinfo(np.int64).max
 ALL_BITS = np.uint64((1 << LANES) - 1)
 
@@ -158,7 +159,8 @@ def follow_trail(y, x, bottom, right, first, tmp):
     """Set the windows of a frame around where the trail leads; return how many there are.
 
     In the frame beside that of the reference, `first`, no motion is known yet; after that it goes
-    on as it came. Windows stay where blocks are, whose last corner is (bottom, right).
+    on as it came. Windows stay where blocks are, whose last corner is (bottom, right), and within
+    FARTHEST pixels of the reference.
     """
     trail, windows, parent, origin = tmp[4], tmp[9], tmp[10], tmp[11]
     for k in range(len(trail)):
@@ -169,8 +171,8 @@ def follow_trail(y, x, bottom, right, first, tmp):
         u = x + (code & MASK) - MIDDLE
         from_v = v if first else origin[0, parent[k], 0]
         from_u = u if first else origin[0, parent[k], 1]
-        windows[k, 0] = min(max(0, 2 * v - from_v), bottom)
-        windows[k, 1] = min(max(0, 2 * u - from_u), right)
+        windows[k, 0] = min(max(0, y - FARTHEST, 2 * v - from_v), bottom, y + FARTHEST)
+        windows[k, 1] = min(max(0, x - FARTHEST, 2 * u - from_u), right, x + FARTHEST)
         origin[1, k, 0] = v
         origin[1, k, 1] = u
     return len(trail)

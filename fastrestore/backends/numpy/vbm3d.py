@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numpy.bm3d import lay_down, shrink_hard, shrink_wiener
 
+FARTHEST = 1984  # pixels: a trail leads no farther from its reference
 Candidate = tuple[float, int, int, int]  # distance, frame, row, column: in this order the nearest
 
 
@@ -117,7 +118,8 @@ def search(
             seen = look(frame, middles, radius)
             candidates += seen[: stage.group]
             trail = [c[2:] for c in seen[: stage.trails]]
-            middles = [_led(place, origins, middles, radius, blocks.shape) for place in trail]
+            bounds = _bounds((y, x), blocks.shape)
+            middles = [_led(place, origins, middles, radius, bounds) for place in trail]
             origins, frame, radius = trail, frame + step, stage.follow
     close = [c for c in sorted(candidates) if c[0] < stage.match][: stage.group]
     return close[: 2 ** int(np.log2(len(close)))]
@@ -132,15 +134,27 @@ def bias_of(stage: Stage, same_frame: bool, dy: int, dx: int) -> float:
     return float(stage.match_bias[dy + stage.radius, dx + stage.radius])
 
 
+Bounds = tuple[tuple[int, int], tuple[int, int]]
+
+
+def _bounds(reference: tuple[int, int], shape: tuple[int, ...]) -> Bounds:
+    """Where a trail may lead: first and last row, and column."""
+    (y, x), (height, width) = reference, shape[1:3]
+    return (
+        (max(0, y - FARTHEST), min(height - 1, y + FARTHEST)),
+        (max(0, x - FARTHEST), min(width - 1, x + FARTHEST)),
+    )
+
+
 def _led(
     place: tuple[int, int],
     origins: list[tuple[int, int]],
     middles: list[tuple[int, int]],
     radius: int,
-    shape: tuple[int, ...],
+    bounds: Bounds,
 ) -> tuple[int, int]:
     """Where a trail leads that was at `origins[k]` and was found in the window at `middles[k]`."""
-    (v, u), (_, height, width) = place, shape[:3]
+    (v, u), ((top, bottom), (left, right)) = place, bounds
     found = (max(abs(v - y), abs(u - x)) <= radius for y, x in middles)
     y, x = next(origin for origin, here in zip(origins, found, strict=True) if here)
-    return min(max(0, 2 * v - y), height - 1), min(max(0, 2 * u - x), width - 1)
+    return min(max(top, 2 * v - y), bottom), min(max(left, 2 * u - x), right)

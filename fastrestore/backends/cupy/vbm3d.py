@@ -1,0 +1,117 @@
+"""A stage of V-BM3D on a GPU: predictive search, and the filters of BM3D on a tall image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastrestore import _cupy
+from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore.backends.cupy import _image
+from fastrestore.backends.cupy._device import FREE_SHARED, launch
+from fastrestore.backends.cupy.bm3d import (
+    MATCH_WARPS,
+    MOST_PIXELS,
+    TILE,
+    WARP,
+    divide,
+    lay_down,
+)
+from fastrestore.backends.numpy.vbm3d import pitch
+
+
+class VideoStage:
+    """See `fastrestore.backends.VideoStage`."""
+
+    def __init__(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> None:
+        slots, channels, height, width = shape
+        self._stage, self._run, self._size = stage, run, (height, width)
+        self._pitch = pitch(height, stage)
+        rows = slots * self._pitch
+        if rows * width > MOST_PIXELS:
+            raise MemoryError(
+                f"{slots} frames of {height} x {width} pixels are too many for the kernels, which "
+                f"count {MOST_PIXELS} pixels; a smaller radius or smaller frames would do"
+            )
+        empty = _cupy.load().empty
+        self._matched = empty((rows, width), np.float32)
+        self._images = [empty((channels, rows, width), np.float32)]
+        kind = np.uint64 if run.deterministic else np.float32
+        corners = (channels, rows - stage.block + 1, width - stage.block + 1)
+        self._sums = empty((channels, rows, width), kind), empty(corners, kind)
+        for sums in self._sums:
+            sums.data.memset_async(0, sums.nbytes)
+        self._piloted = False
+
+    def _rows(self, slot: int) -> slice:
+        return slice(slot * self._pitch, slot * self._pitch + self._size[0])
+
+    def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
+        """Place a frame."""
+        self._piloted = pilot is not None
+        if pilot is not None and len(self._images) == 1:
+            self._images.append(_cupy.load().empty(self._images[0].shape, np.float32))
+        rows = self._rows(slot)
+        _image.copy(matched[None], self._matched[None, rows], self._run)
+        _image.copy(noisy, self._images[0][:, rows], self._run)
+        if pilot is not None:
+            _image.copy(pilot, self._images[1][:, rows], self._run)
+
+    def filter(self, slots: Sequence[int], centre: int) -> None:
+        """Filter the groups of a frame, and lay them down."""
+        name = "bm3d_final" if self._piloted else "bm3d_basic"
+        matches = self.matches(slots, centre)
+        images = tuple(self._images[: 1 + self._piloted])
+        lay_down(name, images, matches, self._stage, self._run, self._sums)
+
+    def take(self, slot: int) -> Channels:
+        """Return the estimate of a frame, and make room for another."""
+        rows = self._rows(slot)
+        corners = slice(rows.start, rows.stop - self._stage.block + 1)
+        out = _cupy.load().empty((len(self._images[0]), *self._size), np.float32)
+        for channel in range(len(out)):
+            sums = self._sums[0][channel, rows], self._sums[1][channel, corners]
+            divide(*sums, out[channel : channel + 1], self._stage, self._run)
+            for each in sums:
+                each.data.memset_async(0, each.nbytes)
+        return out  # type: ignore[no-any-return]
+
+    def matches(self, slots: Sequence[int], centre: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `centre`."""
+        stage, memory, (height, width) = self._stage, self._run.memory, self._size
+        grids = [reference_grid(size, stage.block, stage.step) for size in self._size]
+        rows, columns = (memory.table(grid, np.int32) for grid in grids)
+        shape = (len(rows), len(columns))
+        offsets = memory.take("offsets", (*shape, stage.group, 2), np.int32)
+        sizes = memory.take("sizes", shape, np.int16)
+        widest = max(stage.radius, stage.predict, stage.follow)
+        band, shared = match_shape(stage, widest)
+        numbers = (stage.radius, stage.predict, stage.follow, widest, stage.trails, band)
+        launch(
+            "vbm3d_match",
+            (("BLOCK", stage.block),),
+            (-(-shape[1] // MATCH_WARPS), shape[0]),
+            (WARP, MATCH_WARPS),
+            (
+                self._matched, np.int32(height), np.int32(width), np.int32(self._pitch),
+                memory.table(np.array(slots), np.int32), np.int32(len(slots)), np.int32(centre),
+                rows, columns, np.int32(shape[1]), *(np.int32(number) for number in numbers),
+                np.int32(stage.group), np.float32(stage.match), np.float32(stage.static),
+                None if stage.match_bias is None else memory.table(stage.match_bias),
+                np.float32(stage.match_bias_apart), offsets, sizes,
+            ),
+            shared,
+        )  # fmt: skip
+        tall = memory.table(grids[0] + slots[centre] * self._pitch, np.int32)
+        return Matches(tall, columns, offsets, sizes)
+
+
+def match_shape(stage: Stage, widest: int) -> tuple[int, int]:
+    """Displacements down at a time, and bytes of shared memory."""
+    wide, block = 2 * widest + 1, stage.block
+    keys = 8 * (2 * stage.group + 2 * WARP)
+    fixed = keys + 4 * (block**2 + (block - 1) * (wide + block - 1))
+    one = 4 * (wide + block - 1 + wide)  # for every displacement down
+    band = min(-(-wide // TILE), max(1, (FREE_SHARED // MATCH_WARPS - fixed) // one // TILE)) * TILE
+    return band, MATCH_WARPS * (fixed + band * one)

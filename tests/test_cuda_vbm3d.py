@@ -1,0 +1,204 @@
+"""V-BM3D as CUDA kernels, executed on the CPU and, where there is one, on a GPU."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from images import assert_close
+from test_vbm3d import SMALL, film, runaway, striped
+
+from fastrestore import vbm3d
+from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage
+from fastrestore.backends import select
+from fastrestore.backends.cupy._device import Memory
+
+SLOTS = [3, 4, 0, 1, 2]
+
+
+def running():
+    return Run(1, lambda share: None, False, Memory())
+
+
+def windows(cupy, frames, stage, slots=SLOTS):
+    """A window of numpy, and one of the kernels, with the same frames in them."""
+    shape = (len(slots), 1, *frames.shape[1:])
+    both = [select(name).video_stage(shape, stage, running()) for name in ("numpy", "cupy")]
+    for slot, frame in zip(slots, frames, strict=True):
+        there = cupy.asarray(frame)
+        both[0].put(slot, frame, frame[None], None)
+        both[1].put(slot, there, there[None], None)
+    return both
+
+
+def assert_same(cupy, frames, stage, centres=(0, 2, 4), slots=SLOTS):
+    both = windows(cupy, frames, stage, slots)
+    for centre in centres:
+        expected, found = (window.matches(slots, centre) for window in both)
+        np.testing.assert_array_equal(found.sizes.get(), expected.sizes)
+        np.testing.assert_array_equal(found.offsets.get(), expected.offsets)
+        np.testing.assert_array_equal(found.rows.get(), expected.rows)
+
+
+def white(changes, sigma=20.0):
+    return make_stage(SMALL.replace(**changes), "basic", Noise.white(sigma), 255.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"group_basic": 8},
+        {"trails_basic": 2, "predict_basic": 2, "group_basic": 32},
+        {"trails_basic": 3, "predict_basic": 4, "static_basic": 0.0, "radius_basic": 7},
+        {"static_basic": 300.0, "group_basic": 16},
+        {"block_basic": 5, "step_basic": 5, "transform_basic": "dct", "predict_basic": 0},
+        {"match_basic": 0.0, "match_noise_basic": 0.0},
+        {"group_basic": 1},
+        {"group_basic": 64, "match_basic": 1e5, "trails_basic": 8},
+    ],
+)
+def test_match_lists_are_identical(cupy, changes):
+    _, frames = film(5, 30, 37)
+    assert_same(cupy, frames, white(changes))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 41), (33, 9)])
+def test_small_and_flat_frames(cupy, shape):
+    slots = [0, 1, 2]
+    _, frames = film(3, *shape)
+    assert_same(cupy, frames, white({"group_basic": 32}), (0, 1, 2), slots)
+    for static in (0.0, 30.0):  # equal distances: order of frame, row and column
+        flat, stage = np.full((3, *shape), 7, np.float32), white({"static_basic": static})
+        assert_same(cupy, flat, stage, (0, 1, 2), slots)
+
+
+def test_wide_windows_are_searched_in_bands(cupy):
+    _, frames = film(3, 60, 64)
+    changes = {"predict_basic": 25, "radius_basic": 30, "follow_basic": 20, "trails_basic": 2}
+    stage = replace(white({**changes, "group_basic": 64}), step=25)
+    assert_same(cupy, frames, stage, (0, 1, 2), [2, 0, 1])
+
+
+def test_trails_lead_no_farther_than_a_key_can_tell(cupy):
+    assert_same(cupy, *runaway(), (0, 8), list(range(9)))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_order_of_threads_does_not_matter(fake, seed):
+    fake.seed = seed
+    _, frames = film(5, 26, 29)
+    assert_same(fake, frames, white({"trails_basic": 2, "group_basic": 32}))
+
+
+def test_correlated_noise(cupy):
+    clean, _ = film(5, 30, 37)
+    frames, psd = striped(clean)
+    power = psd / psd.mean()
+    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
+    stage = make_stage(SMALL, "basic", noise, 255.0, 16)
+    stage.match_bias[:] = np.round(stage.match_bias)
+    object.__setattr__(stage, "match_bias_apart", round(stage.match_bias_apart))
+    assert_same(cupy, np.round(frames).astype(np.float32), stage)
+
+
+CALLS = {
+    "plain": {"sigma": 20},
+    "basic": {"sigma": 20, "stage": "basic"},
+    "range": {"sigma": 20, "data_range": 200.0},
+    "alone": {"sigma": 20, "radius": 0},
+    "unknown": {},
+    "time last": {"sigma": 20, "time_axis": -1},
+    "channels": {"sigma": (20, 20, 0), "channel_axis": 1},
+    "colours": {"sigma": 20, "channel_axis": -1, "scene_cuts": False},
+    "psd": {"psd": striped(film(5, 26, 29)[0])[1]},
+    "no noise": {"sigma": 0},
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_whole_call(cupy, name):
+    options = {"profile": SMALL, "radius": 2, **CALLS[name]}
+    _, frames = film(6, 26, 29)
+    if "channel_axis" in options:
+        frames = np.stack([frames, frames[:, ::-1], 255 - frames], options["channel_axis"])
+    if "time_axis" in options:
+        frames = np.moveaxis(frames, 0, -1)
+    expected = vbm3d(frames, backend="numpy", **options)
+    host = vbm3d(frames, backend="cupy", **options)
+    there = vbm3d(cupy.asarray(np.ascontiguousarray(frames)), **options)
+    assert isinstance(host, np.ndarray)
+    assert isinstance(there, cupy.ndarray)
+    assert there.dtype == host.dtype == expected.dtype
+    assert_close(host, expected, 255)
+    assert_close(there.get(), expected, 255)
+    if name == "channels":
+        np.testing.assert_array_equal(there.get()[:, 2], frames[:, 2])
+
+
+def test_streams_and_types(cupy):
+    _, frames = film(7, 20, 22)
+    small = np.clip(frames, 0, 255).astype(np.uint8)
+    for kind in ("u1", "f2", "f8"):
+        expected = vbm3d(small.astype(kind), 20, radius=1, profile=SMALL, backend="numpy")
+        stream = vbm3d((cupy.asarray(f.astype(kind)) for f in small), 20, radius=1, profile=SMALL)
+        found = list(stream)
+        assert all(frame.dtype == expected.dtype for frame in found)
+        found = np.array([frame.get() for frame in found], np.float64)
+        assert_close(found, expected, 1000 if kind == "f2" else 255)
+
+
+def test_cuts_are_found(cupy):
+    _, first = film(5, 24, 26)
+    both = np.concatenate([first[:3], 255 - first[:3, ::-1, ::-1]])
+    loose = SMALL.replace(match_basic=1e5, match_final=1e5, group_basic=64)
+    options = {"profile": loose, "radius": 2, "data_range": 255.0}
+    expected = vbm3d(both, 20, backend="numpy", **options)
+    assert_close(vbm3d(cupy.asarray(both), 20, **options).get(), expected, 255)
+
+
+def test_the_cpu_may_be_asked_for(cupy):
+    _, frames = film(4, 20, 22)
+    expected = vbm3d(frames, 20, radius=1, profile=SMALL, backend="numba")
+    there = vbm3d(cupy.asarray(frames), 20, radius=1, profile=SMALL, backend="numba")
+    np.testing.assert_array_equal(there.get(), expected)
+
+
+def test_nothing_is_fetched_but_thumbnails(fake):
+    _, frames = film(1, 20, 22)
+    there = fake.asarray(np.concatenate([frames] * 6))  # no cuts
+    options = {"radius": 1, "profile": SMALL, "data_range": 255.0}
+    for _ in range(2):
+        fake.log.clear()
+        vbm3d(there, 20, scene_cuts=False, **options)
+    assert fake.count("d2h") == fake.count("compile") == fake.count("sync") == 0
+    launched = fake.launches()
+    assert launched.count("vbm3d_match") == 12
+    assert launched.count("bm3d_basic") == launched.count("bm3d_final") == 6
+    fake.log.clear()
+    vbm3d(there, 20, **options)
+    assert fake.count("d2h") == 6
+
+
+def test_a_long_film_takes_no_more_memory(fake):
+    def peak(count):
+        fake.peak = fake.live
+        _, frames = film(3, 16, 17)
+        for _ in vbm3d((fake.asarray(frames[k % 3]) for k in range(count)), 20, radius=1):
+            pass
+        return fake.peak
+
+    peak(8)
+    assert peak(30) <= peak(10)
+
+
+def test_frames_of_two_places_are_refused(fake):
+    _, frames = film(2, 16, 17)
+    mixed = [fake.asarray(frames[0]), frames[1]]
+    with pytest.raises(ValueError, match="frame 1 is on the host and the first on GPU 0; move one"):
+        list(vbm3d(mixed, 20, profile=SMALL))
+
+
+def test_too_many_pixels_are_refused(fake, monkeypatch):
+    monkeypatch.setattr("fastrestore.backends.cupy.vbm3d.MOST_PIXELS", 1000)
+    _, frames = film(3, 16, 17)
+    with pytest.raises(MemoryError, match="9 frames of 16 x 17 pixels are too many"):
+        vbm3d(fake.asarray(frames), 20)
