@@ -19,6 +19,23 @@ def merge(total, part, left, top, rows):
 
 
 @_jit.kernel
+def drain(source, top, target, add):
+    """Move rows from `top` on, both transposed (columns, rows): zeros stay behind."""
+    rows = target.shape[1]
+    for x in range(len(target)):
+        old = source[x, top : top + rows]
+        new = target[x]
+        if add:
+            for y in range(rows):
+                new[y] += old[y]
+        else:
+            for y in range(rows):
+                new[y] = old[y]
+        for y in range(rows):
+            old[y] = 0.0
+
+
+@_jit.kernel
 def divide(numerator, weights, window, first, last, lines, out):
     """Divide by the sum of the windows, equation 12, in rows `first` to `last`.
 

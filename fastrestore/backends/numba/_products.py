@@ -144,14 +144,16 @@ def combine(typingctx, out, at_out, factors, at, vectors, columns, terms, lanes)
 
 
 @intrinsic(prefer_literal=True)
-def distances(typingctx, out, values, at, across, pixels, size, tile, lanes):
+def distances(typingctx, out, values, at, across, pixels, size, first, last, tile, lanes):
     """Squared distances of a block and those at `tile` rows of `lanes` neighbouring positions.
 
     The first position begins at `at` of `values`, whose rows are `across` apart; `pixels` is the
-    block (size, size). Every row of values is read once for all positions that see it.
+    block (size, size). Every row of values is read once for all positions that see it. Columns
+    `first` to `last` of the block are summed, in addition to what `out` holds of those before.
     """
     vector = vector_of(values, lanes)
     count, rows = size.literal_value, tile.literal_value
+    columns = range(first.literal_value, last.literal_value)
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
@@ -162,7 +164,11 @@ def distances(typingctx, out, values, at, across, pixels, size, tile, lanes):
             return pointer(context, builder, signature.args[which], array, index, vector_type)
 
         sums = [ir.Constant(vector_type, None)] * rows
-        for n in range(count):
+        if columns.start > 0:
+            sums = [
+                builder.load(address(0, out, INT64(t * vector.lanes)), align=4) for t in range(rows)
+            ]
+        for n in columns:
             column = [
                 broadcast(
                     builder,
@@ -182,5 +188,5 @@ def distances(typingctx, out, values, at, across, pixels, size, tile, lanes):
             builder.store(total, address(0, out, INT64(t * vector.lanes)), align=4)
         return context.get_dummy_value()
 
-    parameters = (out, values, types.intp, types.intp, pixels)
-    return types.void(*parameters, size, tile, lanes), generate
+    parameters = (out, values, types.intp, types.intp, pixels, size, first, last)
+    return types.void(*parameters, tile, lanes), generate

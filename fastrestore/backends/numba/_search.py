@@ -23,6 +23,7 @@ from fastrestore.backends.numba._simd import (
     count_less,
     load,
     mask_le,
+    minimum,
     splat,
     store,
     trailing_zeros,
@@ -188,9 +189,19 @@ def add_bias(found, bias, across, at, same_frame, apart):
         store(found, t * LANES, add(load(found, t * LANES, LANES), more))
 
 
+@_jit.kernel
+def none_within(found, limit):
+    """Whether all of a tile of distances, or of what is summed of them, are beyond a limit."""
+    least = load(found, 0, LANES)
+    for t in range(1, TILE):
+        least = minimum(least, load(found, t * LANES, LANES))
+    return mask_le(least, splat(limit, LANES)) == 0
+
+
 @_jit.once
 def search_kernel(block: int) -> Callable[..., None]:
     """Compile the search for blocks of one size."""
+    half = block // 2
 
     @_jit.kernel
     def search_rows(
@@ -252,10 +263,25 @@ def search_kernel(block: int) -> Callable[..., None]:
                         bottom = min(height - block, windows[window, 0] + reach)
                         left = max(0, windows[window, 1] - reach)
                         right = min(width - block, windows[window, 1] + reach)
-                        for v in range(top, bottom + 1, TILE):
+                        # The middle first: it is most like, and most of the others then are not
+                        tiles = (bottom - top) // TILE + 1
+                        middle = max(0, min(tiles - 1, (windows[window, 0] - top) // TILE))
+                        for tile in range(-1, tiles):
+                            if tile == middle:
+                                continue
+                            v = top + (middle if tile < 0 else tile) * TILE
                             for u in range(left, right + 1, LANES):
                                 begin = (base + v) * across + u
-                                distances(found, flat, begin, across, pixels, block, TILE, LANES)
+                                distances(
+                                    found, flat, begin, across, pixels, block, 0, half, TILE, LANES
+                                )
+                                still = extra > 0 and v <= y < v + TILE and u <= x < u + LANES
+                                if none_within(found, max(limit[0], limit[1])) and not still:
+                                    continue
+                                distances(
+                                    found, flat, begin, across, pixels, block, half, block, TILE,
+                                    LANES,
+                                )  # fmt: skip
                                 if len(bias) > 1:
                                     add_bias(
                                         found, bias_of, bias.shape[1],

@@ -33,12 +33,13 @@ class VideoStage:
         self._lifted = [np.zeros(shape_lifted, np.float32)]
         self._piloted = False
         # Sums of every thread, transposed, because the kernel finishes blocks column by column
-        self._sums = [self._new_sums(channels) for _ in range(run.workers)]
+        self._sums = [self._new_sums(channels, self._tall + lanes) for _ in range(run.workers)]
+        self._total = self._new_sums(channels, self._pitch)  # of a frame
         self._free = list(range(run.workers))
         self._lock = threading.Lock()
 
-    def _new_sums(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        shape = (channels, self._width + 2, self._tall + self._lanes)
+    def _new_sums(self, channels: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        shape = (channels, self._width + 2, rows)
         return np.zeros(shape), np.zeros(shape)
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
@@ -122,27 +123,30 @@ class VideoStage:
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame, and make room for another."""
-        stage, first = self._stage, slot * self._pitch
-        part = slice(first, first + self._pitch)
-        channels = len(self._lifted[0])
-        out = np.empty((channels, self._height, self._width), np.float32)
-        window = np.ascontiguousarray(stage.window)
+        first, height, run = slot * self._pitch, self._height, self._run
+        out = np.empty((len(self._lifted[0]), height, self._width), np.float32)
+        window = np.ascontiguousarray(self._stage.window)
 
-        def work(c: int) -> None:
-            sums = [np.ascontiguousarray(s[0][c, :, part]) for s in self._sums]
-            weights = [np.ascontiguousarray(s[1][c, :, part]) for s in self._sums]
-            for more in (sums, weights):
-                for other in more[1:]:
-                    more[0] += other  # exact: see QUANTUM
-            lines = np.empty(
-                (stage.block + 1, -(-self._height // _merge.LANES) * _merge.LANES + _merge.LANES)
-            )
-            _merge.divide(sums[0][1:-1], weights[0], window, 0, self._height, lines, out[c])
-            for s in self._sums:
-                s[0][c, :, part] = 0
-                s[1][c, :, part] = 0
+        def gather(part: tuple[int, int, range]) -> None:
+            which, c, band = part
+            columns = slice(band.start, band.stop)
+            total = self._total[which][c, columns]
+            for worker, sums in enumerate(self._sums):  # exact: see QUANTUM
+                _merge.drain(sums[which][c, columns], first, total, worker > 0)
 
-        for _ in run_bands(work, list(range(channels)), self._run.workers):
+        def divide(part: tuple[int, range]) -> None:
+            c, band = part
+            wide = -(-len(band) // _merge.LANES) * _merge.LANES + _merge.LANES
+            lines = np.empty((self._stage.block + 1, wide))
+            numerator, weights = (total[c] for total in self._total)
+            _merge.divide(numerator[1:-1], weights, window, band.start, band.stop, lines, out[c])
+
+        each, all_columns = range(len(out)), cut(self._width + 2, run.workers, 64, 1 << 30)
+        parts = [(which, c, band) for c in each for which in range(2) for band in all_columns]
+        for _ in run_bands(gather, parts, run.workers):
+            pass
+        halves = [(c, band) for c in each for band in cut(height, run.workers, 64, 1 << 30)]
+        for _ in run_bands(divide, halves, run.workers):
             pass
         return out
 
