@@ -24,24 +24,29 @@ __all__ = [
     "__version__",
     "bm3d",
     "bm4d",
+    "denoise",
     "denoise_burst",
+    "dncnn",
     "estimate_poisson_gaussian",
     "estimate_psd",
     "estimate_sigma",
     "metrics",
+    "nets",
     "psd_from_flat_field",
     "psd_from_kernel",
     "show_backends",
+    "unet_denoise",
     "use_backend",
     "vbm3d",
 ]
 
 if TYPE_CHECKING:
-    from fastrestore import metrics
+    from fastrestore import metrics, nets
     from fastrestore._bm3d import Info, bm3d
     from fastrestore._bm3d_plan import BM3DPlan
     from fastrestore._bm4d import bm4d
     from fastrestore._burst import denoise_burst
+    from fastrestore._denoise import denoise, dncnn, unet_denoise
     from fastrestore._noise import estimate_sigma
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
@@ -59,13 +64,16 @@ _HOME = {
     "Rician": "fastrestore._stabilise",
     "bm3d": "fastrestore._bm3d",
     "bm4d": "fastrestore._bm4d",
+    "denoise": "fastrestore._denoise",
     "denoise_burst": "fastrestore._burst",
+    "dncnn": "fastrestore._denoise",
     "estimate_poisson_gaussian": "fastrestore._stabilise",
     "psd_from_kernel": "fastrestore._psd",
     "estimate_psd": "fastrestore._psd",
     "estimate_sigma": "fastrestore._noise",
     "psd_from_flat_field": "fastrestore._psd",
     "show_backends": "fastrestore.backends",
+    "unet_denoise": "fastrestore._denoise",
     "use_backend": "fastrestore.backends",
     "vbm3d": "fastrestore._vbm3d",
 }
@@ -73,8 +81,8 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     """Load a public name from its module on first use (PEP 562)."""
-    if name == "metrics":
-        return importlib.import_module("fastrestore.metrics")
+    if name in ("metrics", "nets"):
+        return importlib.import_module(f"fastrestore.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'fastrestore' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

@@ -32,8 +32,8 @@ def test_public_names():
     for name in fastrestore.__all__:
         assert getattr(fastrestore, name) is not None
     assert dir(fastrestore) == sorted(fastrestore.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'denoise'"):
-        _ = fastrestore.denoise
+    with pytest.raises(AttributeError, match="no attribute 'sharpen'"):
+        _ = fastrestore.sharpen
 
 
 def test_version_is_one():
@@ -45,7 +45,7 @@ def test_version_is_one():
 
 @pytest.mark.parametrize(
     "module",
-    ["_bm3d", "_noise", "_psd", "_stabilise", "metrics"],
+    ["_bm3d", "_denoise", "_noise", "_psd", "_stabilise", "metrics"],
 )
 def test_examples_in_docstrings(module):
     result = doctest.testmod(importlib.import_module(f"fastrestore.{module}"))

@@ -255,6 +255,11 @@ def _wishes(backend: str | None) -> list[tuple[str | None, str]]:
     ]
 
 
+def preferred() -> str | None:
+    """Return the backend that a block or the environment asks for, if one does."""
+    return next((name for name, _ in _wishes(None) if name is not None), None)
+
+
 def why_unavailable(name: str) -> str | None:
     """Return None if the backend can run, else the reason and the cure in one line."""
     return _module(name).why_unavailable()

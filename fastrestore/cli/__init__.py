@@ -54,6 +54,18 @@ other tracks are copied. After Ctrl-C OUT holds what was restored until then. A 
 damaged is restored as far as it can be read; the exit status is 2.
 """
 
+_TRAIN = """\
+examples:
+  fastrestore train unet --images photographs --out trained
+  fastrestore train dncnn --images photographs --out trained --recipe dncnn-gray.json
+  fastrestore train dncnn --images photographs --out trained --set sizes.layers=12 --set steps=20000
+
+OUT gets the weights, as safetensors in half precision, log.csv, crops.png with photographs that are
+not trained on, and a checkpoint. The same command goes on where the one before stopped, were it
+killed. One photograph in 36 is kept for the log. A recipe is a JSON file of the numbers that
+--set sets; those of the weights that come with the library lie beside them.
+"""
+
 _VOLUME = """\
 how the noise is told, in one of these ways:
   integer file   --sigma 25/255                   a fraction of the type's maximum
@@ -152,6 +164,7 @@ def _parser() -> _Parser:
     _add_denoise(commands)
     _add_video(commands)
     _add_volume(commands)
+    _add_train(commands)
     _add_demo(commands)
     commands.add_parser("backends", help="list the backends and say which can run here")
     info = commands.add_parser("info", help="print size, type and range of images")
@@ -290,6 +303,35 @@ def _add_volume(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
     add("--profile", default="volume", metavar="NAME", help="default: volume")
     _add_shared(volume)
+
+
+def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a network on photographs (needs PyTorch)",
+        epilog=_TRAIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = train.add_argument
+    add("network", choices=("dncnn", "unet", "ffdnet"), help="what to train")
+    add("--images", required=True, metavar="DIR", help="folder of photographs, and those in it")
+    add("--only", metavar="FILE", help="train on these alone: paths in DIR, one in each line")
+    add("--out", required=True, metavar="OUT", help="folder for weights, log and checkpoint")
+    add("--recipe", metavar="FILE", help="numbers of the training, as JSON")
+    add("--color", action="store_true", help="for colour images; default: gray")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a number of the recipe: steps, batch, patch, sigma, rate, sizes.layers, ...",
+    )
+    add("--minutes", type=float, metavar="T", help="stop after so many, to be called again")
+    add("--device", metavar="D", help="cpu, cuda or cuda:1; default: a GPU if there is one")
+    add("--threads", type=int, metavar="N", help="of the processor; default: as PyTorch has it")
+    add("--tensorboard", action="store_true", help="write for TensorBoard, too")
+    add("-q", "--quiet", action="store_true", help="print nothing but errors")
 
 
 def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:

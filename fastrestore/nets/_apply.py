@@ -1,0 +1,138 @@
+"""Networks on images of any size: exact tiles, half precision, and less of it where it fails."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastrestore.nets._network import Network
+
+LARGEST = 2048 * 1024  # pixels that are restored in one piece, unless asked otherwise
+USUAL, LEAST = 1024, 128  # side of a tile; the smallest that is tried when memory runs out
+
+
+class Way(NamedTuple):
+    """How to run a network."""
+
+    tile: int | None  # side of a tile, None for the whole image
+    half: bool  # float16
+    tick: Callable[[float], None]
+
+
+def applied(net: Network, image: Tensor, sigma: Tensor | None, way: Way) -> Tensor:
+    """Restore (B, C, H, W); sigma (B or 1, 1, H or 1, W or 1).
+
+    A tile is read with so much around it that its own pixels are those of the whole image, up to
+    rounding. If memory runs out, tiles are halved.
+
+    Raises
+    ------
+    MemoryError
+        If the smallest tiles do not fit.
+    """
+    tile = way.tile
+    while True:
+        try:
+            return _tiled(net, image, sigma, way._replace(tile=tile))
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            size = max(image.shape[-2:]) if tile is None else tile
+            reason = str(error).split("\n", 1)[0]
+        if size <= LEAST:
+            raise MemoryError(
+                f"memory ran out even in tiles of {LEAST} pixels ({reason}); free some, or restore "
+                "on another device"
+            )
+        tile = max(LEAST, min(USUAL, 1 << (size - 1).bit_length() - 1))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether memory was what failed: PyTorch has no type of its own for it on the CPU."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        "can't allocate memory" in str(error)
+    )
+
+
+def _tiled(net: Network, image: Tensor, sigma: Tensor | None, way: Way) -> Tensor:
+    """Restore tile by tile."""
+    size = image.shape[-2:]
+    pieces = list(_tiles((size[0], size[1]), way.tile, net))
+    out: Tensor | None = None
+    total = len(image) * len(pieces)
+    for each in range(len(image)):
+        level = None if sigma is None else sigma[each if len(sigma) > 1 else 0][None]
+        for piece in pieces:
+            part = None if level is None else level.expand(1, 1, *size)[(..., *piece.read)]
+            result = _once(net, image[each : each + 1][(..., *piece.read)], part, way.half)
+            if out is None:
+                out = image.new_empty(len(image), result.shape[1], *size)
+            out[each][(..., *piece.write)] = result[0][(..., *piece.own)]
+            way.tick(1 / total)
+    assert out is not None
+    return out
+
+
+class _Tile(NamedTuple):
+    """Rows and columns that are read, those of them that are its own, and where they go."""
+
+    read: tuple[slice, slice]
+    own: tuple[slice, slice]
+    write: tuple[slice, slice]
+
+
+def _tiles(size: tuple[int, int], tile: int | None, net: Network) -> Iterator[_Tile]:
+    """Cut an image into tiles that begin on the network's grid."""
+    side = max(size) if tile is None else -(-tile // net.grid) * net.grid
+    halo = -(-net.radius // net.grid) * net.grid
+
+    def cuts(length: int) -> Iterator[tuple[slice, slice, slice]]:
+        for begin in range(0, length, side):
+            end = min(begin + side, length)
+            first, last = max(0, begin - halo), min(length, end + halo)
+            yield slice(first, last), slice(begin - first, end - first), slice(begin, end)
+
+    for down in cuts(size[0]):
+        for across in cuts(size[1]):
+            yield _Tile(*zip(down, across, strict=True))
+
+
+def _once(net: Network, image: Tensor, sigma: Tensor | None, half: bool) -> Tensor:
+    """Run a network; in half precision first, if that is allowed and nothing overflows."""
+    with torch.inference_mode():
+        image = image.contiguous(memory_format=torch.channels_last)
+        if half:
+            level = None if sigma is None else sigma.half()
+            result: Tensor = _halved(net)(image.half(), level).float()
+            if torch.isfinite(result).all():
+                return result
+        restored: Tensor = net(image, sigma)
+        return restored
+
+
+_COPIES: weakref.WeakKeyDictionary[Network, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def _halved(net: Network) -> Network:
+    """Return the network in float16."""
+    return kept(net, "half", lambda: copy.deepcopy(net).half())
+
+
+def kept(net: Network, what: Any, make: Callable[[], Network]) -> Network:
+    """Return a copy of a network that was made before, unless its weights have changed since."""
+    version = [value._version for value in net.parameters()]
+    copies = _COPIES.setdefault(net, {})
+    if what not in copies or copies[what][0] != version:
+        copies[what] = version, make()
+    made: Network = copies[what][1]
+    return made
+
+
+def automatic(shape: tuple[int, int]) -> int | None:
+    """Side of a tile for an image, None if it is restored in one piece."""
+    return None if shape[0] * shape[1] <= LARGEST else USUAL

@@ -1,0 +1,18 @@
+"""The networks by name, and their sizes by the shapes of their weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastrestore.nets._dncnn import DnCNN
+from fastrestore.nets._ffdnet import FFDNet
+from fastrestore.nets._gate import Gate
+from fastrestore.nets._network import Network
+from fastrestore.nets._unet import UNet
+
+KINDS: dict[str, type[Network]] = {"dncnn": DnCNN, "unet": UNet, "ffdnet": FFDNet}
+
+
+def make(kind: str, channels: int, **sizes: Any) -> Network:
+    """Make a network, not trained yet."""
+    return Gate(channels) if kind == "gate" else KINDS[kind](channels, **sizes)

@@ -1,0 +1,111 @@
+"""Photographs as one array on the device, and patches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+KNOWN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+
+
+def photographs(folder: Path, channels: int, only: Path | None = None) -> list[np.ndarray]:
+    """Read all photographs of a folder and those in it, as (C, M, N) of 8 bits.
+
+    `only` is a file with a path relative to the folder on each line.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one cannot be read.
+    """
+    from PIL import Image
+
+    if only is not None:
+        lines = only.read_text(encoding="utf-8").split("\n")
+        paths = [folder / line.strip() for line in lines if line.strip()]
+    else:
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in KNOWN)
+    if not paths:
+        raise ValueError(f"{folder} holds no photographs ({', '.join(KNOWN)})")
+    found = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error}") from None
+        found.append(values[None] if channels == 1 else values.transpose(2, 0, 1))
+    return found
+
+
+def split(
+    images: Sequence[np.ndarray], every: int = 36
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Keep one image in so many for validation, of fewer than that the last."""
+    kept = list(images[every - 1 :: every]) or [images[-1]]
+    rest = [image for k, image in enumerate(images) if k % every != every - 1]
+    return (rest[:-1] or list(images) if len(images) < every else rest), kept
+
+
+class Patches:
+    """Patches of photographs, drawn on the device.
+
+    All pixels lie in one array (C, pixels); a patch is read by the places of its pixels, which are
+    turned and mirrored at random.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[np.ndarray],
+        patch: int,
+        shrink: Sequence[float],
+        turned: bool,
+        device: str,
+    ) -> None:
+        scaled = [_shrunk(image, scale) for scale in shrink for image in images]
+        large = [image for image in scaled if min(image.shape[1:]) >= patch]
+        if not large:
+            raise ValueError(f"no photograph has {patch} x {patch} pixels, the size of a patch")
+        self._pixels = torch.from_numpy(
+            np.concatenate([image.reshape(len(image), -1) for image in large], axis=1)
+        ).to(device)
+        sizes = np.array([image.shape[1:] for image in large])
+        areas = sizes.prod(1)
+        table = np.column_stack([np.cumsum(areas) - areas, sizes])
+        self._table = torch.from_numpy(table).to(device)
+        self._shares = torch.from_numpy(areas / areas.sum()).to(device)
+        self._patch, self._turned = patch, turned
+
+    def draw(self, count: int, random: torch.Generator) -> Tensor:
+        """Return (count, C, patch, patch) from 0 to 1."""
+        device, size = self._pixels.device, self._patch
+        which = torch.multinomial(self._shares, count, replacement=True, generator=random)
+        begin, height, width = self._table[which].T
+        shares = torch.rand(3, count, generator=random, device=device, dtype=torch.float64)
+        top = (shares[0] * (height - size + 1)).long()
+        left = (shares[1] * (width - size + 1)).long()
+        turn = (shares[2] * 8).long()[:, None, None]
+        grid = torch.arange(size, device=device)
+        down, across = grid[None, :, None], grid[None, None, :]
+        down = torch.where(turn % 2 == 1, size - 1 - down, down).expand(count, size, size)
+        across = torch.where(turn // 2 % 2 == 1, size - 1 - across, across)
+        across = across.expand(count, size, size)
+        swap = (turn >= 4) & self._turned
+        rows, columns = torch.where(swap, across, down), torch.where(swap, down, across)
+        places = (begin + top * width + left)[:, None, None] + rows * width[:, None, None] + columns
+        return self._pixels[:, places].transpose(0, 1).float() / 255
+
+
+def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+    """Make an image smaller."""
+    if scale == 1:
+        return image
+    from PIL import Image
+
+    size = tuple(max(1, round(n * scale)) for n in image.shape[:0:-1])
+    planes = [Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS) for plane in image]
+    return np.stack([np.asarray(plane) for plane in planes])

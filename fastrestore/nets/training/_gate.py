@@ -1,0 +1,98 @@
+"""Weights of a `Gate`, from photographs restored by both methods.
+
+    python -m fastrestore.nets.training._gate --images DIR --only FILE --out hybrid-gate.safetensors
+
+Each photograph is cut to its middle, given noise of several levels, and restored by `bm3d` and by
+the U-Net that comes with the library; the gate is fitted so that the mean of the logarithm of
+squared errors is least, which is the mean PSNR.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastrestore._bm3d import bm3d
+from fastrestore.nets._call import apply
+from fastrestore.nets._files import load, save
+from fastrestore.nets._gate import Gate, evidence, mixed
+from fastrestore.nets.training._data import photographs
+
+LEVELS = (10.0, 15.0, 25.0, 35.0, 50.0, 70.0)  # of 0..255
+SIDE = 256
+STEPS, BATCH, RATE = 1500, 16, 3e-3
+Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # evidence, first, second, clean
+
+
+def samples(images: list[np.ndarray], weights: str) -> Iterator[Sample]:
+    """Both estimates of each image at one of the levels, in turn."""
+    net = load(weights)
+    for number, image in enumerate(images):
+        level = LEVELS[number % len(LEVELS)]
+        top, left = ((n - SIDE) // 2 for n in image.shape[1:])
+        clean = image[0, top : top + SIDE, left : left + SIDE].astype(np.float32)
+        noise = np.random.default_rng(number).standard_normal(clean.shape, np.float32)
+        noisy = clean + level * noise
+        three = (noisy, bm3d(noisy, level), apply(net, noisy, level))
+        seen, first, second = (torch.from_numpy(each)[None, None] / 255 for each in three)
+        yield (
+            evidence(seen, first, second, level / 255),
+            first,
+            second,
+            torch.from_numpy(clean)[None, None] / 255,
+        )
+
+
+def fitted(found: list[Sample], steps: int = STEPS) -> Gate:
+    """Fit a gate."""
+    torch.manual_seed(0)
+    random = torch.Generator().manual_seed(0)
+    gate = Gate()
+    adam = torch.optim.Adam(gate.parameters(), lr=RATE)
+    plan = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for _ in range(steps):
+        chosen = torch.randint(len(found), (BATCH,), generator=random)
+        loss = torch.stack([error(gate, found[k]) for k in chosen.tolist()]).mean()
+        adam.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        plan.step()
+    return gate.eval()
+
+
+def error(gate: Gate, sample: Sample) -> Tensor:
+    """Logarithm of the mean squared error of a mixture."""
+    seen, first, second, clean = sample
+    return (mixed(first, second, gate.weight(seen)) - clean).square().mean().log()
+
+
+def main() -> None:
+    """Restore, fit and write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--only", type=Path)
+    parser.add_argument("--weights", default="unet-gray")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    images = [
+        image
+        for image in photographs(options.images, 1, options.only)
+        if min(image.shape[1:]) >= SIDE
+    ]
+    found = list(samples(images, options.weights))
+    gate = fitted(found)
+    save(gate, options.out, sigmas=(0.0, 75.0), weights=options.weights)
+    with torch.no_grad():
+        ways = [(s[1], s[2], mixed(s[1], s[2], gate.weight(s[0]))) for s in found]
+        for name, k in (("bm3d", 0), ("unet", 1), ("mixed", 2)):
+            errors = [(w[k] - s[3]).square().mean() for w, s in zip(ways, found, strict=True)]
+            print(f"{name}: {-10 * torch.stack(errors).log10().mean():.3f} dB")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

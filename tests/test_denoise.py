@@ -1,0 +1,129 @@
+"""One door for all methods, and the mixture of two of them."""
+
+import numpy as np
+import pytest
+from images import noisy, psnr, scene
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from test_nets import SMALL, shaken  # noqa: E402
+
+import fastrestore  # noqa: E402
+from fastrestore import bm3d, denoise, dncnn, unet_denoise  # noqa: E402
+from fastrestore.nets import _files  # noqa: E402
+from fastrestore.nets._gate import Gate, evidence, mixed  # noqa: E402
+
+
+def trained(name, channels=1, most=75):
+    net = shaken(SMALL[name](channels))
+    net.sigmas = (0.0, most / 255)
+    return net
+
+
+def test_methods_are_the_functions_of_their_names():
+    image = noisy(scene(40, 50), 20)
+    unet, chain = trained("unet"), trained("dncnn")
+    np.testing.assert_array_equal(denoise(image, 20), bm3d(image, 20))
+    np.testing.assert_array_equal(
+        denoise(image, 20, method="bm3d", profile="fast"), bm3d(image, 20, profile="fast")
+    )
+    np.testing.assert_array_equal(
+        denoise(image, 20, method="unet", weights=unet), unet_denoise(image, 20, weights=unet)
+    )
+    np.testing.assert_array_equal(
+        denoise(image, method="dncnn", weights=chain), dncnn(image, weights=chain)
+    )
+
+
+def test_bad_input():
+    image = np.arange(900.0).reshape(30, 30)
+    with pytest.raises(ValueError, match=r"method must be one of 'auto', 'bm3d', .* got 'nlm'"):
+        denoise(image, 20, method="nlm")
+    with pytest.raises(TypeError, match="profile"):
+        denoise(image, 20, method="dncnn", profile="fast")
+    with pytest.raises(ValueError, match=r"weights=.*DnCNN.* is a DnCNN, not a UNet"):
+        unet_denoise(image, 20, weights=trained("dncnn"))
+    with pytest.raises(TypeError, match="weights must be a name, a file or a network, got 3"):
+        dncnn(image, 20, weights=3)
+    with pytest.raises(FileNotFoundError, match=r"'none.pth' is neither a file nor"):
+        dncnn(image, 20, weights="none.pth")
+    colour = np.stack([image] * 3, -1)
+    with pytest.raises(ValueError, match="for images of 1 channels, this one has 3; restore them"):
+        dncnn(colour, 20, weights=trained("dncnn"), channel_axis=-1)
+    with pytest.raises(ValueError, match=r"for images of 3 channels, this one has 1; give it col"):
+        dncnn(image, 20, weights=trained("dncnn", 3))
+    with pytest.raises(ValueError, match=r"no dncnn for images of 5 channels|restore them"):
+        dncnn(np.ones((9, 9, 5)), 20, channel_axis=-1)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """A gate with weights of its own, in the place of the one that comes with the library."""
+    gate = shaken(Gate())
+    gate.sigmas = (0.0, 1.0)
+    monkeypatch.setattr("fastrestore.nets._hybrid.load", lambda name: gate)
+    return gate
+
+
+def test_a_mixture_lies_between_its_parts(gate):
+    image, unet = noisy(scene(60, 70), 20), trained("unet")
+    first, second = bm3d(image, 20), unet_denoise(image, 20, weights=unet)
+    result = denoise(image, 20, method="hybrid", weights=unet)
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    assert (result >= low - 0.01).all()
+    assert (result <= high + 0.01).all()
+    with torch.no_grad():
+        gate.model[-1].bias.fill_(30.0)
+    np.testing.assert_allclose(denoise(image, 20, method="hybrid", weights=unet), first, atol=0.01)
+    with torch.no_grad():
+        gate.model[-1].bias.fill_(-30.0)
+    np.testing.assert_allclose(denoise(image, 20, method="hybrid", weights=unet), second, atol=0.01)
+
+
+def test_a_mixture_keeps_the_conventions(gate):
+    unet = trained("unet")
+    image = noisy(scene(70, 80), 20).astype(np.float32)
+    options = {"method": "hybrid", "weights": unet}
+    whole = denoise(image, 20, tile=None, **options)
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(denoise(image, 20, tile=24, **options), whole, atol=1e-5 * 255)
+    np.testing.assert_allclose(denoise(image / 255, 20 / 255, **options) * 255, whole, atol=0.01)
+    np.testing.assert_array_equal(denoise(image, 0, **options), image)
+    assert np.isfinite(denoise(image, **options)).all()
+    batch = denoise(np.stack([image, image[::-1]]), 20, batch_axis=0, tile=None, **options)
+    np.testing.assert_array_equal(batch[0], whole)
+    sigma = np.linspace(5, 40, 80) * np.ones((70, 1))
+    assert np.isfinite(denoise(image, sigma, **options)).all()
+    small = denoise(image.astype(np.uint8), 20, **options)
+    assert small.dtype == np.float32
+    colour = np.stack([image, image[::-1], image], -1)
+    result = denoise(colour, 20, method="hybrid", weights=trained("unet", 3), channel_axis=-1)
+    assert result.shape == colour.shape
+    seen = []
+    denoise(image, 20, progress=lambda done, _: seen.append(done), **options)
+    assert seen[-1] == 100
+
+
+def test_evidence_tells_which_estimate_is_right():
+    """Means of d r are those of d^2 where the first is right, 0 where the second is."""
+    rng = np.random.default_rng(0)
+    texture = np.where(np.arange(120) < 60, 20 * np.sin(np.arange(120) * 1.3), 0) * np.ones((90, 1))
+    seen = torch.from_numpy(texture + rng.normal(0, 20, texture.shape))[None, None].float()
+    with_it, without = torch.from_numpy(texture)[None, None].float(), torch.zeros_like(seen)
+    shares = evidence(seen, with_it, without, 20.0)[0, 11]  # d r over d^2, largest window
+    assert abs(float(shares[20:70, 20:40].mean()) - 1) < 0.2
+    flat = evidence(seen - with_it, with_it, without, 20.0)[0, 11]
+    assert abs(float(flat[20:70, 20:40].mean())) < 0.2
+    torch.testing.assert_close(mixed(with_it, without, torch.ones(1)), with_it)
+
+
+@pytest.mark.skipif("unet-gray" not in _files.names(), reason="no weights come with the library")
+@pytest.mark.parametrize("sigma", [15, 50])
+def test_what_comes_with_the_library_denoises(sigma):
+    clean = scene(120, 120)
+    image = noisy(clean, sigma)
+    before = psnr(clean, image)
+    scores = {m: psnr(clean, denoise(image, sigma, method=m)) for m in fastrestore._denoise.METHODS}
+    assert min(scores.values()) > before + 4
+    assert scores["hybrid"] > max(scores["unet"], scores["bm3d"]) - 0.5

@@ -1,0 +1,268 @@
+"""Networks, and files of them as people have them."""
+
+import doctest
+import importlib
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from fastrestore import nets  # noqa: E402
+from fastrestore.nets import DnCNN, FFDNet, UNet, load  # noqa: E402
+from fastrestore.nets._files import save  # noqa: E402
+
+SMALL = {
+    "dncnn": lambda channels: DnCNN(channels, layers=5, width=8),
+    "ffdnet": lambda channels: FFDNet(channels, layers=4, width=8),
+    "unet": lambda channels: UNet(channels, widths=(8, 8, 16), blocks=1),
+    "no sigma": lambda channels: UNet(channels, widths=(8, 8), blocks=2, takes_sigma=False),
+}
+
+
+def shaken(net, seed=0):
+    """Give all weights values that are not those of the start."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in net.parameters():
+            value += 0.05 * torch.randn(value.shape, generator=random)
+    return net.eval()
+
+
+def picture(channels=1, height=21, width=30, seed=1):
+    return torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", SMALL)
+def test_shapes_and_sizes(name, channels, tmp_path):
+    net, image = shaken(SMALL[name](channels)), picture(channels)
+    with torch.no_grad():
+        expected = net(image, 0.1)
+    assert expected.shape == image.shape
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    again = load(tmp_path / "net.pth")
+    assert type(again) is type(net)
+    assert (again.channels, again.radius, again.grid) == (net.channels, net.radius, net.grid)
+    assert again.takes_sigma == net.takes_sigma
+    torch.testing.assert_close(again(image, 0.1), expected)
+
+
+@pytest.mark.parametrize(
+    ("net", "parameters", "radius"),
+    [
+        (DnCNN(), 555_137, 17),
+        (DnCNN(3, layers=20), 668_227, 20),
+        (FFDNet(), 485_316, 31),
+        (FFDNet(3), 852_108, 25),
+        (UNet(3), 2_393_064, 97),
+        (UNet(3, widths=(32, 64, 128, 256)), 4_253_664, 97),
+        (UNet(3, widths=(64, 128, 256, 512), blocks=4), 32_640_960, 185),
+    ],
+)
+def test_published_sizes(net, parameters, radius):
+    assert sum(value.numel() for value in net.parameters()) == parameters
+    assert net.radius == radius
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_radius_is_how_far_an_output_sees(name):
+    net = shaken(SMALL[name](1))
+    size = 2 * net.radius + 8 * net.grid
+    size -= size % net.grid
+    image = torch.rand(1, 1, size, size, requires_grad=True)
+    middle = size // 2 - size // 2 % net.grid
+    for place in range(middle, middle + net.grid):
+        image.grad = None
+        net(image, 0.1)[0, 0, place, place].backward()
+        seen = torch.nonzero(image.grad[0, 0])
+        assert (seen - place).abs().max() <= net.radius
+
+
+def test_a_unet_without_biases_scales():
+    net, image = shaken(UNet(widths=(8, 8), blocks=1)), picture()
+    torch.testing.assert_close(net(4 * image, 0.4), 4 * net(image, 0.1))
+
+
+def normalised(layers=5, width=8, seed=0):
+    """A DnCNN with batch normalisation that has seen something."""
+    torch.manual_seed(seed)
+    net = DnCNN(1, layers, width, batch_norm=True).train()
+    for _ in range(5):
+        net(torch.rand(4, 1, 16, 16))
+    return shaken(net)
+
+
+def test_batch_normalisation_is_merged(tmp_path):
+    net, image = normalised(), picture()
+    torch.save({"params": net.state_dict()}, tmp_path / "kair.pth")
+    merged = load(tmp_path / "kair.pth")
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in merged.modules())
+    torch.testing.assert_close(merged(image), net(image), atol=1e-6, rtol=1e-5)
+
+
+def test_the_common_pytorch_layout(tmp_path):
+    """Noise is what the network gives; no biases, another epsilon."""
+    net = normalised()
+    for part in net.model:
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.eps = 1e-5
+        elif isinstance(part, torch.nn.Conv2d):
+            torch.nn.init.zeros_(part.bias)
+    renamed = {
+        name.replace("model.", "module.dncnn."): value
+        for name, value in net.state_dict().items()
+        if not (name.endswith(".bias") and value.abs().sum() == 0)
+    }
+    torch.save(renamed, tmp_path / "net.pth")
+    image = picture()
+    torch.testing.assert_close(load(tmp_path / "net.pth")(image), net(image), atol=1e-6, rtol=1e-5)
+
+
+def test_the_layout_of_deepinv(tmp_path):
+    """It adds where ours subtracts."""
+    net = shaken(DnCNN(1, 5, 8))
+    names = ["in_conv", "conv_list.0", "conv_list.1", "conv_list.2", "out_conv"]
+    renamed = {}
+    for number, name in enumerate(names):
+        sign = -1 if name == "out_conv" else 1
+        for kind in ("weight", "bias"):
+            renamed[f"{name}.{kind}"] = sign * net.state_dict()[f"model.{2 * number}.{kind}"]
+    torch.save(renamed, tmp_path / "net.pth")
+    image = picture()
+    torch.testing.assert_close(load(tmp_path / "net.pth")(image), net(image))
+
+
+def test_our_files_tell_what_they_are_for(tmp_path):
+    net = shaken(DnCNN(1, 7, 8))
+    save(net, tmp_path / "net.safetensors", sigmas=(0, 55))
+    again = load(tmp_path / "net.safetensors")
+    assert again.sigmas == pytest.approx((0, 55 / 255))
+    torch.testing.assert_close(again(picture()), net(picture()), atol=2e-3, rtol=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
+
+
+def test_shipped_weights_have_a_card_and_a_recipe():
+    from importlib import resources
+
+    folder = resources.files("fastrestore.nets") / "weights"
+    total = 0
+    for name in nets.names():
+        total += (folder / f"{name}.safetensors").stat().st_size
+        card = (folder / f"{name}.md").read_text(encoding="utf-8")
+        for word in ("Trained on", "Recipe", "PSNR", "Licence", "Date"):
+            assert word in card, (name, word)
+        net = load(name)
+        assert net.sigmas is not None
+        assert all(torch.isfinite(value).all() for value in net.parameters())
+        if name != "hybrid-gate":
+            recipe = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            assert recipe["sigma"][1] == pytest.approx(net.sigmas[1] * 255)
+    assert total < 12e6
+
+
+def broken(kind, path):
+    net = DnCNN(1, 5, 8)
+    tensors = net.state_dict()
+    if kind == "missing":
+        del tensors["model.4.weight"]
+    if kind == "shape":
+        tensors["model.4.weight"] = tensors["model.4.weight"][:, :4]
+    if kind == "nan":
+        tensors["model.4.weight"][0, 0, 0, 0] = torch.nan
+    if kind == "ircnn":
+        tensors = DnCNN(1, 7, 8).state_dict()
+    if kind == "fdncnn":
+        tensors["model.0.weight"] = torch.zeros(8, 2, 3, 3)
+    if kind == "other":
+        tensors = {f"layer{k}.weight": torch.zeros(3) for k in range(9)}
+    if kind == "list":
+        tensors = [1, 2]
+    torch.save(tensors, path)
+    if kind == "short":
+        path.write_bytes(path.read_bytes()[:1000])
+    if kind == "code":
+        path.write_bytes(pickle.dumps({"a": print}, protocol=2))
+    if kind == "text":
+        path.write_text("weights")
+    if kind == "safetensors":
+        save(net, path, sigmas=(0, 55))
+        path.write_bytes(path.read_bytes()[:-100])
+    if kind == "tampered":
+        save(net, path, sigmas=(0, 55))
+        path.write_bytes(b"\xff" * 64 + path.read_bytes()[64:])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("missing", "is no whole network: model.4.bias belong to no layer"),
+        ("shape", "is no whole DnCNN: size mismatch for model.4.weight"),
+        ("nan", "model.4.weight has values that are NaN"),
+        ("ircnn", "has 7 convolutions, as an IRCNN has"),
+        ("fdncnn", "takes 2 channels and its last gives 1; known: DnCNN"),
+        ("other", "it has the keys layer0.weight, .* and 3 more; known: DnCNN"),
+        ("list", "holds no weights by name, but a list"),
+        ("short", "is cut short or damaged"),
+        ("code", "is not loaded, because a pickle can run code"),
+        ("text", "not loaded, because a pickle can run code|is cut short or damaged"),
+        ("safetensors", "is cut short or damaged"),
+        ("tampered", "is cut short or damaged"),
+    ],
+)
+def test_files_that_are_no_network(kind, message, tmp_path):
+    ours = kind in ("safetensors", "tampered")
+    path = tmp_path / ("net.safetensors" if ours else "net.pth")
+    broken(kind, path)
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_a_name_that_is_none():
+    with pytest.raises(FileNotFoundError, match="'unet-pink' is neither a file nor one of"):
+        load("unet-pink")
+
+
+def test_names_need_no_torch():
+    assert set(dir(nets)) == {
+        "BM3D", "DnCNN", "FFDNet", "Network", "UNet", "apply", "load", "names",
+    }  # fmt: skip
+    with pytest.raises(AttributeError, match="has no attribute 'GAN'"):
+        nets.GAN  # noqa: B018
+
+
+@pytest.mark.parametrize("module", ["_adapter", "_dncnn", "_ffdnet", "_unet"])
+def test_examples_in_docstrings(module):
+    result = doctest.testmod(importlib.import_module(f"fastrestore.nets.{module}"))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_without_torch():
+    """A name that needs PyTorch says what to install; the module itself and bm3d need none."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, fastrestore\n"
+        "assert fastrestore.denoise(np.eye(9), 0.1).shape == (9, 9)\n"
+        "dir(fastrestore.nets)\n"
+        "for call in (lambda: fastrestore.nets.load, lambda: fastrestore.dncnn(np.eye(9)),\n"
+        "             lambda: fastrestore.denoise(np.eye(9), 1, method='hybrid')):\n"
+        "    try:\n"
+        "        call()\n"
+        "    except ImportError as error:\n"
+        "        print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    lines = run.stdout.splitlines()
+    assert len(lines) == 3
+    assert all("networks need torch, which is not installed: pip install" in line for line in lines)
+
+
+def test_nothing_is_imported_before_it_is_asked_for():
+    code = "import sys, fastrestore as f; f.nets; f.denoise; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "False"

@@ -1,0 +1,228 @@
+"""Training: twenty steps on the CPU, resumed, judged, written."""
+
+import csv
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from images import scene  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from fastrestore import nets  # noqa: E402
+from fastrestore.cli import main  # noqa: E402
+from fastrestore.nets.training._data import Patches, photographs, split  # noqa: E402
+from fastrestore.nets.training._loop import Session, train  # noqa: E402
+from fastrestore.nets.training._recipe import Recipe  # noqa: E402
+from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
+
+TINY = Recipe(
+    network="unet", sizes={"widths": (8, 8), "blocks": 1}, patch=16, batch=4, steps=20, rate=3e-3,
+    warm=2, average=0.9,
+)  # fmt: skip
+
+
+def tell(*_):
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Four drawn photographs, one of them in a folder in the folder."""
+    where = tmp_path_factory.mktemp("photographs")
+    (where / "more").mkdir()
+    for k, name in enumerate(("a.png", "b.png", "more/c.png", "d.png")):
+        planes = [scene(50 + 6 * k, 60, seed=k + c) for c in range(3)]
+        Image.fromarray(np.stack(planes, -1).clip(0, 255).astype(np.uint8)).save(where / name)
+    (where / "notes.txt").write_text("no photograph")
+    return where
+
+
+def images(folder, channels=1):
+    return split(photographs(folder, channels))
+
+
+def test_loss_falls_and_what_comes_out_denoises(folder, tmp_path):
+    told = []
+    recipe = replace(TINY, steps=60, sigma=(25, 25), rate=1e-2)
+    path = train(
+        recipe, *images(folder), Session(tmp_path, judge_every=20), lambda *each: told.append(each)
+    )
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [int(row["step"]) for row in rows] == [20, 40, 60]
+    assert float(rows[-1]["psnr_25"]) > float(rows[0]["psnr_25"]) + 0.3
+    assert told[-1][:2] == (60, 60)
+    net = nets.load(path)
+    assert net.sigmas == pytest.approx((25 / 255, 25 / 255))
+    picture = np.asarray(Image.open(tmp_path / "crops.png"))
+    assert picture.shape[1] == 3 * picture.shape[0] / len(images(folder)[1])
+
+
+def weights(folder, out, recipe=TINY, sessions=1):
+    """Train in so many sessions; return what comes out."""
+    for k in range(sessions):
+        session = Session(out, minutes=1e-9 if k < sessions - 1 else None, judge_every=1000)
+        path = train(recipe, *images(folder), session, tell)
+        assert (path is None) == (k < sessions - 1)
+    return nets.load(path).state_dict()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_resumed_training_is_bitwise_the_same(folder, tmp_path, precision):
+    recipe = replace(TINY, steps=8, precision=precision)
+    whole = weights(folder, tmp_path / "whole", recipe)
+    parts = weights(folder, tmp_path / "parts", recipe, sessions=4)
+    other = weights(folder, tmp_path / "other", replace(recipe, seed=1))
+    assert all(torch.equal(parts[name], whole[name]) for name in whole)
+    assert not all(torch.equal(other[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("kill", ["while writing", "between"])
+def test_a_kill_leaves_a_checkpoint(folder, tmp_path, kill):
+    recipe = replace(TINY, steps=4)
+    whole = weights(folder, tmp_path / "whole", recipe)
+    out = tmp_path / "killed"
+    session = Session(out, minutes=1e-9)
+    assert train(recipe, *images(folder), session, tell) is None
+    if kill == "while writing":  # the next one is begun
+        (out / "checkpoint.new").mkdir()
+        (out / "checkpoint.new" / "weights.safetensors").write_bytes(b"half")
+    else:  # the old one is moved away, the new one not in its place yet
+        (out / "checkpoint").rename(out / "checkpoint.old")
+        shutil.copytree(out / "checkpoint.old", out / "checkpoint.new")
+    again = weights(folder, out, recipe)
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    assert sorted(path.name for path in out.glob("checkpoint*")) == ["checkpoint"]
+
+
+def test_files_of_a_checkpoint_are_small(tmp_path):
+    state = State(Recipe(channels=3), "cpu")
+    state.save(tmp_path)
+    assert max(path.stat().st_size for path in checkpoint(tmp_path).iterdir()) < 16 * 2**20
+
+
+SIZES = {
+    "dncnn": {"layers": 4, "width": 8},
+    "dncnn with batch norm": {"layers": 4, "width": 8, "batch_norm": True},
+    "ffdnet": {"layers": 4, "width": 8},
+    "unet": TINY.sizes,
+    "unet without sigma": {**TINY.sizes, "takes_sigma": False},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_network_learns(folder, tmp_path, name):
+    recipe = replace(TINY, network=name.split()[0], sizes=SIZES[name], channels=3)
+    path = train(recipe, *images(folder, 3), Session(tmp_path), tell)
+    assert nets.load(path).channels == 3
+    assert path.name == f"{name.split()[0]}-color.safetensors"
+
+
+def test_patches_are_parts_of_photographs():
+    image = np.arange(40 * 50, dtype=np.int64).reshape(1, 40, 50) % 251
+    patches = Patches([image.astype(np.uint8)], 16, (1.0,), True, "cpu")
+    drawn = patches.draw(200, torch.Generator().manual_seed(0))
+    places = {
+        (image[0, y : y + 16, x : x + 16] / np.float32(255)).astype(np.float32).tobytes()
+        for y in range(25)
+        for x in range(35)
+    }
+    kinds = set()
+    for patch in drawn[:, 0].numpy():
+        turned = [
+            (flip, np.ascontiguousarray(np.rot90(each, k)).tobytes())
+            for flip, each in ((0, patch), (1, patch.T))
+            for k in range(4)
+        ]
+        found = [n for n, (_, bytes_) in enumerate(turned) if bytes_ in places]
+        assert found
+        kinds.add(found[0])
+    assert len(kinds) == 8  # all turns and mirrors
+    mirrored = Patches([image.astype(np.uint8)], 16, (1.0,), False, "cpu")
+    random = torch.Generator().manual_seed(0)
+    for patch in mirrored.draw(50, random)[:, 0].numpy():
+        ways = (patch, patch[::-1], patch[:, ::-1], patch[::-1, ::-1])
+        assert any(np.ascontiguousarray(way).tobytes() in places for way in ways)
+
+
+def test_shrunk_photographs(folder):
+    images = photographs(folder, 3)
+    patches = Patches(images, 16, (1.0, 0.5), True, "cpu")
+    assert patches.draw(5, torch.Generator().manual_seed(0)).shape == (5, 3, 16, 16)
+    with pytest.raises(ValueError, match="no photograph has 64 x 64 pixels"):
+        Patches(images[:1], 64, (1.0,), True, "cpu")
+
+
+def command(folder, out, *more):
+    return main(["train", "unet", "--images", str(folder), "--out", str(out), "-q",
+                 "--set", "sizes.widths=[8,8]", "--set", "sizes.blocks=1", "--set", "patch=16",
+                 "--set", "batch=2", "--set", "steps=20", *more])  # fmt: skip
+
+
+def test_the_command(folder, tmp_path, capsys):
+    only = tmp_path / "only.txt"
+    only.write_text("a.png\nmore/c.png\n")
+    assert command(folder, tmp_path / "out", "--only", str(only), "--device", "cpu") == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"unet-gray.safetensors", "log.csv", "crops.png", "checkpoint"}
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text((tmp_path / "out" / "checkpoint" / "recipe.json").read_text())
+    more = ["--recipe", str(recipe), "--only", str(only), "--device", "cpu", "-q"]
+    base = ["train", "unet", "--images", str(folder)]
+    assert main([*base, "--out", str(tmp_path / "again"), *more]) == 0
+    first, second = (
+        (tmp_path / name / "unet-gray.safetensors").read_bytes() for name in ("out", "again")
+    )
+    assert first == second
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--set", "stepz=3"], "a recipe has no stepz; it has average, batch"),
+        (["--set", "steps"], "--set steps is no NAME=VALUE"),
+        (["--set", "patch=13"], "patch must be a multiple of 8, 16 or more, got 13"),
+        (["--set", "sizes.depth=3"], "the recipe makes no network"),
+        (["--set", "patch=128"], "no photograph has 128 x 128 pixels"),
+        (["--minutes", "-1"], "--minutes must be above 0, got -1"),
+        (["--threads", "0"], "--threads must be 1 or more, got 0"),
+        (["--device", "gpu"], "--device gpu is none; write cpu, cuda or cuda:1"),
+        (["--recipe", "none.json"], "none.json cannot be read"),
+        (["--only", "none.txt"], "none.txt"),
+    ],
+)
+def test_bad_arguments(folder, tmp_path, capsys, more, message):
+    assert command(folder, tmp_path / "out", *more) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bad_folders_and_recipes(folder, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert command(tmp_path / "empty", tmp_path / "out") == 2
+    assert "holds no photographs" in capsys.readouterr().err
+    assert command(tmp_path / "none", tmp_path / "out") == 2
+    assert "is no folder" in capsys.readouterr().err
+    (tmp_path / "empty" / "broken.png").write_bytes(b"none")
+    assert command(tmp_path / "empty", tmp_path / "out") == 2
+    assert "broken.png cannot be read" in capsys.readouterr().err
+    (tmp_path / "recipe.json").write_text("[1]")
+    assert command(folder, tmp_path / "out", "--recipe", str(tmp_path / "recipe.json")) == 2
+    assert "recipe.json is no recipe: it holds a list" in capsys.readouterr().err
+    assert command(folder, tmp_path / "out") == 0
+    assert command(folder, tmp_path / "out", "--set", "seed=4") == 2
+    assert "holds a training by another recipe" in capsys.readouterr().err
+
+
+def test_a_loss_that_explodes(folder, tmp_path):
+    recipe = replace(TINY, loss="l2", rate=0.99, warm=0)
+    state = State(recipe, "cpu")
+    with torch.no_grad():
+        state.net.m_head.weight.fill_(torch.inf)
+    state.save(tmp_path)
+    with pytest.raises(FloatingPointError, match="the loss of step 1 is nan; try a smaller rate"):
+        train(recipe, *images(folder), Session(tmp_path), tell)
