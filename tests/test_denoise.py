@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from commandline import fails, read, write
 from images import noisy, psnr, scene
 from nets import torch_or_skip
 
@@ -11,6 +12,8 @@ from test_nets import SMALL, shaken  # noqa: E402
 
 import fastrestore  # noqa: E402
 from fastrestore import bm3d, denoise, dncnn, unet_denoise  # noqa: E402
+from fastrestore.cli import main  # noqa: E402
+from fastrestore.cli._io import to_type  # noqa: E402
 from fastrestore.nets import _files  # noqa: E402
 from fastrestore.nets._gate import Gate, evidence, mixed  # noqa: E402
 
@@ -127,3 +130,41 @@ def test_what_comes_with_the_library_denoises(sigma):
     scores = {m: psnr(clean, denoise(image, sigma, method=m)) for m in fastrestore._denoise.METHODS}
     assert min(scores.values()) > before + 4
     assert scores["hybrid"] > max(scores["unet"], scores["bm3d"]) - 0.5
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A picture, and weights."""
+    image = np.clip(noisy(scene(40, 50), 20), 0, 255).astype(np.uint8)
+    write(tmp_path / "noisy.png", image)
+    for name in ("dncnn", "unet"):
+        _files.save(trained(name), tmp_path / f"{name}.safetensors", sigmas=(0, 75))
+    return image, tmp_path
+
+
+@pytest.mark.parametrize("method", ["dncnn", "unet"])
+def test_the_command(files, capsys, method):
+    image, folder = files
+    weights = folder / f"{method}.safetensors"
+    words = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255",
+             "--method", method, "--weights", weights]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    assert capsys.readouterr() == ("", "")
+    expected = denoise(image, 20, method=method, weights=weights)
+    np.testing.assert_array_equal(read(folder / "clean.png"), to_type(expected, image.dtype))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--weights", "a.pth"], "--weights is for networks; write --method"),
+        (["--method", "unet", "--profile", "fast"], "--profile is for bm3d, not for --method unet"),
+        (["--method", "unet", "--workers", "2"], "--workers is for bm3d, not for --method unet"),
+        (["--method", "unet", "--weights", "none.pth"], "'none.pth' is neither a file nor one of"),
+    ],
+)
+def test_the_command_refuses(files, capsys, words, message):
+    _, folder = files
+    given = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255"]
+    assert message in fails(capsys, *given, *words)
+    assert not (folder / "clean.png").exists()

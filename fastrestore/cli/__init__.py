@@ -181,7 +181,7 @@ def _parser() -> _Parser:
 def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
     denoise = commands.add_parser(
         "denoise",
-        help="remove noise with BM3D",
+        help="remove noise with BM3D, or a network",
         epilog=_NOISE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -216,6 +216,13 @@ def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="share of the result, the rest is the noisy image; default: 1",
     )
     add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
+    add(
+        "--method",
+        choices=("bm3d", "dncnn", "unet", "hybrid"),
+        default="bm3d",
+        help="networks need PyTorch, and take white noise of --sigma alone; default: bm3d",
+    )
+    add("--weights", metavar="FILE", help="of --method, in place of those of the library")
     add(
         "--profile",
         choices=("np", "refilter", "fast", "lc", "high", "vn"),

@@ -76,46 +76,86 @@ def _make_folder(folder: Path) -> None:
 def _check_numbers(args: argparse.Namespace) -> None:
     """Refuse options that make no sense, before a file is read."""
     _noise.check(args)
+    _check_method(args)
     if not 0 <= args.blend <= 1:
         raise CliError(f"--blend {args.blend:g} is no share from 0 to 1")
     if not 0 < args.chroma_strength < math.inf:
         raise CliError(f"--chroma-strength {args.chroma_strength:g} is no number above 0")
 
 
+# What networks do not take, and the defaults
+BM3D_ONLY = {
+    "noise": None, "psd": None, "kernel": None, "colorspace": "auto", "chroma_strength": 1.0,
+    "profile": "np", "stage": "final", "workers": None, "max_memory": None, "backend": None,
+}  # fmt: skip
+
+
+def _check_method(args: argparse.Namespace) -> None:
+    """Refuse what the method does not take."""
+    if args.method == "bm3d":
+        if args.weights is not None:
+            raise CliError("--weights is for networks; write --method dncnn, unet or hybrid too")
+        return
+    for name, usual in BM3D_ONLY.items():
+        if getattr(args, name) != usual:
+            raise CliError(
+                f"--{name.replace('_', '-')} is for bm3d, not for --method {args.method}"
+            )
+    from fastrestore.nets import need_torch
+
+    try:
+        need_torch()
+    except ImportError as error:
+        raise CliError(str(error)) from None
+
+
 def _denoise_file(source: Path, target: Path, args: argparse.Namespace) -> None:
     """Read, denoise and write one image."""
-    import fastrestore
-
     picture = read(source)
     image, axis = _channels_last(picture.values, source, args.channel_axis)
     picture = replace(picture, values=image)
     check_format(target, picture, source)
     with explained(source):
         noise = _noise.arguments(args, image, source)
-    colour: dict[str, Any] = {}
-    if image.ndim == 3:
-        space = None if args.colorspace == "none" else args.colorspace
-        strength = args.chroma_strength
-        colour = {"channel_axis": -1, "colorspace": space, "chroma_strength": strength}
     with explained(source):
-        result = fastrestore.bm3d(
-            image,
-            **noise,
-            **colour,
-            profile=args.profile,
-            stage=args.stage,
-            data_range=args.data_range,
-            workers=args.workers,
-            max_memory=args.max_memory,
-            backend=args.backend,
-            progress=sys.stderr.isatty() and not args.quiet,
-        )
+        result = _restored(image, noise, args)
     if args.blend < 1:
         result = args.blend * result + (1 - args.blend) * image
     result = to_type(result, image.dtype)
     if axis is not None and target.suffix.lower() == ".npy":
         result = np.moveaxis(result, -1, axis)
     write(target, replace(picture, values=result))
+
+
+def _restored(image: Image, noise: dict[str, Any], args: argparse.Namespace) -> Any:
+    """Restore by the method that was asked for."""
+    import fastrestore
+
+    colour: dict[str, Any] = {} if image.ndim == 2 else {"channel_axis": -1}
+    shared = {
+        "data_range": args.data_range,
+        "progress": sys.stderr.isatty() and not args.quiet,
+    }
+    if args.method != "bm3d":
+        weights = {} if args.weights is None else {"weights": args.weights}
+        return fastrestore.denoise(
+            image, **noise, method=args.method, **weights, **colour, **shared
+        )
+    if colour:
+        space = None if args.colorspace == "none" else args.colorspace
+        strength = args.chroma_strength
+        colour |= {"colorspace": space, "chroma_strength": strength}
+    return fastrestore.bm3d(
+        image,
+        **noise,
+        **colour,
+        **shared,
+        profile=args.profile,
+        stage=args.stage,
+        workers=args.workers,
+        max_memory=args.max_memory,
+        backend=args.backend,
+    )
 
 
 def _channels_last(image: Image, source: Path, axis: int | None) -> tuple[Image, int | None]:
