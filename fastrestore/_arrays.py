@@ -146,7 +146,7 @@ def _from_torch(name: str, tensor: Any) -> tuple[Any, Restore]:
         raise TypeError(f"{name} is on device {device}, which no backend uses; pass {name}.cpu()")
     if tensor.requires_grad:
         raise TypeError(
-            f"{name} requires a gradient, which bm3d does not have; pass {name}.detach()"
+            f"{name} requires a gradient, which restoring does not pass on; write {name}.detach()"
         )
     if kind == "cuda":
         return _from_dlpack(name, tensor, device, f"pass {name}.cpu()"), torch.from_dlpack

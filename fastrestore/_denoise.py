@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastrestore import _bm3d
@@ -56,15 +58,22 @@ def denoise(image: Any, sigma: Any = None, *, method: str = "auto", **options: A
     >>> fastrestore.metrics.psnr(clean, restored, data_range=126) > 30
     True
     """
-    if method in ("auto", "bm3d"):
-        return _bm3d.bm3d(image, sigma, **options)
-    if method == "dncnn":
-        return dncnn(image, sigma, **options)
-    if method == "unet":
-        return unet_denoise(image, sigma, **options)
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    functions: dict[str, Callable[..., Any]] = {
+        "auto": _bm3d.bm3d, "bm3d": _bm3d.bm3d, "dncnn": dncnn, "unet": unet_denoise,
+    }  # fmt: skip
+    function = functions.get(method, unet_denoise)
+    known = [name for name in inspect.signature(function).parameters if name not in _FIRST]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"method={method!r} takes no {name}; it takes {', '.join(known)}")
     if method == "hybrid":
-        return _hybrid(image, sigma, **options)
-    raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
+        function = _hybrid
+    return function(image, sigma, **options)
+
+
+_FIRST = ("image", "sigma")
 
 
 def dncnn(

@@ -43,8 +43,10 @@ def test_bad_input():
     image = np.arange(900.0).reshape(30, 30)
     with pytest.raises(ValueError, match=r"method must be one of 'auto', 'bm3d', .* got 'nlm'"):
         denoise(image, 20, method="nlm")
-    with pytest.raises(TypeError, match="profile"):
-        denoise(image, 20, method="dncnn", profile="fast")
+    for method in ("dncnn", "unet", "hybrid"):
+        message = f"method='{method}' takes no profile; it takes weights, channel_axis, batch_axis"
+        with pytest.raises(TypeError, match=message):
+            denoise(image, 20, method=method, profile="fast")
     with pytest.raises(ValueError, match=r"weights=.*DnCNN.* is a DnCNN, not a UNet"):
         unet_denoise(image, 20, weights=trained("dncnn"))
     with pytest.raises(TypeError, match="weights must be a name, a file or a network, got 3"):

@@ -179,6 +179,7 @@ BAD = [
      {"channel_axis": -1}),
     (ValueError, "sigma must be a number of 0 or more, or a map of shape", (IMAGE, -1), {}),
     (ValueError, "sigma must be .* got an array of shape", (IMAGE, np.ones(3)), {}),
+    (ValueError, "sigma must be .* got an array of shape", (IMAGE, [20]), {}),
     (TypeError, "sigma must be .* got 'auto'", (IMAGE, "auto"), {}),
     (ValueError, "tile must be 16 pixels or more", (IMAGE, 20), {"tile": 3}),
     (ValueError, "precision must be one of", (IMAGE, 20), {"precision": "int8"}),
@@ -205,6 +206,11 @@ def test_noise_that_a_network_does_not_know():
         nets.apply(shaken(DnCNN(1, 5, 8)), IMAGE, 25)
     with pytest.raises(TypeError, match=r"net must be a network of fastrestore.nets, got 3"):
         nets.apply(3, IMAGE, 25)
+    with pytest.raises(TypeError, match=r"got 'unet-gray'; load it: fastrestore.nets.load\("):
+        nets.apply("unet-gray", IMAGE, 25)
+    for wrong in (lambda: UNet(widths=()), lambda: UNet(blocks=0), lambda: DnCNN(layers=1)):
+        with pytest.raises(ValueError, match=r"needs widths and blocks|layers must be 2 or more"):
+            wrong()
     specific = trained(25, 25)
     expected = nets.apply(specific, IMAGE, 25)
     np.testing.assert_allclose(nets.apply(specific, 3 * IMAGE, 75), 3 * expected, atol=1e-2)
@@ -215,6 +221,10 @@ def test_noise_that_a_network_does_not_know():
 def test_a_gpu_that_is_not_there():
     with pytest.raises(fastrestore.BackendUnavailableError, match=r"PyTorch .* finds 0 GPUs"):
         nets.apply(shaken(SMALL["unet"](1)), IMAGE, 20, device="cuda")
+    with pytest.raises(fastrestore.BackendUnavailableError, match=r"PyTorch .* finds 0 GPUs"):
+        nets.load("unet-gray", device="cuda")
+    with pytest.raises(ValueError, match=r"device must be 'cpu', 'cuda' or 'cuda:1', got 'tpu'"):
+        nets.load("unet-gray", device="tpu")
 
 
 def test_progress():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastrestore.errors import BackendUnavailableError
 from fastrestore.nets._network import Network
 
 LARGEST = 2048 * 1024  # pixels that are restored in one piece, unless asked otherwise
@@ -136,3 +137,28 @@ def kept(net: Network, what: Any, make: Callable[[], Network]) -> Network:
 def automatic(shape: tuple[int, int]) -> int | None:
     """Side of a tile for an image, None if it is restored in one piece."""
     return None if shape[0] * shape[1] <= LARGEST else USUAL
+
+
+def checked_device(device: Any) -> torch.device:
+    """Return a device that can run here.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    BackendUnavailableError
+        If it is not here.
+    """
+    try:
+        wanted = torch.device(device)
+        known = wanted.type in ("cpu", "cuda")
+    except (RuntimeError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:1', got {device!r}")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise BackendUnavailableError(
+            f"device={str(device)!r} cannot run here: PyTorch {torch.__version__} finds "
+            f"{torch.cuda.device_count()} GPUs; nvidia-smi shows what the driver sees"
+        )
+    return wanted

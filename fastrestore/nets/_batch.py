@@ -63,14 +63,14 @@ def contiguous(values: Any) -> Any:
     return _arrays.namespace(values).ascontiguousarray(values)
 
 
-def sigmas(sigma: Any, batch: Any) -> list[Any]:
+def sigmas(sigma: Any, batch: Any, axes: Axes) -> list[Any]:
     """Noise of each image: a number, a map, or None."""
     count, size = len(batch), batch.shape[-2:]
     if sigma is None:
         return [None] * count
     values = np.asarray(_arrays.to_host(sigma))
     expected = f"a number of 0 or more, or a map of shape {size}"
-    if count > 1:
+    if axes.batch is not None:
         expected += f", or {count} numbers, one for each image"
     if values.dtype.kind not in "fiu":
         raise TypeError(f"sigma must be {expected}, got {sigma!r:.60}")
@@ -81,6 +81,6 @@ def sigmas(sigma: Any, batch: Any) -> list[Any]:
         return [float(values)] * count
     if values.shape == tuple(size):
         return [values] * count
-    if values.shape == (count,):
+    if axes.batch is not None and values.shape == (count,):
         return [float(each) for each in values]
     raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")

@@ -13,8 +13,7 @@ import torch
 from fastrestore import _arguments, _arrays, _noise
 from fastrestore._progress import Progress, reporting
 from fastrestore.backends import preferred
-from fastrestore.errors import BackendUnavailableError
-from fastrestore.nets._apply import Way, applied, automatic, kept
+from fastrestore.nets._apply import Way, applied, automatic, checked_device, kept
 from fastrestore.nets._batch import Axes, batched, contiguous, sigmas, unbatched
 from fastrestore.nets._files import load, names
 from fastrestore.nets._network import Network
@@ -160,7 +159,8 @@ def each(
     `one` restores (C, M, N), whose noise is a number, a map or None.
     """
     if not isinstance(net, Network):
-        raise TypeError(f"net must be a network of fastrestore.nets, got {net!r:.60}")
+        advice = f"; load it: fastrestore.nets.load({net!r})" if isinstance(net, str) else ""
+        raise TypeError(f"net must be a network of fastrestore.nets, got {net!r:.60}{advice}")
     there, restore = _arrays.recognise("image", image)
     axes = Axes(options.channel_axis, options.batch_axis)
     batch = batched(there, axes)
@@ -173,7 +173,7 @@ def each(
         raise ValueError(f"precision must be one of {PRECISIONS}, got {options.precision!r}")
     extent = _arguments.extent(options.data_range)
     device = _device(options.device, there)
-    told = sigmas(sigma, batch)
+    told = sigmas(sigma, batch, axes)
     half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
     tile = _tile(options.tile, batch.shape[-2:])
     with reporting(options.progress, said) as tick, _arrays.on_device_of(there):
@@ -259,7 +259,7 @@ def _framed(planes: Any, sigma: float, task: Task, net: Network) -> Units:
         return frame if low == 0 else frame._replace(extent=min(frame.extent, sigma / low))
     if not low * (1 - CLOSE) <= sigma / data_range <= high * (1 + CLOSE):
         raise ValueError(
-            f"sigma={sigma:g} is {255 * sigma / data_range:.3g}/255 of data_range={data_range:g}, "
+            f"sigma={sigma:g} is {255 * sigma / data_range:.4g}/255 of data_range={data_range:g}, "
             f"and {said} is trained for {255 * low:g}/255 to {255 * high:g}/255; bm3d takes any"
         )
     return frame
@@ -283,16 +283,7 @@ def _device(device: Any, there: Any) -> torch.device:
             return torch.device("cuda", there.device.id)
         on_gpu = torch.cuda.is_available() and preferred() in (None, "auto", "cupy")
         return torch.device("cuda" if on_gpu else "cpu")
-    try:
-        wanted = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:1', got {device!r}") from None
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise BackendUnavailableError(
-            f"device={str(device)!r} cannot run here: PyTorch {torch.__version__} finds "
-            f"{torch.cuda.device_count()} GPUs; nvidia-smi shows what the driver sees"
-        )
-    return wanted
+    return checked_device(device)
 
 
 def on_device(net: Network, device: torch.device) -> Network:

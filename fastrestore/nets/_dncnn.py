@@ -39,6 +39,8 @@ class DnCNN(Network):
         self, channels: int = 1, layers: int = 17, width: int = 64, *, batch_norm: bool = False
     ) -> None:
         super().__init__()
+        if layers < 2:
+            raise ValueError(f"layers must be 2 or more, got {layers!r}")
         self.channels, self.radius = channels, layers
         chain: list[nn.Module] = [convolution(channels, width), nn.ReLU(inplace=True)]
         for _ in range(layers - 2):

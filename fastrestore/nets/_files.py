@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from fastrestore.nets._apply import checked_device
 from fastrestore.nets._layouts import network_of
 from fastrestore.nets._network import Network
 
@@ -57,8 +58,11 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     ------
     FileNotFoundError
         If there is neither such a name nor such a file.
+    BackendUnavailableError
+        If `device` is not here.
     ValueError
-        If the file is damaged, is a pickle of more than numbers, or holds no network that is known.
+        If there is no such device, or the file is damaged, is a pickle of more than numbers, or
+        holds no network that is known.
 
     Examples
     --------
@@ -67,16 +71,17 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     >>> net.channels, net.takes_sigma
     (1, True)
     """
+    where = checked_device(device)
     if isinstance(name_or_path, str) and name_or_path in names():
         net = _shipped(name_or_path)
-        return net if device == "cpu" else _read(_place(name_or_path)).to(device)
+        return net if where.type == "cpu" else _read(_place(name_or_path)).to(where)
     path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
             f"{os.fspath(name_or_path)!r} is neither a file nor one of the weights that come with "
             f"the library: {', '.join(map(repr, names())) or 'none'}"
         )
-    return _read(path).to(device)
+    return _read(path).to(where)
 
 
 @functools.cache

@@ -65,6 +65,8 @@ class UNet(Network):
         takes_sigma: bool = True,
     ) -> None:
         super().__init__()
+        if not widths or min(widths) < 1 or blocks < 1:
+            raise ValueError(f"a U-Net needs widths and blocks, got {widths!r} and {blocks!r}")
         self.channels, self.takes_sigma = channels, takes_sigma
         self._depth = depth = len(widths) - 1
         self.grid = 2**depth

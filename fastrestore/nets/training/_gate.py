@@ -26,6 +26,7 @@ from fastrestore.nets.training._data import photographs
 
 LEVELS = (10.0, 15.0, 25.0, 35.0, 50.0, 70.0)  # of 0..255
 SIDE = 256
+EVERY = 2  # photograph: that is enough for so few weights
 STEPS, BATCH, RATE = 1500, 16, 3e-3
 WORSE = 4.0  # times as bad as an error is one that the better part does not make
 Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # evidence, first, second, clean
@@ -110,7 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     images = [
         image
-        for image in photographs(options.images, 1, options.only)
+        for image in photographs(options.images, 1, options.only)[::EVERY]
         if min(image.shape[1:]) >= SIDE
     ]
     found = list(samples(images, options.weights))
