@@ -63,7 +63,7 @@ def denoise(image: Any, sigma: Any = None, *, method: str = "auto", **options: A
     functions: dict[str, Callable[..., Any]] = {
         "auto": _bm3d.bm3d, "bm3d": _bm3d.bm3d, "dncnn": dncnn, "unet": unet_denoise,
     }  # fmt: skip
-    function = functions.get(method, unet_denoise)
+    function: Callable[..., Any] = functions.get(method, unet_denoise)
     known = [name for name in inspect.signature(function).parameters if name not in _FIRST]
     for name in options:
         if name not in known:
