@@ -94,8 +94,9 @@ class Patches:
         down = torch.where(turn % 2 == 1, size - 1 - down, down).expand(count, size, size)
         across = torch.where(turn // 2 % 2 == 1, size - 1 - across, across)
         across = across.expand(count, size, size)
-        swap = (turn >= 4) & self._turned
-        rows, columns = torch.where(swap, across, down), torch.where(swap, down, across)
+        swap = turn >= 4  # what is down goes across, but for the turn where there is to be none
+        other = (across, down) if self._turned else (across.mT, down.mT)
+        rows, columns = torch.where(swap, other[0], down), torch.where(swap, other[1], across)
         places = (begin + top * width + left)[:, None, None] + rows * width[:, None, None] + columns
         return self._pixels[:, places].transpose(0, 1).float() / 255
 
