@@ -235,7 +235,7 @@ def test_names_need_no_torch():
         nets.GAN  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["_adapter", "_dncnn", "_ffdnet", "_unet"])
+@pytest.mark.parametrize("module", ["_adapter", "_call", "_dncnn", "_ffdnet", "_files", "_unet"])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(importlib.import_module(f"fastrestore.nets.{module}"))
     assert result.attempted > 0

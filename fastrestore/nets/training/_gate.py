@@ -25,9 +25,8 @@ from fastrestore.nets._gate import Gate, evidence, mixed
 from fastrestore.nets.training._data import photographs
 
 LEVELS = (10.0, 15.0, 25.0, 35.0, 50.0, 70.0)  # of 0..255
-SIDE = 256
-EVERY = 2  # photograph: that is enough for so few weights
-STEPS, BATCH, RATE = 1500, 16, 3e-3
+SIDE, PART = 256, 128  # pixels of what is restored, and of what a step sees of it
+STEPS, BATCH, RATE = 4000, 16, 3e-3
 WORSE = 4.0  # times as bad as an error is one that the better part does not make
 Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # evidence, first, second, clean
 
@@ -84,13 +83,21 @@ def fitted(found: list[Sample], steps: int = STEPS) -> Gate:
     adam = torch.optim.Adam(gate.parameters(), lr=RATE)
     plan = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
-        chosen = torch.randint(len(found), (BATCH,), generator=random)
-        loss = torch.stack([error(gate, found[k]) for k in chosen.tolist()]).mean()
+        chosen = torch.randint(len(found), (BATCH,), generator=random).tolist()
+        loss = torch.stack([error(gate, part(found[k], random)) for k in chosen]).mean()
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
         plan.step()
     return gate.eval()
+
+
+def part(sample: Sample, random: torch.Generator) -> Sample:
+    """Cut a square."""
+    limits = [n - PART + 1 for n in sample[1].shape[-2:]]
+    top, left = (int(torch.randint(max(1, n), (1,), generator=random)) for n in limits)
+    one, two, three, four = (each[..., top : top + PART, left : left + PART] for each in sample)
+    return one, two, three, four
 
 
 def error(gate: Gate, sample: Sample) -> Tensor:
@@ -111,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     images = [
         image
-        for image in photographs(options.images, 1, options.only)[::EVERY]
+        for image in photographs(options.images, 1, options.only)
         if min(image.shape[1:]) >= SIDE
     ]
     found = list(samples(images, options.weights))
