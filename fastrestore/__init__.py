@@ -34,7 +34,10 @@ __all__ = [
     "nets",
     "psd_from_flat_field",
     "psd_from_kernel",
+    "restore",
     "show_backends",
+    "super_resolve",
+    "super_resolve_video",
     "unet_denoise",
     "use_backend",
     "vbm3d",
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
     from fastrestore._profile import Profile
     from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
     from fastrestore._stabilise import PoissonGaussian, Rician, estimate_poisson_gaussian
+    from fastrestore._upscale import restore, super_resolve
+    from fastrestore._upscale_video import super_resolve_video
     from fastrestore._vbm3d import vbm3d
     from fastrestore.backends import show_backends, use_backend
     from fastrestore.errors import BackendUnavailableError
@@ -72,7 +77,10 @@ _HOME = {
     "estimate_psd": "fastrestore._psd",
     "estimate_sigma": "fastrestore._noise",
     "psd_from_flat_field": "fastrestore._psd",
+    "restore": "fastrestore._upscale",
     "show_backends": "fastrestore.backends",
+    "super_resolve": "fastrestore._upscale",
+    "super_resolve_video": "fastrestore._upscale_video",
     "unet_denoise": "fastrestore._denoise",
     "use_backend": "fastrestore.backends",
     "vbm3d": "fastrestore._vbm3d",

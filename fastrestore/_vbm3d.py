@@ -122,7 +122,7 @@ def vbm3d(
             raise ValueError("progress is for arrays; count the frames that come out of a stream")
         return _stream(frames, told, channel_axis, options, reach, cuts)
     there, restore = _arrays.recognise("frames", frames)
-    time, channels = _axes(there.shape, time_axis, channel_axis)
+    time, channels = film_axes(there.shape, time_axis, channel_axis)
     film = _arrays.moved_axis(there, time, 0)
     axis = None if channels is None else channels - (channels > time)
     with reporting(progress, "vbm3d") as tick, _arrays.on_device_of(there):
@@ -144,7 +144,7 @@ def _stream(
     cuts: bool,
 ) -> Iterator[Any]:
     """Restore frame by frame."""
-    given = _recognised(frames)
+    given = recognised(frames)
     first = next(given, None)
     if first is None:
         return
@@ -186,7 +186,7 @@ def _stream(
         yield finished
 
 
-def _recognised(frames: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+def recognised(frames: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Frames as arrays of NumPy or CuPy, and how to give results back; all alike."""
     first = None
     for number, frame in enumerate(frames):
@@ -208,7 +208,7 @@ def _last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return (*rest, shape[axis])
 
 
-def _axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tuple[int, int | None]:
+def film_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tuple[int, int | None]:
     """Check the axes of an array of frames."""
     wanted = 3 if channel_axis is None else 4
     if len(shape) != wanted:

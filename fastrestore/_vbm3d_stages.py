@@ -159,21 +159,33 @@ class _Scenes:
 
     def scene(self) -> Iterator[Any]:
         """Frames up to the next cut; all of them have to be taken."""
-        before: FloatArray | None = None
-        usual = MOVING  # how much frames differ in this scene, as a share of the range
+        cuts = Cuts()
         while self._next is not None:
             frame = self._next
-            if self._cuts:
-                thumb = _thumbnail(frame)
-                if before is not None:
-                    extent = max(np.ptp(thumb), np.ptp(before), np.finfo(np.float64).tiny)
-                    change = float(np.abs(thumb - before).mean() / extent)
-                    if change > max(CUT, LEAP * usual):
-                        return
-                    usual = change
-                before = thumb
+            if self._cuts and cuts.begins(frame):
+                return
             self._next = next(self._others, None)
             yield frame
+
+
+class Cuts:
+    """Where scenes begin."""
+
+    def __init__(self) -> None:
+        self._before: FloatArray | None = None
+        self._usual = MOVING  # how much frames differ in this scene, as a share of the range
+
+    def begins(self, planes: Any) -> bool:
+        """Whether a frame (C, M, N) begins a scene; of the first one this is not said."""
+        before, thumb = self._before, _thumbnail(planes)
+        self._before = thumb
+        if before is None:
+            return False
+        extent = float(max(np.ptp(thumb), np.ptp(before)))
+        change = float(np.abs(thumb - before).mean())
+        cut = change > max(CUT, LEAP * self._usual) * extent
+        self._usual = MOVING if cut or not extent else change / extent
+        return cut
 
 
 def _thumbnail(planes: Any) -> FloatArray:

@@ -184,7 +184,7 @@ def test_the_command(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--set", "stepz=3"], "a recipe has no stepz; it has average, batch"),
+        (["--set", "stepz=3"], "a recipe has no stepz; it has adversarial, adversary"),
         (["--set", "steps"], "--set steps is no NAME=VALUE"),
         (["--set", "patch=13"], "patch must be a multiple of 8, 16 or more, got 13"),
         (["--set", "sizes.depth=3"], "the recipe makes no network"),

@@ -17,70 +17,7 @@ from typing import NoReturn
 
 from fastrestore import __version__
 from fastrestore.cli._error import CliError
-
-_NOISE = """\
-how the noise is told, in one of these ways:
-  integer file   --sigma 25/255                   a fraction of the type's maximum
-                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
-                 --sigma 25 --sigma-scale native  in the file's own grey levels
-  float file     --sigma 0.1                      in the file's own units
-  any file       --sigma auto                     estimated from each image
-  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
-                 --noise poisson:auto             estimated from each image
-  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
-                 --kernel kernel.npy              white noise of sigma 1 convolved with this
-
-Files are gray or RGB, with or without alpha: PNG (8 and 16 bits) and TIFF (integer and float; other
-channels too), and NPY, of which --channel-axis says where channels are. The name of OUT says
-which of them to write; the type of the numbers stays that of IN. Results for integer files are
-rounded, halves to the even number, and clipped to the type's range. Alpha stays as it is; colour
-profile, EXIF and orientation are carried over, to NPY nothing is.
-"""
-
-_VIDEO = """\
-examples:
-  fastrestore video noisy.mp4 clean.mp4 --sigma auto
-  fastrestore video noisy.mkv clean.mkv --sigma 10/255 --crf 14
-  fastrestore video frames/%05d.png clean.mp4 --fps 24 --sigma 25 --sigma-scale 8bit
-  fastrestore video noisy.mov clean/%05d.png --sigma auto
-
---sigma is that of red, green and blue, as a fraction of white or on the scale 0..255; a film that
-stores luminance and colours has less of it there, which is reckoned with. --sigma-scale native
-tells the noise of what is stored, the same for luminance and colours. auto estimates each of
-them from frames all over the film.
-
-Frame rate, time stamps, pixel format, colours, rotation and metadata stay as they are, and all
-other tracks are copied. After Ctrl-C OUT holds what was restored until then. A film that is
-damaged is restored as far as it can be read; the exit status is 2.
-"""
-
-_TRAIN = """\
-examples:
-  fastrestore train unet --images photographs --out trained
-  fastrestore train dncnn --images photographs --out trained --recipe dncnn-gray.json
-  fastrestore train dncnn --images photographs --out trained --set sizes.layers=12 --set steps=20000
-
-OUT gets the weights, as safetensors in half precision, log.csv, crops.png with photographs that are
-not trained on, and a checkpoint. The same command goes on where the one before stopped, were it
-killed. One photograph in 36 is kept for the log. A recipe is a JSON file of the numbers that
---set sets; those of the weights that come with the library lie beside them.
-"""
-
-_VOLUME = """\
-how the noise is told, in one of these ways:
-  integer file   --sigma 25/255                   a fraction of the type's maximum
-                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
-                 --sigma 25 --sigma-scale native  in the file's own grey levels
-  float file     --sigma 0.1                      in the file's own units
-  any file       --sigma auto                     estimated from the volume
-  magnitudes     --noise rician:20                of MR, in the file's own units
-  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
-  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
-
-Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope or scl_inter is a
-float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
-results for integers are rounded, halves to the even number, and clipped to the type's range.
-"""
+from fastrestore.cli._help import NOISE, TRAIN, UPSCALE, VIDEO, VOLUME
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,6 +101,7 @@ def _parser() -> _Parser:
     _add_denoise(commands)
     _add_video(commands)
     _add_volume(commands)
+    _add_upscale(commands)
     _add_train(commands)
     _add_demo(commands)
     commands.add_parser("backends", help="list the backends and say which can run here")
@@ -182,7 +120,7 @@ def _add_denoise(commands: argparse._SubParsersAction[_Parser]) -> None:
     denoise = commands.add_parser(
         "denoise",
         help="remove noise with BM3D, or a network",
-        epilog=_NOISE,
+        epilog=NOISE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -252,7 +190,7 @@ def _add_video(commands: argparse._SubParsersAction[_Parser]) -> None:
     video = commands.add_parser(
         "video",
         help="remove noise from films with V-BM3D",
-        epilog=_VIDEO,
+        epilog=VIDEO,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -282,19 +220,25 @@ def _add_video(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="video",
         help="default: video",
     )
+    _add_encoder(video)
+    _add_shared(video)
+
+
+def _add_encoder(command: _Parser) -> None:
+    """Add what is about the film that is written."""
+    add = command.add_argument
     add("--codec", metavar="NAME", help="encoder, as FFmpeg calls it; default: by OUT's extension")
     add("--crf", type=float, metavar="Q", help="quality of the encoder: less is better and larger")
     add("--lossless", action="store_true", help="lose nothing after restoring, in large files")
     add("--pixel-format", metavar="NAME", help="as FFmpeg calls it; default: that of IN")
     add("--fps", metavar="RATE", help="frames a second of a film made of pictures")
-    _add_shared(video)
 
 
 def _add_volume(commands: argparse._SubParsersAction[_Parser]) -> None:
     volume = commands.add_parser(
         "volume",
         help="remove noise from volumes with BM4D",
-        epilog=_VOLUME,
+        epilog=VOLUME,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -312,16 +256,42 @@ def _add_volume(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_shared(volume)
 
 
+def _add_upscale(commands: argparse._SubParsersAction[_Parser]) -> None:
+    upscale = commands.add_parser(
+        "upscale",
+        help="make pictures and films larger with a network",
+        epilog=UPSCALE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = upscale.add_argument
+    add("inputs", nargs="+", metavar="IN", help="image files, or folders of them")
+    add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
+    add("--scale", type=int, default=4, metavar="N", help="times larger; default: 4")
+    add("--model", metavar="NAME", help="or a file of weights; default: srgan, of films vsrgan")
+    add("--channel-axis", type=int, metavar="N", help="of NPY with three axes: -1 is the last")
+    add("--data-range", type=float, metavar="X", help="white minus black, in the file's own units")
+    add("--tile", type=int, metavar="N", help="pixels along a side of the pieces; default: as fit")
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")
+    _add_encoder(upscale)
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train = commands.add_parser(
         "train",
         help="train a network on photographs (needs PyTorch)",
-        epilog=_TRAIN,
+        epilog=TRAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = train.add_argument
-    add("network", choices=("dncnn", "unet", "ffdnet"), help="what to train")
+    add(
+        "network",
+        choices=("dncnn", "unet", "ffdnet", "srresnet", "srvgg", "gan", "vsrgan"),
+        help="what to train",
+    )
     add("--images", required=True, metavar="DIR", help="folder of photographs, and those in it")
     add("--only", metavar="FILE", help="train on these alone: paths in DIR, one in each line")
     add("--out", required=True, metavar="OUT", help="folder for weights, log and checkpoint")
@@ -333,6 +303,12 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="a number of the recipe: steps, batch, patch, sigma, rate, sizes.layers, ...",
+    )
+    add("--films", metavar="DIR", help="folders of frames, beside films made of the photographs")
+    add(
+        "--perceptual",
+        metavar="FILE",
+        help="SqueezeNet 1.1 of Keras, for recipes that compare by it",
     )
     add("--minutes", type=float, metavar="T", help="stop after so many, to be called again")
     add("--device", metavar="D", help="cpu, cuda or cuda:1; default: a GPU if there is one")

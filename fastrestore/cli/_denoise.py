@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,9 @@ from typing import Any
 import numpy as np
 
 from fastrestore.cli import _noise
-from fastrestore.cli._error import CliError, explained, reason
-from fastrestore.cli._io import (
-    READERS,
-    check_format,
-    check_input,
-    check_output,
-    read,
-    to_type,
-    write,
-)
+from fastrestore.cli._error import CliError, explained
+from fastrestore.cli._io import check_format, check_input, read, to_type, write
+from fastrestore.cli._paths import channels_last, outputs
 from fastrestore.cli._picture import Image
 
 
@@ -32,45 +24,10 @@ def run(args: argparse.Namespace) -> None:
     inputs = [Path(name) for name in args.inputs]
     for path in inputs:
         check_input(path)
-    for source, target in zip(inputs, _outputs(inputs, args), strict=True):
+    for source, target in zip(
+        inputs, outputs(inputs, args.output, overwrite=args.overwrite), strict=True
+    ):
         _denoise_file(source, target, args)
-
-
-def _outputs(inputs: list[Path], args: argparse.Namespace) -> list[Path]:
-    """Return where each result goes, all of them checked."""
-    folder = Path(args.output)
-    if not _is_folder(args.output, len(inputs)):
-        check_output(folder, overwrite=args.overwrite)
-        return [folder]
-    outputs = [folder / path.name for path in inputs]
-    for k, output in enumerate(outputs):
-        if output in outputs[:k]:
-            first = inputs[outputs.index(output)]
-            raise CliError(f"{first} and {inputs[k]} would both be written to {output}")
-    _make_folder(folder)
-    for output in outputs:
-        check_output(output, overwrite=args.overwrite)
-    return outputs
-
-
-def _is_folder(output: str, count: int) -> bool:
-    """Say whether OUT is meant as a directory."""
-    if not output:
-        raise CliError("the name after -o is empty; write a file or a directory")
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    if Path(output).is_dir() or output.endswith(separators):
-        return True
-    if count > 1 and (Path(output).suffix.lower() in READERS or Path(output).exists()):
-        raise CliError(f"{output}: several inputs need a directory; write {output}{os.sep}")
-    return count > 1
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the directory for the results unless it is there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CliError(f"cannot create directory {folder}: {reason(error)}") from error
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -112,7 +69,7 @@ def _check_method(args: argparse.Namespace) -> None:
 def _denoise_file(source: Path, target: Path, args: argparse.Namespace) -> None:
     """Read, denoise and write one image."""
     picture = read(source)
-    image, axis = _channels_last(picture.values, source, args.channel_axis)
+    image, axis = channels_last(picture.values, source, args.channel_axis)
     picture = replace(picture, values=image)
     check_format(target, picture, source)
     with explained(source):
@@ -156,21 +113,3 @@ def _restored(image: Image, noise: dict[str, Any], args: argparse.Namespace) -> 
         max_memory=args.max_memory,
         backend=args.backend,
     )
-
-
-def _channels_last(image: Image, source: Path, axis: int | None) -> tuple[Image, int | None]:
-    """Bring the channels of an array file, which cannot say where they are, to the end."""
-    if source.suffix.lower() != ".npy":
-        if axis is not None:
-            raise CliError(f"--channel-axis is for .npy; {source} says itself what it holds")
-        return image, None
-    if image.ndim == 2:
-        return image, None
-    if axis is None:
-        raise CliError(
-            f"{source} has the shape {image.shape}, and .npy does not say where its channels are; "
-            "write --channel-axis -1 for the last axis"
-        )
-    if not -3 <= axis < 3:
-        raise CliError(f"--channel-axis {axis} is no axis of {source}, shape {image.shape}")
-    return np.moveaxis(image, axis, -1), axis

@@ -200,10 +200,10 @@ def _picture(shot: Shot) -> Picture:
     if isinstance(shot.held, Picture):
         values = planes[0] if shot.held.values.ndim == 2 else np.stack(planes, -1)
         return replace(shot.held, values=values)
-    return Picture(_full(planes, shot.held))
+    return Picture(full_range(planes, shot.held))
 
 
-def _full(planes: Planes, frame: Any) -> Image:
+def full_range(planes: Planes, frame: Any) -> Image:
     """Return gray or RGB of full range, 8 or 16 bits, of a frame and its restored planes.
 
     swscale enlarges the colours; its own way to 16 bits of RGB is 0.4 % too dark.

@@ -7,12 +7,14 @@ import dataclasses
 import json
 import math
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrestore.cli._error import CliError
 
 if TYPE_CHECKING:
+    from fastrestore.nets.training._perceptual import Perceptual
     from fastrestore.nets.training._recipe import Recipe
 
 
@@ -36,26 +38,63 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace, recipe: Recipe, folder: Path, device: str) -> None:
-    """Read the photographs and train."""
+    """Read the photographs and train: a GAN by pixels alone first, unless it is to begin with."""
     import torch
 
-    from fastrestore.nets.training import _data, _loop
+    from fastrestore.nets.training import _clips, _data
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    session = _loop.Session(
-        Path(args.out), device, args.minutes, judge_every=max(1, min(1000, recipe.steps // 10)),
-        board=args.tensorboard,
-    )  # fmt: skip
     only = None if args.only is None else Path(args.only)
+    begun = time.monotonic()
     try:
-        images = _data.photographs(folder, recipe.channels, only)
-        rest, kept = _data.split(images)
-        path = _with_bar(args, recipe, lambda tell: _loop.train(recipe, rest, kept, session, tell))
-    except (ValueError, FloatingPointError) as error:
+        images = _data.split(_data.photographs(folder, recipe.channels, only))
+        films = [] if args.films is None else _clips.films(Path(args.films), recipe.channels)
+        data = (*images, films)
+        out, path = Path(args.out), None
+        if recipe.adversary and not recipe.begin:
+            path = _phase(args, recipe.by_pixels(), data, (out / "pixels", device), begun)
+            if path is not None:
+                recipe = dataclasses.replace(recipe, begin=str(path))
+        if path is not None or recipe.begin or not recipe.adversary:
+            path = _phase(args, recipe, data, (out, device), begun)
+    except (ValueError, ArithmeticError, RuntimeError, FileNotFoundError) as error:
         raise CliError(str(error)) from None
     if not args.quiet:
         print(path or f"stopped after {args.minutes:g} minutes; the same command goes on")
+
+
+def _phase(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    data: tuple[Any, Any, Any],
+    where: tuple[Path, str],
+    begun: float,
+) -> Path | None:
+    """Train once through, or until the time is up."""
+    from fastrestore.nets.training import _loop
+
+    rest, kept, films = data
+    left = None if args.minutes is None else args.minutes - (time.monotonic() - begun) / 60
+    session = _loop.Session(
+        *where, left, judge_every=max(1, min(1000, recipe.steps // 10)),
+        board=args.tensorboard, perceptual=_perceptual(args, recipe, where[1]), films=films,
+    )  # fmt: skip
+    return _with_bar(args, recipe, lambda tell: _loop.train(recipe, rest, kept, session, tell))
+
+
+def _perceptual(args: argparse.Namespace, recipe: Recipe, device: str) -> Perceptual | None:
+    """Read the network whose features are compared, if the recipe says so."""
+    if not recipe.perceptual:
+        return None
+    if args.perceptual is None:
+        raise CliError(
+            f"the recipe has perceptual={recipe.perceptual:g}, for which --perceptual has to name "
+            "the weights of SqueezeNet 1.1 as Keras writes them (.h5); or write --set perceptual=0"
+        )
+    from fastrestore.nets.training._perceptual import Perceptual
+
+    return Perceptual.read(Path(args.perceptual)).to(device)
 
 
 def _with_bar(args: argparse.Namespace, recipe: Recipe, work: Any) -> Path | None:
@@ -75,16 +114,18 @@ def _with_bar(args: argparse.Namespace, recipe: Recipe, work: Any) -> Path | Non
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    """Put the recipe together: a file, then what --set changes."""
-    from fastrestore.nets.training._recipe import Recipe
+    """Put the recipe together: what is usual, or a file, then what --set changes."""
+    from fastrestore.nets.training._recipe import USUAL, Recipe
 
-    told: dict[str, Any] = {"network": args.network}
+    told: dict[str, Any] = {"network": args.network} | USUAL.get(args.network, {})
     try:
         if args.recipe is not None:
             told = dataclasses.asdict(Recipe.read(Path(args.recipe)))
-            if told["network"] != args.network:
-                raise CliError(f"--recipe {args.recipe} is for {told['network']}, "
-                               f"not {args.network}")  # fmt: skip
+            kind = told["network"]
+            if told["adversary"] and kind != "vsrgan":
+                kind = "gan"
+            if kind != args.network:
+                raise CliError(f"--recipe {args.recipe} is for {kind}, not {args.network}")
         if args.color:
             told["channels"] = 3
         for pair in args.set:

@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,21 +32,22 @@ from fastrestore.cli._sequence import Sequence, SequenceWriter, check_pictures, 
 def run(args: argparse.Namespace) -> None:
     """Check all that can be checked, then restore frame by frame."""
     _check(args)
-    with closing(_source(args)) as source:
-        _check_output(args)
+    check_encoder(args)
+    with closing(source_of(args)) as source:
+        check_film_output(args)
         noise = _levels(source, args)
-        sink = _sink(source, args)
+        sink = sink_of(source, args)
         if source.interlaced:
             warnings.warn(f"{source.path} is interlaced; deinterlace it first", stacklevel=1)
         with explained(source.path):
             shots = _restore.restored(source.shots(), source.layout, noise, _options(args))
-            _carry(shots, source, sink, args)
+            carry(shots, source, sink, args)
         complaint = source.complaint()
         if complaint is not None:
             raise CliError(f"{complaint}; {sink.path} holds them restored")
 
 
-def _carry(shots: Iterator[Shot], source: Any, sink: Any, args: argparse.Namespace) -> None:
+def carry(shots: Iterator[Shot], source: Any, sink: Any, args: argparse.Namespace) -> None:
     """Write what is restored; after Ctrl-C the file holds what was until then."""
     try:
         with _progress(source, args) as tick:
@@ -79,6 +81,10 @@ def _check(args: argparse.Namespace) -> None:
         raise CliError(f"--chroma-strength {args.chroma_strength:g} is no number above 0")
     if not 0 <= args.radius <= 16:
         raise CliError(f"--radius {args.radius} is no number of frames from 0 to 16")
+
+
+def check_encoder(args: argparse.Namespace) -> None:
+    """Refuse what no encoder can do, and what pictures have none for."""
     if args.crf is not None and args.lossless:
         raise CliError(f"--lossless has no quality to choose; leave --crf {args.crf:g} out")
     if args.crf is not None and not 0 <= args.crf <= 63:
@@ -91,7 +97,7 @@ def _check(args: argparse.Namespace) -> None:
                            "for pictures; leave it out")  # fmt: skip
 
 
-def _source(args: argparse.Namespace) -> Any:
+def source_of(args: argparse.Namespace) -> Any:
     """Open IN."""
     path = Path(args.input)
     if is_pattern(args.input):
@@ -122,15 +128,17 @@ def _rate(args: argparse.Namespace) -> Fraction | None:
     return rate
 
 
-def _sink(source: Any, args: argparse.Namespace) -> Any:
-    """Open OUT."""
+def sink_of(source: Any, args: argparse.Namespace, scale: int = 1) -> Any:
+    """Open OUT, for frames so many times as large."""
     if is_pattern(args.output):
         numbers = source.numbers if isinstance(source, Sequence) else None
         return SequenceWriter(args.output, numbers)
-    return FilmWriter(Path(args.output), source.heading(), args)
+    heading = source.heading()
+    larger = replace(heading, width=scale * heading.width, height=scale * heading.height)
+    return FilmWriter(Path(args.output), larger, args)
 
 
-def _check_output(args: argparse.Namespace) -> None:
+def check_film_output(args: argparse.Namespace) -> None:
     """Refuse an OUT that cannot be written, before anything is computed."""
     path = Path(args.output)
     if path.resolve() == Path(args.input).resolve():

@@ -12,23 +12,52 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__all__ = ["BM3D", "DnCNN", "FFDNet", "Network", "UNet", "apply", "load", "names"]
+__all__ = [
+    "BM3D",
+    "SRVGG",
+    "VSRGAN",
+    "DnCNN",
+    "FFDNet",
+    "FilmDiscriminator",
+    "Network",
+    "RRDBNet",
+    "SRResNet",
+    "UNet",
+    "UNetDiscriminator",
+    "VGGDiscriminator",
+    "apply",
+    "load",
+    "names",
+]
 
 if TYPE_CHECKING:
     from fastrestore.nets._adapter import BM3D
     from fastrestore.nets._call import apply
+    from fastrestore.nets._discriminators import UNetDiscriminator, VGGDiscriminator
     from fastrestore.nets._dncnn import DnCNN
     from fastrestore.nets._ffdnet import FFDNet
     from fastrestore.nets._files import load, names
+    from fastrestore.nets._film_discriminator import FilmDiscriminator
+    from fastrestore.nets._frnet import VSRGAN
     from fastrestore.nets._network import Network
+    from fastrestore.nets._rrdb import RRDBNet
+    from fastrestore.nets._srresnet import SRResNet
+    from fastrestore.nets._srvgg import SRVGG
     from fastrestore.nets._unet import UNet
 
 _HOME = {
     "BM3D": "_adapter",
     "DnCNN": "_dncnn",
     "FFDNet": "_ffdnet",
+    "FilmDiscriminator": "_film_discriminator",
     "Network": "_network",
+    "RRDBNet": "_rrdb",
+    "SRResNet": "_srresnet",
+    "SRVGG": "_srvgg",
     "UNet": "_unet",
+    "UNetDiscriminator": "_discriminators",
+    "VGGDiscriminator": "_discriminators",
+    "VSRGAN": "_frnet",
     "apply": "_call",
     "load": "_files",
     "names": "_files",

@@ -17,6 +17,10 @@ LARGEST = 2048 * 1024  # pixels that are restored in one piece, unless asked oth
 USUAL, LEAST = 1024, 128  # side of a tile; the smallest that is tried when memory runs out
 
 
+Slices = tuple[slice, slice]
+Once = Callable[[Slices, Slices], Tensor]
+
+
 class Way(NamedTuple):
     """How to run a network."""
 
@@ -36,10 +40,32 @@ def applied(net: Network, image: Tensor, sigma: Tensor | None, way: Way) -> Tens
     MemoryError
         If the smallest tiles do not fit.
     """
+    parts = []
+    for each in range(len(image)):
+        one = image[each : each + 1]
+        level = None if sigma is None else sigma[each if len(sigma) > 1 else 0][None]
+        level = None if level is None else level.expand(1, 1, *one.shape[-2:])
+
+        def once(
+            read: Slices, _: Slices, one: Tensor = one, level: Tensor | None = level
+        ) -> Tensor:
+            part = None if level is None else level[(..., *read)]
+            return _once(net, one[(..., *read)], part, way.half)
+
+        tick = way._replace(tick=lambda share: way.tick(share / len(image)))
+        parts.append(in_tiles(net, one, once, tick))
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def in_tiles(net: Network, image: Tensor, once: Once, way: Way) -> Tensor:
+    """Put (1, C, s H, s W) together from what `once` makes of tiles of (1, C, H, W).
+
+    It is told which pixels of the image to read, and which those are of the larger one.
+    """
     tile = way.tile
     while True:
         try:
-            return _tiled(net, image, sigma, way._replace(tile=tile))
+            return _tiled(net, image, once, way._replace(tile=tile))
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
@@ -60,23 +86,26 @@ def _out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _tiled(net: Network, image: Tensor, sigma: Tensor | None, way: Way) -> Tensor:
+def _tiled(net: Network, image: Tensor, once: Once, way: Way) -> Tensor:
     """Restore tile by tile."""
     size = image.shape[-2:]
     pieces = list(_tiles((size[0], size[1]), way.tile, net))
     out: Tensor | None = None
-    total = len(image) * len(pieces)
-    for each in range(len(image)):
-        level = None if sigma is None else sigma[each if len(sigma) > 1 else 0][None]
-        for piece in pieces:
-            part = None if level is None else level.expand(1, 1, *size)[(..., *piece.read)]
-            result = _once(net, image[each : each + 1][(..., *piece.read)], part, way.half)
-            if out is None:
-                out = image.new_empty(len(image), result.shape[1], *size)
-            out[each][(..., *piece.write)] = result[0][(..., *piece.own)]
-            way.tick(1 / total)
+    for piece in pieces:
+        result = once(piece.read, _times(piece.read, net.scale))
+        if out is None:
+            out = image.new_empty(1, result.shape[1], *(net.scale * n for n in size))
+        own, write = (_times(slices, net.scale) for slices in (piece.own, piece.write))
+        out[(..., *write)] = result[(..., *own)]
+        way.tick(1 / len(pieces))
     assert out is not None
     return out
+
+
+def _times(slices: tuple[slice, slice], scale: int) -> Slices:
+    """The same part of an image that is larger."""
+    down, across = (slice(scale * each.start, scale * each.stop) for each in slices)
+    return down, across
 
 
 class _Tile(NamedTuple):
@@ -109,7 +138,7 @@ def _once(net: Network, image: Tensor, sigma: Tensor | None, half: bool) -> Tens
         image = image.contiguous(memory_format=torch.channels_last)
         if half:
             level = None if sigma is None else sigma.half()
-            result: Tensor = _halved(net)(image.half(), level).float()
+            result: Tensor = half_of(net)(image.half(), level).float()
             if torch.isfinite(result).all():
                 return result
         restored: Tensor = net(image, sigma)
@@ -119,7 +148,7 @@ def _once(net: Network, image: Tensor, sigma: Tensor | None, half: bool) -> Tens
 _COPIES: weakref.WeakKeyDictionary[Network, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-def _halved(net: Network) -> Network:
+def half_of(net: Network) -> Network:
     """Return the network in float16."""
     return kept(net, "half", lambda: copy.deepcopy(net).half())
 

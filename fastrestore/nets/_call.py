@@ -169,19 +169,27 @@ def each(
             f"{said} is for images of {net.channels} channels, this one has {batch.shape[1]}; "
             + ("restore them one by one" if net.channels == 1 else "give it colours, channel_axis=")
         )
-    if options.precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {PRECISIONS}, got {options.precision!r}")
     extent = _arguments.extent(options.data_range)
-    device = _device(options.device, there)
     told = sigmas(sigma, batch, axes)
-    half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
-    tile = _tile(options.tile, batch.shape[-2:])
     with reporting(options.progress, said) as tick, _arrays.on_device_of(there):
-        way = Way(tile, half, lambda share: tick(share / len(batch)))
+        way, device = prepared(
+            there, batch.shape[-2:], options, lambda share: tick(share / len(batch))
+        )
         task = Task(extent, device, way, said)
         results = [one(*pair, task) for pair in zip(batch, told, strict=True)]
         stacked = _arrays.namespace(results[0]).stack(results)
         return restore(_arrays.placed_as(unbatched(stacked, there, axes), there))
+
+
+def prepared(
+    there: Any, size: tuple[int, int], options: Any, tick: Callable[[float], None]
+) -> tuple[Way, torch.device]:
+    """Check how and where a network is to run; `options` has tile, device and precision."""
+    if options.precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, got {options.precision!r}")
+    device = _device(options.device, there)
+    half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
+    return Way(_tile(options.tile, size), half, tick), device
 
 
 class Task(NamedTuple):
@@ -213,11 +221,16 @@ def restored(net: Network, planes: Any, level: Any, task: Task) -> Any:
 
 def passed(net: Network, planes: Any, level: Any, frame: Units, task: Task) -> Any:
     """Let an image, from 0 to 1 in its units, pass a network; the result is as it comes."""
-    seen = _tensor((planes - _like(planes, frame.low)) / frame.extent, task.device)[None]
+    seen = tensor(framed(planes, frame), task.device)[None]
     sigma = None
     if level is not None:
-        sigma = _tensor(np.atleast_2d(np.asarray(level) / frame.extent), task.device)[None, None]
-    return _array(applied(on_device(net, task.device), seen, sigma, task.way)[0], planes)
+        sigma = tensor(np.atleast_2d(np.asarray(level) / frame.extent), task.device)[None, None]
+    return array(applied(on_device(net, task.device), seen, sigma, task.way)[0], planes)
+
+
+def framed(planes: Any, frame: Units) -> Any:
+    """An image from 0 to 1 in its units."""
+    return (planes - _like(planes, frame.low)) / frame.extent
 
 
 def in_units(result: Any, frame: Units, planes: Any) -> Any:
@@ -293,7 +306,7 @@ def on_device(net: Network, device: torch.device) -> Network:
     return kept(net, device, lambda: copy.deepcopy(net).eval().to(device))
 
 
-def _tensor(values: Any, device: torch.device) -> torch.Tensor:
+def tensor(values: Any, device: torch.device) -> torch.Tensor:
     """An array of NumPy or CuPy as float32 on a device."""
     plain = contiguous(values.astype(np.float32))
     tensor = (
@@ -302,7 +315,7 @@ def _tensor(values: Any, device: torch.device) -> torch.Tensor:
     return tensor.to(device)
 
 
-def _array(tensor: torch.Tensor, like: Any) -> Any:
+def array(tensor: torch.Tensor, like: Any) -> Any:
     """A tensor as an array of the kind of `like`."""
     if _arrays.on_host(like):
         return tensor.cpu().numpy()

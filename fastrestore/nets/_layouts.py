@@ -18,7 +18,9 @@ Tensors = dict[str, Tensor]
 
 KNOWN = (
     "DnCNN (model.*, dncnn.* or in_conv, conv_list.*, out_conv), FFDNet (model.*, four times the "
-    "colours and sigma in) and U-Net or DRUNet (m_head, m_down1.*, ...)"
+    "colours and sigma in), U-Net or DRUNet (m_head, m_down1.*, ...), SRResNet and RRDBNet "
+    "(conv_first, body.0.*, ... or RRDB_trunk.*) SRVGG (body.0, body.1, ...) and VSRGAN (fnet.*, "
+    "srnet.*)"
 )
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")
 OWN_EPS, KAIR_EPS, TORCH_EPS = 1e-4, 1e-4, 1e-5  # of batch normalisation
@@ -73,6 +75,17 @@ def _unwrapped(loaded: Any, source: str) -> Tensors:
 def _recognised(tensors: Tensors, source: str, ours: bool) -> Found:
     """Find out which network it is."""
     names = set(tensors)
+    if any(name.startswith("RRDB_trunk.") for name in names):
+        tensors = _renamed(tensors)
+        names = set(tensors)
+    if {"fnet.flow.0.weight", "srnet.conv_in.0.weight"} <= names:
+        return _vsrgan(tensors)
+    if {"conv_first.weight", "conv_body.weight"} <= names:
+        return _rrdb(tensors)
+    if {"conv_first.weight", "conv_last.weight", "body.0.conv1.weight"} <= names:
+        return _srresnet(tensors, source)
+    if "body.0.weight" in names and "body.1.weight" in names:
+        return _srvgg(tensors, source)
     if "m_head.weight" in names and "m_tail.weight" in names:
         return _unet(tensors)
     if {"in_conv.weight", "out_conv.weight"} <= names:
@@ -183,3 +196,81 @@ def _unet(tensors: Tensors) -> Found:
         "takes_sigma": head.shape[1] > tail.shape[0],
     }
     return Found("unet", tail.shape[0], sizes, tensors)
+
+
+OLD = (
+    (r"RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
+    (r"^trunk_conv\.", "conv_body."),
+    (r"^upconv(\d)\.", r"conv_up\1."),
+    (r"^HRconv\.", "conv_hr."),
+)
+
+
+def _renamed(tensors: Tensors) -> Tensors:
+    """Bring the names of the first ESRGAN files to those of today."""
+    renamed: Tensors = {}
+    for name, value in tensors.items():
+        for old, new in OLD:
+            name = re.sub(old, new, name)
+        renamed[name] = value
+    return renamed
+
+
+def _count(tensors: Tensors, pattern: str) -> int:
+    """How many different numbers a pattern finds in the names."""
+    return len({found[1] for name in tensors if (found := re.match(pattern, name))})
+
+
+def _rrdb(tensors: Tensors) -> Found:
+    """An RRDBNet by its blocks; the scale by how many interlaced images go in."""
+    first, last = tensors["conv_first.weight"], tensors["conv_last.weight"]
+    interlaced = first.shape[1] // last.shape[0]
+    sizes = {
+        "scale": {1: 4, 4: 2, 16: 1}.get(interlaced, 0),
+        "blocks": _count(tensors, r"body\.(\d+)\."),
+        "width": first.shape[0],
+        "growth": len(tensors.get("body.0.rdb1.conv1.weight", ())),
+    }
+    return Found("rrdb", last.shape[0], sizes, tensors)
+
+
+def _srresnet(tensors: Tensors, source: str) -> Found:
+    """An SRResNet by its blocks and how often pixels are shuffled."""
+    first = tensors["conv_first.weight"]
+    steps = sum(f"upconv{k}.weight" in tensors for k in (1, 2))
+    up = tensors.get("upconv1.weight")
+    if up is not None and len(up) != 4 * first.shape[0]:
+        raise ValueError(f"{source} is an SRResNet for other scales than 1, 2 and 4")
+    sizes = {
+        "scale": 2**steps,
+        "blocks": _count(tensors, r"body\.(\d+)\."),
+        "width": first.shape[0],
+    }
+    return Found("srresnet", first.shape[1], sizes, tensors)
+
+
+def _vsrgan(tensors: Tensors) -> Found:
+    """A recurrent network for films; those for blurred ones carry the filter that enlarges them."""
+    buffers = {name for name in tensors if name.endswith("upsample_func.kernels")}
+    rest = {name: value for name, value in tensors.items() if name not in buffers}
+    width, inside = rest["srnet.conv_in.0.weight"].shape[:2]
+    channels = rest["srnet.conv_out.weight"].shape[0]
+    sizes = {
+        "scale": round((inside / channels - 1) ** 0.5),
+        "blocks": 1 + max((int(n.split(".")[2]) for n in rest if ".resblocks." in n), default=-1),
+        "width": width,
+        "upsample": "bicubic" if buffers else "bilinear",
+    }
+    return Found("vsrgan", channels, sizes, rest)
+
+
+def _srvgg(tensors: Tensors, source: str) -> Found:
+    """An SRVGG by its chain; the scale by how many pixels the last convolution makes."""
+    first = tensors["body.0.weight"]
+    last = max(int(name.split(".")[1]) for name in tensors if name.startswith("body."))
+    pixels = len(tensors[f"body.{last}.weight"]) // first.shape[1]
+    scale = round(pixels**0.5)
+    if scale**2 != pixels or scale > 4 or last % 2:
+        raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+    sizes = {"scale": scale, "layers": last // 2 - 1, "width": first.shape[0]}
+    return Found("srvgg", first.shape[1], sizes, tensors)

@@ -19,6 +19,8 @@ class Network(nn.Module):
         An output pixel sees so many pixels on each side, or fewer.
     grid : int
         Sizes, and corners of tiles, are multiples of so many pixels.
+    scale : int
+        A restored image has so many times the pixels along each side.
     takes_sigma : bool
         Whether the noise is told to the network, by a map beside the colours.
     sigmas : (float, float) or None
@@ -28,6 +30,7 @@ class Network(nn.Module):
     channels: int
     radius: int
     grid: int = 1
+    scale: int = 1
     takes_sigma: bool = False
     sigmas: tuple[float, float] | None = None
 

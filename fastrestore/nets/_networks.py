@@ -6,11 +6,18 @@ from typing import Any
 
 from fastrestore.nets._dncnn import DnCNN
 from fastrestore.nets._ffdnet import FFDNet
+from fastrestore.nets._frnet import VSRGAN
 from fastrestore.nets._gate import Gate
 from fastrestore.nets._network import Network
+from fastrestore.nets._rrdb import RRDBNet
+from fastrestore.nets._srresnet import SRResNet
+from fastrestore.nets._srvgg import SRVGG
 from fastrestore.nets._unet import UNet
 
-KINDS: dict[str, type[Network]] = {"dncnn": DnCNN, "unet": UNet, "ffdnet": FFDNet}
+KINDS: dict[str, type[Network]] = {
+    "dncnn": DnCNN, "unet": UNet, "ffdnet": FFDNet,
+    "vsrgan": VSRGAN, "srresnet": SRResNet, "srvgg": SRVGG, "rrdb": RRDBNet,
+}  # fmt: skip
 
 
 def make(kind: str, channels: int, **sizes: Any) -> Network:

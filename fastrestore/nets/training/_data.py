@@ -52,10 +52,10 @@ def split(
 
 
 class Patches:
-    """Patches of photographs, drawn on the device.
+    """Patches of photographs, drawn on the device; with `scale` those of smaller ones, too.
 
     All pixels lie in one array (C, pixels); a patch is read by the places of its pixels, which are
-    turned and mirrored at random.
+    turned and mirrored at random. Smaller photographs are those of Pillow's bicubic filter.
     """
 
     def __init__(
@@ -65,40 +65,80 @@ class Patches:
         shrink: Sequence[float],
         turned: bool,
         device: str,
+        scale: int = 1,
     ) -> None:
-        scaled = [_shrunk(image, scale) for scale in shrink for image in images]
+        scaled = [_cut(_shrunk(image, share), scale) for share in shrink for image in images]
         large = [image for image in scaled if min(image.shape[1:]) >= patch]
         if not large:
             raise ValueError(f"no photograph has {patch} x {patch} pixels, the size of a patch")
-        self._pixels = torch.from_numpy(
-            np.concatenate([image.reshape(len(image), -1) for image in large], axis=1)
-        ).to(device)
+        self._pixels = _flat(large).to(device)
         sizes = np.array([image.shape[1:] for image in large])
         areas = sizes.prod(1)
         table = np.column_stack([np.cumsum(areas) - areas, sizes])
         self._table = torch.from_numpy(table).to(device)
         self._shares = torch.from_numpy(areas / areas.sum()).to(device)
-        self._patch, self._turned = patch, turned
+        self._patch, self._turned, self._scale = patch, turned, scale
+        if scale > 1:
+            self._small = _flat([smaller(image, scale) for image in large]).to(device)
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
         """Return (count, C, patch, patch) from 0 to 1."""
-        device, size = self._pixels.device, self._patch
+        return self._patches(*self._drawn(count, random), 1)
+
+    def draw_pairs(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return patches, and the same of the smaller photographs."""
+        drawn = self._drawn(count, random)
+        return self._patches(*drawn, 1), self._patches(*drawn, self._scale)
+
+    def _drawn(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Which photographs, the corners, and the turns."""
+        device, size, scale = self._pixels.device, self._patch, self._scale
         which = torch.multinomial(self._shares, count, replacement=True, generator=random)
-        begin, height, width = self._table[which].T
+        _, height, width = self._table[which].T
         shares = torch.rand(3, count, generator=random, device=device, dtype=torch.float64)
-        top = (shares[0] * (height - size + 1)).long()
-        left = (shares[1] * (width - size + 1)).long()
-        turn = (shares[2] * 8).long()[:, None, None]
-        grid = torch.arange(size, device=device)
+        top = (shares[0] * ((height - size) // scale + 1)).long() * scale
+        left = (shares[1] * ((width - size) // scale + 1)).long() * scale
+        return which, top, left, (shares[2] * 8).long()[:, None, None]
+
+    def _patches(
+        self, which: Tensor, top: Tensor, left: Tensor, turn: Tensor, scale: int
+    ) -> Tensor:
+        """Read patches of the photographs, or of the smaller ones."""
+        begin, _, width = self._table[which].T
+        begin, width = begin // scale**2, width // scale
+        top, left, size = top // scale, left // scale, self._patch // scale
+        shape = (len(which), size, size)
+        grid = torch.arange(size, device=which.device)
         down, across = grid[None, :, None], grid[None, None, :]
-        down = torch.where(turn % 2 == 1, size - 1 - down, down).expand(count, size, size)
-        across = torch.where(turn // 2 % 2 == 1, size - 1 - across, across)
-        across = across.expand(count, size, size)
+        down = torch.where(turn % 2 == 1, size - 1 - down, down).expand(shape)
+        across = torch.where(turn // 2 % 2 == 1, size - 1 - across, across).expand(shape)
         swap = turn >= 4  # what is down goes across, but for the turn where there is to be none
         other = (across, down) if self._turned else (across.mT, down.mT)
         rows, columns = torch.where(swap, other[0], down), torch.where(swap, other[1], across)
         places = (begin + top * width + left)[:, None, None] + rows * width[:, None, None] + columns
-        return self._pixels[:, places].transpose(0, 1).float() / 255
+        pixels = self._pixels if scale == 1 else self._small
+        return pixels[:, places].transpose(0, 1).float() / 255
+
+
+def _flat(images: Sequence[np.ndarray]) -> Tensor:
+    """All pixels, one photograph after the other."""
+    flat = [image.reshape(len(image), -1) for image in images]
+    return torch.from_numpy(np.concatenate(flat, axis=1))
+
+
+def _cut(image: np.ndarray, scale: int) -> np.ndarray:
+    """Leave out rows and columns that are too many for a multiple."""
+    height, width = (n - n % scale for n in image.shape[1:])
+    return image[:, :height, :width]
+
+
+def smaller(image: np.ndarray, scale: int) -> np.ndarray:
+    """Make an image so many times smaller, as Pillow's bicubic filter does."""
+    from PIL import Image
+
+    size = (image.shape[2] // scale, image.shape[1] // scale)
+    planes = [Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC) for plane in image]
+    return np.stack([np.asarray(plane) for plane in planes])
 
 
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:

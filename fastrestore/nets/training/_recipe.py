@@ -12,8 +12,26 @@ from typing import Any
 from fastrestore.nets._network import Network
 from fastrestore.nets._networks import KINDS, make
 
-LOSSES = ("l1", "l2")
+LOSSES = ("l1", "l2", "charbonnier")
 PRECISIONS = ("float32", "bfloat16")
+TASKS = ("noise", "small", "blurred", "degraded")
+ADVERSARIES = ("", "vgg", "unet", "film")
+
+# Where a kind of training begins, by what the command line calls it
+LARGER: dict[str, Any] = {"channels": 3, "task": "small", "patch": 128}
+USUAL: dict[str, dict[str, Any]] = {
+    "srresnet": LARGER,
+    "srvgg": LARGER,
+    "vsrgan": {
+        "network": "vsrgan", "channels": 3, "task": "small", "frames": 10, "patch": 128, "batch": 4,
+        "rate": 5e-5, "loss": "charbonnier", "warp": 1.0, "adversary": "film",
+        "adversary_rate": 5e-5, "adversarial": 0.01, "features": 0.1, "pingpong": 0.5, "lead": 0.4,
+    },
+    "gan": LARGER | {
+        "network": "srresnet", "rate": 1e-4, "adversary": "unet", "pixel": 1.0, "features": 1.0,
+        "adversarial": 0.005, "relativistic": True,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,7 @@ class Recipe:
     Attributes
     ----------
     network : str
-        "dncnn", "unet" or "ffdnet".
+        "dncnn", "unet", "ffdnet", "srresnet" or "srvgg".
     channels : int
         1 for gray images, 3 for colour.
     sizes : dict
@@ -43,14 +61,38 @@ class Recipe:
     warm : int
     average : float
         Weights that come out are running means over about 1 / (1 - average) steps.
-    loss : {"l1", "l2"}
-        Mean of absolute or squared differences.
+    loss : {"l1", "l2", "charbonnier"}
+        Mean of absolute or squared differences, or of ``sqrt(difference**2 + 1e-6)``.
     precision : {"float32", "bfloat16"}
         Of products; weights and sums are float32.
     shrink : tuple of float
         Every photograph is seen at these scales, too, as smaller ones have finer detail.
     turned : bool
         Whether patches are turned by a quarter, too; they are mirrored always.
+    task : {"noise", "small", "blurred", "degraded"}
+        What is undone: white noise; Pillow's bicubic reduction by the scale of the network; a
+        Gaussian blur of 1.5 pixels, of which every so many-th pixel is kept (films alone); blur,
+        reduction, noise and JPEG, twice, to the same size.
+    frames : int
+        Of a film; 1 for images. Films are made of photographs by moving over them.
+    adversary : {"", "vgg", "unet", "film"}
+        A discriminator that is trained in turn with the network, which is then a GAN's generator;
+        "film" sees three frames at once.
+    adversary_sizes, adversary_rate
+        Its sizes, and its step width.
+    pixel, perceptual, features, adversarial : float
+        Weights of what the network loses: differences of pixels, of features of a network that was
+        trained to recognise things, of features of the discriminator, and its verdict.
+    warp, pingpong : float
+        Of films: weights of differences between a frame and the one before, moved to it, and
+        between the results when a film is played forward and then back.
+    lead : float
+        The discriminator waits while the logarithm of its verdicts leads by so much; 0: never.
+    relativistic : bool
+        Whether the discriminator judges true and made images against each other.
+    begin : str
+        A file of weights to begin with, such as those of a training by pixels alone; a VSRGAN
+        begins with an SRResNet, too, of as many blocks and features.
     seed : int
         Two runs with the same recipe and photographs on one device are equal, bit by bit.
     """
@@ -69,6 +111,20 @@ class Recipe:
     precision: str = "float32"
     shrink: tuple[float, ...] = (1.0,)
     turned: bool = True
+    task: str = "noise"
+    adversary: str = ""
+    adversary_sizes: dict[str, Any] = field(default_factory=dict)
+    adversary_rate: float = 1e-4
+    pixel: float = 1.0
+    perceptual: float = 0.0
+    features: float = 0.0
+    adversarial: float = 0.0
+    relativistic: bool = False
+    frames: int = 1
+    warp: float = 0.0
+    pingpong: float = 0.0
+    lead: float = 0.0
+    begin: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,12 +134,26 @@ class Recipe:
             "channels": (self.channels in (1, 3), "1 or 3"),
             "sigma": (0 <= self.sigma[0] <= self.sigma[1] <= 255, "two numbers from 0 to 255"),
             "patch": (self.patch >= 16 and self.patch % 8 == 0, "a multiple of 8, 16 or more"),
+            "adversary": (self.adversary in ADVERSARIES, "'', 'vgg', 'unet' or 'film'"),
+            "patch for adversary='vgg'": (self.adversary != "vgg" or self.patch == 128, "128"),
+            "frames": (self.frames >= 1, "1 or more"),
+            "frames with pingpong": (not self.pingpong or self.frames >= 2, "2 or more"),
+            "frames for network='vsrgan'": (
+                (self.frames > 1) == (self.network == "vsrgan"),
+                "2 or more, for others 1",
+            ),
+            "adversary for films": (
+                not self.adversary or (self.adversary == "film") == (self.frames > 1),
+                "'film' for more than one frame, and for no other",
+            ),
+            "task of images": (self.task != "blurred" or self.frames > 1, "another than 'blurred'"),
             "batch": (self.batch >= 1, "1 or more"),
             "steps": (self.steps >= 1, "1 or more"),
             "rate": (0 < self.rate < 1, "between 0 and 1"),
             "warm": (self.warm >= 0, "0 or more"),
             "average": (0 <= self.average < 1, "from 0 to less than 1"),
             "loss": (self.loss in LOSSES, f"one of {', '.join(LOSSES)}"),
+            "task": (self.task in TASKS, f"one of {', '.join(TASKS)}"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "shrink": (
                 bool(self.shrink) and all(0 < s <= 1 for s in self.shrink),
@@ -92,11 +162,19 @@ class Recipe:
         }
         for name, (good, expected) in checks.items():
             if not good:
-                raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
+                value = getattr(self, name.split()[0])
+                raise ValueError(f"{name} must be {expected}, got {value!r}")
 
     def make(self) -> Network:
         """Make the network, not trained yet."""
         return make(self.network, self.channels, **self.sizes)
+
+    def by_pixels(self) -> Recipe:
+        """What a GAN begins with: the same network, that loses by differences of pixels alone."""
+        return dataclasses.replace(
+            self, rate=1e-3, adversary="", adversary_sizes={}, pixel=1.0, perceptual=0.0,
+            features=0.0, adversarial=0.0, relativistic=False, pingpong=0.0, lead=0.0,
+        )  # fmt: skip
 
     def rate_at(self, step: int) -> float:
         """Step width of a step."""

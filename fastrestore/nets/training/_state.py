@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fastrestore.nets._discriminators import make_adversary
+from fastrestore.nets._files import load
+from fastrestore.nets._frnet import VSRGAN
 from fastrestore.nets._network import Network
+from fastrestore.nets._srresnet import SRResNet
 from fastrestore.nets.training._recipe import Recipe
 
 NAME = "checkpoint"
@@ -18,15 +22,42 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # as Adam calls them
 Tensors = dict[str, Tensor]
 
 
+def begun(net: Network, other: Network) -> None:
+    """Begin with the weights of another; for films, with what an image network has learnt."""
+    if not isinstance(net, VSRGAN) or not isinstance(other, SRResNet):
+        net.load_state_dict(other.state_dict())
+        return
+    weights = net.state_dict()
+    weights["srnet.conv_in.0.weight"].zero_()  # what was made before says nothing yet
+    for name, value in other.state_dict().items():
+        name = name.replace("conv_first", "srnet.conv_in.0").replace("body", "srnet.resblocks")
+        name = name.replace("conv1", "conv.0").replace("conv2", "conv.2")
+        if name.startswith("srnet."):
+            weights[name][tuple(map(slice, value.shape))] = value
+    net.load_state_dict(weights)
+
+
 class State:
-    """Weights, their running means, and what Adam knows."""
+    """Weights, their running means, and what Adam knows; an adversary's, too, if there is one."""
 
     def __init__(self, recipe: Recipe, device: str) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.step, self.seconds = recipe, 0, 0.0
-        self.net = recipe.make().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = recipe.make()
+        if recipe.begin:
+            begun(net, load(recipe.begin))
+        self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean: Tensors = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.adam = torch.optim.Adam(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
+        sizes: dict[str, Any] = {"side": recipe.patch} if recipe.adversary == "film" else {}
+        sizes |= recipe.adversary_sizes
+        self.adversary = make_adversary(recipe.adversary, recipe.channels, **sizes)
+        self.adversary_adam: torch.optim.Adam | None = None
+        if self.adversary is not None:
+            self.adversary.to(device)
+            self.adversary_adam = torch.optim.Adam(
+                self.adversary.parameters(), lr=recipe.adversary_rate, betas=(0.9, 0.99)
+            )
 
     def random(self, device: str) -> torch.Generator:
         """Random numbers of this step, and of no other: nothing of them has to be kept."""
@@ -70,14 +101,23 @@ class State:
         new.replace(here)
         shutil.rmtree(old, ignore_errors=True)
 
+    def _players(self) -> dict[str, tuple[nn.Module, torch.optim.Adam]]:
+        """Networks with their optimisers, by what their files are called."""
+        players: dict[str, tuple[nn.Module, torch.optim.Adam]] = {"": (self.net, self.adam)}
+        if self.adversary is not None and self.adversary_adam is not None:
+            players["adversary_"] = self.adversary, self.adversary_adam
+        return players
+
     def _parts(self) -> dict[str, Tensors]:
-        parts: dict[str, Tensors] = {"weights": self.net.state_dict(), "mean": self.mean}
-        for which in MOMENTS:
-            parts[which] = {
-                name: self.adam.state[value][which]
-                for name, value in self.net.named_parameters()
-                if value in self.adam.state
-            }
+        parts: dict[str, Tensors] = {"mean": self.mean}
+        for player, (net, adam) in self._players().items():
+            parts[f"{player}weights"] = net.state_dict()
+            for which in MOMENTS:
+                parts[f"{player}{which}"] = {
+                    name: adam.state[value][which]
+                    for name, value in net.named_parameters()
+                    if value in adam.state
+                }
         return parts
 
     @classmethod
@@ -99,17 +139,18 @@ class State:
         state = cls(recipe, device)
         numbers: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
         state.step, state.seconds = numbers["step"], numbers["seconds"]
-        parts = {
-            name: load_file(place / f"{name}.safetensors", device=device)
-            for name in ("weights", "mean", *MOMENTS)
-        }
-        state.net.load_state_dict(parts["weights"])
+        parts = {path.stem: load_file(path, device=device) for path in place.glob("*.safetensors")}
         state.mean = parts["mean"]
-        for name, value in state.net.named_parameters():
-            if name in parts["exp_avg"]:
-                moments = {which: _like(parts[which][name], value) for which in MOMENTS}
-                steps = torch.tensor(float(state.step))
-                state.adam.state[value] = {"step": steps, **moments}
+        for player, (net, adam) in state._players().items():
+            net.load_state_dict(parts[f"{player}weights"])
+            first, second = (parts[f"{player}{which}"] for which in MOMENTS)
+            for name, value in net.named_parameters():
+                if name in first:
+                    adam.state[value] = {
+                        "step": torch.tensor(float(state.step)),
+                        "exp_avg": _like(first[name], value),
+                        "exp_avg_sq": _like(second[name], value),
+                    }
         return state
 
 

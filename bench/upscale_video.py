@@ -1,0 +1,204 @@
+"""Print how good an enlarged film is and how much it flickers, and show it.
+
+    python bench/upscale_video.py --clip DIR [--models srresnet srgan vsr vsrgan] [--count N]
+    ... --features squeezenet11_features.h5 | --pyiqa lpips
+    ... --strip OUT.png --film OUT.mp4
+    python bench/upscale_video.py --memory [--models vsr]
+
+DIR holds colour frames of 8 bits in the order of their names. Small ones are those of Pillow's
+bicubic filter. PSNR and SSIM are as in `upscale.py`, means over the frames. Flicker is the mean
+absolute difference, of 255, between a result and the one before, moved to it by the flow between
+the true frames, that of "vsr"; that of the true frames themselves is shown, too. Flicker "still" is
+that of one photograph with noise of sigma 1, without any flow. ``--strip`` is a picture of results
+side by side, with a row of pixels of each over time below; ``--film`` plays them side by side.
+``--memory`` is the peak for 50 and for 1000 frames of 180x144, and the time for each.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from upscale import SCALE, distance, measured, print_table, rounded
+
+import fastrestore
+
+MODELS = ["srresnet", "srgan", "vsr", "vsrgan"]
+STILL = 10  # frames
+
+# Print count, peak memory in MB and seconds of a stream of so many small frames
+STREAM = """
+import json, resource, sys, time
+import numpy as np, torch
+import fastrestore
+
+torch.set_num_threads(2)
+
+def frames(count):
+    rng = np.random.default_rng(0)
+    whole = rng.integers(0, 256, (200, 300, 3), np.uint8)
+    for k in range(count):
+        yield whole[k % 20 : k % 20 + 144, k % 64 : k % 64 + 180]
+
+begun = time.perf_counter()
+film = frames(int(sys.argv[1]))
+larger = fastrestore.super_resolve_video(film, model=sys.argv[2], channel_axis=-1)
+total = sum(1 for _ in larger)
+took = time.perf_counter() - begun
+print(json.dumps([total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, took]))
+"""
+
+
+def main():
+    """Print what was asked for."""
+    parser = argparse.ArgumentParser(description="PSNR, SSIM, flicker, perceptual distance")
+    parser.add_argument("--clip", type=Path, metavar="DIR")
+    parser.add_argument("--models", nargs="+", metavar="NAME", default=MODELS)
+    parser.add_argument("--count", type=int, metavar="N", help="the first so many frames alone")
+    parser.add_argument("--features", type=Path, metavar="FILE")
+    parser.add_argument("--pyiqa", metavar="NAME")
+    parser.add_argument("--flow", metavar="NAME", default="vsr-x4", help="network whose flow it is")
+    parser.add_argument("--strip", type=Path, metavar="OUT")
+    parser.add_argument("--film", type=Path, metavar="OUT")
+    parser.add_argument("--memory", action="store_true")
+    options = parser.parse_args()
+    if options.memory:
+        print_memory(options.models[-1])
+    if options.clip:
+        print_quality(options)
+
+
+def print_quality(options):
+    """Measure every way to enlarge a clip."""
+    true = clip(options)
+    small = [reduced(frame) for frame in true]
+    flows, stills = flows_between(true, options.flow), still(true[0])
+    measure = distance(options)
+    rows, films = {}, {}
+    for name in ("bicubic", *options.models):
+        films[name] = list(made(small, name))
+        each = [measured(a, b, measure) for a, b in zip(true, films[name], strict=True)]
+        rows[name] = {kind: np.mean([m[kind] for m in each]) for kind in each[0]}
+        rows[name]["flicker"] = flicker(films[name], flows)
+        rows[name]["still"] = flicker(list(made(stills, name)))
+    print_table(f"{options.clip.name}, {len(true)} frames", [rows])
+    print(f"\nflicker of the true frames: {flicker(true, flows):.4f}")
+    films["true"] = true
+    if options.strip:
+        write_strip(films, options.strip)
+    if options.film:
+        write_film(films, options.film)
+
+
+def clip(options):
+    """Read frames, cut to a multiple of the scale."""
+    frames = []
+    for path in sorted(options.clip.iterdir())[: options.count]:
+        pixels = np.asarray(Image.open(path).convert("RGB"))
+        height, width = (n - n % SCALE for n in pixels.shape[:2])
+        frames.append(pixels[:height, :width])
+    return frames
+
+
+def reduced(frame):
+    """Make a small frame."""
+    size = (frame.shape[1] // SCALE, frame.shape[0] // SCALE)
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
+
+
+def still(frame):
+    """Small frames of a film in which nothing moves."""
+    rng = np.random.default_rng(0)
+    noisy = (frame + rng.normal(0, 1, frame.shape) for _ in range(STILL))
+    return [reduced(rounded(each)) for each in noisy]
+
+
+def made(small, name):
+    """Enlarge frames, by one network for films or frame by frame."""
+    if name == "bicubic":
+        for frame in small:
+            size = (SCALE * frame.shape[1], SCALE * frame.shape[0])
+            yield np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC))
+        return
+    model = f"{name}-x4" if name in MODELS else name
+    for frame in fastrestore.super_resolve_video(small, model=model, channel_axis=-1):
+        yield rounded(frame)
+
+
+def flows_between(frames, model):
+    """Where pixels were in the frame before, by the flow of a network for films."""
+    net = fastrestore.nets.load(model).eval()
+    with torch.inference_mode():
+        return [net.flow(tensor(b), tensor(a)) for a, b in itertools.pairwise(frames)]
+
+
+def flicker(frames, flows=None):
+    """Mean absolute difference between frames, the one before moved by flow."""
+    from fastrestore.nets._frnet import warped
+
+    found = []
+    for k in range(1, len(frames)):
+        before, now = tensor(frames[k - 1]), tensor(frames[k])
+        moved = before if flows is None else warped(before, flows[k - 1])
+        found.append(255 * float((moved - now).abs().mean()))
+    return np.mean(found)
+
+
+def tensor(frame):
+    """As (1, 3, M, N) from 0 to 1."""
+    return torch.from_numpy(frame.transpose(2, 0, 1) / 255)[None].float()
+
+
+def write_strip(films, path):
+    """Show the middle of three frames of each, and below it how a row of pixels goes on in time."""
+    count = len(films["true"])
+    rows = []
+    for k in (count // 4, count // 2, 3 * count // 4):
+        rows.append(np.concatenate([middle(frames[k]) for frames in films.values()], 1))
+    traces = []
+    for frames in films.values():
+        row = len(frames[0]) // 2
+        trace = np.stack([middle(frame[row - 64 : row + 64])[64] for frame in frames])
+        traces.append(trace)
+    Image.fromarray(np.concatenate([*rows, np.concatenate(traces, 1)], 0)).save(path)
+
+
+def middle(frame, side=128):
+    """Cut a square out of the middle."""
+    top, left = ((n - side) // 2 for n in frame.shape[:2])
+    return frame[top : top + side, left : left + side]
+
+
+def write_film(films, path):
+    """Play all side by side."""
+    import av
+
+    with av.open(str(path), "w") as file:
+        frames = [np.concatenate(each, 1) for each in zip(*films.values(), strict=True)]
+        track = file.add_stream("libx264", rate=24, options={"crf": "16"})
+        track.height, track.width = frames[0].shape[0] // 2 * 2, frames[0].shape[1] // 2 * 2
+        track.pix_fmt = "yuv420p"
+        for frame in frames:
+            cut = np.ascontiguousarray(frame[: track.height, : track.width])
+            file.mux(track.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
+        file.mux(track.encode())
+
+
+def print_memory(model):
+    """Peak memory and time of short and long streams, each in a process of its own."""
+    name = f"{model}-x4" if model in MODELS else model
+    print("\n| frames of 180x144 | peak MB | seconds | a frame |\n| --- | --- | --- | --- |")
+    for count in (50, 1000):
+        command = [sys.executable, "-c", STREAM, str(count), name]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        total, peak, took = json.loads(told)
+        print(f"| {total} | {peak:.0f} | {took:.1f} | {took / total:.4f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What the help of the commands says below their options."""
+
+NOISE = """\
+how the noise is told, in one of these ways:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from each image
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+                 --noise poisson:auto             estimated from each image
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
+                 --kernel kernel.npy              white noise of sigma 1 convolved with this
+
+Files are gray or RGB, with or without alpha: PNG (8 and 16 bits) and TIFF (integer and float; other
+channels too), and NPY, of which --channel-axis says where channels are. The name of OUT says
+which of them to write; the type of the numbers stays that of IN. Results for integer files are
+rounded, halves to the even number, and clipped to the type's range. Alpha stays as it is; colour
+profile, EXIF and orientation are carried over, to NPY nothing is.
+"""
+
+VIDEO = """\
+examples:
+  fastrestore video noisy.mp4 clean.mp4 --sigma auto
+  fastrestore video noisy.mkv clean.mkv --sigma 10/255 --crf 14
+  fastrestore video frames/%05d.png clean.mp4 --fps 24 --sigma 25 --sigma-scale 8bit
+  fastrestore video noisy.mov clean/%05d.png --sigma auto
+
+--sigma is that of red, green and blue, as a fraction of white or on the scale 0..255; a film that
+stores luminance and colours has less of it there, which is reckoned with. --sigma-scale native
+tells the noise of what is stored, the same for luminance and colours. auto estimates each of
+them from frames all over the film.
+
+Frame rate, time stamps, pixel format, colours, rotation and metadata stay as they are, and all
+other tracks are copied. After Ctrl-C OUT holds what was restored until then. A film that is
+damaged is restored as far as it can be read; the exit status is 2.
+"""
+
+TRAIN = """\
+examples:
+  fastrestore train unet --images photographs --out trained
+  fastrestore train dncnn --images photographs --out trained --recipe dncnn-gray.json
+  fastrestore train dncnn --images photographs --out trained --set sizes.layers=12 --set steps=20000
+  fastrestore train srresnet --images photographs --out trained --set sizes.scale=2
+  fastrestore train gan --images photographs --out trained
+
+OUT gets the weights, as safetensors in half precision, log.csv, crops.png with photographs that are
+not trained on, and a checkpoint. The same command goes on where the one before stopped, were it
+killed. One photograph in 36 is kept for the log. A recipe is a JSON file of the numbers that
+--set sets; those of the weights that come with the library lie beside them.
+
+A gan is an srresnet (--set network=srvgg, unet) that is trained by pixels alone first, which
+--set begin=FILE skips, then in turn with a discriminator. --set task=degraded --set sizes.scale=1
+trains one that mends pictures of the same size. A vsrgan is trained likewise, on films that are
+made by moving over the photographs, and on those of --films.
+"""
+
+UPSCALE = """\
+examples:
+  fastrestore upscale small.png -o large.png --scale 4
+  fastrestore upscale pictures -o larger --model srresnet
+  fastrestore upscale photo.png -o mended.png --scale 1 --model restore-gan
+  fastrestore upscale film.mp4 -o larger.mp4 --scale 4
+
+--model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
+numbered pictures such as frames/%05d.png, these are vsrgan and vsr; all other tracks are copied.
+A file of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred,
+noisy and compressed. Alpha is interpolated. The type of the numbers stays that of IN.
+"""
+
+VOLUME = """\
+how the noise is told, in one of these ways:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from the volume
+  magnitudes     --noise rician:20                of MR, in the file's own units
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
+
+Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope or scl_inter is a
+float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
+results for integers are rounded, halves to the even number, and clipped to the type's range.
+"""

@@ -1,0 +1,102 @@
+"""``fastrestore upscale``: small pictures in, larger ones out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fastrestore.cli._codecs import CONTAINERS
+from fastrestore.cli._error import CliError, explained
+from fastrestore.cli._io import READERS, check_format, check_input, read, to_type, write
+from fastrestore.cli._paths import channels_last, outputs
+from fastrestore.cli._picture import EXIF, Image, Picture
+from fastrestore.cli._sequence import is_pattern
+
+WIDTH, HEIGHT = 0xA002, 0xA003  # tags of EXIF that tell the size
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check all that can be checked, then enlarge file by file; the first error ends it."""
+    from fastrestore.nets import need_torch
+
+    try:
+        need_torch()
+    except ImportError as error:
+        raise CliError(str(error)) from None
+    if is_film(args.inputs[0]):
+        from fastrestore.cli import _upscale_film
+
+        _upscale_film.run(args)
+        return
+    inputs = [file for name in args.inputs for file in _files(Path(name))]
+    for path in inputs:
+        check_input(path)
+    folder = any(Path(name).is_dir() for name in args.inputs)
+    targets = outputs(inputs, args.output, overwrite=args.overwrite, folder=folder)
+    for source, target in zip(inputs, targets, strict=True):
+        _upscale_file(source, target, args)
+
+
+def is_film(name: str) -> bool:
+    """Whether IN is a film, or a pattern of numbered pictures."""
+    return Path(name).suffix.lower() in CONTAINERS or is_pattern(name)
+
+
+def _files(path: Path) -> list[Path]:
+    """Return a file, or the pictures of a folder."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(each for each in path.iterdir() if each.suffix.lower() in READERS)
+    if not found:
+        raise CliError(f"{path} holds no pictures ({', '.join(READERS)})")
+    return found
+
+
+def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> None:
+    """Read, enlarge and write one picture."""
+    picture = read(source)
+    image, axis = channels_last(picture.values, source, args.channel_axis)
+    picture = replace(picture, values=image)
+    check_format(target, picture, source)
+    with explained(source):
+        values, alpha = _enlarged(picture, args)
+    values = to_type(values, image.dtype)
+    if axis is not None and target.suffix.lower() == ".npy":
+        values = np.moveaxis(values, -1, axis)
+    write(target, _told_size(replace(picture, values=values, alpha=alpha)))
+
+
+def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image | None]:
+    """Enlarge colours, and alpha where there is some."""
+    import fastrestore
+
+    shown = sys.stderr.isatty() and not args.quiet
+    pixels = picture.pixels
+    result = fastrestore.super_resolve(
+        pixels, args.scale, model=args.model or "srgan",
+        channel_axis=None if pixels.ndim == 2 else -1,
+        data_range=args.data_range, tile=args.tile or "auto", device=args.device, progress=shown,
+    )  # fmt: skip
+    if picture.alpha is None:
+        return result, None
+    values, alpha = result[..., :-1], result[..., -1]
+    if picture.premultiplied:  # no colour is more than its share
+        values = np.minimum(values, alpha[..., None])
+    if picture.values.ndim == 2:
+        values = values[..., 0]
+    return values, to_type(alpha, picture.alpha.dtype)
+
+
+def _told_size(picture: Picture) -> Picture:
+    """Correct the size in EXIF."""
+    if picture.exif is not None:
+        told = picture.exif.get_ifd(EXIF)
+        height, width = picture.values.shape[:2]
+        for tag, size in ((WIDTH, width), (HEIGHT, height)):
+            if tag in told:
+                told[tag] = size
+    return picture

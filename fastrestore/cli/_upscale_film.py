@@ -1,0 +1,127 @@
+"""Films that are made larger, in red, green and blue."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastrestore.cli._codecs import converted
+from fastrestore.cli._error import CliError, explained
+from fastrestore.cli._film import library
+from fastrestore.cli._io import to_type
+from fastrestore.cli._picture import Image, Picture
+from fastrestore.cli._planes import FULL, Shot, layout_of, planes_of, put
+from fastrestore.cli._sequence import full_range
+from fastrestore.cli._video import (
+    carry,
+    check_encoder,
+    check_film_output,
+    sink_of,
+    source_of,
+)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check all that can be checked, then enlarge frame by frame."""
+    if len(args.inputs) > 1:
+        raise CliError(f"{args.inputs[0]} is a film; write one film at a time")
+    args.input = args.inputs[0]
+    check_encoder(args)
+    with closing(source_of(args)) as source:
+        check_film_output(args)
+        with explained(source.path):
+            shots = _larger(source.shots(), args)
+            first = next(shots)  # what cannot be is said before a file is begun
+        sink = sink_of(source, args, args.scale)
+        if source.interlaced:
+            warnings.warn(f"{source.path} is interlaced; deinterlace it first", stacklevel=1)
+        with explained(source.path):
+            carry(_chained(first, shots), source, sink, args)
+        complaint = source.complaint()
+        if complaint is not None:
+            raise CliError(f"{complaint}; {sink.path} holds them enlarged")
+
+
+def _chained(first: Shot, rest: Iterator[Shot]) -> Iterator[Shot]:
+    yield first
+    yield from rest
+
+
+def _larger(shots: Iterator[Shot], args: argparse.Namespace) -> Iterator[Shot]:
+    """Enlarge a film; what comes out has the type and range of what went in."""
+    import itertools
+
+    import fastrestore
+
+    waiting: deque[tuple[Shot, Image]] = deque()
+    begun = next(shots)
+
+    def frames() -> Iterator[Image]:
+        for shot in itertools.chain([begun], shots):
+            pixels = _pixels(shot)
+            waiting.append((shot, pixels))
+            yield pixels
+
+    gray = _pixels(begun).ndim == 2
+    model = "vsrgan" if args.model is None else args.model
+    for frame in fastrestore.super_resolve_video(
+        frames(), args.scale, model=model, channel_axis=None if gray else -1,
+        data_range=args.data_range, tile=args.tile or "auto", device=args.device,
+    ):  # fmt: skip
+        shot, before = waiting.popleft()
+        yield _shot(shot, to_type(frame, before.dtype))
+
+
+def _pixels(shot: Shot) -> Image:
+    """Gray, or red, green and blue, of full range."""
+    if isinstance(shot.held, Picture):
+        return shot.held.values
+    return full_range(shot.planes, shot.held)
+
+
+def _shot(shot: Shot, values: Image) -> Shot:
+    """The larger frame as it is written."""
+    planes = [values] if values.ndim == 2 else list(np.moveaxis(values, -1, 0))
+    held = shot.held
+    if isinstance(held, Picture):
+        return Shot(planes, replace(held, values=values, alpha=None))
+    made = _gray(values, held) if values.ndim == 2 else _coloured(values, held)
+    made.pts, made.time_base, made.duration = held.pts, held.time_base, held.duration
+    return Shot(planes_of(made), made)
+
+
+def _gray(values: Image, held: Any) -> Any:
+    """A gray frame of the depth and range of another one."""
+    layout = layout_of(held)
+    assert layout.top is not None
+    assert layout.black_to_white is not None
+    share = values / np.iinfo(values.dtype).max
+    black = round((layout.top + 1) / 16) if layout.black_to_white < layout.top else 0
+    plane = np.clip(np.rint(black + share * layout.black_to_white), 0, layout.top)
+    height, width = values.shape
+    frame = library().VideoFrame(width, height, held.format.name)
+    frame.color_range = held.color_range
+    return put([plane.astype(layout.dtype)], frame)
+
+
+def _coloured(values: Image, held: Any) -> Any:
+    """A frame of the pixel format, matrix and range of another one."""
+    name = held.format.name
+    kind = "rgb24" if values.dtype.itemsize == 1 else "rgb48le"
+    frame = library().VideoFrame.from_ndarray(np.ascontiguousarray(values), kind)
+    frame.color_range, frame.time_base = FULL, held.time_base
+    if name.startswith("gbr"):
+        return converted(frame, name)
+    made = frame.reformat(
+        format=name, src_color_range=FULL, dst_color_range=held.color_range,
+        dst_colorspace=held.colorspace, interpolation="BICUBIC",
+    )  # fmt: skip
+    made.color_primaries, made.color_trc = held.color_primaries, held.color_trc
+    return made

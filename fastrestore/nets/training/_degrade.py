@@ -1,0 +1,146 @@
+"""Second-order degradations on the device: blur, resize, noise, JPEG, twice.
+
+After Wang et al., "Real-ESRGAN: training real-world blind super-resolution with pure synthetic
+data", ICCV Workshops 2021. Every image of a batch is degraded in its own way, by random numbers of
+one generator, so that a training can be repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+# Quantisation of luminance and colours of JPEG at quality 50 (ITU-T T.81, annex K)
+LUMINANCE = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
+    14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113,
+    92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+COLOURS = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
+    47, 66, 99, 99, 99, 99, 99, 99, *([99] * 32),
+)  # fmt: skip
+SIDE = 15  # pixels of a blur
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """How much of what, each drawn evenly between two numbers; images are from 0 to 1."""
+
+    blur: tuple[float, float] = (0.2, 2.0)  # standard deviation in pixels, of either axis
+    shrink: tuple[float, float] = (0.6, 1.2)  # scale at which noise and JPEG are added
+    noise: tuple[float, float] = (0.0, 20.0)  # sigma of 255
+    quality: tuple[float, float] = (40.0, 95.0)  # of JPEG
+    times: int = 2
+
+    def __call__(self, clean: Tensor, random: torch.Generator, frames: int = 1) -> Tensor:
+        """Degrade images (B, C, H, W), to the same size; so many of them in the same way."""
+        image = clean
+        for _ in range(self.times):
+            image = self._once(image, clean.shape[-2:], random, frames)
+        return image.clamp(0, 1)
+
+    def _once(
+        self, image: Tensor, size: torch.Size, random: torch.Generator, frames: int
+    ) -> Tensor:
+        def drawn(bounds: tuple[float, float], *shape: int) -> Tensor:
+            low, high = bounds
+            share = torch.rand(shape, generator=random, device=image.device)
+            return low + (high - low) * share
+
+        def each(bounds: tuple[float, float], *shape: int) -> Tensor:
+            return drawn(bounds, len(image) // frames, *shape).repeat_interleave(frames, 0)
+
+        image = blurred(image, each(self.blur, 2), math.pi * each((0, 1)))
+        scale = float(drawn(self.shrink, 1))
+        image = resized(image, [max(8, round(n * scale)) for n in size])
+        level = each(self.noise, 1, 1, 1) / 255
+        noise = torch.randn(image.shape, generator=random, device=image.device)
+        gray = each((0, 1), 1, 1, 1) < 0.4  # the same in all colours
+        image = image + level * torch.where(gray, noise[:, :1], noise)
+        image = jpeg(image.clamp(0, 1), each(self.quality))
+        return resized(image, list(size))
+
+
+def blurred(image: Tensor, widths: Tensor, turns: Tensor) -> Tensor:
+    """Convolve each image (B, C, H, W) with a turned Gaussian; widths (B, 2), turns (B)."""
+    batch, channels, _, _ = image.shape
+    line = torch.arange(SIDE, device=image.device) - SIDE // 2
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    cosine, sine = turns.cos()[:, None, None], turns.sin()[:, None, None]
+    along, across = cosine * x + sine * y, cosine * y - sine * x
+    wide, tall = (widths[:, k, None, None].clamp_min(0.05) for k in (0, 1))
+    psf = torch.exp(-((along / wide) ** 2 + (across / tall) ** 2) / 2)
+    psf = psf / psf.sum((1, 2), keepdim=True)
+    padding = (SIDE // 2,) * 4
+    mode = "reflect" if min(image.shape[-2:]) > SIDE // 2 else "replicate"
+    flat = nn.functional.pad(image, padding, mode=mode).flatten(0, 1)[None]
+    weight = psf.repeat_interleave(channels, 0)[:, None].to(image.dtype)
+    return nn.functional.conv2d(flat, weight, groups=batch * channels).view(image.shape)
+
+
+def resized(image: Tensor, size: list[int]) -> Tensor:
+    """Interpolate to another size, without aliases."""
+    if list(image.shape[-2:]) == size:
+        return image
+    return nn.functional.interpolate(
+        image, size=size, mode="bicubic", align_corners=False, antialias=True
+    )
+
+
+def jpeg(image: Tensor, quality: Tensor) -> Tensor:
+    """Compress and expand images (B, C, H, W) from 0 to 1; quality (B), 1 to 100.
+
+    As JPEG does without subsampling of colours: 8 x 8 cosine transforms of YCbCr, quantised.
+    """
+    height, width = image.shape[-2:]
+    padded = nn.functional.pad(image, (0, -width % 8, 0, -height % 8), mode="replicate")
+    middle = torch.zeros(image.shape[1], 1, 1, device=image.device)
+    middle[0] = 128  # colours lie around 0 as they are
+    mixed = padded * 255
+    if image.shape[1] == 3:
+        mixed = mix(mixed, to_ycbcr(image))
+    mixed = mixed - middle
+    rows, columns = mixed.shape[2] // 8, mixed.shape[3] // 8
+    blocks = mixed.reshape(len(mixed), -1, rows, 8, columns, 8).transpose(3, 4)
+    basis = cosines().to(image)
+    coefficients = basis @ blocks @ basis.T
+    step = steps(quality, image.shape[1]).to(image)[:, :, None, None]
+    quantised = (coefficients / step).round() * step
+    blocks = basis.T @ quantised @ basis
+    restored = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3) + middle
+    if image.shape[1] == 3:
+        restored = mix(restored, torch.linalg.inv(to_ycbcr(image)))
+    back: Tensor = (restored[..., :height, :width] / 255).clamp(0, 1)
+    return back
+
+
+def steps(quality: Tensor, channels: int) -> Tensor:
+    """Quantisation steps (B, C, 8, 8) of the standard tables, as the common library scales them."""
+    quality = quality.clamp(1, 100)
+    scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None, None]
+    tables = [LUMINANCE] + [COLOURS] * (channels - 1)
+    base = torch.tensor(tables, device=quality.device).view(channels, 8, 8)
+    return ((base * scale + 50) / 100).floor().clamp(1, 255)
+
+
+def cosines() -> Tensor:
+    """Orthonormal cosine transform of 8 samples."""
+    k, n = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    basis = torch.cos(math.pi * (2 * n + 1) * k / 16) / 2
+    basis[0] /= math.sqrt(2)
+    return basis
+
+
+def to_ycbcr(like: Tensor) -> Tensor:
+    """Matrix from RGB to Y, Cb and Cr (JFIF), the latter around 0 as Y - 128 is."""
+    rows = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+    return torch.tensor(rows, dtype=like.dtype, device=like.device)
+
+
+def mix(image: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply the colours of (B, C, H, W) by a matrix."""
+    return torch.einsum("dc,bchw->bdhw", matrix, image)

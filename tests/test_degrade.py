@@ -1,0 +1,80 @@
+"""The degradations that are trained on, against Pillow and SciPy."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from images import scene  # noqa: E402
+from PIL import Image  # noqa: E402
+from scipy import ndimage  # noqa: E402
+
+from fastrestore.nets.training._data import Patches, smaller  # noqa: E402
+from fastrestore.nets.training._degrade import Degradation, blurred, jpeg  # noqa: E402
+
+
+def colours(height=64, width=80):
+    return np.stack([scene(height, width, seed=c) for c in range(3)]).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", [20, 50, 75, 95])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg_is_that_of_pillow(quality, channels):
+    image = colours()[:channels]
+    file = BytesIO()
+    Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0)).save(
+        file, "JPEG", quality=quality, subsampling=0
+    )
+    theirs = np.asarray(Image.open(file)).astype(float)
+    ours = jpeg(torch.from_numpy(image / 255)[None].float(), torch.tensor([float(quality)]))
+    ours = 255 * ours[0].numpy().transpose(1, 2, 0)
+    error = np.abs(ours.squeeze() - theirs)
+    changed = np.abs(theirs - image.transpose(1, 2, 0).squeeze())
+    # Pillow rounds coefficients and pixels to integers on the way
+    assert error.mean() < (0.6 if channels == 1 else 1.2)
+    assert error.mean() < 0.5 * changed.mean() or quality == 95
+
+
+def test_blur_is_a_gaussian():
+    image = colours()[:1].astype(np.float32) / 255
+    widths = torch.tensor([[1.5, 1.5]])
+    ours = blurred(torch.from_numpy(image)[None], widths, torch.tensor([0.3]))[0, 0].numpy()
+    theirs = ndimage.gaussian_filter(image[0].astype(float), 1.5, mode="mirror", radius=7)
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    flat = torch.full((1, 1, 40, 40), 0.3)
+    turned = blurred(flat, torch.tensor([[0.3, 3.0]]), torch.tensor([1.0]))
+    np.testing.assert_allclose(turned.numpy(), 0.3, atol=1e-6)
+
+
+def test_degradations_can_be_repeated():
+    image = torch.from_numpy(colours() / 255).float()[None].repeat(3, 1, 1, 1)
+    degrade = Degradation()
+    first, second = (degrade(image, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.shape == image.shape
+    assert float(first.min()) >= 0
+    assert float(first.max()) <= 1
+    errors = (first - image).square().mean((1, 2, 3))
+    assert len(set(errors.tolist())) == 3  # each image in its own way
+    assert 15 < float(-10 * errors.mean().log10()) < 35
+
+
+def test_small_images_are_those_of_pillow():
+    image = colours(64, 96)
+    theirs = Image.fromarray(image.transpose(1, 2, 0)).resize((24, 16), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(smaller(image, 4), np.asarray(theirs).transpose(2, 0, 1))
+
+
+def test_pairs_belong_together():
+    """A photograph whose reduction is exact: what is seen is the mean of what is wanted."""
+    small = np.random.default_rng(0).integers(0, 256, (1, 12, 15)).astype(np.uint8)
+    large = np.repeat(np.repeat(small, 4, 1), 4, 2)
+    patches = Patches([np.pad(large, ((0, 0), (0, 3), (0, 2)))], 16, (1.0,), True, "cpu", 4)
+    patches._small = torch.from_numpy(small.reshape(1, -1).copy())
+    wanted, seen = patches.draw_pairs(100, torch.Generator().manual_seed(0))
+    assert seen.shape == (100, 1, 4, 4)
+    torch.testing.assert_close(wanted[:, :, ::4, ::4], seen)
+    torch.testing.assert_close(wanted[:, :, 3::4, 3::4], seen)

@@ -1,0 +1,285 @@
+"""Generators and discriminators: shapes, files as people have them, losses, and turns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from images import scene  # noqa: E402
+
+from fastrestore import nets  # noqa: E402
+from fastrestore.nets import (  # noqa: E402
+    SRVGG,
+    RRDBNet,
+    SRResNet,
+    UNetDiscriminator,
+    VGGDiscriminator,
+)
+from fastrestore.nets._discriminators import judged  # noqa: E402
+from fastrestore.nets.training._data import Patches  # noqa: E402
+from fastrestore.nets.training._loop import Session, train  # noqa: E402
+from fastrestore.nets.training._players import Balance, step  # noqa: E402
+from fastrestore.nets.training._recipe import Recipe  # noqa: E402
+from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
+
+SMALL = {
+    "srresnet": lambda scale: SRResNet(scale=scale, blocks=2, width=8),
+    "srvgg": lambda scale: SRVGG(scale=scale, layers=3, width=8),
+    "rrdb": lambda scale: RRDBNet(scale=scale, blocks=1, width=8, growth=4),
+}
+
+
+def shaken(net, seed=0):
+    """Give all weights values that are not those of the start."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in net.parameters():
+            value += 0.05 * torch.randn(value.shape, generator=random)
+    return net.eval()
+
+
+def counted(net):
+    return sum(value.numel() for value in net.parameters())
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize("name", SMALL)
+def test_files_of_generators(name, scale, tmp_path):
+    net = shaken(SMALL[name](scale))
+    image = torch.rand(1, 3, 9, 13, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = net(image)
+    assert expected.shape == (1, 3, 9 * scale, 13 * scale)
+    torch.save({"params_ema": net.state_dict()}, tmp_path / "net.pth")
+    again = nets.load(tmp_path / "net.pth")
+    assert (type(again), again.scale, again.radius) == (type(net), scale, net.radius)
+    torch.testing.assert_close(again(image), expected)
+
+
+@pytest.mark.parametrize(
+    ("net", "parameters"),
+    [
+        (SRResNet(), 1_517_571),
+        (SRVGG(), 621_424),
+        (SRVGG(layers=32), 1_213_296),
+        (RRDBNet(), 16_697_987),
+        (RRDBNet(blocks=6), 4_467_779),
+        (VGGDiscriminator(), 14_499_401),
+        (UNetDiscriminator(), 4_376_897),
+    ],
+)
+def test_published_sizes(net, parameters):
+    assert counted(net) == parameters
+
+
+def test_old_names_of_an_rrdb(tmp_path):
+    net = shaken(SMALL["rrdb"](4))
+    old = {}
+    for name, value in net.state_dict().items():
+        if name.startswith("body."):
+            name = f"RRDB_trunk.{name.removeprefix('body.')}".replace(".rdb", ".RDB")
+        for new, before in (
+            ("conv_body", "trunk_conv"), ("conv_up1", "upconv1"), ("conv_up2", "upconv2"),
+            ("conv_hr", "HRconv"),
+        ):  # fmt: skip
+            name = name.replace(new, before)
+        old[name] = value
+    torch.save(old, tmp_path / "old.pth")
+    image = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(nets.load(tmp_path / "old.pth")(image), net(image))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_radius_is_not_too_small(name):
+    net = shaken(SMALL[name](4))
+    image = torch.rand(1, 3, 60, 60, generator=torch.Generator().manual_seed(1))
+    image.requires_grad_()
+    net(image)[0, :, 120:124, 120:124].sum().backward()
+    seen = image.grad[0].abs().amax(0)
+    reached = max(
+        int((30 - seen.amax(0).nonzero().min()).item()), int(seen.amax(0).nonzero().max() - 30)
+    )
+    assert reached <= net.radius
+
+
+def test_discriminators():
+    for net, shape in ((VGGDiscriminator(width=4), (2, 1)), (UNetDiscriminator(width=4), None)):
+        image = torch.rand(2, 3, 128, 128)
+        assert net(image).shape == (shape or (2, 1, 128, 128))
+        assert len(net.features(image)) >= 4
+    assert UNetDiscriminator(width=4)(torch.rand(1, 3, 33, 47)).shape == (1, 1, 33, 47)
+    with pytest.raises(ValueError, match=r"images must be 128 x 128 here, got \(64, 64\)"):
+        VGGDiscriminator(width=4)(torch.rand(1, 3, 64, 64))
+
+
+def test_verdicts():
+    """Logits far apart: nothing to learn; equal: as unsure as can be."""
+    sure, unsure = torch.full((4, 1), 20.0), torch.zeros(4, 1)
+    assert float(judged(sure, -sure, False)[0]) == pytest.approx(0, abs=1e-6)
+    assert float(judged(sure, -sure, False)[1]) == pytest.approx(20)
+    assert float(judged(unsure, unsure, False)[0]) == pytest.approx(2 * np.log(2))
+    assert float(judged(sure, sure, True)[0]) == pytest.approx(np.log(2))
+    assert float(judged(sure, -sure, True)[0]) == pytest.approx(0, abs=1e-6)
+    assert float(judged(sure, -sure, True)[1]) == pytest.approx(40)
+
+
+@pytest.mark.parametrize("relativistic", [False, True])
+def test_verdicts_teach(relativistic):
+    """Both players learn from verdicts on both kinds of images, in opposite directions."""
+    real, fake = (torch.zeros(3, 1, requires_grad=True) for _ in range(2))
+    own, other = judged(real, fake, relativistic)
+    up, down = torch.autograd.grad(own, (real, fake), retain_graph=True)
+    assert (up < 0).all()
+    assert (down > 0).all()
+    (wish,) = torch.autograd.grad(other, fake)
+    assert (wish < 0).all()
+    if relativistic:  # half of it is by the true images, which look less true beside better ones
+        torch.testing.assert_close(wish, -down)
+
+
+@pytest.mark.parametrize("relativistic", [False, True])
+def test_an_adversary_learns(relativistic):
+    """In some steps it tells images of fine noise from smoothed ones, which it has not seen."""
+    torch.manual_seed(0)
+    net = UNetDiscriminator(width=8)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-3)
+    lost = []
+    for _ in range(40):
+        real = torch.rand(4, 3, 32, 32)
+        fake = torch.nn.functional.avg_pool2d(real, 3, 1, 1)
+        loss = judged(net(real), net(fake), relativistic)[0]
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        lost.append(float(loss.detach()))
+    assert lost[-1] < 0.5 * lost[0]
+
+
+TINY = Recipe(
+    network="srresnet", channels=3, sizes={"scale": 4, "blocks": 1, "width": 8}, task="small",
+    patch=64, batch=4, steps=20, rate=3e-3, warm=2, average=0.9, adversary="unet",
+    adversary_sizes={"width": 8}, pixel=1.0, features=0.1, adversarial=0.01, relativistic=True,
+)  # fmt: skip
+DEGRADED = replace(
+    TINY, network="unet", sizes={"widths": (8, 8), "blocks": 1, "takes_sigma": False},
+    task="degraded", relativistic=False,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return [
+        np.stack([scene(90, 100, seed=3 * k + c) for c in range(3)]).clip(0, 255).astype(np.uint8)
+        for k in range(3)
+    ]
+
+
+def patches_of(recipe, images):
+    scale = 4 if recipe.task == "small" else 1
+    return Patches(images, recipe.patch, recipe.shrink, True, "cpu", scale)
+
+
+@pytest.mark.parametrize("recipe", [TINY, DEGRADED], ids=["larger", "degraded"])
+def test_each_player_moves_in_its_own_turn(recipe, photographs, monkeypatch):
+    from fastrestore.nets.training import _players
+
+    state = State(recipe, "cpu")
+    moved = []
+
+    def copies():
+        return [
+            [value.detach().clone() for value in net.parameters()]
+            for net in (state.net, state.adversary)
+        ]
+
+    def advance(adam, loss, rate, real=_players.advance):
+        before = copies()
+        real(adam, loss, rate)
+        moved.append([
+            any(not torch.equal(a, b) for a, b in zip(*pair, strict=True))
+            for pair in zip(before, copies(), strict=True)
+        ])  # fmt: skip
+
+    monkeypatch.setattr(_players, "advance", advance)
+    lost = step(state, patches_of(recipe, photographs), "cpu")
+    assert moved == [[True, False], [False, True]]
+    assert set(lost) == {"pixel", "features", "adversarial", "adversary", "accuracy", "ratio"}
+    assert 0 <= lost["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("recipe", [TINY, DEGRADED], ids=["larger", "degraded"])
+def test_twenty_steps_lower_the_loss_of_pixels(recipe, photographs):
+    state, patches = State(recipe, "cpu"), patches_of(recipe, photographs)
+    first = State(recipe, "cpu")
+    for _ in range(20):
+        step(state, patches, "cpu")
+
+    def lost(net):
+        from fastrestore.nets.training._tasks import drawn
+
+        random = torch.Generator().manual_seed(99)
+        with torch.no_grad():
+            pairs = [drawn(recipe, patches, random) for _ in range(5)]
+            return float(sum((net(seen) - wanted).abs().mean() for seen, _, wanted in pairs))
+
+    assert lost(state.averaged()) < lost(first.net)
+
+
+def test_a_resumed_gan_is_bitwise_the_same(photographs, tmp_path):
+    recipe = replace(TINY, steps=6)
+
+    def run(out, sessions):
+        for k in range(sessions):
+            session = Session(out, minutes=1e-9 if k < sessions - 1 else None, judge_every=1000)
+            path = train(recipe, photographs[:2], photographs[2:], session, lambda *_: None)
+        return nets.load(path).state_dict(), path
+
+    (whole, path), (parts, _) = run(tmp_path / "whole", 1), run(tmp_path / "parts", 3)
+    assert all(torch.equal(parts[name], whole[name]) for name in whole)
+    assert path.name == "gan-x4.safetensors"
+    files = {each.stem for each in checkpoint(tmp_path / "whole").glob("*.safetensors")}
+    assert {"adversary_weights", "adversary_exp_avg", "weights", "mean"} <= files
+
+
+def test_a_training_that_begins_with_weights(photographs, tmp_path):
+    path = train(
+        replace(TINY.by_pixels(), steps=2), photographs[:2], photographs[2:], Session(tmp_path),
+        lambda *_: None,
+    )  # fmt: skip
+    assert path.name == "srresnet-x4.safetensors"
+    begun = State(replace(TINY, begin=str(path)), "cpu").net.state_dict()
+    assert all(
+        torch.equal(begun[name], value) for name, value in nets.load(path).state_dict().items()
+    )
+
+
+def test_an_adversary_that_has_won():
+    balance = Balance()
+
+    def told(accuracy, steps):
+        for _ in range(steps):
+            balance.told(accuracy)
+
+    told(0.5, 1000)
+    told(1.0, 2000)
+    told(0.6, 100)  # never mind
+    with pytest.raises(RuntimeError, match="its adversary has won: the adversary has been right"):
+        told(1.0, 5000)
+    with pytest.raises(RuntimeError, match="the network has won"):
+        told(0.0, 8000)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"adversary": "resnet"}, "adversary must be '', 'vgg', 'unet' or 'film', got 'resnet'"),
+        ({"adversary": "vgg", "patch": 64}, "patch for adversary='vgg' must be 128, got 64"),
+        ({"task": "blur"}, "task must be one of noise, small, blurred, degraded, got 'blur'"),
+    ],
+)
+def test_bad_recipes(more, message):
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **more)

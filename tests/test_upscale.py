@@ -1,0 +1,230 @@
+"""Larger images: arrays of any kind, colours, alpha, tiles, and what cannot be."""
+
+import numpy as np
+import pytest
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from images import scene  # noqa: E402
+
+import fastrestore  # noqa: E402
+from fastrestore import nets, restore, super_resolve  # noqa: E402
+from fastrestore.cli import main  # noqa: E402
+from fastrestore.cli._io import read, write  # noqa: E402
+from fastrestore.cli._picture import Picture  # noqa: E402
+from fastrestore.nets import SRVGG, DnCNN, SRResNet, UNet  # noqa: E402
+from fastrestore.nets._files import save  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(3)
+    return SRResNet(scale=4, blocks=2, width=8).eval()
+
+
+@pytest.fixture(scope="module")
+def mender():
+    torch.manual_seed(4)
+    return SRVGG(scale=1, layers=2, width=8).eval()
+
+
+def colours(height=20, width=31):
+    return np.stack([scene(height, width, seed=c) for c in range(3)], -1).clip(0, 255)
+
+
+def test_colours_are_what_the_network_gives(net):
+    image = colours().astype(np.uint8)
+    result = super_resolve(image, model=net, channel_axis=-1)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(image.transpose(2, 0, 1) / 255)[None].float())[0] * 255
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected.numpy().transpose(1, 2, 0), atol=1e-3)
+    first = super_resolve(image.transpose(2, 0, 1), model=net, channel_axis=0)
+    np.testing.assert_array_equal(first.transpose(1, 2, 0), result)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint16])
+def test_types_and_units(net, dtype):
+    image = colours().astype(dtype)
+    result = super_resolve(image, model=net, channel_axis=-1)
+    assert result.dtype == (np.float32 if dtype == np.uint16 else dtype)
+    other = super_resolve(image.astype(float) / 100 - 7, model=net, channel_axis=-1)
+    np.testing.assert_allclose((other + 7) * 100, result, atol=0.3 if dtype == np.float16 else 1e-3)
+    told = super_resolve(image, model=net, channel_axis=-1, data_range=255)
+    assert float(np.abs(told.astype(float) - result).max()) > 1e-3  # the range matters
+
+
+def test_torch_in_torch_out(net):
+    image = torch.from_numpy(colours())
+    result = super_resolve(image, model=net, channel_axis=-1)
+    assert isinstance(result, torch.Tensor)
+    assert result.dtype == torch.float64
+
+
+def test_gray_is_gray_in_colours(net):
+    gray = scene(17, 23)
+    result = super_resolve(gray, model=net)
+    three = super_resolve(np.stack([gray] * 3, -1), model=net, channel_axis=-1)
+    assert result.shape == (68, 92)
+    np.testing.assert_allclose(result, three.mean(-1), atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_alpha(net, count):
+    """Alpha is bicubic; colours under nothing do not show in what is next to them."""
+    image = np.full((24, 24, count + 1), 90, np.uint8)
+    image[:, 12:, :count] = 255  # hidden
+    image[:, :12, -1], image[:, 12:, -1] = 255, 0
+    result = super_resolve(image, model=net, channel_axis=-1)
+    plain = np.full((24, 24, count), 90, np.uint8)
+    expected = super_resolve(plain, model=net, channel_axis=-1)
+    np.testing.assert_allclose(result[..., :count], expected, atol=1e-3)
+    alpha = result[..., -1]
+    assert alpha.min() == 0
+    assert alpha.max() == 255
+    assert (np.diff(alpha, axis=1) <= 0).all() or np.abs(np.diff(alpha, axis=1)).max() < 128
+    np.testing.assert_allclose(alpha, np.broadcast_to(alpha[:1], alpha.shape), atol=1e-3)
+    image[..., -1] = 0  # all hidden: nothing to fill in
+    assert np.isfinite(super_resolve(image, model=net, channel_axis=-1)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (3, 5), (7, 33)])
+def test_any_size(net, shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    result = super_resolve(image, model=net, channel_axis=-1)
+    assert result.shape == (4 * shape[0], 4 * shape[1], 3)
+    assert np.isfinite(result).all()
+
+
+def test_tiles_are_exact(net, mender):
+    image = colours(70, 90)
+    for enlarge, model in ((super_resolve, net), (restore, mender)):
+        whole = enlarge(image, model=model, channel_axis=-1, tile=None)
+        tiled = enlarge(image, model=model, channel_axis=-1, tile=16)
+        assert np.abs(tiled - whole).max() < 1e-5 * 255
+
+
+def test_restore_keeps_the_size(mender):
+    image = colours()
+    result = restore(image, model=mender, channel_axis=-1)
+    assert result.shape == image.shape
+    with_alpha = np.concatenate([image, np.full((*image.shape[:2], 1), 200.0)], -1)
+    again = restore(with_alpha, model=mender, channel_axis=-1)
+    np.testing.assert_array_equal(again[..., 3], 200)
+    np.testing.assert_allclose(again[..., :3], result, atol=1e-3)
+
+
+def test_constant_images(net):
+    for value in (0.0, 7e6):
+        result = super_resolve(np.full((9, 9, 3), value), model=net, channel_axis=-1)
+        assert np.abs(result - value).max() < 1
+
+
+def test_files_of_weights(net, tmp_path):
+    save(net, tmp_path / "mine.safetensors", sigmas=(0, 0))
+    image = colours()
+    result = super_resolve(image, model=tmp_path / "mine.safetensors", channel_axis=-1)
+    np.testing.assert_allclose(
+        result, super_resolve(image, model=net, channel_axis=-1), atol=0.5
+    )  # half precision
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"scale": 2}, ValueError, "model='SRResNet' makes images 4 times larger; scale is 2"),
+        ({"scale": 4.0}, TypeError, "scale must be a whole number, got 4.0"),
+        ({"model": 3}, TypeError, "model must be a name, a file or a network, got 3"),
+        ({"model": "none"}, FileNotFoundError, "'none' is neither a file nor one of"),
+        ({"model": UNet(3)}, ValueError, "model='UNet' has to be told the noise; use denoise"),
+        ({"model": DnCNN(), "scale": 1}, ValueError, "model='DnCNN' is for gray images, this one"),
+        ({"channel_axis": None}, ValueError, "write channel_axis=2|if axis -1 holds colours"),
+        ({"channel_axis": 5}, ValueError, "channel_axis=5 is no axis"),
+        ({"data_range": -1}, ValueError, "data_range"),
+        ({"tile": 3}, ValueError, "tile must be 16 pixels or more, 'auto' or None, got 3"),
+        ({"device": "tpu"}, ValueError, "device must be 'cpu', 'cuda' or 'cuda:1', got 'tpu'"),
+        ({"precision": "int8"}, ValueError, "precision must be one of"),
+    ],
+)
+def test_bad_arguments(net, change, error, message):
+    told = {"scale": 4, "model": net, "channel_axis": -1} | change
+    with pytest.raises(error, match=message):
+        super_resolve(colours(), **told)
+
+
+def test_bad_images(net):
+    with pytest.raises(ValueError, match="image has 5 channels; it must have 1 or 3, or one more"):
+        super_resolve(np.zeros((8, 8, 5)), model=net, channel_axis=-1)
+    bad = colours()
+    bad[3, 4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"NaN or infinite, 1 in all, the first is nan at \(3, 4"):
+        super_resolve(bad, model=net, channel_axis=-1)
+    with pytest.raises(ValueError, match="'SRResNet' makes images 4 times larger; scale is 1"):
+        restore(colours(), model=net, channel_axis=-1)
+    with pytest.raises(TypeError, match="image"):
+        super_resolve("photo.png", model=net)
+
+
+def test_a_scale_that_is_not_offered():
+    offered = [name for name in nets.names() if name.startswith("srgan-x")]
+    if not offered:
+        pytest.skip("no weights that enlarge come with the library")
+    with pytest.raises(ValueError, match="model='srgan' comes for scale 4, got scale=3"):
+        super_resolve(colours(), 3, channel_axis=-1)
+
+
+@pytest.fixture
+def weights(net, tmp_path):
+    save(net, tmp_path / "mine.safetensors", sigmas=(0, 0))
+    return str(tmp_path / "mine.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_the_command(weights, tmp_path, dtype, alpha):
+    image = colours().astype(dtype) * (1 if dtype == np.uint8 else 200)
+    mask = np.full(image.shape[:2], np.iinfo(dtype).max // 3, dtype) if alpha else None
+    write(tmp_path / "in.tif", Picture(image, mask))
+    out = tmp_path / "out.tif"
+    command = ["upscale", str(tmp_path / "in.tif"), "-o", str(out), "--model", weights, "--quiet"]
+    assert main(command) == 0
+    picture = read(out)
+    assert picture.values.shape == (80, 124, 3)
+    assert picture.values.dtype == dtype
+    pixels = image if mask is None else np.concatenate([image, mask[..., None]], -1)
+    expected = fastrestore.super_resolve(pixels, model=weights, channel_axis=-1)
+    bound = np.iinfo(dtype).max
+    np.testing.assert_array_equal(
+        picture.values, np.rint(expected[..., :3].astype(float)).clip(0, bound)
+    )
+    if alpha:
+        assert (picture.alpha == mask[0, 0]).all()
+    assert main(command) == 2  # it is there already
+
+
+def test_the_command_on_folders(weights, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("b.png", "a.npy"):
+        write(tmp_path / "in" / name, Picture(scene(8, 9).clip(0, 255).astype(np.uint8)))
+    (tmp_path / "in" / "notes.txt").write_text("")
+    command = ["upscale", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", weights]
+    assert main(command) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png"}
+    assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
+    (tmp_path / "empty").mkdir()
+    assert main(["upscale", str(tmp_path / "empty"), "-o", str(tmp_path / "x.png")]) == 2
+    assert "empty holds no pictures" in capsys.readouterr().err
+
+
+def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
+    write(tmp_path / "in.png", Picture(scene(8, 9).clip(0, 255).astype(np.uint8)))
+    base = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--model"]
+    for more, message in (
+        ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3"),
+        ([weights, "--tile", "2"], "tile must be 16 pixels or more"),
+        (["none"], "'none' is neither a file nor one of the weights"),
+    ):
+        assert main([*base, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()

@@ -1,0 +1,314 @@
+"""Larger films: streams, cuts, tiles, alpha, the command line, and what cannot be."""
+
+import numpy as np
+import pytest
+from nets import torch_or_skip
+
+torch = torch_or_skip()
+
+from commandline import fails, works  # noqa: E402
+from films import BT709, film, first, frames, sound  # noqa: E402
+from images import scene  # noqa: E402
+
+from fastrestore import super_resolve, super_resolve_video  # noqa: E402
+from fastrestore.cli._io import read, write  # noqa: E402
+from fastrestore.cli._picture import Picture  # noqa: E402
+from fastrestore.cli._planes import opened, planes_of  # noqa: E402
+from fastrestore.cli._sequence import full_range  # noqa: E402
+from fastrestore.nets import VSRGAN, SRResNet  # noqa: E402
+from fastrestore.nets._files import save  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(3)
+    return VSRGAN(blocks=1, width=8).eval()
+
+
+def moving(count=5, height=20, width=30):
+    """A film (T, M, N, 3) of 8 bits that moves to the left."""
+    wide = np.stack([scene(height, width + 2 * count, seed=c) for c in range(3)], -1)
+    film = np.stack([wide[:, 2 * t : 2 * t + width] for t in range(count)])
+    return film.clip(0, 255).astype(np.uint8)
+
+
+def expected(net, clip):
+    """All frames at once."""
+    frames = torch.from_numpy(clip.transpose(0, 3, 1, 2) / 255)[None].float()
+    with torch.no_grad():
+        made = net.film(frames)[0][0] * 255
+    return made.numpy().transpose(0, 2, 3, 1)
+
+
+def test_frames_are_those_of_the_network(net):
+    clip = moving()
+    result = super_resolve_video(clip, model=net, channel_axis=-1)
+    assert iter(result) is result
+    result = list(result)
+    assert {frame.dtype for frame in result} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(np.stack(result), expected(net, clip), atol=2e-3)
+    again = list(super_resolve_video(list(clip), model=net, channel_axis=-1))
+    np.testing.assert_array_equal(again, result)
+    other = super_resolve_video(
+        np.moveaxis(clip, (0, 3), (2, 0)), model=net, time_axis=2, channel_axis=0
+    )
+    np.testing.assert_array_equal([np.moveaxis(frame, 0, -1) for frame in other], result)
+
+
+def test_a_stream_is_taken_frame_by_frame(net):
+    taken, closed = [], []
+
+    def source():
+        try:
+            for k, frame in enumerate(moving(6)):
+                taken.append(k)
+                yield frame
+        finally:
+            closed.append(True)
+
+    frames = source()
+    result = super_resolve_video(frames, model=net, channel_axis=-1)
+    assert taken == []
+    next(result)
+    assert taken == [0]
+    next(result)
+    assert taken == [0, 1]
+    result.close()  # a consumer that stops early
+    frames.close()
+    assert closed == [True]
+
+
+def test_films_do_not_know_each_other(net):
+    clip = moving(3)
+    one = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    list(super_resolve_video(clip[::-1], model=net, channel_axis=-1))
+    np.testing.assert_array_equal(list(super_resolve_video(clip, model=net, channel_axis=-1)), one)
+
+
+def test_a_cut_starts_afresh(net):
+    clip = np.concatenate([moving(3), 255 - moving(3)[:, ::-1]])
+    cut = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    afresh = list(super_resolve_video(clip[3:], model=net, channel_axis=-1))
+    np.testing.assert_array_equal(cut[3:], afresh)
+    through = list(super_resolve_video(clip, model=net, channel_axis=-1, scene_cuts=False))
+    np.testing.assert_array_equal(through[:3], cut[:3])
+    assert np.abs(through[3] - cut[3]).max() > 1
+
+
+def test_tiles_are_exact(net):
+    clip = moving(3, 250, 40)
+    whole = list(super_resolve_video(clip, model=net, channel_axis=-1, tile=None))
+    tiled = list(super_resolve_video(clip, model=net, channel_axis=-1, tile=32))
+    assert np.abs(np.stack(tiled) - np.stack(whole)).max() < 1e-4 * 255
+
+
+def test_gray_and_alpha(net):
+    clip = moving(3)
+    gray = list(super_resolve_video(clip[..., 0], model=net))
+    three = np.repeat(clip[..., :1], 3, -1)
+    np.testing.assert_allclose(gray, expected(net, three).mean(-1), atol=2e-3)
+    alpha = np.full((*clip.shape[:3], 1), 128, np.uint8)
+    with_it = list(
+        super_resolve_video(np.concatenate([clip, alpha], -1), model=net, channel_axis=-1)
+    )
+    np.testing.assert_allclose(np.stack(with_it)[..., :3], expected(net, clip), atol=2e-3)
+    assert (np.stack(with_it)[..., 3] == 128).all()
+
+
+def test_the_range_of_the_first_frame_holds_for_all(net):
+    clip = moving(3).astype(np.float64) * 7 - 300
+    clip[1:] /= 2  # darker: not to be made lighter again
+    result = list(super_resolve_video(clip, model=net, channel_axis=-1, scene_cuts=False))
+    low, high = np.percentile(clip[0], (0, 100))
+    wide = list(super_resolve_video(clip + 1000, model=net, channel_axis=-1, scene_cuts=False))
+    assert result[0].dtype == np.float64
+    np.testing.assert_allclose(np.stack(wide) - 1000, result, atol=2e-3 * (high - low))
+    assert abs(result[2].mean() - clip[2].mean()) < 0.1 * (high - low)
+
+
+def test_torch_in_torch_out(net):
+    clip = torch.from_numpy(moving(2))
+    result = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    assert all(isinstance(frame, torch.Tensor) for frame in result)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (17, 9)])
+def test_any_size(net, shape):
+    clip = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
+    result = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    assert [frame.shape for frame in result] == [(4 * shape[0], 4 * shape[1], 3)] * 2
+
+
+def test_short_films(net):
+    assert list(super_resolve_video([], model=net)) == []
+    clip = moving(1)
+    only = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    np.testing.assert_allclose(only, expected(net, clip), atol=2e-3)
+
+
+def test_networks_for_images_see_frames_by_themselves():
+    torch.manual_seed(5)
+    image_net = SRResNet(blocks=1, width=8).eval()
+    clip = moving(2)
+    result = list(super_resolve_video(clip, model=image_net, channel_axis=-1))
+    for frame, small in zip(result, clip, strict=True):
+        one = super_resolve(small, model=image_net, channel_axis=-1)
+        np.testing.assert_allclose(frame, one, atol=1e-3)
+
+
+def test_the_same_size():
+    torch.manual_seed(6)
+    mender = VSRGAN(scale=1, blocks=1, width=8).eval()
+    clip = moving(3)
+    result = list(super_resolve_video(clip, 1, model=mender, channel_axis=-1))
+    np.testing.assert_allclose(result, expected(mender, clip), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"scale": 2}, ValueError, "'VSRGAN' makes images 4 times larger; scale is 2"),
+        ({"channel_axis": None}, ValueError, "frames must have 3 axes, got shape"),
+        ({"time_axis": 7}, ValueError, "time_axis=7 is no axis"),
+        ({"time_axis": 3}, ValueError, "are the same axis"),
+        ({"data_range": 0}, ValueError, "data_range"),
+        ({"scene_cuts": 3}, TypeError, "scene_cuts"),
+        ({"frames": "film.mp4"}, TypeError, "frames must be an array or an iterable of arrays"),
+        ({"frames": 5}, TypeError, "frames must be an array or an iterable of arrays, got 5"),
+        ({"model": "none"}, FileNotFoundError, "'none' is neither a file nor"),
+    ],
+)
+def test_bad_arguments_are_told_at_once(net, change, error, message):
+    told = {"frames": moving(2), "scale": 4, "model": net, "channel_axis": -1} | change
+    with pytest.raises(error, match=message):
+        super_resolve_video(told.pop("frames"), told.pop("scale"), **told)
+
+
+def test_bad_frames_are_named_when_their_turn_comes(net):
+    good = moving(3)
+    bad = good.astype(float)
+    bad[2, 3, 4, 0] = np.nan
+    stream = super_resolve_video(bad, model=net, channel_axis=-1)
+    next(stream), next(stream)
+    with pytest.raises(ValueError, match="frame 2 has values that are NaN"):
+        next(stream)
+    for other, message in (
+        (good[0][:-1], r"frame 1 has shape \(19, 30, 3\) and type uint8, the first has"),
+        (good[0].astype(float), "frame 1 has shape .* and type float64, the first has"),
+        ("text", "frame 1 must be an array"),
+    ):
+        stream = super_resolve_video([good[0], other], model=net, channel_axis=-1)
+        next(stream)
+        with pytest.raises((ValueError, TypeError), match=message):
+            next(stream)
+
+
+def test_memory_does_not_grow(net):
+    """What a film keeps is two frames: those before are gone."""
+    import gc
+    import weakref
+
+    alive = []
+
+    def source():
+        for _ in range(12):
+            frame = moving(1)[0]
+            alive.append(weakref.ref(frame))
+            yield frame
+
+    for frame in super_resolve_video(source(), model=net, channel_axis=-1):
+        del frame
+        gc.collect()
+        assert sum(ref() is not None for ref in alive) <= 2
+
+
+# The command line
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path, net):
+    """A folder with weights that do no more than interpolate linearly."""
+    monkeypatch.chdir(tmp_path)
+    plain = VSRGAN(blocks=1, width=8).eval()
+    with torch.no_grad():
+        plain.srnet.conv_out.weight.zero_()
+        plain.srnet.conv_out.bias.zero_()
+    save(plain, tmp_path / "plain.safetensors", sigmas=(0, 0))
+    return tmp_path
+
+
+def linear(plane):
+    values = torch.from_numpy(plane.astype(np.float32))[None, None]
+    return torch.nn.functional.interpolate(values, scale_factor=4, mode="bilinear")[0, 0].numpy()
+
+
+def colours_of(path):
+    """Red, green and blue of all frames, or gray."""
+    import av
+
+    with av.open(str(path)) as container:
+        for frame in container.decode(container.streams.video[0]):
+            held = opened(frame)
+            yield full_range(planes_of(held), held)
+
+
+WORDS = ["--scale", "4", "--model", "plain.safetensors", "--quiet"]
+
+
+@pytest.mark.parametrize("pixels", ["yuv444p", "yuv420p", "bgr0", "gray", "yuv420p10le"])
+def test_a_film(folder, capsys, pixels):
+    colours = {"color_range": 2, "colorspace": 0} if pixels == "bgr0" else BT709
+    film(folder / "in.mkv", pixels=pixels, colours=colours, sigma=2, tracks=[sound("flac")])
+    works(capsys, "upscale", "in.mkv", "-o", "out.mkv", *WORDS, "--lossless")
+    times, after = frames(folder / "out.mkv")
+    assert times == frames(folder / "in.mkv")[0]
+    frame, said = first(folder / "out.mkv")
+    assert (frame.width, frame.height) == (256, 192)
+    assert frame.format.name == pixels
+    assert said.rate == first(folder / "in.mkv")[1].rate
+    assert len(after) == 8
+    for small, large in zip(colours_of("in.mkv"), colours_of("out.mkv"), strict=True):
+        wanted = np.stack([linear(plane) for plane in np.atleast_3d(small).transpose(2, 0, 1)], -1)
+        error = np.abs(wanted - np.atleast_3d(large))
+        top = np.iinfo(small.dtype).max
+        # Colours of half the resolution are enlarged, reduced and enlarged
+        assert error.mean() < (0.02 if "420" in pixels else 0.004) * top
+    import av
+
+    with av.open("out.mkv") as container:
+        assert len(container.streams.audio) == 1
+
+
+def test_numbered_pictures(folder, capsys):
+    clip = moving(3)
+    for k, frame in enumerate(clip):
+        write(folder / f"in{k:02}.png", Picture(frame))
+    works(capsys, "upscale", "in%02d.png", "-o", "out%02d.png", *WORDS)
+    for k, frame in enumerate(clip):
+        result = read(folder / f"out{k:02}.png").values
+        wanted = np.stack([linear(frame[..., c]) for c in range(3)], -1)
+        np.testing.assert_allclose(result, wanted, atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.mkv", "-o", "b.mkv"], "none.mkv: no such file"),
+        (["in.mkv", "in.mkv", "-o", "b.mkv"], "in.mkv is a film; write one film at a time"),
+        (["in.mkv", "-o", "in.mkv"], "in.mkv is both IN and OUT"),
+        (["in.mkv", "-o", "b.mkv", "--scale", "2"], "makes images 4 times larger; scale is 2"),
+        (["in.mkv", "-o", "b.xyz"], "b.xyz: unknown extension"),
+        (["sound.mkv", "-o", "b.mkv"], "sound.mkv: it has no video track, but audio"),
+    ],
+)
+def test_the_command_refuses(folder, capsys, words, message):
+    film(folder / "in.mkv", count=2)
+    import av
+
+    with av.open("sound.mkv", "w") as out:
+        fill = sound("flac")(out)
+        out.start_encoding()
+        fill()
+    model = [] if "--scale" in words else ["--scale", "4"]
+    assert message in fails(capsys, "upscale", *words, *model, "--model", "plain.safetensors")
+    assert not (folder / "b.mkv").exists()
