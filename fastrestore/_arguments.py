@@ -183,6 +183,15 @@ def extent(data_range: Any) -> float | None:
     return None if data_range is None else positive("data_range", data_range)
 
 
+def range_of(data_range: Any, values: Any) -> float:
+    """Check the range of the clean image; without it that of some values is measured."""
+    told = extent(data_range)
+    if told is not None:
+        return told
+    ends = _arrays.namespace(values).percentile(values, np.array([0.5, 99.5]))
+    return float(ends[1] - ends[0]) or 1.0
+
+
 def max_memory(limit: Any) -> float | None:
     """Check a number of bytes."""
     return None if limit is None or limit == math.inf else positive("max_memory", limit)
@@ -200,6 +209,14 @@ def positive(name: str, number: Any) -> float:
     value = _number(name, number, "one number above 0")
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be one number above 0, got {number!r}")
+    return value
+
+
+def not_negative(name: str, number: Any) -> float:
+    """Check a number that is 0 or more."""
+    value = _number(name, number, "a number of 0 or more")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a number of 0 or more, got {number!r}")
     return value
 
 

@@ -106,6 +106,13 @@ def check_same_place(name: str, values: Any, image: Any, whose: str = "image") -
         raise ValueError(f"{name} is on {place(values)} and {whose} on {place(image)}; move one")
 
 
+def handed_back(planes: Any, there: Any, axis: int | None) -> Any:
+    """Turn results (C, M, N) into an image like `there`, of floats: its axes, its device."""
+    placed = planes[0] if axis is None else moved_axis(planes, 0, axis % 3)
+    plain = namespace(there).ascontiguousarray(placed.astype(result_dtype(there.dtype)))
+    return placed_as(plain, there)
+
+
 def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Floats keep their type, integers give float32 in the same units."""
     return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)

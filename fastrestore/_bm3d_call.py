@@ -72,6 +72,13 @@ class Call:
             raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
         if options.stage not in _STAGES:
             raise ValueError(f"stage must be 'basic' or 'final', got {options.stage!r}")
+        if numbers.sharpen != 1:
+            if needs != "bm3d_match" or options.stage != "basic":
+                raise ValueError(
+                    f"profile {numbers.name!r} sharpens, which images can be in the basic stage "
+                    "alone; write stage='basic', or use sharpen"
+                )
+            needs = "bm3d_sharpened"
         extent = _arguments.extent(options.data_range)
         limit = _arguments.max_memory(options.max_memory)
         threads = _arguments.workers(options.workers)
@@ -119,6 +126,20 @@ class Call:
             estimate = restored(planes, first, levels, job, None, self.kept)
             view[...] = estimate if noise is None else noise.inverse(estimate)
         return _arrays.placed_as(result, image), levels
+
+
+def with_spectrum(
+    image: Any, psd: Any, options: dict[str, Any], pilot: Any = None, stage: str = "final"
+) -> Any:
+    """As `bm3d`, for a spectrum that was computed: nobody is warned that it says little noise."""
+    usual = {
+        "channel_axis": None, "colorspace": "auto", "chroma_strength": 1.0, "max_memory": None,
+        "deterministic": False,
+    }  # fmt: skip
+    told = {"sigma": None, "psd": psd, "noise_kernel": None, "noise": None}
+    given = Options(stage=stage, **usual | options)
+    call = Call.checked(told, given, image.shape, _arrays.on_host(image))
+    return replace(call, faint=False).run(image, pilot, None, lambda share: None)[0]
 
 
 def _levels(

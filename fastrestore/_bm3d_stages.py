@@ -231,6 +231,8 @@ class _Passes:
             seen = noisy if pilot is None else pilot
             matched = engine.luminance(seen, self.shared.space.weights, self.job.run)
         matches = engine.bm3d_match(matched, numbers, self.job.run)
+        if numbers.root != 1:
+            return engine.bm3d_sharpened(noisy, matches, numbers, self.job.run)
         if pilot is None:
             return engine.bm3d_basic(noisy, matches, numbers, self.job.run)
         return engine.bm3d_final(noisy, pilot, matches, numbers, self.job.run)

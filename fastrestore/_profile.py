@@ -143,6 +143,9 @@ class Profile:
     step_slices_final: int = 3
     radius_slices_final: int = 7
 
+    # Sharpening, in the basic stage: details c of a group of mean d become c |d / c|**(1 - 1/alpha)
+    sharpen: float = 1.0  # alpha; 1: as they are; of the first channel, the luminance
+
     # Refiltering of what noise cannot explain in the residual
     residual: float = 0.0  # frequencies with so many times the power of the noise; 0: none
     threshold_residual: float = 3.4
@@ -154,6 +157,7 @@ class Profile:
         for field in ("threshold", "wiener"):
             if getattr(self, field) is not None:
                 _at_least(field, getattr(self, field), 0)
+        _at_least("sharpen", self.sharpen, 1)
         for field in ("residual", "threshold_residual", "wiener_residual"):
             _at_least(field, getattr(self, field), 0)
 

@@ -71,6 +71,7 @@ class Stage:
     follow: int = 0
     trails: int = 1
     static: float = 0.0
+    root: float = 1.0  # of sharpening, 1 / alpha: of channel 0, the luminance
 
     def thresholds(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64]
@@ -213,6 +214,7 @@ def make_stage(
             + getattr(profile, f"static_noise_{which}") * noise.sigma**2
         )
         * block**2,
+        root=1 / profile.sharpen if which == "basic" else 1.0,
     )
 
 

@@ -8,6 +8,7 @@ from fastrestore._progress import Progress
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from fastrestore.nets import Network
 
@@ -17,6 +18,9 @@ def super_resolve(
     scale: int = 4,
     *,
     model: str | os.PathLike[str] | Network = "srgan",
+    psf: Any = None,
+    sigma: float = 0.0,
+    denoiser: Callable[[Any, float], Any] | str | None = None,
     channel_axis: int | None = None,
     data_range: float | None = None,
     tile: int | str | None = "auto",
@@ -24,23 +28,31 @@ def super_resolve(
     precision: str = "auto",
     progress: Progress = False,
 ) -> Any:
-    """Make an image larger, with details that a network has learned.
+    """Make an image larger, by a network, or by a known blur and a denoiser.
 
     Parameters
     ----------
     image : array, shape (M, N), or with channels where `channel_axis` says
         Image of any integer or float type: gray, RGB, or either with alpha (2 or 4 channels).
     scale : int, default 4
-        How many times larger along each side: what the model is for.
-    model : {"srgan", "srresnet"}, path or Network
+        How many times larger along each side: what the model is for; any for "pnp".
+    model : {"srgan", "srresnet", "pnp"}, path or Network
         "srresnet" gives what is right on average (highest PSNR, soft); "srgan" gives details that
-        look right, and may be made up [1]_. Or a file, or a network of `fastrestore.nets`.
+        look right, and may be made up [1]_. Or a file, or a network of `fastrestore.nets`. "pnp"
+        undoes a known blur, of which each `scale`-th pixel is left, the first one being the first
+        pixel of the large image: `fastrestore.inverse.pnp` with `Decimation`. It needs no PyTorch.
+    psf : array, shape (m, n), optional
+        For "pnp": the blur, in pixels of the large image, as for `deblur`.
+    sigma : float, default 0
+        For "pnp": standard deviation of the noise, in the units of the image.
+    denoiser : callable or str, optional
+        For "pnp", as for `deblur`.
     channel_axis : int, optional
         Where the channels are.
     data_range : float, optional
         Range of the image, black being 0. Without it 255 for uint8; for other types it is measured.
     tile, device, precision, progress
-        As for `fastrestore.nets.apply`.
+        As for `fastrestore.nets.apply`; the first three are for networks.
 
     Returns
     -------
@@ -71,6 +83,12 @@ def super_resolve(
     >>> fastrestore.super_resolve(small, 4, channel_axis=-1).shape  # doctest: +SKIP
     (80, 120, 3)
     """
+    if isinstance(model, str) and model == "pnp":
+        from fastrestore.inverse._enlarge import enlarged
+
+        return enlarged(image, scale, psf, sigma, denoiser, channel_axis, data_range, progress)
+    if psf is not None or denoiser is not None or sigma:
+        raise ValueError(f"psf, sigma and denoiser are for model='pnp', not for model={model!r}")
     from fastrestore.nets import need_torch
 
     need_torch()

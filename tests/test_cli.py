@@ -74,7 +74,7 @@ def test_help_explains_sigma(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["sharpen"], "invalid choice: 'sharpen'"),
+        (["paint"], "invalid choice: 'paint'"),
         (["denoise", "a.png"], "required: -o/--output (see"),
         (["denoise", "a.png", "-o", "b.png", "--sigma"], "--sigma: expected one argument"),
         (["denoise", "a.png", "-o", "b.png", "--sigma", "1", "--fast"], "arguments: --fast"),

@@ -32,8 +32,8 @@ def test_public_names():
     for name in fastrestore.__all__:
         assert getattr(fastrestore, name) is not None
     assert dir(fastrestore) == sorted(fastrestore.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'sharpen'"):
-        _ = fastrestore.sharpen
+    with pytest.raises(AttributeError, match="no attribute 'blur'"):
+        _ = fastrestore.blur
 
 
 def test_version_is_one():

@@ -134,6 +134,10 @@ class Backend(Availability, Protocol):
         """Collaborative hard thresholding and aggregation."""
         ...
 
+    def bm3d_sharpened(self, noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
+        """The same, with roots of what is kept; not every backend has it."""
+        ...
+
     def bm3d_final(
         self, noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
     ) -> Channels:

@@ -18,6 +18,7 @@ from typing import NoReturn
 from fastrestore import __version__
 from fastrestore.cli._error import CliError
 from fastrestore.cli._help import NOISE, TRAIN, UPSCALE, VIDEO, VOLUME
+from fastrestore.cli._inverse import add_inverse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,6 +103,7 @@ def _parser() -> _Parser:
     _add_video(commands)
     _add_volume(commands)
     _add_upscale(commands)
+    add_inverse(commands)
     _add_train(commands)
     _add_demo(commands)
     commands.add_parser("backends", help="list the backends and say which can run here")

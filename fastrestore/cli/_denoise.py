@@ -5,29 +5,25 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastrestore.cli import _noise
-from fastrestore.cli._error import CliError, explained
-from fastrestore.cli._io import check_format, check_input, read, to_type, write
-from fastrestore.cli._paths import channels_last, outputs
+from fastrestore.cli._each import each
+from fastrestore.cli._error import CliError
 from fastrestore.cli._picture import Image
 
 
 def run(args: argparse.Namespace) -> None:
     """Check all that can be checked, then denoise file by file; the first error ends it."""
     _check_numbers(args)
-    inputs = [Path(name) for name in args.inputs]
-    for path in inputs:
-        check_input(path)
-    for source, target in zip(
-        inputs, outputs(inputs, args.output, overwrite=args.overwrite), strict=True
-    ):
-        _denoise_file(source, target, args)
+
+    def work(image: Image, source: Path) -> Any:
+        noise = _noise.arguments(args, image, source)
+        result = _restored(image, noise, args)
+        return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
+
+    each(args, work)
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
@@ -64,24 +60,6 @@ def _check_method(args: argparse.Namespace) -> None:
         need_torch()
     except ImportError as error:
         raise CliError(str(error)) from None
-
-
-def _denoise_file(source: Path, target: Path, args: argparse.Namespace) -> None:
-    """Read, denoise and write one image."""
-    picture = read(source)
-    image, axis = channels_last(picture.values, source, args.channel_axis)
-    picture = replace(picture, values=image)
-    check_format(target, picture, source)
-    with explained(source):
-        noise = _noise.arguments(args, image, source)
-    with explained(source):
-        result = _restored(image, noise, args)
-    if args.blend < 1:
-        result = args.blend * result + (1 - args.blend) * image
-    result = to_type(result, image.dtype)
-    if axis is not None and target.suffix.lower() == ".npy":
-        result = np.moveaxis(result, -1, axis)
-    write(target, replace(picture, values=result))
 
 
 def _restored(image: Image, noise: dict[str, Any], args: argparse.Namespace) -> Any:

@@ -83,3 +83,38 @@ Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope 
 float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
 results for integers are rounded, halves to the even number, and clipped to the type's range.
 """
+
+DEBLUR = """\
+examples:
+  fastrestore deblur blurred.png -o sharp.png --psf psf.npy --sigma 2/255
+  fastrestore deblur *.tif -o sharp/ --psf psf.png --sigma auto --boundary taper
+  fastrestore deblur blurred.png -o sharp.png --psf psf.npy --sigma 0.01 --method pnp
+
+--psf is what a point of light becomes, its middle being where the point was, no larger than the
+picture. Floats have to sum to 1; a picture of integers is divided by its sum. Noise came after the
+blur. Beyond the border lies the mirrored picture (reflect), the opposite border (periodic, as in
+simulations by Fourier transforms), or nobody knows (taper: for photographs of a camera).
+"""
+
+INPAINT = """\
+examples:
+  fastrestore inpaint scratched.png -o whole.png --mask scratches.png
+  fastrestore inpaint dead.tif -o whole.tif --mask pixels.npy --sigma 5/255
+
+The mask is as large as the picture; pixels that are not 0 in it are missing. Without noise all
+others stay as they are. Large holes take more --iterations.
+"""
+
+SHARPEN = """\
+examples:
+  fastrestore sharpen soft.png -o sharp.png
+  fastrestore sharpen soft.png -o sharp.png --sigma 5/255 --alpha 1.3
+"""
+
+STREAKS = """\
+examples:
+  fastrestore streaks sinogram.tif -o clean.tif
+  fastrestore streaks stack.npy -o clean.npy --angle-axis 0 --detector-axis 2
+
+Sinograms hold the logarithm of the attenuation: gray TIFF, PNG or NPY, stacks as NPY.
+"""

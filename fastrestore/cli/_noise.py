@@ -32,7 +32,7 @@ def check(args: argparse.Namespace, parse: Callable[[str], object] | None = None
         raise CliError(f"--sigma-scale {args.sigma_scale} goes with --sigma only; leave it out")
     if args.sigma is not None:
         parse_sigma(args.sigma)
-    if args.noise is not None:
+    if "noise" in ways and args.noise is not None:
         (parse or parse_model)(args.noise)
 
 

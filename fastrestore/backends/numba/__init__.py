@@ -29,6 +29,7 @@ __all__ = [
     "bm3d_final",
     "bm3d_match",
     "bm3d_memory",
+    "bm3d_sharpened",
     "bm4d_basic",
     "bm4d_final",
     "bm4d_match",
@@ -79,6 +80,11 @@ def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Cha
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_basic(noisy, matches, stage, run)
+
+
+def bm3d_sharpened(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
+    """See `fastrestore.backends.Backend`."""
+    return bm3d_basic(noisy, matches, stage, run)  # which looks at the root
 
 
 def bm3d_final(

@@ -15,6 +15,7 @@ image was cut into bands or tiles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -150,6 +151,20 @@ def shrink_hard(group, variance, size, length, threshold):
 
 
 @_jit.kernel
+def sharpen(group, size, length, root):
+    """Take roots of what is kept of a group, over its mean, in place: small details gain most."""
+    mean = abs(group[0]) * math.sqrt(size)
+    if mean == 0:
+        return
+    for k in range(size):
+        unit = math.sqrt(blocks_of(k, size)) / mean
+        for i in range(1 if k == 0 else 0, length):
+            c = group[k * length + i]
+            if c != 0:
+                group[k * length + i] = c * (abs(c) * unit) ** (root - 1)
+
+
+@_jit.kernel
 def shrink_wiener(group, guide, variance, size, length, noise):
     """Wiener filtering of `group` by `guide` in place; return the weight, 1 / sum of v gain**2.
 
@@ -247,14 +262,14 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     @_jit.kernel
     def filter_band(
         lifted, guide, rows, columns, offsets, sizes, above, before, forward, horizontal,
-        vertical, covariance, reach, strength, scale, rounder, numerator, weights, tmp,
+        vertical, covariance, reach, strength, root, scale, rounder, numerator, weights, tmp,
     ):  # fmt: skip
         """Filter the groups of a part of the references, at rows x columns of its own coordinates.
 
         lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`, of which the part
         has those from (above, before) on; forward
         (coefficient, pixel); back with the window in both: horizontal (pixel, coefficient),
-        vertical (coefficient, lanes); covariance laid out by `reach`; strength as above;
+        vertical (coefficient, lanes); covariance laid out by `reach`; strength and root as above;
         scale (rows, columns) of the noise in each block, or None; numerator, weights
         (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
         """
@@ -331,6 +346,8 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                 weight = shrink_wiener(group, pilot, variance, size, length, strength)
             else:
                 weight = shrink_hard(group, variance, size, length, strength)
+                if root != 1:
+                    sharpen(group, size, length, root)
             haar_back(group, size, length)
             factor = splat(weight, width)
             for u in range(0, block * width, width):

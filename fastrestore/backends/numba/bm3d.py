@@ -199,8 +199,8 @@ def _filtered(
         kernel(
             blocks, guide, rows - y.start, columns - x.start, matches.offsets, matches.sizes,
             part[1].start, part[2].start, tables.forward, tables.horizontal, tables.vertical,
-            covariance[min(c, len(covariance) - 1)], tables.reach, tables.strength[c], scale,
-            rounder, sums, sum_weights,
+            covariance[min(c, len(covariance) - 1)], tables.reach, tables.strength[c],
+            np.float32(1 if c else stage.root), scale, rounder, sums, sum_weights,
             _filter.scratch(stage.block, stage.group),
         )  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter

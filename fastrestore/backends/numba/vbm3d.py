@@ -110,7 +110,8 @@ class VideoStage:
                 noisy[c], guide[c], matches.rows[band.start : band.stop], matches.columns,
                 matches.offsets, matches.sizes, band.start, 0, tables.forward, tables.horizontal,
                 tables.vertical, tables.covariance[min(c, len(tables.covariance) - 1)],
-                tables.reach, tables.strength[c], None, rounder, numerator[c, 1:], weights[c, 1:],
+                tables.reach, tables.strength[c], np.float32(1), None, rounder, numerator[c, 1:],
+                weights[c, 1:],
                 _filter.scratch(stage.block, stage.group),
             )  # fmt: skip
             with self._lock:

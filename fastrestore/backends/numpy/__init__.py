@@ -13,7 +13,7 @@ from fastrestore.backends._host import (
     store,
     warm,
 )
-from fastrestore.backends.numpy.bm3d import bm3d_basic, bm3d_final, bm3d_match
+from fastrestore.backends.numpy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_sharpened
 from fastrestore.backends.numpy.bm4d import bm4d_basic, bm4d_final, bm4d_match
 from fastrestore.backends.numpy.vbm3d import VideoStage as video_stage  # noqa: N813
 
@@ -23,6 +23,7 @@ __all__ = [
     "bm3d_final",
     "bm3d_match",
     "bm3d_memory",
+    "bm3d_sharpened",
     "bm4d_basic",
     "bm4d_final",
     "bm4d_match",

@@ -1,0 +1,32 @@
+"""``fastrestore inpaint``: files with holes in, whole ones out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from fastrestore.cli import _each, _noise
+from fastrestore.cli._error import CliError
+from fastrestore.cli._io import read
+from fastrestore.cli._picture import Image
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check all that can be checked, then fill in file by file."""
+    import fastrestore
+
+    _noise.check(args)
+    if args.sigma == "auto":
+        raise CliError("--sigma auto takes holes for noise; write a number, 0 for none")
+    missing = read(Path(args.mask)).values != 0
+    if missing.ndim == 3:  # a coloured mark is one
+        missing = missing.any(-1)
+
+    def work(image: Image, source: Path) -> Any:
+        return fastrestore.inpaint(
+            image, missing, _each.level(args, image, source) or 0.0, iterations=args.iterations,
+            **_each.shared(args, image),
+        )  # fmt: skip
+
+    _each.each(args, work)

@@ -1,0 +1,285 @@
+"""What was done to an image: blurred, cut into, made smaller, or anything linear.
+
+A forward operator A maps an image (M, N) to data. For the algorithms each has two operations:
+``apply(x)``, which is A x, and ``near(v, data, weight)``, the minimiser of
+``|A x - data|**2 + weight |x - v|**2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastrestore import _arrays
+from fastrestore.inverse import _psf
+from fastrestore.inverse._boundary import KINDS, Periodic, conjugate_gradients
+
+BOUNDARIES = tuple(KINDS)
+
+
+class Forward:
+    """Any linear operator, by a pair of functions.
+
+    Parameters
+    ----------
+    apply : callable, or scipy.sparse.linalg.LinearOperator
+        ``apply(image)`` gives data of any shape. A LinearOperator, such as those of PyLops, has
+        both functions, on flat arrays.
+    adjoint : callable, optional
+        ``adjoint(data)`` gives an image.
+    shape : (int, int)
+        That of the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore import inverse
+    >>> means = inverse.Forward(
+    ...     lambda image: image.reshape(4, 2, 8).mean(1),
+    ...     lambda data: np.repeat(data, 2, 0) / 2,
+    ...     shape=(8, 8),
+    ... )
+    >>> means.apply(np.ones((8, 8))).shape
+    (4, 8)
+    """
+
+    def __init__(
+        self,
+        apply: Any,
+        adjoint: Callable[[Any], Any] | None = None,
+        *,
+        shape: tuple[int, int],
+    ) -> None:
+        self.shape = _shape(shape)
+        if hasattr(apply, "matvec") and hasattr(apply, "rmatvec"):
+            operator = apply
+            if operator.shape[1] != self.shape[0] * self.shape[1]:
+                raise ValueError(
+                    f"the operator takes {operator.shape[1]} numbers, an image of shape "
+                    f"{self.shape} has {self.shape[0] * self.shape[1]}"
+                )
+            self._apply: Callable[[Any], Any] = lambda x: operator.matvec(x.reshape(-1))
+            self._adjoint: Callable[[Any], Any] = lambda y: operator.rmatvec(y.reshape(-1))
+        elif callable(apply) and callable(adjoint):
+            self._apply, self._adjoint = apply, adjoint
+        else:
+            raise TypeError(
+                "a forward operator needs two functions, apply and adjoint, or one "
+                f"LinearOperator; got {apply!r:.60} and {adjoint!r:.60}"
+            )
+
+    def apply(self, image: Any) -> Any:
+        """What becomes of an image."""
+        return self._apply(image)
+
+    def adjoint(self, data: Any) -> Any:
+        """The transposed operator."""
+        return self._adjoint(data).reshape(self.shape)
+
+    def near(self, image: Any, data: Any, weight: float) -> Any:
+        """Fit the data, and stay near an image: by conjugate gradients."""
+        rest = data.reshape(self.apply(image).shape) - self.apply(image)
+        return image + conjugate_gradients(
+            lambda x: self.adjoint(self.apply(x)) + weight * x,
+            lambda r: r,
+            self.adjoint(rest),
+            0 * image,
+        )
+
+    def start(self, data: Any, _: float) -> Any:
+        """A first image: the adjoint, scaled to fit."""
+        back = self.adjoint(data)
+        again = self.apply(back)
+        power = float((again * again).sum())
+        return back * (float((again * data.reshape(again.shape)).sum()) / power if power else 0.0)
+
+    def check(self, data: Any) -> None:
+        """Refuse data of another shape than the operator gives."""
+        wanted = tuple(self.apply(np.zeros(self.shape)).shape)
+        if data.size != np.prod(wanted):
+            raise ValueError(f"data has shape {data.shape}, the operator gives {wanted}")
+
+
+class Blur(Forward):
+    """Convolution with a point spread function.
+
+    Parameters
+    ----------
+    psf : array, shape (m, n)
+        Of 0 or more, with sum 1; the pixel ``(m // 2, n // 2)`` stays where it is.
+    boundary : {"reflect", "periodic", "taper"}
+        As for `fastrestore.deblur`.
+    """
+
+    def __init__(self, psf: Any, boundary: str = "reflect") -> None:
+        if boundary not in BOUNDARIES:
+            known = ", ".join(map(repr, BOUNDARIES))
+            raise ValueError(f"boundary must be one of {known}, got {boundary!r}")
+        self._given, self._kind = psf, KINDS[boundary]
+        self._border: Periodic | None = None
+
+    def check(self, data: Any) -> None:
+        """Refuse a PSF that is none for this image."""
+        if self._border is None or self._border.shape != data.shape:
+            self._border = self._kind(_psf.checked(self._given, data.shape), data.shape)
+
+    def border(self, data: Any) -> Periodic:
+        """What lies beyond the border of an image of this shape."""
+        self.check(data)
+        assert self._border is not None
+        return self._border
+
+    def brought(self, data: Any) -> Any:
+        """Data whose border is as the model has it."""
+        return self.border(data).brought(data)
+
+    def apply(self, image: Any) -> Any:
+        """Blur."""
+        return self.border(image).blurred(image)
+
+    def near(self, image: Any, data: Any, weight: float) -> Any:
+        """Fit the data, and stay near an image: by Fourier transforms."""
+        return image + self.border(image).solved(data - self.apply(image), weight)
+
+    def start(self, data: Any, _: float) -> Any:
+        """A first image: the blurred one."""
+        return data.copy()
+
+
+class Mask(Forward):
+    """Pixels that are missing.
+
+    Parameters
+    ----------
+    mask : array of bool, shape (M, N)
+        True where a pixel is missing.
+    """
+
+    def __init__(self, mask: Any) -> None:
+        self._mask = missing(mask)
+        self._there: Any = None
+
+    def known(self, image: Any) -> Any:
+        """1 where a pixel is known, where the image is."""
+        if self._there is None:
+            self._there = _arrays.namespace(image).asarray(~self._mask, dtype=np.float64)
+        return self._there
+
+    def check(self, data: Any) -> None:
+        """Refuse a mask of another shape."""
+        if self._mask.shape != data.shape:
+            raise ValueError(f"mask has shape {self._mask.shape}, the image {data.shape}")
+
+    def apply(self, image: Any) -> Any:
+        """Set what is missing to 0."""
+        return self.known(image) * image
+
+    def near(self, image: Any, data: Any, weight: float) -> Any:
+        """Fit the data, and stay near an image: pixel by pixel."""
+        known = self.known(image)
+        return image + known * (data - image) / (1 + weight)
+
+    def start(self, data: Any, _: float) -> Any:
+        """A first image: what is missing comes from the nearest known pixel."""
+        return nearest(data, self._mask)
+
+
+class Decimation(Forward):
+    """Periodic convolution, of which every `factor`-th pixel is kept, the first one first.
+
+    Parameters
+    ----------
+    psf : array, shape (m, n)
+        As for `Blur`, in pixels of the large image.
+    factor : int
+        How many pixels of the large image lie between two of the small one.
+    """
+
+    def __init__(self, psf: Any, factor: int) -> None:
+        if isinstance(factor, bool) or not isinstance(factor, (int, np.integer)) or factor < 1:
+            raise ValueError(f"factor must be a whole number of 1 or more, got {factor!r}")
+        self._given, self.factor = psf, int(factor)
+        self._transfer: Any = None
+
+    def check(self, data: Any) -> None:
+        """Refuse a PSF that is none for this image."""
+        shape = tuple(self.factor * n for n in data.shape)
+        if self._transfer is None or self._transfer.shape != shape:
+            values = _psf.transfer(_psf.checked(self._given, shape), shape)
+            self._transfer = _arrays.namespace(data).asarray(values)
+
+    def apply(self, image: Any) -> Any:
+        """Blur, and leave pixels out."""
+        fft = _arrays.namespace(image).fft
+        blurred = fft.ifft2(self._transfer * fft.fft2(image)).real
+        return blurred[:: self.factor, :: self.factor]
+
+    def adjoint(self, data: Any) -> Any:
+        """Put zeros between pixels, and correlate."""
+        namespace = _arrays.namespace(data)
+        spread = namespace.zeros(self._transfer.shape)
+        spread[:: self.factor, :: self.factor] = data
+        return namespace.fft.ifft2(self._transfer.conj() * namespace.fft.fft2(spread)).real
+
+    def near(self, image: Any, data: Any, weight: float) -> Any:
+        """Fit the data, and stay near an image: by Fourier transforms.
+
+        After Zhao et al., "Fast single image super-resolution using a new analytical solution for
+        l2-l2 problems", IEEE Trans. Image Process. 25(8), 2016: A A^T is a convolution of small
+        images, whose transfer function is the mean of the aliases of ``|V|**2``.
+        """
+        fft, values = _arrays.namespace(image).fft, self._transfer
+        rest = data - self.apply(image)
+        rows, columns = data.shape
+        power = (abs(values) ** 2).reshape(self.factor, rows, self.factor, columns).mean((0, 2))
+        solved = fft.ifft2(fft.fft2(rest) / (power + weight)).real
+        return image + self.adjoint(solved)
+
+    def start(self, data: Any, _: float) -> Any:
+        """A first image: interpolated, pixels staying where they are."""
+        self.check(data)
+        if _arrays.on_host(data):
+            from scipy import ndimage
+        else:
+            from cupyx.scipy import ndimage
+        rows, columns = (np.arange(self.factor * n) / self.factor for n in data.shape)
+        places = _arrays.namespace(data).asarray(
+            np.stack(np.meshgrid(rows, columns, indexing="ij"))
+        )
+        return ndimage.map_coordinates(data, places, order=1, mode="grid-wrap")
+
+
+def missing(mask: Any) -> Any:
+    """Check a mask, and return it on the host."""
+    values = np.asarray(_arrays.to_host(mask))
+    if values.dtype != np.bool_:
+        if values.dtype.kind not in "iu" or not np.isin(values, (0, 1, 255)).all():
+            raise TypeError(
+                f"mask must be an array of bool, True where a pixel is missing, got {values.dtype}"
+            )
+        values = values > 0
+    if values.ndim != 2:
+        raise ValueError(f"mask must have two axes (rows, columns), got shape {values.shape}")
+    if values.all():
+        raise ValueError("mask says that all pixels are missing")
+    return values
+
+
+def nearest(data: Any, mask: Any) -> Any:
+    """Fill what is missing with the nearest pixel that is not."""
+    if not mask.any():
+        return data.copy()
+    from scipy import ndimage
+
+    places = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    return data[places[0], places[1]]
+
+
+def _shape(shape: Any) -> tuple[int, int]:
+    """Check the shape of an image."""
+    sizes = tuple(shape)
+    if len(sizes) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
+        raise ValueError(f"shape must be two numbers above 0, got {shape!r}")
+    return int(sizes[0]), int(sizes[1])

@@ -1,0 +1,129 @@
+"""``fastrestore deblur``, ``inpaint``, ``sharpen`` and ``streaks``: files in, files out."""
+
+import numpy as np
+import pytest
+from images import scene
+from PIL import Image
+from scipy import ndimage
+
+import fastrestore
+from fastrestore.cli import main
+from fastrestore.cli._io import read, write
+from fastrestore.cli._picture import Picture
+
+BOX = np.full((3, 3), 1 / 9)
+
+
+@pytest.fixture
+def soft(tmp_path):
+    """A blurred picture of 8 bits, with its point spread function beside it."""
+    rng = np.random.default_rng(0)
+    image = ndimage.convolve(scene(48, 56), BOX, mode="reflect") + rng.normal(0, 2, (48, 56))
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    write(tmp_path / "in.png", Picture(image))
+    np.save(tmp_path / "psf.npy", BOX)
+    return image
+
+
+def command(tmp_path, name, *more, source="in.png", target="out.png"):
+    told = [name, str(tmp_path / source), "-o", str(tmp_path / target), *more, "--quiet"]
+    status = main([str(word) for word in told])
+    return read(tmp_path / target).values if status == 0 else status
+
+
+def as_bytes(result):
+    return np.clip(np.rint(result.astype(float)), 0, 255).astype(np.uint8)
+
+
+def test_deblur(tmp_path, soft):
+    out = command(tmp_path, "deblur", "--psf", tmp_path / "psf.npy", "--sigma", "2/255")
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX, 2)))
+
+
+def test_deblur_with_a_picture_of_the_psf(tmp_path, soft):
+    Image.fromarray(np.full((3, 3), 200, np.uint8)).save(tmp_path / "psf.png")
+    more = ["--psf", tmp_path / "psf.png", "--sigma", "auto", "--boundary", "taper"]
+    out = command(tmp_path, "deblur", *more)
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX, boundary="taper")))
+    out = command(tmp_path, "deblur", *more, "--method", "pnp", target="other.png")
+    expected = fastrestore.deblur(soft, BOX, boundary="taper", method="pnp")
+    np.testing.assert_array_equal(out, as_bytes(expected))
+
+
+def test_inpaint(tmp_path, soft):
+    mask = np.random.default_rng(0).random(soft.shape) < 0.5
+    Image.fromarray(mask).convert("L").save(tmp_path / "mask.png")
+    out = command(tmp_path, "inpaint", "--mask", tmp_path / "mask.png")
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.inpaint(soft, mask)))
+    np.testing.assert_array_equal(out[~mask], soft[~mask])
+    more = ["--sigma", "2", "--sigma-scale", "8bit", "--iterations", "3"]
+    out = command(tmp_path, "inpaint", "--mask", tmp_path / "mask.png", *more, target="other.png")
+    expected = fastrestore.inpaint(soft, mask, 2, iterations=3)
+    np.testing.assert_array_equal(out, as_bytes(expected))
+
+
+def test_sharpen_in_colour_with_alpha(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
+    alpha = np.arange(480).reshape(20, 24).astype(np.uint8)
+    write(tmp_path / "in.png", Picture(colours, alpha))
+    out = command(tmp_path, "sharpen", "--sigma", "5/255", "--alpha", "1.2")
+    expected = fastrestore.sharpen(colours, 5, 1.2, channel_axis=-1)
+    np.testing.assert_array_equal(out, as_bytes(expected))
+    np.testing.assert_array_equal(read(tmp_path / "out.png").alpha, alpha)
+
+
+@pytest.mark.parametrize("stack", [False, True])
+def test_streaks(tmp_path, stack):
+    rng = np.random.default_rng(0)
+    sinogram = (50 + rng.normal(0, 1, (3, 1, 90)) + np.zeros((3, 60, 1))).astype(np.float32)
+    if stack:
+        np.save(tmp_path / "in.npy", sinogram)
+        out = command(tmp_path, "streaks", source="in.npy", target="out.npy")
+        np.testing.assert_array_equal(out, fastrestore.remove_streaks(sinogram))
+    else:
+        write(tmp_path / "in.tif", Picture(sinogram[0]))
+        out = command(tmp_path, "streaks", "--strength", "2", source="in.tif", target="out.tif")
+        np.testing.assert_array_equal(out, fastrestore.remove_streaks(sinogram[0], strength=2))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["deblur", "--psf", "psf.npy"], "the noise is not told; write --sigma S"),
+        (["deblur", "--sigma", "2/255"], "arguments are required: --psf"),
+        (["deblur", "--sigma", "2/255", "--psf", "no.npy"], "no.npy"),
+        (
+            ["deblur", "--sigma", "2/255", "--psf", "large.npy"],
+            "is larger than the image, (48, 56)",
+        ),
+        (["deblur", "--sigma", "2/255", "--psf", "twice.npy"], "psf must sum to 1, got 2"),
+        (["deblur", "--sigma", "2/255", "--psf", "black.png"], "point spread function is all 0"),
+        (
+            ["deblur", "--sigma", "2/255", "--psf", "psf.npy", "--denoiser", "unet"],
+            "for --method p",
+        ),
+        (["inpaint", "--mask", "psf.npy"], "mask has shape (3, 3), the image (48, 56)"),
+        (["inpaint", "--mask", "in.png"], "all"),
+        (["inpaint", "--mask", "black.png", "--sigma", "auto"], "auto takes holes for noise"),
+        (["sharpen", "--alpha", "0.5"], "alpha must be a number of 1 or more, got 0.5"),
+        (["sharpen", "--sigma", "5"], "--sigma 5/255"),
+        (["streaks", "--angle-axis", "5"], "angle_axis=5 is no axis"),
+        (["streaks", "--angle-axis", "1"], "are the same axis"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, capsys, soft, words, message):
+    np.save(tmp_path / "twice.npy", 2 * BOX)
+    np.save(tmp_path / "large.npy", np.full((60, 1), 1 / 60))
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / "black.png")
+    known = [str(tmp_path / w) if w.endswith((".npy", ".png")) else w for w in words]
+    assert command(tmp_path, *known) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_colours_are_no_sinogram(tmp_path, capsys):
+    write(tmp_path / "in.png", Picture(np.zeros((9, 9, 3), np.uint8)))
+    assert command(tmp_path, "streaks") == 2
+    assert "stacks of sinograms are .npy" in capsys.readouterr().err

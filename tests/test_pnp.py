@@ -1,0 +1,305 @@
+"""Plug and play: operators and their solutions, the three methods, and what goes wrong."""
+
+import doctest
+
+import numpy as np
+import pytest
+from images import scene
+from scipy import ndimage
+from scipy.sparse.linalg import aslinearoperator
+from skimage.data import camera
+
+from fastrestore import _deblur, bm3d, inverse, super_resolve
+from fastrestore.inverse import Blur, Decimation, Forward, Mask, _forward, _pnp, pnp
+from fastrestore.inverse._forward import nearest
+from fastrestore.inverse._solve import _turned, _turned_back, squared_norm
+
+BOX = np.full((5, 5), 1 / 25)
+RNG = np.random.default_rng(0)
+HOLES = RNG.random((24, 32)) < 0.5
+
+
+def operators():
+    """Each kind, with the shapes of its images and data."""
+    matrix = RNG.normal(size=(100, 24 * 32)) / 30
+    return {
+        "periodic": (Blur(BOX, "periodic"), (24, 32)),
+        "reflect": (Blur(BOX), (24, 32)),
+        "mask": (Mask(HOLES), (24, 32)),
+        "decimation": (Decimation(BOX, 2), (12, 16)),
+        "functions": (Forward(lambda x: 2 * x[:10], lambda y: 2 * np.pad(y, ((0, 14), (0, 0))),
+                              shape=(24, 32)), (10, 32)),
+        "matrix": (Forward(aslinearoperator(matrix), shape=(24, 32)), (100,)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", operators())
+def test_near_minimises_what_it_says(name):
+    """No small change of the image makes the sum of squares less."""
+    forward, shape = operators()[name]
+    data = RNG.normal(size=shape)
+    forward.check(data)
+    near = RNG.normal(size=(24, 32))
+    found = forward.near(near, data, 0.3)
+
+    def cost(x):
+        rest = forward.apply(x).reshape(data.shape) - data
+        return (rest**2).sum() + 0.3 * ((x - near) ** 2).sum()
+
+    least = cost(found)
+    for _ in range(5):
+        way = RNG.normal(size=found.shape)
+        slope = (cost(found + 1e-4 * way) - cost(found - 1e-4 * way)) / 2e-4
+        assert abs(slope) < 2e-3 * np.abs(way).sum() * max(1, least) / 1e2
+        assert cost(found + 0.01 * way) > least
+    assert forward.start(data, 1.0).shape == (24, 32)
+
+
+def test_decimation_keeps_the_first_pixel():
+    large = scene(24, 32)
+    forward = Decimation(BOX, 4)
+    small = np.zeros((6, 8))
+    forward.check(small)
+    expected = ndimage.convolve(large, BOX, mode="wrap")[::4, ::4]
+    np.testing.assert_allclose(forward.apply(large), expected, atol=1e-9)
+    back = forward.adjoint(RNG.normal(size=(6, 8)))
+    assert back.shape == (24, 32)
+
+
+def test_the_norm_of_an_operator():
+    forward = Blur(BOX, "periodic")
+    assert 1 < squared_norm_of(forward) < 1.06
+    matrix = RNG.normal(size=(20, 24 * 32))
+    other = Forward(aslinearoperator(matrix), shape=(24, 32))
+    largest = np.linalg.norm(matrix, 2) ** 2
+    assert largest < squared_norm(other, np.zeros((24, 32))) < 1.1 * largest
+
+
+def squared_norm_of(forward):
+    forward.check(np.zeros((24, 32)))
+    forward.adjoint = forward.apply  # symmetric
+    return squared_norm(forward, np.zeros((24, 32)))
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_turns_are_undone(turn):
+    image = RNG.normal(size=(5, 7))
+    np.testing.assert_array_equal(_turned_back(_turned(image, turn), turn), image)
+
+
+def problem(sigma=2.0):
+    clean = camera()[100:164, 180:244].astype(float)
+    noise = np.random.default_rng(1).normal(0, sigma, clean.shape)
+    return clean, ndimage.convolve(clean, BOX, mode="wrap") + noise
+
+
+@pytest.mark.parametrize("method", ["hqs", "admm", "pgm"])
+def test_all_methods_restore(method):
+    clean, data = problem()
+    forward = Blur(BOX, "periodic")
+    if method == "pgm":
+        forward = Forward(forward_of(BOX), forward_of(BOX), shape=data.shape)
+    result = pnp(
+        data, forward, 2.0, method=method, data_range=255, truth=clean, return_history=True
+    )
+    assert ((result.image - clean) ** 2).mean() < 0.6 * ((data - clean) ** 2).mean()
+    assert result.stopped == "iterations"
+    scores = [entry["psnr"] for entry in result.history]
+    assert scores[-1] > scores[0]
+    assert scores[-1] == pytest.approx(10 * np.log10(255**2 / ((result.image - clean) ** 2).mean()))
+    assert {"sigma", "data", "change", "psnr"} == set(result.history[0])
+    sigmas = [entry["sigma"] for entry in result.history]
+    assert sigmas[0] == pytest.approx(49)
+    assert sigmas[-1] == pytest.approx(2)
+
+
+def forward_of(psf):
+    return lambda image: ndimage.convolve(image, psf, mode="wrap")
+
+
+def test_any_denoiser():
+    _, data = problem()
+    told = []
+
+    def gaussian(image, sigma):
+        told.append((image.shape, sigma))
+        return ndimage.gaussian_filter(image, sigma / 30)
+
+    result = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=gaussian, iterations=3)
+    assert result.shape == data.shape
+    assert [shape for shape, _ in told] == [(64, 64)] * 3
+    assert told[0][1] > told[1][1] > told[2][1]
+    chosen = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=gaussian, sigmas=[9, 4])
+    assert chosen.shape == data.shape
+    assert [sigma for _, sigma in told[3:]] == [9, 4]
+
+
+def test_turned_images():
+    clean = camera()[100:140, 180:244].astype(float)
+    data = forward_of(BOX)(clean) + np.random.default_rng(1).normal(0, 2, clean.shape)
+    shapes = []
+
+    def keep(image, sigma):
+        shapes.append(image.shape)
+        return bm3d(image, sigma, stage="basic")
+
+    result = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=keep, turned=True, start=data)
+    assert set(shapes) == {(40, 64), (64, 40)}
+    assert result.shape == (40, 64)
+    assert ((result - clean) ** 2).mean() < ((data - clean) ** 2).mean() / 2
+
+
+def test_it_stops_when_nothing_changes():
+    _, data = problem()
+    seen = []
+    result = pnp(
+        data, Blur(BOX, "periodic"), 2.0, iterations=50, sigmas=[2.0] * 50, tolerance=5e-3,
+        return_history=True, callback=lambda k, image: seen.append((k, image.shape)),
+    )  # fmt: skip
+    assert result.stopped == "tolerance"
+    assert len(result.history) == len(seen) < 50
+    assert seen[0] == (0, (64, 64))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_types(dtype):
+    _, data = problem()
+    result = pnp(data.clip(0, 255).astype(dtype), Blur(BOX, "periodic"), 2.0, iterations=2)
+    assert result.dtype == (np.float64 if dtype == np.float64 else np.float32)
+
+
+def test_a_denoiser_that_is_none():
+    _, data = problem()
+    forward = Blur(BOX, "periodic")
+
+    def third(result):
+        """Behave twice, then return something else."""
+        count = iter(range(9))
+        return lambda image, sigma: image if next(count) < 2 else result(image)
+
+    for result, message in (
+        (lambda image: image[1:], r"returned shape \(63, 64\) in iteration 2, for an image of"),
+        (lambda image: None, "returned None in iteration 2"),
+        (lambda image: image * np.nan, "NaN or infinite in iteration 2, for sigma="),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pnp(data, forward, 2.0, denoiser=third(result))
+
+
+def test_divergence_stops():
+    """A denoiser that amplifies: it is the data's turn that cannot keep up."""
+    _, data = problem()
+    with pytest.raises(inverse.DivergenceError, match="iteration 3 went astray: the image is"):
+        pnp(
+            data, Mask(np.zeros(data.shape, bool)), 2.0, sigmas=[40, 30, 25, 10, 5],
+            denoiser=lambda image, sigma: image * (100 if sigma < 20 else 1),
+        )  # fmt: skip
+
+
+def test_no_growth_over_many_iterations():
+    """The same shape again and again: what is kept does not grow."""
+    import tracemalloc
+
+    _, data = problem()
+    forward, sizes = Blur(BOX), []
+
+    def callback(k, image):
+        if k in (20, 199):
+            sizes.append(tracemalloc.get_traced_memory()[0])
+
+    bm3d(data, 2.0, stage="basic")
+    tracemalloc.start()
+    pnp(
+        data, forward, 2.0, iterations=200, callback=callback,
+        denoiser=lambda image, sigma: bm3d(image, sigma, stage="basic", data_range=255),
+    )  # fmt: skip
+    tracemalloc.stop()
+    assert sizes[1] < sizes[0] + 300_000
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"forward": BOX}, TypeError, "forward must be an operator of fastrestore.inverse"),
+        ({"method": "sgd"}, ValueError, "method must be one of 'hqs', 'admm', 'pgm', got 'sgd'"),
+        ({"iterations": 0}, ValueError, "iterations must be a whole number of 1 or more, got 0"),
+        ({"sigmas": [1.0, -2.0]}, ValueError, "each of sigmas must be one number above 0"),
+        ({"sigmas": [1.0], "iterations": 3}, ValueError, "sigmas has 1 numbers for 3 iterations"),
+        ({"denoiser": "blur"}, ValueError, "denoiser must be callable or one of .*, got 'blur'"),
+        ({"share": 0}, ValueError, "share must be one number above 0"),
+        ({"start": np.zeros((3, 3))}, ValueError, r"start has shape \(3, 3\), the image"),
+        ({"truth": np.zeros((3, 3))}, ValueError, r"truth has shape \(3, 3\), the image"),
+        ({"turned": 1}, TypeError, "turned must be True or False"),
+        ({"forward": Mask(np.zeros((3, 3), bool))}, ValueError, r"mask has shape \(3, 3\), the im"),
+    ],
+)  # fmt: skip
+def test_bad_arguments(change, error, message):
+    _, data = problem()
+    told = {"forward": Blur(BOX, "periodic"), "sigma": 2.0} | change
+    with pytest.raises(error, match=message):
+        pnp(data, told.pop("forward"), told.pop("sigma"), **told)
+
+
+def test_bad_operators():
+    with pytest.raises(TypeError, match="a forward operator needs two functions, apply and adj"):
+        Forward(lambda x: x, shape=(3, 3))
+    with pytest.raises(ValueError, match="the operator takes 9 numbers, an image of shape"):
+        Forward(aslinearoperator(np.eye(9)), shape=(4, 4))
+    with pytest.raises(ValueError, match="shape must be two numbers above 0"):
+        Forward(lambda x: x, lambda x: x, shape=(0, 3))
+    with pytest.raises(ValueError, match="boundary must be one of"):
+        Blur(BOX, "zero")
+    with pytest.raises(ValueError, match="factor must be a whole number of 1 or more"):
+        Decimation(BOX, 1.5)
+    with pytest.raises(ValueError, match=r"data has shape \(5, 5\), the operator gives"):
+        pnp(np.zeros((5, 5)), Forward(lambda x: x, lambda y: y, shape=(4, 4)), 1.0)
+
+
+def test_the_nearest_pixel():
+    data = np.arange(12.0).reshape(3, 4)
+    mask = np.zeros((3, 4), bool)
+    mask[0, :2] = mask[1, 0] = True
+    np.testing.assert_array_equal(nearest(data, mask), [[5, 5, 2, 3], [8, 5, 6, 7], data[2]])
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_larger_images_without_a_network(scale):
+    """Better than cubic interpolation, at the border, too."""
+    clean = camera()[100:196, 180:276].astype(np.float64)
+    psf = np.zeros((11, 11))
+    psf[5, 5] = 1
+    psf = ndimage.gaussian_filter(psf, 1.2)
+    psf /= psf.sum()
+    small = ndimage.convolve(clean, psf, mode="mirror")[::scale, ::scale]
+    places = np.meshgrid(*2 * (np.arange(96) / scale,), indexing="ij")
+    cubic = ndimage.map_coordinates(small, places, order=3, mode="mirror")
+    told = {"model": "pnp", "psf": psf, "data_range": 255}
+    larger = super_resolve(small, scale, **told)
+    assert larger.shape == clean.shape
+    for part in (np.s_[:], np.s_[:8], np.s_[:, -8:]):
+        assert np.abs((larger - clean)[part]).mean() < 0.95 * np.abs((cubic - clean)[part]).mean()
+    colours = super_resolve(np.stack([small] * 3, -1), scale, channel_axis=-1, **told)
+    np.testing.assert_allclose(colours[..., 1], larger, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({}, ValueError, "model='pnp' needs psf"),
+        ({"psf": BOX, "scale": 0}, ValueError, "factor must be a whole number of 1 or more, got 0"),
+        ({"psf": 2 * BOX}, ValueError, "psf must sum to 1"),
+        ({"psf": BOX, "sigma": -1}, ValueError, "sigma must"),
+        ({"psf": BOX, "denoiser": "best"}, ValueError, "denoiser must be callable or one of"),
+        ({"psf": BOX, "model": "srresnet"}, ValueError, "are for model='pnp', not for model='srr"),
+    ],
+)
+def test_bad_larger_images(given, error, message):
+    with pytest.raises(error, match=message):
+        super_resolve(np.zeros((9, 9)), **({"model": "pnp"} | given))
+
+
+@pytest.mark.parametrize("module", [_deblur, _forward, _pnp])
+def test_examples_in_docstrings(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

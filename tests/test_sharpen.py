@@ -1,0 +1,112 @@
+"""Sharpening: what gains, what does not, and what is refused."""
+
+import doctest
+
+import numpy as np
+import pytest
+from skimage.data import astronaut, camera
+
+from fastrestore import BackendUnavailableError, Profile, _sharpen, bm3d, estimate_sigma, sharpen
+
+RNG = np.random.default_rng(0)
+
+
+def photograph():
+    """A photograph without noise to speak of, and with."""
+    clean = camera()[100:196, 180:276].astype(np.float64)
+    return clean, clean + RNG.normal(0, 10, clean.shape)
+
+
+def detail(image):
+    """Mean size of the differences of neighbours."""
+    return float(np.abs(np.diff(image, axis=0)).mean() + np.abs(np.diff(image, axis=1)).mean())
+
+
+def test_details_grow_with_alpha():
+    _, noisy = photograph()
+    sizes = [detail(sharpen(noisy, 10, alpha)) for alpha in (1, 1.2, 1.5, 2)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 1.3 * sizes[0]
+
+
+def test_flat_parts_gain_no_noise():
+    noisy = 120 + RNG.normal(0, 10, (64, 64))
+    left = [sharpen(noisy, 10, alpha, data_range=255).std() for alpha in (1.2, 1.5)]
+    assert left[0] < 0.3 * noisy.std()
+    assert left[1] < 0.6 * noisy.std()
+
+
+def test_alpha_of_one_is_the_first_stage():
+    _, noisy = photograph()
+    np.testing.assert_array_equal(
+        sharpen(noisy, 10, 1, data_range=255), bm3d(noisy, 10, stage="basic", data_range=255)
+    )
+
+
+def test_the_mean_stays():
+    _, noisy = photograph()
+    assert abs(sharpen(noisy, 10).mean() - noisy.mean()) < 1
+
+
+@pytest.mark.parametrize("alpha", [1.2, 1.5, 3.0])
+def test_numpy_is_the_judge(alpha):
+    _, noisy = photograph()
+    results = [
+        sharpen(noisy[:40, :48], 10, alpha, data_range=255, backend=name)
+        for name in ("numpy", "numba")
+    ]
+    np.testing.assert_allclose(results[1], results[0], atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_types_and_units(dtype):
+    _, noisy = photograph()
+    seen = np.clip(noisy[:64, :64], 0, 255).astype(dtype)
+    result = sharpen(seen, 10, data_range=255)
+    assert result.dtype == (np.float32 if dtype == np.uint8 else dtype)
+    scaled = sharpen(seen.astype(float) / 255, 10 / 255, data_range=1)
+    assert np.abs(255 * scaled - result).mean() < 0.05  # blocks as near as others may change
+
+
+def test_colours_and_other_channels():
+    noisy = astronaut()[60:124, 200:264] + RNG.normal(0, 8, (64, 64, 3))
+    colour = sharpen(noisy, 8, channel_axis=-1)
+    plain = bm3d(noisy, 8, stage="basic", channel_axis=-1)
+    assert detail(colour.mean(-1)) > 1.05 * detail(plain.mean(-1))
+    two = sharpen(noisy[..., :2], [8, 9], channel_axis=-1, data_range=255)
+    np.testing.assert_array_equal(two[..., 1], sharpen(noisy[..., 1], 9, data_range=255))
+
+
+def test_without_sigma_and_without_noise():
+    clean, noisy = photograph()
+    found = sharpen(noisy, estimate_sigma(noisy))
+    np.testing.assert_array_equal(sharpen(noisy), found)
+    assert detail(sharpen(clean, 0)) > 1.2 * detail(clean)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"alpha": 0.5}, ValueError, "alpha must be a number of 1 or more, got 0.5"),
+        ({"alpha": "much"}, TypeError, "alpha must"),
+        ({"sigma": -3}, ValueError, "sigma must"),
+        ({"profile": 3}, TypeError, "profile must be a name or a Profile, got 3"),
+        ({"backend": "cupy"}, BackendUnavailableError, "cupy"),
+    ],
+)
+def test_bad_input(given, error, message):
+    with pytest.raises(error, match=message):
+        sharpen(photograph()[1], **given)
+
+
+def test_a_profile_can_say_it():
+    """It is one number of the profile, for those who want the second stage, too."""
+    assert Profile.named("np").sharpen == 1
+    with pytest.raises(ValueError, match="sharpen"):
+        Profile.named("np").replace(sharpen=0.5)
+
+
+def test_the_example():
+    result = doctest.testmod(_sharpen)
+    assert result.attempted > 0
+    assert result.failed == 0
