@@ -1,5 +1,7 @@
 """Larger images: arrays of any kind, colours, alpha, tiles, and what cannot be."""
 
+import doctest
+
 import numpy as np
 import pytest
 from nets import torch_or_skip
@@ -9,7 +11,7 @@ torch = torch_or_skip()
 from images import scene  # noqa: E402
 
 import fastrestore  # noqa: E402
-from fastrestore import nets, restore, super_resolve  # noqa: E402
+from fastrestore import _upscale, nets, restore, super_resolve  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
 from fastrestore.cli._io import read, write  # noqa: E402
 from fastrestore.cli._picture import Picture  # noqa: E402
@@ -228,3 +230,9 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
         assert main([*base, *more]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out.png").exists()
+
+
+def test_the_examples():
+    result = doctest.testmod(_upscale)
+    assert result.attempted > 0
+    assert result.failed == 0
