@@ -70,8 +70,14 @@ class Perceptual(nn.Module):
         ValueError
             If it does not hold them.
         """
-        import h5py
         import numpy as np
+
+        try:
+            import h5py
+        except ImportError as error:
+            raise ImportError(
+                f"{path} is a file of HDF5, which needs h5py: pip install h5py"
+            ) from error
 
         net = cls()
         wanted = {"conv1": net.first}
