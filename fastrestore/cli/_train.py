@@ -94,7 +94,10 @@ def _perceptual(args: argparse.Namespace, recipe: Recipe, device: str) -> Percep
         )
     from fastrestore.nets.training._perceptual import Perceptual
 
-    return Perceptual.read(Path(args.perceptual)).to(device)
+    try:
+        return Perceptual.read(Path(args.perceptual)).to(device)
+    except ImportError as error:
+        raise CliError(str(error)) from None
 
 
 def _with_bar(args: argparse.Namespace, recipe: Recipe, work: Any) -> Path | None:
