@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from photographs import photograph, psnr
+from photographs import gray, photograph, psnr
 
 import fastrestore
 from fastrestore import inverse
@@ -43,13 +43,6 @@ def main():
         print_shaken(options)
     if options.repeated:
         print_repeated()
-
-
-def pixels(path):
-    """Read a gray picture."""
-    from PIL import Image
-
-    return np.asarray(Image.open(path).convert("L"), np.float64)
 
 
 def experiments(clean):
@@ -82,7 +75,7 @@ def blurred(clean, psf):
 
 def print_experiments(options):
     """Improvements in signal-to-noise ratio."""
-    clean = pixels(options.image)
+    clean = gray(options.image)
     head = "| | psf | sigma | fastrestore dB | s |" + (" bm3d dB | s |" if options.peers else "")
     print(f"\n{head}\n| --- |{' --- |' * (head.count('|') - 2)}")
     for k, (name, psf, sigma) in enumerate(experiments(clean), 1):
@@ -119,7 +112,7 @@ def theirs(seen, psf, sigma):
 def print_shaken(options):
     """PSNR by point spread function and sigma, means over images."""
     paths = sorted(options.images.glob("*.png"))[: options.count]
-    images = [pixels(path) for path in paths]
+    images = [gray(path) for path in paths]
     names = ["bm3d", *(f"pnp, {denoiser}" for denoiser in options.denoisers)]
     print(
         f"\n| psf | sigma | blurred | {' | '.join(names)} |\n| --- |{' --- |' * (len(names) + 2)}"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from photographs import psnr
+from photographs import gray, psnr
 
 import fastrestore
 
@@ -30,7 +30,7 @@ def main():
     print(f"| image | {head} |\n| --- |{' --- |' * (2 * len(methods))}")
     rows, strips = [], []
     for k, path in enumerate(sorted(options.images.glob("*.png"))):
-        clean = pixels(path)
+        clean = gray(path)
         missing = np.random.default_rng(k).random(clean.shape) < options.missing
         damaged = np.where(missing, 0, clean)
         row, shown = [], [damaged]
@@ -47,13 +47,6 @@ def main():
         from PIL import Image
 
         Image.fromarray(np.concatenate(strips[:4]).round().astype(np.uint8)).save(options.strip)
-
-
-def pixels(path):
-    """Read a gray picture."""
-    from PIL import Image
-
-    return np.asarray(Image.open(path).convert("L"), np.float64)
 
 
 def ours(damaged, missing, options):

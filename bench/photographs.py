@@ -21,6 +21,13 @@ def photograph(size):
     return np.pad(image, (before, size - len(image) - before), mode="symmetric")
 
 
+def gray(path):
+    """Read a picture of 8 bits as gray, in float64."""
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("L"), np.float64)
+
+
 def noisy(clean, sigma=SIGMA):
     """Add white noise, in float32; row by row, so that large images need no second copy."""
     rng = np.random.default_rng(0)
