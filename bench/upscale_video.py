@@ -1,17 +1,17 @@
 """Print how good an enlarged film is and how much it flickers, and show it.
 
-    python bench/upscale_video.py --clip DIR [--models srresnet srgan vsr vsrgan] [--count N]
+    python bench/upscale_video.py --clip DIR [--models srresnet srgan vsrgan] [--count N]
     ... --features squeezenet11_features.h5 | --pyiqa lpips
     ... --strip OUT.png --film OUT.mp4
-    python bench/upscale_video.py --memory [--models vsr]
+    python bench/upscale_video.py --memory [--models vsrgan]
 
 DIR holds colour frames of 8 bits in the order of their names. Small ones are those of Pillow's
 bicubic filter. PSNR and SSIM are as in `upscale.py`, means over the frames. Flicker is the mean
 absolute difference, of 255, between a result and the one before, moved to it by the flow between
-the true frames, that of "vsr"; that of the true frames themselves is shown, too. Flicker "still" is
-that of one photograph with noise of sigma 1, without any flow. ``--strip`` is a picture of results
-side by side, with a row of pixels of each over time below; ``--film`` plays them side by side.
-``--memory`` is the peak for 50 and for 1000 frames of 180x144, and the time for each.
+the true frames, OpenCV's DIS or that of a network; that of the true frames is shown, too. Flicker
+"still" is that of one photograph with noise of sigma 1, without any flow. ``--strip`` is a picture
+of results side by side, with a row of pixels of each over time below; ``--film`` plays them side by
+side. ``--memory`` is the peak for 50 and for 1000 frames of 180x144, and the time for each.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from upscale import SCALE, distance, measured, print_table, rounded
 
 import fastrestore
 
-MODELS = ["srresnet", "srgan", "vsr", "vsrgan"]
+MODELS = ["srresnet", "srgan", "vsrgan"]
 STILL = 10  # frames
 
 # Print count, peak memory in MB and seconds of a stream of so many small frames
@@ -62,7 +62,7 @@ def main():
     parser.add_argument("--count", type=int, metavar="N", help="the first so many frames alone")
     parser.add_argument("--features", type=Path, metavar="FILE")
     parser.add_argument("--pyiqa", metavar="NAME")
-    parser.add_argument("--flow", metavar="NAME", default="vsr-x4", help="network whose flow it is")
+    parser.add_argument("--flow", metavar="NAME", default="dis", help="or a network for films")
     parser.add_argument("--strip", type=Path, metavar="OUT")
     parser.add_argument("--film", type=Path, metavar="OUT")
     parser.add_argument("--memory", action="store_true")
@@ -130,9 +130,16 @@ def made(small, name):
         yield rounded(frame)
 
 
-def flows_between(frames, model):
-    """Where pixels were in the frame before, by the flow of a network for films."""
-    net = fastrestore.nets.load(model).eval()
+def flows_between(frames, name):
+    """Where pixels were in the frame before: by OpenCV's DIS, or by a network for films."""
+    if name == "dis":
+        import cv2
+
+        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+        found = [dis.calc(b, a, None) for a, b in itertools.pairwise(grays)]
+        return [torch.from_numpy(flow.transpose(2, 0, 1))[None] for flow in found]
+    net = fastrestore.nets.load(name).eval()
     with torch.inference_mode():
         return [net.flow(tensor(b), tensor(a)) for a, b in itertools.pairwise(frames)]
 

@@ -138,7 +138,7 @@ def restore(
     >>> import numpy as np
     >>> import fastrestore
     >>> image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    >>> fastrestore.restore(image, channel_axis=-1).shape  # doctest: +SKIP
+    >>> fastrestore.restore(image, channel_axis=-1).shape
     (20, 30, 3)
     """
     from fastrestore.nets import need_torch

@@ -33,10 +33,10 @@ def super_resolve_video(
         generator for instance, two frames are held.
     scale : int, default 4
         How many times larger along each side: what the model is for; 1 restores at the same size.
-    model : {"vsrgan", "vsr"}, path or Network
-        "vsr" gives what is right on average (highest PSNR, soft); "vsrgan" gives details that look
-        right, and may be made up [1]_. Or a file, or a network of `fastrestore.nets`; one for
-        images sees each frame by itself, and what it makes may flicker.
+    model : {"vsrgan"}, path or Network
+        "vsrgan" gives details that look right, and may be made up [1]_. Or a file, or a network of
+        `fastrestore.nets`, such as "srresnet-x4"; one for images sees each frame by itself, and
+        what it makes may flicker.
     time_axis : int, default 0
         The axis of time of an array.
     channel_axis : int, optional
@@ -84,8 +84,8 @@ def super_resolve_video(
     >>> import numpy as np
     >>> import fastrestore
     >>> film = np.random.default_rng(0).integers(0, 256, (5, 18, 24, 3), np.uint8)
-    >>> larger = fastrestore.super_resolve_video(film, channel_axis=-1)  # doctest: +SKIP
-    >>> [frame.shape for frame in larger]  # doctest: +SKIP
+    >>> larger = fastrestore.super_resolve_video(film, channel_axis=-1)
+    >>> [frame.shape for frame in larger]
     [(72, 96, 3), (72, 96, 3), (72, 96, 3), (72, 96, 3), (72, 96, 3)]
     """
     from fastrestore import _arguments

@@ -1,5 +1,7 @@
 """Larger films: streams, cuts, tiles, alpha, the command line, and what cannot be."""
 
+import doctest
+
 import numpy as np
 import pytest
 from nets import torch_or_skip
@@ -10,7 +12,7 @@ from commandline import fails, works  # noqa: E402
 from films import BT709, film, first, frames, sound  # noqa: E402
 from images import scene  # noqa: E402
 
-from fastrestore import super_resolve, super_resolve_video  # noqa: E402
+from fastrestore import _upscale_video, super_resolve, super_resolve_video  # noqa: E402
 from fastrestore.cli._io import read, write  # noqa: E402
 from fastrestore.cli._picture import Picture  # noqa: E402
 from fastrestore.cli._planes import opened, planes_of  # noqa: E402
@@ -312,3 +314,9 @@ def test_the_command_refuses(folder, capsys, words, message):
     model = [] if "--scale" in words else ["--scale", "4"]
     assert message in fails(capsys, "upscale", *words, *model, "--model", "plain.safetensors")
     assert not (folder / "b.mkv").exists()
+
+
+def test_the_example():
+    result = doctest.testmod(_upscale_video)
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -63,9 +63,9 @@ examples:
   fastrestore upscale film.mp4 -o larger.mp4 --scale 4
 
 --model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
-numbered pictures such as frames/%05d.png, these are vsrgan and vsr; all other tracks are copied.
-A file of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred,
-noisy and compressed. Alpha is interpolated. The type of the numbers stays that of IN.
+numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A file
+of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred, noisy
+and compressed. Alpha is interpolated. The type of the numbers stays that of IN.
 """
 
 VOLUME = """\
