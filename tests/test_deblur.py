@@ -83,11 +83,11 @@ def test_conjugate_gradients_solve_the_normal_equations():
     rng = np.random.default_rng(0)
     border, image = Mirrored(LINE, (24, 30)), rng.normal(size=(24, 30))
     found = border.solved(image, 0.05)
-    rest = border._adjoint(image - border.blurred(found)) - 0.05 * found
-    assert np.linalg.norm(rest) < 2e-4 * np.linalg.norm(border._adjoint(image))
+    rest = border.adjoint(image - border.blurred(found)) - 0.05 * found
+    assert np.linalg.norm(rest) < 2e-4 * np.linalg.norm(border.adjoint(image))
     other = rng.normal(size=(24, 30))  # the adjoint is one
     assert np.vdot(border.blurred(image), other) == pytest.approx(
-        np.vdot(image, border._adjoint(other))
+        np.vdot(image, border.adjoint(other))
     )
 
 

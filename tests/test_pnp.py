@@ -33,6 +33,31 @@ def operators():
     }  # fmt: skip
 
 
+def forward_data(name):
+    """What an operator makes of a scene."""
+    forward, shape = operators()[name]
+    forward.check(np.zeros(shape))
+    return forward.apply(scene(24, 32)).reshape(shape)
+
+
+@pytest.mark.parametrize("name", operators())
+def test_adjoints(name):
+    """<A x, y> = <x, A^T y>."""
+    forward, shape = operators()[name]
+    data, image = RNG.normal(size=shape), RNG.normal(size=(24, 32))
+    forward.check(data)
+    one = (forward.apply(image).reshape(shape) * data).sum()
+    assert one == pytest.approx((image * forward.adjoint(data)).sum())
+
+
+@pytest.mark.parametrize("name", ["periodic", "reflect", "mask", "decimation"])
+def test_all_operators_take_gradient_steps(name):
+    forward, data = operators()[name][0], forward_data(name)
+    found = pnp(data, forward, 1.0, method="pgm", iterations=5, return_history=True)
+    assert found.image.shape == (24, 32)
+    assert found.history[-1]["data"] < found.history[0]["data"]
+
+
 @pytest.mark.parametrize("name", operators())
 def test_near_minimises_what_it_says(name):
     """No small change of the image makes the sum of squares less."""
@@ -96,11 +121,14 @@ def problem(sigma=2.0):
 @pytest.mark.parametrize("method", ["hqs", "admm", "pgm"])
 def test_all_methods_restore(method):
     clean, data = problem()
-    forward = Blur(BOX, "periodic")
-    if method == "pgm":
-        forward = Forward(forward_of(BOX), forward_of(BOX), shape=data.shape)
     result = pnp(
-        data, forward, 2.0, method=method, data_range=255, truth=clean, return_history=True
+        data,
+        Blur(BOX, "periodic"),
+        2.0,
+        method=method,
+        data_range=255,
+        truth=clean,
+        return_history=True,
     )
     assert ((result.image - clean) ** 2).mean() < 0.6 * ((data - clean) ** 2).mean()
     assert result.stopped == "iterations"

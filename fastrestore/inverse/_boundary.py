@@ -44,6 +44,10 @@ class Periodic:
         """Convolve."""
         return self._filtered(image, self.transfer(image))
 
+    def adjoint(self, image: Any) -> Any:
+        """Correlate."""
+        return self._filtered(image, self.transfer(image).conj())
+
     def solved(self, image: Any, penalty: Any) -> Any:
         """Invert the blur."""
         values = self.transfer(image)
@@ -116,13 +120,13 @@ class Mirrored(Periodic):
 
         def normal(x: Any) -> Any:
             punished = even * x if number else self._filtered(x, even)
-            return self._adjoint(self.blurred(x)) + punished
+            return self.adjoint(self.blurred(x)) + punished
 
         return conjugate_gradients(
-            normal, lambda r: self._filtered(r, near), self._adjoint(image), first
+            normal, lambda r: self._filtered(r, near), self.adjoint(image), first
         )
 
-    def _adjoint(self, image: Any) -> Any:
+    def adjoint(self, image: Any) -> Any:
         """Correlate, and fold what falls beyond the border back."""
         namespace = _arrays.namespace(image)
         height, width = self.shape

@@ -139,6 +139,10 @@ class Blur(Forward):
         """Blur."""
         return self.border(image).blurred(image)
 
+    def adjoint(self, data: Any) -> Any:
+        """Correlate."""
+        return self.border(data).adjoint(data)
+
     def near(self, image: Any, data: Any, weight: float) -> Any:
         """Fit the data, and stay near an image: by Fourier transforms."""
         return image + self.border(image).solved(data - self.apply(image), weight)
@@ -175,6 +179,10 @@ class Mask(Forward):
     def apply(self, image: Any) -> Any:
         """Set what is missing to 0."""
         return self.known(image) * image
+
+    def adjoint(self, data: Any) -> Any:
+        """The same: each pixel by itself."""
+        return self.apply(data)
 
     def near(self, image: Any, data: Any, weight: float) -> Any:
         """Fit the data, and stay near an image: pixel by pixel."""
