@@ -82,6 +82,8 @@ def demosaic(
     level = _arguments.not_negative("sigma", sigma)
     if isinstance(iterations, bool) or not isinstance(iterations, (int, np.integer)):
         raise TypeError(f"iterations must be a whole number, got {iterations!r}")
+    if iterations < 0:
+        raise ValueError(f"iterations must be 0 or more, got {iterations}")
     namespace = _arrays.namespace(there)
     with _arrays.on_device_of(there), reporting(progress, "demosaic") as tick:
         values = there.astype(np.float64)

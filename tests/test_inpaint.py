@@ -148,6 +148,8 @@ def test_a_noisy_mosaic():
 def test_bad_mosaics(given, error, message):
     with pytest.raises(error, match=message):
         demosaic(*given)
+    with pytest.raises(ValueError, match="iterations must be 0 or more, got -1"):
+        demosaic(np.zeros((8, 8)), iterations=-1)
 
 
 @pytest.mark.parametrize("module", [_inpaint, _demosaic])

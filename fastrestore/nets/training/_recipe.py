@@ -41,7 +41,7 @@ class Recipe:
     Attributes
     ----------
     network : str
-        "dncnn", "unet", "ffdnet", "srresnet" or "srvgg".
+        "dncnn", "unet", "ffdnet", "srresnet", "srvgg" or "vsrgan".
     channels : int
         1 for gray images, 3 for colour.
     sizes : dict
