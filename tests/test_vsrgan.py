@@ -1,5 +1,6 @@
 """The network for films: its parts, its losses, its turns, and files as people have them."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from fastrestore.nets import VSRGAN, FilmDiscriminator, SRResNet  # noqa: E402
 from fastrestore.nets._files import save  # noqa: E402
 from fastrestore.nets._film_discriminator import triplets  # noqa: E402
 from fastrestore.nets._frnet import enlarged, space_to_depth, warped  # noqa: E402
-from fastrestore.nets.training import _players  # noqa: E402
+from fastrestore.nets.training import _clips, _players  # noqa: E402
 from fastrestore.nets.training._clips import Clips, films  # noqa: E402
 from fastrestore.nets.training._loop import Session, train  # noqa: E402
 from fastrestore.nets.training._players import step  # noqa: E402
@@ -281,6 +282,65 @@ def test_clips_move_over_photographs():
     assert 8 < whole < 24  # about half
 
 
+@pytest.mark.parametrize("layered", [0.0, 1.0])
+def test_motion_points_to_where_a_pixel_was(layered, monkeypatch):
+    """Read there, the frame before is the frame, but where something in front hid it."""
+    monkeypatch.setattr(_clips, "LAYERED", layered)
+    smooth = ndimage.gaussian_filter(scene(150, 160), 2).clip(0, 255).astype(np.uint8)
+    clips, random = Clips([smooth[None]], 64, 4, "cpu"), torch.Generator().manual_seed(0)
+    line = torch.arange(64.0)
+    right, wrong = [], []
+    for _ in range(12):
+        frames, motion = (each[0] for each in clips.draw_moving(1, random))
+        assert motion.shape == (3, 2, 64, 64)
+        there = torch.stack([line + motion[:, 0], line[:, None] + motion[:, 1]])
+        inside = ((there >= 1) & (there <= 62)).all(0)
+        for found, flow in ((right, motion), (wrong, -motion)):
+            apart = (warped(frames[:-1], flow) - frames[1:]).abs()[:, 0]
+            found.append(float(apart[inside].median()))
+    assert max(right) < (0.01 if layered else 0.0025)
+    assert np.mean(wrong) > 10 * np.mean(right)
+
+
+def test_flow_alone_learns_how_photographs_move(photographs):
+    """Its loss falls on films it has not seen; the rest of the network stays as it began."""
+    recipe = replace(
+        TINY.by_pixels(), pixel=0.0, motion=1.0, warp=0.0, frames=2, batch=4, steps=60, rate=2e-3
+    )
+    state, clips = State(recipe, "cpu"), Clips(photographs, 64, 2, "cpu")
+    first = State(recipe, "cpu").net
+    lost = [step(state, clips, "cpu") for _ in range(60)]
+    assert set(lost[0]) == {"motion"}
+    random = torch.Generator().manual_seed(9)
+    wanted, motion = clips.draw_moving(16, random)
+    seen = films_seen(recipe, wanted, random, 4)
+    true = nn_pool(motion[:, 0])
+    with torch.no_grad():
+        before, after = (
+            float((net.flow(seen[:, 1], seen[:, 0]) - true).square().sum(1).sqrt().mean())
+            for net in (first, state.averaged())
+        )
+    assert after < 0.9 * before
+    kept = zip(first.srnet.parameters(), state.net.srnet.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in kept)
+
+
+def nn_pool(motion):
+    return torch.nn.functional.avg_pool2d(motion, 4) / 4
+
+
+def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
+    """Real films are learnt from by what is seen alone, and weights stay finite."""
+    film = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
+    state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")
+    clips = Clips(photographs, 64, 4, "cpu", [film])
+    monkeypatch.setattr(_clips, "REAL", 1.0)
+    lost = step(state, clips, "cpu")
+    assert lost["motion"] == 0
+    assert lost["warp"] > 0
+    assert all(torch.isfinite(value).all() for value in state.net.parameters())
+
+
 def test_real_films(tmp_path):
     for name, count in (("one", 6), ("two", 5)):
         (tmp_path / name).mkdir()
@@ -367,3 +427,29 @@ def test_a_film_network_begins_with_one_for_images(tmp_path):
     assert not net.srnet.conv_in[0].weight[:, 3:].any()
     features = torch.rand(1, 8, 5, 6)
     torch.testing.assert_close(net.srnet.resblocks(features), kept.body(features))
+
+
+def test_a_film_network_begins_with_the_flow_of_another(photographs, tmp_path):
+    """First flow alone, then all: from the file of that, and one for images over it."""
+    sizes = {"blocks": 2, "width": 8, "flow_width": 4}
+    flow = replace(TINY.by_pixels(), sizes=sizes, pixel=0.0, motion=1.0, steps=2)
+    session = Session(tmp_path / "flow")
+    path = train(flow, photographs[:2], photographs[2:], session, lambda *_: None)
+    assert path.name == "flow-x4.safetensors"
+    header = (tmp_path / "flow" / "log.csv").read_text().split("\n")[0]
+    assert "motion" in header
+    assert "psnr" not in header
+    single = SRResNet(blocks=2, width=8)
+    save(single, tmp_path / "one.safetensors", sigmas=(0, 0))
+    recipe = Recipe.of(
+        dataclasses.asdict(replace(TINY, sizes=sizes))
+        | {"begin": [str(path), str(tmp_path / "one.safetensors")]}
+    )
+    net, found = State(recipe, "cpu").net, nets.load(path)
+    assert counted(found.fnet) < counted(VSRGAN(blocks=1, width=8).fnet) / 50
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(net.fnet.parameters(), found.fnet.parameters(), strict=True)
+    )
+    kept = single.half().float()
+    torch.testing.assert_close(net.srnet.conv_in[0].weight[:, :3], kept.conv_first.weight)

@@ -28,6 +28,9 @@ class VSRGAN(Network):
         Residual blocks.
     width : int, default 64
         Features between them.
+    flow_width : int, default 32
+        Features of the first convolutions of the flow network; those of later ones are up to 8
+        times as many.
     upsample : {"bilinear", "bicubic"}
         What is added to the result: "bilinear" for frames whose pixels are means over those of the
         large ones, "bicubic" for frames that are every `scale`-th pixel of a blurred one.
@@ -58,6 +61,7 @@ class VSRGAN(Network):
         scale: int = 4,
         blocks: int = 10,
         width: int = 64,
+        flow_width: int = 32,
         upsample: str = "bilinear",
     ) -> None:
         super().__init__()
@@ -65,7 +69,7 @@ class VSRGAN(Network):
             raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         self.channels, self.scale, self.grid = channels, scale, GRID
         self.upsample = upsample
-        self.fnet = FlowNet(channels)
+        self.fnet = FlowNet(channels, flow_width)
         self.srnet = Reconstruction(channels, scale, blocks, width)
         # Of the residual blocks and of the flow, which sees 8 times as far at its coarsest
         self.radius = 2 * blocks + 5 + FLOW_RADIUS
@@ -121,17 +125,17 @@ class VSRGAN(Network):
 class FlowNet(nn.Module):
     """Where pixels of a frame were in the one before, from coarse to fine."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, width: int = 32) -> None:
         super().__init__()
         before = 2 * channels
-        for k, wide in enumerate((32, 64, 128), 1):
-            setattr(self, f"encoder{k}", _pair(before, wide))
-            before = wide
-        for k, wide in enumerate((256, 128, 64), 1):
-            setattr(self, f"decoder{k}", _pair(before, wide))
-            before = wide
+        for k, times in enumerate((1, 2, 4), 1):
+            setattr(self, f"encoder{k}", _pair(before, times * width))
+            before = times * width
+        for k, times in enumerate((8, 4, 2), 1):
+            setattr(self, f"decoder{k}", _pair(before, times * width))
+            before = times * width
         self.flow = nn.Sequential(
-            convolution(64, 32), nn.LeakyReLU(0.2, inplace=True), convolution(32, 2)
+            convolution(before, width), nn.LeakyReLU(0.2, inplace=True), convolution(width, 2)
         )
 
     def forward(self, pair: Tensor) -> Tensor:

@@ -259,6 +259,7 @@ def _vsrgan(tensors: Tensors) -> Found:
         "scale": round((inside / channels - 1) ** 0.5),
         "blocks": 1 + max((int(n.split(".")[2]) for n in rest if ".resblocks." in n), default=-1),
         "width": width,
+        "flow_width": len(rest["fnet.flow.0.weight"]),
         "upsample": "bicubic" if buffers else "bilinear",
     }
     return Found("vsrgan", channels, sizes, rest)

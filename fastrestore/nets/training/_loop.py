@@ -73,10 +73,12 @@ def train(
             state.seconds = before + now - begun
             last = state.step == recipe.steps
             if last or state.step % session.judge_every == 0:
-                scores = judge.scores(state.averaged())
+                # Who learns flow alone makes no pictures yet
+                scores = {} if recipe.flow_alone else judge.scores(state.averaged())
                 said = " ".join(f"{name}: {score:.2f} dB" for name, score in scores.items())
                 log(state, running, scores)
-                judge.picture(state.averaged(), folder / "crops.png")
+                if scores:
+                    judge.picture(state.averaged(), folder / "crops.png")
             losses = " ".join(f"{name} {value:.4g}" for name, value in running.items())
             tell(state.step, recipe.steps, f"{losses} {said}")
             up = session.minutes is not None and now - begun > 60 * session.minutes
@@ -95,7 +97,7 @@ def named(recipe: Recipe, scale: int) -> str:
     colours = "gray" if recipe.channels == 1 else "color"
     kind = recipe.network
     if kind == "vsrgan":
-        kind = "vsrgan" if recipe.adversary else "vsr"
+        kind = "flow" if recipe.flow_alone else "vsrgan" if recipe.adversary else "vsr"
     elif recipe.adversary:
         kind = "gan"
     return f"{kind}-{colours if scale == 1 else f'x{scale}'}"

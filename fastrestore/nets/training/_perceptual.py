@@ -51,7 +51,8 @@ class Perceptual(nn.Module):
         for k, fire in enumerate(self.fires):
             seen = fire(seen)
             if k in LOOKED_AT:
-                found.append(seen / (seen.square().mean(1, keepdim=True) + 1e-6).sqrt())
+                wide = seen.float()  # sums of squares want more than half precision
+                found.append(wide / (wide.square().mean(1, keepdim=True) + 1e-6).sqrt())
             if k in POOLED:
                 seen = self.pool(seen)
         return found

@@ -62,12 +62,13 @@ def _image(state: State, patches: Patches, device: str, perceptual: Perceptual |
     """Let the network restore images."""
     recipe = state.recipe
     seen, sigma, wanted = drawn(recipe, patches, state.random(device))
-    seen = seen.contiguous(memory_format=torch.channels_last)
+    # What is wanted, too: gradients take its order of memory, and are slow in another
+    seen, wanted = (each.contiguous(memory_format=torch.channels_last) for each in (seen, wanted))
     with precise(recipe, device):
         restored = state.net.train()(seen, sigma).float()
-    lost = {"pixel": recipe.pixel * difference(restored, wanted, recipe.loss)}
-    if perceptual is not None and recipe.perceptual:
-        lost["perceptual"] = recipe.perceptual * perceptual(restored, wanted)
+        lost = {"pixel": recipe.pixel * difference(restored, wanted, recipe.loss)}
+        if perceptual is not None and recipe.perceptual:
+            lost["perceptual"] = recipe.perceptual * perceptual(restored, wanted)
     return Turn(lost, restored, wanted)
 
 
@@ -75,7 +76,12 @@ def _film(state: State, clips: Clips, device: str, perceptual: Perceptual | None
     """Let the network restore films; with ping-pong forward and then back."""
     recipe, net = state.recipe, state.net
     assert isinstance(net, VSRGAN)
-    seen, wanted = drawn_films(recipe, clips, state.random(device), net.scale)
+    seen, wanted, true_flows = drawn_films(recipe, clips, state.random(device), net.scale)
+    if recipe.flow_alone:
+        with precise(recipe, device):
+            before, now = seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1)
+            flows = net.train().flow(now, before).float()
+            return Turn(_flow_lost(recipe, flows, true_flows, before, now), seen, seen)
     if recipe.pingpong:
         seen, wanted = (torch.cat([each, each[:, :-1].flip(1)], 1) for each in (seen, wanted))
     with precise(recipe, device):
@@ -83,8 +89,7 @@ def _film(state: State, clips: Clips, device: str, perceptual: Perceptual | None
         made = made.float()
         lost = {"pixel": recipe.pixel * difference(made, wanted, recipe.loss)}
         before, now = seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1)
-        moved = warped(before, flows.flatten(0, 1).float())
-        lost["warp"] = recipe.warp * difference(moved, now, recipe.loss)
+        lost |= _flow_lost(recipe, flows.flatten(0, 1).float(), true_flows, before, now)
         if recipe.pingpong:
             there, back = made[:, : recipe.frames - 1], made[:, recipe.frames :].flip(1)
             lost["pingpong"] = recipe.pingpong * difference(there, back, recipe.loss)
@@ -94,6 +99,26 @@ def _film(state: State, clips: Clips, device: str, perceptual: Perceptual | None
         if state.adversary is None:
             return Turn(lost, made, wanted)
         return Turn(lost, *(triplets(net, films, seen) for films in (made, wanted)))
+
+
+def _flow_lost(
+    recipe: Recipe, flows: Tensor, true: Tensor, before: Tensor, now: Tensor
+) -> dict[str, Tensor]:
+    """What is lost by flow: frames that do not meet, and how far it is from the true one.
+
+    The true one is known for the way forward (B, T - 1, 2, H, W), and not everywhere.
+    """
+    lost = {}
+    if recipe.warp:
+        lost["warp"] = recipe.warp * difference(warped(before, flows), now, recipe.loss)
+    if recipe.motion:
+        batch, count = true.shape[:2]
+        forward = flows.view(batch, -1, *flows.shape[1:])[:, :count]
+        known = torch.isfinite(true)
+        apart = (forward - torch.where(known, true, forward.detach())).square().sum(2)
+        share = known.float().mean().clamp_min(1e-6)
+        lost["motion"] = recipe.motion * ((apart + 1e-6).sqrt() - 1e-3).mean() / share
+    return lost
 
 
 def difference(restored: Tensor, wanted: Tensor, kind: str) -> Tensor:

@@ -83,16 +83,19 @@ class Recipe:
     pixel, perceptual, features, adversarial : float
         Weights of what the network loses: differences of pixels, of features of a network that was
         trained to recognise things, of features of the discriminator, and its verdict.
-    warp, pingpong : float
-        Of films: weights of differences between a frame and the one before, moved to it, and
-        between the results when a film is played forward and then back.
+    warp, motion, pingpong : float
+        Of films: weights of differences between a frame and the one before, moved to it; between
+        the flow that is found and the true one, in pixels, where a film is made of a photograph;
+        and between the results when a film is played forward and then back. A network for films
+        with ``pixel=0`` and no adversary learns flow alone, to begin with.
     lead : float
         The discriminator waits while the logarithm of its verdicts leads by so much; 0: never.
     relativistic : bool
         Whether the discriminator judges true and made images against each other.
-    begin : str
-        A file of weights to begin with, such as those of a training by pixels alone; a VSRGAN
-        begins with an SRResNet, too, of as many blocks and features.
+    begin : str or tuple of str
+        Weights to begin with, a name or a file, such as those of a training by pixels alone; a
+        VSRGAN begins with an SRResNet, too, of as many blocks and features. Of several each one
+        is taken over what those before it gave.
     seed : int
         Two runs with the same recipe and photographs on one device are equal, bit by bit.
     """
@@ -122,9 +125,10 @@ class Recipe:
     relativistic: bool = False
     frames: int = 1
     warp: float = 0.0
+    motion: float = 0.0
     pingpong: float = 0.0
     lead: float = 0.0
-    begin: str = ""
+    begin: str | tuple[str, ...] = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -164,6 +168,15 @@ class Recipe:
             if not good:
                 value = getattr(self, name.split()[0])
                 raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+    @property
+    def flow_alone(self) -> bool:
+        """Whether a network for films learns nothing but how things move."""
+        return self.frames > 1 and not (self.pixel or self.perceptual or self.adversary)
+
+    def beginnings(self) -> tuple[str, ...]:
+        """What to begin with, one after the other."""
+        return tuple(filter(None, (self.begin,) if isinstance(self.begin, str) else self.begin))
 
     def make(self) -> Network:
         """Make the network, not trained yet."""

@@ -44,8 +44,8 @@ class State:
         torch.manual_seed(recipe.seed)
         self.recipe, self.step, self.seconds = recipe, 0, 0.0
         net = recipe.make()
-        if recipe.begin:
-            begun(net, load(recipe.begin))
+        for name in recipe.beginnings():
+            begun(net, load(name))
         self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean: Tensors = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.adam = torch.optim.Adam(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
@@ -54,7 +54,7 @@ class State:
         self.adversary = make_adversary(recipe.adversary, recipe.channels, **sizes)
         self.adversary_adam: torch.optim.Adam | None = None
         if self.adversary is not None:
-            self.adversary.to(device)
+            self.adversary.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.adversary_adam = torch.optim.Adam(
                 self.adversary.parameters(), lr=recipe.adversary_rate, betas=(0.9, 0.99)
             )

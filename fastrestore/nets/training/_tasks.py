@@ -33,10 +33,12 @@ BLUR, REACH = 1.5, 6  # pixels: standard deviation and radius of the blur before
 
 def drawn_films(
     recipe: Recipe, clips: Clips, random: torch.Generator, scale: int
-) -> tuple[Tensor, Tensor]:
-    """Draw films (B, T, C, H, W) and degrade them."""
-    wanted = clips.draw(recipe.batch, random)
-    return films_seen(recipe, wanted, random, scale), wanted
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw films (B, T, C, H, W) and degrade them; and the true flow of the degraded ones."""
+    wanted, motion = clips.draw_moving(recipe.batch, random)
+    flows = nn.functional.avg_pool2d(motion.flatten(0, 1), scale) / scale
+    flows = flows.view(*motion.shape[:3], *flows.shape[-2:])
+    return films_seen(recipe, wanted, random, scale), wanted, flows
 
 
 def films_seen(recipe: Recipe, films: Tensor, random: torch.Generator, scale: int) -> Tensor:
