@@ -21,7 +21,7 @@ from fastrestore.nets import (  # noqa: E402
 from fastrestore.nets._discriminators import judged  # noqa: E402
 from fastrestore.nets.training._data import Patches  # noqa: E402
 from fastrestore.nets.training._loop import Session, train  # noqa: E402
-from fastrestore.nets.training._players import Balance, step  # noqa: E402
+from fastrestore.nets.training._players import Balance, shifted, step  # noqa: E402
 from fastrestore.nets.training._recipe import Recipe  # noqa: E402
 from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
 
@@ -270,6 +270,19 @@ def test_an_adversary_that_has_won():
         told(1.0, 5000)
     with pytest.raises(RuntimeError, match="the network has won"):
         told(0.0, 8000)
+
+
+def test_what_is_judged_is_moved_by_chance():
+    """The same part of both, of one size, beginning at every pixel sooner or later."""
+    random = torch.Generator().manual_seed(0)
+    made = torch.arange(48.0 * 64).view(1, 1, 48, 64)
+    begins = set()
+    for _ in range(300):
+        one, other = shifted(made, -made, random)
+        assert one.shape == (1, 1, 40, 56)
+        assert torch.equal(one, -other)
+        begins.add(divmod(int(one[0, 0, 0, 0]), 64))
+    assert {y for y, _ in begins} == {x for _, x in begins} == set(range(9))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from fastrestore.nets.training._state import State
 from fastrestore.nets.training._tasks import drawn, drawn_films
 
 CLIP = 1.0  # largest norm of a gradient
+SHIFT = 8  # pixels that what is judged is moved by at most
 
 
 class Turn(NamedTuple):
@@ -61,22 +62,41 @@ def step(
 def _image(state: State, patches: Patches, device: str, perceptual: Perceptual | None) -> Turn:
     """Let the network restore images."""
     recipe = state.recipe
-    seen, sigma, wanted = drawn(recipe, patches, state.random(device))
+    random = state.random(device)
+    seen, sigma, wanted = drawn(recipe, patches, random)
     # What is wanted, too: gradients take its order of memory, and are slow in another
     seen, wanted = (each.contiguous(memory_format=torch.channels_last) for each in (seen, wanted))
     with precise(recipe, device):
         restored = state.net.train()(seen, sigma).float()
         lost = {"pixel": recipe.pixel * difference(restored, wanted, recipe.loss)}
+        if recipe.adversary == "vgg":  # sees patches of one size alone
+            shown = restored, wanted
+        else:
+            shown = shifted(restored, wanted, random)
         if perceptual is not None and recipe.perceptual:
-            lost["perceptual"] = recipe.perceptual * perceptual(restored, wanted)
-    return Turn(lost, restored, wanted)
+            lost["perceptual"] = recipe.perceptual * perceptual(*shown)
+    return Turn(lost, *shown)
+
+
+def shifted(made: Tensor, true: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Cut some rows and columns off either end, the same of both, at random.
+
+    Networks that judge see every second pixel, of those again every second one. Would they always
+    be the same ones, what a generator makes of the others would be seen less: it makes grids.
+    """
+    spare = min(SHIFT, min(made.shape[-2:]) // 4)
+    top, left = torch.randint(spare + 1, (2,), generator=random, device=random.device).tolist()
+    height, width = (n - spare for n in made.shape[-2:])
+    cut = (..., slice(top, top + height), slice(left, left + width))
+    return made[cut], true[cut]
 
 
 def _film(state: State, clips: Clips, device: str, perceptual: Perceptual | None) -> Turn:
     """Let the network restore films; with ping-pong forward and then back."""
     recipe, net = state.recipe, state.net
     assert isinstance(net, VSRGAN)
-    seen, wanted, true_flows = drawn_films(recipe, clips, state.random(device), net.scale)
+    random = state.random(device)
+    seen, wanted, true_flows = drawn_films(recipe, clips, random, net.scale)
     if recipe.flow_alone:
         with precise(recipe, device):
             before, now = seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1)
@@ -94,7 +114,7 @@ def _film(state: State, clips: Clips, device: str, perceptual: Perceptual | None
             there, back = made[:, : recipe.frames - 1], made[:, recipe.frames :].flip(1)
             lost["pingpong"] = recipe.pingpong * difference(there, back, recipe.loss)
         if perceptual is not None and recipe.perceptual:
-            pair = made.flatten(0, 1), wanted.flatten(0, 1)
+            pair = shifted(made.flatten(0, 1), wanted.flatten(0, 1), random)
             lost["perceptual"] = recipe.perceptual * perceptual(*pair)
         if state.adversary is None:
             return Turn(lost, made, wanted)
