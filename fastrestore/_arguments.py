@@ -61,9 +61,9 @@ def check_finite(name: str, values: Any) -> None:
     )
 
 
-def warn_of_units(sigma: float, values: NDArray[Any]) -> None:
+def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None = None) -> None:
     """Warn of a sigma in other units than the image: noise spans several times its sigma."""
-    extent = float(values.max()) - float(values.min())
+    extent = max(data_range or 0.0, float(values.max()) - float(values.min()))
     if values.size >= 64 and sigma > extent:
         warnings.warn(
             f"sigma={sigma:g} is more than the whole range of the image, {extent:g}; sigma is "

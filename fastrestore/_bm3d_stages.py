@@ -59,7 +59,7 @@ def restored(
             one, first, level = planes[:1], None if pilot is None else pilot[:1], _first(levels)
             out[...] = restored(one, first, level, replace(job, colorspace=None))
             return out
-        _arguments.warn_of_units(float(levels.sigmas.max()), planes)
+        _arguments.warn_of_units(float(levels.sigmas.max()), planes, job.data_range)
         base, extent = planes.min(), float(planes.max()) - float(planes.min())
         if abs(float(base)) > FAR * max(extent, float(levels.sigmas.max())):
             # float32 would lose digits; differences are exact in the image's own type

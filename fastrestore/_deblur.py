@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastrestore._progress import Progress, reporting
 ALPHA_INVERSE, ALPHA_WIENER = 4e-4, 5e-3  # regularisation of the two inversions, [1]_
 METHODS, BOUNDARIES = ("bm3d", "pnp"), ("reflect", "periodic", "taper")
 WHITE = 255.0  # the range in whose units the regularisation is
+MORE, SEEN = 1.6, 32  # times the noise that is warned of, in images of so many pixels or more
 LEAST = 1e-3  # of the range: sigma that inversions are regularised for, if there is no noise
 
 
@@ -45,14 +47,17 @@ def deblur(
         image; the pixel ``(m // 2, n // 2)`` stays where it is.
     sigma : float, optional
         Standard deviation of the noise that came after the blur, in the units of the image.
-        Without it the level is estimated, see `estimate_sigma`.
+        Without it the level is estimated, see `estimate_sigma`. If in doubt take more: told half of
+        what there is, the inversion makes the rest of the noise large (and a warning says so).
+        Rounding to whole numbers is noise of 0.29.
     method : {"bm3d", "pnp"}
         "bm3d" inverts twice, with the noise that this leaves removed by `bm3d` in between [1]_.
         "pnp" alternates between the data and a denoiser, as `fastrestore.inverse.pnp` does.
     boundary : {"reflect", "periodic", "taper"}
         What lies beyond the border: the mirrored image, the border pixels twice (as "reflect" of
         `scipy.ndimage.convolve`); the opposite border, as in simulations by Fourier transforms;
-        or nobody knows, and the border is blended into its periodic blur.
+        or nobody knows, and the border is blended into its periodic blur, which may leave stripes
+        near it: for where "reflect" leaves worse ones.
     channel_axis : int, optional
         The axis of colours, which are blurred alike.
     data_range : float, optional
@@ -60,8 +65,8 @@ def deblur(
     profile : str or Profile
         As for `bm3d`.
     denoiser : callable or str, optional
-        For "pnp", ``denoiser(image, sigma)`` in the units of the image, or one of the methods of
-        `denoise`, such as "unet"; by default `bm3d`.
+        For "pnp", ``denoiser(image, sigma)`` in the units of the image, or "bm3d", the default,
+        "unet" or "hybrid" of `denoise`.
     workers, backend, progress
         As for `bm3d`.
 
@@ -120,8 +125,8 @@ def deblur(
     planes = _arguments.channels("image", there, channel_axis)
     seen = planes.astype(np.float64)
     point = _psf.checked(psf, seen.shape[-2:])
-    level = _level(sigma, seen)
     extent = _arguments.range_of(data_range, seen)
+    level = _level(sigma, seen, extent)
     options = {"data_range": extent, "workers": workers, "backend": backend, "profile": profile}
     options["channel_axis"] = 0
     with reporting(progress, "deblur") as tick, _arrays.on_device_of(there):
@@ -134,12 +139,22 @@ def deblur(
         return restore(_arrays.handed_back(result, there, channel_axis))
 
 
-def _level(sigma: Any, planes: Any) -> float:
-    """Check sigma, or estimate it."""
-    if sigma is not None:
-        return _arguments.not_negative("sigma", sigma)
+def _level(sigma: Any, planes: Any, extent: float) -> float:
+    """Check sigma, or estimate it; warn if there seems to be much more noise."""
+    level = None if sigma is None else _arguments.not_negative("sigma", sigma)
+    if level is not None and (not _arrays.on_host(planes) or min(planes.shape[-2:]) < SEEN):
+        return level
     found = [float(estimate_sigma(plane)) for plane in planes]
-    return float(np.sqrt(np.square(found).mean()))
+    seen = float(np.sqrt(np.square(found).mean()))
+    if level is None:
+        return seen
+    if seen > MORE * max(level, LEAST * extent):
+        warnings.warn(
+            f"sigma={level:g} is less than the noise that the image seems to have, {seen:.3g} in "
+            "its units; an inversion makes the rest of it large: take more, or leave sigma out",
+            stacklevel=3,
+        )
+    return level
 
 
 def _inverted_twice(

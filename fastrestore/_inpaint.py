@@ -45,7 +45,7 @@ def inpaint(
         Standard deviation of the noise of the other pixels, in the units of the image; they are
         restored, too. With 0 they stay exactly as they are.
     iterations : int, default 16
-        Large holes need more.
+        More of them change little, in large holes too.
     channel_axis : int, optional
         Where colours are.
     data_range : float, optional
@@ -102,7 +102,10 @@ def inpaint(
     with _arrays.on_device_of(there):
         away = namespace.asarray(unknown)
         seen = namespace.where(away, 0, planes).astype(np.float64)
-        _arguments.check_finite("the known part of image", seen)
+        _arguments.check_finite(
+            "the known part of image",
+            seen[0] if channel_axis is None else _arrays.moved_axis(seen, 0, channel_axis % 3),
+        )
         extent = _arguments.range_of(data_range, seen[~away])
         options: dict[str, Any] = {"data_range": extent, "workers": workers}
         options |= {"profile": profile, "channel_axis": 0, "backend": backend}

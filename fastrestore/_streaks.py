@@ -16,6 +16,7 @@ from fastrestore._progress import Progress, reporting
 FloatArray = NDArray[np.float64]
 ROWS = 64  # angles are averaged to about so many
 NARROWEST = 40  # detector pixels of the coarsest scale, at least
+LEAST = 20  # that who asks for more scales may have
 LONG = 12  # share of the angles that the level of streaks is measured over, inverse
 NEAR = 9  # detector pixels that a strong streak is compared with
 TIMES = 3  # strong streaks are looked for so often, as they hide each other
@@ -48,7 +49,7 @@ def remove_streaks(
         Streaks are taken for so many times as strong as they are measured to be.
     levels : int, optional
         How often the detector is reduced by two, for streaks that are many pixels wide. Without it
-        as often as leaves 40 pixels.
+        as often as leaves 40 pixels; no more than leaves 20.
     strong : float or None, default 4
         Streaks of more than so many deviations, those of bad pixels, are subtracted first.
     angle_axis, detector_axis : int
@@ -139,7 +140,13 @@ def _levels(levels: Any, width: int) -> int:
         return most
     if isinstance(levels, bool) or not isinstance(levels, (int, np.integer)) or levels < 0:
         raise ValueError(f"levels must be a whole number of 0 or more, got {levels!r}")
-    return min(int(levels), max(0, int(math.log2(width))))
+    if levels > 0 and width < LEAST * 2**levels:
+        highest = max(0, int(math.log2(width / LEAST)))
+        raise ValueError(
+            f"levels={levels} leaves less than {LEAST} of {width} detector pixels; write {highest} "
+            "or less"
+        )
+    return int(levels)
 
 
 def _streaks(

@@ -40,7 +40,8 @@ def super_resolve(
         "srresnet" gives what is right on average (highest PSNR, soft); "srgan" gives details that
         look right, and may be made up [1]_. Or a file, or a network of `fastrestore.nets`. "pnp"
         undoes a known blur, of which each `scale`-th pixel is left, the first one being the first
-        pixel of the large image: `fastrestore.inverse.pnp` with `Decimation`. It needs no PyTorch.
+        pixel of the large image, beyond whose border lies its mirrored image: `inverse.pnp` with
+        ``inverse.Decimation(psf, scale, "reflect")``. It needs no PyTorch.
     psf : array, shape (m, n), optional
         For "pnp": the blur, in pixels of the large image, as for `deblur`.
     sigma : float, default 0
@@ -52,7 +53,7 @@ def super_resolve(
     data_range : float, optional
         Range of the image, black being 0. Without it 255 for uint8; for other types it is measured.
     tile, device, precision, progress
-        As for `fastrestore.nets.apply`; the first three are for networks.
+        As for `fastrestore.nets.apply`; the first three are for networks alone.
 
     Returns
     -------
@@ -86,6 +87,11 @@ def super_resolve(
     if isinstance(model, str) and model == "pnp":
         from fastrestore.inverse._enlarge import enlarged
 
+        for name, value, usual in (
+            ("tile", tile, "auto"), ("device", device, None), ("precision", precision, "auto")
+        ):  # fmt: skip
+            if value != usual:
+                raise ValueError(f"{name}={value!r} is for networks, not for model='pnp'")
         return enlarged(image, scale, psf, sigma, denoiser, channel_axis, data_range, progress)
     if psf is not None or denoiser is not None or sigma:
         raise ValueError(f"psf, sigma and denoiser are for model='pnp', not for model={model!r}")

@@ -62,6 +62,26 @@ def test_inpaint(tmp_path, soft):
     np.testing.assert_array_equal(out, as_bytes(expected))
 
 
+def test_a_mask_painted_on_a_layer(tmp_path, soft):
+    """Black strokes where nothing else is: what is opaque is missing."""
+    mask = np.random.default_rng(0).random(soft.shape) < 0.3
+    layer = np.zeros((*soft.shape, 4), np.uint8)
+    layer[..., 3] = 255 * mask
+    Image.fromarray(layer).save(tmp_path / "layer.png")
+    out = command(tmp_path, "inpaint", "--mask", tmp_path / "layer.png")
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.inpaint(soft, mask)))
+    layer[..., 0], layer[..., 3] = 255 * mask, 255
+    Image.fromarray(layer).save(tmp_path / "opaque.png")
+    again = command(tmp_path, "inpaint", "--mask", tmp_path / "opaque.png", target="again.png")
+    np.testing.assert_array_equal(again, out)
+
+
+def test_deblur_estimates_sigma(tmp_path, soft):
+    np.save(tmp_path / "psf.npy", BOX)
+    out = command(tmp_path, "deblur", "--psf", tmp_path / "psf.npy")
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX)))
+
+
 def test_sharpen_in_colour_with_alpha(tmp_path):
     colours = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
     alpha = np.arange(480).reshape(20, 24).astype(np.uint8)
@@ -89,7 +109,6 @@ def test_streaks(tmp_path, stack):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["deblur", "--psf", "psf.npy"], "the noise is not told; write --sigma S"),
         (["deblur", "--sigma", "2/255"], "arguments are required: --psf"),
         (["deblur", "--sigma", "2/255", "--psf", "no.npy"], "no.npy"),
         (
@@ -105,6 +124,10 @@ def test_streaks(tmp_path, stack):
         (["inpaint", "--mask", "psf.npy"], "mask has shape (3, 3), the image (48, 56)"),
         (["inpaint", "--mask", "in.png"], "all"),
         (["inpaint", "--mask", "black.png", "--sigma", "auto"], "auto takes holes for noise"),
+        (
+            ["inpaint", "--mask", "black.png"],
+            "the mask is black all over, so that no pixel",
+        ),
         (["sharpen", "--alpha", "0.5"], "alpha must be a number of 1 or more, got 0.5"),
         (["sharpen", "--sigma", "5"], "--sigma 5/255"),
         (["streaks", "--angle-axis", "5"], "angle_axis=5 is no axis"),

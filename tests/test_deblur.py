@@ -145,9 +145,20 @@ def test_backends_agree():
     np.testing.assert_allclose(*results, atol=0.05)
 
 
+def test_sigma_that_is_too_little():
+    """Half of the noise makes ten times the error: a warning says how much there seems to be."""
+    clean = photograph()
+    seen = blurred(clean, BOX, "reflect", 4.0)
+    with pytest.warns(UserWarning, match=r"sigma=2 is less than the noise .*, (3.[6-9]|4.[0-4])\d"):
+        deblur(seen, BOX, 2.0)
+    for sigma in (3.5, 8.0):
+        deblur(seen, BOX, sigma)
+    deblur(blurred(clean, BOX, "reflect", 0.0), BOX, 0.0)
+
+
 def test_progress():
     seen = []
-    deblur(photograph()[:40, :44], BOX, 1.0, progress=lambda done, _: seen.append(done))
+    deblur(photograph()[:40, :44], BOX, 3.0, progress=lambda done, _: seen.append(done))
     assert seen[-1] == 100
 
 
@@ -160,7 +171,8 @@ def test_progress():
         ({"psf": np.full((90, 3), 1 / 270)}, ValueError, r"psf of shape \(90, 3\) is larger than"),
         ({"psf": np.ones(3) / 3}, ValueError, r"psf must have two axes .*, got shape \(3,\)"),
         ({"psf": [[np.nan]]}, ValueError, "psf has values that are NaN or infinite"),
-        ({"psf": "gauss"}, TypeError, "psf must be an array of numbers, got 'gauss'"),
+        ({"psf": "gauss"}, TypeError, "psf must be an array of real numbers, got 'gauss'"),
+        ({"psf": BOX + 0j}, TypeError, "psf must be .*, got an array of complex128"),
         ({"sigma": -1}, ValueError, "sigma must be a number of 0 or more, got -1"),
         ({"sigma": "high"}, TypeError, "sigma must be a number of 0 or more, got 'high'"),
         ({"method": "wiener"}, ValueError, "method must be one of 'bm3d', 'pnp', got 'wiener'"),
@@ -173,6 +185,6 @@ def test_progress():
     ],
 )  # fmt: skip
 def test_bad_arguments(change, error, message):
-    told = {"image": photograph()[:40, :44], "psf": BOX, "sigma": 1.0} | change
+    told = {"image": photograph()[:40, :44], "psf": BOX, "sigma": 4.0} | change
     with pytest.raises(error, match=message):
         deblur(told.pop("image"), told.pop("psf"), told.pop("sigma"), **told)

@@ -105,6 +105,7 @@ def test_backends_agree(name):
         ({"iterations": 2.5}, TypeError, "iterations must be a whole number, got 2.5"),
         ({"profile": "best"}, ValueError, "best"),
         ({"image": np.full((128, 128), np.nan)}, ValueError, "the known part of image"),
+        ({"mask": np.zeros((128, 128))}, TypeError, "mask must be .*, got float64; mask > 0 makes"),
         ({"image": np.zeros((4, 128, 128))}, ValueError, "image"),
     ],
 )
@@ -113,6 +114,27 @@ def test_bad_input(change, error, message):
     given = {"image": clean, "mask": mask} | change
     with pytest.raises(error, match=message):
         inpaint(given.pop("image"), given.pop("mask"), **given)
+
+
+def test_what_is_not_finite_is_named_by_its_place():
+    clean, mask = photograph()
+    mask = mask.copy()
+    mask[5, 7] = False
+    clean[5, 7] = np.nan
+    with pytest.raises(ValueError, match=r"the first is nan at \(5, 7\)"):
+        inpaint(clean, mask)
+    with pytest.raises(ValueError, match=r"the first is nan at \(5, 7, 0\)"):
+        inpaint(np.stack([clean] * 3, -1), mask, channel_axis=-1)
+
+
+def test_a_constant_image_is_not_warned_of():
+    """It is filtered for strong noise on the way, of which nobody has told."""
+    clean, mask = np.full((40, 40), 20.0), np.zeros((40, 40), bool)
+    mask[10:20, 10:20] = True
+    np.testing.assert_allclose(inpaint(clean, mask), clean)
+    mask[:] = True
+    mask[3, 4] = False
+    np.testing.assert_allclose(inpaint(clean, mask), clean)
 
 
 @pytest.mark.parametrize("pattern", _demosaic.PATTERNS)

@@ -15,6 +15,7 @@ from fastrestore.inverse._forward import nearest
 from fastrestore.inverse._solve import _turned, _turned_back, squared_norm
 
 BOX = np.full((5, 5), 1 / 25)
+ASKEW = np.array([[1, 2, 0, 0], [0, 3, 4, 2]]) / 12
 RNG = np.random.default_rng(0)
 HOLES = RNG.random((24, 32)) < 0.5
 
@@ -27,6 +28,7 @@ def operators():
         "reflect": (Blur(BOX), (24, 32)),
         "mask": (Mask(HOLES), (24, 32)),
         "decimation": (Decimation(BOX, 2), (12, 16)),
+        "mirrored decimation": (Decimation(ASKEW, 2, "reflect"), (12, 16)),
         "functions": (Forward(lambda x: 2 * x[:10], lambda y: 2 * np.pad(y, ((0, 14), (0, 0))),
                               shape=(24, 32)), (10, 32)),
         "matrix": (Forward(aslinearoperator(matrix), shape=(24, 32)), (100,)),
@@ -50,7 +52,9 @@ def test_adjoints(name):
     assert one == pytest.approx((image * forward.adjoint(data)).sum())
 
 
-@pytest.mark.parametrize("name", ["periodic", "reflect", "mask", "decimation"])
+@pytest.mark.parametrize(
+    "name", ["periodic", "reflect", "mask", "decimation", "mirrored decimation"]
+)
 def test_all_operators_take_gradient_steps(name):
     forward, data = operators()[name][0], forward_data(name)
     found = pnp(data, forward, 1.0, method="pgm", iterations=5, return_history=True)
@@ -81,20 +85,22 @@ def test_near_minimises_what_it_says(name):
 
 
 def test_decimation_keeps_the_first_pixel():
+    """It is made for a shape when it sees one, large or small."""
     large = scene(24, 32)
-    forward = Decimation(BOX, 4)
-    small = np.zeros((6, 8))
-    forward.check(small)
-    expected = ndimage.convolve(large, BOX, mode="wrap")[::4, ::4]
-    np.testing.assert_allclose(forward.apply(large), expected, atol=1e-9)
-    back = forward.adjoint(RNG.normal(size=(6, 8)))
-    assert back.shape == (24, 32)
+    for psf, boundary, mode in ((BOX, "periodic", "wrap"), (ASKEW, "reflect", "reflect")):
+        forward = Decimation(psf, 4, boundary)
+        expected = ndimage.convolve(large, psf, mode=mode)[::4, ::4]
+        np.testing.assert_allclose(forward.apply(large), expected, atol=1e-9)
+        assert forward.apply(scene(40, 20)).shape == (10, 5)
+        assert Decimation(psf, 4, boundary).adjoint(np.ones((6, 8))).shape == (24, 32)
+    with pytest.raises(ValueError, match=r"shape \(25, 32\), which is no multiple of factor=4"):
+        Decimation(BOX, 4).apply(scene(25, 32))
 
 
 def test_the_norm_of_an_operator():
     forward = Blur(BOX, "periodic")
     assert 1 < squared_norm_of(forward) < 1.06
-    matrix = RNG.normal(size=(20, 24 * 32))
+    matrix = np.random.default_rng(2).normal(size=(20, 24 * 32)) * np.linspace(1, 2, 20)[:, None]
     other = Forward(aslinearoperator(matrix), shape=(24, 32))
     largest = np.linalg.norm(matrix, 2) ** 2
     assert largest < squared_norm(other, np.zeros((24, 32))) < 1.1 * largest
@@ -254,7 +260,11 @@ def test_no_growth_over_many_iterations():
         ({"sigmas": [1.0, -2.0]}, ValueError, "each of sigmas must be one number above 0"),
         ({"sigmas": [1.0], "iterations": 3}, ValueError, "sigmas has 1 numbers for 3 iterations"),
         ({"denoiser": "blur"}, ValueError, "denoiser must be callable or one of .*, got 'blur'"),
+        ({"denoiser": "dncnn"}, ValueError, "'dncnn' is not told how much noise to remove"),
+        ({"sigmas": []}, ValueError, "sigmas has no number"),
+        ({"sigmas": np.array([20, -10])}, ValueError, "each of sigmas must be .*, got -10$"),
         ({"share": 0}, ValueError, "share must be one number above 0"),
+        ({"share": 0.5, "method": "pgm"}, ValueError, "share=0.5 is for method='hqs' and 'admm'"),
         ({"start": np.zeros((3, 3))}, ValueError, r"start has shape \(3, 3\), the image"),
         ({"truth": np.zeros((3, 3))}, ValueError, r"truth has shape \(3, 3\), the image"),
         ({"turned": 1}, TypeError, "turned must be True or False"),
@@ -266,6 +276,47 @@ def test_bad_arguments(change, error, message):
     told = {"forward": Blur(BOX, "periodic"), "sigma": 2.0} | change
     with pytest.raises(error, match=message):
         pnp(data, told.pop("forward"), told.pop("sigma"), **told)
+
+
+@pytest.mark.parametrize("forward", [Blur(BOX), Mask(HOLES), Decimation(BOX, 2)])
+@pytest.mark.parametrize("shape", [(24, 32, 3), (99,)])
+def test_colours_and_flat_data_are_refused(forward, shape):
+    with pytest.raises(ValueError, match=r"data must have two axes .*, got shape \(\d"):
+        pnp(np.zeros(shape), forward, 1.0)
+
+
+def test_an_adjoint_that_is_none():
+    """Such as the blur itself, of a PSF that is not symmetric; one that is nearly right passes."""
+    blur = forward_of(ASKEW)
+    true = Blur(ASKEW, "periodic")
+    data = scene(24, 32)
+    for wrong in (blur, lambda y: 5 * true.adjoint(y)):
+        with pytest.raises(ValueError, match=r"adjoint is not the adjoint of apply: .* is \d"):
+            pnp(data, Forward(blur, wrong, shape=(24, 32)), 1.0)
+    pnp(data, Forward(blur, lambda y: 1.02 * true.adjoint(y), shape=(24, 32)), 1.0, iterations=1)
+    with pytest.raises(ValueError, match=r"adjoint gives shape \(3,\), the image has \(24, 32\)"):
+        pnp(data, Forward(blur, lambda y: np.zeros(3), shape=(24, 32)), 1.0)
+
+
+def test_what_is_missing_may_be_nan():
+    clean = scene(24, 32)
+    damaged = np.where(HOLES, np.nan, clean)
+    found = pnp(damaged, Mask(HOLES), 1.0, iterations=2)
+    np.testing.assert_array_equal(found, pnp(clean, Mask(HOLES), 1.0, iterations=2))
+    damaged[~HOLES] = np.nan
+    with pytest.raises(ValueError, match="data has values that are NaN"):
+        pnp(damaged, Mask(HOLES), 1.0)
+
+
+def test_the_range_of_the_psnr():
+    """That of the truth, unless it is told."""
+    clean, data = problem()
+    for told, peak in (({}, np.ptp(clean)), ({"data_range": 255}, 255.0)):
+        found = pnp(
+            data, Blur(BOX, "periodic"), 2.0, iterations=2, truth=clean, return_history=True, **told
+        )
+        error = ((found.image - clean) ** 2).mean()
+        assert found.history[-1]["psnr"] == pytest.approx(10 * np.log10(peak**2 / error))
 
 
 def test_bad_operators():
@@ -298,13 +349,13 @@ def test_larger_images_without_a_network(scale):
     psf[5, 5] = 1
     psf = ndimage.gaussian_filter(psf, 1.2)
     psf /= psf.sum()
-    small = ndimage.convolve(clean, psf, mode="mirror")[::scale, ::scale]
+    small = ndimage.convolve(clean, psf, mode="reflect")[::scale, ::scale]
     places = np.meshgrid(*2 * (np.arange(96) / scale,), indexing="ij")
     cubic = ndimage.map_coordinates(small, places, order=3, mode="mirror")
     told = {"model": "pnp", "psf": psf, "data_range": 255}
     larger = super_resolve(small, scale, **told)
     assert larger.shape == clean.shape
-    for part in (np.s_[:], np.s_[:8], np.s_[:, -8:]):
+    for part in (np.s_[:], np.s_[:8], np.s_[:, -8:], np.s_[-2:], np.s_[:, -1]):
         assert np.abs((larger - clean)[part]).mean() < 0.95 * np.abs((cubic - clean)[part]).mean()
     colours = super_resolve(np.stack([small] * 3, -1), scale, channel_axis=-1, **told)
     np.testing.assert_allclose(colours[..., 1], larger, atol=1e-9)
@@ -314,7 +365,9 @@ def test_larger_images_without_a_network(scale):
     ("given", "error", "message"),
     [
         ({}, ValueError, "model='pnp' needs psf"),
-        ({"psf": BOX, "scale": 0}, ValueError, "factor must be a whole number of 1 or more, got 0"),
+        ({"psf": BOX, "scale": 0}, ValueError, "scale must be a whole number of 1 or more, got 0"),
+        ({"psf": BOX, "device": "cpu"}, ValueError, "device='cpu' is for networks, not for model"),
+        ({"psf": BOX, "tile": 64}, ValueError, "tile=64 is for networks"),
         ({"psf": 2 * BOX}, ValueError, "psf must sum to 1"),
         ({"psf": BOX, "sigma": -1}, ValueError, "sigma must"),
         ({"psf": BOX, "denoiser": "best"}, ValueError, "denoiser must be callable or one of"),

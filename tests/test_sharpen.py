@@ -87,6 +87,7 @@ def test_without_sigma_and_without_noise():
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
+        ({"alpha": 0}, ValueError, "alpha must be a number of 1 or more, got 0"),
         ({"alpha": 0.5}, ValueError, "alpha must be a number of 1 or more, got 0.5"),
         ({"alpha": "much"}, TypeError, "alpha must"),
         ({"sigma": -3}, ValueError, "sigma must"),

@@ -101,6 +101,12 @@ def test_small_ones(shape):
         ((9, 9), {"angle_axis": 0.0}, TypeError, "angle_axis must be a whole number, got 0.0"),
         ((9, 9), {"strength": 0}, ValueError, "strength must"),
         ((9, 9), {"strong": -1}, ValueError, "strong must"),
+        (
+            (60, 182),
+            {"levels": 4},
+            ValueError,
+            "levels=4 leaves less than 20 of 182 detector pixels; write 3 or less",
+        ),
         ((9, 9), {"levels": -1}, ValueError, "levels must be a whole number of 0 or more, got -1"),
     ],
 )

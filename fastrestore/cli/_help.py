@@ -93,7 +93,8 @@ examples:
 --psf is what a point of light becomes, its middle being where the point was, no larger than the
 picture. Floats have to sum to 1; a picture of integers is divided by its sum. Noise came after the
 blur. Beyond the border lies the mirrored picture (reflect), the opposite border (periodic, as in
-simulations by Fourier transforms), or nobody knows (taper: for photographs of a camera).
+simulations by Fourier transforms), or nobody knows (taper: where reflect leaves stripes). --sigma
+that is too little makes noise large; if in doubt take more, or auto.
 """
 
 INPAINT = """\
@@ -101,8 +102,8 @@ examples:
   fastrestore inpaint scratched.png -o whole.png --mask scratches.png
   fastrestore inpaint dead.tif -o whole.tif --mask pixels.npy --sigma 5/255
 
-The mask is as large as the picture; pixels that are not 0 in it are missing. Without noise all
-others stay as they are. Large holes take more --iterations.
+The mask is as large as the picture; pixels that are not 0 in it are missing, or, of a mask with
+transparent parts, those that are not transparent. Without noise all others stay as they are.
 """
 
 SHARPEN = """\

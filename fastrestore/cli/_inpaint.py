@@ -19,9 +19,7 @@ def run(args: argparse.Namespace) -> None:
     _noise.check(args)
     if args.sigma == "auto":
         raise CliError("--sigma auto takes holes for noise; write a number, 0 for none")
-    missing = read(Path(args.mask)).values != 0
-    if missing.ndim == 3:  # a coloured mark is one
-        missing = missing.any(-1)
+    missing = marked(Path(args.mask))
 
     def work(image: Image, source: Path) -> Any:
         return fastrestore.inpaint(
@@ -30,3 +28,17 @@ def run(args: argparse.Namespace) -> None:
         )  # fmt: skip
 
     _each.each(args, work)
+
+
+def marked(path: Path) -> Any:
+    """Read a mask: what is not black, or not transparent where something is."""
+    picture = read(path)
+    if picture.alpha is not None and (picture.alpha == 0).any():
+        missing = picture.alpha != 0  # painted on a layer of its own
+    else:
+        missing = picture.values != 0
+        if missing.ndim == 3:  # a coloured mark is one
+            missing = missing.any(-1)
+    if not missing.any():
+        raise CliError(f"{path}: the mask is black all over, so that no pixel is missing")
+    return missing

@@ -12,21 +12,21 @@ def add_inverse(commands: Any) -> None:
     """Describe the commands."""
     add = _pictures(commands, "deblur", "undo a blur that is known, and remove noise", DEBLUR)
     add("--psf", required=True, metavar="FILE", help="what a point becomes: a picture, or NPY")
-    _sigma(add, None)
+    _sigma(add, "auto")
     add("--method", choices=("bm3d", "pnp"), default="bm3d", help="default: bm3d")
     add(
         "--boundary", choices=("reflect", "periodic", "taper"), default="reflect",
         help="what lies beyond the border, see below; default: reflect",
     )  # fmt: skip
     add(
-        "--denoiser", choices=("bm3d", "dncnn", "unet", "hybrid"),
+        "--denoiser", choices=("bm3d", "unet", "hybrid"),
         help="of --method pnp; networks need PyTorch; default: bm3d",
     )  # fmt: skip
     _shared(add, "np")
 
     add = _pictures(commands, "inpaint", "fill in missing pixels", INPAINT)
     add("--mask", required=True, metavar="FILE", help="picture that is not black where they miss")
-    _sigma(add, "0")
+    _sigma(add, "0", auto=False)
     add("--iterations", type=int, default=16, metavar="N", help="default: 16")
     _shared(add, "lc")
 
@@ -62,11 +62,11 @@ def _pictures(commands: Any, name: str, what: str, below: str) -> Any:
     return add
 
 
-def _sigma(add: Any, default: str | None) -> None:
-    told = "" if default is None else f"; default: {default}"
+def _sigma(add: Any, default: str, *, auto: bool = True) -> None:
+    told = "2/255, 0.01 or auto" if auto else "2/255 or 0.01"
     add(
         "--sigma", metavar="S", default=default,
-        help=f"standard deviation of the noise, 2/255, 0.01 or auto{told}",
+        help=f"standard deviation of the noise, {told}; default: {default}",
     )  # fmt: skip
     add("--sigma-scale", choices=("native", "8bit"), help="as for `fastrestore denoise`")
 

@@ -149,11 +149,11 @@ def conjugate_gradients(
     """Solve ``apply(x) = target``; both operators are symmetric and positive."""
     found = start.copy()
     rest = target - apply(found)
-    bound = EXACT * _norm(target)
+    bound = EXACT * norm(target)
     way = precondition(rest)
     along, slope = way.copy(), float((rest * way).sum())
     for _ in range(STEPS):
-        if _norm(rest) <= bound or slope <= 0:
+        if norm(rest) <= bound or slope <= 0:
             break
         image = apply(along)
         step = slope / float((along * image).sum())
@@ -165,7 +165,8 @@ def conjugate_gradients(
     return found
 
 
-def _norm(values: Any) -> float:
+def norm(values: Any) -> float:
+    """Root of the sum of squares."""
     return math.sqrt(float((values * values).sum()))
 
 

@@ -17,6 +17,7 @@ from fastrestore.inverse import _psf
 from fastrestore.inverse._boundary import KINDS, Periodic, conjugate_gradients
 
 BOUNDARIES = tuple(KINDS)
+ADJOINT = 0.1  # how far off an adjoint may be: projectors of tomography are not exact
 
 
 class Forward:
@@ -76,7 +77,14 @@ class Forward:
 
     def adjoint(self, data: Any) -> Any:
         """The transposed operator."""
-        return self._adjoint(data).reshape(self.shape)
+        image = self._adjoint(data)
+        if image.size != self.shape[0] * self.shape[1]:
+            raise ValueError(f"adjoint gives shape {image.shape}, the image has {self.shape}")
+        return image.reshape(self.shape)
+
+    def brought(self, data: Any) -> Any:
+        """Data as the model has them."""
+        return data
 
     def near(self, image: Any, data: Any, weight: float) -> Any:
         """Fit the data, and stay near an image: by conjugate gradients."""
@@ -96,10 +104,18 @@ class Forward:
         return back * (float((again * data.reshape(again.shape)).sum()) / power if power else 0.0)
 
     def check(self, data: Any) -> None:
-        """Refuse data of another shape than the operator gives."""
-        wanted = tuple(self.apply(np.zeros(self.shape)).shape)
-        if data.size != np.prod(wanted):
-            raise ValueError(f"data has shape {data.shape}, the operator gives {wanted}")
+        """Refuse data of another shape than the operator gives, and what is no adjoint of it."""
+        rng, namespace = np.random.default_rng(0), _arrays.namespace(data)
+        image = namespace.asarray(rng.standard_normal(self.shape))
+        seen = self.apply(image)
+        if data.size != seen.size:
+            raise ValueError(f"data has shape {data.shape}, the operator gives {seen.shape}")
+        power, back = float((seen * seen).sum()), float((image * self.adjoint(seen)).sum())
+        if not abs(power - back) <= ADJOINT * power:
+            raise ValueError(
+                "adjoint is not the adjoint of apply: for a random image x and y = apply(x), "
+                f"<apply(x), y> is {power:.6g} and <x, adjoint(y)> is {back:.6g}"
+            )
 
 
 class Blur(Forward):
@@ -114,14 +130,12 @@ class Blur(Forward):
     """
 
     def __init__(self, psf: Any, boundary: str = "reflect") -> None:
-        if boundary not in BOUNDARIES:
-            known = ", ".join(map(repr, BOUNDARIES))
-            raise ValueError(f"boundary must be one of {known}, got {boundary!r}")
-        self._given, self._kind = psf, KINDS[boundary]
+        self._given, self._kind = psf, KINDS[_boundary(boundary, BOUNDARIES)]
         self._border: Periodic | None = None
 
     def check(self, data: Any) -> None:
         """Refuse a PSF that is none for this image."""
+        two_axes(data)
         if self._border is None or self._border.shape != data.shape:
             self._border = self._kind(_psf.checked(self._given, data.shape), data.shape)
 
@@ -171,8 +185,15 @@ class Mask(Forward):
             self._there = _arrays.namespace(image).asarray(~self._mask, dtype=np.float64)
         return self._there
 
+    def brought(self, data: Any) -> Any:
+        """What is missing is 0, were it NaN."""
+        self.check(data)
+        namespace = _arrays.namespace(data)
+        return namespace.where(namespace.asarray(self._mask), 0, data)
+
     def check(self, data: Any) -> None:
         """Refuse a mask of another shape."""
+        two_axes(data)
         if self._mask.shape != data.shape:
             raise ValueError(f"mask has shape {self._mask.shape}, the image {data.shape}")
 
@@ -195,7 +216,7 @@ class Mask(Forward):
 
 
 class Decimation(Forward):
-    """Periodic convolution, of which every `factor`-th pixel is kept, the first one first.
+    """Convolution, of which every `factor`-th pixel is kept, the first one first.
 
     Parameters
     ----------
@@ -203,46 +224,79 @@ class Decimation(Forward):
         As for `Blur`, in pixels of the large image.
     factor : int
         How many pixels of the large image lie between two of the small one.
+    boundary : {"periodic", "reflect"}
+        As for `fastrestore.deblur`: what lies beyond the border of the large image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore import inverse
+    >>> inverse.Decimation(np.full((3, 3), 1 / 9), 2).apply(np.ones((12, 16))).shape
+    (6, 8)
     """
 
-    def __init__(self, psf: Any, factor: int) -> None:
+    def __init__(self, psf: Any, factor: int, boundary: str = "periodic") -> None:
         if isinstance(factor, bool) or not isinstance(factor, (int, np.integer)) or factor < 1:
             raise ValueError(f"factor must be a whole number of 1 or more, got {factor!r}")
         self._given, self.factor = psf, int(factor)
-        self._transfer: Any = None
+        self._kind = KINDS[_boundary(boundary, ("periodic", "reflect"))]
+        self._border: Periodic | None = None
+        self._power: Any = None
 
     def check(self, data: Any) -> None:
         """Refuse a PSF that is none for this image."""
-        shape = tuple(self.factor * n for n in data.shape)
-        if self._transfer is None or self._transfer.shape != shape:
-            values = _psf.transfer(_psf.checked(self._given, shape), shape)
-            self._transfer = _arrays.namespace(data).asarray(values)
+        two_axes(data)
+        self._prepare((self.factor * data.shape[0], self.factor * data.shape[1]))
+
+    def _prepare(self, shape: tuple[int, int]) -> Periodic:
+        """What the blur is on a large image of this shape."""
+        if self._border is None or self._border.shape != shape:
+            psf, factor = _psf.checked(self._given, shape), self.factor
+            self._border = self._kind(psf, shape)
+            values = abs(_psf.transfer(psf, shape)) ** 2
+            rows, columns = (n // factor for n in shape)
+            self._power = values.reshape(factor, rows, factor, columns).mean((0, 2))
+        return self._border
 
     def apply(self, image: Any) -> Any:
         """Blur, and leave pixels out."""
-        fft = _arrays.namespace(image).fft
-        blurred = fft.ifft2(self._transfer * fft.fft2(image)).real
-        return blurred[:: self.factor, :: self.factor]
+        two_axes(image)
+        if any(n % self.factor for n in image.shape):
+            raise ValueError(
+                f"the image has shape {image.shape}, which is no multiple of factor={self.factor}"
+            )
+        return self._prepare(image.shape).blurred(image)[:: self.factor, :: self.factor]
 
     def adjoint(self, data: Any) -> Any:
         """Put zeros between pixels, and correlate."""
-        namespace = _arrays.namespace(data)
-        spread = namespace.zeros(self._transfer.shape)
+        self.check(data)
+        border = self._border
+        assert border is not None
+        spread = _arrays.namespace(data).zeros(border.shape)
         spread[:: self.factor, :: self.factor] = data
-        return namespace.fft.ifft2(self._transfer.conj() * namespace.fft.fft2(spread)).real
+        return border.adjoint(spread)
 
     def near(self, image: Any, data: Any, weight: float) -> Any:
         """Fit the data, and stay near an image: by Fourier transforms.
 
         After Zhao et al., "Fast single image super-resolution using a new analytical solution for
         l2-l2 problems", IEEE Trans. Image Process. 25(8), 2016: A A^T is a convolution of small
-        images, whose transfer function is the mean of the aliases of ``|V|**2``.
+        images, whose transfer function is the mean of the aliases of ``|V|**2``. With a mirrored
+        border it is nearly that, and conjugate gradients do the rest.
         """
-        fft, values = _arrays.namespace(image).fft, self._transfer
+        fft = _arrays.namespace(image).fft
         rest = data - self.apply(image)
-        rows, columns = data.shape
-        power = (abs(values) ** 2).reshape(self.factor, rows, self.factor, columns).mean((0, 2))
-        solved = fft.ifft2(fft.fft2(rest) / (power + weight)).real
+        power = _arrays.namespace(image).asarray(self._power) + weight
+
+        def inverted(small: Any) -> Any:
+            return fft.ifft2(fft.fft2(small) / power).real
+
+        if self._kind is Periodic:
+            return image + self.adjoint(inverted(rest))
+        solved = conjugate_gradients(
+            lambda small: self.apply(self.adjoint(small)) + weight * small,
+            inverted, rest, 0 * rest,
+        )  # fmt: skip
         return image + self.adjoint(solved)
 
     def start(self, data: Any, _: float) -> Any:
@@ -256,7 +310,24 @@ class Decimation(Forward):
         places = _arrays.namespace(data).asarray(
             np.stack(np.meshgrid(rows, columns, indexing="ij"))
         )
-        return ndimage.map_coordinates(data, places, order=1, mode="grid-wrap")
+        mode = "grid-wrap" if self._kind is Periodic else "nearest"
+        return ndimage.map_coordinates(data, places, order=1, mode=mode)
+
+
+def two_axes(data: Any) -> None:
+    """Refuse colours, and flat data."""
+    if data.ndim != 2:
+        raise ValueError(
+            f"data must have two axes (rows, columns), got shape {data.shape}; restore colours one "
+            "by one, as deblur, inpaint and super_resolve do"
+        )
+
+
+def _boundary(boundary: Any, known: tuple[str, ...]) -> str:
+    """Check what lies beyond the border."""
+    if boundary not in known:
+        raise ValueError(f"boundary must be one of {', '.join(map(repr, known))}, got {boundary!r}")
+    return str(boundary)
 
 
 def missing(mask: Any) -> Any:
@@ -265,7 +336,8 @@ def missing(mask: Any) -> Any:
     if values.dtype != np.bool_:
         if values.dtype.kind not in "iu" or not np.isin(values, (0, 1, 255)).all():
             raise TypeError(
-                f"mask must be an array of bool, True where a pixel is missing, got {values.dtype}"
+                "mask must be an array of bool, True where a pixel is missing, got "
+                f"{values.dtype}; mask > 0 makes one"
             )
         values = values > 0
     if values.ndim != 2:

@@ -17,6 +17,7 @@ USUAL = {"hqs": 8, "admm": 20, "pgm": 50}  # iterations
 HIGHEST = 49 / 255  # of the range: sigma of the first iteration
 SHARES = {"hqs": 0.23, "admm": 1.0, "pgm": 1.0}  # lambda of DPIR: weight of the denoiser
 LEAST = 1e-3  # of the range: sigma is taken for no less
+NAMED = ("auto", "bm3d", "unet", "hybrid")  # methods of `denoise` that are told sigma
 
 
 def pnp(
@@ -43,31 +44,37 @@ def pnp(
     Parameters
     ----------
     data : array
-        What was measured, such as a blurred image (M, N), of an integer or float type.
+        What was measured, such as a blurred image (M, N), of an integer or float type. Colours
+        are restored one by one. What a `Mask` says is missing may be NaN.
     forward : Forward
         What was done to the image: `Blur`, `Mask`, `Decimation`, or `Forward` with functions of
         yours or a SciPy LinearOperator.
     sigma : float
-        Standard deviation of the noise of the data, in their units.
+        Standard deviation of the noise of the data, in their units. If in doubt take more: told
+        half of what there is, an inversion makes the rest of the noise large.
     denoiser : callable or str, default "bm3d"
-        ``denoiser(image, sigma)`` returns an image of the same shape; or "bm3d", or one of the
-        other methods of `fastrestore.denoise`.
+        ``denoiser(image, sigma)`` returns an image of the same shape; or "bm3d", "unet" or "hybrid"
+        of `fastrestore.denoise`. (A "dncnn" is not told how much to remove.)
     method : {"hqs", "admm", "pgm"}
         Half-quadratic splitting [1]_, the alternating direction method of multipliers [2]_, or
         proximal gradient.
     iterations : int, optional
         8, 20 or 50 by method.
     sigmas : sequence of float, optional
-        What the denoiser is told in each iteration. By default it falls from 49/255 of the range to
-        `sigma`, by equal factors.
+        What the denoiser is told in each iteration, in the units of the image. By default it falls
+        from 49/255 of the range to `sigma`, by equal factors. That suits operators that keep the
+        units, as means do: give them where data are sums, as projections are.
     share : float, optional
-        Weight of the denoiser against the data: 0.23 for "hqs", 1 for "admm".
+        Weight of the denoiser against the data: 0.23 for "hqs", 1 for "admm"; "pgm" has none.
     start : array, shape (M, N), optional
-        First image. Without it the forward operator makes one.
+        First image. Without it the forward operator makes one: of functions of yours their adjoint,
+        from which pixels that nothing is known of take many iterations to come back (`Mask` begins
+        with the nearest known ones).
     tolerance : float, default 0
         Stop when the image changes by no more than this share of its norm; with 0, do not.
     data_range : float, optional
-        Range of the clean image. Without it that of the first image is measured.
+        Range of the clean image. Without it that of the first image is measured, and "psnr" is for
+        the range of `truth`.
     turned : bool, default False
         Whether the denoiser sees the image turned and mirrored, in another way each time: for
         networks, which leave less of a pattern then.
@@ -89,8 +96,8 @@ def pnp(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not as said; if the denoiser returns another shape, or NaN: the iteration
-        is named.
+        If an argument is not as said; if `adjoint` is none of `apply`; if the denoiser returns
+        another shape, or NaN: the iteration is named.
     DivergenceError
         If the image goes away from the data.
 
@@ -126,17 +133,17 @@ def pnp(
             "inverse.Forward makes one of two functions"
         )
     there, restore = _arrays.recognise("data", data)
-    _arguments.check_finite("data", there)
     dtype = _arrays.result_dtype(there.dtype)
     with _arrays.on_device_of(there), reporting(progress, "pnp") as tick:
         values = there.astype(np.float64)
         forward.check(values)
-        if isinstance(forward, Blur):
-            values = forward.brought(values)
+        values = forward.brought(values)
+        _arguments.check_finite("data", values)
         first = _first(values, forward, sigma, start, dtype)
         plan = planned(method, iterations, sigmas, sigma, share, tolerance,
                        _arguments.range_of(data_range, first), turned)  # fmt: skip
-        told = Told(_truth(truth, first), callback, tick)
+        known = _truth(truth, first)
+        told = Told(known, _peak(data_range, known), callback, tick)
         found = solve(values, forward, plan, named(denoiser, plan.extent), first, told)
         image = restore(_arrays.placed_as(found.image.astype(dtype), there))
     if not return_history:
@@ -159,9 +166,13 @@ def planned(
     if sigmas is None:
         steps = [float(s) for s in np.geomspace(max(HIGHEST * extent, least), least, int(count))]
     else:
-        steps = [_arguments.positive("each of sigmas", s) for s in np.atleast_1d(sigmas)]
+        steps = [_arguments.positive("each of sigmas", s) for s in np.atleast_1d(sigmas).tolist()]
+        if not steps:
+            raise ValueError("sigmas has no number; it needs one for each iteration")
         if iterations is not None and len(steps) != count:
             raise ValueError(f"sigmas has {len(steps)} numbers for {count} iterations")
+    if share is not None and method == "pgm":
+        raise ValueError(f"share={share!r} is for method='hqs' and 'admm', not for 'pgm'")
     weight = _arguments.positive("share", SHARES[method] if share is None else share)
     return Plan(
         method, steps, least, weight, _arguments.not_negative("tolerance", tolerance), extent,
@@ -176,8 +187,13 @@ def named(denoiser: Any, extent: float, **options: Any) -> Denoiser:
         return given
     from fastrestore import _denoise
 
-    if denoiser not in _denoise.METHODS:
-        known = ", ".join(map(repr, _denoise.METHODS))
+    if denoiser == "dncnn":
+        raise ValueError(
+            "denoiser='dncnn' is not told how much noise to remove, which an iteration needs; take "
+            "'unet', 'hybrid' or 'bm3d'"
+        )
+    if denoiser not in NAMED:
+        known = ", ".join(map(repr, NAMED))
         raise ValueError(f"denoiser must be callable or one of {known}, got {denoiser!r:.60}")
     return lambda image, sigma: _denoise.denoise(
         image, sigma, method=denoiser, data_range=extent, **options
@@ -204,6 +220,14 @@ def _truth(truth: Any, first: Any) -> Any:
     if there.shape != first.shape:
         raise ValueError(f"truth has shape {there.shape}, the image {first.shape}")
     return there.astype(np.float64)
+
+
+def _peak(data_range: Any, truth: Any) -> float:
+    """Range that the PSNR is for."""
+    told = _arguments.extent(data_range)
+    if told is not None or truth is None:
+        return told or 1.0
+    return float(truth.max()) - float(truth.min()) or 1.0
 
 
 def deblurred(

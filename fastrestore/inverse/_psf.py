@@ -25,7 +25,8 @@ def checked(psf: Any, shape: tuple[int, int]) -> FloatArray:
     """
     values = np.asarray(_arrays.to_host(psf))
     if values.dtype.kind not in "fiu":
-        raise TypeError(f"psf must be an array of numbers, got {psf!r:.60}")
+        said = f"an array of {values.dtype}" if hasattr(psf, "dtype") else f"{psf!r:.60}"
+        raise TypeError(f"psf must be an array of real numbers, got {said}")
     if values.ndim != 2 or not values.size:
         raise ValueError(f"psf must have two axes (rows, columns), got shape {values.shape}")
     if not np.isfinite(values).all():

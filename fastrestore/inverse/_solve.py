@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrestore import _arrays
+from fastrestore.inverse._boundary import norm
 from fastrestore.inverse._forward import Forward
 
 Denoiser = Callable[[Any, float], Any]
@@ -58,6 +58,7 @@ class Told(NamedTuple):
     """Who wants to know."""
 
     truth: Any = None
+    peak: float = 1.0  # range of the truth, of which "psnr" is
     callback: Callable[[int, Any], object] | None = None
     tick: Callable[[float], None] = lambda share: None
 
@@ -78,16 +79,16 @@ def solve(
         if not away <= FAR * begin:
             raise DivergenceError(
                 f"iteration {number} went astray: the image is {away / begin:.3g} times as far "
-                f"from the data as the first one; take method='hqs', a larger sigma or less share"
+                f"from the data as the first one; {_cure(plan.method)}"
             )
-        scale = _norm(step.image) or 1.0
+        scale = norm(step.image) or 1.0
         entry = {
             "sigma": level, "data": away / (2 * variance),
-            "change": _norm(step.image - before) / scale,
+            "change": norm(step.image - before) / scale,
         }  # fmt: skip
         if told.truth is not None:
             error = float(((step.image - told.truth) ** 2).mean())
-            entry["psnr"] = float(10 * np.log10(plan.extent**2 / error)) if error else np.inf
+            entry["psnr"] = float(10 * np.log10(told.peak**2 / error)) if error else np.inf
         history.append(entry)
         if told.callback is not None:
             told.callback(number, step.image)
@@ -97,6 +98,12 @@ def solve(
             stopped = "tolerance"
             break
     return Result(step.image, history, stopped)
+
+
+def _cure(method: str) -> str:
+    """What to try where an iteration goes astray."""
+    other = "" if method == "hqs" else "method='hqs', "
+    return f"take {other}a larger sigma or less share, and look at adjoint and denoiser"
 
 
 class _Step:
@@ -175,12 +182,8 @@ def squared_norm(forward: Forward, image: Any) -> float:
     vector, value = namespace.asarray(seed), 1.0
     for _ in range(POWER_STEPS):
         vector = forward.adjoint(forward.apply(vector))
-        value = _norm(vector)
+        value = norm(vector)
         if value == 0:
             return 1.0
         vector = vector / value
     return 1.05 * value
-
-
-def _norm(values: Any) -> float:
-    return math.sqrt(float((values * values).sum()))
