@@ -2,13 +2,13 @@
 
     python bench/upscale.py --images DIR [--models srresnet srgan] [--strip OUT.png]
     python bench/upscale.py --images DIR --degraded [--models restore-gan] [--strip OUT.png]
-    ... --features squeezenet11_features.h5 | --pyiqa lpips
+    ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
 
 DIR holds colour photographs of 8 bits. Small images are those of Pillow's bicubic filter; results
 are clipped and rounded to 8 bits, a border of 4 pixels is left out. Y is the luminance of video
 (BT.601, 16 to 235), SSIM that of scikit-image with a Gaussian window. With ``--degraded`` they are
-blurred, reduced, noisy and compressed, twice, by a generator for each image. ``--features``
-compares features of SqueezeNet (a distance of ours, no LPIPS), ``--pyiqa`` any measure of pyiqa.
+blurred, reduced, noisy and compressed, twice, by a generator for each image. Perceptual distances
+are those of `perceptual.py`.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from perceptual import add_distances, distances
 from PIL import Image
 from skimage.metrics import structural_similarity
 
 import fastrestore
 from fastrestore.nets.training._degrade import Degradation
-from fastrestore.nets.training._perceptual import Perceptual
 
 BORDER, SCALE = 4, 4
 
@@ -35,17 +35,16 @@ def main():
     parser.add_argument("--only", type=Path, metavar="FILE", help="paths in DIR, a line each")
     parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR left out")
     parser.add_argument("--count", type=int, metavar="N", help="the first so many alone")
-    parser.add_argument("--features", type=Path, metavar="FILE")
-    parser.add_argument("--pyiqa", metavar="NAME")
+    add_distances(parser)
     parser.add_argument("--strip", type=Path, metavar="OUT", help="picture of all, side by side")
     parser.add_argument("--each", action="store_true", help="every image, too")
     options = parser.parse_args()
     models = options.models or (["restore-gan"] if options.degraded else ["srresnet", "srgan"])
-    measure = distance(options)
+    looks = distances(options)
     rows, strips = [], []
     for seed, (name, clean) in enumerate(photographs(options)):
         results = degraded(clean, models, seed) if options.degraded else enlarged(clean, models)
-        rows.append({kind: measured(clean, result, measure) for kind, result in results.items()})
+        rows.append({kind: measured(clean, result, looks) for kind, result in results.items()})
         strips.append(side_by_side([*results.values(), clean]))
         if options.each:
             print_table(name, rows[-1:])
@@ -105,19 +104,6 @@ def rounded(result):
     return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 
-def distance(options):
-    """Return a function of two images, the less the more alike; None if there is none."""
-    if options.pyiqa:
-        import pyiqa
-
-        metric = pyiqa.create_metric(options.pyiqa)
-        return lambda a, b: float(metric(tensor(a), tensor(b)))
-    if options.features:
-        net = Perceptual.read(options.features)
-        return lambda a, b: float(net(tensor(a), tensor(b)))
-    return None
-
-
 def tensor(image):
     """As (1, 3, M, N) from 0 to 1."""
     return torch.from_numpy(image.transpose(2, 0, 1) / 255)[None].float()
@@ -128,7 +114,7 @@ def luminance(image):
     return 16 + image.astype(np.float64) @ (65.481, 128.553, 24.966) / 255
 
 
-def measured(clean, result, measure):
+def measured(clean, result, looks):
     """All measures of a result."""
     inner = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
     a, b = clean[inner], result[inner]
@@ -139,7 +125,7 @@ def measured(clean, result, measure):
         "PSNR RGB": psnr(a, b),
         "SSIM RGB": ssim(a, b, channel_axis=-1),
     }
-    return told | ({} if measure is None else {"distance": measure(a, b)})
+    return told | {name: float(apart(tensor(a), tensor(b))) for name, apart in looks.items()}
 
 
 def psnr(a, b):

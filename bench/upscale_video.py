@@ -1,7 +1,7 @@
 """Print how good an enlarged film is and how much it flickers, and show it.
 
     python bench/upscale_video.py --clip DIR [--models srresnet srgan vsrgan] [--count N]
-    ... --features squeezenet11_features.h5 | --pyiqa lpips
+    ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
     ... --strip OUT.png --film OUT.mp4
     python bench/upscale_video.py --memory [--models vsrgan]
 
@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from perceptual import add_distances, distances
 from PIL import Image
-from upscale import SCALE, distance, measured, print_table, rounded
+from upscale import SCALE, measured, print_table, rounded
 
 import fastrestore
 
@@ -60,8 +61,7 @@ def main():
     parser.add_argument("--clip", type=Path, metavar="DIR")
     parser.add_argument("--models", nargs="+", metavar="NAME", default=MODELS)
     parser.add_argument("--count", type=int, metavar="N", help="the first so many frames alone")
-    parser.add_argument("--features", type=Path, metavar="FILE")
-    parser.add_argument("--pyiqa", metavar="NAME")
+    add_distances(parser)
     parser.add_argument("--flow", metavar="NAME", default="dis", help="or a network for films")
     parser.add_argument("--strip", type=Path, metavar="OUT")
     parser.add_argument("--film", type=Path, metavar="OUT")
@@ -78,11 +78,11 @@ def print_quality(options):
     true = clip(options)
     small = [reduced(frame) for frame in true]
     flows, stills = flows_between(true, options.flow), still(true[0])
-    measure = distance(options)
+    looks = distances(options)
     rows, films = {}, {}
     for name in ("bicubic", *options.models):
         films[name] = list(made(small, name))
-        each = [measured(a, b, measure) for a, b in zip(true, films[name], strict=True)]
+        each = [measured(a, b, looks) for a, b in zip(true, films[name], strict=True)]
         rows[name] = {kind: np.mean([m[kind] for m in each]) for kind in each[0]}
         rows[name]["flicker"] = flicker(films[name], flows)
         rows[name]["still"] = flicker(list(made(stills, name)))
