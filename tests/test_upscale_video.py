@@ -281,6 +281,27 @@ def test_a_film(folder, capsys, pixels):
         assert len(container.streams.audio) == 1
 
 
+def rgb(path):
+    """All frames as FFmpeg shows them."""
+    import av
+
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+@pytest.mark.parametrize("told", [0, 1, 2], ids=["untagged", "limited", "full"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
+def test_levels_stay(folder, capsys, told, pixels):
+    """Whatever the film says of the range of its numbers: without a word it is limited."""
+    film(folder / "in.mp4", pixels=pixels, count=2, sigma=2, codec="libx264",
+         options={"qp": "0"}, colours={"color_range": told})  # fmt: skip
+    works(capsys, "upscale", "in.mp4", "-o", "out.mp4", *WORDS, "--lossless")
+    before, after = rgb("in.mp4"), rgb("out.mp4")
+    assert first("out.mp4")[0].color_range == first("in.mp4")[0].color_range
+    assert abs(after.mean() - before.mean()) < 1.5
+    assert abs(after.std() / before.std() - 1) < 0.035  # it was 8 %
+
+
 def test_numbered_pictures(folder, capsys):
     clip = moving(3)
     for k, frame in enumerate(clip):

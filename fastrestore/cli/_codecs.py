@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fastrestore.cli._error import CliError
 from fastrestore.cli._film import Heading, library
-from fastrestore.cli._planes import FULL, LIMITED
+from fastrestore.cli._planes import FULL, LIMITED, is_full
 
 
 class Container(NamedTuple):
@@ -52,7 +52,7 @@ _LOSSLESS = {
 }
 _WHOLE = ("libx264", "libx265", "libsvtav1")  # refuse a part of a sample of colours
 RGB, BT709 = 0, 1  # FFmpeg's numbers of matrices
-_BICUBIC, _FULL_CHROMA, _ACCURATE = 4, 0x2000, 0x40000  # of swscale; PyAV 17 names one of them
+FINE = 4 | 0x2000 | 0x40000  # of swscale: bicubic, full chroma, accurate; PyAV 17 names the first
 _FINEST = 65535  # ticks a second that MPEG-4 part 2 has
 
 
@@ -148,7 +148,7 @@ def converted(frame: Any, pixels: str) -> Any:
     """Bring a frame to another pixel format."""
     made = frame.reformat(
         format=pixels,
-        interpolation=_BICUBIC | _FULL_CHROMA | _ACCURATE,
+        interpolation=FINE,
         **_meaning(frame, pixels),
     )
     made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
@@ -162,6 +162,6 @@ def _meaning(frame: Any, pixels: str) -> dict[str, int]:
     if is_rgb(frame.format.name) == is_rgb(pixels):
         return {"src_color_range": given, "dst_color_range": given}
     if is_rgb(pixels):
-        given = FULL if frame.format.name.startswith("yuvj") else given or LIMITED
+        given = FULL if is_full(frame) else LIMITED
         return {"src_color_range": given, "dst_color_range": FULL}
     return {"src_color_range": FULL, "dst_color_range": LIMITED, "dst_colorspace": BT709}

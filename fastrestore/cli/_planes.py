@@ -87,6 +87,11 @@ def planar(name: str) -> str | None:
     return name if _PLANAR.fullmatch(name) else None
 
 
+def is_full(frame: Any) -> bool:
+    """Whether a frame of YUV is of full range; one that does not say is of limited range."""
+    return int(frame.color_range) == FULL or bool(frame.format.name.startswith("yuvj"))
+
+
 def layout_of(frame: Any) -> Layout:
     """Describe a frame of planes."""
     name, bits = frame.format.name, frame.format.components[0].bits
@@ -94,7 +99,7 @@ def layout_of(frame: Any) -> Layout:
     dtype = np.dtype(np.uint8 if bits <= 8 else np.uint16)
     if name.startswith("gbr"):
         return Layout("rgb", 3, dtype, top, top)
-    limited = int(frame.color_range) != FULL and not name.startswith("yuvj")
+    limited = not is_full(frame)
     if name.startswith("gray"):
         limited = int(frame.color_range) == LIMITED
         return Layout("gray", 1, dtype, top, 219 * step if limited else top)

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore.cli._codecs import converted
+from fastrestore.cli._codecs import FINE, converted
 from fastrestore.cli._error import CliError, explained
 from fastrestore.cli._film import library
 from fastrestore.cli._io import to_type
 from fastrestore.cli._picture import Image, Picture
-from fastrestore.cli._planes import FULL, Shot, layout_of, planes_of, put
+from fastrestore.cli._planes import FULL, LIMITED, Shot, is_full, layout_of, planes_of, put
 from fastrestore.cli._sequence import full_range
 from fastrestore.cli._video import (
     carry,
@@ -120,8 +120,9 @@ def _coloured(values: Image, held: Any) -> Any:
     if name.startswith("gbr"):
         return converted(frame, name)
     made = frame.reformat(
-        format=name, src_color_range=FULL, dst_color_range=held.color_range,
-        dst_colorspace=held.colorspace, interpolation="BICUBIC",
+        format=name, src_color_range=FULL, dst_color_range=FULL if is_full(held) else LIMITED,
+        dst_colorspace=held.colorspace, interpolation=FINE,
     )  # fmt: skip
+    made.color_range = held.color_range  # a film that does not say goes on not saying
     made.color_primaries, made.color_trc = held.color_primaries, held.color_trc
     return made
