@@ -54,13 +54,28 @@ def test_files(scale, upsample, tmp_path):
     """Files for blurred films carry the filter that enlarges them, twice."""
     net, frames = small(scale, upsample=upsample), film()
     tensors = dict(net.state_dict())
-    if upsample == "bicubic":
-        tensors |= {f"{part}upsample_func.kernels": torch.ones(4, 4) for part in ("", "srnet.")}
+    filters = {f"{part}upsample_func.kernels" for part in ("", "srnet.")}
+    assert {name for name in tensors if "upsample" in name} == (
+        filters if upsample == "bicubic" else set()
+    )
     torch.save(tensors, tmp_path / "net.pth")
-    again = nets.load(tmp_path / "net.pth")
-    assert (type(again), again.scale, again.upsample) == (VSRGAN, scale, upsample)
-    with torch.no_grad():
-        torch.testing.assert_close(again.film(frames)[0], net.film(frames)[0])
+    save(net, tmp_path / "net.safetensors", sigmas=(0, 0))
+    others = tensors | ({name: torch.ones(4, 4) for name in filters} if upsample != "bilinear" else {})
+    torch.save(others, tmp_path / "others.pth")
+    for name in ("net.pth", "others.pth", "net.safetensors"):
+        again = nets.load(tmp_path / name)
+        assert (type(again), again.scale, again.upsample) == (VSRGAN, scale, upsample)
+        bound = 0.02 if name == "net.safetensors" else 1e-5  # half precision
+        with torch.no_grad():
+            error = (again.film(frames)[0] - net.film(frames)[0]).abs().max()
+        assert float(error) < bound
+    bare = {name: value for name, value in tensors.items() if name not in filters}
+    VSRGAN(scale=scale, blocks=1, width=8, upsample=upsample).load_state_dict(bare)
+
+
+def test_upsample_is_one_of_two():
+    with pytest.raises(ValueError, match="upsample must be 'bilinear' or 'bicubic', got 'nearest'"):
+        VSRGAN(upsample="nearest")
 
 
 def test_names_of_weights():

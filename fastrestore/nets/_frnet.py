@@ -9,6 +9,7 @@ from fastrestore.nets._network import Network, convolution
 
 REACH = 24  # pixels that something moves by from frame to frame at most, before enlarging
 GRID = 8  # flow is made for sizes that are multiples
+UPSAMPLES = ("bilinear", "bicubic")
 LEAST = 16  # pixels along a side; smaller frames are padded
 
 
@@ -67,10 +68,14 @@ class VSRGAN(Network):
         super().__init__()
         if scale not in (1, 2, 4):
             raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
+        if upsample not in UPSAMPLES:
+            raise ValueError(f"upsample must be 'bilinear' or 'bicubic', got {upsample!r}")
         self.channels, self.scale, self.grid = channels, scale, GRID
         self.upsample = upsample
         self.fnet = FlowNet(channels, flow_width)
         self.srnet = Reconstruction(channels, scale, blocks, width)
+        if upsample == "bicubic":  # in both places, as files of others have it
+            self.upsample_func, self.srnet.upsample_func = Cubic(scale), Cubic(scale)
         # Of the residual blocks and of the flow, which sees 8 times as far at its coarsest
         self.radius = 2 * blocks + 5 + FLOW_RADIUS
 
@@ -198,6 +203,19 @@ class Reconstruction(nn.Module):
         return detail
 
 
+class Cubic(nn.Module):
+    """A mark in a file of weights that frames are enlarged by cubic polynomials."""
+
+    kernels: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.register_buffer("kernels", _cubic_weights(scale).float())
+
+    def _load_from_state_dict(self, *_: object) -> None:
+        """Take no notice of what a file has, or has not: the weights are always the same."""
+
+
 def warped(image: Tensor, flow: Tensor) -> Tensor:
     """Read an image (B, C, H, W) at places that flow (B, 2, H, W) points to, linearly."""
     height, width = image.shape[-2:]
@@ -235,12 +253,7 @@ def enlarged(image: Tensor, scale: int, how: str) -> Tensor:
 
 def _cubic(image: Tensor, scale: int) -> Tensor:
     """Interpolate by cubic polynomials at k / scale to the right of, and below, each pixel."""
-    a = -0.75
-    offsets = torch.arange(scale, dtype=torch.float64)[:, None] / scale
-    apart = (torch.arange(-1.0, 3.0, dtype=torch.float64) - offsets).abs()
-    near = (a + 2) * apart**3 - (a + 3) * apart**2 + 1
-    far = a * (apart**3 - 5 * apart**2 + 8 * apart - 4)
-    weights = torch.where(apart <= 1, near, far).to(image)  # (scale, 4)
+    weights = _cubic_weights(scale).to(image)
     batch, channels, height, width = image.shape
     flat = nn.functional.pad(image, (1, 2, 1, 2), mode="replicate").flatten(0, 1)[:, None]
     kernels = torch.einsum("pi,qj->pqij", weights, weights).reshape(scale**2, 1, 4, 4)
@@ -248,3 +261,13 @@ def _cubic(image: Tensor, scale: int) -> Tensor:
     return nn.functional.pixel_shuffle(cells, scale).view(
         batch, channels, scale * height, scale * width
     )
+
+
+def _cubic_weights(scale: int) -> Tensor:
+    """Weights (scale, 4) of the pixels around a place k / scale to the right of the second."""
+    a = -0.75
+    offsets = torch.arange(scale, dtype=torch.float64)[:, None] / scale
+    apart = (torch.arange(-1.0, 3.0, dtype=torch.float64) - offsets).abs()
+    near = (a + 2) * apart**3 - (a + 3) * apart**2 + 1
+    far = a * (apart**3 - 5 * apart**2 + 8 * apart - 4)
+    return torch.where(apart <= 1, near, far)

@@ -140,7 +140,7 @@ class State:
         numbers: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
         state.step, state.seconds = numbers["step"], numbers["seconds"]
         parts = {path.stem: load_file(path, device=device) for path in place.glob("*.safetensors")}
-        state.mean = parts["mean"]
+        state.mean |= parts["mean"]
         for player, (net, adam) in state._players().items():
             net.load_state_dict(parts[f"{player}weights"])
             first, second = (parts[f"{player}{which}"] for which in MOMENTS)
