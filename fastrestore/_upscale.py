@@ -51,7 +51,10 @@ def super_resolve(
     channel_axis : int, optional
         Where the channels are.
     data_range : float, optional
-        Range of the image, black being 0. Without it 255 for uint8; for other types it is measured.
+        White, black being 0. Without it white is 255 for uint8; 65535 for uint16 and 1 for floats,
+        as long as no value is below 0 or above white, and the greatest is above a sixteenth of it.
+        Else the range is measured: from the least value to the greatest. Data of 12 bits in uint16
+        want ``data_range=4095``.
     tile, device, precision, progress
         As for `fastrestore.nets.apply`; the first three are for networks alone.
 

@@ -42,8 +42,8 @@ def super_resolve_video(
     channel_axis : int, optional
         The axis of colours: of the array, or of the frames of an iterable.
     data_range : float, optional
-        Range of the frames, black being 0. Without it 255 for uint8; for other types that of the
-        first frame is measured, and kept.
+        White, black being 0. Without it as for `super_resolve`, by the first frame: what is found
+        there is kept for all. Data of 12 bits in uint16 want ``data_range=4095``.
     scene_cuts : bool, default True
         Whether to look for cuts, and to start afresh there. Each film starts afresh.
     tile, device, precision

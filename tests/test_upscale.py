@@ -57,6 +57,51 @@ def test_types_and_units(net, dtype):
     assert float(np.abs(told.astype(float) - result).max()) > 1e-3  # the range matters
 
 
+class Eye(SRVGG):
+    """A network that gives what it sees, and keeps it."""
+
+    def __init__(self):
+        super().__init__(3, scale=1, layers=1, width=1)
+        self.seen = []
+
+    def forward(self, image, sigma=None):
+        self.seen.append(image.numpy().copy())
+        return image
+
+
+def shown(image, **told):
+    """What a network sees of a gray image."""
+    eye = Eye().eval()
+    result = restore(image, model=eye, **told)
+    np.testing.assert_allclose(result, image, rtol=1e-5, atol=1e-5 * float(np.abs(image).max()))
+    return eye.seen[0][0, 0]
+
+
+@pytest.mark.parametrize("white", [1.0, 65535])
+def test_black_and_white_are_those_of_the_type(white):
+    dtype = np.float64 if white == 1 else np.uint16
+    y = np.linspace(0.2, 0.3, 16 * 16).reshape(16, 16)
+    lights = y.copy()
+    lights[5, 6] = 1  # small, and not to be more than white
+    for image in (y, lights, np.full((9, 9), 0.25), np.zeros((9, 9))):
+        stored = (image * white).astype(dtype)
+        np.testing.assert_allclose(shown(stored), stored / white, atol=1e-6)
+    dim = np.rint(y / 0.3 * 4095).astype(np.uint16)
+    np.testing.assert_allclose(shown(dim, data_range=4095), dim / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [(np.float32, 0, 255), (np.float64, -1, 1), (np.uint16, 0, 4095), (np.int16, -900, 30000)],
+)
+def test_other_ranges_are_measured_from_end_to_end(dtype, low, high):
+    image = np.full((40, 40), 0.75 * low + 0.25 * high).astype(dtype)
+    image[0, 0], image[5, 5] = low, high  # no more than a pixel
+    seen = shown(image)
+    assert (seen.min(), seen.max()) == (0, 1)
+    assert seen[9, 9] == pytest.approx(0.25, abs=1e-3)
+
+
 def test_torch_in_torch_out(net):
     image = torch.from_numpy(colours())
     result = super_resolve(image, model=net, channel_axis=-1)
@@ -203,6 +248,17 @@ def test_the_command(weights, tmp_path, dtype, alpha):
     if alpha:
         assert (picture.alpha == mask[0, 0]).all()
     assert main(command) == 2  # it is there already
+
+
+def test_the_command_takes_white_for_that_of_the_type(weights, tmp_path):
+    image = np.rint(colours() * 4095 / 255).astype(np.uint16)
+    write(tmp_path / "in.png", Picture(image))
+    for words, white in (([], 65535), (["--data-range", "4095"], 4095)):
+        command = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), *words]
+        assert main([*command, "--model", weights, "--quiet", "--overwrite"]) == 0
+        expected = super_resolve(image, model=weights, channel_axis=-1, data_range=white)
+        result = read(tmp_path / "out.png").values
+        np.testing.assert_array_equal(result, np.rint(expected.astype(float)).clip(0, 65535))
 
 
 def test_the_command_on_folders(weights, tmp_path, capsys):

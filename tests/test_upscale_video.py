@@ -128,6 +128,16 @@ def test_the_range_of_the_first_frame_holds_for_all(net):
     assert abs(result[2].mean() - clip[2].mean()) < 0.1 * (high - low)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_films_may_begin_with_black(net, dtype):
+    white = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
+    clip = (moving(3) / 255 * white).astype(dtype)
+    clip[0] = 0
+    result = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    told = list(super_resolve_video(clip, model=net, channel_axis=-1, data_range=white))
+    np.testing.assert_allclose(result, told, atol=1e-5 * white)
+
+
 def test_torch_in_torch_out(net):
     clip = torch.from_numpy(moving(2))
     result = list(super_resolve_video(clip, model=net, channel_axis=-1))

@@ -66,6 +66,9 @@ examples:
 numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A file
 of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred, noisy
 and compressed. Alpha is interpolated. The type of the numbers stays that of IN.
+
+White is 255 or 65535 in files of 8 and 16 bits, and 1 in those of floats, unless their values tell
+that it is not; --data-range 4095 is for 12 bits in a file of 16.
 """
 
 VOLUME = """\

@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,14 @@ def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> None:
     write(target, _told_size(replace(picture, values=values, alpha=alpha)))
 
 
+def white(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
+    """White minus black: as it is told, or what files of this type have; None: by their values."""
+    if args.data_range is None and dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(dtype).max)
+    told: float | None = args.data_range
+    return told
+
+
 def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image | None]:
     """Enlarge colours, and alpha where there is some."""
     import fastrestore
@@ -79,7 +88,8 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
     result = fastrestore.super_resolve(
         pixels, args.scale, model=args.model or "srgan",
         channel_axis=None if pixels.ndim == 2 else -1,
-        data_range=args.data_range, tile=args.tile or "auto", device=args.device, progress=shown,
+        data_range=white(args, pixels.dtype), tile=args.tile or "auto", device=args.device,
+        progress=shown,
     )  # fmt: skip
     if picture.alpha is None:
         return result, None

@@ -19,6 +19,7 @@ from fastrestore.cli._io import to_type
 from fastrestore.cli._picture import Image, Picture
 from fastrestore.cli._planes import FULL, LIMITED, Shot, is_full, layout_of, planes_of, put
 from fastrestore.cli._sequence import full_range
+from fastrestore.cli._upscale import white
 from fastrestore.cli._video import (
     carry,
     check_encoder,
@@ -69,11 +70,11 @@ def _larger(shots: Iterator[Shot], args: argparse.Namespace) -> Iterator[Shot]:
             waiting.append((shot, pixels))
             yield pixels
 
-    gray = _pixels(begun).ndim == 2
+    pixels = _pixels(begun)
     model = "vsrgan" if args.model is None else args.model
     for frame in fastrestore.super_resolve_video(
-        frames(), args.scale, model=model, channel_axis=None if gray else -1,
-        data_range=args.data_range, tile=args.tile or "auto", device=args.device,
+        frames(), args.scale, model=model, channel_axis=None if pixels.ndim == 2 else -1,
+        data_range=white(args, pixels.dtype), tile=args.tile or "auto", device=args.device,
     ):  # fmt: skip
         shot, before = waiting.popleft()
         yield _shot(shot, to_type(frame, before.dtype))

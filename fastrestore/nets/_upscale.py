@@ -18,6 +18,9 @@ from fastrestore.nets._network import Network
 from fastrestore.nets._units import Units, units
 
 
+FAINT = 16  # whose lightest pixel is not above white / 16 is measured: white is another there
+
+
 class Options(NamedTuple):
     """Arguments of `fastrestore.super_resolve` of the same names, as users write them."""
 
@@ -35,7 +38,7 @@ def enlarge(image: Any, scale: Any, model: Any, told: Options) -> Any:
     there, restore = _arrays.recognise("image", image)
     planes = _arguments.channels("image", there, told.channel_axis)
     colours = opaque(len(planes), net, said)
-    extent = extent_of(told, planes)
+    extent = extent_of(told, planes[:colours])
     with reporting(told.progress, said) as tick, _arrays.on_device_of(there):
         way, device = _call.prepared(there, planes.shape[-2:], told, tick)
         task = _call.Task(extent, device, way, said)
@@ -46,10 +49,18 @@ def enlarge(image: Any, scale: Any, model: Any, told: Options) -> Any:
         return restore(_arrays.placed_as(back(larger, there, told.channel_axis), there))
 
 
-def extent_of(told: Options, planes: Any) -> float | None:
-    """Range of an image, as far as it is known."""
+def extent_of(told: Options, opaque: Any) -> float | None:
+    """Range of an image, as far as it is told, or usual for its type; None: to be measured."""
     extent = _arguments.extent(told.data_range)
-    return 255.0 if extent is None and planes.dtype == np.uint8 else extent
+    kind = opaque.dtype
+    if extent is not None or kind == np.uint8:
+        return extent or 255.0
+    if kind.kind != "f" and kind != np.uint16:
+        return None
+    white = 1.0 if kind.kind == "f" else 65535.0
+    low, high = float(opaque.min()), float(opaque.max())
+    used = high > white / FAINT or low == high == 0  # films may begin with black
+    return white if low >= 0 and high <= white and used else None
 
 
 def chosen(model: Any, scale: Any) -> tuple[Network, str]:
@@ -115,10 +126,14 @@ def finished(
 
 
 def frame_of(opaque: Any, data_range: float | None) -> Units:
-    """Units of the image; of one that is the same all over, those where it is gray."""
-    if data_range is None and float(opaque.min()) == float(opaque.max()):
-        return Units(float(opaque.min()) - 0.5, 1.0)
-    return units(opaque, data_range, 0.0)
+    """Units of the image: measured from end to end, as there is no noise to be left out.
+
+    An image that is the same all over is gray.
+    """
+    if data_range is not None:
+        return units(opaque, data_range, 0.0)
+    low, high = float(opaque.min()), float(opaque.max())
+    return Units(low, high - low) if high > low else Units(low - 0.5, 1.0)
 
 
 def _filled(opaque: Any, alpha: Any) -> Any:

@@ -70,7 +70,7 @@ class _Film:
 
     def __init__(self, net: Network, said: str, planes: Any, told: Options) -> None:
         self.colours = _upscale.opaque(len(planes), net, said)
-        extent = _upscale.extent_of(told, planes)
+        extent = _upscale.extent_of(told, planes[: self.colours])
         way, device = _call.prepared(planes, planes.shape[-2:], told, lambda share: None)
         self.task = _call.Task(extent, device, way, said)
         self.frame: Units = _upscale.frame_of(planes[: self.colours], extent)
