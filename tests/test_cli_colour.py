@@ -134,6 +134,20 @@ def test_profile_and_exif_are_kept(capsys, tmp_path, identity, source, target):
         assert kept.get_ifd(0x8825)[1] == "N"
 
 
+@pytest.mark.parametrize("target", [".png", ".tif"])
+def test_profile_and_exif_of_jpeg_are_kept(capsys, tmp_path, identity, target):
+    made = Image.fromarray(samples(3, np.uint8))
+    made.save(tmp_path / "a.jpg", icc_profile=PROFILE, exif=exif())
+    denoise(capsys, tmp_path / "a.jpg", "-o", tmp_path / f"b{target}")
+    with Image.open(tmp_path / f"b{target}") as back:  # not loaded: Pillow would turn a TIFF
+        assert back.info["icc_profile"] == PROFILE
+        assert back.getexif()[274] == 6
+        assert back.getexif().get_ifd(0x8769)[33434] == pytest.approx(0.008)
+    assert stored(tmp_path / f"b{target}").shape == (24, 17, 3)  # not turned
+    made.save(tmp_path / "c.jpg", exif=b"Exif\0\0damaged")
+    denoise(capsys, tmp_path / "c.jpg", "-o", tmp_path / f"c{target}")
+
+
 @pytest.mark.parametrize("extension", [".png", ".tif"])
 def test_resolution_is_kept(capsys, tmp_path, identity, extension):
     Image.fromarray(NOISE8).save(tmp_path / f"a{extension}", dpi=(300, 300))

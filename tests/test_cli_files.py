@@ -30,13 +30,13 @@ def identity(monkeypatch):
     [
         ("none.png", "{}: no such file"),
         ("folder", "{} is a directory; write the files in it, as in {}"),
-        ("a.jpg", "{}: unknown extension '.jpg'; known are .png, .tif, .tiff, .npy"),
+        ("a.bmp", "{}: unknown extension '.bmp'; known are .png, .tif, .tiff, .npy, .jpg"),
         ("noext", "{}: unknown extension ''"),
     ],
 )
 def test_input_that_is_not_there(capsys, tmp_path, identity, command, name, message):
     (tmp_path / "folder").mkdir()
-    png(tmp_path / "a.jpg")
+    png(tmp_path / "a.bmp")
     png(tmp_path / "noext")
     good, bad = png(tmp_path / "good.png"), tmp_path / name
     tail = ["-o", tmp_path / "out", "--sigma", "0.1"] if command == "denoise" else []
@@ -124,7 +124,8 @@ def test_link_is_followed(capsys, tmp_path):
         (["a.png"], ".", "a.png exists already; add --overwrite to replace it"),
         (["sub/a.png", "sub/c.png", "b.png"], ".", "a.png exists already; add --overwrite"),
         (["a.png"], "no/b.png", "no/b.png: there is no directory no; create it first"),
-        (["a.png"], "b.jpg", "b.jpg: unknown extension '.jpg'; known are .png"),
+        (["a.png"], "b.bmp", "b.bmp: unknown extension '.bmp'; known are .png, .tif, .tiff, .npy"),
+        (["a.png"], "b.jpg", "b.jpg: JPEG is read, not written: it would lose what was restored"),
         (["a.png"], "b", "b: unknown extension ''; known are"),
         (["a.png"], "", "the name after -o is empty; write a file or a directory"),
         (["a.png"], "full", "full/a.png is a directory; write a file name"),

@@ -131,14 +131,46 @@ def test_type_that_the_output_has_not(capsys, tmp_path, identity, dtype, target,
     assert identity == []
 
 
-@pytest.mark.parametrize("mode", ["P", "1"])
-def test_png_that_is_not_gray(capsys, tmp_path, mode):
-    Image.new(mode, (9, 9)).save(tmp_path / "a.png")
+def test_png_of_a_palette(capsys, tmp_path):
+    Image.new("P", (9, 9)).save(tmp_path / "a.png")
     line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
     assert line == (
-        f"cannot read {tmp_path / 'a.png'}: its mode is {mode}; "
-        "gray and RGB are supported, with 8 or 16 bits"
+        f"cannot read {tmp_path / 'a.png'}: its colours are in a palette; gray and RGB are "
+        'supported. Convert it first: python -c "from PIL import Image; '
+        "Image.open('IN').convert('RGB').save('NEW.png')\""
     )
+
+
+def test_png_of_one_bit(capsys, tmp_path):
+    image = NOISE8 > 99
+    Image.fromarray(image).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[24] == 1  # bits
+    denoise(capsys, tmp_path / "a.png", "-o", tmp_path / "b.png")
+    np.testing.assert_array_equal(read(tmp_path / "b.png"), np.where(image, 255, 0))
+    assert read(tmp_path / "b.png").dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "A.JPEG"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_jpeg_is_read(capsys, tmp_path, name, count):
+    values = NOISE8 if count == 1 else np.stack([NOISE8, NOISE8.T.reshape(24, 17), NOISE8 // 2], -1)
+    Image.fromarray(values).save(tmp_path / name, quality=95)
+    denoise(capsys, tmp_path / name, "-o", tmp_path / "b.tif")
+    with Image.open(tmp_path / name) as made:
+        np.testing.assert_array_equal(read(tmp_path / "b.tif"), np.asarray(made))
+    denoise(capsys, tmp_path / name, "-o", f"{tmp_path / 'out'}{os.sep}")
+    assert names(tmp_path / "out") == [name.split(".")[0] + ".png"]
+
+
+def test_jpeg_that_cannot_be_read(capsys, tmp_path):
+    Image.new("CMYK", (9, 9)).save(tmp_path / "a.jpg")
+    line = fails(capsys, "info", tmp_path / "a.jpg")
+    assert "its mode is CMYK; gray and RGB are supported. Convert it first: python -c" in line
+    Image.fromarray(NOISE8).save(tmp_path / "b.jpg")
+    (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:-200])
+    assert f"cannot read {tmp_path / 'b.jpg'}: " in fails(capsys, "info", tmp_path / "b.jpg")
+    png(tmp_path / "c.jpg")
+    assert f"cannot read {tmp_path / 'c.jpg'}: " in fails(capsys, "info", tmp_path / "c.jpg")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from nets import torch_or_skip
 torch = torch_or_skip()
 
 from images import scene  # noqa: E402
+from PIL import Image  # noqa: E402
 
 import fastrestore  # noqa: E402
 from fastrestore import _upscale, nets, restore, super_resolve  # noqa: E402
@@ -261,14 +262,19 @@ def test_the_command_takes_white_for_that_of_the_type(weights, tmp_path):
         np.testing.assert_array_equal(result, np.rint(expected.astype(float)).clip(0, 65535))
 
 
+@pytest.mark.filterwarnings("default")
 def test_the_command_on_folders(weights, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     for name in ("b.png", "a.npy"):
         write(tmp_path / "in" / name, Picture(scene(8, 9).clip(0, 255).astype(np.uint8)))
     (tmp_path / "in" / "notes.txt").write_text("")
     command = ["upscale", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", weights]
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "in" / "c.jpg")
+    (tmp_path / "in" / "more").mkdir()
     assert main(command) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png"}
+    told = capsys.readouterr().err
+    assert told.endswith("in: these are no pictures, and skipped: more, notes.txt\n")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.png"}
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()
     assert main(["upscale", str(tmp_path / "empty"), "-o", str(tmp_path / "x.png")]) == 2

@@ -13,10 +13,11 @@ how the noise is told, in one of these ways:
                  --kernel kernel.npy              white noise of sigma 1 convolved with this
 
 Files are gray or RGB, with or without alpha: PNG (8 and 16 bits) and TIFF (integer and float; other
-channels too), and NPY, of which --channel-axis says where channels are. The name of OUT says
-which of them to write; the type of the numbers stays that of IN. Results for integer files are
-rounded, halves to the even number, and clipped to the type's range. Alpha stays as it is; colour
-profile, EXIF and orientation are carried over, to NPY nothing is.
+channels too), and NPY, of which --channel-axis says where channels are. JPEG is read, not written;
+in a directory OUT it becomes PNG. The name of OUT says what to write; the type of the numbers stays
+that of IN. Results for integer files are rounded, halves to the even number, and clipped to the
+type's range. Alpha stays as it is; colour profile, EXIF and orientation are carried over, to NPY
+nothing is.
 """
 
 VIDEO = """\
@@ -59,13 +60,14 @@ UPSCALE = """\
 examples:
   fastrestore upscale small.png -o large.png --scale 4
   fastrestore upscale pictures -o larger --model srresnet
-  fastrestore upscale photo.png -o mended.png --scale 1 --model restore-gan
+  fastrestore upscale photo.jpg -o mended.png --scale 1 --model restore-gan
   fastrestore upscale film.mp4 -o larger.mp4 --scale 4
 
 --model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
 numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A file
 of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred, noisy
-and compressed. Alpha is interpolated. The type of the numbers stays that of IN.
+and compressed. Alpha is interpolated. The type of the numbers stays that of IN. Files may be PNG,
+TIFF, NPY and JPEG, which is read and not written: in a folder OUT it becomes PNG.
 
 White is 255 or 65535 in files of 8 and 16 bits, and 1 in those of floats, unless their values tell
 that it is not; --data-range 4095 is for 12 bits in a file of 16.

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrestore.cli._error import CliError, reason
+from fastrestore.cli._jpeg import read_jpeg
 from fastrestore.cli._picture import Image, Picture
 from fastrestore.cli._png import encode_png, read_png
 from fastrestore.cli._tiff import encode_tiff, read_tiff
 
 
 def check_extension(path: Path, known: Collection[str] | None = None) -> None:
-    """Refuse a file whose format is unknown; by default those are known that images have."""
+    """Refuse a file whose format is unknown; by default those are known that can be read."""
     known = READERS if known is None else known
     if extension(path) not in known:
         raise CliError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(known)}")
@@ -46,7 +47,12 @@ def check_output(path: Path, *, overwrite: bool, known: Collection[str] | None =
     """Refuse an output that cannot be written, before anything is computed."""
     if path.is_dir():
         raise CliError(f"{path} is a directory; write a file name")
-    check_extension(path, known)
+    if known is None and extension(path) in JPEG:
+        raise CliError(
+            f"{path}: JPEG is read, not written: it would lose what was restored; write .png or "
+            ".tif"
+        )
+    check_extension(path, WRITTEN if known is None else known)
     if path.exists() and not path.is_file():
         raise CliError(f"{path} is not a regular file")
     if path.exists() and not overwrite:
@@ -147,4 +153,8 @@ READERS: dict[str, Callable[[IO[bytes]], Picture]] = {
     ".tif": read_tiff,
     ".tiff": read_tiff,
     ".npy": _read_npy,
+    ".jpg": read_jpeg,
+    ".jpeg": read_jpeg,
 }
+JPEG = (".jpg", ".jpeg")
+WRITTEN = tuple(name for name in READERS if name not in JPEG)

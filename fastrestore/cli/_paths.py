@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fastrestore.cli._error import CliError, reason
-from fastrestore.cli._io import READERS, check_output
+from fastrestore.cli._io import JPEG, READERS, check_output
 from fastrestore.cli._picture import Image
 
 
@@ -20,7 +20,7 @@ def outputs(
     if not _is_folder(output, len(inputs) + folder):
         check_output(place, overwrite=overwrite)
         return [place]
-    found = [place / path.name for path in inputs]
+    found = [place / _name(path) for path in inputs]
     for k, path in enumerate(found):
         if path in found[:k]:
             first = inputs[found.index(path)]
@@ -29,6 +29,11 @@ def outputs(
     for path in found:
         check_output(path, overwrite=overwrite)
     return found
+
+
+def _name(path: Path) -> str:
+    """Call a result as its input, but for JPEG, which is not written."""
+    return path.with_suffix(".png").name if path.suffix.lower() in JPEG else path.name
 
 
 def _is_folder(output: str, count: int) -> bool:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 Image = NDArray[Any]
 
+# How a picture becomes one that can be read
+CURE = (
+    "Convert it first: "
+    "python -c \"from PIL import Image; Image.open('IN').convert('RGB').save('NEW.png')\""
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:

@@ -16,24 +16,24 @@ from typing import IO, Any
 import numpy as np
 
 from fastrestore.cli._error import CliError
-from fastrestore.cli._picture import Image, Picture, exif_of
+from fastrestore.cli._picture import CURE, Image, Picture, exif_of
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
 def read_png(file: IO[bytes]) -> Picture:
-    """Read a PNG; 2 and 4 bits come stretched to 8, as the format defines them."""
+    """Read a PNG; 1, 2 and 4 bits come stretched to 8, as the format defines them."""
     data = file.read()
     chunks = list(_chunks(data))
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
         raise CliError("it is not a PNG file, or it is damaged")
     depth, kind = chunks[0][1][8:10]
     names = {name for name, _ in chunks}
-    if kind == 3 or depth == 1:
-        mode = "1" if depth == 1 and kind == 0 else _MODES.get(kind, str(kind))
-        raise CliError(f"its mode is {mode}; gray and RGB are supported, with 8 or 16 bits")
+    if kind == 3:
+        raise CliError(f"its colours are in a palette; gray and RGB are supported. {CURE}")
+    if kind not in (0, 2, 4, 6):
+        raise CliError(f"its kind of colours is {kind}, which PNG does not have")
     if b"acTL" in names:
         raise CliError("it has several frames; one is supported")
     if b"tRNS" in names:
@@ -78,13 +78,13 @@ def _codec() -> Any:
 
 
 def _by_pillow(data: bytes) -> Image:
-    """Decode 8 bits, or gray of 2, 4 and 16."""
+    """Decode 8 bits, or gray of 1, 2, 4 and 16."""
     from PIL import Image as Pillow
 
     # Pillow takes images over 89 megapixels for attacks; here the user has named the file.
     Pillow.MAX_IMAGE_PIXELS = None
     with Pillow.open(BytesIO(data), formats=["PNG"]) as image:
-        return np.asarray(image)
+        return np.asarray(image.convert("L") if image.mode == "1" else image)
 
 
 def _encoded(pixels: Image) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fastrestore.cli._paths import channels_last, outputs
 from fastrestore.cli._picture import EXIF, Image, Picture
 from fastrestore.cli._sequence import is_pattern
 
+SHOWN = 8  # names of files that are skipped
 WIDTH, HEIGHT = 0xA002, 0xA003  # tags of EXIF that tell the size
 
 
@@ -48,12 +50,18 @@ def is_film(name: str) -> bool:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return a file, or the pictures of a folder."""
+    """Return a file, or the pictures of a folder; say what else lies there."""
     if not path.is_dir():
         return [path]
-    found = sorted(each for each in path.iterdir() if each.suffix.lower() in READERS)
+    there = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    found = [each for each in there if each.suffix.lower() in READERS and each.is_file()]
     if not found:
         raise CliError(f"{path} holds no pictures ({', '.join(READERS)})")
+    left = [each.name for each in there if each not in found]
+    if left:
+        more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+        told = f"{', '.join(left[:SHOWN])}{more}"
+        warnings.warn(f"{path}: these are no pictures, and skipped: {told}", stacklevel=1)
     return found
 
 

@@ -17,7 +17,6 @@ from fastrestore.nets._files import load, names
 from fastrestore.nets._network import Network
 from fastrestore.nets._units import Units, units
 
-
 FAINT = 16  # whose lightest pixel is not above white / 16 is measured: white is another there
 
 
