@@ -2,6 +2,8 @@
 
 import csv
 import shutil
+import signal
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +18,7 @@ from PIL import Image  # noqa: E402
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
 from fastrestore.nets.training._data import Patches, photographs, split  # noqa: E402
-from fastrestore.nets.training._loop import Session, train  # noqa: E402
+from fastrestore.nets.training._loop import Session, patient, train  # noqa: E402
 from fastrestore.nets.training._recipe import Recipe  # noqa: E402
 from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
 
@@ -97,6 +99,41 @@ def test_a_kill_leaves_a_checkpoint(folder, tmp_path, kill):
     again = weights(folder, out, recipe)
     assert all(torch.equal(again[name], whole[name]) for name in whole)
     assert sorted(path.name for path in out.glob("checkpoint*")) == ["checkpoint"]
+
+
+def test_ctrl_c_waits_for_a_checkpoint(folder, tmp_path):
+    whole = weights(folder, tmp_path / "whole", replace(TINY, steps=6))
+
+    def stop(step, *_):
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    session = Session(tmp_path / "out", save_every=1e9)
+    with pytest.raises(KeyboardInterrupt, match="out holds step 3 of 6; the same command goes on"):
+        train(replace(TINY, steps=6), *images(folder), session, stop)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = weights(folder, tmp_path / "out", replace(TINY, steps=6))
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with patient() as stopped:
+        signal.raise_signal(signal.SIGINT)
+        assert stopped
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_the_log_repeats_no_rows(folder, tmp_path):
+    """A kill loses the steps after a checkpoint: they are done, and logged, once more."""
+    recipe, log = replace(TINY, steps=6), tmp_path / "log.csv"
+    train(recipe, *images(folder), Session(tmp_path, minutes=1e-9, judge_every=1), tell)
+    once = log.read_text()
+    log.write_text(once + once.splitlines()[1].replace("1,", "2,", 1) + "\r\n2,cut")
+    train(recipe, *images(folder), Session(tmp_path, judge_every=1), tell)
+    rows = list(csv.DictReader(log.read_text().splitlines()))
+    assert [row["step"] for row in rows] == list("123456")
+    assert log.read_text().startswith(once.splitlines()[0])
 
 
 def test_files_of_a_checkpoint_are_small(tmp_path):
@@ -199,6 +236,35 @@ def test_the_command(folder, tmp_path, capsys):
 def test_bad_arguments(folder, tmp_path, capsys, more, message):
     assert command(folder, tmp_path / "out", *more) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--perceptual none.h5: no such file"),
+        (["--set", "perceptual=0"], "none.h5 would not be used: --set perceptual=0 has perceptual"),
+        (["--recipe", "recipe.json"], "none.h5 would not be used: --recipe recipe.json has percep"),
+        (["--perceptual", "here.h5"], "needs h5py: pip install h5py"),
+    ],
+)
+def test_features_are_compared_or_it_is_said(folder, tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "recipe.json").write_text(TINY.text())
+    (tmp_path / "here.h5").write_bytes(b"none")
+    assert command(folder, tmp_path / "out", "--perceptual", "none.h5", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_features_are_compared(folder, tmp_path, monkeypatch):
+    from fastrestore.nets.training import _perceptual
+
+    (tmp_path / "file.h5").write_bytes(b"none")
+    monkeypatch.setattr(_perceptual.Perceptual, "read", lambda path: _perceptual.Perceptual())
+    more = ["--set", "patch=32", "--set", "steps=2", "--perceptual", str(tmp_path / "file.h5")]
+    assert command(folder, tmp_path / "out", *more) == 0
+    assert "perceptual" in (tmp_path / "out" / "log.csv").read_text().splitlines()[0]
 
 
 def test_bad_folders_and_recipes(folder, tmp_path, capsys):

@@ -287,7 +287,7 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
     for more, message in (
         ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3"),
         ([weights, "--tile", "2"], "tile must be 16 pixels or more"),
-        (["none"], "'none' is neither a file nor one of the weights"),
+        (["none"], "fastrestore: error: 'none' is neither a file nor one of the weights"),
     ):
         assert main([*base, *more]) == 2
         assert message in capsys.readouterr().err

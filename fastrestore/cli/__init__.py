@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CliError as error:
         return _fail(str(error))
     except OSError as error:
+        if error.errno is None:  # the library's own, such as that there is no such model
+            return _fail(str(error))
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:
         told = f": {stop}" if str(stop) else ""
@@ -64,7 +66,7 @@ def _run(argv: Sequence[str] | None) -> int:
         _drop_output()
         return 141
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno is not None:
             _drop_output()
         raise
     return 0

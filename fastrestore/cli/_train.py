@@ -47,10 +47,11 @@ def _train(args: argparse.Namespace, recipe: Recipe, folder: Path, device: str) 
         torch.set_num_threads(args.threads)
     only = None if args.only is None else Path(args.only)
     begun = time.monotonic()
+    perceptual = _perceptual(args, recipe, device)
     try:
         images = _data.split(_data.photographs(folder, recipe.channels, only))
         films = [] if args.films is None else _clips.films(Path(args.films), recipe.channels)
-        data = (*images, films)
+        data = (*images, films, perceptual)
         out, path = Path(args.out), None
         if recipe.adversary and not recipe.begin:
             path = _phase(args, recipe.by_pixels(), data, (out / "pixels", device), begun)
@@ -67,18 +68,18 @@ def _train(args: argparse.Namespace, recipe: Recipe, folder: Path, device: str) 
 def _phase(
     args: argparse.Namespace,
     recipe: Recipe,
-    data: tuple[Any, Any, Any],
+    data: tuple[Any, Any, Any, Perceptual | None],
     where: tuple[Path, str],
     begun: float,
 ) -> Path | None:
     """Train once through, or until the time is up."""
     from fastrestore.nets.training import _loop
 
-    rest, kept, films = data
+    rest, kept, films, perceptual = data
     left = None if args.minutes is None else args.minutes - (time.monotonic() - begun) / 60
     session = _loop.Session(
         *where, left, judge_every=max(1, min(1000, recipe.steps // 10)),
-        board=args.tensorboard, perceptual=_perceptual(args, recipe, where[1]), films=films,
+        board=args.tensorboard, perceptual=perceptual, films=films,
     )  # fmt: skip
     return _with_bar(args, recipe, lambda tell: _loop.train(recipe, rest, kept, session, tell))
 
@@ -94,10 +95,14 @@ def _perceptual(args: argparse.Namespace, recipe: Recipe, device: str) -> Percep
         )
     from fastrestore.nets.training._perceptual import Perceptual
 
+    if not Path(args.perceptual).is_file():
+        raise CliError(f"--perceptual {args.perceptual}: no such file")
     try:
         return Perceptual.read(Path(args.perceptual)).to(device)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise CliError(str(error)) from None
+    except OSError as error:
+        raise CliError(f"--perceptual {args.perceptual} is no file of HDF5: {error}") from None
 
 
 def _with_bar(args: argparse.Namespace, recipe: Recipe, work: Any) -> Path | None:
@@ -133,9 +138,24 @@ def _recipe(args: argparse.Namespace) -> Recipe:
             told["channels"] = 3
         for pair in args.set:
             _set(told, pair)
+        _compare_features(args, told)
         return Recipe.of(told)
     except ValueError as error:
         raise CliError(str(error)) from None
+
+
+def _compare_features(args: argparse.Namespace, told: dict[str, Any]) -> None:
+    """Let --perceptual mean that features are compared; refuse it where the recipe says no."""
+    if args.perceptual is None or told.get("perceptual"):
+        return
+    by = [] if args.recipe is None else [f"--recipe {args.recipe}"]
+    by += [f"--set {pair}" for pair in args.set if pair.partition("=")[0] == "perceptual"]
+    if by:
+        raise CliError(
+            f"--perceptual {args.perceptual} would not be used: {by[-1]} has perceptual=0; write "
+            "--set perceptual=1, or leave --perceptual out"
+        )
+    told["perceptual"] = 1.0
 
 
 def _set(told: dict[str, Any], pair: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -62,7 +64,7 @@ def train(
     begun = saved = time.monotonic()
     balance, before, said = Balance(), state.seconds, ""
     running: dict[str, float] = {}
-    with logged(session) as log:
+    with logged(session, state.step) as log, patient() as stopped:
         while state.step < recipe.steps:
             lost = step(state, source, device, session.perceptual)
             if "accuracy" in lost:
@@ -82,9 +84,12 @@ def train(
             losses = " ".join(f"{name} {value:.4g}" for name, value in running.items())
             tell(state.step, recipe.steps, f"{losses} {said}")
             up = session.minutes is not None and now - begun > 60 * session.minutes
-            if last or up or now - saved > session.save_every:
+            if last or up or stopped or now - saved > session.save_every:
                 state.save(folder)
                 saved = time.monotonic()
+            if stopped:
+                told = f"{folder} holds step {state.step} of {recipe.steps}"
+                raise KeyboardInterrupt(f"{told}; the same command goes on")
             if up and not last:
                 return None
     path = folder / f"{named(recipe, state.net.scale)}.safetensors"
@@ -107,14 +112,51 @@ Log = Callable[[State, dict[str, float], dict[str, float]], None]
 
 
 @contextmanager
-def logged(session: Session) -> Iterator[Log]:
-    """Open log.csv, and files for TensorBoard where they are asked for."""
+def patient() -> Iterator[list[int]]:
+    """Let Ctrl-C wait for the end of a step, and tell by a list; a second one does not wait."""
+    caught: list[int] = []
+
+    def wait(number: int, _: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _shortened(path: Path, step: int) -> None:
+    """Leave out rows of a log after a step: they will be written once more."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = [*csv.reader(file)] or [[]]
+    kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+    if len(kept) == len(rows):
+        return
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])
+    new.replace(path)
+
+
+@contextmanager
+def logged(session: Session, step: int) -> Iterator[Log]:
+    """Open log.csv, and files for TensorBoard where they are asked for; go on after a step."""
     path = session.folder / "log.csv"
+    _shortened(path, step)
     board: Any = None
     if session.board:
         from torch.utils.tensorboard import SummaryWriter
 
-        board = SummaryWriter(str(session.folder))
+        board = SummaryWriter(str(session.folder), purge_step=step + 1)
 
     def log(state: State, lost: dict[str, float], scores: dict[str, float]) -> None:
         row = {"step": state.step, "seconds": f"{state.seconds:.1f}"}
