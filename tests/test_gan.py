@@ -19,6 +19,7 @@ from fastrestore.nets import (  # noqa: E402
     VGGDiscriminator,
 )
 from fastrestore.nets._discriminators import judged  # noqa: E402
+from fastrestore.nets._files import save  # noqa: E402
 from fastrestore.nets.training._data import Patches  # noqa: E402
 from fastrestore.nets.training._loop import Session, train  # noqa: E402
 from fastrestore.nets.training._players import Balance, shifted, step  # noqa: E402
@@ -254,6 +255,42 @@ def test_a_training_that_begins_with_weights(photographs, tmp_path):
     assert all(
         torch.equal(begun[name], value) for name, value in nets.load(path).state_dict().items()
     )
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (SRResNet(blocks=2, width=8), "blocks is 2 there and 1 here"),
+        (SRResNet(1, 2, 1, 4), "channels is 1 there and 3 here, scale is 2 .*, width is 4 there"),
+        (SRVGG(layers=2, width=8), "is a SRVGG, and the recipe trains a SRResNet"),
+    ],
+)
+def test_a_beginning_of_other_sizes(tmp_path, net, message):
+    save(net, tmp_path / "other.safetensors", sigmas=(0, 0))
+    with pytest.raises(ValueError, match=message):
+        State(replace(TINY, begin=str(tmp_path / "other.safetensors")), "cpu")
+
+
+def test_a_patch_is_whole_pixels_of_the_small_image():
+    told = {"network": "srvgg", "channels": 3, "task": "small", "patch": 128, "sizes": {"scale": 3}}
+    with pytest.raises(ValueError, match="multiple of 24 for scale 3, got 128; write patch=120 or"):
+        Recipe.of(told)
+    assert Recipe.of(told | {"patch": 120.0}).patch == 120
+    with pytest.raises(ValueError, match="task='noise' is for networks of scale 1, and this one"):
+        Recipe.of(told | {"patch": 120, "task": "noise"})
+
+
+@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("width", 0, "1 or more"), ("width", "8", "a whole number"), ("channels", 2, "1 or 3"),
+     ("channels", True, "a whole number"), ("scale", 2.0, "a whole number")],
+)  # fmt: skip
+def test_sizes_are_whole_numbers(kind, name, value, expected):
+    made = {"srresnet": SRResNet, "srvgg": SRVGG, "rrdb": RRDBNet}[kind]
+    error = TypeError if expected == "a whole number" else ValueError
+    with pytest.raises(error, match=f"{name} must be {expected}, got {value!r}"):
+        made(**{name: value})
 
 
 def test_an_adversary_that_has_won():

@@ -224,13 +224,28 @@ def test_the_command(folder, tmp_path, capsys):
         (["--set", "stepz=3"], "a recipe has no stepz; it has adversarial, adversary"),
         (["--set", "steps"], "--set steps is no NAME=VALUE"),
         (["--set", "patch=13"], "patch must be a multiple of 8, 16 or more, got 13"),
-        (["--set", "sizes.depth=3"], "the recipe makes no network"),
+        (["--set", "sizes.depth=3"], "unet has no sizes depth; it has widths, blocks, takes_sigma"),
+        (["--set", "sizes.blocks=0"], "sizes of unet: blocks must be 1 or more, got 0"),
+        (["--set", "steps=abc"], "steps must be a whole number, got 'abc'"),
+        (["--set", "steps=2.5"], "steps must be a whole number, got 2.5"),
+        (["--set", "rate=fast"], "rate must be a number, got 'fast'"),
+        (["--set", "turned=1"], "turned must be true or false, got 1"),
+        (["--set", "sigma=25"], "sigma must be two numbers, such as [0, 75], got 25"),
+        (["--set", "shrink=0.5"], "shrink must be numbers, such as [1, 0.5], got 0.5"),
+        (["--set", "sizes=3"], "sizes must be sizes by name, got 3"),
+        (["--set", "steps.a=3"], "--set steps.a=3: only sizes and adversary_sizes have parts"),
+        (
+            ["--set", "adversary=unet", "--set", "adversary_sizes.depth=3"],
+            "adversary='unet' has no sizes depth; it has width",
+        ),
+        (["--films", "none"], "--films none is no folder"),
+        (["--films", "."], "--films . is for vsrgan, not for unet"),
         (["--set", "patch=128"], "no photograph has 128 x 128 pixels"),
         (["--minutes", "-1"], "--minutes must be above 0, got -1"),
         (["--threads", "0"], "--threads must be 1 or more, got 0"),
         (["--device", "gpu"], "--device gpu is none; write cpu, cuda or cuda:1"),
         (["--recipe", "none.json"], "none.json cannot be read"),
-        (["--only", "none.txt"], "none.txt"),
+        (["--only", "none.txt"], "--only none.txt: no such file"),
     ],
 )
 def test_bad_arguments(folder, tmp_path, capsys, more, message):
@@ -281,7 +296,12 @@ def test_bad_folders_and_recipes(folder, tmp_path, capsys):
     assert "recipe.json is no recipe: it holds a list" in capsys.readouterr().err
     assert command(folder, tmp_path / "out") == 0
     assert command(folder, tmp_path / "out", "--set", "seed=4") == 2
-    assert "holds a training by another recipe" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "holds a training by another recipe: seed is 0 there and 4 here; choose" in told
+    only = tmp_path / "only.txt"
+    only.write_text("none.png\n")
+    assert command(folder, tmp_path / "out", "--only", str(only)) == 2
+    assert "none.png cannot be read: No such file or directory" in capsys.readouterr().err
 
 
 def test_a_loss_that_explodes(folder, tmp_path):

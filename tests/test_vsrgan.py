@@ -432,6 +432,9 @@ def test_the_command(tmp_path, capsys):
     assert nets.load(tmp_path / "out" / "vsrgan-x4.safetensors").scale == 4
     assert main([str(w) for w in [*words, "--films", tmp_path / "photographs"]]) == 2
     assert "holds no folders of pictures" in capsys.readouterr().err
+    words[words.index("steps=2")] = "sizes.scale=3"
+    assert main([str(word) for word in words]) == 2
+    assert "sizes of vsrgan: scale must be 1, 2 or 4, got 3" in capsys.readouterr().err
 
 
 def test_a_film_network_begins_with_one_for_images(tmp_path):

@@ -33,7 +33,13 @@ def run(args: argparse.Namespace) -> None:
     folder = Path(args.images)
     if not folder.is_dir():
         raise CliError(f"--images {args.images} is no folder")
+    if args.only is not None and not Path(args.only).is_file():
+        raise CliError(f"--only {args.only}: no such file")
+    if args.films is not None and not Path(args.films).is_dir():
+        raise CliError(f"--films {args.films} is no folder")
     recipe, device = _recipe(args), _device(args.device)
+    if args.films is not None and recipe.frames == 1:
+        raise CliError(f"--films {args.films} is for vsrgan, not for {args.network}")
     _train(args, recipe, folder, device)
 
 
@@ -168,8 +174,10 @@ def _set(told: dict[str, Any], pair: str) -> None:
     except ValueError:
         value = text
     name, dot, inner = name.partition(".")
+    if dot and name not in ("sizes", "adversary_sizes"):
+        raise CliError(f"--set {pair}: only sizes and adversary_sizes have parts, not {name}")
     if dot:
-        told.setdefault(name, {})[inner] = value
+        told[name] = {**told.get(name, {}), inner: value}
     else:
         told[name] = value
 

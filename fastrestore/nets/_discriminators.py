@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from fastrestore.nets._film_discriminator import FilmDiscriminator
+from fastrestore.nets._network import check_sizes
 
 SIDE = 128  # pixels of what a `VGGDiscriminator` takes
 SLOPE = 0.2
@@ -32,6 +33,7 @@ class VGGDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 3, width: int = 64) -> None:
         super().__init__()
+        check_sizes(channels, width=width)
         widths = [width, 2 * width, 4 * width, 8 * width, 8 * width]
         before = channels
         for k, wide in enumerate(widths):
@@ -86,6 +88,7 @@ class UNetDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 3, width: int = 64) -> None:
         super().__init__()
+        check_sizes(channels, width=width)
         self.conv0 = nn.Conv2d(channels, width, 3, 1, 1)
         for k in (1, 2, 3):
             wide = width * 2 ** (k - 1)
@@ -139,11 +142,13 @@ def judged(real: Tensor, fake: Tensor, relativistic: bool) -> tuple[Tensor, Tens
     return own / 2, other / 2
 
 
+ADVERSARIES: dict[str, type[nn.Module]] = {
+    "vgg": VGGDiscriminator,
+    "unet": UNetDiscriminator,
+    "film": FilmDiscriminator,
+}
+
+
 def make_adversary(kind: str, channels: int, **sizes: Any) -> nn.Module | None:
     """Make a discriminator by name; none for no name."""
-    kinds: dict[str, type[nn.Module]] = {
-        "vgg": VGGDiscriminator,
-        "unet": UNetDiscriminator,
-        "film": FilmDiscriminator,
-    }
-    return kinds[kind](channels, **sizes) if kind else None
+    return ADVERSARIES[kind](channels, **sizes) if kind else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution
+from fastrestore.nets._network import Network, check_sizes, convolution
 
 
 class DnCNN(Network):
@@ -39,6 +39,7 @@ class DnCNN(Network):
         self, channels: int = 1, layers: int = 17, width: int = 64, *, batch_norm: bool = False
     ) -> None:
         super().__init__()
+        check_sizes(channels, layers=layers, width=width)
         if layers < 2:
             raise ValueError(f"layers must be 2 or more, got {layers!r}")
         self.channels, self.radius = channels, layers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution, noise_map, padded
+from fastrestore.nets._network import Network, check_sizes, convolution, noise_map, padded
 
 
 class FFDNet(Network):
@@ -40,8 +40,11 @@ class FFDNet(Network):
         self, channels: int = 1, layers: int | None = None, width: int | None = None
     ) -> None:
         super().__init__()
-        layers = layers or (15 if channels == 1 else 12)
-        width = width or (64 if channels == 1 else 96)
+        layers = (15 if channels == 1 else 12) if layers is None else layers
+        width = (64 if channels == 1 else 96) if width is None else width
+        check_sizes(channels, layers=layers, width=width)
+        if layers < 2:
+            raise ValueError(f"layers must be 2 or more, got {layers!r}")
         self.channels, self.radius = channels, 2 * layers + 1
         chain: list[nn.Module] = [convolution(4 * channels + 1, width), nn.ReLU(inplace=True)]
         for _ in range(layers - 2):

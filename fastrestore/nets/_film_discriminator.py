@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastrestore.nets._frnet import VSRGAN, enlarged
+from fastrestore.nets._network import check_sizes
 
 SLOPE = 0.2
 KEPT = 0.75  # of each side of moved frames; what comes in from beyond the border is left out
@@ -32,6 +33,7 @@ class FilmDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 3, width: int = 64, side: int = 128) -> None:
         super().__init__()
+        check_sizes(channels, width=width, side=side)
         if side % 16:
             raise ValueError(f"side must be a multiple of 16, got {side}")
         self.side = side

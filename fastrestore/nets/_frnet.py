@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution
+from fastrestore.nets._network import Network, check_sizes, convolution
 
 REACH = 24  # pixels that something moves by from frame to frame at most, before enlarging
 GRID = 8  # flow is made for sizes that are multiples
@@ -66,6 +66,7 @@ class VSRGAN(Network):
         upsample: str = "bilinear",
     ) -> None:
         super().__init__()
+        check_sizes(channels, scale=scale, blocks=blocks, width=width, flow_width=flow_width)
         if scale not in (1, 2, 4):
             raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         if upsample not in UPSAMPLES:

@@ -48,13 +48,21 @@ def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
     for name, value in found.tensors.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{source}: {name} has values that are NaN or infinite")
-    net = make(found.kind, found.channels, **found.sizes)
+    try:
+        net = make(found.kind, found.channels, **found.sizes)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source} is no known network: {error}") from None
     try:
         net.load_state_dict(found.tensors)
     except RuntimeError as error:
         reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
         raise ValueError(f"{source} is no whole {type(net).__name__}: {reasons}") from None
     return net.eval().requires_grad_(False)
+
+
+def described(net: Network) -> Found:
+    """Return what a network is, and its sizes."""
+    return _recognised(dict(net.state_dict()), type(net).__name__, ours=True)
 
 
 def _unwrapped(loaded: Any, source: str) -> Tensors:

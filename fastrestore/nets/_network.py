@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +38,23 @@ class Network(nn.Module):
     def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore images (B, C, H, W); sigma broadcasts to (B, 1, H, W)."""
         raise NotImplementedError
+
+
+def check_sizes(channels: Any, **sizes: Any) -> None:
+    """Refuse sizes of a network that are no whole numbers of 1 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        That names the argument and what it was.
+    """
+    for name, value in {"channels": channels, **sizes}.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} must be a whole number, got {value!r}")
+        if value < 1:
+            raise ValueError(f"{name} must be 1 or more, got {value!r}")
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 or 3, got {channels!r}")
 
 
 def noise_map(image: Tensor, sigma: Tensor | float | None) -> Tensor:

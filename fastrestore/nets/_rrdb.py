@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution, padded
+from fastrestore.nets._network import Network, check_sizes, convolution, padded
 
 SHARE = 0.2  # of what is added to a block's input
 
@@ -75,6 +75,7 @@ class RRDBNet(Network):
         self, channels: int = 3, scale: int = 4, blocks: int = 23, width: int = 64, growth: int = 32
     ) -> None:
         super().__init__()
+        check_sizes(channels, scale=scale, blocks=blocks, width=width, growth=growth)
         if scale not in (1, 2, 4):
             raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         self.channels, self.scale, self.grid = channels, scale, 4 // scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution
+from fastrestore.nets._network import Network, check_sizes, convolution
 
 SLOPE = 0.1  # of the leaky rectifiers
 
@@ -56,6 +56,7 @@ class SRResNet(Network):
         self, channels: int = 3, scale: int = 4, blocks: int = 16, width: int = 64
     ) -> None:
         super().__init__()
+        check_sizes(channels, scale=scale, blocks=blocks, width=width)
         if scale not in (1, 2, 4):
             raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         self.channels, self.scale = channels, scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution
+from fastrestore.nets._network import Network, check_sizes, convolution
 
 
 class SRVGG(Network):
@@ -38,6 +38,7 @@ class SRVGG(Network):
         self, channels: int = 3, scale: int = 4, layers: int = 16, width: int = 64
     ) -> None:
         super().__init__()
+        check_sizes(channels, scale=scale, layers=layers, width=width)
         if scale not in (1, 2, 3, 4):
             raise ValueError(f"scale must be 1, 2, 3 or 4, got {scale!r}")
         self.channels, self.scale, self.radius = channels, scale, layers + 2

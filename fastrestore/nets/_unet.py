@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets._network import Network, convolution, noise_map, padded
+from fastrestore.nets._network import Network, check_sizes, convolution, noise_map, padded
 
 
 class Block(nn.Module):
@@ -65,8 +65,9 @@ class UNet(Network):
         takes_sigma: bool = True,
     ) -> None:
         super().__init__()
-        if not widths or min(widths) < 1 or blocks < 1:
-            raise ValueError(f"a U-Net needs widths and blocks, got {widths!r} and {blocks!r}")
+        if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
+            raise ValueError(f"widths must be whole numbers, such as (24, 48), got {widths!r}")
+        check_sizes(channels, blocks=blocks, **{f"widths[{k}]": n for k, n in enumerate(widths)})
         self.channels, self.takes_sigma = channels, takes_sigma
         self._depth = depth = len(widths) - 1
         self.grid = 2**depth

@@ -37,7 +37,7 @@ def photographs(folder: Path, channels: int, only: Path | None = None) -> list[n
             with Image.open(path) as image:
                 values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
         except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error}") from None
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
         found.append(values[None] if channels == 1 else values.transpose(2, 0, 1))
     return found
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastrestore.nets._discriminators import ADVERSARIES
 from fastrestore.nets._network import Network
 from fastrestore.nets._networks import KINDS, make
+from fastrestore.nets.training._told import check_sizes, typed
 
 LOSSES = ("l1", "l2", "charbonnier")
 PRECISIONS = ("float32", "bfloat16")
 TASKS = ("noise", "small", "blurred", "degraded")
-ADVERSARIES = ("", "vgg", "unet", "film")
 
 # Where a kind of training begins, by what the command line calls it
 LARGER: dict[str, Any] = {"channels": 3, "task": "small", "patch": 128}
@@ -138,8 +139,12 @@ class Recipe:
             "channels": (self.channels in (1, 3), "1 or 3"),
             "sigma": (0 <= self.sigma[0] <= self.sigma[1] <= 255, "two numbers from 0 to 255"),
             "patch": (self.patch >= 16 and self.patch % 8 == 0, "a multiple of 8, 16 or more"),
-            "adversary": (self.adversary in ADVERSARIES, "'', 'vgg', 'unet' or 'film'"),
+            "adversary": (self.adversary in ("", *ADVERSARIES), "'', 'vgg', 'unet' or 'film'"),
             "patch for adversary='vgg'": (self.adversary != "vgg" or self.patch == 128, "128"),
+            "patch for adversary='film'": (
+                self.adversary != "film" or self.patch % 16 == 0,
+                "a multiple of 16",
+            ),
             "frames": (self.frames >= 1, "1 or more"),
             "frames with pingpong": (not self.pingpong or self.frames >= 2, "2 or more"),
             "frames for network='vsrgan'": (
@@ -213,12 +218,38 @@ class Recipe:
             known = ", ".join(sorted(names))
             raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {known}")
         told = {k: tuple(v) if isinstance(v, list) and k != "sizes" else v for k, v in told.items()}
+        recipe = cls(**typed(cls, told))
+        check_sizes(recipe.network, KINDS[recipe.network], recipe.sizes, "sizes")
+        if recipe.adversary:
+            made = ADVERSARIES[recipe.adversary]
+            check_sizes(f"adversary={recipe.adversary!r}", made, recipe.adversary_sizes, "sizes")
         try:
-            recipe = cls(**told)
-            recipe.make()
-        except TypeError as error:
-            raise ValueError(f"the recipe makes no network: {error}") from None
+            net = recipe.make()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"sizes of {recipe.network}: {error}") from None
+        recipe.check_scale(net.scale)
         return recipe
+
+    def check_scale(self, scale: int) -> None:
+        """Refuse a patch that is not cut into whole pixels of small images, and what has none.
+
+        Raises
+        ------
+        ValueError
+            That says which would do.
+        """
+        step = math.lcm(8, scale)
+        if self.patch % step:
+            near = max(16, self.patch) // step * step or step
+            raise ValueError(
+                f"patch must be a multiple of {step} for scale {scale}, got {self.patch}; write "
+                f"patch={near} or {near + step}"
+            )
+        if self.task in ("noise", "degraded") and scale > 1:
+            raise ValueError(
+                f"task={self.task!r} is for networks of scale 1, and this one has {scale}; write "
+                "sizes.scale=1, or task=small"
+            )
 
     @classmethod
     def read(cls, path: Path) -> Recipe:

@@ -13,19 +13,30 @@ from torch import Tensor, nn
 from fastrestore.nets._discriminators import make_adversary
 from fastrestore.nets._files import load
 from fastrestore.nets._frnet import VSRGAN
+from fastrestore.nets._layouts import described
 from fastrestore.nets._network import Network
 from fastrestore.nets._srresnet import SRResNet
 from fastrestore.nets.training._recipe import Recipe
+from fastrestore.nets.training._told import differences
 
 NAME = "checkpoint"
+PART = ("channels", "blocks", "width")  # of an SRResNet, that a VSRGAN has too
 MOMENTS = ("exp_avg", "exp_avg_sq")  # as Adam calls them
 Tensors = dict[str, Tensor]
 
 
-def begun(net: Network, other: Network) -> None:
-    """Begin with the weights of another; for films, with what an image network has learnt."""
+def begun(net: Network, other: Network, name: str) -> None:
+    """Begin with the weights of another; for films, with what an image network has learnt.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind, or of other sizes.
+    """
+    _check_alike(net, other, name)
     if not isinstance(net, VSRGAN) or not isinstance(other, SRResNet):
-        net.load_state_dict(other.state_dict())
+        own = {k: v for k, v in other.state_dict().items() if "upsample_func" not in k}
+        net.load_state_dict(own)
         return
     weights = net.state_dict()
     weights["srnet.conv_in.0.weight"].zero_()  # what was made before says nothing yet
@@ -37,6 +48,23 @@ def begun(net: Network, other: Network) -> None:
     net.load_state_dict(weights)
 
 
+def _check_alike(net: Network, other: Network, name: str) -> None:
+    """Refuse to begin with a network of another kind or of other sizes."""
+    here, there = described(net), described(other)
+    part = (there.kind, here.kind) == ("srresnet", "vsrgan")
+    if here.kind != there.kind and not part:
+        kinds = type(other).__name__, type(net).__name__
+        raise ValueError(f"begin={name!r} is a {kinds[0]}, and the recipe trains a {kinds[1]}")
+    sizes = [
+        {"channels": each.channels, **each.sizes, "upsample": None}  # what is added may differ
+        for each in (there, here)
+    ]
+    if part:
+        sizes = [{k: each[k] for k in PART} for each in sizes]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"begin={name!r} has other sizes than the recipe: {differences(*sizes)}")
+
+
 class State:
     """Weights, their running means, and what Adam knows; an adversary's, too, if there is one."""
 
@@ -45,7 +73,7 @@ class State:
         self.recipe, self.step, self.seconds = recipe, 0, 0.0
         net = recipe.make()
         for name in recipe.beginnings():
-            begun(net, load(name))
+            begun(net, load(name), name)
         self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean: Tensors = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.adam = torch.optim.Adam(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
@@ -134,8 +162,12 @@ class State:
         place = checkpoint(folder)
         assert place is not None
         begun = Recipe.read(place / "recipe.json")
-        if begun.text() != recipe.text():
-            raise ValueError(f"{folder} holds a training by another recipe; choose another folder")
+        there, here = (json.loads(each.text()) for each in (begun, recipe))
+        if there != here:
+            raise ValueError(
+                f"{folder} holds a training by another recipe: {differences(there, here)}; choose "
+                "another folder, or the same numbers"
+            )
         state = cls(recipe, device)
         numbers: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
         state.step, state.seconds = numbers["step"], numbers["seconds"]
