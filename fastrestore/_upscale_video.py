@@ -30,7 +30,7 @@ def super_resolve_video(
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
         Frames of any integer or float type: gray, RGB, or either with alpha. Of an iterable, a
-        generator for instance, two frames are held.
+        generator for instance, two frames are held; one that is empty gives nothing.
     scale : int, default 4
         How many times larger along each side: what the model is for; 1 restores at the same size.
     model : {"vsrgan"}, path or Network

@@ -212,7 +212,9 @@ def film_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tupl
     """Check the axes of an array of frames."""
     wanted = 3 if channel_axis is None else 4
     if len(shape) != wanted:
-        advice = "" if channel_axis is not None else "; with colours write channel_axis= too"
+        advice = "; with colours write channel_axis= too"
+        if channel_axis is not None:
+            advice = "; if it is one frame, write frames[None]" if len(shape) == 3 else ""
         raise ValueError(f"frames must have {wanted} axes, got shape {shape}{advice}")
     for name, axis in (("time_axis", time_axis), ("channel_axis", channel_axis)):
         if axis is None and name == "channel_axis":

@@ -235,7 +235,7 @@ def test_the_command(weights, tmp_path, dtype, alpha):
     mask = np.full(image.shape[:2], np.iinfo(dtype).max // 3, dtype) if alpha else None
     write(tmp_path / "in.tif", Picture(image, mask))
     out = tmp_path / "out.tif"
-    command = ["upscale", str(tmp_path / "in.tif"), "-o", str(out), "--model", weights, "--quiet"]
+    command = ["upscale", str(tmp_path / "in.tif"), "-o", str(out), "--model", weights, "-q"]
     assert main(command) == 0
     picture = read(out)
     assert picture.values.shape == (80, 124, 3)
@@ -285,7 +285,13 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
     write(tmp_path / "in.png", Picture(scene(8, 9).clip(0, 255).astype(np.uint8)))
     base = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--model"]
     for more, message in (
-        ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3"),
+        ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3; write --scale 4"),
+        (["pnp"], "--model pnp has to be told the blur, which fastrestore.super_resolve"),
+        (["restore-gan"], "makes images of the same size; scale is 4; write --scale 1"),
+        (["SRGAN"], "did you mean 'srgan-x4'?"),
+        ([weights, "--crf", "20"], "--crf is for films, and"),
+        ([weights, "--lossless"], "--lossless is for films, and"),
+        ([weights, "--pixel-format", "yuv420p"], "--pixel-format is for films, and"),
         ([weights, "--tile", "2"], "tile must be 16 pixels or more"),
         (["none"], "fastrestore: error: 'none' is neither a file nor one of the weights"),
     ):

@@ -181,6 +181,7 @@ def test_the_same_size():
     [
         ({"scale": 2}, ValueError, "'VSRGAN' makes images 4 times larger; scale is 2"),
         ({"channel_axis": None}, ValueError, "frames must have 3 axes, got shape"),
+        ({"frames": moving(1)[0]}, ValueError, r"4 axes, got .*; if it is one.* frames\[None"),
         ({"time_axis": 7}, ValueError, "time_axis=7 is no axis"),
         ({"time_axis": 3}, ValueError, "are the same axis"),
         ({"data_range": 0}, ValueError, "data_range"),
@@ -331,6 +332,8 @@ def test_numbered_pictures(folder, capsys):
         (["in.mkv", "-o", "in.mkv"], "in.mkv is both IN and OUT"),
         (["in.mkv", "-o", "b.mkv", "--scale", "2"], "makes images 4 times larger; scale is 2"),
         (["in.mkv", "-o", "b.xyz"], "b.xyz: unknown extension"),
+        (["in.mkv", "-o", "b.mkv", "--channel-axis", "-1"], "--channel-axis -1 is for pictures"),
+        (["in.mkv", "-o", "b.mkv", "--data-range", "9"], "--data-range 9 is for pictures; in.mkv"),
         (["sound.mkv", "-o", "b.mkv"], "sound.mkv: it has no video track, but audio"),
     ],
 )

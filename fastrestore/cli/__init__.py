@@ -279,7 +279,7 @@ def _add_upscale(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--device", metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")
     _add_encoder(upscale)
     add("--overwrite", action="store_true", help="replace files that exist")
-    add("--quiet", action="store_true", help="no progress bar")
+    add("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -38,6 +38,7 @@ _CRF = {
     "libsvtav1": 22,
     "libaom-av1": 20,
 }
+COMMON = "yuv420p"  # what all players show
 _QUANTISER = ("mpeg4", "mpeg2video", "mjpeg")  # by default 200 kbit/s, whatever the film
 _BEST = 2 * 118  # quantiser 2 of 1 to 31, in FFmpeg's units
 _LOSSLESS = {
@@ -118,8 +119,12 @@ def pixel_format(codec: Any, wanted: str, args: Any) -> str:
         raise CliError(f"--lossless: {codec.name} does not hold {wanted}; write --codec ffv1 and "
                        "OUT as .mkv")  # fmt: skip
     if loss:
+        advice = ""
+        if is_rgb(wanted) and best.name != COMMON and COMMON in known:
+            advice = f"; players that do not show it know --pixel-format {COMMON}"
         warnings.warn(
-            f"{codec.name} does not hold {wanted}; the film becomes {best.name}", stacklevel=2
+            f"{codec.name} does not hold {wanted}; the film becomes {best.name}{advice}",
+            stacklevel=2,
         )
     return str(best.name)
 

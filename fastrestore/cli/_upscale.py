@@ -18,6 +18,7 @@ from fastrestore.cli._paths import channels_last, outputs
 from fastrestore.cli._picture import EXIF, Image, Picture
 from fastrestore.cli._sequence import is_pattern
 
+FILMS_ONLY = ("codec", "crf", "lossless", "pixel_format", "fps")
 SHOWN = 8  # names of files that are skipped
 WIDTH, HEIGHT = 0xA002, 0xA003  # tags of EXIF that tell the size
 
@@ -35,6 +36,11 @@ def run(args: argparse.Namespace) -> None:
 
         _upscale_film.run(args)
         return
+    told = [name for name in FILMS_ONLY if getattr(args, name)]
+    if told:
+        option = f"--{told[0].replace('_', '-')}"
+        raise CliError(f"{option} is for films, and {args.inputs[0]} is none; leave it out")
+    check_model(args, "srgan")
     inputs = [file for name in args.inputs for file in _files(Path(name))]
     for path in inputs:
         check_input(path)
@@ -42,6 +48,22 @@ def run(args: argparse.Namespace) -> None:
     targets = outputs(inputs, args.output, overwrite=args.overwrite, folder=folder)
     for source, target in zip(inputs, targets, strict=True):
         _upscale_file(source, target, args)
+
+
+def check_model(args: argparse.Namespace, usual: str) -> None:
+    """Refuse a model that there is not, or that is for another scale."""
+    from fastrestore.nets._upscale import chosen
+
+    if args.model == "pnp":
+        raise CliError(
+            "--model pnp has to be told the blur, which fastrestore.super_resolve(model='pnp') of "
+            "Python is; write --model srgan, srresnet or a file of weights"
+        )
+    try:
+        chosen(args.model or usual, args.scale)
+    except (ValueError, FileNotFoundError) as error:
+        text = str(error).replace("model=", "--model ").replace("scale=", "--scale ")
+        raise CliError(text) from None
 
 
 def is_film(name: str) -> bool:

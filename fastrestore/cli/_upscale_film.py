@@ -18,8 +18,8 @@ from fastrestore.cli._film import library
 from fastrestore.cli._io import to_type
 from fastrestore.cli._picture import Image, Picture
 from fastrestore.cli._planes import FULL, LIMITED, Shot, is_full, layout_of, planes_of, put
-from fastrestore.cli._sequence import full_range
-from fastrestore.cli._upscale import white
+from fastrestore.cli._sequence import full_range, is_pattern
+from fastrestore.cli._upscale import check_model, white
 from fastrestore.cli._video import (
     carry,
     check_encoder,
@@ -34,6 +34,11 @@ def run(args: argparse.Namespace) -> None:
     if len(args.inputs) > 1:
         raise CliError(f"{args.inputs[0]} is a film; write one film at a time")
     args.input = args.inputs[0]
+    for name in ("channel_axis",) if is_pattern(args.input) else ("channel_axis", "data_range"):
+        if getattr(args, name) is not None:
+            option = f"--{name.replace('_', '-')} {getattr(args, name):g}"
+            raise CliError(f"{option} is for pictures; {args.input} tells it itself")
+    check_model(args, "vsrgan")
     check_encoder(args)
     with closing(source_of(args)) as source:
         check_film_output(args)

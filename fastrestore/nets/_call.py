@@ -54,7 +54,7 @@ def apply(
     Parameters
     ----------
     net : Network
-        What `load` returns, or a `DnCNN`, `UNet` or `FFDNet`.
+        What `load` returns, or any network of `fastrestore.nets`, such as a `DnCNN`.
     image : array, shape (M, N), with channels and batch where their axes are
         Degraded image of any integer or float type, on the host or on a GPU.
     sigma : float or array, optional
@@ -81,7 +81,8 @@ def apply(
     Returns
     -------
     array, shape of `image`
-        The same kind of array, in the same place; floats keep their type, integers give float32.
+        With a network that enlarges, rows and columns are `net.scale` times as many. The same kind
+        of array, in the same place; floats keep their type, integers give float32.
 
     Raises
     ------

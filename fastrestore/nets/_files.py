@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import os
 import pickle
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -41,10 +43,13 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     Parameters
     ----------
     name_or_path : str or path
-        One of `names`, or a ``.safetensors``, ``.pth`` or ``.pt`` file: DnCNN as KAIR writes it,
+        One of `names`, or a ``.safetensors``, ``.pth`` or ``.pt`` file: `DnCNN` as KAIR writes it,
         as the common PyTorch implementation does (``dncnn.*``, with or without ``module.``), as
-        deepinv does; FFDNet and DRUNet as KAIR writes them. Sizes are read from the weights, batch
-        normalisation is merged into the convolutions.
+        deepinv does; `FFDNet` and `UNet` (DRUNet) as KAIR writes them; `RRDBNet` as ESRGAN,
+        Real-ESRGAN and BSRGAN do, with old keys and new; `SRResNet` and `SRVGG` (the compact one of
+        Real-ESRGAN) as BasicSR does; `VSRGAN` as TecoGAN for PyTorch does, for frames that are
+        means or blurred. Sizes are read from the weights, batch normalisation is merged into the
+        convolutions.
     device : str, default "cpu"
         Where the network is to be: "cpu", "cuda", "cuda:1".
 
@@ -58,6 +63,8 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     ------
     FileNotFoundError
         If there is neither such a name nor such a file.
+    TypeError
+        If it is neither a name nor a path.
     BackendUnavailableError
         If `device` is not here.
     ValueError
@@ -72,6 +79,8 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     (1, True)
     """
     where = checked_device(device)
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise TypeError(f"name_or_path must be a name or a file, got {name_or_path!r:.60}")
     if isinstance(name_or_path, str) and name_or_path in names():
         net = _shipped(name_or_path)
         return net if where.type == "cpu" else _read(_place(name_or_path)).to(where)
@@ -79,9 +88,17 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     if not path.is_file():
         raise FileNotFoundError(
             f"{os.fspath(name_or_path)!r} is neither a file nor one of the weights that come with "
-            f"the library: {', '.join(map(repr, names())) or 'none'}"
+            f"the library: {', '.join(map(repr, names())) or 'none'}{_meant(path.name)}"
         )
     return _read(path).to(where)
+
+
+def _meant(name: str) -> str:
+    """Say which name may have been meant."""
+    small = name.lower()
+    close = [each for each in names() if each.startswith(f"{small}-")]
+    close = close or difflib.get_close_matches(small, names(), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @functools.cache
@@ -127,10 +144,12 @@ def _pickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n", 1)[0]
+        # Not what PyTorch advises, which is to run the code
+        found = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))
+        what = f"{found[1]}, which is more" if found else "more"
         raise ValueError(
-            f"{path} holds more than numbers, or is damaged, and is not loaded, because a pickle "
-            f"can run code ({reason}); save the state dict alone, best as .safetensors"
+            f"{path} holds {what} than numbers, or is damaged, and is not loaded, because a pickle "
+            "can run code; save the state dict alone, best as .safetensors"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise ValueError(f"{path} is cut short or damaged: {str(error)[:200]}") from None

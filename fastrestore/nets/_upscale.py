@@ -77,7 +77,8 @@ def chosen(model: Any, scale: Any) -> tuple[Network, str]:
         raise ValueError(f"model={said!r} has to be told the noise; use denoise")
     if net.scale != scale:
         result = "of the same size" if net.scale == 1 else f"{net.scale} times larger"
-        raise ValueError(f"model={said!r} makes images {result}; scale is {scale}")
+        cure = f"; write scale={net.scale}"
+        raise ValueError(f"model={said!r} makes images {result}; scale is {scale}{cure}")
     return net, said
 
 
