@@ -25,6 +25,7 @@ from fastrestore.nets.training._loop import Session, train  # noqa: E402
 from fastrestore.nets.training._players import Balance, shifted, step  # noqa: E402
 from fastrestore.nets.training._recipe import Recipe  # noqa: E402
 from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
+from fastrestore.nets.training._told import differences  # noqa: E402
 
 SMALL = {
     "srresnet": lambda scale: SRResNet(scale=scale, blocks=2, width=8),
@@ -291,6 +292,13 @@ def test_sizes_are_whole_numbers(kind, name, value, expected):
     error = TypeError if expected == "a whole number" else ValueError
     with pytest.raises(error, match=f"{name} must be {expected}, got {value!r}"):
         made(**{name: value})
+
+
+def test_differences_of_sizes():
+    there = {"steps": 3, "sizes": {"width": 8}, "adversary_sizes": {}, "begin": ""}
+    here = there | {"sizes": {"width": 8, "blocks": 2}, "begin": "x"}
+    said = "begin is '' there and 'x' here, sizes.blocks is not told there and 2 here"
+    assert differences(there, here) == said
 
 
 def test_an_adversary_that_has_won():

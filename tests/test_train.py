@@ -1,6 +1,8 @@
 """Training: twenty steps on the CPU, resumed, judged, written."""
 
 import csv
+import dataclasses
+import re
 import shutil
 import signal
 import sys
@@ -17,9 +19,12 @@ from PIL import Image  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
+from fastrestore.cli._help import TRAIN  # noqa: E402
+from fastrestore.nets._discriminators import ADVERSARIES  # noqa: E402
+from fastrestore.nets._networks import KINDS  # noqa: E402
 from fastrestore.nets.training._data import Patches, photographs, split  # noqa: E402
 from fastrestore.nets.training._loop import Session, patient, train  # noqa: E402
-from fastrestore.nets.training._recipe import Recipe  # noqa: E402
+from fastrestore.nets.training._recipe import LOSSES, PRECISIONS, TASKS, Recipe  # noqa: E402
 from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
 
 TINY = Recipe(
@@ -280,6 +285,13 @@ def test_features_are_compared(folder, tmp_path, monkeypatch):
     more = ["--set", "patch=32", "--set", "steps=2", "--perceptual", str(tmp_path / "file.h5")]
     assert command(folder, tmp_path / "out", *more) == 0
     assert "perceptual" in (tmp_path / "out" / "log.csv").read_text().splitlines()[0]
+
+
+def test_the_help_names_all_numbers():
+    names = set(re.findall(r"\w+", TRAIN))
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    assert fields <= names
+    assert {*TASKS, *LOSSES, *PRECISIONS, *KINDS, *ADVERSARIES} <= names
 
 
 def test_bad_folders_and_recipes(folder, tmp_path, capsys):

@@ -46,14 +46,26 @@ examples:
   fastrestore train gan --images photographs --out trained
 
 OUT gets the weights, as safetensors in half precision, log.csv, crops.png with photographs that are
-not trained on, and a checkpoint. The same command goes on where the one before stopped, were it
-killed. One photograph in 36 is kept for the log. A recipe is a JSON file of the numbers that
---set sets; those of the weights that come with the library lie beside them.
+not trained on, and a checkpoint. The same command goes on where the one before stopped, by Ctrl-C
+too, or were it killed. One photograph in 36 is kept for the log. dncnn, unet and ffdnet are gray
+without --color; srresnet, srvgg, gan and vsrgan are for colours, gray by --set channels=1.
 
-A gan is an srresnet (--set network=srvgg, unet) that is trained by pixels alone first, which
---set begin=FILE skips, then in turn with a discriminator. --set task=degraded --set sizes.scale=1
-trains one that mends pictures of the same size. A vsrgan is trained likewise, on films that are
-made by moving over the photographs, and on those of --films.
+A gan is an srresnet (--set network=srvgg, rrdb, unet) that is trained by pixels alone first, into
+OUT/pixels, which --set begin=FILE skips, then in turn with a discriminator: steps are done twice,
+once in each way. --set task=degraded --set sizes.scale=1 trains one that mends pictures of the same
+size. A vsrgan is trained likewise, on films that are made by moving over the photographs, and on
+those of --films. --perceptual FILE adds a loss of weight 1, unless --set perceptual says another.
+
+A recipe is a JSON file of the numbers that --set sets; those of the weights that come with the
+library lie beside them. The numbers:
+  what        network (dncnn, unet, ffdnet, srresnet, srvgg, rrdb, vsrgan), channels, sizes.NAME
+              (scale, blocks, width, layers, ... of the network), begin
+  of what     task: noise (sigma=[0,75]), small (reduced), blurred (films), degraded; patch, batch,
+              shrink, turned, frames
+  how         steps, rate, warm, average, loss (l1, l2, charbonnier), precision (float32, bfloat16),
+              seed
+  losses      pixel, perceptual, features, adversarial; of films warp, motion, pingpong
+  adversary   adversary (vgg, unet, film), adversary_sizes.NAME, adversary_rate, relativistic, lead
 """
 
 UPSCALE = """\

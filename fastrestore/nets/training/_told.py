@@ -7,8 +7,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-ABSENT = "nothing"
-
 
 def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -65,10 +63,21 @@ def check_sizes(what: str, made: Callable[..., Any], told: dict[str, Any], said:
         raise ValueError(f"{what} has no {said} {', '.join(unknown)}; it has {', '.join(known)}")
 
 
+def _flat(told: dict[str, Any]) -> dict[str, Any]:
+    """Bring what lies in parts to one level."""
+    flat: dict[str, Any] = {}
+    for name, value in told.items():
+        parts = value.items() if isinstance(value, dict) else ()
+        flat |= {f"{name}.{inner}": each for inner, each in parts} if parts else {name: value}
+    return {name: value for name, value in flat.items() if value != {}}
+
+
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """Say which numbers differ, by both values."""
+    """Say which numbers differ, by both values; those of sizes by sizes.width."""
+    there, here = _flat(there), _flat(here)
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    pairs = [[repr(each[k]) if k in each else "not told" for each in (there, here)] for k in names]
     return ", ".join(
-        f"{name} is {there.get(name, ABSENT)!r} there and {here.get(name, ABSENT)!r} here"
-        for name in names
+        f"{name} is {pair[0]} there and {pair[1]} here"
+        for name, pair in zip(names, pairs, strict=True)
     )
