@@ -51,10 +51,10 @@ def super_resolve(
     channel_axis : int, optional
         Where the channels are.
     data_range : float, optional
-        White, black being 0. Without it white is 255 for uint8; 65535 for uint16 and 1 for floats,
-        as long as no value is below 0 or above white, and the greatest is above a sixteenth of it.
-        Else the range is measured: from the least value to the greatest. Data of 12 bits in uint16
-        want ``data_range=4095``.
+        White, black being 0. Without it networks take white for 255 of uint8; for 65535 of uint16
+        and 1 of floats, as long as no value is below 0 or above white, and the greatest is above a
+        sixteenth of it. Else the range is measured: from the least value to the greatest. Data of
+        12 bits in uint16 want ``data_range=4095``. For "pnp" as for `fastrestore.inverse.pnp`.
     tile, device, precision, progress
         As for `fastrestore.nets.apply`; the first three are for networks alone.
 

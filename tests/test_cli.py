@@ -155,7 +155,7 @@ def test_demo_replaces_its_own_file_only(capsys, monkeypatch, small_demo, calls)
     [
         (["--sigma", "nan"], "--sigma nan: write a number of 0 or more, such as 25"),
         (["--sigma=-3"], "--sigma -3: write a number of 0 or more, such as 25"),
-        (["-o", "demo.jpg"], "demo.jpg: unknown extension '.jpg'"),
+        (["-o", "demo.jpg"], "demo.jpg: JPEG is read, not written"),
         (["-o", "no/demo.png"], "there is no directory no; create it first"),
     ],
 )

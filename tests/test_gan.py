@@ -279,6 +279,10 @@ def test_a_patch_is_whole_pixels_of_the_small_image():
     assert Recipe.of(told | {"patch": 120.0}).patch == 120
     with pytest.raises(ValueError, match="task='noise' is for networks of scale 1, and this one"):
         Recipe.of(told | {"patch": 120, "task": "noise"})
+    with pytest.raises(ValueError, match="is for networks that enlarge, and this one has scale 1"):
+        Recipe.of(told | {"sizes": {"scale": 1}})
+    with pytest.raises(ValueError, match=r"tells unet no noise; write sizes.takes_sigma=false"):
+        Recipe.of({"network": "unet", "task": "degraded"})
 
 
 @pytest.mark.parametrize("kind", SMALL)

@@ -300,7 +300,7 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     add("--only", metavar="FILE", help="train on these alone: paths in DIR, one in each line")
     add("--out", required=True, metavar="OUT", help="folder for weights, log and checkpoint")
     add("--recipe", metavar="FILE", help="numbers of the training, as JSON")
-    add("--color", action="store_true", help="for colour images; default: gray")
+    add("--color", action="store_true", help="for colour images; default: see below")
     add(
         "--set",
         action="append",

@@ -228,6 +228,7 @@ class Recipe:
         except (TypeError, ValueError) as error:
             raise ValueError(f"sizes of {recipe.network}: {error}") from None
         recipe.check_scale(net.scale)
+        recipe.check_task(net)
         return recipe
 
     def check_scale(self, scale: int) -> None:
@@ -245,11 +246,29 @@ class Recipe:
                 f"patch must be a multiple of {step} for scale {scale}, got {self.patch}; write "
                 f"patch={near} or {near + step}"
             )
+
+    def check_task(self, net: Network) -> None:
+        """Refuse what is not undone by a network of its scale, or is of noise it has to be told.
+
+        Raises
+        ------
+        ValueError
+            That says which would do.
+        """
+        name, scale = f"task={self.task!r}", net.scale
         if self.task in ("noise", "degraded") and scale > 1:
             raise ValueError(
-                f"task={self.task!r} is for networks of scale 1, and this one has {scale}; write "
+                f"{name} is for networks of scale 1, and this one has {scale}; write "
                 "sizes.scale=1, or task=small"
             )
+        if self.task == "small" and scale == 1:
+            raise ValueError(
+                f"{name} is for networks that enlarge, and this one has scale 1; write "
+                "task=degraded, or sizes.scale=2"
+            )
+        if self.task != "noise" and net.takes_sigma:
+            cure = "sizes.takes_sigma=false" if self.network == "unet" else "task=noise"
+            raise ValueError(f"{name} tells {self.network} no noise; write {cure}")
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
