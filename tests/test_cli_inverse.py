@@ -124,6 +124,7 @@ def test_streaks(tmp_path, stack):
         (["inpaint", "--mask", "psf.npy"], "mask has shape (3, 3), the image (48, 56)"),
         (["inpaint", "--mask", "in.png"], "all"),
         (["inpaint", "--mask", "black.png", "--sigma", "auto"], "auto takes holes for noise"),
+        (["inpaint", "--mask", "psf.jpg"], "JPEG leaves specks around marks; save the mask as PNG"),
         (
             ["inpaint", "--mask", "black.png"],
             "the mask is black all over, so that no pixel",

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> None:
 
 def marked(path: Path) -> Any:
     """Read a mask: what is not black, or not transparent where something is."""
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise CliError(f"{path}: JPEG leaves specks around marks; save the mask as PNG")
     picture = read(path)
     if picture.alpha is not None and (picture.alpha == 0).any():
         missing = picture.alpha != 0  # painted on a layer of its own
