@@ -28,6 +28,7 @@ from PIL import Image
 from upscale import SCALE, measured, print_table, rounded
 
 import fastrestore
+from fastrestore.nets._frnet import enlarged, warped
 
 MODELS = ["srresnet", "srgan", "vsrgan"]
 STILL = 10  # frames
@@ -140,14 +141,14 @@ def flows_between(frames, name):
         found = [dis.calc(b, a, None) for a, b in itertools.pairwise(grays)]
         return [torch.from_numpy(flow.transpose(2, 0, 1))[None] for flow in found]
     net = fastrestore.nets.load(name).eval()
+    small = [tensor(reduced(frame)) for frame in frames]  # what it was trained on
     with torch.inference_mode():
-        return [net.flow(tensor(b), tensor(a)) for a, b in itertools.pairwise(frames)]
+        found = (net.flow(b, a) for a, b in itertools.pairwise(small))
+        return [SCALE * enlarged(flow, SCALE, "bilinear") for flow in found]
 
 
 def flicker(frames, flows=None):
     """Mean absolute difference between frames, the one before moved by flow."""
-    from fastrestore.nets._frnet import warped
-
     found = []
     for k in range(1, len(frames)):
         before, now = tensor(frames[k - 1]), tensor(frames[k])

@@ -106,6 +106,15 @@ def test_a_kill_leaves_a_checkpoint(folder, tmp_path, kill):
     assert sorted(path.name for path in out.glob("checkpoint*")) == ["checkpoint"]
 
 
+@pytest.fixture
+def interruptible():
+    """As in a terminal: processes in the background may be told to take no notice of Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_for_a_checkpoint(folder, tmp_path):
     whole = weights(folder, tmp_path / "whole", replace(TINY, steps=6))
 
@@ -121,6 +130,7 @@ def test_ctrl_c_waits_for_a_checkpoint(folder, tmp_path):
     assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_ctrl_c_does_not_wait():
     with patient() as stopped:
         signal.raise_signal(signal.SIGINT)

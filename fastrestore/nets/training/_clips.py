@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from fastrestore.nets.training._data import KNOWN, photographs
 
-PAN = 16.0  # pixels from frame to frame, at most, over whole pixels; a quarter mostly
-DRIFT, TURN, ZOOM = 12.0, 0.01, 0.012  # pixels, radians and log of the scale from frame to frame
+PAN = 8.0  # pixels from frame to frame, at most, over whole pixels; a quarter mostly
+DRIFT, TURN, ZOOM = 6.0, 0.01, 0.012  # pixels, radians and log of the scale from frame to frame
 WHOLE, LAYERED = 0.5, 0.5  # shares: moved by whole pixels; of the others, with something in front
 REAL = 0.5  # share of real films, where there are some
 SOFT = 2.0  # pixels of the edge of what is in front
