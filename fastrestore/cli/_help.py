@@ -76,10 +76,10 @@ examples:
   fastrestore upscale film.mp4 -o larger.mp4 --scale 4
 
 --model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
-numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A file
-of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred, noisy
-and compressed. Alpha is interpolated. The type of the numbers stays that of IN. Files may be PNG,
-TIFF, NPY and JPEG, which is read and not written: in a folder OUT it becomes PNG.
+numbered pictures such as frames/%05d.png, they are vsrgan and vsr; all other tracks are copied. A
+file of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred,
+noisy and compressed. Alpha is interpolated. The type of the numbers stays that of IN. Files may be
+PNG, TIFF, NPY and JPEG, which is read and not written: in a folder OUT it becomes PNG.
 
 White is 255 or 65535 in files of 8 and 16 bits, and 1 in those of floats, unless their values tell
 that it is not; --data-range 4095 is for 12 bits in a file of 16.

@@ -25,7 +25,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "srvgg": LARGER,
     "vsrgan": {
         "network": "vsrgan", "channels": 3, "task": "small", "frames": 10, "patch": 128, "batch": 4,
-        "rate": 5e-5, "loss": "charbonnier", "warp": 1.0, "adversary": "film",
+        "rate": 5e-5, "loss": "charbonnier", "warp": 1.0, "motion": 0.1, "adversary": "film",
         "adversary_rate": 5e-5, "adversarial": 0.01, "features": 0.1, "pingpong": 0.5, "lead": 0.4,
     },
     "gan": LARGER | {
