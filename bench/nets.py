@@ -29,6 +29,7 @@ def main():
     parser = argparse.ArgumentParser(description="PSNR and time of networks, beside bm3d")
     parser.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--only", type=Path, metavar="FILE", help="paths in DIR, a line each")
+    parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR left out")
     parser.add_argument("--sigma", type=float, nargs="+", default=[15.0, 25.0, 50.0])
     parser.add_argument("--color", action="store_true")
     parser.add_argument("--each", action="store_true", help="every image, too")
@@ -55,6 +56,9 @@ def photographs_of(options):
     if options.only:
         names = options.only.read_text().split()
         paths = [options.images / name for name in names]
+    if options.skip:
+        left_out = {options.images / name for name in options.skip.read_text().split()}
+        paths = [path for path in paths if path not in left_out]
     mode = "RGB" if options.color else "L"
     return [(p.stem, np.asarray(Image.open(p).convert(mode), np.float64)) for p in paths]
 

@@ -1,6 +1,6 @@
 """Print how good an enlarged film is and how much it flickers, and show it.
 
-    python bench/upscale_video.py --clip DIR [--models srresnet srgan vsr vsrgan] [--count N]
+    python bench/upscale_video.py --clip DIR [--models srresnet srgan vsrgan] [--count N]
     ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
     ... --strip OUT.png --film OUT.mp4
     python bench/upscale_video.py --memory [--models vsrgan]
@@ -30,7 +30,7 @@ from upscale import SCALE, measured, print_table, rounded
 import fastrestore
 from fastrestore.nets._frnet import enlarged, warped
 
-MODELS = ["srresnet", "srgan", "vsr", "vsrgan"]
+MODELS = ["srresnet", "srgan", "vsrgan"]
 STILL = 10  # frames
 
 # Print count, peak memory in MB and seconds of a stream of so many small frames

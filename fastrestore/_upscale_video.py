@@ -33,10 +33,10 @@ def super_resolve_video(
         generator for instance, two frames are held; one that is empty gives nothing.
     scale : int, default 4
         How many times larger along each side: what the model is for; 1 restores at the same size.
-    model : {"vsrgan", "vsr"}, path or Network
-        "vsr" gives what is right on average (highest PSNR, soft); "vsrgan" gives details that look
-        right, and may be made up [1]_. Or a file, or a network of `fastrestore.nets`, such as
-        "srresnet-x4"; one for images sees each frame by itself, and what it makes may flicker.
+    model : {"vsrgan"}, path or Network
+        "vsrgan" gives details that look right, and may be made up [1]_. Or a file, or a network of
+        `fastrestore.nets`, such as "srresnet-x4"; one for images sees each frame by itself, and
+        what it makes may flicker.
     time_axis : int, default 0
         The axis of time of an array.
     channel_axis : int, optional

@@ -76,7 +76,7 @@ examples:
   fastrestore upscale film.mp4 -o larger.mp4 --scale 4
 
 --model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
-numbered pictures such as frames/%05d.png, they are vsrgan and vsr; all other tracks are copied. A
+numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A
 file of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred,
 noisy and compressed. Alpha is interpolated. The type of the numbers stays that of IN. Files may be
 PNG, TIFF, NPY and JPEG, which is read and not written: in a folder OUT it becomes PNG.
