@@ -61,7 +61,7 @@ def check_finite(name: str, values: Any) -> None:
     )
 
 
-def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None = None) -> None:
+def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> None:
     """Warn of a sigma in other units than the image: noise spans several times its sigma."""
     extent = max(data_range or 0.0, float(values.max()) - float(values.min()))
     if values.size >= 64 and sigma > extent:

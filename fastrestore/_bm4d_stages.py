@@ -50,7 +50,7 @@ def restored(planes: Any, levels: Levels | None, task: Task) -> Any:
         return _with_exact(_scaled(planes, levels, task).astype(wide), planes, levels, task)
     if (planes == planes[:, :1, :1, :1]).all():
         return planes.astype(wide)
-    _arguments.warn_of_units(sigma, planes)
+    _arguments.warn_of_units(sigma, planes, task.data_range)
     base, extent = planes.min(), float(planes.max()) - float(planes.min())
     if abs(float(base)) <= FAR * max(extent, sigma):
         base = base * 0

@@ -17,7 +17,8 @@ from fastrestore._progress import Progress, reporting
 ALPHA_INVERSE, ALPHA_WIENER = 4e-4, 5e-3  # regularisation of the two inversions, [1]_
 METHODS, BOUNDARIES = ("bm3d", "pnp"), ("reflect", "periodic", "taper")
 WHITE = 255.0  # the range in whose units the regularisation is
-MORE, SEEN = 1.6, 32  # times the noise that is warned of, in images of so many pixels or more
+MORE = 1.6  # times the noise that is told: of so much more there is a warning
+SEEN, LOOKED_AT = 32, 128  # pixels along a side: of images that are looked at, and of what of them
 LEAST = 1e-3  # of the range: sigma that inversions are regularised for, if there is no noise
 
 
@@ -141,13 +142,14 @@ def deblur(
 
 def _level(sigma: Any, planes: Any, extent: float) -> float:
     """Check sigma, or estimate it; warn if there seems to be much more noise."""
-    level = None if sigma is None else _arguments.not_negative("sigma", sigma)
-    if level is not None and (not _arrays.on_host(planes) or min(planes.shape[-2:]) < SEEN):
+    if sigma is None:
+        return _estimated(planes)
+    level = _arguments.not_negative("sigma", sigma)
+    if not _arrays.on_host(planes) or min(planes.shape[-2:]) < SEEN:
         return level
-    found = [float(estimate_sigma(plane)) for plane in planes]
-    seen = float(np.sqrt(np.square(found).mean()))
-    if level is None:
-        return seen
+    # The middle tells enough: a whole image would take as long as the inversions
+    top, left = (max(0, n - LOOKED_AT) // 2 for n in planes.shape[-2:])
+    seen = _estimated(planes[:1, top : top + LOOKED_AT, left : left + LOOKED_AT])
     if seen > MORE * max(level, LEAST * extent):
         warnings.warn(
             f"sigma={level:g} is less than the noise that the image seems to have, {seen:.3g} in "
@@ -155,6 +157,12 @@ def _level(sigma: Any, planes: Any, extent: float) -> float:
             stacklevel=3,
         )
     return level
+
+
+def _estimated(planes: Any) -> float:
+    """Level of the noise of all channels."""
+    found = [float(estimate_sigma(plane)) for plane in planes]
+    return float(np.sqrt(np.square(found).mean()))
 
 
 def _inverted_twice(

@@ -146,7 +146,7 @@ def test_backends_agree():
 
 
 def test_sigma_that_is_too_little():
-    """Half of the noise makes ten times the error: a warning says how much there seems to be."""
+    """A warning says how much there seems to be; none comes of a little less, or of more."""
     clean = photograph()
     seen = blurred(clean, BOX, "reflect", 4.0)
     with pytest.warns(UserWarning, match=r"sigma=2 is less than the noise .*, (3.[6-9]|4.[0-4])\d"):

@@ -35,7 +35,6 @@ def enlarged(
     forward, level = Decimation(psf, int(scale), "reflect"), _arguments.not_negative("sigma", sigma)
     with reporting(progress, "super_resolve") as tick, _arrays.on_device_of(there):
         seen = planes.astype(np.float64)
-        forward.check(seen[0])
         extent = _arguments.range_of(data_range, seen)
         chosen = "bm3d" if denoiser is None else denoiser
         inner, turned = named(chosen, extent), chosen != "bm3d"
