@@ -46,7 +46,7 @@ def scored(path, number, options):
     from PIL import Image
 
     import fastrestore
-    from fastrestore._register import resampled
+    from fastrestore._arrays.register import resampled
 
     with Image.open(path) as image:
         clean = np.asarray(image.convert("L"), np.float64)

@@ -54,7 +54,7 @@ def judge(benchmark):
 def origin(benchmark):
     """Say in every row which versions and which computer made it."""
     import fastrestore
-    from fastrestore._arguments import usable_processors
+    from fastrestore._arrays.validate import usable_processors
 
     benchmark.extra_info.update(
         fastrestore=fastrestore.__version__,

@@ -26,8 +26,9 @@ import numpy as np
 import photographs
 
 import fastrestore
-from fastrestore import BM3DPlan, Profile, _cupy, bm3d, bm4d, vbm3d
-from fastrestore._profile import PROFILES
+from fastrestore import BM3DPlan, Profile, bm3d, bm4d, vbm3d
+from fastrestore._arrays import interop
+from fastrestore._collaborative.profile import PROFILES
 from fastrestore.metrics import psnr
 
 # What bm3d-triton has: DCT and Haar, thresholds of the paper
@@ -53,11 +54,11 @@ def main() -> int:
     if options.executed_on_cpu:
         _stand_in()
         options.rows = ["quality"]
-    reason = fastrestore.backends.why_unavailable("cupy")
+    reason = fastrestore.backends.select.why_unavailable("cupy")
     if reason is not None:
         print(f"nothing to measure: {reason}", file=sys.stderr)
         return 2
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     name = "no GPU: kernels executed on the CPU"
     if not options.executed_on_cpu:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
@@ -95,7 +96,7 @@ def _stand_in() -> None:
     from fakecupy import Cupy
 
     module = Cupy()
-    _cupy.load = _cupy.loaded = lambda: module
+    interop.load_cupy = interop.loaded_cupy = lambda: module
 
 
 def line(what: str, wanted: str, measured: str) -> None:
@@ -105,7 +106,7 @@ def line(what: str, wanted: str, measured: str) -> None:
 
 def timed(call, rounds: int = 20) -> float:
     """Milliseconds of a call on the GPU: the median."""
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     for _ in range(3):
         call()
     times = []
@@ -138,7 +139,7 @@ def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 def speed(height: int, width: int, profiles: dict[str, float | None]) -> None:
     """Time of gray images, by profile, with and without transfers."""
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     clean, noisy = pair(height, width)
     image = cupy.asarray(noisy)
     for profile, limit in profiles.items():
@@ -159,7 +160,7 @@ def speed(height: int, width: int, profiles: dict[str, float | None]) -> None:
 
 def colour(height: int = 512, width: int = 512) -> None:
     """Time of a colour image over that of its luminance."""
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     _, noisy = pair(height, width)
     image = cupy.asarray(np.stack([noisy, noisy[::-1], noisy[:, ::-1]], axis=-1))
     gray = cupy.asarray(noisy)
@@ -176,7 +177,7 @@ def triton(size: int = 512) -> None:
     import bm3d_triton
     import torch
 
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     clean, noisy = pair(size, size)
     given = torch.from_numpy(noisy / 255).cuda()[None, None]
     image = cupy.asarray(noisy / 255)
@@ -209,7 +210,7 @@ def headline(peers: bool) -> None:
     """The case that bm3d-cupy shows: 300x451x3, sigma 0.1."""
     from skimage.data import cat
 
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     clean = cat().astype(np.float32) / 255
     noise = np.random.default_rng(0).standard_normal(clean.shape).astype(np.float32)
     noisy = clean + np.float32(0.1) * noise
@@ -244,7 +245,7 @@ def headline(peers: bool) -> None:
 
 def film(height: int = 480, width: int = 864, count: int = 24) -> None:
     """Frames a second of a gray film that pans, and its PSNR beside the CPU."""
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     clean, _ = pair(height + 2 * count, width + 4 * count)
     clean = np.stack([clean[2 * k :, 4 * k :][:height, :width] for k in range(count)])
     noisy = photographs.noisy(clean)
@@ -263,7 +264,7 @@ def film(height: int = 480, width: int = 864, count: int = 24) -> None:
 
 def volume(depth: int = 64, side: int = 256) -> None:
     """Megavoxels a second, and PSNR beside the CPU."""
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     clean, _ = pair(side + depth, side + depth)
     clean = np.stack([clean[k:, k // 2 :][:side, :side] for k in range(depth)])
     noisy = photographs.noisy(clean)
@@ -280,7 +281,7 @@ def volume(depth: int = 64, side: int = 256) -> None:
 
 def large(size: int = 8192, limit: float = 2e9) -> None:
     """A large image under a limit equals the whole, in deterministic sums."""
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     _, noisy = pair(size, size)
     image = cupy.asarray(noisy)
     options = {"data_range": 255.0, "deterministic": True}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from fastrestore.nets.training._perceptual import Perceptual
+from fastrestore.nets.training.perceptual import Perceptual
 
 LOOKED_AT = (0, 2, 4, 10, 15)  # the last block of each resolution
 

@@ -9,7 +9,7 @@ import pytest
 from photographs import SIGMA
 
 import fastrestore
-from fastrestore.backends import MODULES, why_unavailable
+from fastrestore.backends.select import MODULES, why_unavailable
 
 # Floors in dB: by image size at np, by profile at 512, and for peers, called as they should be.
 FLOORS = {64: 27.16, 256: 30.22, 512: 29.86, 1024: 29.82, 2048: 29.85}

@@ -7,9 +7,9 @@ import pytest
 from photographs import SIGMA
 
 from fastrestore import Profile
-from fastrestore._arguments import usable_processors
-from fastrestore._stage import Noise, Run, make_stage
-from fastrestore.backends import select
+from fastrestore._arrays.validate import usable_processors
+from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore.backends.select import select
 
 SCALE = 256  # `bm3d` brings the data to about 1 by a power of two; so do these rows
 

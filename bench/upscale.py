@@ -21,7 +21,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 import fastrestore
-from fastrestore.nets.training._degrade import Degradation
+from fastrestore.nets.training.degrade import Degradation
 
 BORDER, SCALE = 4, 4
 

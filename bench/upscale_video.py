@@ -28,7 +28,7 @@ from PIL import Image
 from upscale import SCALE, measured, print_table, rounded
 
 import fastrestore
-from fastrestore.nets._frnet import enlarged, warped
+from fastrestore.nets.frnet import enlarged, warped
 
 MODELS = ["srresnet", "srgan", "vsrgan"]
 STILL = 10  # frames

@@ -51,55 +51,55 @@ __all__ = [
 
 if TYPE_CHECKING:
     from fastrestore import inverse, metrics, nets
-    from fastrestore._bm3d import Info, bm3d
-    from fastrestore._bm3d_plan import BM3DPlan
-    from fastrestore._bm4d import bm4d
-    from fastrestore._burst import denoise_burst
-    from fastrestore._deblur import deblur
-    from fastrestore._demosaic import demosaic
-    from fastrestore._denoise import denoise, dncnn, unet_denoise
-    from fastrestore._inpaint import inpaint
-    from fastrestore._noise import estimate_sigma
-    from fastrestore._profile import Profile
-    from fastrestore._psd import estimate_psd, psd_from_flat_field, psd_from_kernel
-    from fastrestore._sharpen import sharpen
-    from fastrestore._stabilise import PoissonGaussian, Rician, estimate_poisson_gaussian
-    from fastrestore._streaks import remove_streaks
-    from fastrestore._upscale import restore, super_resolve
-    from fastrestore._upscale_video import super_resolve_video
-    from fastrestore._vbm3d import vbm3d
-    from fastrestore.backends import show_backends, use_backend
+    from fastrestore._algorithms.bm3d import Info, bm3d
+    from fastrestore._algorithms.bm3d_plan import BM3DPlan
+    from fastrestore._algorithms.bm4d import bm4d
+    from fastrestore._algorithms.burst import denoise_burst
+    from fastrestore._algorithms.deblur import deblur
+    from fastrestore._algorithms.demosaic import demosaic
+    from fastrestore._algorithms.denoise import denoise, dncnn, unet_denoise
+    from fastrestore._algorithms.inpaint import inpaint
+    from fastrestore._algorithms.sharpen import sharpen
+    from fastrestore._algorithms.streaks import remove_streaks
+    from fastrestore._algorithms.upscale import restore, super_resolve
+    from fastrestore._algorithms.upscale_video import super_resolve_video
+    from fastrestore._algorithms.vbm3d import vbm3d
+    from fastrestore._collaborative.profile import Profile
+    from fastrestore._noise.estimate import estimate_sigma
+    from fastrestore._noise.psd import estimate_psd, psd_from_flat_field, psd_from_kernel
+    from fastrestore._noise.vst import PoissonGaussian, Rician, estimate_poisson_gaussian
+    from fastrestore.backends.select import show_backends, use_backend
     from fastrestore.errors import BackendUnavailableError
 
 _HOME = {
-    "BM3DPlan": "fastrestore._bm3d_plan",
+    "BM3DPlan": "fastrestore._algorithms.bm3d_plan",
     "BackendUnavailableError": "fastrestore.errors",
-    "Info": "fastrestore._bm3d",
-    "PoissonGaussian": "fastrestore._stabilise",
-    "Profile": "fastrestore._profile",
-    "Rician": "fastrestore._stabilise",
-    "bm3d": "fastrestore._bm3d",
-    "bm4d": "fastrestore._bm4d",
-    "deblur": "fastrestore._deblur",
-    "demosaic": "fastrestore._demosaic",
-    "denoise": "fastrestore._denoise",
-    "denoise_burst": "fastrestore._burst",
-    "dncnn": "fastrestore._denoise",
-    "estimate_poisson_gaussian": "fastrestore._stabilise",
-    "psd_from_kernel": "fastrestore._psd",
-    "estimate_psd": "fastrestore._psd",
-    "estimate_sigma": "fastrestore._noise",
-    "inpaint": "fastrestore._inpaint",
-    "psd_from_flat_field": "fastrestore._psd",
-    "remove_streaks": "fastrestore._streaks",
-    "sharpen": "fastrestore._sharpen",
-    "restore": "fastrestore._upscale",
-    "show_backends": "fastrestore.backends",
-    "super_resolve": "fastrestore._upscale",
-    "super_resolve_video": "fastrestore._upscale_video",
-    "unet_denoise": "fastrestore._denoise",
-    "use_backend": "fastrestore.backends",
-    "vbm3d": "fastrestore._vbm3d",
+    "Info": "fastrestore._algorithms.bm3d",
+    "PoissonGaussian": "fastrestore._noise.vst",
+    "Profile": "fastrestore._collaborative.profile",
+    "Rician": "fastrestore._noise.vst",
+    "bm3d": "fastrestore._algorithms.bm3d",
+    "bm4d": "fastrestore._algorithms.bm4d",
+    "deblur": "fastrestore._algorithms.deblur",
+    "demosaic": "fastrestore._algorithms.demosaic",
+    "denoise": "fastrestore._algorithms.denoise",
+    "denoise_burst": "fastrestore._algorithms.burst",
+    "dncnn": "fastrestore._algorithms.denoise",
+    "estimate_poisson_gaussian": "fastrestore._noise.vst",
+    "psd_from_kernel": "fastrestore._noise.psd",
+    "estimate_psd": "fastrestore._noise.psd",
+    "estimate_sigma": "fastrestore._noise.estimate",
+    "inpaint": "fastrestore._algorithms.inpaint",
+    "psd_from_flat_field": "fastrestore._noise.psd",
+    "remove_streaks": "fastrestore._algorithms.streaks",
+    "sharpen": "fastrestore._algorithms.sharpen",
+    "restore": "fastrestore._algorithms.upscale",
+    "show_backends": "fastrestore.backends.select",
+    "super_resolve": "fastrestore._algorithms.upscale",
+    "super_resolve_video": "fastrestore._algorithms.upscale_video",
+    "unet_denoise": "fastrestore._algorithms.denoise",
+    "use_backend": "fastrestore.backends.select",
+    "vbm3d": "fastrestore._algorithms.vbm3d",
 }
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrestore import _arrays
+from fastrestore._arrays import interop
 
 
 def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
@@ -37,7 +37,7 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     >>> psnr([0.0, 1.0], [0.1, 0.9], data_range=1.0)
     20.0
     """
-    a, b = (np.asarray(_arrays.to_host(each), np.float64) for each in (reference, image))
+    a, b = (np.asarray(interop.to_host(each), np.float64) for each in (reference, image))
     if a.shape != b.shape:
         raise ValueError(f"reference has shape {a.shape} and image {b.shape}; they must be equal")
     if not (math.isfinite(data_range) and data_range > 0):

@@ -7,8 +7,9 @@ import sys
 import numpy as np
 from PIL import Image
 
-from fastrestore.cli import _io, main
-from fastrestore.cli._picture import Picture
+from fastrestore._io import images
+from fastrestore._io.picture import Picture
+from fastrestore.cli import main
 
 RNG = np.random.default_rng(0)
 NOISE8 = RNG.integers(0, 256, (24, 17), np.uint8)
@@ -17,11 +18,11 @@ NOISE8[0, :2], NOISE16[0, :2] = (0, 255), (0, 65535)
 
 
 def read(path):
-    return _io.read(path).values
+    return images.read(path).values
 
 
 def write(path, image):
-    _io.write(path, Picture(image))
+    images.write(path, Picture(image))
 
 
 def fails(capsys, *argv):

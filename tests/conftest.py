@@ -3,10 +3,10 @@ import os
 import pytest
 from fakecupy import Cupy
 
-from fastrestore import _cupy
-from fastrestore.backends import MODULES, why_unavailable
+from fastrestore._arrays import interop
 from fastrestore.backends import cupy as gpu
 from fastrestore.backends.cupy import _device, _module
+from fastrestore.backends.select import MODULES, why_unavailable
 
 REQUIRED = os.environ.get("FASTRESTORE_TEST_REQUIRE", "").split(",")
 HOST = [name for name in MODULES if name != "cupy"]
@@ -38,7 +38,7 @@ def row(name):
 def cupy(request, monkeypatch):
     """CuPy, and a stand-in whose kernels run on the CPU."""
     if request.param == "GPU":
-        yield _cupy.load()
+        yield interop.load_cupy()
         return
     yield from standing_in(monkeypatch, Cupy())
 
@@ -65,8 +65,8 @@ def fakes(monkeypatch):
 def standing_in(monkeypatch, module):
     """Put a module in the place of CuPy, and keep nothing of another one."""
     forget()
-    monkeypatch.setattr(_cupy, "load", lambda: module)
-    monkeypatch.setattr(_cupy, "loaded", lambda: module)
+    monkeypatch.setattr(interop, "load_cupy", lambda: module)
+    monkeypatch.setattr(interop, "loaded_cupy", lambda: module)
     yield module
     forget()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastrestore import _cupy
+from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _device, _module
 from fastrestore.backends.cupy._module import source
 
@@ -71,7 +71,7 @@ class OnGPU:
 
     def launch(self, name, grid, threads, arguments, shared=0, seed=0):
         """Run a kernel; the order of threads is the GPU's."""
-        cupy = _cupy.load()
+        cupy = interop.load_cupy()
         there = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
         kernel = _module.kernel(cupy.cuda.runtime.getDevice(), *self._constants)
         kernel.max_dynamic_shared_size_bytes = max(shared, _device.FREE_SHARED)

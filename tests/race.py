@@ -22,13 +22,13 @@ from test_bm4d_stages import noisy as noisy_volume
 from test_cuda_bm4d import white
 from volumes import cells
 
-from fastrestore import _cupy
-from fastrestore._profile import Profile
-from fastrestore._stage import Noise, Run, make_stage
-from fastrestore._volume import make_volume_stage
-from fastrestore.backends import select
+from fastrestore._arrays import interop
+from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore._collaborative.volume_stage import make_volume_stage
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
+from fastrestore.backends.select import select
 
 RUN = Run(1, lambda share: None)
 
@@ -73,7 +73,7 @@ def main(name, start=0, end=0, new=""):
 def standing_in(name, changed):
     """Stand in for CuPy, with the text of a kernel changed."""
     fake = Cupy()
-    _cupy.load = _cupy.loaded = lambda: fake
+    interop.load_cupy = interop.loaded_cupy = lambda: fake
     whole = _module.source
     _module.source = lambda kernel: changed if kernel == name else whole(kernel)
     return fake

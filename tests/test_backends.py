@@ -7,8 +7,9 @@ import pytest
 from images import noisy, scene
 
 import fastrestore
-from fastrestore import BackendUnavailableError, backends, bm3d, use_backend
-from fastrestore.backends import VARIABLE, select
+from fastrestore import BackendUnavailableError, bm3d, use_backend
+from fastrestore.backends import select as select_module
+from fastrestore.backends.select import VARIABLE, select
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_an_unknown_name_raises(monkeypatch, source):
 
 
 def test_automatic_choice_passes_over_what_cannot_run(monkeypatch):
-    numba = backends._module("numba")
+    numba = select_module._module("numba")
     monkeypatch.setattr(numba, "why_unavailable", lambda: "broken")
     assert select().NAME == "numpy"
     with pytest.raises(BackendUnavailableError, match="broken"):
@@ -125,7 +126,7 @@ def test_numba_says_when_compiling_is_switched_off(monkeypatch):
     import numba
 
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert "NUMBA_DISABLE_JIT is set" in backends.why_unavailable("numba")
+    assert "NUMBA_DISABLE_JIT is set" in select_module.why_unavailable("numba")
     assert select().NAME == "numpy"
 
 
@@ -133,7 +134,7 @@ def test_numba_says_when_it_cannot_be_imported(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert "importing numba failed" in backends.why_unavailable("numba")
+    assert "importing numba failed" in select_module.why_unavailable("numba")
 
 
 def test_show_backends(capsys):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from images import assert_close, noisy, psnr, scene
 
-from fastrestore import _colour, bm3d
-from fastrestore.backends._host import product
+from fastrestore import bm3d
+from fastrestore._arrays import color
+from fastrestore.backends.host import product
 
 
 def colours(height=48, width=56):
@@ -57,7 +58,7 @@ def test_a_gray_picture_in_colour_equals_the_gray_result():
 
 def test_one_channel_equals_the_gray_result():
     image = noisy(scene(40, 44), 20)
-    for name in _colour.NAMES:
+    for name in color.NAMES:
         result = bm3d(image[None], 20, channel_axis=0, colorspace=name)
         np.testing.assert_array_equal(result[0], bm3d(image, 20))
 
@@ -137,9 +138,9 @@ def test_a_channel_by_itself_and_bytes():
 
 def test_transforms_are_those_of_the_papers():
     sigmas = np.ones(3)
-    opp = _colour.colour_space("opp", 3, None, sigmas)
+    opp = color.colour_space("opp", 3, None, sigmas)
     np.testing.assert_allclose(opp.sigmas(sigmas), [0.57735, 0.70711, 0.61237], atol=1e-5)
-    ycbcr = _colour.colour_space("ycbcr", 3, None, sigmas)
+    ycbcr = color.colour_space("ycbcr", 3, None, sigmas)
     np.testing.assert_allclose(ycbcr.sigmas(sigmas), [0.66856, 0.62306, 0.6572], atol=1e-5)
     for space in (opp, ycbcr):
         assert space.luminance_range(255) == pytest.approx(255)

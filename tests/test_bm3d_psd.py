@@ -6,8 +6,8 @@ from images import assert_close, camera, psnr, scene
 
 import fastrestore
 from fastrestore import Profile, bm3d, psd_from_kernel
-from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.stage import Noise, NoiseSpectrum, Run, make_stage
+from fastrestore.backends.select import select
 
 v, u = np.mgrid[-7:8, -7:8]
 KERNELS = {

@@ -8,9 +8,9 @@ import pytest
 from images import camera, noisy, scene
 
 from fastrestore import Profile, bm3d
-from fastrestore._stage import Run
-from fastrestore._tiles import Layout
-from fastrestore.backends import select
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.tiling import Layout
+from fastrestore.backends.select import select
 
 
 def image():

@@ -5,9 +5,9 @@ import pytest
 from images import camera, noisy, psnr, scene
 
 import fastrestore
-from fastrestore._profile import PROFILES, Profile
-from fastrestore._stage import Noise, Run, make_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.profile import PROFILES, Profile
+from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore.backends.select import select
 
 RUN = Run(2, lambda share: None)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from volumes import cells
 
-from fastrestore._profile import Profile
-from fastrestore._stage import Run
-from fastrestore._volume import VolumeNoise, make_volume_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
+from fastrestore.backends.select import select
 
 RUN = Run(2, lambda share: None)
 SMALL = {"radius_basic": 3, "radius_final": 3, "radius_slices_basic": 2, "radius_slices_final": 2}

@@ -5,7 +5,7 @@ import pytest
 from images import camera, psnr
 
 from fastrestore import bm3d, denoise_burst
-from fastrestore._register import global_shift, motion_between, noise_gains, resampled
+from fastrestore._arrays.register import global_shift, motion_between, noise_gains, resampled
 
 SIGMA = 20.0
 

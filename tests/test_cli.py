@@ -130,7 +130,7 @@ def test_demo(monkeypatch, capsys, small_demo):
 
 
 def test_demo_tells_the_first_call_from_the_next(monkeypatch, capsys, small_demo, calls):
-    monkeypatch.setattr("fastrestore.backends.select", lambda: SimpleNamespace(NAME="numba"))
+    monkeypatch.setattr("fastrestore.backends.select.select", lambda: SimpleNamespace(NAME="numba"))
     out = works(capsys, "demo", "--sigma", "60", "-o", "mine.tif")
     assert re.search(
         r"time     first call \S+ s \(compiles or loads the kernels\), then \S+ s", out

@@ -15,8 +15,9 @@ from images import camera, psnr, scene
 from PIL import Image, ImageCms
 
 import fastrestore
-from fastrestore.cli import _io, main
-from fastrestore.cli._picture import Picture, exif_of
+from fastrestore._io import images
+from fastrestore._io.picture import Picture, exif_of
+from fastrestore.cli import main
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -26,7 +27,7 @@ def samples(count, dtype):
 
 
 def stored(path):
-    return _io.read(path).pixels
+    return images.read(path).pixels
 
 
 def exif():
@@ -51,7 +52,7 @@ def identity(monkeypatch):
 @pytest.mark.parametrize("target", [".png", ".tif"])
 def test_colour_and_alpha_survive(capsys, tmp_path, identity, dtype, count, source, target):
     pixels = samples(count, dtype)
-    _io.write(tmp_path / f"a{source}", Picture.of(pixels, alpha=count in (2, 4)))
+    images.write(tmp_path / f"a{source}", Picture.of(pixels, alpha=count in (2, 4)))
     denoise(capsys, tmp_path / f"a{source}", "-o", tmp_path / f"b{target}")
     result = stored(tmp_path / f"b{target}")
     assert result.dtype == dtype

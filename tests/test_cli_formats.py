@@ -13,7 +13,7 @@ import tifffile
 from commandline import NOISE8, NOISE16, denoise, fails, keep_images, names, png, read, write
 from PIL import Image
 
-from fastrestore.cli._io import to_type
+from fastrestore._io.images import to_type
 
 
 @pytest.fixture(autouse=True)

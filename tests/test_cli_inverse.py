@@ -7,9 +7,9 @@ from PIL import Image
 from scipy import ndimage
 
 import fastrestore
+from fastrestore._io.images import read, write
+from fastrestore._io.picture import Picture
 from fastrestore.cli import main
-from fastrestore.cli._io import read, write
-from fastrestore.cli._picture import Picture
 
 BOX = np.full((3, 3), 1 / 9)
 

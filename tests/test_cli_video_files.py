@@ -17,7 +17,8 @@ from films import film, frames, keep_frames, packets, sound
 from PIL import Image
 
 import fastrestore
-from fastrestore.cli import _encode, main
+from fastrestore._io import encode
+from fastrestore.cli import main
 
 LIGHT = ["--sigma", "0.05", "--radius", "1", "--stage", "basic", "--backend", "numba"]
 
@@ -282,13 +283,13 @@ def test_interrupt_before_the_first_frame(capsys, monkeypatch, folder):
 
 def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, identity):
     film(folder / "a.mkv", count=6)
-    write = _encode.FilmWriter.write
+    write = encode.FilmWriter.write
 
     def interrupted(self, shot):
         os.kill(os.getpid(), signal.SIGINT)
         write(self, shot)
 
-    monkeypatch.setattr(_encode.FilmWriter, "write", interrupted)
+    monkeypatch.setattr(encode.FilmWriter, "write", interrupted)
     assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1", "--lossless"]) == 130
     assert "1 frame was written to b.mkv" in capsys.readouterr().err
     assert len(frames("b.mkv")[0]) == 1

@@ -5,7 +5,7 @@ import pytest
 from images import assert_close, camera, noisy, scene
 
 from fastrestore import BM3DPlan, PoissonGaussian, Profile, Rician, bm3d
-from fastrestore._profile import PROFILES
+from fastrestore._collaborative.profile import PROFILES
 
 SMALL = Profile(radius_basic=7, radius_final=7, group_basic=8, group_final=8)
 

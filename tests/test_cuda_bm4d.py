@@ -7,10 +7,10 @@ from test_bm4d_stages import PROFILES, VOLUME, integer, noisy
 from volumes import cells
 
 from fastrestore import Rician, bm4d, psd_from_kernel
-from fastrestore._stage import Run
-from fastrestore._volume import VolumeNoise, make_volume_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
 from fastrestore.backends.cupy._device import Memory
+from fastrestore.backends.select import select
 
 SIGMA = 15.0
 

@@ -5,10 +5,10 @@ import pytest
 from cudasim import module
 from images import assert_close, camera, noisy, scene
 
-from fastrestore._profile import PROFILES, Profile
-from fastrestore._stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.profile import PROFILES, Profile
+from fastrestore._collaborative.stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage
 from fastrestore.backends.cupy.bm3d import covariance_table
+from fastrestore.backends.select import select
 
 RUN = Run(1, lambda share: None)
 THREADS = 32

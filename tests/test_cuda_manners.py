@@ -9,11 +9,11 @@ from fakecupy import capturing
 from images import assert_close, noisy, scene
 
 from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
-from fastrestore._stage import Run
-from fastrestore._tiles import Layout
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.tiling import Layout
 from fastrestore.backends import cupy as gpu
-from fastrestore.backends import select
 from fastrestore.backends.cupy import _module
+from fastrestore.backends.select import select
 
 SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
 STAGES = ["bm3d_match", "bm3d_basic", "bm3d_divide", "bm3d_match", "bm3d_final", "bm3d_divide"]
@@ -292,7 +292,7 @@ def test_cupy_is_not_there(monkeypatch):
     def load():
         raise ModuleNotFoundError("No module named 'cupy'")
 
-    monkeypatch.setattr("fastrestore._cupy.load", load)
+    monkeypatch.setattr("fastrestore._arrays.interop.load_cupy", load)
     gpu._why_unavailable.cache_clear()
     with pytest.raises(BackendUnavailableError, match=r"CuPy is not installed: pip install 'fast"):
         bm3d(integer(), 20, backend="cupy")

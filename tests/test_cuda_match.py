@@ -5,9 +5,16 @@ import pytest
 from cudasim import module
 from images import camera, noisy, scene
 
-from fastrestore._profile import PROFILES, Profile
-from fastrestore._stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage, reference_grid
-from fastrestore.backends import select
+from fastrestore._collaborative.profile import PROFILES, Profile
+from fastrestore._collaborative.stage import (
+    Noise,
+    NoiseMap,
+    NoiseSpectrum,
+    Run,
+    make_stage,
+    reference_grid,
+)
+from fastrestore.backends.select import select
 
 RUN = Run(1, lambda share: None)
 WARPS = 4

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from cudasim import module
 
-from fastrestore._colour import _MATRICES
-from fastrestore.backends._host import load, store
+from fastrestore._arrays.color import _MATRICES
 from fastrestore.backends.cupy._image import _TYPES, THREADS, constants
+from fastrestore.backends.host import load, store
 
 SEEDS = (0, 1, 2, 3)
 OPPONENT = np.array(_MATRICES["opp"])

@@ -14,12 +14,12 @@ from test_cuda_filter import RUN, filtered
 from test_cuda_match import match
 from volumes import cells
 
-from fastrestore._profile import Profile
-from fastrestore._stage import Noise, make_stage
-from fastrestore._volume import make_volume_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.stage import Noise, make_stage
+from fastrestore._collaborative.volume_stage import make_volume_stage
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
+from fastrestore.backends.select import select
 
 BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
 SEEDS = tuple(range(8))

@@ -5,8 +5,8 @@ import pytest
 from cudasim import LaunchError, module
 from test_cuda_mutations import BARRIER
 
-from fastrestore.backends._host import robust_range
 from fastrestore.backends.cupy._module import source
+from fastrestore.backends.host import robust_range
 
 THREADS, SHARED = 1024, 4 * (4 * 256 + 8)
 

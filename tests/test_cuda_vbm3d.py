@@ -8,9 +8,9 @@ from images import assert_close
 from test_vbm3d import SMALL, film, runaway, striped
 
 from fastrestore import vbm3d
-from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.stage import Noise, NoiseSpectrum, Run, make_stage
 from fastrestore.backends.cupy._device import Memory
+from fastrestore.backends.select import select
 
 SLOTS = [3, 4, 0, 1, 2]
 

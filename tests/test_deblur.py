@@ -7,8 +7,8 @@ from scipy import ndimage
 from skimage.data import camera
 
 from fastrestore import deblur
-from fastrestore.inverse import _psf
-from fastrestore.inverse._boundary import Mirrored, Periodic, Tapered
+from fastrestore.inverse import point_spread
+from fastrestore.inverse.boundary import Mirrored, Periodic, Tapered
 
 BOX = np.full((9, 9), 1 / 81)
 LINE = np.zeros((7, 11))
@@ -130,7 +130,7 @@ def test_even_psfs_have_a_centre():
     seen = ndimage.convolve(clean, psf, mode="wrap")
     restored = deblur(seen, psf, 0.5, boundary="periodic")
     assert gain(clean, seen, restored) > 8
-    assert _psf.centre(psf) == (2, 3)
+    assert point_spread.centre(psf) == (2, 3)
 
 
 def test_no_noise():

@@ -12,8 +12,8 @@ from images import scene  # noqa: E402
 from PIL import Image  # noqa: E402
 from scipy import ndimage  # noqa: E402
 
-from fastrestore.nets.training._data import Patches, smaller  # noqa: E402
-from fastrestore.nets.training._degrade import Degradation, blurred, jpeg  # noqa: E402
+from fastrestore.nets.training.data import Patches, smaller  # noqa: E402
+from fastrestore.nets.training.degrade import Degradation, blurred, jpeg  # noqa: E402
 
 
 def colours(height=64, width=80):

@@ -10,12 +10,12 @@ torch = torch_or_skip()
 
 from test_nets import SMALL, shaken  # noqa: E402
 
-import fastrestore  # noqa: E402
 from fastrestore import bm3d, denoise, dncnn, unet_denoise  # noqa: E402
+from fastrestore._algorithms.denoise import METHODS  # noqa: E402
+from fastrestore._io.images import to_type  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
-from fastrestore.cli._io import to_type  # noqa: E402
-from fastrestore.nets import _files  # noqa: E402
-from fastrestore.nets._gate import Gate, evidence, mixed  # noqa: E402
+from fastrestore.nets import files  # noqa: E402
+from fastrestore.nets.gate import Gate, evidence, mixed  # noqa: E402
 
 
 def trained(name, channels=1, most=75):
@@ -67,7 +67,7 @@ def gate(monkeypatch):
     """A gate with weights of its own, in the place of the one that comes with the library."""
     gate = shaken(Gate())
     gate.sigmas = (0.0, 1.0)
-    monkeypatch.setattr("fastrestore.nets._hybrid.load", lambda name: gate)
+    monkeypatch.setattr("fastrestore._algorithms.hybrid.load", lambda name: gate)
     return gate
 
 
@@ -123,13 +123,13 @@ def test_evidence_tells_which_estimate_is_right():
     torch.testing.assert_close(mixed(with_it, without, torch.ones(1)), with_it)
 
 
-@pytest.mark.skipif("unet-gray" not in _files.names(), reason="no weights come with the library")
+@pytest.mark.skipif("unet-gray" not in files.names(), reason="no weights come with the library")
 @pytest.mark.parametrize("sigma", [15, 50])
 def test_what_comes_with_the_library_denoises(sigma):
     clean = scene(120, 120)
     image = noisy(clean, sigma)
     before = psnr(clean, image)
-    scores = {m: psnr(clean, denoise(image, sigma, method=m)) for m in fastrestore._denoise.METHODS}
+    scores = {m: psnr(clean, denoise(image, sigma, method=m)) for m in METHODS}
     assert min(scores.values()) > before + 4
     assert scores["hybrid"] > max(scores["unet"], scores["bm3d"]) - 0.5
 
@@ -140,7 +140,7 @@ def files(tmp_path):
     image = np.clip(noisy(scene(40, 50), 20), 0, 255).astype(np.uint8)
     write(tmp_path / "noisy.png", image)
     for name in ("dncnn", "unet"):
-        _files.save(trained(name), tmp_path / f"{name}.safetensors", sigmas=(0, 75))
+        files.save(trained(name), tmp_path / f"{name}.safetensors", sigmas=(0, 75))
     return image, tmp_path
 
 

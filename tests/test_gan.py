@@ -18,14 +18,14 @@ from fastrestore.nets import (  # noqa: E402
     UNetDiscriminator,
     VGGDiscriminator,
 )
-from fastrestore.nets._discriminators import judged  # noqa: E402
-from fastrestore.nets._files import save  # noqa: E402
-from fastrestore.nets.training._data import Patches  # noqa: E402
-from fastrestore.nets.training._loop import Session, train  # noqa: E402
-from fastrestore.nets.training._players import Balance, shifted, step  # noqa: E402
-from fastrestore.nets.training._recipe import Recipe  # noqa: E402
-from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
-from fastrestore.nets.training._told import differences  # noqa: E402
+from fastrestore.nets.discriminators import judged  # noqa: E402
+from fastrestore.nets.files import save  # noqa: E402
+from fastrestore.nets.training.checks import differences  # noqa: E402
+from fastrestore.nets.training.data import Patches  # noqa: E402
+from fastrestore.nets.training.loop import Session, train  # noqa: E402
+from fastrestore.nets.training.recipe import Recipe  # noqa: E402
+from fastrestore.nets.training.state import State, checkpoint  # noqa: E402
+from fastrestore.nets.training.steps import Balance, shifted, step  # noqa: E402
 
 SMALL = {
     "srresnet": lambda scale: SRResNet(scale=scale, blocks=2, width=8),
@@ -186,7 +186,7 @@ def patches_of(recipe, images):
 
 @pytest.mark.parametrize("recipe", [TINY, DEGRADED], ids=["larger", "degraded"])
 def test_each_player_moves_in_its_own_turn(recipe, photographs, monkeypatch):
-    from fastrestore.nets.training import _players
+    from fastrestore.nets.training import steps
 
     state = State(recipe, "cpu")
     moved = []
@@ -197,7 +197,7 @@ def test_each_player_moves_in_its_own_turn(recipe, photographs, monkeypatch):
             for net in (state.net, state.adversary)
         ]
 
-    def advance(adam, loss, rate, real=_players.advance):
+    def advance(adam, loss, rate, real=steps.advance):
         before = copies()
         real(adam, loss, rate)
         moved.append([
@@ -205,7 +205,7 @@ def test_each_player_moves_in_its_own_turn(recipe, photographs, monkeypatch):
             for pair in zip(before, copies(), strict=True)
         ])  # fmt: skip
 
-    monkeypatch.setattr(_players, "advance", advance)
+    monkeypatch.setattr(steps, "advance", advance)
     lost = step(state, patches_of(recipe, photographs), "cpu")
     assert moved == [[True, False], [False, True]]
     assert set(lost) == {"pixel", "features", "adversarial", "adversary", "accuracy", "ratio"}
@@ -220,7 +220,7 @@ def test_twenty_steps_lower_the_loss_of_pixels(recipe, photographs):
         step(state, patches, "cpu")
 
     def lost(net):
-        from fastrestore.nets.training._tasks import drawn
+        from fastrestore.nets.training.tasks import drawn
 
         random = torch.Generator().manual_seed(99)
         with torch.no_grad():

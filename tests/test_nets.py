@@ -14,7 +14,7 @@ torch = torch_or_skip()
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.nets import DnCNN, FFDNet, UNet, load  # noqa: E402
-from fastrestore.nets._files import save  # noqa: E402
+from fastrestore.nets.files import save  # noqa: E402
 
 SMALL = {
     "dncnn": lambda channels: DnCNN(channels, layers=5, width=8),

@@ -13,8 +13,12 @@ from test_nets import SMALL, shaken  # noqa: E402
 
 import fastrestore  # noqa: E402
 from fastrestore import nets  # noqa: E402
-from fastrestore.nets import DnCNN, UNet, _apply  # noqa: E402
-from fastrestore.nets._network import Network  # noqa: E402
+from fastrestore.nets import (  # noqa: E402
+    DnCNN,
+    UNet,
+    run,
+)
+from fastrestore.nets.network import Network  # noqa: E402
 
 
 class Blur(Network):
@@ -118,7 +122,7 @@ def test_what_has_no_noise_stays():
 def test_memory_that_runs_out_makes_tiles_smaller(monkeypatch):
     net, image = Blur(), noisy(scene(300, 520), 20)
     expected = nets.apply(net, image, 20, tile=None)
-    usual, sizes = _apply._once, []
+    usual, sizes = run._once, []
 
     def scarce(net, part, sigma, half):
         sizes.append(part.shape[-2:])
@@ -126,7 +130,7 @@ def test_memory_that_runs_out_makes_tiles_smaller(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
         return usual(net, part, sigma, half)
 
-    monkeypatch.setattr(_apply, "_once", scarce)
+    monkeypatch.setattr(run, "_once", scarce)
     np.testing.assert_allclose(nets.apply(net, image, 20, tile=None), expected, atol=1e-3)
     assert sizes[0] == (300, 520)
     assert max(sizes[-1]) <= 258
@@ -134,10 +138,10 @@ def test_memory_that_runs_out_makes_tiles_smaller(monkeypatch):
     def none(*_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
 
-    monkeypatch.setattr(_apply, "_once", none)
+    monkeypatch.setattr(run, "_once", none)
     with pytest.raises(MemoryError, match="even in tiles of 128 pixels"):
         nets.apply(net, image, 20)
-    monkeypatch.setattr(_apply, "_once", lambda *_: 1 / 0)
+    monkeypatch.setattr(run, "_once", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         nets.apply(net, image, 20)
 

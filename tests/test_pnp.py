@@ -9,10 +9,12 @@ from scipy import ndimage
 from scipy.sparse.linalg import aslinearoperator
 from skimage.data import camera
 
-from fastrestore import _deblur, bm3d, inverse, super_resolve
-from fastrestore.inverse import Blur, Decimation, Forward, Mask, _forward, _pnp, pnp
-from fastrestore.inverse._forward import nearest
-from fastrestore.inverse._solve import _turned, _turned_back, squared_norm
+from fastrestore import bm3d, inverse, super_resolve
+from fastrestore._algorithms import deblur as deblur_module
+from fastrestore.inverse import Blur, Decimation, Forward, Mask, plug_and_play, pnp
+from fastrestore.inverse import operators as operators_module
+from fastrestore.inverse.iterations import _turned, _turned_back, squared_norm
+from fastrestore.inverse.operators import nearest
 
 BOX = np.full((5, 5), 1 / 25)
 ASKEW = np.array([[1, 2, 0, 0], [0, 3, 4, 2]]) / 12
@@ -379,7 +381,7 @@ def test_bad_larger_images(given, error, message):
         super_resolve(np.zeros((9, 9)), **({"model": "pnp"} | given))
 
 
-@pytest.mark.parametrize("module", [_deblur, _forward, _pnp])
+@pytest.mark.parametrize("module", [deblur_module, operators_module, plug_and_play])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

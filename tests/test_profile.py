@@ -7,8 +7,8 @@ import pytest
 import pywt
 
 from fastrestore import Profile
-from fastrestore._profile import PROFILES
-from fastrestore._stage import (
+from fastrestore._collaborative.profile import PROFILES
+from fastrestore._collaborative.stage import (
     Noise,
     coefficient_covariance,
     make_stage,

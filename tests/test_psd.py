@@ -5,7 +5,7 @@ import pytest
 from images import camera, psnr, scene
 
 from fastrestore import bm3d, estimate_psd, psd_from_flat_field, psd_from_kernel
-from fastrestore._refilter import remains, resampled
+from fastrestore._collaborative.refilter import remains, resampled
 
 
 def line_noise(shape, rng, width=5):

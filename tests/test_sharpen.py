@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from skimage.data import astronaut, camera
 
-from fastrestore import BackendUnavailableError, Profile, _sharpen, bm3d, estimate_sigma, sharpen
+from fastrestore import BackendUnavailableError, Profile, bm3d, estimate_sigma, sharpen
+from fastrestore._algorithms import sharpen as sharpen_module
 
 RNG = np.random.default_rng(0)
 
@@ -108,6 +109,6 @@ def test_a_profile_can_say_it():
 
 
 def test_the_example():
-    result = doctest.testmod(_sharpen)
+    result = doctest.testmod(sharpen_module)
     assert result.attempted > 0
     assert result.failed == 0

@@ -8,7 +8,8 @@ from scipy.ndimage import gaussian_filter1d
 from skimage.data import shepp_logan_phantom
 from skimage.transform import radon, resize
 
-from fastrestore import _streaks, remove_streaks
+from fastrestore import remove_streaks
+from fastrestore._algorithms import streaks as streaks_module
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,6 @@ def test_nan_is_refused(sinogram):
 
 
 def test_the_example():
-    result = doctest.testmod(_streaks)
+    result = doctest.testmod(streaks_module)
     assert result.attempted > 0
     assert result.failed == 0

@@ -19,13 +19,13 @@ from PIL import Image  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
-from fastrestore.cli._help import TRAIN  # noqa: E402
-from fastrestore.nets._discriminators import ADVERSARIES  # noqa: E402
-from fastrestore.nets._networks import KINDS  # noqa: E402
-from fastrestore.nets.training._data import Patches, photographs, split  # noqa: E402
-from fastrestore.nets.training._loop import Session, patient, train  # noqa: E402
-from fastrestore.nets.training._recipe import LOSSES, PRECISIONS, TASKS, Recipe  # noqa: E402
-from fastrestore.nets.training._state import State, checkpoint  # noqa: E402
+from fastrestore.cli.help_texts import TRAIN  # noqa: E402
+from fastrestore.nets.discriminators import ADVERSARIES  # noqa: E402
+from fastrestore.nets.registry import KINDS  # noqa: E402
+from fastrestore.nets.training.data import Patches, photographs, split  # noqa: E402
+from fastrestore.nets.training.loop import Session, patient, train  # noqa: E402
+from fastrestore.nets.training.recipe import LOSSES, PRECISIONS, TASKS, Recipe  # noqa: E402
+from fastrestore.nets.training.state import State, checkpoint  # noqa: E402
 
 TINY = Recipe(
     network="unet", sizes={"widths": (8, 8), "blocks": 1}, patch=16, batch=4, steps=20, rate=3e-3,
@@ -288,10 +288,10 @@ def test_features_are_compared_or_it_is_said(folder, tmp_path, capsys, monkeypat
 
 
 def test_features_are_compared(folder, tmp_path, monkeypatch):
-    from fastrestore.nets.training import _perceptual
+    from fastrestore.nets.training import perceptual
 
     (tmp_path / "file.h5").write_bytes(b"none")
-    monkeypatch.setattr(_perceptual.Perceptual, "read", lambda path: _perceptual.Perceptual())
+    monkeypatch.setattr(perceptual.Perceptual, "read", lambda path: perceptual.Perceptual())
     more = ["--set", "patch=32", "--set", "steps=2", "--perceptual", str(tmp_path / "file.h5")]
     assert command(folder, tmp_path / "out", *more) == 0
     assert "perceptual" in (tmp_path / "out" / "log.csv").read_text().splitlines()[0]

@@ -12,12 +12,13 @@ from images import scene  # noqa: E402
 from PIL import Image  # noqa: E402
 
 import fastrestore  # noqa: E402
-from fastrestore import _upscale, nets, restore, super_resolve  # noqa: E402
+from fastrestore import nets, restore, super_resolve  # noqa: E402
+from fastrestore._algorithms import upscale as upscale_module  # noqa: E402
+from fastrestore._io.images import read, write  # noqa: E402
+from fastrestore._io.picture import Picture  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
-from fastrestore.cli._io import read, write  # noqa: E402
-from fastrestore.cli._picture import Picture  # noqa: E402
 from fastrestore.nets import SRVGG, DnCNN, SRResNet, UNet  # noqa: E402
-from fastrestore.nets._files import save  # noqa: E402
+from fastrestore.nets.files import save  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +302,6 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
 
 
 def test_the_examples():
-    result = doctest.testmod(_upscale)
+    result = doctest.testmod(upscale_module)
     assert result.attempted > 0
     assert result.failed == 0

@@ -12,13 +12,14 @@ from commandline import fails, works  # noqa: E402
 from films import BT709, film, first, frames, sound  # noqa: E402
 from images import scene  # noqa: E402
 
-from fastrestore import _upscale_video, super_resolve, super_resolve_video  # noqa: E402
-from fastrestore.cli._io import read, write  # noqa: E402
-from fastrestore.cli._picture import Picture  # noqa: E402
-from fastrestore.cli._planes import opened, planes_of  # noqa: E402
-from fastrestore.cli._sequence import full_range  # noqa: E402
+from fastrestore import super_resolve, super_resolve_video  # noqa: E402
+from fastrestore._algorithms import upscale_video as upscale_video_module  # noqa: E402
+from fastrestore._io.images import read, write  # noqa: E402
+from fastrestore._io.picture import Picture  # noqa: E402
+from fastrestore._io.planes import opened, planes_of  # noqa: E402
+from fastrestore._io.sequence import full_range  # noqa: E402
 from fastrestore.nets import VSRGAN, SRResNet  # noqa: E402
-from fastrestore.nets._files import save  # noqa: E402
+from fastrestore.nets.files import save  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -351,6 +352,6 @@ def test_the_command_refuses(folder, capsys, words, message):
 
 
 def test_the_example():
-    result = doctest.testmod(_upscale_video)
+    result = doctest.testmod(upscale_video_module)
     assert result.attempted > 0
     assert result.failed == 0

@@ -7,8 +7,8 @@ import pytest
 from images import assert_close, noisy, psnr, scene
 
 from fastrestore import Profile, bm3d, psd_from_kernel, vbm3d
-from fastrestore._stage import Noise, NoiseSpectrum, Run, make_stage
-from fastrestore.backends import select
+from fastrestore._collaborative.stage import Noise, NoiseSpectrum, Run, make_stage
+from fastrestore.backends.select import select
 
 RUN = Run(2, lambda share: None)
 SMALL = Profile.named("video").replace(

@@ -16,16 +16,17 @@ from scipy import ndimage  # noqa: E402
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
 from fastrestore.nets import VSRGAN, FilmDiscriminator, SRResNet  # noqa: E402
-from fastrestore.nets._files import save  # noqa: E402
-from fastrestore.nets._film_discriminator import triplets  # noqa: E402
-from fastrestore.nets._frnet import enlarged, space_to_depth, warped  # noqa: E402
-from fastrestore.nets.training import _clips, _players  # noqa: E402
-from fastrestore.nets.training._clips import Clips, films  # noqa: E402
-from fastrestore.nets.training._loop import Session, train  # noqa: E402
-from fastrestore.nets.training._players import step  # noqa: E402
-from fastrestore.nets.training._recipe import Recipe  # noqa: E402
-from fastrestore.nets.training._state import State  # noqa: E402
-from fastrestore.nets.training._tasks import films_seen  # noqa: E402
+from fastrestore.nets.files import save  # noqa: E402
+from fastrestore.nets.frnet import enlarged, space_to_depth, warped  # noqa: E402
+from fastrestore.nets.training import clips as clips_module  # noqa: E402
+from fastrestore.nets.training import steps  # noqa: E402
+from fastrestore.nets.training.clips import Clips, films  # noqa: E402
+from fastrestore.nets.training.loop import Session, train  # noqa: E402
+from fastrestore.nets.training.recipe import Recipe  # noqa: E402
+from fastrestore.nets.training.state import State  # noqa: E402
+from fastrestore.nets.training.steps import step  # noqa: E402
+from fastrestore.nets.training.tasks import films_seen  # noqa: E402
+from fastrestore.nets.video_discriminator import triplets  # noqa: E402
 
 
 def counted(net):
@@ -221,14 +222,14 @@ def test_each_player_moves_in_its_own_turn(photographs, monkeypatch, lead):
         nets_ = (state.net, state.adversary)
         return [[value.detach().clone() for value in net.parameters()] for net in nets_]
 
-    def advance(adam, loss, rate, real=_players.advance):
+    def advance(adam, loss, rate, real=steps.advance):
         before = copies()
         real(adam, loss, rate)
         pairs = zip(before, copies(), strict=True)
         moved.append([any(not torch.equal(a, b) for a, b in zip(*p, strict=True)) for p in pairs])
 
-    monkeypatch.setattr(_players, "advance", advance)
-    monkeypatch.setattr(_players, "_lead", lambda real, fake: 0.1)
+    monkeypatch.setattr(steps, "advance", advance)
+    monkeypatch.setattr(steps, "_lead", lambda real, fake: 0.1)
     lost = step(state, Clips(photographs, 64, 4, "cpu"), "cpu")
     assert moved == ([[True, False]] if lead else [[True, False], [False, True]])
     names = {"pixel", "warp", "pingpong", "features", "adversarial", "adversary", "accuracy"}
@@ -238,7 +239,7 @@ def test_each_player_moves_in_its_own_turn(photographs, monkeypatch, lead):
 def test_the_lead_is_that_of_the_paper():
     real, fake = torch.full((4, 1), 2.0), torch.full((4, 1), -1.0)
     expected = np.log(1 / (1 + np.exp(-2))) - np.log(1 / (1 + np.exp(1)))
-    assert _players._lead(real, fake) == pytest.approx(expected, rel=1e-5)
+    assert steps._lead(real, fake) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("task", ["small", "blurred", "degraded", "noise"])
@@ -302,7 +303,7 @@ def test_clips_move_over_photographs():
 @pytest.mark.parametrize("layered", [0.0, 1.0])
 def test_motion_points_to_where_a_pixel_was(layered, monkeypatch):
     """Read there, the frame before is the frame, but where something in front hid it."""
-    monkeypatch.setattr(_clips, "LAYERED", layered)
+    monkeypatch.setattr(clips_module, "LAYERED", layered)
     smooth = ndimage.gaussian_filter(scene(150, 160), 2).clip(0, 255).astype(np.uint8)
     clips, random = Clips([smooth[None]], 64, 4, "cpu"), torch.Generator().manual_seed(0)
     line = torch.arange(64.0)
@@ -351,7 +352,7 @@ def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
     film = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
     state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")
     clips = Clips(photographs, 64, 4, "cpu", [film])
-    monkeypatch.setattr(_clips, "REAL", 1.0)
+    monkeypatch.setattr(clips_module, "REAL", 1.0)
     lost = step(state, clips, "cpu")
     assert lost["motion"] == 0
     assert lost["warp"] > 0

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fastrestore import __version__
-from fastrestore.cli._error import CliError
-from fastrestore.cli._help import NOISE, TRAIN, UPSCALE, VIDEO, VOLUME
-from fastrestore.cli._inverse import add_inverse
+from fastrestore._io.errors import CliError
+from fastrestore.cli.help_texts import NOISE, TRAIN, UPSCALE, VIDEO, VOLUME
+from fastrestore.cli.inverse_arguments import add_inverse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if args.command is None:
         parser.print_help(sys.stderr)
         return 2
-    command = importlib.import_module(f"fastrestore.cli._{args.command}")
+    command = importlib.import_module(f"fastrestore.cli.{args.command}")
     try:
         command.run(args)
         sys.stdout.flush()

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 __all__ = ["Blur", "Decimation", "DivergenceError", "Forward", "Mask", "Result", "pnp"]
 
 if TYPE_CHECKING:
-    from fastrestore.inverse._forward import Blur, Decimation, Forward, Mask
-    from fastrestore.inverse._pnp import pnp
-    from fastrestore.inverse._solve import DivergenceError, Result
+    from fastrestore.inverse.iterations import DivergenceError, Result
+    from fastrestore.inverse.operators import Blur, Decimation, Forward, Mask
+    from fastrestore.inverse.plug_and_play import pnp
 
 _HOME = {
-    "Blur": "_forward",
-    "Decimation": "_forward",
-    "DivergenceError": "_solve",
-    "Forward": "_forward",
-    "Mask": "_forward",
-    "Result": "_solve",
-    "pnp": "_pnp",
+    "Blur": "operators",
+    "Decimation": "operators",
+    "DivergenceError": "iterations",
+    "Forward": "operators",
+    "Mask": "operators",
+    "Result": "iterations",
+    "pnp": "plug_and_play",
 }
 
 

@@ -31,36 +31,36 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastrestore.nets._adapter import BM3D
-    from fastrestore.nets._call import apply
-    from fastrestore.nets._discriminators import UNetDiscriminator, VGGDiscriminator
-    from fastrestore.nets._dncnn import DnCNN
-    from fastrestore.nets._ffdnet import FFDNet
-    from fastrestore.nets._files import load, names
-    from fastrestore.nets._film_discriminator import FilmDiscriminator
-    from fastrestore.nets._frnet import VSRGAN
-    from fastrestore.nets._network import Network
-    from fastrestore.nets._rrdb import RRDBNet
-    from fastrestore.nets._srresnet import SRResNet
-    from fastrestore.nets._srvgg import SRVGG
-    from fastrestore.nets._unet import UNet
+    from fastrestore.nets.adapter import BM3D
+    from fastrestore.nets.call import apply
+    from fastrestore.nets.discriminators import UNetDiscriminator, VGGDiscriminator
+    from fastrestore.nets.dncnn import DnCNN
+    from fastrestore.nets.ffdnet import FFDNet
+    from fastrestore.nets.files import load, names
+    from fastrestore.nets.frnet import VSRGAN
+    from fastrestore.nets.network import Network
+    from fastrestore.nets.rrdb import RRDBNet
+    from fastrestore.nets.srresnet import SRResNet
+    from fastrestore.nets.srvgg import SRVGG
+    from fastrestore.nets.unet import UNet
+    from fastrestore.nets.video_discriminator import FilmDiscriminator
 
 _HOME = {
-    "BM3D": "_adapter",
-    "DnCNN": "_dncnn",
-    "FFDNet": "_ffdnet",
-    "FilmDiscriminator": "_film_discriminator",
-    "Network": "_network",
-    "RRDBNet": "_rrdb",
-    "SRResNet": "_srresnet",
-    "SRVGG": "_srvgg",
-    "UNet": "_unet",
-    "UNetDiscriminator": "_discriminators",
-    "VGGDiscriminator": "_discriminators",
-    "VSRGAN": "_frnet",
-    "apply": "_call",
-    "load": "_files",
-    "names": "_files",
+    "BM3D": "adapter",
+    "DnCNN": "dncnn",
+    "FFDNet": "ffdnet",
+    "FilmDiscriminator": "video_discriminator",
+    "Network": "network",
+    "RRDBNet": "rrdb",
+    "SRResNet": "srresnet",
+    "SRVGG": "srvgg",
+    "UNet": "unet",
+    "UNetDiscriminator": "discriminators",
+    "VGGDiscriminator": "discriminators",
+    "VSRGAN": "frnet",
+    "apply": "call",
+    "load": "files",
+    "names": "files",
 }
 
 

@@ -6,7 +6,7 @@ import functools
 import os
 from typing import Any
 
-from fastrestore import _cupy
+from fastrestore._arrays import interop
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
 from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
 from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
@@ -49,11 +49,11 @@ def why_unavailable() -> str | None:
 def _why_unavailable(process: int) -> str | None:
     del process
     try:
-        cupy = _cupy.load()
+        cupy = interop.load_cupy()
     except ModuleNotFoundError:
-        return f"CuPy is not installed: {_cupy.HOW}"
+        return f"CuPy is not installed: {interop.CUPY_CURE}"
     except Exception as error:
-        return f"importing cupy failed ({error}); reinstall it: {_cupy.HOW}"
+        return f"importing cupy failed ({error}); reinstall it: {interop.CUPY_CURE}"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
         cupy.cuda.nvrtc.getVersion()
@@ -75,9 +75,8 @@ def _explained(error: Exception) -> str:
     if "NoDevice" in text:
         return f"there is no GPU ({text}); nvidia-smi shows what the driver sees"
     if "nvrtc" in text.lower():
-        return (
-            f"CuPy does not find NVRTC, the compiler of CUDA ({text.splitlines()[0]}): {_cupy.HOW}"
-        )
+        first = text.splitlines()[0]
+        return f"CuPy does not find NVRTC, the compiler of CUDA ({first}): {interop.CUPY_CURE}"
     return f"the CUDA driver does not work here ({text})"
 
 
@@ -93,15 +92,15 @@ def _too_old(cupy: Any) -> str | None:
 
 
 def bring(array: Any) -> Any:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return array
 
 
 def fetch(channels: Any) -> Any:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return channels.get()
 
 
 def put(channels: Any) -> Any:
-    """See `fastrestore.backends.Backend`."""
-    return _cupy.load().asarray(channels)
+    """See `fastrestore.backends.protocol.Backend`."""
+    return interop.load_cupy().asarray(channels)

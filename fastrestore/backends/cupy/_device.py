@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastrestore import _cupy
+from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _module
 
 FREE_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
@@ -30,7 +30,7 @@ class Memory:
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
         """Return a buffer, as an array with anything in it; that taken before is the same one."""
-        cupy, key, kind = _cupy.load(), (current(), name), np.dtype(dtype)
+        cupy, key, kind = interop.load_cupy(), (current(), name), np.dtype(dtype)
         size = math.prod(shape) * kind.itemsize
         if key not in self._buffers or self._buffers[key].nbytes < size:
             self._buffers.pop(key, None)  # free before the larger one is taken
@@ -46,7 +46,7 @@ class Memory:
         key = (current(), id(values), kind.str)
         if key not in self._tables:  # with the array, so that no other one gets its id
             plain = np.ascontiguousarray(values, kind)
-            self._tables[key] = values, _cupy.load().asarray(plain)
+            self._tables[key] = values, interop.load_cupy().asarray(plain)
         return self._tables[key][1]
 
     def forget(self) -> None:
@@ -63,7 +63,7 @@ class Memory:
 def _small(device: int, shape: tuple[int, ...], dtype: str, data: bytes) -> Any:
     """Copy a table that any call, on any stream, may use later."""
     del device  # it is the current one
-    cupy = _cupy.load()
+    cupy = interop.load_cupy()
     table = cupy.asarray(np.frombuffer(data, dtype).reshape(shape))
     cupy.cuda.get_current_stream().synchronize()
     return table
@@ -71,7 +71,7 @@ def _small(device: int, shape: tuple[int, ...], dtype: str, data: bytes) -> Any:
 
 def current() -> int:
     """Return the number of the current GPU."""
-    device: int = _cupy.load().cuda.runtime.getDevice()
+    device: int = interop.load_cupy().cuda.runtime.getDevice()
     return device
 
 

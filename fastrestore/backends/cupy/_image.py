@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore import _arrays, _cupy
-from fastrestore._stage import Channels, FloatArray, Image, Run
+from fastrestore._arrays import interop
+from fastrestore._collaborative.stage import Channels, FloatArray, Image, Run
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._device import launch
 
@@ -34,14 +34,16 @@ def constants(source: Any, result: Any, original: Any) -> _module.Constants:
 
 
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any], like: Any) -> Any:
-    """See `fastrestore.backends.Backend`."""
-    return np.empty(shape, dtype) if _arrays.on_host(like) else _cupy.load().empty(shape, dtype)
+    """See `fastrestore.backends.protocol.Backend`."""
+    return (
+        np.empty(shape, dtype) if interop.on_host(like) else interop.load_cupy().empty(shape, dtype)
+    )
 
 
 def load(
     name: str, planes: Any, exponent: int, matrix: FloatArray, least: int, run: Run
 ) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     planes = _on_gpu(planes)
     shape = (len(matrix), *(max(least, size) for size in planes.shape[1:]))
     out = run.memory.take(name, shape, np.float32)
@@ -50,7 +52,7 @@ def load(
 
 
 def luminance(channels: Channels, weights: FloatArray, run: Run) -> Image:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     if weights[0] == 1:
         first: Image = channels[0]
         return first
@@ -65,7 +67,7 @@ def copy(source: Channels, out: Channels, run: Run) -> None:
 
 
 def robust_range(image: Image, run: Run) -> Any:
-    """See `fastrestore.backends.Backend`; the result stays on the GPU."""
+    """See `fastrestore.backends.protocol.Backend`; the result stays on the GPU."""
     out = run.memory.take("range", (1,), np.float32)
     arguments = (image, np.int32(image.size), out)
     launch("bm3d_range", (), (1,), (RANGE_THREADS,), arguments, RANGE_SHARED)
@@ -81,8 +83,8 @@ def store(
     out: Any,
     run: Run,
 ) -> None:
-    """See `fastrestore.backends.Backend`."""
-    if not _arrays.on_host(out):
+    """See `fastrestore.backends.protocol.Backend`."""
+    if not interop.on_host(out):
         _mix(channels, out, matrix, (0, exponent), run, exact, planes)
         return
     result = run.memory.take("result", out.shape, out.dtype)
@@ -94,9 +96,9 @@ def store(
 
 def _on_gpu(planes: Any) -> Any:
     """Copy what is on the host, and convert what the kernels do not know."""
-    if _arrays.on_host(planes):
+    if interop.on_host(planes):
         native = planes.astype(planes.dtype.newbyteorder("="), copy=False)
-        planes = _cupy.load().asarray(np.ascontiguousarray(native))
+        planes = interop.load_cupy().asarray(np.ascontiguousarray(native))
     known = planes.dtype.str[1:] in _TYPES
     return planes if known else planes.astype(np.float32)  # float16
 

@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from fastrestore import _cupy
+from fastrestore._arrays import interop
 
 Constants = tuple[tuple[str, int | str], ...]  # names and values of -D options
 
@@ -69,7 +69,7 @@ def kernel(device: int, name: str, constants: Constants) -> Any:
     """
     del device
     options = ("-std=c++17", *(f"-D{key}={value}" for key, value in constants))
-    module = _cupy.load().RawModule(code=source(name), options=options, backend="nvrtc")
+    module = interop.load_cupy().RawModule(code=source(name), options=options, backend="nvrtc")
     return module.get_function(name)
 
 
@@ -80,7 +80,7 @@ def compile_all(device: int, kernels: Iterable[tuple[str, Constants]]) -> None:
         return
 
     def one(each: tuple[str, Constants]) -> None:
-        with _cupy.load().cuda.Device(device):
+        with interop.load_cupy().cuda.Device(device):
             kernel(device, *each)
 
     with ThreadPoolExecutor() as pool:

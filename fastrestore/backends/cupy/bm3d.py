@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._profile import Profile
-from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.cupy import _image, _module
 from fastrestore.backends.cupy._device import FREE_SHARED, current, launch
 
@@ -22,7 +22,7 @@ DIVIDE = (32, 4)  # threads for pixels across and down
 
 
 def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     memory = run.memory
     (height, width), group = image.shape, stage.group
     grids = [reference_grid(size, stage.block, stage.step) for size in image.shape]
@@ -62,14 +62,14 @@ def match_shape(stage: Stage) -> tuple[int, int, int]:
 
 
 def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return _filtered("bm3d_basic", (noisy,), matches, stage, run)
 
 
 def bm3d_final(
     noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
 ) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return _filtered("bm3d_final", (noisy, pilot), matches, stage, run)
 
 
@@ -193,7 +193,7 @@ def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
 
 
 def bm3d_memory(shape: tuple[int, int, int], maps: int, profile: Profile, run: Run) -> int:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     channels, height, width = shape
     if height * width > MOST_PIXELS or height > MOST_ROWS:
         return 2**63  # has to be cut
@@ -212,7 +212,7 @@ MOST_PIXELS, MOST_ROWS = 2**30, 2**17
 
 
 def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run) -> None:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     kind = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind == "f" else dtype
     result = np.promote_types(kind, np.float32) if kind.kind == "f" else np.dtype(np.float32)
     wanted: set[tuple[str, _module.Constants]] = {

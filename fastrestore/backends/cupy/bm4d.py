@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import Run
-from fastrestore._volume import CubeMatches, Volume, Volumes, VolumeStage
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.volume_stage import CubeMatches, Volume, Volumes, VolumeStage
 from fastrestore.backends.cupy._device import FREE_SHARED, launch
 from fastrestore.backends.cupy.bm3d import (
     DIVIDE,
@@ -24,7 +24,7 @@ __all__ = ["bm4d_basic", "bm4d_final", "bm4d_match"]
 
 
 def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     if math.prod(volume.shape) > MOST_PIXELS:
         raise MemoryError(
             f"a volume of shape {volume.shape} is too large for the kernels, which count "
@@ -68,14 +68,14 @@ def match_shape(stage: VolumeStage) -> tuple[int, int, int]:
 
 
 def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run) -> Volumes:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     return _filtered("bm4d_basic", (noisy,), matches, stage, run)
 
 
 def bm4d_final(
     noisy: Volumes, pilot: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run
 ) -> Volumes:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     return _filtered("bm4d_final", (noisy, pilot), matches, stage, run)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastrestore import _cupy
-from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._arrays import interop
+from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.cupy import _image
 from fastrestore.backends.cupy._device import FREE_SHARED, launch
 from fastrestore.backends.cupy.bm3d import (
@@ -34,7 +34,7 @@ class VideoStage:
                 f"{slots} frames of {height} x {width} pixels are too many for the kernels, which "
                 f"count {MOST_PIXELS} pixels; a smaller radius or smaller frames would do"
             )
-        empty = _cupy.load().empty
+        empty = interop.load_cupy().empty
         self._matched = empty((rows, width), np.float32)
         self._images = [empty((channels, rows, width), np.float32)]
         kind = np.uint64 if run.deterministic else np.float32
@@ -51,7 +51,7 @@ class VideoStage:
         """Place a frame."""
         self._piloted = pilot is not None
         if pilot is not None and len(self._images) == 1:
-            self._images.append(_cupy.load().empty(self._images[0].shape, np.float32))
+            self._images.append(interop.load_cupy().empty(self._images[0].shape, np.float32))
         rows = self._rows(slot)
         _image.copy(matched[None], self._matched[None, rows], self._run)
         _image.copy(noisy, self._images[0][:, rows], self._run)
@@ -69,7 +69,7 @@ class VideoStage:
         """Return the estimate of a frame, and make room for another."""
         rows = self._rows(slot)
         corners = slice(rows.start, rows.stop - self._stage.block + 1)
-        out = _cupy.load().empty((len(self._images[0]), *self._size), np.float32)
+        out = interop.load_cupy().empty((len(self._images[0]), *self._size), np.float32)
         for channel in range(len(out)):
             sums = self._sums[0][channel, rows], self._sums[1][channel, corners]
             divide(*sums, out[channel : channel + 1], self._stage, self._run)

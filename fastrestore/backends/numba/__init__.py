@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastrestore.backends._host import (
+from fastrestore.backends.host import (
     bm3d_memory,
     bring,
     empty,
@@ -19,9 +19,9 @@ from fastrestore.backends._host import (
 )
 
 if TYPE_CHECKING:
-    from fastrestore._stage import Channels, Image, Matches, Run, Stage
-    from fastrestore._volume import CubeMatches, Volume, Volumes, VolumeStage
-    from fastrestore.backends import VideoStage
+    from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage
+    from fastrestore._collaborative.volume_stage import CubeMatches, Volume, Volumes, VolumeStage
+    from fastrestore.backends.protocol import VideoStage
 
 __all__ = [
     "NAME",
@@ -62,49 +62,49 @@ def why_unavailable() -> str | None:
 
 
 def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_match(image, stage, run)
 
 
 def video_stage(shape: tuple[int, int, int, int], stage: Stage, run: Run) -> VideoStage:
-    """See `fastrestore.backends.VideoBackend`."""
+    """See `fastrestore.backends.protocol.VideoBackend`."""
     from fastrestore.backends.numba import vbm3d
 
     return vbm3d.VideoStage(shape, stage, run)
 
 
 def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_basic(noisy, matches, stage, run)
 
 
 def bm3d_sharpened(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return bm3d_basic(noisy, matches, stage, run)  # which looks at the root
 
 
 def bm3d_final(
     noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
 ) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     from fastrestore.backends.numba import bm3d
 
     return bm3d.bm3d_final(noisy, pilot, matches, stage, run)
 
 
 def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     from fastrestore.backends.numba import bm4d
 
     return bm4d.bm4d_match(volume, stage, run)
 
 
 def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run) -> Volumes:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     from fastrestore.backends.numba import bm4d
 
     return bm4d.bm4d_basic(noisy, matches, stage, run)
@@ -113,7 +113,7 @@ def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Ru
 def bm4d_final(
     noisy: Volumes, pilot: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run
 ) -> Volumes:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     from fastrestore.backends.numba import bm4d
 
     return bm4d.bm4d_final(noisy, pilot, matches, stage, run)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import HEAVIEST, LIGHTEST
+from fastrestore._collaborative.stage import HEAVIEST, LIGHTEST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._simd import (

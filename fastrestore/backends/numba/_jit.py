@@ -82,7 +82,7 @@ def cache_folder() -> Path | None:
 def _source_hash() -> str:
     """Hash of the sources of this backend, and of the constants that its kernels hold."""
     digest = hashlib.sha256()
-    constants = Path(fastrestore.__file__).parent / "_stage.py"
+    constants = Path(fastrestore.__file__).parent / "_collaborative" / "stage.py"
     for source in [*sorted(Path(__file__).parent.glob("*.py")), constants]:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrestore._stage import LEAST
+from fastrestore._collaborative.stage import LEAST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
     absolute,

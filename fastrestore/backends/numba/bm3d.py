@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numba import _candidates, _filter, _match, _merge, _variance
 from fastrestore.backends.numba._pool import cut, run_bands
 from fastrestore.backends.numba._simd import aligned
@@ -23,7 +23,7 @@ __all__ = ["bm3d_basic", "bm3d_final", "bm3d_match"]
 
 
 def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     rows = reference_grid(image.shape[0], stage.block, stage.step)
     columns = reference_grid(image.shape[1], stage.block, stage.step)
     shape = (len(rows), len(columns))
@@ -86,14 +86,14 @@ def _planes(
 
 
 def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return _filtered(noisy, None, matches, stage, run)
 
 
 def bm3d_final(
     noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
 ) -> Channels:
-    """See `fastrestore.backends.Backend`."""
+    """See `fastrestore.backends.protocol.Backend`."""
     return _filtered(noisy, pilot, matches, stage, run)
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._stage import Run
-from fastrestore._volume import CubeMatches, Volume, Volumes, VolumeStage
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.volume_stage import CubeMatches, Volume, Volumes, VolumeStage
 from fastrestore.backends.numba import _candidates, _cubes_filter, _cubes_match, _cubes_merge
 from fastrestore.backends.numba._pool import cut, run_bands
 from fastrestore.backends.numba._simd import aligned
@@ -22,7 +22,7 @@ Part = tuple[range, range, range]  # of references: slices, rows, columns
 
 
 def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     slices, rows, columns = stage.grids(volume.shape)
     shape = (len(slices), len(rows), len(columns))
     offsets = np.zeros((*shape, stage.group, 3), np.int16)
@@ -88,14 +88,14 @@ def _planes(
 
 
 def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run) -> Volumes:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     return _filtered(noisy, None, matches, stage, run)
 
 
 def bm4d_final(
     noisy: Volumes, pilot: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run
 ) -> Volumes:
-    """See `fastrestore.backends.VolumeBackend`."""
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
     return _filtered(noisy, pilot, matches, stage, run)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._pool import cut, run_bands
 from fastrestore.backends.numba._simd import aligned

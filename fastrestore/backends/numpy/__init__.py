@@ -1,6 +1,6 @@
 """The executable specification: slow, plain, in float64; the judge of the other backends."""
 
-from fastrestore.backends._host import (
+from fastrestore.backends.host import (
     bm3d_memory,
     bring,
     empty,

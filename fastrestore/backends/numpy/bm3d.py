@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._stage import (
+from fastrestore._collaborative.stage import (
     HEAVIEST,
     LEAST,
     LIGHTEST,

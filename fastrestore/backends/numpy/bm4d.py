@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._stage import LEAST, FloatArray, Run
-from fastrestore._volume import CubeMatches, Volume, Volumes, VolumeStage
+from fastrestore._collaborative.stage import LEAST, FloatArray, Run
+from fastrestore._collaborative.volume_stage import CubeMatches, Volume, Volumes, VolumeStage
 from fastrestore.backends.numpy.bm3d import (
     Shrinkage,
     haar_matrix,

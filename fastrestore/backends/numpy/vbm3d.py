@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numpy.bm3d import lay_down, shrink_hard, shrink_wiener
 
 FARTHEST = 1984  # pixels: a trail leads no farther from its reference

@@ -1,0 +1,242 @@
+"""V-BM3D: a film restored by groups of blocks from several frames."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastrestore._arrays import interop, validate
+from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.request import Call, Options
+from fastrestore._collaborative.stream import restored
+
+
+def vbm3d(
+    frames: Any,
+    sigma: Any = None,
+    *,
+    psd: Any = None,
+    time_axis: int = 0,
+    channel_axis: int | None = None,
+    radius: int = 4,
+    profile: str | Profile = "video",
+    stage: str = "final",
+    data_range: float | None = None,
+    colorspace: str | None = "auto",
+    chroma_strength: float = 1.0,
+    scene_cuts: bool = True,
+    workers: int | None = None,
+    backend: str | None = None,
+    progress: Progress = False,
+) -> Any:
+    """Remove noise from a film by V-BM3D.
+
+    Parameters
+    ----------
+    frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
+        Noisy frames of any integer or float type, that of `bm3d`. Of an iterable, a generator for
+        instance, no more frames are held than are needed.
+    sigma : float, or one for each channel, optional
+        Standard deviation of the noise, in the units of the frames. Without it that of the first
+        frame is estimated.
+    psd : array, shape (M, N) or that of a frame, optional
+        In place of `sigma`, the power spectrum of correlated noise in each frame, as for `bm3d`;
+        noise of different frames is independent.
+    time_axis : int, default 0
+        The axis of time of an array.
+    channel_axis : int, optional
+        The axis of colours: of the array, or of the frames of an iterable.
+    radius : int, default 4
+        Frames before and after each that its blocks are looked for in, 0 to 16.
+    profile : str or Profile, default "video"
+        The algorithm's parameters. Fields that begin with ``predict``, ``trails`` and ``static``
+        are about the way from frame to frame.
+    stage : {"final", "basic"}
+        "basic" stops after hard thresholding.
+    data_range : float, optional
+        As for `bm3d`; without it that of the first frame is taken.
+    colorspace, chroma_strength
+        As for `bm3d`.
+    scene_cuts : bool, default True
+        Whether to look for cuts, and to start afresh there.
+    workers, backend
+        As for `bm3d`. Frames on a GPU stay there; where one cut after the other is looked for, the
+        host waits for a thumbnail of each.
+    progress : bool or callable, default False
+        As for `bm3d`, of an array. Of an iterable the frames that come out may be counted.
+
+    Returns
+    -------
+    array, shape of `frames`
+        Of an array: the same kind of array, floats keep their type, integers give float32.
+    iterator of arrays
+        Of an iterable: a generator of restored frames. It runs 4 `radius` frames behind.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `bm3d`; if frames change their shape or type, or hold NaN: the frame is named by its
+        number, when its turn comes.
+    BackendUnavailableError
+        If the backend asked for cannot run here.
+
+    Notes
+    -----
+    After [1]_: blocks are looked for in the frame itself and from frame to frame around the best
+    blocks of the one before, groups from all frames are filtered together, and each block is laid
+    down in its own frame. Variances of group coefficients are exact, as in `bm3d`. Search widths
+    and group sizes are larger than the paper's, which lose against single frames where motion is
+    fast.
+
+    References
+    ----------
+    .. [1] K. Dabov, A. Foi, K. Egiazarian, "Video denoising by sparse 3D transform-domain
+       collaborative filtering", EUSIPCO 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> clean = np.add.outer(np.arange(32.0), np.arange(32.0))
+    >>> noisy = clean + np.random.default_rng(0).normal(0, 10, (5, 32, 32))
+    >>> restored = fastrestore.vbm3d(noisy, sigma=10)
+    >>> fastrestore.metrics.psnr(np.stack([clean] * 5), restored, data_range=62) > 30
+    True
+    """
+    options = Options(
+        profile, stage, data_range, None, colorspace, chroma_strength, None, False, workers, backend
+    )
+    reach = _radius(radius)
+    cuts = validate.flag("scene_cuts", scene_cuts)
+    if isinstance(frames, (str, bytes)) or not (
+        isinstance(frames, np.ndarray) or hasattr(frames, "shape") or isinstance(frames, Iterable)
+    ):
+        raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
+    told = {"sigma": sigma, "psd": psd}
+    if not hasattr(frames, "shape"):
+        if progress is not False:
+            raise ValueError("progress is for arrays; count the frames that come out of a stream")
+        return _stream(frames, told, channel_axis, options, reach, cuts)
+    there, restore = interop.recognise("frames", frames)
+    time, channels = film_axes(there.shape, time_axis, channel_axis)
+    film = interop.moved_axis(there, time, 0)
+    axis = None if channels is None else channels - (channels > time)
+    with reporting(progress, "vbm3d") as tick, interop.on_device_of(there):
+        out = interop.namespace(there).empty(film.shape, interop.result_dtype(there.dtype))
+        stream = _stream(film, told, axis, options, reach, cuts)
+        for number, frame in enumerate(stream):
+            out[number] = frame
+            tick(1 / len(out))
+        back = interop.moved_axis(out, 0, time)
+        return restore(interop.namespace(back).ascontiguousarray(back))
+
+
+def _stream(
+    frames: Iterable[Any],
+    told: dict[str, Any],
+    channel_axis: int | None,
+    options: Options,
+    radius: int,
+    cuts: bool,
+) -> Iterator[Any]:
+    """Restore frame by frame."""
+    given = recognised(frames)
+    first = next(given, None)
+    if first is None:
+        return
+    there = first[0]
+    validate.check_axes("frame 0", there.shape, channel_axis)
+    axis = None if channel_axis is None else -1
+    psd = told["psd"]
+    if axis is not None and np.ndim(psd) == 3:
+        psd = np.moveaxis(interop.to_host(psd), channel_axis or 0, -1)
+    noise = {"sigma": told["sigma"], "psd": psd, "noise_kernel": None, "noise": None}
+    shape = there.shape if axis is None else _last(there.shape, channel_axis or 0)
+    options = options._replace(channel_axis=axis)
+    with interop.on_device_of(there):
+        call = Call.checked(noise, options, shape, interop.on_host(there), "video_stage")
+    if call.job.profile.residual:
+        raise ValueError(f"profile {call.job.profile.name!r} filters again, which films cannot")
+    if call.levels is not None and call.levels.map is not None:
+        raise ValueError("sigma must be a number, or one for each channel; films take no map")
+    made: list[Any] = []  # frames on their way, and how to give one back as its kind
+
+    def planes() -> Iterator[Any]:
+        for number, (frame, restore) in enumerate(itertools.chain([first], given)):
+            made.append((frame, restore))
+            values = call.job.engine.bring(frame)
+            yield validate.channels(f"frame {number}", values, channel_axis)
+
+    results, dtype = restored(planes(), call, radius, cuts), interop.result_dtype(there.dtype)
+    while True:
+        with interop.on_device_of(there):  # not while the consumer has its turn
+            result = next(results, None)
+            if result is None:
+                return
+            place = 0 if channel_axis is None else channel_axis
+            image = result[0] if channel_axis is None else interop.moved_axis(result, 0, place)
+            plain = interop.namespace(image).ascontiguousarray(image)
+            typed = plain if plain.dtype == dtype else plain.astype(dtype)
+            frame, restore = made.pop(0)
+            finished = restore(interop.placed_as(typed, frame))
+        yield finished
+
+
+def recognised(frames: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Frames as arrays of NumPy or CuPy, and how to give results back; all alike."""
+    first = None
+    for number, frame in enumerate(frames):
+        name = f"frame {number}"
+        there, restore = interop.recognise(name, frame)
+        first = there if first is None else first
+        if there.shape != first.shape or there.dtype != first.dtype:
+            raise ValueError(
+                f"{name} has shape {there.shape} and type {there.dtype}, the first has "
+                f"{first.shape} and {first.dtype}"
+            )
+        interop.check_same_place(name, there, first, "the first")
+        yield there, restore
+
+
+def _last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Shape with the channels last."""
+    rest = [size for k, size in enumerate(shape) if k != axis % len(shape)]
+    return (*rest, shape[axis])
+
+
+def film_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tuple[int, int | None]:
+    """Check the axes of an array of frames."""
+    wanted = 3 if channel_axis is None else 4
+    if len(shape) != wanted:
+        advice = "; with colours write channel_axis= too"
+        if channel_axis is not None:
+            advice = "; if it is one frame, write frames[None]" if len(shape) == 3 else ""
+        raise ValueError(f"frames must have {wanted} axes, got shape {shape}{advice}")
+    for name, axis in (("time_axis", time_axis), ("channel_axis", channel_axis)):
+        if axis is None and name == "channel_axis":
+            continue
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+            raise TypeError(f"{name} must be a whole number, got {axis!r}")
+        if not -wanted <= axis < wanted:
+            raise ValueError(f"{name}={axis} is no axis of shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"frames is empty, its shape is {shape}")
+    time = int(time_axis) % wanted
+    if channel_axis is None:
+        return time, None
+    if time == int(channel_axis) % wanted:
+        raise ValueError(f"time_axis={time_axis} and channel_axis={channel_axis} are the same axis")
+    return time, int(channel_axis) % wanted
+
+
+def _radius(radius: Any) -> int:
+    """Check the number of frames on each side."""
+    if isinstance(radius, bool) or not isinstance(radius, (int, np.integer)):
+        raise TypeError(f"radius must be a whole number, got {radius!r}")
+    if not 0 <= radius <= 16:
+        raise ValueError(f"radius must be from 0 to 16 frames, got {radius}")
+    return int(radius)

@@ -1,0 +1,1 @@
+"""Arrays in and out: libraries, devices, checks of arguments, colors, progress."""

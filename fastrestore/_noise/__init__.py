@@ -1,0 +1,1 @@
+"""Noise: one type for it, estimators, spectra and variance stabilization."""

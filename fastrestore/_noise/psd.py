@@ -1,0 +1,317 @@
+"""Power spectra of correlated noise: what users give, and helpers to get one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from fastrestore._arrays import interop, validate
+from fastrestore._arrays.validate import Levels
+from fastrestore._collaborative.stage import FloatArray
+
+SYMMETRIC = 1e-4  # a spectrum differs by less from its mirror image, relatively
+WHITE = 1e-9  # a spectrum that varies by less is constant
+
+WINDOW = 32  # pixels, of `estimate_psd`
+MOST = 4096  # windows are enough
+FLAT = 0.1  # share of the windows that is taken for noise alone
+ROUNDS = 5  # of choosing them by the estimate and estimating from them
+
+
+def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Power spectrum of white noise of variance 1 that was convolved with a kernel.
+
+    Parameters
+    ----------
+    noise_kernel : array, shape (m, n) or (p, m, n)
+        Kernel of the convolution, in the units of the image: the variance of the noise is the sum
+        of its squares.
+    shape : tuple of int
+        Shape of the noisy image, (M, N), or of the volume, (P, M, N).
+
+    Returns
+    -------
+    numpy array of `shape`, float64
+        ``E|FFT(noise)|**2``, not normalised, DC first, to give to `bm3d` or `bm4d` as ``psd=``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the kernel has other axes than the shape, is empty or not finite.
+
+    See Also
+    --------
+    bm3d : takes a kernel as ``noise_kernel=``, too.
+
+    Notes
+    -----
+    The discrete Fourier transform is that of noise that wraps around the image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> psd = fastrestore.psd_from_kernel(np.full((1, 4), 5.0), (64, 64))
+    >>> round(float(psd.sum()) / psd.size**2)  # the variance
+    100
+    """
+    count = len(shape) if isinstance(shape, (tuple, list)) else 2
+    size = _shape(shape, 3 if count == 3 else 2)
+    kernel = _kernels(noise_kernel, None, len(size))[0]
+    return _power(kernel, size) * math.prod(size)
+
+
+def psd_from_flat_field(
+    frames: Any, shape: tuple[int, int] | None = None, *, reach: int | None = None
+) -> NDArray[np.float64]:
+    """Power spectrum of the noise of a camera or scanner, from pictures of nothing.
+
+    Parameters
+    ----------
+    frames : array, shape (K, M, N) or (M, N)
+        Pictures of an evenly lit plane, or dark frames, in the units of the image to be denoised.
+        What is the same in all of them, shading and a fixed pattern, is not counted as noise.
+        Of a single picture only its mean is taken off.
+    shape : (int, int), optional
+        Shape of the noisy image, that of the frames by default.
+    reach : int, optional
+        Noise is taken for uncorrelated from so many pixels on, which steadies the estimate of
+        few frames (Blackman and Tukey, with a Parzen window). By default nothing is smoothed.
+
+    Returns
+    -------
+    numpy array of `shape`, float64
+        ``E|FFT2(noise)|**2``, not normalised, DC first, to give to `bm3d` as ``psd=``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the frames have other axes, are empty or not finite; if `reach` is less than 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> frames = 100 + np.random.default_rng(0).normal(0, 5, (20, 64, 64))
+    >>> psd = fastrestore.psd_from_flat_field(frames)
+    >>> abs(float(psd.sum()) / psd.size**2 - 25) < 1  # the variance
+    True
+    """
+    values = interop.to_host(interop.recognise("frames", frames)[0])
+    if values.ndim not in (2, 3) or values.size == 0:
+        raise ValueError(f"frames must have the shape (K, M, N) or (M, N), got {values.shape}")
+    validate.check_finite("frames", values)
+    if reach is not None and not (isinstance(reach, (int, np.integer)) and reach >= 1):
+        raise ValueError(f"reach must be a whole number of 1 or more, or None, got {reach!r}")
+    stack = values.reshape(-1, *values.shape[-2:]).astype(np.float64)
+    count = len(stack)
+    noise = stack - (stack.mean(0) if count > 1 else stack.mean())
+    power = np.zeros(stack.shape[1:])
+    for frame in noise:
+        power += np.abs(np.fft.fft2(frame)) ** 2 / frame.size
+    power /= max(1, count - 1)
+    wanted = power.shape if shape is None else _shape(shape)
+    if reach is None and wanted == power.shape:
+        return power * power.size
+    return _smoothed(np.fft.ifft2(power).real, wanted, reach) * math.prod(wanted)
+
+
+def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.float64]:
+    """Estimate the power spectrum of stationary noise from one noisy image.
+
+    Parameters
+    ----------
+    image : array, shape (M, N), or three axes with `channel_axis`
+        Noisy image of any integer or float type, 32 pixels high and wide or more.
+    channel_axis : int, optional
+        The axis of colours or other channels: each gets an estimate of its own.
+
+    Returns
+    -------
+    numpy array, shape of `image`, float64
+        ``E|FFT2(noise)|**2``, not normalised, DC first, to give to `bm3d` as ``psd=``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For images that `bm3d` refuses, too; and for smaller ones.
+
+    Notes
+    -----
+    The spectrum is the mean of that of overlapping windows of 32 pixels, of the tenth of them that
+    has least structure beyond the noise. So it is as coarse as 1/32 cycles per pixel: narrow
+    lines come out wide. Texture that fills the image is taken for noise. A spectrum from a kernel
+    or from flat fields is better where it can be had.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> noise = np.random.default_rng(0).normal(0, 10, (128, 131))
+    >>> striped = np.add.outer(np.arange(128.0), np.arange(128.0)) + noise[:, :-3] + noise[:, 3:]
+    >>> psd = fastrestore.estimate_psd(striped)
+    >>> 0.8 < float(psd.sum()) / psd.size**2 / 200 < 1.2  # the variance
+    True
+    """
+    values = interop.to_host(interop.recognise("image", image)[0])
+    planes = validate.channels("image", values, channel_axis)
+    if min(planes.shape[1:]) < WINDOW:
+        raise ValueError(
+            f"image must be {WINDOW} pixels high and wide or more, got shape {values.shape}"
+        )
+    psd = np.array([_estimated(np.asarray(plane, np.float64)) for plane in planes])
+    return psd[0] if channel_axis is None else np.moveaxis(psd, 0, channel_axis)
+
+
+def _estimated(image: FloatArray) -> FloatArray:
+    """Power spectrum, not normalised, of the noise of one channel."""
+    taper = np.outer(*2 * [np.hanning(WINDOW + 2)[1:-1]])
+    powers = _window_powers(image, taper)
+    power = np.quantile(powers, FLAT, axis=0)
+    if not power.any():  # a constant image, or most of it is
+        return np.zeros(image.shape)
+    for _ in range(ROUNDS):
+        structure = (powers / np.maximum(power, 1e-12 * power.max())).mean((1, 2))
+        flat = structure <= np.quantile(structure, FLAT)
+        power = powers[flat].mean(0)
+    own = np.fft.ifft2(np.abs(np.fft.fft2(taper)) ** 2).real
+    return _smoothed(np.fft.ifft2(power).real / own, image.shape, WINDOW // 2) * image.size
+
+
+def _window_powers(image: FloatArray, taper: FloatArray) -> FloatArray:
+    """Squared magnitudes (K, WINDOW, WINDOW) of windows without their planes, tapered."""
+    windows = sliding_window_view(image, (WINDOW, WINDOW))
+    step = max(WINDOW // 4, math.isqrt(windows[:, :, 0, 0].size // MOST))
+    blocks = windows[::step, ::step].reshape(-1, WINDOW, WINDOW)
+    place = np.arange(WINDOW) - (WINDOW - 1) / 2
+    slope = place / (place**2).sum() / WINDOW
+    down, across = np.einsum("kyx,y->k", blocks, slope), np.einsum("kyx,x->k", blocks, slope)
+    plane = blocks.mean((1, 2))[:, None, None] + down[:, None, None] * place[:, None]
+    plane = plane + across[:, None, None] * place
+    powers: FloatArray = np.abs(np.fft.fft2((blocks - plane) * taper)) ** 2
+    return powers
+
+
+def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None) -> FloatArray:
+    """Power of noise at the frequencies of a shape from its covariance, (0, 0) first.
+
+    The covariance is cut at half its size, by a window that keeps power positive but for rounding.
+    """
+    out = np.zeros(shape)
+    spans, tapers = [], []
+    for size, wanted in zip(covariance.shape, shape, strict=True):
+        most = (min(size, wanted) - 1) // 2
+        lags = np.arange(-most, most + 1)
+        far = np.abs(lags) / (most + 1 if reach is None else reach)
+        parzen = np.where(far < 0.5, 1 - 6 * far**2 * (1 - far), 2 * np.maximum(1 - far, 0) ** 3)
+        spans.append(lags)
+        tapers.append(parzen)
+    place = np.ix_(*spans)
+    out[place] = covariance[place] * np.outer(*tapers)
+    power: FloatArray = np.maximum(np.fft.fft2(out).real, 0)
+    return power
+
+
+def _shape(shape: Any, axes: int = 2) -> tuple[int, ...]:
+    """Check the shape of an image, or of a volume."""
+    numbers = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    if len(numbers) != axes or not all(isinstance(n, (int, np.integer)) and n > 0 for n in numbers):
+        raise ValueError(f"shape must be (rows, columns) of the noisy image, got {shape!r}")
+    return tuple(int(n) for n in numbers)
+
+
+def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> FloatArray:
+    """Check a kernel, or one for each channel, and return it as (1 or C, m, n)."""
+    if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
+        noise_kernel = np.asarray(noise_kernel)
+    values = interop.to_host(interop.recognise("noise_kernel", noise_kernel)[0])
+    several = channel_axis is not None and values.ndim == 3
+    if (values.ndim != axes and not several) or values.size == 0:
+        expected = f"{axes} axes" if channel_axis is None else "2 axes, or 3 like the image,"
+        raise ValueError(f"noise_kernel must have {expected} and values, got {values.shape}")
+    validate.check_finite("noise_kernel", values)
+    wide = values.astype(np.float64)
+    return np.moveaxis(wide, channel_axis or 0, 0) if several else wide[None]
+
+
+def _power(kernel: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Squared magnitude of the transform; a kernel larger than the shape is wrapped around it."""
+    folded = np.zeros(shape)
+    places = [np.arange(n) % size for n, size in zip(kernel.shape, shape, strict=True)]
+    np.add.at(folded, np.ix_(*places), kernel)
+    power: FloatArray = np.abs(np.fft.fftn(folded)) ** 2
+    return power
+
+
+def levels_of_kernel(
+    noise_kernel: Any, shape: tuple[int, ...], channel_axis: int | None, far: int
+) -> Levels:
+    """Return the noise of an image of this shape that was made by a kernel.
+
+    `far` is how far apart pixels are compared. The spectrum is that of an image so large that
+    noise does not wrap around in between.
+    """
+    kernels = _kernels(noise_kernel, channel_axis)
+    count = 1 if channel_axis is None else shape[channel_axis]
+    if len(kernels) not in (1, count):
+        raise ValueError(f"noise_kernel has {len(kernels)} channels, the image {count}")
+    size = tuple(max(32, n + far) for n in kernels.shape[1:])
+    return _levels(np.array([_power(kernel, (size[0], size[1])) for kernel in kernels]), count)
+
+
+def levels_of_psd(psd: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:
+    """Return the noise of an image of this shape from its power spectrum."""
+    values = interop.to_host(interop.recognise("psd", psd)[0])
+    channel = shape
+    if channel_axis is not None:
+        channel = tuple(np.delete(shape, channel_axis).tolist())
+    if values.shape not in (shape, channel):
+        expected = f"the shape of the image, {shape}"
+        if channel_axis is not None:
+            expected = f"the shape of a channel, {channel}, or of the image, {shape}"
+        raise ValueError(f"psd must have {expected}, got {values.shape}")
+    validate.check_finite("psd", values)
+    if (values < 0).any():
+        raise ValueError(f"psd must not be negative, got {_first(values, values < 0)}")
+    wide = values.astype(np.float64)
+    powers = wide[None] if values.shape == channel else np.moveaxis(wide, channel_axis or 0, 0)
+    axes = tuple(range(1, powers.ndim))
+    mirrored = np.roll(np.flip(powers, axes), 1, axes)
+    apart = np.abs(powers - mirrored) > SYMMETRIC * (powers + mirrored) + 1e-12 * powers.max()
+    if apart.any():
+        k, *place = (int(n) for n in np.argwhere(apart)[0])
+        here, there = tuple(place), tuple(-n for n in place)
+        raise ValueError(
+            "psd must be symmetric, psd[-k, -l] equal to psd[k, l], as the spectrum of real noise "
+            f"is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. DC comes "
+            f"first, at {tuple(0 * n for n in place)}: numpy.fft.ifftshift brings it there"
+        )
+    count = 1 if channel_axis is None else shape[channel_axis]
+    return _levels((powers + mirrored) / 2 / math.prod(channel), count)
+
+
+def _levels(powers: FloatArray, count: int) -> Levels:
+    """Split powers (1 or C, P, Q) into sigmas and shapes; noise that is white has no shape."""
+    sigmas, shapes = split(powers)
+    if len(shapes) > 1 and np.allclose(shapes, shapes[:1], rtol=WHITE, atol=0):
+        shapes = shapes[:1]
+    white = bool(np.ptp(shapes) < WHITE)
+    return Levels(np.broadcast_to(sigmas, count), None, None if white else shapes)
+
+
+def split(powers: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Split powers (C, ...) of noise into its sigmas (C,) and powers with mean 1."""
+    variances = powers.mean(tuple(range(1, powers.ndim)))
+    shapes, means = np.ones_like(powers), variances.reshape(-1, *[1] * (powers.ndim - 1))
+    np.divide(powers, means, where=means > 0, out=shapes)
+    return np.sqrt(variances), shapes
+
+
+def _first(values: NDArray[Any], bad: NDArray[np.bool_]) -> str:
+    """Quote the first bad value and its place."""
+    place = tuple(int(k) for k in np.argwhere(bad)[0])
+    return f"{values[place]} at {place}"

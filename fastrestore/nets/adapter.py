@@ -1,0 +1,78 @@
+"""BM3D as a module of PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastrestore._algorithms.bm3d import bm3d
+
+
+class BM3D(nn.Module):
+    """BM3D where a program wants a denoiser of PyTorch: ``denoiser(x, sigma)``.
+
+    Plug-and-play methods of deepinv and others call denoisers so: images B x C x H x W and sigma in
+    their units, a number or one for each image; the result is of the same shape.
+
+    Parameters
+    ----------
+    **options
+        What `bm3d` takes, other than ``channel_axis``. With three channels colours are transformed;
+        other numbers of channels are restored one by one, unless ``colorspace=`` is given.
+
+    Raises
+    ------
+    ValueError
+        When it is called: if images have other axes, or sigma other numbers.
+
+    Notes
+    -----
+    No gradient passes: BM3D chooses blocks, which has none. The result is detached.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import BM3D
+    >>> denoiser = BM3D(profile="fast")
+    >>> denoiser(torch.rand(2, 1, 32, 40), 0.1).shape
+    torch.Size([2, 1, 32, 40])
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        if "channel_axis" in options:
+            raise TypeError("channel_axis is that of B x C x H x W here; leave it out")
+        self.options = options
+
+    def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
+        """Restore images (B, C, H, W)."""
+        if image.ndim != 4:
+            raise ValueError(f"images must be B x C x H x W, got shape {tuple(image.shape)}")
+        levels = self._levels(image, sigma)
+        pairs = zip(image.detach(), levels, strict=True)
+        return torch.stack([self._one(each, level) for each, level in pairs])
+
+    def _one(self, image: Tensor, sigma: float | None) -> Tensor:
+        """Restore (C, H, W)."""
+        if len(image) == 1:
+            restored: Tensor = bm3d(image[0], sigma, **self.options)[None]
+        elif len(image) == 3 or "colorspace" in self.options:
+            restored = bm3d(image, sigma, channel_axis=0, **self.options)
+        else:
+            restored = torch.stack([bm3d(plane, sigma, **self.options) for plane in image])
+        return restored
+
+    @staticmethod
+    def _levels(image: Tensor, sigma: Tensor | float | None) -> list[float | None]:
+        """Sigma of each image."""
+        if sigma is None:
+            return [None] * len(image)
+        values = torch.as_tensor(sigma, dtype=torch.float64).detach().cpu().flatten()
+        if values.numel() not in (1, len(image)):
+            raise ValueError(
+                f"sigma must be a number, or one for each of {len(image)} images, got shape "
+                f"{tuple(torch.as_tensor(sigma).shape)}"
+            )
+        return [float(value) for value in values.expand(len(image))]

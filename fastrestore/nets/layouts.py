@@ -1,0 +1,285 @@
+"""State dicts as people have them, brought to the layout of our networks.
+
+Which network it is, and how large, is read from the names and shapes of the weights.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastrestore.nets.network import Network
+from fastrestore.nets.registry import make
+
+Tensors = dict[str, Tensor]
+
+KNOWN = (
+    "DnCNN (model.*, dncnn.* or in_conv, conv_list.*, out_conv), FFDNet (model.*, four times the "
+    "colours and sigma in), U-Net or DRUNet (m_head, m_down1.*, ...), SRResNet and RRDBNet "
+    "(conv_first, body.0.*, ... or RRDB_trunk.*) SRVGG (body.0, body.1, ...) and VSRGAN (fnet.*, "
+    "srnet.*)"
+)
+WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")
+OWN_EPS, KAIR_EPS, TORCH_EPS = 1e-4, 1e-4, 1e-5  # of batch normalisation
+
+
+class Found(NamedTuple):
+    """A network by name, its sizes, and its weights in our layout."""
+
+    kind: str
+    channels: int
+    sizes: dict[str, Any]
+    tensors: Tensors
+
+
+def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
+    """Make the network of what a file holds; `ours` says that the library wrote it.
+
+    Raises
+    ------
+    ValueError
+        If it is none that is known, or a weight is missing, too many, of another shape or NaN.
+    """
+    tensors = _unwrapped(loaded, source)
+    found = _recognised(tensors, source, ours)
+    for name, value in found.tensors.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{source}: {name} has values that are NaN or infinite")
+    try:
+        net = make(found.kind, found.channels, **found.sizes)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source} is no known network: {error}") from None
+    try:
+        net.load_state_dict(found.tensors)
+    except RuntimeError as error:
+        reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        raise ValueError(f"{source} is no whole {type(net).__name__}: {reasons}") from None
+    return net.eval().requires_grad_(False)
+
+
+def described(net: Network) -> Found:
+    """Return what a network is, and its sizes."""
+    return _recognised(dict(net.state_dict()), type(net).__name__, ours=True)
+
+
+def _unwrapped(loaded: Any, source: str) -> Tensors:
+    """Return the weights by name, float32, without what wraps them."""
+    for name in WRAPPERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
+            loaded = loaded[name]
+    if not isinstance(loaded, dict) or not loaded:
+        raise ValueError(f"{source} holds no weights by name, but a {type(loaded).__name__}")
+    if not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise ValueError(f"{source} holds no weights by name: {_quoted(loaded)}; known: {KNOWN}")
+    return {
+        str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
+        for name, value in loaded.items()
+    }
+
+
+def _recognised(tensors: Tensors, source: str, ours: bool) -> Found:
+    """Find out which network it is."""
+    names = set(tensors)
+    if any(name.startswith("RRDB_trunk.") for name in names):
+        tensors = _renamed(tensors)
+        names = set(tensors)
+    if {"fnet.flow.0.weight", "srnet.conv_in.0.weight"} <= names:
+        return _vsrgan(tensors)
+    if {"conv_first.weight", "conv_body.weight"} <= names:
+        return _rrdb(tensors)
+    if {"conv_first.weight", "conv_last.weight", "body.0.conv1.weight"} <= names:
+        return _srresnet(tensors, source)
+    if "body.0.weight" in names and "body.1.weight" in names:
+        return _srvgg(tensors, source)
+    if "m_head.weight" in names and "m_tail.weight" in names:
+        return _unet(tensors)
+    if {"in_conv.weight", "out_conv.weight"} <= names:
+        return _of_deepinv(tensors)
+    if any(name.startswith("dncnn.") for name in names):
+        renamed = {f"model.{name.removeprefix('dncnn.')}": v for name, v in tensors.items()}
+        return _chain(renamed, source, TORCH_EPS, ours)
+    if ours and tensors["model.0.weight"].shape[2:] == (1, 1):
+        return Found("gate", 1, {}, tensors)
+    if any(re.fullmatch(r"model\.\d+\.weight", name) for name in names):
+        return _chain(tensors, source, KAIR_EPS, ours)
+    raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+
+
+def _quoted(tensors: dict[str, Any]) -> str:
+    """Say which names there are."""
+    names = [str(name) for name in tensors]
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return f"it has the keys {', '.join(names[:6])}{more}"
+
+
+def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Found:
+    """A DnCNN or an FFDNet: convolutions one after the other."""
+    places = sorted(
+        {int(name.split(".")[1]) for name in tensors if re.match(r"model\.\d+\.", name)}
+    )
+    weights = {k: tensors.get(f"model.{k}.weight") for k in places}
+    convolutions = [k for k in places if weights[k] is not None and weights[k].ndim == 4]  # type: ignore[union-attr]
+    if len(convolutions) < 2:
+        raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+    first, last = weights[convolutions[0]], weights[convolutions[-1]]
+    assert first is not None
+    assert last is not None
+    inside, outside, width = first.shape[1], last.shape[0], first.shape[0]
+    sizes = {"layers": len(convolutions), "width": width}
+    merged, used = _merged(tensors, places, convolutions, eps)
+    over = sorted(set(tensors) - used)
+    if over:
+        raise ValueError(f"{source} is no whole network: {', '.join(over[:3])} belong to no layer")
+    if inside == outside and inside in (1, 3):
+        if len(convolutions) == 7 and not ours:
+            raise ValueError(
+                f"{source} has 7 convolutions, as an IRCNN has, whose spread nothing in the file "
+                f"tells; known: {KNOWN}"
+            )
+        return Found("dncnn", inside, sizes, merged)
+    if (inside, outside) in ((5, 4), (13, 12)):
+        return Found("ffdnet", outside // 4, sizes, merged)
+    raise ValueError(
+        f"{source} is no known network: its first convolution takes {inside} channels and its last "
+        f"gives {outside}; known: {KNOWN}"
+    )
+
+
+def _merged(
+    tensors: Tensors, places: list[int], convolutions: list[int], eps: float
+) -> tuple[Tensors, set[str]]:
+    """Number the convolutions anew, with batch normalisation merged; and say what was used."""
+    merged: Tensors = {}
+    used: set[str] = set()
+    for number, k in enumerate(convolutions):
+        weight = tensors[f"model.{k}.weight"]
+        bias = tensors.get(f"model.{k}.bias", weight.new_zeros(len(weight)))
+        after = places[places.index(k) + 1 :][:1]
+        used |= {f"model.{k}.weight", f"model.{k}.bias"}
+        if after and f"model.{after[0]}.running_var" in tensors:
+            layer = f"model.{after[0]}"
+            gain, shift, mean, variance = (
+                tensors[f"{layer}.{name}"]
+                for name in ("weight", "bias", "running_mean", "running_var")
+            )
+            factor = gain / (variance + eps).sqrt()
+            weight = weight * factor[:, None, None, None]
+            bias = (bias - mean) * factor + shift
+            used |= {name for name in tensors if name.startswith(f"{layer}.")}
+        merged[f"model.{2 * number}.weight"] = weight
+        merged[f"model.{2 * number}.bias"] = bias
+    return merged, used
+
+
+def _of_deepinv(tensors: Tensors) -> Found:
+    """A DnCNN that adds what ours subtracts."""
+    count = sum(bool(re.fullmatch(r"conv_list\.\d+\.weight", name)) for name in tensors)
+    order = ["in_conv", *(f"conv_list.{k}" for k in range(count)), "out_conv"]
+    renamed: Tensors = {}
+    for number, name in enumerate(order):
+        weight = tensors[f"{name}.weight"]
+        bias = tensors.get(f"{name}.bias", weight.new_zeros(len(weight)))
+        sign = -1.0 if name == "out_conv" else 1.0
+        renamed[f"model.{2 * number}.weight"] = sign * weight
+        renamed[f"model.{2 * number}.bias"] = sign * bias
+    first = tensors["in_conv.weight"]
+    return Found("dncnn", first.shape[1], {"layers": len(order), "width": first.shape[0]}, renamed)
+
+
+def _unet(tensors: Tensors) -> Found:
+    """A U-Net by its head, its halvings and its blocks."""
+    head, tail = tensors["m_head.weight"], tensors["m_tail.weight"]
+    depth = len({name.split(".")[0] for name in tensors if name.startswith("m_down")})
+    blocks = len({name.split(".")[1] for name in tensors if name.startswith("m_body.")})
+    widths = [head.shape[0]]
+    for level in range(1, depth + 1):
+        name = f"m_down{level}.{blocks}.weight"
+        widths.append(tensors[name].shape[0] if name in tensors else widths[-1])
+    sizes = {
+        "widths": tuple(widths),
+        "blocks": blocks,
+        "takes_sigma": head.shape[1] > tail.shape[0],
+    }
+    return Found("unet", tail.shape[0], sizes, tensors)
+
+
+OLD = (
+    (r"RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2."),
+    (r"^trunk_conv\.", "conv_body."),
+    (r"^upconv(\d)\.", r"conv_up\1."),
+    (r"^HRconv\.", "conv_hr."),
+)
+
+
+def _renamed(tensors: Tensors) -> Tensors:
+    """Bring the names of the first ESRGAN files to those of today."""
+    renamed: Tensors = {}
+    for name, value in tensors.items():
+        for old, new in OLD:
+            name = re.sub(old, new, name)
+        renamed[name] = value
+    return renamed
+
+
+def _count(tensors: Tensors, pattern: str) -> int:
+    """How many different numbers a pattern finds in the names."""
+    return len({found[1] for name in tensors if (found := re.match(pattern, name))})
+
+
+def _rrdb(tensors: Tensors) -> Found:
+    """An RRDBNet by its blocks; the scale by how many interlaced images go in."""
+    first, last = tensors["conv_first.weight"], tensors["conv_last.weight"]
+    interlaced = first.shape[1] // last.shape[0]
+    sizes = {
+        "scale": {1: 4, 4: 2, 16: 1}.get(interlaced, 0),
+        "blocks": _count(tensors, r"body\.(\d+)\."),
+        "width": first.shape[0],
+        "growth": len(tensors.get("body.0.rdb1.conv1.weight", ())),
+    }
+    return Found("rrdb", last.shape[0], sizes, tensors)
+
+
+def _srresnet(tensors: Tensors, source: str) -> Found:
+    """An SRResNet by its blocks and how often pixels are shuffled."""
+    first = tensors["conv_first.weight"]
+    steps = sum(f"upconv{k}.weight" in tensors for k in (1, 2))
+    up = tensors.get("upconv1.weight")
+    if up is not None and len(up) != 4 * first.shape[0]:
+        raise ValueError(f"{source} is an SRResNet for other scales than 1, 2 and 4")
+    sizes = {
+        "scale": 2**steps,
+        "blocks": _count(tensors, r"body\.(\d+)\."),
+        "width": first.shape[0],
+    }
+    return Found("srresnet", first.shape[1], sizes, tensors)
+
+
+def _vsrgan(tensors: Tensors) -> Found:
+    """A recurrent network for films; those for blurred ones carry the filter that enlarges them."""
+    buffers = {name for name in tensors if name.endswith("upsample_func.kernels")}
+    rest = {name: value for name, value in tensors.items() if name not in buffers}
+    width, inside = rest["srnet.conv_in.0.weight"].shape[:2]
+    channels = rest["srnet.conv_out.weight"].shape[0]
+    sizes = {
+        "scale": round((inside / channels - 1) ** 0.5),
+        "blocks": 1 + max((int(n.split(".")[2]) for n in rest if ".resblocks." in n), default=-1),
+        "width": width,
+        "flow_width": len(rest["fnet.flow.0.weight"]),
+        "upsample": "bicubic" if buffers else "bilinear",
+    }
+    return Found("vsrgan", channels, sizes, rest)
+
+
+def _srvgg(tensors: Tensors, source: str) -> Found:
+    """An SRVGG by its chain; the scale by how many pixels the last convolution makes."""
+    first = tensors["body.0.weight"]
+    last = max(int(name.split(".")[1]) for name in tensors if name.startswith("body."))
+    pixels = len(tensors[f"body.{last}.weight"]) // first.shape[1]
+    scale = round(pixels**0.5)
+    if scale**2 != pixels or scale > 4 or last % 2:
+        raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+    sizes = {"scale": scale, "layers": last // 2 - 1, "width": first.shape[0]}
+    return Found("srvgg", first.shape[1], sizes, tensors)

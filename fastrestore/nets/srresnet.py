@@ -1,0 +1,102 @@
+"""SRResNet: residual blocks, then pixels are shuffled to a larger image."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fastrestore.nets.network import Network, check_sizes, convolution
+
+SLOPE = 0.1  # of the leaky rectifiers
+
+
+class Block(nn.Module):
+    """Two convolutions whose result is added to their input; no batch normalisation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = convolution(width, width), convolution(width, width)
+        self.relu = nn.ReLU(inplace=True)
+        for part in (self.conv1, self.conv2):
+            started(part, 0.1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Add what the convolutions see."""
+        result: Tensor = features + self.conv2(self.relu(self.conv1(features)))
+        return result
+
+
+class SRResNet(Network):
+    """The generator of SRGAN [1]_ without batch normalisation, as it is trained today.
+
+    Parameters
+    ----------
+    channels : int, default 3
+        Colours of an image.
+    scale : {1, 2, 4}, default 4
+        How many times larger the result is along each side; 1 restores at the same size.
+    blocks : int, default 16
+        Residual blocks.
+    width : int, default 64
+        Features between them.
+
+    References
+    ----------
+    .. [1] C. Ledig et al., "Photo-realistic single image super-resolution using a generative
+       adversarial network", CVPR 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import SRResNet
+    >>> SRResNet(scale=2, blocks=2, width=8)(torch.zeros(1, 3, 20, 30)).shape
+    torch.Size([1, 3, 40, 60])
+    """
+
+    def __init__(
+        self, channels: int = 3, scale: int = 4, blocks: int = 16, width: int = 64
+    ) -> None:
+        super().__init__()
+        check_sizes(channels, scale=scale, blocks=blocks, width=width)
+        if scale not in (1, 2, 4):
+            raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
+        self.channels, self.scale = channels, scale
+        steps = {1: 0, 2: 1, 4: 2}[scale]
+        # In pixels of the small image: those of finer ones count by halves
+        self.radius = 1 + 2 * blocks + {0: 2, 1: 3, 2: 3}[steps]
+        self.conv_first = convolution(channels, width)
+        self.body = nn.Sequential(*(Block(width) for _ in range(blocks)))
+        for step in range(steps):
+            setattr(self, f"upconv{step + 1}", convolution(width, 4 * width))
+        self.conv_hr, self.conv_last = convolution(width, width), convolution(width, channels)
+        self.lrelu, self.pixel_shuffle = nn.LeakyReLU(SLOPE, inplace=True), nn.PixelShuffle(2)
+        self._steps = steps
+        for part in (self.conv_first, *self._ups(), self.conv_hr, self.conv_last):
+            started(part, 0.1)
+
+    def _ups(self) -> list[nn.Conv2d]:
+        return [getattr(self, f"upconv{step + 1}") for step in range(self._steps)]
+
+    def forward(self, image: Tensor, sigma: object = None) -> Tensor:
+        """Enlarge images (B, C, H, W)."""
+        features = self.body(self.lrelu(self.conv_first(image)))
+        for up in self._ups():
+            features = self.lrelu(self.pixel_shuffle(up(features)))
+        detail: Tensor = self.conv_last(self.lrelu(self.conv_hr(features)))
+        return detail + enlarged(image, self.scale)
+
+
+def enlarged(image: Tensor, scale: int) -> Tensor:
+    """Interpolate linearly."""
+    if scale == 1:
+        return image
+    return nn.functional.interpolate(
+        image, scale_factor=scale, mode="bilinear", align_corners=False
+    )
+
+
+def started(part: nn.Conv2d, share: float) -> None:
+    """Begin with so much of what keeps variances equal: blocks begin as next to nothing."""
+    nn.init.kaiming_normal_(part.weight)
+    part.weight.data.mul_(share)
+    if part.bias is not None:
+        nn.init.zeros_(part.bias)

@@ -1,0 +1,57 @@
+"""SRVGG: a chain of convolutions whose last one makes all pixels of the larger image."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fastrestore.nets.network import Network, check_sizes, convolution
+
+
+class SRVGG(Network):
+    """The compact network of Real-ESRGAN [1]_: fast, as all is done at the small size.
+
+    Parameters
+    ----------
+    channels : int, default 3
+        Colours of an image.
+    scale : {1, 2, 3, 4}, default 4
+        How many times larger the result is along each side.
+    layers : int, default 16
+        Convolutions between the first and the last.
+    width : int, default 64
+        Features between them.
+
+    References
+    ----------
+    .. [1] X. Wang, L. Xie, C. Dong, Y. Shan, "Real-ESRGAN: training real-world blind
+       super-resolution with pure synthetic data", ICCV Workshops 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import SRVGG
+    >>> SRVGG(scale=2, layers=2, width=8)(torch.zeros(1, 3, 20, 30)).shape
+    torch.Size([1, 3, 40, 60])
+    """
+
+    def __init__(
+        self, channels: int = 3, scale: int = 4, layers: int = 16, width: int = 64
+    ) -> None:
+        super().__init__()
+        check_sizes(channels, scale=scale, layers=layers, width=width)
+        if scale not in (1, 2, 3, 4):
+            raise ValueError(f"scale must be 1, 2, 3 or 4, got {scale!r}")
+        self.channels, self.scale, self.radius = channels, scale, layers + 2
+        chain: list[nn.Module] = [convolution(channels, width), nn.PReLU(width)]
+        for _ in range(layers):
+            chain += [convolution(width, width), nn.PReLU(width)]
+        self.body = nn.Sequential(*chain, convolution(width, channels * scale**2))
+        self.upsampler = nn.PixelShuffle(scale)
+
+    def forward(self, image: Tensor, sigma: object = None) -> Tensor:
+        """Enlarge images (B, C, H, W)."""
+        base = image
+        if self.scale > 1:
+            base = nn.functional.interpolate(image, scale_factor=self.scale, mode="nearest")
+        result: Tensor = self.upsampler(self.body(image)) + base
+        return result

@@ -1,0 +1,116 @@
+"""A residual U-Net that is told the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fastrestore.nets.network import Network, check_sizes, convolution, noise_map, padded
+
+
+class Block(nn.Module):
+    """Two convolutions whose result is added to their input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        first, second = (convolution(width, width, bias=False) for _ in range(2))
+        self.res = nn.Sequential(first, nn.ReLU(inplace=True), second)
+        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+        nn.init.normal_(second.weight, std=0.1 / (3 * width**0.5))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Add what the convolutions see."""
+        result: Tensor = features + self.res(features)
+        return result
+
+
+class UNet(Network):
+    """A compact DRUNet of Zhang et al. [1]_: residual blocks at halved and halved resolutions.
+
+    Without biases, so that an image and its noise times a number give the result times it, as long
+    as sigma is told likewise.
+
+    Parameters
+    ----------
+    channels : int, default 1
+        Colours of an image.
+    widths : sequence of int, default (24, 48, 96, 192)
+        Features of each resolution; DRUNet has (64, 128, 256, 512).
+    blocks : int, default 2
+        Residual blocks of a resolution on the way down, and again on the way up; DRUNet has 4.
+    takes_sigma : bool, default True
+        Whether a map of sigma goes in, too. Without, it learns degradations other than noise.
+
+    References
+    ----------
+    .. [1] K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
+       restoration with deep denoiser prior", IEEE Trans. Pattern Anal. Mach. Intell. 44(10), 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import UNet
+    >>> UNet(widths=(8, 8, 16, 16), blocks=1)(torch.zeros(1, 1, 21, 30), sigma=0.1).shape
+    torch.Size([1, 1, 21, 30])
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (24, 48, 96, 192),
+        blocks: int = 2,
+        *,
+        takes_sigma: bool = True,
+    ) -> None:
+        super().__init__()
+        if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
+            raise ValueError(f"widths must be whole numbers, such as (24, 48), got {widths!r}")
+        check_sizes(channels, blocks=blocks, **{f"widths[{k}]": n for k, n in enumerate(widths)})
+        self.channels, self.takes_sigma = channels, takes_sigma
+        self._depth = depth = len(widths) - 1
+        self.grid = 2**depth
+        # Head and tail; halving; blocks on both ways, and at the lowest resolution
+        halvings = self.grid - 1
+        self.radius = 2 + halvings + 4 * blocks * halvings + 2 * blocks * self.grid
+        self.m_head = convolution(channels + takes_sigma, widths[0], bias=False)
+        for level in range(depth):
+            fine, coarse = widths[level : level + 2]
+            here = [Block(fine) for _ in range(blocks)]
+            down = nn.Conv2d(fine, coarse, 2, stride=2, bias=False)
+            setattr(self, f"m_down{level + 1}", nn.Sequential(*here, down))
+            up = nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
+            here = [Block(fine) for _ in range(blocks)]
+            setattr(self, f"m_up{level + 1}", nn.Sequential(up, *here))
+        self.m_body = nn.Sequential(*(Block(widths[-1]) for _ in range(blocks)))
+        self.m_tail = convolution(widths[0], channels, bias=False)
+        self._start_from_the_image()
+
+    def _start_from_the_image(self) -> None:
+        """Let the untrained network return its input, nearly: it learns faster from there."""
+        with torch.no_grad():
+            self.m_tail.weight.mul_(0.05)
+            for k in range(self.channels):
+                self.m_head.weight[k].zero_()
+                self.m_head.weight[k, k, 1, 1] = 1
+                self.m_tail.weight[k, k, 1, 1] = 1
+            for weight in self._ladder("m_up")[0][0].parameters():
+                weight.mul_(0.1)
+
+    def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
+        """Restore images (B, C, H, W); sigma broadcasts to (B, 1, H, W)."""
+        height, width = image.shape[-2:]
+        seen = torch.cat([image, noise_map(image, sigma)], 1) if self.takes_sigma else image
+        ways = [self.m_head(padded(seen, self.grid))]
+        for down in self._ladder("m_down"):
+            ways.append(down(ways[-1]))
+        features = self.m_body(ways[-1])
+        for up in reversed(self._ladder("m_up")):
+            features = up(features + ways.pop())
+        restored: Tensor = self.m_tail(features + ways.pop())
+        return restored[..., :height, :width]
+
+    def _ladder(self, name: str) -> list[nn.Sequential]:
+        """Modules of every resolution but the lowest, the finest first."""
+        return [getattr(self, f"{name}{level + 1}") for level in range(self._depth)]
