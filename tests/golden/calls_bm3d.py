@@ -4,14 +4,14 @@ import pickle
 
 import numpy as np
 from inputs import (
-    COLOUR,
+    COLOR,
     CROSS,
     GRAY,
     LINE,
     SIGMA,
     STRIPED,
     TINY,
-    TINY_COLOUR,
+    TINY_COLOR,
     TINY_STRIPED,
     levels,
     noisy,
@@ -20,9 +20,9 @@ from inputs import (
 
 import fastrestore
 
-COLOUR_FIRST = np.ascontiguousarray(np.moveaxis(COLOUR, -1, 0))
+COLOR_FIRST = np.ascontiguousarray(np.moveaxis(COLOR, -1, 0))
 COUNTS = np.clip(scene(48, 56) // 8 + noisy(0 * scene(48, 56), 8, 2), 0, None)
-MANY = np.concatenate([COLOUR, COLOUR[..., :2] // 2 + 40], axis=-1)[:32, :36]
+MANY = np.concatenate([COLOR, COLOR[..., :2] // 2 + 40], axis=-1)[:32, :36]
 WIDE = noisy(scene(64, 160))
 
 
@@ -30,7 +30,7 @@ def gray(image=GRAY, sigma=SIGMA, **options):
     return fastrestore.bm3d(image, sigma, **options)
 
 
-def colour(image=COLOUR, sigma=SIGMA, **options):
+def color(image=COLOR, sigma=SIGMA, **options):
     return fastrestore.bm3d(image, sigma, **{"channel_axis": -1, **options})
 
 
@@ -48,7 +48,7 @@ def spectrum(image, kernel=LINE):
 
 def spectra():
     """One for each channel, last."""
-    return np.stack([spectrum(COLOUR, k * CROSS) for k in (0.5, 1.0, 1.5)], axis=-1)
+    return np.stack([spectrum(COLOR, k * CROSS) for k in (0.5, 1.0, 1.5)], axis=-1)
 
 
 def named(name, **changes):
@@ -86,8 +86,8 @@ def planned_out():
 
 
 def planned_copy():
-    plan = fastrestore.BM3DPlan(COLOUR.shape, np.float64, SIGMA, channel_axis=-1, profile="lc")
-    return pickle.loads(pickle.dumps(plan))(COLOUR)
+    plan = fastrestore.BM3DPlan(COLOR.shape, np.float64, SIGMA, channel_axis=-1, profile="lc")
+    return pickle.loads(pickle.dumps(plan))(COLOR)
 
 
 PROFILES = {
@@ -117,11 +117,11 @@ NOISE = {
     "bm3d psd": lambda: told(STRIPED, psd=spectrum(STRIPED)),
     "bm3d psd, basic": lambda: told(STRIPED, psd=spectrum(STRIPED), stage="basic"),
     "bm3d noise_kernel": lambda: told(STRIPED, noise_kernel=LINE),
-    "bm3d noise_kernel, colour": lambda: told(COLOUR, noise_kernel=CROSS, channel_axis=-1),
-    "bm3d psd of each channel": lambda: told(COLOUR, psd=spectra(), channel_axis=-1),
+    "bm3d noise_kernel, color": lambda: told(COLOR, noise_kernel=CROSS, channel_axis=-1),
+    "bm3d psd of each channel": lambda: told(COLOR, psd=spectra(), channel_axis=-1),
     "bm3d map": lambda: gray(sigma=levels(GRAY.shape)),
-    "bm3d map, colour": lambda: colour(sigma=levels(COLOUR.shape) + np.arange(3)),
-    "bm3d map, zeros": lambda: gray(sigma=levels(GRAY.shape) * (GRAY > 60)),
+    "bm3d map, color": lambda: color(sigma=levels(COLOR.shape) + np.arange(3)),
+    "bm3d map, zeros": lambda: gray(sigma=levels(GRAY.shape) * (GRAY > 60.5)),
     "bm3d Poisson": lambda: told(COUNTS, noise=fastrestore.PoissonGaussian(gain=1)),
     "bm3d Poisson and Gaussian": lambda: told(
         COUNTS + 10,
@@ -133,23 +133,23 @@ NOISE = {
 }
 
 CHANNELS = {
-    "bm3d colour": colour,
-    "bm3d colour, 2 workers": lambda: colour(workers=2),
-    "bm3d colour, opp": lambda: colour(colorspace="opp", profile="fast"),
-    "bm3d colour, ycbcr": lambda: colour(colorspace="ycbcr", profile="fast"),
-    "bm3d colour, pca": lambda: colour(colorspace="pca", profile="fast"),
-    "bm3d colour, untransformed": lambda: colour(colorspace=None, profile="fast"),
-    "bm3d colour, chroma": lambda: colour(chroma_strength=1.5, profile="fast"),
-    "bm3d colour, sigma of each": lambda: colour(sigma=[12, 20, 28], profile="fast"),
-    "bm3d colour, one without noise": lambda: colour(sigma=[0, 20, 20], profile="fast"),
-    "bm3d colour, guide": lambda: colour(guide=scene(48, 56), profile="fast"),
-    "bm3d channels first": lambda: colour(COLOUR_FIRST, channel_axis=0, profile="fast"),
-    "bm3d channels between": lambda: colour(
-        np.moveaxis(COLOUR, -1, 1), channel_axis=1, profile="fast"
+    "bm3d color": color,
+    "bm3d color, 2 workers": lambda: color(workers=2),
+    "bm3d color, opp": lambda: color(colorspace="opp", profile="fast"),
+    "bm3d color, ycbcr": lambda: color(colorspace="ycbcr", profile="fast"),
+    "bm3d color, pca": lambda: color(colorspace="pca", profile="fast"),
+    "bm3d color, untransformed": lambda: color(colorspace=None, profile="fast"),
+    "bm3d color, chroma": lambda: color(chroma_strength=1.5, profile="fast"),
+    "bm3d color, sigma of each": lambda: color(sigma=[12, 20, 28], profile="fast"),
+    "bm3d color, one without noise": lambda: color(sigma=[0, 20, 20], profile="fast"),
+    "bm3d color, guide": lambda: color(guide=scene(48, 56), profile="fast"),
+    "bm3d channels first": lambda: color(COLOR_FIRST, channel_axis=0, profile="fast"),
+    "bm3d channels between": lambda: color(
+        np.moveaxis(COLOR, -1, 1), channel_axis=1, profile="fast"
     ),
-    "bm3d 5 channels": lambda: colour(MANY, profile="fast"),
-    "bm3d 5 channels, pca": lambda: colour(MANY, colorspace="pca", profile="fast"),
-    "bm3d equal channels": lambda: colour(np.stack([TINY] * 3, -1), profile="fast"),
+    "bm3d 5 channels": lambda: color(MANY, profile="fast"),
+    "bm3d 5 channels, pca": lambda: color(MANY, colorspace="pca", profile="fast"),
+    "bm3d equal channels": lambda: color(np.stack([TINY] * 3, -1), profile="fast"),
 }
 
 ARRAYS = {
@@ -177,7 +177,7 @@ NUMPY = {
     "bm3d numpy": numpy,
     "bm3d numpy, basic": lambda: numpy(stage="basic", profile="lc"),
     "bm3d numpy, fast": lambda: numpy(profile="fast"),
-    "bm3d numpy, colour": lambda: numpy(TINY_COLOUR, channel_axis=-1, profile="fast"),
+    "bm3d numpy, color": lambda: numpy(TINY_COLOR, channel_axis=-1, profile="fast"),
     "bm3d numpy, map": lambda: numpy(sigma=levels(TINY.shape), profile="fast"),
     "bm3d numpy, guide": lambda: numpy(guide=scene(24, 26), profile="fast"),
     "bm3d numpy, psd": lambda: numpy(

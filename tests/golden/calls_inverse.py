@@ -1,7 +1,7 @@
 """Golden calls of what undoes blur, gaps, mosaics and streaks, by name."""
 
 import numpy as np
-from inputs import ASKEW, BOX, COLOUR, GRAY, SIGMA, TINY, TINY_COLOUR, colours, noise, scene
+from inputs import ASKEW, BOX, COLOR, GRAY, SIGMA, TINY, TINY_COLOR, colors, noise, scene
 
 import fastrestore
 from fastrestore import inverse
@@ -55,7 +55,8 @@ def parts(name):
     seen = forward.apply(CLEAN)
     forward.check(seen)
     first = forward.start(seen, 1.0)
-    return seen, forward.adjoint(seen), first, forward.near(first, seen + 1, 0.5)
+    near = forward.near(first, seen + 1, 0.5)
+    return seen, forward.adjoint(seen), forward.brought(seen), first, near
 
 
 def deblur(image=SOFT, sigma=1.6, psf=BOX, **options):
@@ -75,7 +76,7 @@ DEBLUR = {
     "deblur periodic, 2 workers": lambda: deblur(boundary="periodic", workers=2),
     "deblur taper": lambda: deblur(boundary="taper", profile="fast"),
     "deblur askew, float32": lambda: deblur(SOFT.astype(np.float32), psf=ASKEW, data_range=255),
-    "deblur colour": lambda: deblur(
+    "deblur color": lambda: deblur(
         np.stack([SOFT, SOFT[::-1], 255 - SOFT], 0), channel_axis=0, profile="fast"
     ),
     "deblur pnp": lambda: deblur(SOFT[:24, :28], method="pnp", profile="fast"),
@@ -86,8 +87,8 @@ DEBLUR = {
 GAPS = {
     "inpaint": inpaint,
     "inpaint, noise": lambda: inpaint(CLEAN + SMALL_NOISE, sigma=1.6, data_range=255),
-    "inpaint colour": lambda: inpaint(
-        colours(24, 32).astype(np.uint8), channel_axis=-1, profile="fast"
+    "inpaint color": lambda: inpaint(
+        colors(24, 32).astype(np.uint8), channel_axis=-1, profile="fast"
     ),
     "inpaint numpy": lambda: inpaint(
         CLEAN[:16, :18], HOLES[:16, :18], iterations=2, profile="fast", backend="numpy"
@@ -102,7 +103,7 @@ GAPS = {
 DETAILS = {
     "sharpen": sharpen,
     "sharpen, more": lambda: sharpen(alpha=2.0, profile="lc", data_range=255),
-    "sharpen colour": lambda: sharpen(COLOUR, channel_axis=-1, profile="fast"),
+    "sharpen color": lambda: sharpen(COLOR, channel_axis=-1, profile="fast"),
     "sharpen numpy": lambda: sharpen(TINY[:16, :18], backend="numpy", profile="fast"),
     "streaks": lambda: fastrestore.remove_streaks(SINOGRAM),
     "streaks, stack": lambda: fastrestore.remove_streaks(
@@ -112,8 +113,8 @@ DETAILS = {
     "super_resolve pnp": lambda: fastrestore.super_resolve(
         TINY[:16, :18], 2, model="pnp", psf=BOX, sigma=20.0
     ),
-    "super_resolve pnp, colour": lambda: fastrestore.super_resolve(
-        TINY_COLOUR[:8, :9], 2, model="pnp", psf=ASKEW, sigma=20.0, channel_axis=-1,
+    "super_resolve pnp, color": lambda: fastrestore.super_resolve(
+        TINY_COLOR[:8, :9], 2, model="pnp", psf=ASKEW, sigma=20.0, channel_axis=-1,
         denoiser=halfway,
     ),
 }  # fmt: skip

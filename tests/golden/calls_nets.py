@@ -1,12 +1,12 @@
 """Golden calls of networks, by name; they need PyTorch."""
 
 import numpy as np
-from inputs import COLOUR, FILM, GRAY, SIGMA, TINY, levels, scene
+from inputs import COLOR, FILM, GRAY, SIGMA, TINY, levels, scene
 
 import fastrestore
 from fastrestore import nets
 
-BYTES = np.clip(COLOUR[:12, :14], 0, 255).astype(np.uint8)
+BYTES = np.clip(COLOR[:12, :14], 0, 255).astype(np.uint8)
 ALPHA = np.concatenate([BYTES, scene(12, 14)[..., None].astype(np.uint8)], axis=-1)
 CPU = {"device": "cpu"}
 
@@ -46,12 +46,12 @@ CALLS = {
     "dncnn, float32": lambda: fastrestore.dncnn(GRAY.astype(np.float32), SIGMA, **CPU),
     "unet": lambda: fastrestore.unet_denoise(GRAY, SIGMA, **CPU),
     "unet, map": lambda: fastrestore.unet_denoise(GRAY, levels(GRAY.shape), data_range=255, **CPU),
-    "unet, colour": lambda: fastrestore.unet_denoise(COLOUR, SIGMA, channel_axis=-1, **CPU),
+    "unet, color": lambda: fastrestore.unet_denoise(COLOR, SIGMA, channel_axis=-1, **CPU),
     "unet, tiles": lambda: fastrestore.unet_denoise(np.tile(GRAY, 3), SIGMA, tile=128, **CPU),
     "denoise dncnn": lambda: denoise("dncnn", TINY),
     "denoise unet": lambda: denoise("unet", TINY),
     "denoise hybrid": lambda: denoise("hybrid"),
-    "denoise hybrid, colour": lambda: denoise("hybrid", COLOUR, channel_axis=-1, data_range=255),
+    "denoise hybrid, color": lambda: denoise("hybrid", COLOR, channel_axis=-1, data_range=255),
     "super_resolve srgan": lambda: enlarged(BYTES, "srgan", channel_axis=-1),
     "super_resolve srresnet": lambda: enlarged(scene(12, 14) / 256, "srresnet"),
     "super_resolve alpha": lambda: enlarged(ALPHA, "srgan", channel_axis=-1),
@@ -61,10 +61,10 @@ CALLS = {
         np.clip(FILM[:3, :12, :14], 0, 255).astype(np.uint8)
     ),
     "super_resolve_video, images": lambda: enlarged_film(
-        iter(COLOUR[None, :10, :12] / 256), model="srresnet-x4", channel_axis=-1, data_range=1
+        iter(COLOR[None, :10, :12] / 256), model="srresnet-x4", channel_axis=-1, data_range=1
     ),
     "nets apply, batch": lambda: applied("unet-gray", np.stack([TINY, TINY[::-1]]), batch_axis=0),
-    "nets apply, dncnn": lambda: applied("dncnn-gray", TINY.astype(np.uint8) // 2),
+    "nets apply, dncnn": lambda: applied("dncnn-gray", abs(TINY).astype(np.uint8) // 2),
     "nets names": lambda: np.array([len(nets.names())]),
     "nets BM3D": module,
     "bm3d tensor": tensor,

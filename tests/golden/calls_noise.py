@@ -1,7 +1,7 @@
 """Golden calls of measures of noise, of noise models and of metrics, by name."""
 
 import numpy as np
-from inputs import COLOUR, GRAY, LINE, SIGMA, STRIPED, noise, scene
+from inputs import COLOR, GRAY, LINE, SIGMA, STRIPED, noise, scene
 
 import fastrestore
 
@@ -23,7 +23,7 @@ CALLS = {
     "psd_from_flat_field, reach": lambda: fastrestore.psd_from_flat_field(FLAT, (40, 44), reach=4),
     "psd_from_flat_field, one": lambda: fastrestore.psd_from_flat_field(FLAT[0]),
     "estimate_psd": lambda: fastrestore.estimate_psd(STRIPED),
-    "estimate_psd, colour": lambda: fastrestore.estimate_psd(COLOUR, channel_axis=-1),
+    "estimate_psd, color": lambda: fastrestore.estimate_psd(COLOR, channel_axis=-1),
     "estimate_poisson_gaussian": lambda: np.array(fastrestore.estimate_poisson_gaussian(BRIGHT)),
     "Poisson": lambda: there_and_back(fastrestore.PoissonGaussian(gain=1)),
     "Poisson and Gaussian": lambda: there_and_back(

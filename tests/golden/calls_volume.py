@@ -18,11 +18,11 @@ from inputs import (
 import fastrestore
 
 CHANNELS = np.stack([VOLUME, 255 - VOLUME // 2], axis=-1)
-COLOUR_FILM = np.stack([FILM, FILM[::, ::-1], 255 - FILM // 2], axis=-1)[:4, :28, :32]
+COLOR_FILM = np.stack([FILM, FILM[::, ::-1], 255 - FILM // 2], axis=-1)[:4, :28, :32]
 CUT = np.concatenate([FILM[:4], 255 - FILM[:3, ::-1, ::-1]])
 CUBE = np.array([[[6.0, 0], [0, 6]], [[0, 6], [16, 0]]])
 BURST = np.stack([noisy(np.roll(scene(48, 56), (k, -k), (0, 1)), 20 + k) for k in range(4)])
-COLOUR_BURST = np.stack([BURST, BURST[:, ::-1], 255 - BURST // 2], axis=-1)[:3]
+COLOR_BURST = np.stack([BURST, BURST[:, ::-1], 255 - BURST // 2], axis=-1)[:3]
 
 
 def bm4d(volume=VOLUME, sigma=SIGMA, **options):
@@ -77,12 +77,12 @@ VBM3D = {
     "vbm3d generator": lambda: stream(FILM, radius=1),
     "vbm3d radius 0": lambda: vbm3d(FILM[:3], radius=0),
     "vbm3d radius 2": lambda: vbm3d(radius=2, data_range=255),
-    "vbm3d colour": lambda: vbm3d(COLOUR_FILM, channel_axis=-1),
-    "vbm3d colour, ycbcr": lambda: vbm3d(
-        COLOUR_FILM, [12, 20, 28], channel_axis=-1, colorspace="ycbcr", chroma_strength=1.5
+    "vbm3d color": lambda: vbm3d(COLOR_FILM, channel_axis=-1),
+    "vbm3d color, ycbcr": lambda: vbm3d(
+        COLOR_FILM, [12, 20, 28], channel_axis=-1, colorspace="ycbcr", chroma_strength=1.5
     ),
-    "vbm3d colour, generator": lambda: stream(
-        np.moveaxis(COLOUR_FILM, -1, 1), channel_axis=0, radius=1
+    "vbm3d color, generator": lambda: stream(
+        np.moveaxis(COLOR_FILM, -1, 1), channel_axis=0, radius=1
     ),
     "vbm3d time last": lambda: vbm3d(np.moveaxis(FILM, 0, -1), time_axis=-1, radius=1),
     "vbm3d psd": lambda: vbm3d(FILM[:4], None, psd=spectrum(FILM)),
@@ -99,7 +99,7 @@ BURSTS = {
     "burst, iterable of uint8": lambda: burst(
         np.clip(frame, 0, 255).astype(np.uint8) for frame in BURST[:3]
     ),
-    "burst, colour": lambda: burst(COLOUR_BURST, [20, 20, 10], channel_axis=-1, profile="fast"),
+    "burst, color": lambda: burst(COLOR_BURST, [20, 20, 10], channel_axis=-1, profile="fast"),
     "burst, small": lambda: burst(noisy(film(3, 24, 28), 6), profile="fast"),
 }
 

@@ -31,7 +31,7 @@ def noisy(clean, seed=1, reach=17):
     return (clean + noise(clean.shape, seed, reach)).astype(np.float64)
 
 
-def colours(height, width):
+def colors(height, width):
     """Three channels, last, that share their structure; int64."""
     first, second = scene(height, width), scene(height, width, 7)
     return np.stack([first, (3 * first + second) // 4, 255 - first // 2], axis=-1)
@@ -59,8 +59,8 @@ def levels(shape):
 
 GRAY = noisy(scene(48, 56))
 TINY = noisy(scene(24, 26))
-COLOUR = noisy(colours(48, 56), 2)
-TINY_COLOUR = noisy(colours(20, 22), 2)
+COLOR = noisy(colors(48, 56), 2)
+TINY_COLOR = noisy(colors(20, 22), 2)
 FILM = noisy(film(6, 40, 44), 3)
 TINY_FILM = noisy(film(4, 18, 20), 3)
 VOLUME = noisy(volume(10, 24, 26), 4)
