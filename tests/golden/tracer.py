@@ -9,6 +9,7 @@ lambdas, comprehensions and generators. The kernel itself does not count.
 
 import inspect
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -50,11 +51,12 @@ class _Arrived(BaseException):
 def traced(call):
     """Follow the second call up to its first kernel."""
     call()
-    entered, stack = set(), []
+    entered, stack, here = set(), [], threading.get_ident()
 
     def arrive(dispatcher, *args, **kwargs):
         sys.setprofile(None)
-        stack.extend(_codes(sys._getframe(1)))
+        if threading.get_ident() == here:
+            stack.extend(_codes(sys._getframe(1)))
         raise _Arrived
 
     def enter(frame, event, arg):
