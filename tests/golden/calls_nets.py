@@ -1,0 +1,71 @@
+"""Golden calls of networks, by name; they need PyTorch."""
+
+import numpy as np
+from inputs import COLOR, FILM, GRAY, SIGMA, TINY, levels, scene
+
+import fastrestore
+from fastrestore import nets
+
+BYTES = np.clip(COLOR[:12, :14], 0, 255).astype(np.uint8)
+ALPHA = np.concatenate([BYTES, scene(12, 14)[..., None].astype(np.uint8)], axis=-1)
+CPU = {"device": "cpu"}
+
+
+def denoise(method, image=GRAY, sigma=SIGMA, **options):
+    return fastrestore.denoise(image, sigma, method=method, **CPU, **options)
+
+
+def enlarged(image, model, **options):
+    return fastrestore.super_resolve(image, 4, model=model, **CPU, **options)
+
+
+def enlarged_film(frames, **options):
+    return np.stack(list(fastrestore.super_resolve_video(frames, 4, **CPU, **options)))
+
+
+def module(**options):
+    """BM3D as a module, of a batch of tensors."""
+    import torch
+
+    batch = torch.from_numpy(np.stack([TINY, TINY[::-1]])[:, None].astype(np.float32))
+    return nets.BM3D(profile="fast", **options)(batch, torch.tensor([SIGMA, 10.0]))
+
+
+def tensor():
+    import torch
+
+    return fastrestore.bm3d(torch.from_numpy(TINY.copy()), SIGMA, profile="fast")
+
+
+def applied(name, image, **options):
+    return nets.apply(nets.load(name), image, SIGMA, **CPU, **options)
+
+
+CALLS = {
+    "dncnn": lambda: fastrestore.dncnn(GRAY, SIGMA, **CPU),
+    "dncnn, float32": lambda: fastrestore.dncnn(GRAY.astype(np.float32), SIGMA, **CPU),
+    "unet": lambda: fastrestore.unet_denoise(GRAY, SIGMA, **CPU),
+    "unet, map": lambda: fastrestore.unet_denoise(GRAY, levels(GRAY.shape), data_range=255, **CPU),
+    "unet, color": lambda: fastrestore.unet_denoise(COLOR, SIGMA, channel_axis=-1, **CPU),
+    "unet, tiles": lambda: fastrestore.unet_denoise(np.tile(GRAY, 3), SIGMA, tile=128, **CPU),
+    "denoise dncnn": lambda: denoise("dncnn", TINY),
+    "denoise unet": lambda: denoise("unet", TINY),
+    "denoise hybrid": lambda: denoise("hybrid"),
+    "denoise hybrid, color": lambda: denoise("hybrid", COLOR, channel_axis=-1, data_range=255),
+    "super_resolve srgan": lambda: enlarged(BYTES, "srgan", channel_axis=-1),
+    "super_resolve srresnet": lambda: enlarged(scene(12, 14) / 256, "srresnet"),
+    "super_resolve alpha": lambda: enlarged(ALPHA, "srgan", channel_axis=-1),
+    "restore": lambda: fastrestore.restore(BYTES, channel_axis=-1, **CPU),
+    "restore, gray": lambda: fastrestore.restore(scene(16, 18), data_range=255, **CPU),
+    "super_resolve_video": lambda: enlarged_film(
+        np.clip(FILM[:3, :12, :14], 0, 255).astype(np.uint8)
+    ),
+    "super_resolve_video, images": lambda: enlarged_film(
+        iter(COLOR[None, :10, :12] / 256), model="srresnet-x4", channel_axis=-1, data_range=1
+    ),
+    "nets apply, batch": lambda: applied("unet-gray", np.stack([TINY, TINY[::-1]]), batch_axis=0),
+    "nets apply, dncnn": lambda: applied("dncnn-gray", abs(TINY).astype(np.uint8) // 2),
+    "nets names": lambda: np.array([len(nets.names())]),
+    "nets BM3D": module,
+    "bm3d tensor": tensor,
+}

@@ -1,0 +1,49 @@
+"""From a public function to its first kernel it is not far."""
+
+import sys
+
+import pytest
+from inputs import GRAY, SIGMA
+from tracer import ONE, PATHS, counts, is_named, main, module_of, traced
+
+import fastrestore
+
+DEPTH = 12  # functions on the stack
+MODULES = 21
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_way_to_first_kernel(name):
+    path = traced(PATHS[name])
+    found = counts(path)
+    assert path.stack[-1].co_name == name
+    assert module_of(path.stack[0]).startswith("backends")
+    assert 1 < found.depth <= DEPTH
+    assert 1 < found.modules <= MODULES
+    assert counts(path, is_named).functions <= found.functions
+
+
+def test_detour_is_seen():
+    direct = counts(traced(PATHS["bm3d"]))
+    around = counts(traced(lambda: fastrestore.denoise(GRAY, SIGMA, method="bm3d", **ONE)))
+    assert around.depth > direct.depth
+    assert around.functions > direct.functions
+
+
+def test_call_without_kernel_is_refused():
+    before = sys.getprofile()
+    with pytest.raises(RuntimeError, match="no kernel was called"):
+        traced(lambda: fastrestore.bm3d(GRAY, 0, **ONE))
+    assert sys.getprofile() is before
+
+
+def test_results_are_as_before():
+    """Nothing is left behind that stands in the way of kernels."""
+    before = PATHS["bm3d"]()
+    traced(PATHS["bm3d"])
+    assert (PATHS["bm3d"]() == before).all()
+
+
+def test_report(capsys):
+    main()
+    assert capsys.readouterr().out.count("depth") == 2 * len(PATHS)
