@@ -300,11 +300,11 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"2 axes \(rows, columns\), got shape \(5,\)", {"image": np.ones(5)}),
         (
             ValueError,
-            r"2 axes.*got shape \(4, 4, 3\); if axis -1 holds colours, write channel_axis=-1",
+            r"2 axes.*got shape \(4, 4, 3\); if axis -1 holds colors, write channel_axis=-1",
             {"image": np.ones((4, 4, 3))},
         ),
         (ValueError, r"axis 0 holds.*channel_axis=0", {"image": np.ones((4, 9, 9))}),
-        (ValueError, r"2 axes.*restore frames.*one by one", {"image": np.ones((9, 9, 9))}),
+        (ValueError, r"2 axes.*restore frames.*one at a time", {"image": np.ones((9, 9, 9))}),
         (ValueError, r"2 axes.*got shape \(\)", {"image": np.float64(3)}),
         (ValueError, r"image is empty, its shape is \(0, 4\)", {"image": np.ones((0, 4))}),
         (ValueError, r"image has values.*1 in all.*nan at \(3, 4\)", {"image": NAN}),
@@ -324,7 +324,11 @@ INFINITE[0, 1] = -np.inf
         ),
         (TypeError, r"profile must be a name or a Profile, got 3", {"profile": 3}),
         (ValueError, r"stage must be 'basic' or 'final', got 'hard'", {"stage": "hard"}),
-        (ValueError, r"pilot has shape \(3, 3\), the image \(16", {"pilot": np.ones((3, 3))}),
+        (
+            ValueError,
+            r"pilot has shape \(3, 3\), but the image has shape \(16",
+            {"pilot": np.ones((3, 3))},
+        ),
         (TypeError, r"pilot must be an array, got list", {"pilot": [[1]]}),
         (ValueError, r"pilot has values.*1 in all.*nan at \(3, 4\)", {"pilot": NAN}),
         (ValueError, r"pilot guides the final stage", {"pilot": IMAGE, "stage": "basic"}),
@@ -334,7 +338,7 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"image must have 3 axes for channel_axis=-1.*\(16", {"channel_axis": -1}),
         (
             ValueError,
-            r"channel_axis=3 is no axis of shape \(4, 4, 3\)",
+            r"channel_axis=3 is not an axis of shape \(4, 4, 3\)",
             {"image": np.ones((4, 4, 3)), "channel_axis": 3},
         ),
         (TypeError, r"channel_axis must be a whole number.*got 'last'", {"channel_axis": "last"}),
@@ -371,7 +375,7 @@ def test_sigma_may_be_any_real_scalar():
 
 def test_a_sigma_in_other_units_warns():
     image = noisy(scene(16, 16), 5) / 255
-    with pytest.warns(UserWarning, match=r"sigma=25 is more than the whole range of the image, "):
+    with pytest.warns(UserWarning, match=r"sigma=25 exceeds the whole range of the image, "):
         bm3d(image, 25)
 
 

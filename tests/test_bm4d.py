@@ -206,7 +206,7 @@ def test_progress(noisy):
 
 BAD = [
     (TypeError, "slice_axis must be a whole number or None, got 1.5", {"slice_axis": 1.5}),
-    (ValueError, "slice_axis=3 is no axis", {"slice_axis": 3}),
+    (ValueError, "slice_axis=3 is not an axis", {"slice_axis": 3}),
     (ValueError, "match_channel=1: the volume has 1 channels", {"match_channel": 1}),
     (TypeError, "match_channel must be", {"match_channel": None}),
     (ValueError, "sigma must be a number of 0 or more", {"sigma": -1}),
@@ -234,7 +234,7 @@ SHAPES = [
     (lambda v: v[0], {}, r"3 axes, got shape \(32, 36\); for a picture there is bm3d"),
     (lambda v: v[None], {}, r"3 axes, got shape \(1, 12, 32, 36\); channels need channel_axis="),
     (lambda v: v[:0], {}, r"empty, its shape is \(0, 32, 36\)"),
-    (lambda v: v[None], {"channel_axis": 4}, "channel_axis=4 is no axis"),
+    (lambda v: v[None], {"channel_axis": 4}, "channel_axis=4 is not an axis"),
     (lambda v: v[None], {"channel_axis": 0, "slice_axis": 0}, "slice_axis=0 is the axis of chann"),
     (lambda v: v, {"sigma": None, "psd": np.arange(13824).reshape(12, 32, 36)}, "at .0, 0, 1"),
 ]
@@ -259,5 +259,5 @@ def test_nan_is_refused_with_its_place(noisy):
 
 
 def test_sigma_in_other_units_warns(noisy):
-    with pytest.warns(UserWarning, match="sigma=25 is more than the whole range"):
+    with pytest.warns(UserWarning, match="sigma=25 exceeds the whole range"):
         bm4d(noisy / 255, 25)

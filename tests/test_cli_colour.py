@@ -209,7 +209,7 @@ def test_channel_axis_where_it_does_not_belong(capsys, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((8, 8, 3)))
     base = ("denoise", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--sigma", "0.1")
     assert "write --channel-axis -1 for the last axis" in fails(capsys, *base)
-    assert "--channel-axis 5 is no axis of" in fails(capsys, *base, "--channel-axis", "5")
+    assert "--channel-axis 5 is not an axis of" in fails(capsys, *base, "--channel-axis", "5")
     image = png(tmp_path / "a.png")
     line = fails(
         capsys, "denoise", image, "-o", tmp_path / "b.png", "--sigma", "9/255",
@@ -308,5 +308,5 @@ def test_chroma_strength_without_a_luminance():
         fastrestore.bm3d(image[..., 0], 5, chroma_strength=2)
     with pytest.raises(ValueError, match=r"chroma_strength=2 needs a luminance"):
         fastrestore.bm3d(image, 5, channel_axis=-1, colorspace=None, chroma_strength=2)
-    with pytest.raises(ValueError, match=r"chroma_strength must be one number above 0, got -1"):
+    with pytest.raises(ValueError, match=r"chroma_strength must be a number above 0, got -1"):
         fastrestore.bm3d(image, 5, channel_axis=-1, chroma_strength=-1)

@@ -131,7 +131,7 @@ def test_streaks(tmp_path, stack):
         ),
         (["sharpen", "--alpha", "0.5"], "alpha must be a number of 1 or more, got 0.5"),
         (["sharpen", "--sigma", "5"], "--sigma 5/255"),
-        (["streaks", "--angle-axis", "5"], "angle_axis=5 is no axis"),
+        (["streaks", "--angle-axis", "5"], "angle_axis=5 is not an axis"),
         (["streaks", "--angle-axis", "1"], "are the same axis"),
     ],
 )

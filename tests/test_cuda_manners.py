@@ -227,7 +227,7 @@ def test_what_is_refused_on_the_gpu_too(fake):
         ((fake.asarray(np.zeros((9, 9), "c8")), 1), {}, TypeError, "image is complex"),
         ((image, -1), {}, ValueError, "got -1"),
         ((image, 1), {"deterministic": 2}, TypeError, "deterministic must be True or False, got 2"),
-        ((image, 1), {"max_memory": -5}, ValueError, "max_memory must be one number above 0"),
+        ((image, 1), {"max_memory": -5}, ValueError, "max_memory must be a number above 0"),
         ((fake.asarray(np.zeros((3, 9, 9), "f4")), 1), {}, ValueError, "must have 2 axes"),
     ):
         with pytest.raises(error, match=message):

@@ -28,7 +28,7 @@ def test_scattered_pixels():
     """Better than what the iteration begins with, and known pixels stay to the bit."""
     clean, mask = photograph()
     damaged = np.where(mask, np.nan, clean)
-    first = inpaint.begun(np.where(mask, 0, clean)[None], mask[None])[0]
+    first = inpaint_module.begun(np.where(mask, 0, clean)[None], mask[None])[0]
     restored = inpaint(damaged, mask)
     assert psnr(clean, restored) > psnr(clean, first) + 1.5
     np.testing.assert_array_equal(restored[~mask], clean[~mask])
@@ -139,11 +139,11 @@ def test_a_constant_image_is_not_warned_of():
     np.testing.assert_allclose(inpaint(clean, mask), clean)
 
 
-@pytest.mark.parametrize("pattern", demosaic.PATTERNS)
+@pytest.mark.parametrize("pattern", demosaic_module.PATTERNS)
 def test_mosaics(pattern):
     """Better than linear interpolation, what is known stays."""
     clean = astronaut()[60:156, 200:296].astype(np.float64)
-    known = demosaic._places(pattern, clean.shape[:2]).transpose(1, 2, 0)
+    known = demosaic_module._places(pattern, clean.shape[:2]).transpose(1, 2, 0)
     mosaic = (clean * known).sum(-1)
     linear, refined = demosaic(mosaic, pattern, iterations=0), demosaic(mosaic, pattern)
     assert psnr(clean, refined) > psnr(clean, linear) + 1
@@ -153,7 +153,7 @@ def test_mosaics(pattern):
 
 def test_a_noisy_mosaic():
     clean = astronaut()[60:156, 200:296].astype(np.float64)
-    known = demosaic._places("GRBG", clean.shape[:2]).transpose(1, 2, 0)
+    known = demosaic_module._places("GRBG", clean.shape[:2]).transpose(1, 2, 0)
     mosaic = (clean * known).sum(-1) + RNG.normal(0, 12, clean.shape[:2])
     linear = demosaic(mosaic, "GRBG", iterations=0)
     assert psnr(clean, demosaic(mosaic, "GRBG", 12)) > psnr(clean, linear) + 2.5

@@ -97,7 +97,7 @@ def test_small_ones(shape):
     [
         ((9,), {}, ValueError, r"sinogram must have 2 axes, or 3 of a stack, got shape \(9,\)"),
         ((0, 9), {}, ValueError, "sinogram must have"),
-        ((9, 9), {"angle_axis": 2}, ValueError, r"angle_axis=2 is no axis of shape \(9, 9\)"),
+        ((9, 9), {"angle_axis": 2}, ValueError, r"angle_axis=2 is not an axis of shape \(9, 9\)"),
         ((9, 9), {"angle_axis": 1}, ValueError, "angle_axis=1 and detector_axis=-1 are the same"),
         ((9, 9), {"angle_axis": 0.0}, TypeError, "angle_axis must be a whole number, got 0.0"),
         ((9, 9), {"strength": 0}, ValueError, "strength must"),

@@ -215,7 +215,7 @@ FILM = np.zeros((3, 9, 9), np.float32)
         (TypeError, "frames must be an array .* got 'film.mp4'", ("film.mp4", 1), {}),
         (ValueError, r"frames must have 3 axes, got shape \(9, 9\)", (FILM[0], 1), {}),
         (ValueError, "frames is empty", (FILM[:0], 1), {}),
-        (ValueError, "time_axis=3 is no axis", (FILM, 1), {"time_axis": 3}),
+        (ValueError, "time_axis=3 is not an axis", (FILM, 1), {"time_axis": 3}),
         (ValueError, "are the same axis", (FILM[None], 1), {"channel_axis": 0}),
         (TypeError, "radius must be a whole number, got 1.5", (FILM, 1), {"radius": 1.5}),
         (ValueError, "radius must be from 0 to 16 frames, got 17", (FILM, 1), {"radius": 17}),

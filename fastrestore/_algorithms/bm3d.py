@@ -182,7 +182,7 @@ def bm3d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 27
     True
     """
-    values, restore = interop.recognise("image", image)
+    values, restore = interop.recognize("image", image)
     call = Call.checked(
         {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise},
         Options(
@@ -192,7 +192,7 @@ def bm3d(
         values.shape,
         interop.on_host(values),
     )  # fmt: skip
-    with reporting(progress, "bm3d") as tick, interop.on_device_of(values):
+    with reporting(progress, "bm3d") as tick, interop.use_device_of(values):
         estimate, levels = call.run(values, pilot, guide, tick)
     restored = restore(estimate)
     if not return_info:

@@ -153,7 +153,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         TypeError, ValueError
             If `image` or `out` is of another shape, type or kind.
         """
-        values, restore = interop.recognise("image", image)
+        values, restore = interop.recognize("image", image)
         if values.shape != self.shape or values.dtype.newbyteorder("=") != self.dtype:
             raise ValueError(
                 f"image has shape {values.shape} and type {values.dtype}, "
@@ -161,7 +161,7 @@ chroma_strength, max_memory, deterministic, workers, backend
             )
         target = None if out is None else _target(out, values)
         call = self._call if sigma is None else self._with(sigma)
-        with self._lock, interop.on_device_of(values):
+        with self._lock, interop.use_device_of(values):
             result, _ = call.run(values, None, None, lambda share: None, target)
         return restore(result) if out is None else out
 
@@ -208,14 +208,14 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 
 def _target(out: Any, image: Any) -> Any:
     """Check where a result shall go."""
-    values, _ = interop.recognise("out", out)
+    values, _ = interop.recognize("out", out)
     dtype = interop.result_dtype(image.dtype)
     if values.shape != image.shape or values.dtype != dtype:
         raise ValueError(
             f"out has shape {values.shape} and type {values.dtype}; "
             f"it must be {image.shape} and {dtype}"
         )
-    interop.check_same_place("out", values, image)
+    interop.check_same_device("out", values, image)
     if interop.namespace(values).may_share_memory(values, image):
         raise ValueError("out shares memory with image, which is still read when out is written")
     if interop.on_host(values) and not values.flags.writeable:

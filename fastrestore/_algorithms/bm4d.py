@@ -109,7 +109,7 @@ def bm4d(
     """
     told = {"sigma": sigma, "psd": psd, "noise": noise}
     validate.at_most_one({name: value for name, value in told.items() if value is not None})
-    there, restore = interop.recognise("volume", volume)
+    there, restore = interop.recognize("volume", volume)
     axis = _axes(there.shape, channel_axis)
     validate.check_finite("volume", there)
     numbers = Profile.named(profile) if isinstance(profile, str) else profile
@@ -120,10 +120,10 @@ def bm4d(
     levels = _levels(told, there.shape, axis)
     engine = select(backend, interop.on_host(there), "bm4d_match")
     across = _slices(slice_axis, there.shape, axis)
-    with reporting(progress, "bm4d") as tick, interop.on_device_of(there):
+    with reporting(progress, "bm4d") as tick, interop.use_device_of(there):
         values = engine.bring(there)
-        first = values[None] if axis is None else interop.moved_axis(values, axis, 0)
-        planes = interop.moved_axis(first, across, 1)
+        first = values[None] if axis is None else interop.move_axis(values, axis, 0)
+        planes = interop.move_axis(first, across, 1)
         if noise is not None:
             planes = noise.forward(planes)
             extent = None if extent is None else noise.extent(extent)
@@ -132,11 +132,11 @@ def bm4d(
         estimate = restored(planes, _moved(levels, across), task)
         if noise is not None:
             estimate = noise.inverse(estimate)
-        back = interop.moved_axis(estimate, 1, across)
-        result = back[0] if axis is None else interop.moved_axis(back, 0, axis)
+        back = interop.move_axis(estimate, 1, across)
+        result = back[0] if axis is None else interop.move_axis(back, 0, axis)
         plain = interop.namespace(result).ascontiguousarray(result)
         typed = plain.astype(interop.result_dtype(values.dtype))
-        return restore(interop.placed_as(typed, there))
+        return restore(interop.place_like(typed, there))
 
 
 def _axes(shape: tuple[int, ...], channel_axis: Any) -> int | None:
@@ -156,7 +156,7 @@ def _axis(name: str, axis: Any, shape: tuple[int, ...]) -> int:
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         raise TypeError(f"{name} must be a whole number or None, got {axis!r}")
     if not -len(shape) <= axis < len(shape):
-        raise ValueError(f"{name}={axis} is no axis of shape {shape}")
+        raise ValueError(f"{name}={axis} is not an axis of shape {shape}")
     return int(axis) % len(shape)
 
 

@@ -115,8 +115,8 @@ def denoise_burst(
         tick(1 / (len(order) + 1))
     dtype = interop.result_dtype(images[0].dtype)
     result = estimate[0] if channel_axis is None else np.moveaxis(estimate, 0, channel_axis)
-    with interop.on_device_of(there):
-        return restore(interop.placed_as(np.ascontiguousarray(result, dtype), there))
+    with interop.use_device_of(there):
+        return restore(interop.place_like(np.ascontiguousarray(result, dtype), there))
 
 
 class _Registered(NamedTuple):
@@ -198,7 +198,7 @@ def _images(frames: Any, channel_axis: Any) -> tuple[list[NDArray[Any]], Any, An
     axis = channel_axis
     for number, frame in enumerate(frames):
         name = f"frame {number}"
-        there, restore = interop.recognise(name, frame)
+        there, restore = interop.recognize(name, frame)
         values = interop.to_host(there)
         planes = validate.channels(name, values, axis)
         if found and (planes.shape != found[0].shape or planes.dtype != found[0].dtype):

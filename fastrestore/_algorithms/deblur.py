@@ -122,7 +122,7 @@ def deblur(
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     if denoiser is not None and method != "pnp":
         raise ValueError("denoiser is for method='pnp'")
-    there, restore = interop.recognise("image", image)
+    there, restore = interop.recognize("image", image)
     planes = validate.channels("image", there, channel_axis)
     seen = planes.astype(np.float64)
     point = point_spread.checked(psf, seen.shape[-2:])
@@ -130,14 +130,14 @@ def deblur(
     level = _level(sigma, seen, extent)
     options = {"data_range": extent, "workers": workers, "backend": backend, "profile": profile}
     options["channel_axis"] = 0
-    with reporting(progress, "deblur") as tick, interop.on_device_of(there):
+    with reporting(progress, "deblur") as tick, interop.use_device_of(there):
         if method == "pnp":
             from fastrestore.inverse.plug_and_play import deblurred
 
             result = deblurred(seen, point, level, boundary, denoiser, options, tick)
         else:
             result = _inverted_twice(seen, point, level, boundary, options, tick)
-        return restore(interop.handed_back(result, there, channel_axis))
+        return restore(interop.planes_to_image(result, there, channel_axis))
 
 
 def _level(sigma: Any, planes: Any, extent: float) -> float:

@@ -72,7 +72,7 @@ def demosaic(
     >>> image.shape, bool(np.abs(image - [90, 40, 40]).max() < 1)
     ((16, 16, 3), True)
     """
-    there, restore = interop.recognise("mosaic", mosaic)
+    there, restore = interop.recognize("mosaic", mosaic)
     validate.channels("mosaic", there, None)
     if pattern not in PATTERNS:
         known = ", ".join(map(repr, PATTERNS))
@@ -85,7 +85,7 @@ def demosaic(
     if iterations < 0:
         raise ValueError(f"iterations must be 0 or more, got {iterations}")
     namespace = interop.namespace(there)
-    with interop.on_device_of(there), reporting(progress, "demosaic") as tick:
+    with interop.use_device_of(there), reporting(progress, "demosaic") as tick:
         values = there.astype(np.float64)
         known = namespace.asarray(_places(pattern, values.shape))
         extent = validate.range_of(data_range, values)
@@ -97,7 +97,7 @@ def demosaic(
             options |= {"profile": profile, "channel_axis": 0, "backend": backend}
             sigmas = falling(HIGHEST, LOWEST, extent, level, iterations)
             result = filled(known * values, ~known, sigmas, level, options, tick, result)
-        return restore(interop.handed_back(result, there, 2))
+        return restore(interop.planes_to_image(result, there, 2))
 
 
 def _places(pattern: str, shape: tuple[int, ...]) -> Any:

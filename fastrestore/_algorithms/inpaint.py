@@ -89,7 +89,7 @@ def inpaint(
     """
     from fastrestore.inverse.operators import missing
 
-    there, restore = interop.recognise("image", image)
+    there, restore = interop.recognize("image", image)
     validate.check_axes("image", there.shape, channel_axis)
     planes = there[None] if channel_axis is None else interop.channels_first(there, channel_axis)
     unknown = _unknown(mask, there, planes, channel_axis, missing)
@@ -99,12 +99,12 @@ def inpaint(
     if iterations < 1:
         raise ValueError(f"iterations must be 1 or more, got {iterations}")
     namespace = interop.namespace(there)
-    with interop.on_device_of(there):
+    with interop.use_device_of(there):
         away = namespace.asarray(unknown)
         seen = namespace.where(away, 0, planes).astype(np.float64)
         validate.check_finite(
             "the known part of image",
-            seen[0] if channel_axis is None else interop.moved_axis(seen, 0, channel_axis % 3),
+            seen[0] if channel_axis is None else interop.move_axis(seen, 0, channel_axis % 3),
         )
         extent = validate.range_of(data_range, seen[~away])
         options: dict[str, Any] = {"data_range": extent, "workers": workers}
@@ -115,7 +115,7 @@ def inpaint(
             with reporting(progress, "inpaint") as tick:
                 sigmas = falling(HIGHEST, LOWEST, extent, level, iterations)
                 result = filled(seen, away, sigmas, level, options, tick)
-        return restore(interop.handed_back(result, there, channel_axis))
+        return restore(interop.planes_to_image(result, there, channel_axis))
 
 
 def _unknown(

@@ -80,7 +80,7 @@ def sharpen(
     >>> slopes[1] > 1.15 * slopes[0]
     True
     """
-    there, _ = interop.recognise("image", image)
+    there, _ = interop.recognize("image", image)
     strength = validate.not_negative("alpha", alpha)
     if strength < 1:
         raise ValueError(f"alpha must be a number of 1 or more, got {alpha!r}")
@@ -108,14 +108,14 @@ def sharpen(
 
 def _one_by_one(image: Any, level: Any, alpha: float, axis: int, told: dict[str, Any]) -> Any:
     """Channels that are no colours."""
-    there, restore = interop.recognise("image", image)
+    there, restore = interop.recognize("image", image)
     planes = interop.channels_first(there, axis)
     levels = np.broadcast_to(level, len(planes)).tolist()
     done = [
         sharpen(plane, sigma, alpha, **told) for plane, sigma in zip(planes, levels, strict=True)
     ]
     namespace = interop.namespace(there)
-    stacked = interop.moved_axis(namespace.stack(done), 0, axis % 3)
+    stacked = interop.move_axis(namespace.stack(done), 0, axis % 3)
     return restore(namespace.ascontiguousarray(stacked))
 
 

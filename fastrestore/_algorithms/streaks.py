@@ -92,7 +92,7 @@ def remove_streaks(
     >>> bool(left.std() < 0.6 * streaks.std())
     True
     """
-    there, restore = interop.recognise("sinogram", sinogram)
+    there, restore = interop.recognize("sinogram", sinogram)
     stack, order = _stacked(there, angle_axis, detector_axis)
     validate.check_finite("sinogram", there)
     times = validate.positive("strength", strength)
@@ -107,8 +107,8 @@ def remove_streaks(
             tick(1 / len(stack))
     placed = np.ascontiguousarray(out.transpose(np.argsort(order)))
     namespace = interop.namespace(there)
-    with interop.on_device_of(there):
-        return restore(interop.placed_as(namespace.asarray(placed.reshape(there.shape)), there))
+    with interop.use_device_of(there):
+        return restore(interop.place_like(namespace.asarray(placed.reshape(there.shape)), there))
 
 
 def _stacked(there: Any, angle_axis: Any, detector_axis: Any) -> tuple[Any, tuple[int, ...]]:
@@ -120,7 +120,7 @@ def _stacked(there: Any, angle_axis: Any, detector_axis: Any) -> tuple[Any, tupl
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
             raise TypeError(f"{name} must be a whole number, got {axis!r}")
         if not -there.ndim <= axis < there.ndim:
-            raise ValueError(f"{name}={axis} is no axis of shape {there.shape}")
+            raise ValueError(f"{name}={axis} is not an axis of shape {there.shape}")
         axes.append(int(axis) % there.ndim)
     if axes[0] == axes[1]:
         raise ValueError(

@@ -121,17 +121,17 @@ def vbm3d(
         if progress is not False:
             raise ValueError("progress is for arrays; count the frames that come out of a stream")
         return _stream(frames, told, channel_axis, options, reach, cuts)
-    there, restore = interop.recognise("frames", frames)
+    there, restore = interop.recognize("frames", frames)
     time, channels = film_axes(there.shape, time_axis, channel_axis)
-    film = interop.moved_axis(there, time, 0)
+    film = interop.move_axis(there, time, 0)
     axis = None if channels is None else channels - (channels > time)
-    with reporting(progress, "vbm3d") as tick, interop.on_device_of(there):
+    with reporting(progress, "vbm3d") as tick, interop.use_device_of(there):
         out = interop.namespace(there).empty(film.shape, interop.result_dtype(there.dtype))
         stream = _stream(film, told, axis, options, reach, cuts)
         for number, frame in enumerate(stream):
             out[number] = frame
             tick(1 / len(out))
-        back = interop.moved_axis(out, 0, time)
+        back = interop.move_axis(out, 0, time)
         return restore(interop.namespace(back).ascontiguousarray(back))
 
 
@@ -157,7 +157,7 @@ def _stream(
     noise = {"sigma": told["sigma"], "psd": psd, "noise_kernel": None, "noise": None}
     shape = there.shape if axis is None else _last(there.shape, channel_axis or 0)
     options = options._replace(channel_axis=axis)
-    with interop.on_device_of(there):
+    with interop.use_device_of(there):
         call = Call.checked(noise, options, shape, interop.on_host(there), "video_stage")
     if call.job.profile.residual:
         raise ValueError(f"profile {call.job.profile.name!r} filters again, which films cannot")
@@ -173,16 +173,16 @@ def _stream(
 
     results, dtype = restored(planes(), call, radius, cuts), interop.result_dtype(there.dtype)
     while True:
-        with interop.on_device_of(there):  # not while the consumer has its turn
+        with interop.use_device_of(there):  # not while the consumer has its turn
             result = next(results, None)
             if result is None:
                 return
             place = 0 if channel_axis is None else channel_axis
-            image = result[0] if channel_axis is None else interop.moved_axis(result, 0, place)
+            image = result[0] if channel_axis is None else interop.move_axis(result, 0, place)
             plain = interop.namespace(image).ascontiguousarray(image)
             typed = plain if plain.dtype == dtype else plain.astype(dtype)
             frame, restore = made.pop(0)
-            finished = restore(interop.placed_as(typed, frame))
+            finished = restore(interop.place_like(typed, frame))
         yield finished
 
 
@@ -191,14 +191,14 @@ def recognised(frames: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     first = None
     for number, frame in enumerate(frames):
         name = f"frame {number}"
-        there, restore = interop.recognise(name, frame)
+        there, restore = interop.recognize(name, frame)
         first = there if first is None else first
         if there.shape != first.shape or there.dtype != first.dtype:
             raise ValueError(
                 f"{name} has shape {there.shape} and type {there.dtype}, the first has "
                 f"{first.shape} and {first.dtype}"
             )
-        interop.check_same_place(name, there, first, "the first")
+        interop.check_same_device(name, there, first, "the first")
         yield there, restore
 
 
@@ -222,7 +222,7 @@ def film_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tupl
         if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
             raise TypeError(f"{name} must be a whole number, got {axis!r}")
         if not -wanted <= axis < wanted:
-            raise ValueError(f"{name}={axis} is no axis of shape {shape}")
+            raise ValueError(f"{name}={axis} is not an axis of shape {shape}")
     if 0 in shape:
         raise ValueError(f"frames is empty, its shape is {shape}")
     time = int(time_axis) % wanted

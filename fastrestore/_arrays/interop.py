@@ -39,7 +39,7 @@ def is_cupy(value: object) -> bool:
     return cupy is not None and isinstance(value, cupy.ndarray)
 
 
-def recognise(name: str, array: Any) -> tuple[Any, Restore]:
+def recognize(name: str, array: Any) -> tuple[Any, Restore]:
     """Return `array` as one of NumPy or CuPy, and how to give a result back as its kind.
 
     Raises
@@ -85,7 +85,7 @@ def namespace(values: Any) -> Any:
     return loaded_cupy() if is_cupy(values) else np
 
 
-def in_float64(values: Any) -> Any:
+def to_float64(values: Any) -> Any:
     """Convert numbers, or an array where it is."""
     return values.astype(np.float64) if is_cupy(values) else np.asarray(values, np.float64)
 
@@ -95,26 +95,26 @@ def channels_first(values: Any, axis: int) -> Any:
     return values.transpose(axis % 3, *(k for k in range(3) if k != axis % 3))
 
 
-def moved_axis(values: Any, source: int, target: int) -> Any:
+def move_axis(values: Any, source: int, target: int) -> Any:
     """View with one axis in another place."""
     axes = [k for k in range(values.ndim) if k != source % values.ndim]
     axes.insert(target % values.ndim, source % values.ndim)
     return values.transpose(*axes)
 
 
-def placed_as(result: Any, image: Any) -> Any:
+def place_like(result: Any, image: Any) -> Any:
     """Copy a result to the GPU that the image came from, if it is not there."""
     if on_host(image) or not on_host(result):
         return result
     return load_cupy().asarray(result)
 
 
-def on_device_of(values: Any) -> AbstractContextManager[Any]:
+def use_device_of(values: Any) -> AbstractContextManager[Any]:
     """Make the GPU that an array is on the current one."""
     return nullcontext() if on_host(values) else values.device
 
 
-def check_same_place(name: str, values: Any, image: Any, whose: str = "image") -> None:
+def check_same_device(name: str, values: Any, image: Any, whose: str = "image") -> None:
     """Refuse an array that is not where the image is."""
 
     def place(array: Any) -> str:
@@ -124,11 +124,11 @@ def check_same_place(name: str, values: Any, image: Any, whose: str = "image") -
         raise ValueError(f"{name} is on {place(values)} and {whose} on {place(image)}; move one")
 
 
-def handed_back(planes: Any, there: Any, axis: int | None) -> Any:
+def planes_to_image(planes: Any, there: Any, axis: int | None) -> Any:
     """Turn results (C, M, N) into an image like `there`, of floats: its axes, its device."""
-    placed = planes[0] if axis is None else moved_axis(planes, 0, axis % 3)
+    placed = planes[0] if axis is None else move_axis(planes, 0, axis % 3)
     plain = namespace(there).ascontiguousarray(placed.astype(result_dtype(there.dtype)))
-    return placed_as(plain, there)
+    return place_like(plain, there)
 
 
 def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

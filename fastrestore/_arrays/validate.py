@@ -1,10 +1,15 @@
-"""Checks of arguments: each returns a plain value or raises with what was given and expected."""
+"""Validators of arguments, one for each kind of value.
+
+Each returns a plain Python value or array, or raises an error that names the argument, quotes the
+value and states what is expected. Scalars of NumPy count as numbers.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,43 +20,140 @@ from fastrestore._arrays import interop
 from fastrestore._collaborative.stage import FloatArray
 
 
+def integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
+    """Return a whole number of Python or NumPy from `least` to `most`."""
+    wanted = f"a whole number{_bounds(least, most)}"
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
+    if (least is not None and value < least) or (most is not None and value > most):
+        raise ValueError(f"{name} must be {wanted}, got {value}")
+    return int(value)
+
+
+def number(
+    name: str, value: Any, *, least: float | None = None, most: float | None = None,
+    above: float | None = None,
+) -> float:  # fmt: skip
+    """Return a finite real scalar of any array library as a float."""
+    wanted = f"a number{_bounds(least, most)}" if above is None else f"a number above {above}"
+    array = np.asarray(interop.to_host(value))
+    if array.dtype.kind not in "fiu" or isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
+    result = float(array) if array.ndim == 0 else math.nan
+    if (
+        not math.isfinite(result)
+        or (least is not None and result < least)
+        or (most is not None and result > most)
+        or (above is not None and result <= above)
+    ):
+        raise ValueError(f"{name} must be {wanted}, got {quoted(value)}")
+    return result
+
+
+def positive(name: str, value: Any) -> float:
+    """Return a finite number above 0."""
+    return number(name, value, above=0)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Return a finite number of 0 or more."""
+    return number(name, value, least=0)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {quoted(value)}")
+    return bool(value)
+
+
+def choice(name: str, value: Any, options: Iterable[str | None]) -> Any:
+    """Return one of the options, which are names or None."""
+    known = tuple(options)
+    if not (value is None or isinstance(value, str)) or value not in known:
+        listed = ", ".join(map(repr, known))
+        raise ValueError(f"{name} must be one of {listed}, got {quoted(value)}")
+    return value
+
+
+def axis(name: str, value: Any, shape: tuple[int, ...]) -> int:
+    """Return an axis of an array of this shape, counted from the front."""
+    position = integer(name, value)
+    if not -len(shape) <= position < len(shape):
+        raise ValueError(f"{name}={position} is not an axis of shape {tuple(shape)}")
+    return position % len(shape)
+
+
+def index(name: str, value: Any, count: int) -> int:
+    """Return the index of one of `count` items, counted from the front."""
+    position = integer(name, value)
+    if not -count <= position < count:
+        raise ValueError(f"{name} must be from {-count} to {count - 1}, got {position}")
+    return position % count
+
+
+def shape(name: str, value: Any, axes: int) -> tuple[int, ...]:
+    """Return a shape with this number of axes, none of them empty."""
+    sizes = tuple(value) if isinstance(value, Iterable) else ()
+    if len(sizes) != axes:
+        raise ValueError(f"{name} must be {axes} whole numbers above 0, got {quoted(value)}")
+    return tuple(integer(f"each number of {name}", size, least=1) for size in sizes)
+
+
+def same_shape(name: str, values: Any, expected: tuple[int, ...], of: str = "the image") -> None:
+    """Raise if an array has another shape than it must have."""
+    if tuple(values.shape) != tuple(expected):
+        raise ValueError(
+            f"{name} has shape {tuple(values.shape)}, but {of} has shape {tuple(expected)}"
+        )
+
+
+def quoted(value: Any) -> str:
+    """Quote a value in a message: the start of a long one, the shape of an array."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    size = getattr(plain, "shape", ())
+    return f"an array of shape {tuple(size)}" if size else f"{plain!r:.60}"
+
+
+def _bounds(least: float | None, most: float | None) -> str:
+    """Describe a range of numbers."""
+    if least is None:
+        return "" if most is None else f" of {most} or less"
+    return f" of {least} or more" if most is None else f" from {least} to {most}"
+
+
 def channels(name: str, values: Any, channel_axis: Any) -> Any:
-    """Return the image as (C, M, N); refuse other axes than it must have, and NaN."""
+    """Return an image as (C, M, N); raise if its axes are wrong or it holds NaN."""
     check_axes(name, values.shape, channel_axis)
     check_finite(name, values)
     return values[None] if channel_axis is None else interop.channels_first(values, channel_axis)
 
 
 def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
-    """Refuse other axes than an image must have."""
-    if channel_axis is not None and (
-        isinstance(channel_axis, bool) or not isinstance(channel_axis, (int, np.integer))
-    ):
-        raise TypeError(f"channel_axis must be a whole number or None, got {channel_axis!r}")
+    """Raise unless an image has 2 axes, or 3 with `channel_axis`."""
     if channel_axis is None and len(shape) != 2:
-        advice = "restore frames or slices one by one"
+        advice = "restore frames or slices one at a time"
         if len(shape) == 3 and (shape[-1] in (3, 4) or shape[0] in (3, 4)):
-            axis = -1 if shape[-1] in (3, 4) else 0
-            advice = f"if axis {axis} holds colours, write channel_axis={axis}"
+            place = -1 if shape[-1] in (3, 4) else 0
+            advice = f"if axis {place} holds colors, write channel_axis={place}"
         raise ValueError(f"{name} must have 2 axes (rows, columns), got shape {shape}; {advice}")
-    if channel_axis is not None and len(shape) != 3:
-        raise ValueError(
-            f"{name} must have 3 axes for channel_axis={channel_axis}, got shape {shape}"
-        )
-    if channel_axis is not None and not -3 <= channel_axis < 3:
-        raise ValueError(f"channel_axis={channel_axis} is no axis of shape {shape}")
+    if channel_axis is not None:
+        if len(shape) != 3:
+            integer("channel_axis", channel_axis)
+            raise ValueError(
+                f"{name} must have 3 axes for channel_axis={channel_axis}, got shape {shape}"
+            )
+        axis("channel_axis", channel_axis, shape)
     if 0 in shape:
         raise ValueError(f"{name} is empty, its shape is {shape}")
 
 
 def check_finite(name: str, values: Any) -> None:
-    """Refuse NaN and infinity, saying how many there are and where the first is.
+    """Raise if there are NaN or infinite values, with their number and the first place.
 
-    Those on a GPU are not looked for: the host would have to wait.
+    Arrays on a GPU are not checked: the host would have to wait for the result.
     """
-    if not interop.on_host(values):
-        return
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+    if not interop.on_host(values) or values.dtype.kind != "f" or np.isfinite(values).all():
         return
     bad = np.argwhere(~np.isfinite(values))
     first = tuple(int(k) for k in bad[0])
@@ -62,12 +164,12 @@ def check_finite(name: str, values: Any) -> None:
 
 
 def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> None:
-    """Warn of a sigma in other units than the image: noise spans several times its sigma."""
+    """Warn if sigma is so large that it must be in other units than the image."""
     extent = max(data_range or 0.0, float(values.max()) - float(values.min()))
     if values.size >= 64 and sigma > extent:
         warnings.warn(
-            f"sigma={sigma:g} is more than the whole range of the image, {extent:g}; sigma is "
-            "in the units of the image: for one on [0, 1], 25 grey levels are 25 / 255",
+            f"sigma={sigma:g} exceeds the whole range of the image, {extent:g}; give sigma in "
+            "the units of the image: for values on [0, 1], 25 gray levels are 25 / 255",
             stacklevel=5,
         )
 
@@ -86,16 +188,6 @@ def warn_of_faint(sigma: float, values: NDArray[Any]) -> None:
             "noise is sigma**2 * rows * columns",
             stacklevel=4,
         )
-
-
-def _number(name: str, value: Any, expected: str) -> float:
-    """Return a real scalar of any library as a float."""
-    array = np.asarray(interop.to_host(value))
-    if array.dtype.kind not in "fiu" or isinstance(value, (list, tuple)):
-        raise TypeError(f"{name} must be {expected}, got {value!r}")
-    if array.ndim != 0:
-        raise ValueError(f"{name} must be {expected}, got an array of shape {array.shape}")
-    return float(array)
 
 
 def at_most_one(given: dict[str, Any]) -> None:
@@ -179,69 +271,42 @@ def _first_bad(values: NDArray[Any]) -> str:
 
 
 def extent(data_range: Any) -> float | None:
-    """Check the range of the clean image."""
+    """Return the range of the clean image, or None if it is not given."""
     return None if data_range is None else positive("data_range", data_range)
 
 
 def range_of(data_range: Any, values: Any) -> float:
-    """Check the range of the clean image; without it that of some values is measured."""
-    told = extent(data_range)
-    if told is not None:
-        return told
+    """Return the range of the clean image, measured from `values` if it is not given."""
+    if data_range is not None:
+        return positive("data_range", data_range)
     ends = interop.namespace(values).percentile(values, np.array([0.5, 99.5]))
     return float(ends[1] - ends[0]) or 1.0
 
 
 def max_memory(limit: Any) -> float | None:
-    """Check a number of bytes."""
+    """Return a limit in bytes, or None for no limit."""
     return None if limit is None or limit == math.inf else positive("max_memory", limit)
 
 
-def flag(name: str, value: Any) -> bool:
-    """Check a truth value."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-def positive(name: str, number: Any) -> float:
-    """Check a finite number above 0."""
-    value = _number(name, number, "one number above 0")
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be one number above 0, got {number!r}")
-    return value
-
-
-def not_negative(name: str, number: Any) -> float:
-    """Check a number that is 0 or more."""
-    value = _number(name, number, "a number of 0 or more")
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be a number of 0 or more, got {number!r}")
-    return value
-
-
 def pilot(pilot: Any, image: Any, channel_axis: int | None, stage: str) -> Any:
-    """Check the pilot estimate and return it as (C, M, N)."""
+    """Return the pilot estimate as (C, M, N), or None."""
     if pilot is None:
         return None
     if stage == "basic":
         raise ValueError("pilot guides the final stage, but stage='basic' stops before it")
-    values, _ = interop.recognise("pilot", pilot)
-    if values.shape != image.shape:
-        raise ValueError(
-            f"pilot has shape {values.shape}, the image {image.shape}; they must be equal"
-        )
-    interop.check_same_place("pilot", values, image)
+    values, _ = interop.recognize("pilot", pilot)
+    same_shape("pilot", values, image.shape)
+    interop.check_same_device("pilot", values, image)
     return channels("pilot", values, channel_axis)
 
 
 def guide(
     guide: Any, shape: tuple[int, ...], planes: tuple[int, ...], channel_axis: int | None
 ) -> NDArray[Any] | None:
-    """Check the picture to match on and return it as (M, N)."""
+    """Return the image that blocks are matched on as (M, N), or None."""
     if guide is None:
         return None
-    values = interop.to_host(interop.recognise("guide", guide)[0])
+    values = interop.to_host(interop.recognize("guide", guide)[0])
     if values.shape == planes[1:]:
         picture: NDArray[Any] = channels("guide", values, None)[0]
         return picture
@@ -254,18 +319,20 @@ def guide(
 
 
 def workers(workers: Any) -> int:
-    """Return the number of threads to use."""
+    """Return the number of threads: all usable processors for None and -1."""
     if workers is None:
         return usable_processors()
     if isinstance(workers, bool) or not isinstance(workers, (int, np.integer)):
-        raise TypeError(f"workers must be a whole number, -1 for all, or None, got {workers!r}")
+        raise TypeError(
+            f"workers must be a whole number, -1 for all processors, or None, got {quoted(workers)}"
+        )
     if workers < -1 or workers == 0:
         raise ValueError(f"workers must be 1 or more, or -1 for all processors, got {workers}")
     return usable_processors() if workers == -1 else int(workers)
 
 
 def usable_processors() -> int:
-    """Count the processors this process may use: its affinity and its container's quota."""
+    """Count the processors this process may use, by its affinity and its container's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

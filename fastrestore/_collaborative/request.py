@@ -127,7 +127,7 @@ class Call:
         else:
             estimate = restored(planes, first, levels, job, None, self.kept)
             view[...] = estimate if noise is None else noise.inverse(estimate)
-        return interop.placed_as(result, image), levels
+        return interop.place_like(result, image), levels
 
 
 def with_spectrum(

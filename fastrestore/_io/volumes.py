@@ -125,7 +125,7 @@ def _read_npy(path: Path, axis: int | None) -> Volume:
     if axis is None:
         return Volume(values, values.dtype)
     if not -4 <= axis < 4:
-        raise CliError(f"--channel-axis {axis} is no axis of shape {values.shape}")
+        raise CliError(f"--channel-axis {axis} is not an axis of shape {values.shape}")
     return Volume(np.moveaxis(values, axis, -1), values.dtype, axis=axis)
 
 

@@ -64,7 +64,7 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     >>> abs(fastrestore.estimate_sigma(noisy) - 10) < 0.5
     True
     """
-    values = interop.to_host(interop.recognise("image", image)[0])
+    values = interop.to_host(interop.recognize("image", image)[0])
     planes = validate.channels("image", values, channel_axis)
     found = sigmas(planes)
     return float(found[0]) if channel_axis is None else found

@@ -101,7 +101,7 @@ def psd_from_flat_field(
     >>> abs(float(psd.sum()) / psd.size**2 - 25) < 1  # the variance
     True
     """
-    values = interop.to_host(interop.recognise("frames", frames)[0])
+    values = interop.to_host(interop.recognize("frames", frames)[0])
     if values.ndim not in (2, 3) or values.size == 0:
         raise ValueError(f"frames must have the shape (K, M, N) or (M, N), got {values.shape}")
     validate.check_finite("frames", values)
@@ -157,7 +157,7 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     >>> 0.8 < float(psd.sum()) / psd.size**2 / 200 < 1.2  # the variance
     True
     """
-    values = interop.to_host(interop.recognise("image", image)[0])
+    values = interop.to_host(interop.recognize("image", image)[0])
     planes = validate.channels("image", values, channel_axis)
     if min(planes.shape[1:]) < WINDOW:
         raise ValueError(
@@ -228,7 +228,7 @@ def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> Floa
     """Check a kernel, or one for each channel, and return it as (1 or C, m, n)."""
     if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
         noise_kernel = np.asarray(noise_kernel)
-    values = interop.to_host(interop.recognise("noise_kernel", noise_kernel)[0])
+    values = interop.to_host(interop.recognize("noise_kernel", noise_kernel)[0])
     several = channel_axis is not None and values.ndim == 3
     if (values.ndim != axes and not several) or values.size == 0:
         expected = f"{axes} axes" if channel_axis is None else "2 axes, or 3 like the image,"
@@ -265,7 +265,7 @@ def levels_of_kernel(
 
 def levels_of_psd(psd: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:
     """Return the noise of an image of this shape from its power spectrum."""
-    values = interop.to_host(interop.recognise("psd", psd)[0])
+    values = interop.to_host(interop.recognize("psd", psd)[0])
     channel = shape
     if channel_axis is not None:
         channel = tuple(np.delete(shape, channel_axis).tolist())

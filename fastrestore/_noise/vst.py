@@ -88,12 +88,12 @@ class PoissonGaussian:
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Generalised Anscombe transform."""
-        counts = (interop.in_float64(values) - self.offset) / self.gain
+        counts = (interop.to_float64(values) - self.offset) / self.gain
         return _anscombe(counts, self._spread)
 
     def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
         """Exact unbiased inverse of `forward`; never under the offset."""
-        transformed, xp = interop.in_float64(stabilised), interop.namespace(stabilised)
+        transformed, xp = interop.to_float64(stabilised), interop.namespace(stabilised)
         counts, means = _poisson_means(self._spread)
         dim = xp.interp(transformed, xp.asarray(means), xp.asarray(counts))
         bright = np.maximum(transformed, means[-1])
@@ -142,13 +142,13 @@ class Rician:
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Stabilise."""
-        squares = (interop.in_float64(values) / self.sigma) ** 2
+        squares = (interop.to_float64(values) / self.sigma) ** 2
         stabilised: FloatArray = np.sqrt(np.maximum(0, squares - 0.5))
         return stabilised
 
     def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
         """Exact unbiased inverse of `forward`; never negative."""
-        transformed, xp = interop.in_float64(stabilised), interop.namespace(stabilised)
+        transformed, xp = interop.to_float64(stabilised), interop.namespace(stabilised)
         signal, means = _rician_means()
         strong = np.maximum(transformed, means[-1])
         far = (strong + np.sqrt(strong**2 - 1)) / 2  # there the mean is x + 1 / (4 x)
@@ -225,7 +225,7 @@ def estimate_poisson_gaussian(image: Any) -> tuple[float, float]:
     .. [1] A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian noise
        modeling and fitting for single-image raw-data", IEEE Trans. Image Process. 17(10), 2008.
     """
-    values = interop.to_host(interop.recognise("image", image)[0])
+    values = interop.to_host(interop.recognize("image", image)[0])
     plane = validate.channels("image", values, None)[0].astype(np.float64)
     if min(plane.shape) < 32:
         raise ValueError(f"image must be 32 pixels wide and high or more, got {plane.shape}")

@@ -70,5 +70,5 @@ def channels_last(image: Image, source: Path, axis: int | None) -> tuple[Image, 
             "write --channel-axis -1 for the last axis"
         )
     if not -3 <= axis < 3:
-        raise CliError(f"--channel-axis {axis} is no axis of {source}, shape {image.shape}")
+        raise CliError(f"--channel-axis {axis} is not an axis of {source}, shape {image.shape}")
     return np.moveaxis(image, axis, -1), axis

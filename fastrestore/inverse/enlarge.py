@@ -30,14 +30,14 @@ def enlarged(
         )
     if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)) or scale < 1:
         raise ValueError(f"scale must be a whole number of 1 or more, got {scale!r}")
-    there, restore = interop.recognise("image", image)
+    there, restore = interop.recognize("image", image)
     planes = validate.channels("image", there, channel_axis)
     forward, level = Decimation(psf, int(scale), "reflect"), validate.not_negative("sigma", sigma)
-    with reporting(progress, "super_resolve") as tick, interop.on_device_of(there):
+    with reporting(progress, "super_resolve") as tick, interop.use_device_of(there):
         seen = planes.astype(np.float64)
         extent = validate.range_of(data_range, seen)
         chosen = "bm3d" if denoiser is None else denoiser
         inner, turned = named(chosen, extent), chosen != "bm3d"
         first = [forward.start(plane, level) for plane in seen]
         result = each_by_itself(seen, first, forward, level, extent, inner, turned, tick)
-        return restore(interop.handed_back(result, there, channel_axis))
+        return restore(interop.planes_to_image(result, there, channel_axis))

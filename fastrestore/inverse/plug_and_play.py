@@ -132,9 +132,9 @@ def pnp(
             f"forward must be an operator of fastrestore.inverse, got {forward!r:.60}; "
             "inverse.Forward makes one of two functions"
         )
-    there, restore = interop.recognise("data", data)
+    there, restore = interop.recognize("data", data)
     dtype = interop.result_dtype(there.dtype)
-    with interop.on_device_of(there), reporting(progress, "pnp") as tick:
+    with interop.use_device_of(there), reporting(progress, "pnp") as tick:
         values = there.astype(np.float64)
         forward.check(values)
         values = forward.brought(values)
@@ -145,7 +145,7 @@ def pnp(
         known = _truth(truth, first)
         told = Told(known, _peak(data_range, known), callback, tick)
         found = solve(values, forward, plan, named(denoiser, plan.extent), first, told)
-        image = restore(interop.placed_as(found.image.astype(dtype), there))
+        image = restore(interop.place_like(found.image.astype(dtype), there))
     if not return_history:
         return image
     return Result(image, found.history, found.stopped)
@@ -204,7 +204,7 @@ def _first(data: Any, forward: Forward, sigma: Any, start: Any, dtype: Any) -> A
     """The first image: that of the user, or of the operator."""
     if start is None:
         return forward.start(data, sigma)
-    there, _ = interop.recognise("start", start)
+    there, _ = interop.recognize("start", start)
     validate.check_finite("start", there)
     wanted = forward.start(data, sigma).shape
     if there.shape != wanted:
@@ -216,7 +216,7 @@ def _truth(truth: Any, first: Any) -> Any:
     """Check the clean image."""
     if truth is None:
         return None
-    there, _ = interop.recognise("truth", truth)
+    there, _ = interop.recognize("truth", truth)
     if there.shape != first.shape:
         raise ValueError(f"truth has shape {there.shape}, the image {first.shape}")
     return there.astype(np.float64)

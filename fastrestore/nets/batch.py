@@ -29,13 +29,13 @@ def batched(there: Any, axes: Axes) -> Any:
         raise ValueError(f"a batch must have {wanted} axes here, got shape {there.shape}")
     for name, axis in named.items():
         if axis is not None and not -wanted <= axis < wanted:
-            raise ValueError(f"{name}={axis} is no axis of shape {there.shape}")
+            raise ValueError(f"{name}={axis} is not an axis of shape {there.shape}")
     if 0 in there.shape:
         raise ValueError(f"image is empty, its shape is {there.shape}")
     validate.check_finite("image", there)
     first = axes.batch % wanted
     if axes.channel is None:
-        return interop.moved_axis(there, first, 0)[:, None]
+        return interop.move_axis(there, first, 0)[:, None]
     second = axes.channel % wanted
     if first == second:
         raise ValueError("batch_axis and channel_axis are the same axis")
@@ -50,9 +50,9 @@ def unbatched(stacked: Any, there: Any, axes: Axes) -> Any:
         image = stacked[0]
         if axes.channel is None:
             return contiguous(image[0])
-        return contiguous(interop.moved_axis(image, 0, axes.channel % wanted))
+        return contiguous(interop.move_axis(image, 0, axes.channel % wanted))
     if axes.channel is None:
-        return contiguous(interop.moved_axis(stacked[:, 0], 0, axes.batch % wanted))
+        return contiguous(interop.move_axis(stacked[:, 0], 0, axes.batch % wanted))
     first, second = axes.batch % wanted, axes.channel % wanted
     rest = iter((2, 3))
     order = [0 if k == first else 1 if k == second else next(rest) for k in range(wanted)]

@@ -163,7 +163,7 @@ def each(
     if not isinstance(net, Network):
         advice = f"; load it: fastrestore.nets.load({net!r})" if isinstance(net, str) else ""
         raise TypeError(f"net must be a network of fastrestore.nets, got {net!r:.60}{advice}")
-    there, restore = interop.recognise("image", image)
+    there, restore = interop.recognize("image", image)
     axes = Axes(options.channel_axis, options.batch_axis)
     batch = batched(there, axes)
     if batch.shape[1] != net.channels:
@@ -173,14 +173,14 @@ def each(
         )
     extent = validate.extent(options.data_range)
     told = sigmas(sigma, batch, axes)
-    with reporting(options.progress, said) as tick, interop.on_device_of(there):
+    with reporting(options.progress, said) as tick, interop.use_device_of(there):
         way, device = prepared(
             there, batch.shape[-2:], options, lambda share: tick(share / len(batch))
         )
         task = Task(extent, device, way, said)
         results = [one(*pair, task) for pair in zip(batch, told, strict=True)]
         stacked = interop.namespace(results[0]).stack(results)
-        return restore(interop.placed_as(unbatched(stacked, there, axes), there))
+        return restore(interop.place_like(unbatched(stacked, there, axes), there))
 
 
 def prepared(

@@ -34,18 +34,18 @@ class Options(NamedTuple):
 def enlarge(image: Any, scale: Any, model: Any, told: Options) -> Any:
     """Let an image pass a network that makes it `scale` times larger."""
     net, said = chosen(model, scale)
-    there, restore = interop.recognise("image", image)
+    there, restore = interop.recognize("image", image)
     planes = validate.channels("image", there, told.channel_axis)
     colours = opaque(len(planes), net, said)
     extent = extent_of(told, planes[:colours])
-    with reporting(told.progress, said) as tick, interop.on_device_of(there):
+    with reporting(told.progress, said) as tick, interop.use_device_of(there):
         way, device = call.prepared(there, planes.shape[-2:], told, tick)
         task = call.Task(extent, device, way, said)
         frame = frame_of(planes[:colours], extent)
         net = call.on_device(net, device)
         made = applied(net, shown(planes, colours, net, frame, task), None, way)
         larger = finished(made, planes, colours, net, frame, task)
-        return restore(interop.placed_as(back(larger, there, told.channel_axis), there))
+        return restore(interop.place_like(back(larger, there, told.channel_axis), there))
 
 
 def extent_of(told: Options, opaque: Any) -> float | None:
@@ -166,5 +166,5 @@ def back(stacked: Any, there: Any, axis: int | None) -> Any:
     """Put the channels where they were."""
     if axis is None:
         return stacked[0]
-    moved = interop.moved_axis(stacked, 0, axis % there.ndim)
+    moved = interop.move_axis(stacked, 0, axis % there.ndim)
     return interop.namespace(moved).ascontiguousarray(moved)

@@ -31,7 +31,7 @@ def enlarge_film(
         raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
     axis = told.channel_axis
     if hasattr(frames, "shape"):
-        there, _ = interop.recognise("frames", frames)
+        there, _ = interop.recognize("frames", frames)
         time, channels = film_axes(there.shape, time_axis, axis)
         axis = None if channels is None else channels - (channels > time)
         frames = _slices(frames, time)
@@ -52,7 +52,7 @@ def _stream(
     for number, (frame, restore) in enumerate(recognised(frames)):
         name = f"frame {number}"
         planes = validate.channels(name, frame, told.channel_axis)
-        with interop.on_device_of(frame):
+        with interop.use_device_of(frame):
             if film is None:
                 film = _Film(net, said, planes, told)
             fresh = number == 0 or (cuts and scene.begins(planes))
@@ -60,7 +60,7 @@ def _stream(
                 scene.begins(planes)
             larger = film.next(planes, fresh)
             finished = restore(
-                interop.placed_as(enlarge.back(larger, frame, told.channel_axis), frame)
+                interop.place_like(enlarge.back(larger, frame, told.channel_axis), frame)
             )
         yield finished
 
