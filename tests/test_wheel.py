@@ -28,7 +28,7 @@ def test_contents(wheel):
     package = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "fastrestore").rglob("*")
-        if path.suffix in (".py", ".safetensors", ".json", ".md") or path.name == "py.typed"
+        if path.suffix in (".py", ".pyi", ".safetensors", ".json", ".md") or path.name == "py.typed"
     }
     kernels = {f"fastrestore/kernels/{path.name}" for path in (ROOT / "kernels").glob("*")}
     outside = {name for name in names if ".dist-info/" in name}

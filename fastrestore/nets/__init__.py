@@ -4,88 +4,28 @@
 >>> nets.names()  # doctest: +SKIP
 ['dncnn-gray', 'unet-gray']
 
-Nothing is imported before it is asked for: a name from here needs PyTorch, this module does not.
+The public names are listed in ``__init__.pyi`` and loaded on first use. They need PyTorch; this
+module does not.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
-__all__ = [
-    "BM3D",
-    "SRVGG",
-    "VSRGAN",
-    "DnCNN",
-    "FFDNet",
-    "FilmDiscriminator",
-    "Network",
-    "RRDBNet",
-    "SRResNet",
-    "UNet",
-    "UNetDiscriminator",
-    "VGGDiscriminator",
-    "apply",
-    "load",
-    "names",
-]
+import lazy_loader
 
-if TYPE_CHECKING:
-    from fastrestore.nets.adapter import BM3D
-    from fastrestore.nets.call import apply
-    from fastrestore.nets.discriminators import UNetDiscriminator, VGGDiscriminator
-    from fastrestore.nets.dncnn import DnCNN
-    from fastrestore.nets.ffdnet import FFDNet
-    from fastrestore.nets.files import load, names
-    from fastrestore.nets.frnet import VSRGAN
-    from fastrestore.nets.network import Network
-    from fastrestore.nets.rrdb import RRDBNet
-    from fastrestore.nets.srresnet import SRResNet
-    from fastrestore.nets.srvgg import SRVGG
-    from fastrestore.nets.unet import UNet
-    from fastrestore.nets.video_discriminator import FilmDiscriminator
-
-_HOME = {
-    "BM3D": "adapter",
-    "DnCNN": "dncnn",
-    "FFDNet": "ffdnet",
-    "FilmDiscriminator": "video_discriminator",
-    "Network": "network",
-    "RRDBNet": "rrdb",
-    "SRResNet": "srresnet",
-    "SRVGG": "srvgg",
-    "UNet": "unet",
-    "UNetDiscriminator": "discriminators",
-    "VGGDiscriminator": "discriminators",
-    "VSRGAN": "frnet",
-    "apply": "call",
-    "load": "files",
-    "names": "files",
-}
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name from its module on first use (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'fastrestore.nets' has no attribute {name!r}")
-    need_torch()
-    value = getattr(importlib.import_module(f"fastrestore.nets.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    """Load a public name on first use, after a check that PyTorch is installed (PEP 562)."""
+    if name in __all__:
+        need_torch()
+    return _load(name)
 
 
 def need_torch() -> None:
-    """Say what is missing if PyTorch is.
-
-    Raises
-    ------
-    ImportError
-        That names the extra.
-    """
+    """Raise `ImportError`, with the cure, if PyTorch or safetensors is not installed."""
     for module in ("torch", "safetensors"):
         try:
             importlib.import_module(module)
