@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
 def _stand_in() -> None:
     """Put the stand-in of the tests in the place of CuPy."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from fakecupy import Cupy
+    from support.fakecupy import Cupy
 
     module = Cupy()
     interop.load_cupy = interop.loaded_cupy = lambda: module

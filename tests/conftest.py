@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from fakecupy import Cupy
+from support.fakecupy import Cupy
 
 from fastrestore._arrays import interop
 from fastrestore.backends import cupy as gpu

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from images import noisy, scene
+from support.images import noisy, scene
 
 import fastrestore
 from fastrestore import BackendUnavailableError, bm3d, use_backend

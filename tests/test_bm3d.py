@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images import assert_close, camera, noisy, psnr, scene
+from support.images import assert_close, camera, noisy, psnr, scene
 
 import fastrestore
 from fastrestore import Profile, bm3d

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import assert_close, noisy, psnr, scene
+from support.images import assert_close, noisy, psnr, scene
 
 from fastrestore import bm3d
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import assert_close, camera, psnr, scene
+from support.images import assert_close, camera, psnr, scene
 
 import fastrestore
 from fastrestore import Profile, bm3d, psd_from_kernel

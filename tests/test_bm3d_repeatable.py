@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from images import camera, noisy, scene
+from support.images import camera, noisy, scene
 
 from fastrestore import Profile, bm3d
 from fastrestore._collaborative.stage import Run

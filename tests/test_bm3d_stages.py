@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import camera, noisy, psnr, scene
+from support.images import camera, noisy, psnr, scene
 
 import fastrestore
 from fastrestore._collaborative.profile import PROFILES, Profile
@@ -103,7 +103,7 @@ def test_filters_equal_the_specification(engine, profile):
 
 @pytest.mark.parametrize("sigma", [10, 25, 50])
 def test_whole_call_equals_the_specification(engine, sigma):
-    from images import assert_close
+    from support.images import assert_close
 
     clean = camera(height=72, width=70)
     image = integer(noisy(clean, sigma))

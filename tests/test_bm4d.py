@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from images import assert_close, psnr, scene
-from volumes import cells
+from support.images import assert_close, psnr, scene
+from support.volumes import cells
 
 import fastrestore
 from fastrestore import Profile, bm3d, bm4d

@@ -2,43 +2,13 @@
 
 import numpy as np
 import pytest
-from volumes import cells
+from support.volumes import PROFILES, VOLUME, cells, integer, noisy
 
-from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.stage import Run
 from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
 from fastrestore.backends.select import select
 
 RUN = Run(2, lambda share: None)
-SMALL = {"radius_basic": 3, "radius_final": 3, "radius_slices_basic": 2, "radius_slices_final": 2}
-VOLUME = Profile.named("volume").replace(**SMALL)
-
-PROFILES = {
-    "volume": VOLUME,
-    "squares": VOLUME.replace(
-        slices_basic=1, step_slices_basic=1, block_basic=8, step_basic=3,
-        slices_final=1, step_slices_final=1, block_final=7, step_final=2,
-    ),
-    "plates": VOLUME.replace(
-        slices_basic=2, step_slices_basic=2, block_basic=8, step_basic=5,
-        slices_final=3, step_slices_final=1, block_final=5, step_final=5,
-    ),
-    "bars": VOLUME.replace(
-        slices_basic=8, step_slices_basic=3, block_basic=2, step_basic=1,
-        slices_final=7, step_slices_final=4, block_final=3, step_final=2, group_final=64,
-    ),
-    "alone": VOLUME.replace(group_basic=1, group_final=1),
-    "still": VOLUME.replace(radius_basic=0, radius_slices_final=0),
-    "strict": VOLUME.replace(match_basic=0.0, match_noise_basic=0.0, match_final=1.0),
-}  # fmt: skip
-
-
-def integer(volume):
-    return np.round(np.clip(volume, 0, 255)).astype(np.float32)
-
-
-def noisy(clean, sigma, seed=1):
-    return integer(clean + sigma * np.random.default_rng(seed).standard_normal(clean.shape))
 
 
 def both(engine, work):

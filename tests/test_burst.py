@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import camera, psnr
+from support.images import camera, psnr
 
 from fastrestore import bm3d, denoise_burst
 from fastrestore._arrays.register import global_shift, motion_between, noise_gains, resampled

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commandline import fails, noisy, photograph, shell, works
 from PIL import Image
+from support.commandline import fails, noisy, photograph, shell, works
 
 import fastrestore
 from fastrestore.cli import main

@@ -10,9 +10,9 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from commandline import NOISE8, RNG, denoise, fails, keep_images, png, read, write
-from images import camera, psnr, scene
 from PIL import Image, ImageCms
+from support.commandline import NOISE8, RNG, denoise, fails, keep_images, png, read, write
+from support.images import camera, psnr, scene
 
 import fastrestore
 from fastrestore._io import images

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
-from commandline import DENOISE, fails, noisy, photograph, shell, works
 from PIL import Image
+from support.commandline import DENOISE, fails, noisy, photograph, shell, works
 
 import fastrestore
 from fastrestore.cli import main

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import NOISE8, NOISE16, denoise, fails, keep_images, names, png, read, write
+from support.commandline import (
+    NOISE8,
+    NOISE16,
+    denoise,
+    fails,
+    keep_images,
+    names,
+    png,
+    read,
+    write,
+)
 
 from fastrestore.cli import main
 

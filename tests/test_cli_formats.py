@@ -10,8 +10,18 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from commandline import NOISE8, NOISE16, denoise, fails, keep_images, names, png, read, write
 from PIL import Image
+from support.commandline import (
+    NOISE8,
+    NOISE16,
+    denoise,
+    fails,
+    keep_images,
+    names,
+    png,
+    read,
+    write,
+)
 
 from fastrestore._io.images import to_type
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from images import scene
 from PIL import Image
 from scipy import ndimage
+from support.images import scene
 
 import fastrestore
 from fastrestore._io.images import read, write

@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 import scipy.ndimage
-from commandline import names, works
-from films import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
 from PIL import Image
+from support.commandline import names, works
+from support.films import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
 
 import fastrestore
 from fastrestore.cli import main, video_restore

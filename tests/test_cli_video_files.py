@@ -12,9 +12,9 @@ import threading
 import av
 import numpy as np
 import pytest
-from commandline import fails, names, works
-from films import film, frames, keep_frames, packets, sound
 from PIL import Image
+from support.commandline import fails, names, works
+from support.films import film, frames, keep_frames, packets, sound
 
 import fastrestore
 from fastrestore._io import encode

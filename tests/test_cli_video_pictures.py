@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from commandline import fails, names, read, works
-from films import BT709, FULL, LIMITED, film, first, frames, keep_frames
 from PIL import Image
+from support.commandline import fails, names, read, works
+from support.films import BT709, FULL, LIMITED, film, first, frames, keep_frames
 
 import fastrestore
 from fastrestore.cli import main

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from commandline import fails, names, works
+from support.commandline import fails, names, works
 
 import fastrestore
 from fastrestore.cli import main

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import assert_close, camera, noisy, scene
+from support.images import assert_close, camera, noisy, scene
 
 from fastrestore import BM3DPlan, PoissonGaussian, Profile, Rician, bm3d
 from fastrestore._collaborative.profile import PROFILES

@@ -2,27 +2,13 @@
 
 import numpy as np
 import pytest
-from images import assert_close
-from test_bm4d_stages import PROFILES, VOLUME, integer, noisy
-from volumes import cells
+from support.images import assert_close
+from support.volume_kernels import SIGMA, estimates, matched, running, white
+from support.volumes import PROFILES, VOLUME, cells, integer, noisy
 
 from fastrestore import Rician, bm4d, psd_from_kernel
-from fastrestore._collaborative.stage import Run
 from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
-from fastrestore.backends.cupy._device import Memory
 from fastrestore.backends.select import select
-
-SIGMA = 15.0
-
-
-def running(deterministic=False):
-    return Run(1, lambda share: None, deterministic, Memory())
-
-
-def matched(cupy, volume, stage):
-    """The match lists of a kernel, on the host."""
-    found = select("cupy").bm4d_match(cupy.asarray(volume), stage, running())
-    return found.offsets.get(), found.sizes.get()
 
 
 def assert_same(cupy, volume, stage):
@@ -30,10 +16,6 @@ def assert_same(cupy, volume, stage):
     offsets, sizes = matched(cupy, volume, stage)
     np.testing.assert_array_equal(sizes, expected.sizes)
     np.testing.assert_array_equal(offsets, expected.offsets)
-
-
-def white(sigma=SIGMA):
-    return VolumeNoise(np.array([sigma]))
 
 
 @pytest.mark.parametrize("which", ["basic", "final"])
@@ -65,24 +47,6 @@ def test_thresholds_by_a_map_and_biases(cupy):
     stage = make_volume_stage(VOLUME, "basic", white()._replace(power=power[None]), 255.0)
     stage.match_bias[:] = np.round(stage.match_bias)
     assert_same(cupy, volume, stage)
-
-
-def estimates(cupy, image, pilot, profile, which, noise, deterministic=False):
-    """The estimates of numpy and of the kernels, from the same matches."""
-    stage = make_volume_stage(profile, which, noise, 255.0)
-    seen = image if which == "basic" else pilot
-    reference, engine, run = select("numpy"), select("cupy"), running(deterministic)
-    matches = reference.bm4d_match(seen[noise.matched], stage, run)
-    there = type(matches)(
-        *(cupy.asarray(grid.astype(np.int32)) for grid in matches[:3]),
-        cupy.asarray(matches.offsets), cupy.asarray(matches.sizes),
-    )  # fmt: skip
-    on_gpu = [cupy.asarray(np.ascontiguousarray(each)) for each in (image, pilot)]
-    if which == "basic":
-        expected = reference.bm4d_basic(image, matches, stage, run)
-        return expected, engine.bm4d_basic(on_gpu[0], there, stage, run).get()
-    expected = reference.bm4d_final(image, pilot, matches, stage, run)
-    return expected, engine.bm4d_final(*on_gpu, there, stage, run).get()
 
 
 @pytest.mark.parametrize("which", ["basic", "final"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cudasim import LaunchError, OnGPU, module
+from support.cudasim import LaunchError, OnGPU, module
 
 from fastrestore.backends.cupy._module import source
 

@@ -2,58 +2,15 @@
 
 import numpy as np
 import pytest
-from cudasim import module
-from images import assert_close, camera, noisy, scene
+from support.image_kernels import filtered
+from support.images import assert_close, camera, noisy, scene
 
 from fastrestore._collaborative.profile import PROFILES, Profile
 from fastrestore._collaborative.stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage
-from fastrestore.backends.cupy.bm3d import covariance_table
 from fastrestore.backends.select import select
 
 RUN = Run(1, lambda share: None)
 THREADS = 32
-
-
-def filtered(images, matches, stage, seed=0, fixed=0):
-    """Launch the kernels of a stage on (noisy,) or (noisy, pilot)."""
-    channels, height, width = images[0].shape
-    area, group = stage.block**2, stage.group
-    threads = -(-area // 32) * 32
-    table = covariance_table(stage)
-    kind = np.uint64 if fixed else np.float32
-    corners = (height - stage.block + 1, width - stage.block + 1)
-    numerator, weights = np.zeros(images[0].shape, kind), np.zeros((channels, *corners), kind)
-    scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
-    name = "bm3d_basic" if len(images) == 1 else "bm3d_final"
-    constants = {"BLOCK": stage.block, "GROUP": group, "FIXED": fixed}
-    floats = group * area + group * group + 3 * group + threads // 32
-    window = stage.window.astype(np.float32)
-    module(name, **constants).launch(
-        name,
-        (len(matches.columns), len(matches.rows), channels),
-        (threads,),
-        (
-            *images, np.int32(height), np.int32(width), matches.rows.astype(np.int32),
-            matches.columns.astype(np.int32), matches.offsets, matches.sizes,
-            stage.forward.astype(np.float32), stage.inverse.astype(np.float32), window,
-            table.values.astype(np.float32), np.int32(table.down), np.int32(table.across),
-            np.int32(table.line), np.int32(table.origin), np.int32(table.apart),
-            (stage.strength * stage.variances).astype(np.float32), scale,
-            np.int32(0 if scale is None or len(scale) == 1 else scale[0].size), numerator, weights,
-        ),
-        4 * floats,
-        seed,
-    )  # fmt: skip
-    out = np.full(images[0].shape, np.nan, np.float32)
-    module("bm3d_divide", **constants).launch(
-        "bm3d_divide",
-        (-(-width // 16), -(-height // 4), channels),
-        (16, 4),
-        (numerator, weights, window, np.int32(height), np.int32(width), out),
-        0,
-        seed,
-    )
-    return out
 
 
 def integer(image):

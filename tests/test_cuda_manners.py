@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from fakecupy import capturing
-from images import assert_close, noisy, scene
+from support.fakecupy import capturing
+from support.images import assert_close, noisy, scene
 
 from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
 from fastrestore._collaborative.stage import Run

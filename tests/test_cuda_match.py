@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from cudasim import module
-from images import camera, noisy, scene
+from support.image_kernels import match
+from support.images import camera, noisy, scene
 
 from fastrestore._collaborative.profile import PROFILES, Profile
 from fastrestore._collaborative.stage import (
@@ -12,42 +12,10 @@ from fastrestore._collaborative.stage import (
     NoiseSpectrum,
     Run,
     make_stage,
-    reference_grid,
 )
 from fastrestore.backends.select import select
 
 RUN = Run(1, lambda share: None)
-WARPS = 4
-
-
-def match(image, stage, seed=0, band=None, measured=None):
-    """Launch the kernel; `band` displacements down at a time."""
-    rows = reference_grid(image.shape[0], stage.block, stage.step).astype(np.int32)
-    columns = reference_grid(image.shape[1], stage.block, stage.step).astype(np.int32)
-    across = 2 * stage.radius + 1
-    band = min(band or across, across)
-    band = -(-band // 4) * 4
-    pitch = across + stage.block - 1 + (WARPS - 1) * stage.step
-    shape = (len(rows), len(columns), stage.group)
-    offsets, sizes = np.full((*shape, 2), -9, np.int16), np.full(shape[:2], -9, np.int16)
-    room = stage.group + 16
-    floats = (band + stage.block - 1) * pitch + WARPS * (
-        stage.block**2 + band * across + 2 * room + 2 * stage.group
-    )
-    module("bm3d_match", BLOCK=stage.block).launch(
-        "bm3d_match",
-        (-(-len(columns) // WARPS), len(rows)),
-        (32, WARPS),
-        (
-            image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, columns,
-            np.int32(len(columns)), np.int32(stage.radius), np.int32(band), np.int32(pitch),
-            np.int32(stage.group), np.float32(stage.match), stage.match_map,
-            np.float32(stage.match_range), measured, stage.match_bias, offsets, sizes,
-        ),
-        4 * floats,
-        seed,
-    )  # fmt: skip
-    return offsets, sizes
 
 
 def assert_same(image, stage, **options):

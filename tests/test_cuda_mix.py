@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cudasim import module
+from support.cudasim import module
 
 from fastrestore._arrays.color import _MATRICES
 from fastrestore.backends.cupy._image import _TYPES, THREADS, constants

@@ -1,34 +1,24 @@
 """Kernels without one of their barriers: the tests have to notice, in some order of threads."""
 
-import re
-
-import cudasim
 import numpy as np
 import pytest
-import test_cuda_bm4d
-from cudasim import LaunchError
-from images import noisy, scene
-from test_bm4d_stages import VOLUME
-from test_cuda_bm4d import white
-from test_cuda_filter import RUN, filtered
-from test_cuda_match import match
-from volumes import cells
+from support import cudasim
+from support.cudasim import LaunchError, barriers
+from support.image_kernels import filtered, match
+from support.images import noisy, scene
+from support.volume_kernels import estimates, matched, white
+from support.volumes import VOLUME, cells
+from support.volumes import noisy as noisy_volume
 
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Noise, make_stage
+from fastrestore._collaborative.stage import Noise, Run, make_stage
 from fastrestore._collaborative.volume_stage import make_volume_stage
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.select import select
 
-BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
+RUN = Run(1, lambda share: None)
 SEEDS = tuple(range(8))
-
-
-def barriers(name):
-    """Where the barriers of a kernel file and its headers are."""
-    return [found.span() for found in BARRIER.finditer(source(name))]
-
 
 MUTANTS = [
     (name, k)
@@ -64,7 +54,7 @@ def test_a_missing_barrier_of_volumes_is_noticed(fake, monkeypatch, name, which)
     monkeypatch.setattr(
         _module, "source", lambda kernel: mutant if kernel == name else source(kernel)
     )
-    volume = test_cuda_bm4d.noisy(cells(6, 11, 12), 15)
+    volume = noisy_volume(cells(6, 11, 12), 15)
     kind = "final" if name == "bm4d_final" else "basic"
     profile = VOLUME.replace(group_basic=4, radius_basic=6)
     stage = make_volume_stage(profile, kind, white(), 255.0)
@@ -74,11 +64,11 @@ def test_a_missing_barrier_of_volumes_is_noticed(fake, monkeypatch, name, which)
         try:
             if name == "bm4d_match":
                 expected = select("numpy").bm4d_match(volume, stage, RUN).offsets
-                found = test_cuda_bm4d.matched(fake, volume, stage)[0]
+                found = matched(fake, volume, stage)[0]
                 same = np.array_equal(found, expected)
             else:
                 images = (volume[None], volume[None])
-                expected, found = test_cuda_bm4d.estimates(fake, *images, profile, kind, white())
+                expected, found = estimates(fake, *images, profile, kind, white())
                 same = np.allclose(found, expected, rtol=0, atol=0.05)
         except LaunchError:
             same = False
@@ -105,8 +95,7 @@ def test_a_missing_barrier_is_noticed(monkeypatch, name, which):
     def module(kernel, **constants):
         return whole(kernel, text=mutant if kernel == name else None, **constants)
 
-    monkeypatch.setattr("test_cuda_filter.module", module)
-    monkeypatch.setattr("test_cuda_match.module", module)
+    monkeypatch.setattr("support.image_kernels.module", module)
     noticed = []
     for seed in SEEDS:
         try:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cudasim import needs
+from support.cudasim import needs
 
 from fastrestore.backends.cupy._module import HEADERS, source
 
@@ -48,7 +48,7 @@ def raced(*words):
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_nothing_races(name):
-    run = raced("race.py", name)
+    run = raced("-m", "support.race", name)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
 
 
@@ -78,7 +78,7 @@ def test_every_atomic_addition_has_its_turn():
 
 @pytest.mark.parametrize(("name", "change"), ADDITIONS.values())
 def test_a_plain_addition_races(name, change):
-    run = raced("race.py", name, *map(str, change))
+    run = raced("-m", "support.race", name, *map(str, change))
     assert run.returncode == RACE, run.stdout[-2000:] + run.stderr[-2000:]
     assert "data race" in run.stderr
 
@@ -101,13 +101,13 @@ MISSING += [
 def test_a_missing_barrier_races(name, line, number):
     places = [found.start() for found in re.finditer(re.escape(line), source(name))]
     start = places[number]
-    run = raced("race.py", name, str(start), str(start + len(line)), ";")
+    run = raced("-m", "support.race", name, str(start), str(start + len(line)), ";")
     assert run.returncode == RACE, run.stdout[-2000:] + run.stderr[-2000:]
 
 
 TOY = """
 import numpy as np
-from cudasim import module
+from support.cudasim import module
 text = 'extern "C" __global__ void toy(float* out, int n) {{ {body} }}'
 out = np.zeros(8, np.float32)
 module("toy", text=text).launch("toy", (6,), (4,), (out, np.int32(3)), 32)

@@ -2,22 +2,11 @@
 
 import numpy as np
 import pytest
-from cudasim import LaunchError, module
-from test_cuda_mutations import BARRIER
+from support.cudasim import LaunchError, barriers
+from support.image_kernels import measured
 
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.host import robust_range
-
-THREADS, SHARED = 1024, 4 * (4 * 256 + 8)
-
-
-def measured(image, seed=0, text=None):
-    out = np.full(1, np.nan, np.float32)
-    plain = np.ascontiguousarray(image, np.float32)
-    kernel = module("bm3d_range", text=text)
-    kernel.launch("bm3d_range", (1,), (THREADS,), (plain, np.int32(plain.size), out), SHARED, seed)
-    return out[0]
-
 
 RANDOM = np.random.default_rng(0)
 IMAGES = {
@@ -41,7 +30,7 @@ def test_it_is_that_of_numpy(name, seed):
 
 
 TEXT = source("bm3d_range")
-BARRIERS = [found.span() for found in BARRIER.finditer(TEXT)]
+BARRIERS = barriers("bm3d_range")
 
 
 @pytest.mark.parametrize("which", range(len(BARRIERS)))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cudasim import needs
+from support.cudasim import needs
 
 HERE = Path(__file__).parent
 FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -59,7 +59,7 @@ def test_kernels_stay_in_bounds(file, which):
 
 TOY = """
 import numpy as np
-from cudasim import module
+from support.cudasim import module
 text = 'extern "C" __global__ void toy(float* out, int n) {{ {body} }}'
 module("toy", text=text).launch("toy", (1,), (8,), (np.zeros(8, np.float32), np.int32(3)), 32)
 """

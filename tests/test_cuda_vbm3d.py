@@ -4,30 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from images import assert_close
-from test_vbm3d import SMALL, film, runaway, striped
+from support.clips import SMALL, film, runaway, striped
+from support.film_kernels import SLOTS, white, windows
+from support.images import assert_close
 
 from fastrestore import vbm3d
-from fastrestore._collaborative.stage import Noise, NoiseSpectrum, Run, make_stage
-from fastrestore.backends.cupy._device import Memory
-from fastrestore.backends.select import select
-
-SLOTS = [3, 4, 0, 1, 2]
-
-
-def running():
-    return Run(1, lambda share: None, False, Memory())
-
-
-def windows(cupy, frames, stage, slots=SLOTS):
-    """A window of numpy, and one of the kernels, with the same frames in them."""
-    shape = (len(slots), 1, *frames.shape[1:])
-    both = [select(name).video_stage(shape, stage, running()) for name in ("numpy", "cupy")]
-    for slot, frame in zip(slots, frames, strict=True):
-        there = cupy.asarray(frame)
-        both[0].put(slot, frame, frame[None], None)
-        both[1].put(slot, there, there[None], None)
-    return both
+from fastrestore._collaborative.stage import Noise, NoiseSpectrum, make_stage
 
 
 def assert_same(cupy, frames, stage, centres=(0, 2, 4), slots=SLOTS):
@@ -37,10 +19,6 @@ def assert_same(cupy, frames, stage, centres=(0, 2, 4), slots=SLOTS):
         np.testing.assert_array_equal(found.sizes.get(), expected.sizes)
         np.testing.assert_array_equal(found.offsets.get(), expected.offsets)
         np.testing.assert_array_equal(found.rows.get(), expected.rows)
-
-
-def white(changes, sigma=20.0):
-    return make_stage(SMALL.replace(**changes), "basic", Noise.white(sigma), 255.0)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from images import scene
 from scipy import ndimage
 from skimage.data import camera
+from support.images import scene
 
 from fastrestore import deblur
 from fastrestore.inverse import point_spread

@@ -4,13 +4,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from nets import torch_or_skip
+from support.nets import torch_or_skip
 
 torch = torch_or_skip()
 
-from images import scene  # noqa: E402
 from PIL import Image  # noqa: E402
 from scipy import ndimage  # noqa: E402
+from support.images import scene  # noqa: E402
 
 from fastrestore.nets.training.data import Patches, smaller  # noqa: E402
 from fastrestore.nets.training.degrade import Degradation, blurred, jpeg  # noqa: E402

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from commandline import fails, read, write
-from images import noisy, psnr, scene
-from nets import torch_or_skip
+from support.commandline import fails, read, write
+from support.images import noisy, psnr, scene
+from support.nets import SMALL, shaken, torch_or_skip
 
 torch = torch_or_skip()
-
-from test_nets import SMALL, shaken  # noqa: E402
 
 from fastrestore import bm3d, denoise, dncnn, unet_denoise  # noqa: E402
 from fastrestore._algorithms.denoise import METHODS  # noqa: E402

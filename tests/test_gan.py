@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nets import torch_or_skip
+from support.nets import torch_or_skip
 
 torch = torch_or_skip()
 
-from images import scene  # noqa: E402
+from support.images import scene  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.nets import (  # noqa: E402

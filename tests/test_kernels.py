@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from nvrtc import compiled
+from support.nvrtc import compiled
 
 from fastrestore.backends.cupy._module import HEADERS, folder, source
 

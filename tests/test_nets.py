@@ -8,29 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from nets import torch_or_skip
+from support.nets import SMALL, shaken, torch_or_skip
 
 torch = torch_or_skip()
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.nets import DnCNN, FFDNet, UNet, load  # noqa: E402
 from fastrestore.nets.files import save  # noqa: E402
-
-SMALL = {
-    "dncnn": lambda channels: DnCNN(channels, layers=5, width=8),
-    "ffdnet": lambda channels: FFDNet(channels, layers=4, width=8),
-    "unet": lambda channels: UNet(channels, widths=(8, 8, 16), blocks=1),
-    "no sigma": lambda channels: UNet(channels, widths=(8, 8), blocks=2, takes_sigma=False),
-}
-
-
-def shaken(net, seed=0):
-    """Give all weights values that are not those of the start."""
-    random = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in net.parameters():
-            value += 0.05 * torch.randn(value.shape, generator=random)
-    return net.eval()
 
 
 def picture(channels=1, height=21, width=30, seed=1):

@@ -4,12 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from images import noisy, psnr, scene
-from nets import torch_or_skip
+from support.images import noisy, psnr, scene
+from support.nets import SMALL, shaken, torch_or_skip
 
 torch = torch_or_skip()
-
-from test_nets import SMALL, shaken  # noqa: E402
 
 import fastrestore  # noqa: E402
 from fastrestore import nets  # noqa: E402

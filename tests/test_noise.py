@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import camera, noisy, scene
+from support.images import camera, noisy, scene
 
 from fastrestore import bm3d, estimate_sigma
 

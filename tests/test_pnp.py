@@ -4,10 +4,10 @@ import doctest
 
 import numpy as np
 import pytest
-from images import scene
 from scipy import ndimage
 from scipy.sparse.linalg import aslinearoperator
 from skimage.data import camera
+from support.images import scene
 
 from fastrestore import bm3d, inverse, super_resolve
 from fastrestore._algorithms import deblur as deblur_module

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import camera, psnr, scene
+from support.images import camera, psnr, scene
 
 from fastrestore import bm3d, estimate_psd, psd_from_flat_field, psd_from_kernel
 from fastrestore._collaborative.refilter import remains, resampled

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import torch_or_skip
+from support.nets import torch_or_skip
 
 import fastrestore
 

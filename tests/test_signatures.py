@@ -8,7 +8,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from nets import torch_or_skip
+from support.nets import torch_or_skip
 
 SNAPSHOT = Path(__file__).with_name("signatures.txt")
 MODULES = ["fastrestore", "fastrestore.inverse", "fastrestore.metrics", "fastrestore.nets"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import camera, psnr, scene
+from support.images import camera, psnr, scene
 
 from fastrestore import PoissonGaussian, Rician, bm3d, estimate_poisson_gaussian
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nets import torch_or_skip
+from support.nets import torch_or_skip
 
 torch = torch_or_skip()
 
-from images import scene  # noqa: E402
 from PIL import Image  # noqa: E402
+from support.images import scene  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402

@@ -4,12 +4,12 @@ import doctest
 
 import numpy as np
 import pytest
-from nets import torch_or_skip
+from support.nets import torch_or_skip
 
 torch = torch_or_skip()
 
-from images import scene  # noqa: E402
 from PIL import Image  # noqa: E402
+from support.images import scene  # noqa: E402
 
 import fastrestore  # noqa: E402
 from fastrestore import nets, restore, super_resolve  # noqa: E402

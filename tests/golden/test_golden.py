@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from calls import CALLS, MODULES, NETS
 from fingerprint import digest, fingerprint, platform_key, same
-from nets import torch_or_skip
 from record import kept, result_of
+from support.nets import torch_or_skip
 
 import fastrestore
 

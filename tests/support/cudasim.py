@@ -22,11 +22,12 @@ from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _device, _module
 from fastrestore.backends.cupy._module import source
 
-HERE = Path(__file__).parent
+HEADERS = Path(__file__).parents[1] / "cuda"
 KINDS = {"i": np.int32, "q": np.int64, "f": np.float32}
 VALUES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "f": ctypes.c_float}
 FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", "-ffp-contract=off",
          "-Wall", "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
+BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
 
 
 @functools.cache
@@ -41,7 +42,7 @@ def module(name, text=None, **defines):
     exports = "\n".join(f"EXPORT({each})" for each in names)
     engine = os.environ.get("CUDASIM_ENGINE", "engine")  # or "threads"
     unit = f'#include "{engine}.hpp"\n{constants}{text}\n{exports}\n'
-    headers = [path.read_text() for path in sorted((HERE / "cuda").glob("*.hpp"))]
+    headers = [path.read_text() for path in sorted(HEADERS.glob("*.hpp"))]
     key = hashlib.sha256("\0".join((unit, *headers, *FLAGS, *extra)).encode()).hexdigest()[:20]
     folder = Path(tempfile.gettempdir()) / f"fastrestore-cuda-{key}"
     library = folder / "kernel.so"
@@ -50,10 +51,15 @@ def module(name, text=None, **defines):
         folder.mkdir(exist_ok=True)
         (folder / "kernel.cpp").write_text(unit)
         made = folder / f"kernel-{os.getpid()}.so"
-        command = ["g++", *FLAGS, *extra, f"-I{HERE / 'cuda'}", "-o", made, folder / "kernel.cpp"]
+        command = ["g++", *FLAGS, *extra, f"-I{HEADERS}", "-o", made, folder / "kernel.cpp"]
         subprocess.run(command, check=True, capture_output=True, text=True)
         made.replace(library)
     return Module(library)
+
+
+def barriers(name):
+    """Where the barriers of a kernel file and its headers are."""
+    return [found.span() for found in BARRIER.finditer(source(name))]
 
 
 def needs(compiler):

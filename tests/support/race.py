@@ -1,6 +1,6 @@
 """Run a kernel, as it is or changed, on threads with several blocks at once: see test_cuda_races.
 
-    python race.py NAME [START END TEXT]
+    python -m support.race NAME [START END TEXT]
 
 The text replaces that part of the source. Ends with 1 if the result is wrong; ThreadSanitizer ends
 the process with 66 if it saw a race.
@@ -8,19 +8,7 @@ the process with 66 if it saw a race.
 
 import sys
 
-import cudasim
 import numpy as np
-import test_cuda_bm4d
-import test_cuda_filter
-import test_cuda_match
-import test_cuda_range
-import test_cuda_vbm3d
-from fakecupy import Cupy
-from images import noisy, scene
-from test_bm4d_stages import VOLUME
-from test_bm4d_stages import noisy as noisy_volume
-from test_cuda_bm4d import white
-from volumes import cells
 
 from fastrestore._arrays import interop
 from fastrestore._collaborative.profile import Profile
@@ -29,6 +17,12 @@ from fastrestore._collaborative.volume_stage import make_volume_stage
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.select import select
+from support import clips, cudasim, film_kernels, image_kernels
+from support.fakecupy import Cupy
+from support.images import noisy, scene
+from support.volume_kernels import estimates, matched, white
+from support.volumes import VOLUME, cells
+from support.volumes import noisy as noisy_volume
 
 RUN = Run(1, lambda share: None)
 
@@ -45,8 +39,7 @@ def main(name, start=0, end=0, new=""):
     def module(kernel, text=None, **constants):
         return whole(kernel, text=changed if kernel == name else text, **constants)
 
-    for file in (test_cuda_filter, test_cuda_match, test_cuda_range):
-        file.module = module
+    image_kernels.module = module
     image = np.round(np.clip(noisy(scene(13, 15), 20), 0, 255)).astype(np.float32)
     profile = Profile(radius_basic=2, group_basic=4, radius_final=2, group_final=4)
     kind = "final" if name == "bm3d_final" else "basic"
@@ -56,17 +49,17 @@ def main(name, start=0, end=0, new=""):
     if name == "bm3d_range":
         wide = np.random.default_rng(0).normal(0, 1, 300).astype(np.float32)
         return np.isclose(
-            test_cuda_range.measured(wide), np.ptp(np.percentile(wide.astype("f8"), [1, 99]))
+            image_kernels.measured(wide), np.ptp(np.percentile(wide.astype("f8"), [1, 99]))
         )
     if name == "bm3d_match":
-        offsets, sizes = test_cuda_match.match(image, stage, band=4)
+        offsets, sizes = image_kernels.match(image, stage, band=4)
         return (offsets == matches.offsets).all() and (sizes == matches.sizes).all()
     images = (image[None],) * (2 if kind == "final" else 1)
     run = reference.bm3d_final if kind == "final" else reference.bm3d_basic
     expected = run(*images, matches, stage, RUN)
     # Sums of either kind, each in one of the kernels: they share the code that adds
     fixed = int(kind == "final")
-    actual = test_cuda_filter.filtered(images, matches, stage, 0, fixed)
+    actual = image_kernels.filtered(images, matches, stage, 0, fixed)
     return np.allclose(actual, expected, atol=0.02)
 
 
@@ -82,11 +75,11 @@ def standing_in(name, changed):
 def films(changed):
     """Run the search in films by its backend."""
     fake = standing_in("vbm3d_match", changed)
-    _, frames = test_cuda_vbm3d.film(3, 11, 13)
+    _, frames = clips.film(3, 11, 13)
     # Candidates are sifted, and windows searched in bands
     changes = {"group_basic": 8, "match_basic": 1e5, "trails_basic": 2, "predict_basic": 4}
-    stage = test_cuda_vbm3d.white(changes)
-    both = test_cuda_vbm3d.windows(fake, frames, stage, [0, 1, 2])
+    stage = film_kernels.white(changes)
+    both = film_kernels.windows(fake, frames, stage, [0, 1, 2])
     expected, found = (window.matches([0, 1, 2], 1) for window in both)
     return (found.offsets.get() == expected.offsets).all()
 
@@ -102,9 +95,9 @@ def cubes(name, changed):
     if name == "bm4d_match":
         stage = make_volume_stage(profile, which, white(), 255.0)
         expected = select("numpy").bm4d_match(volume, stage, RUN)
-        offsets, sizes = test_cuda_bm4d.matched(fake, volume, stage)
+        offsets, sizes = matched(fake, volume, stage)
         return (offsets == expected.offsets).all() and (sizes == expected.sizes).all()
-    expected, actual = test_cuda_bm4d.estimates(
+    expected, actual = estimates(
         fake, volume[None], volume[None], profile, which, white(), which == "final"
     )
     return np.allclose(actual, expected, atol=0.02)

@@ -10,8 +10,9 @@ import contextlib
 import types
 import weakref
 
-import cudasim
 import numpy as np
+
+from support import cudasim
 
 
 class OutOfMemoryError(MemoryError):

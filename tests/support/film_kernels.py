@@ -1,0 +1,27 @@
+"""Windows of frames of the backend cupy beside those of numpy."""
+
+from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore.backends.cupy._device import Memory
+from fastrestore.backends.select import select
+from support.clips import SMALL
+
+SLOTS = [3, 4, 0, 1, 2]
+
+
+def running():
+    return Run(1, lambda share: None, False, Memory())
+
+
+def windows(cupy, frames, stage, slots=SLOTS):
+    """A window of numpy, and one of the kernels, with the same frames in them."""
+    shape = (len(slots), 1, *frames.shape[1:])
+    both = [select(name).video_stage(shape, stage, running()) for name in ("numpy", "cupy")]
+    for slot, frame in zip(slots, frames, strict=True):
+        there = cupy.asarray(frame)
+        both[0].put(slot, frame, frame[None], None)
+        both[1].put(slot, there, there[None], None)
+    return both
+
+
+def white(changes, sigma=20.0):
+    return make_stage(SMALL.replace(**changes), "basic", Noise.white(sigma), 255.0)

@@ -1,0 +1,90 @@
+"""Launches of single CUDA kernels for images."""
+
+import numpy as np
+
+from fastrestore._collaborative.stage import reference_grid
+from fastrestore.backends.cupy.bm3d import covariance_table
+from support.cudasim import module
+
+WARPS = 4  # in a block of threads, for matching
+THREADS, SHARED = 1024, 4 * (4 * 256 + 8)  # for the range
+
+
+def filtered(images, matches, stage, seed=0, fixed=0):
+    """Launch the kernels of a stage on (noisy,) or (noisy, pilot)."""
+    channels, height, width = images[0].shape
+    area, group = stage.block**2, stage.group
+    threads = -(-area // 32) * 32
+    table = covariance_table(stage)
+    kind = np.uint64 if fixed else np.float32
+    corners = (height - stage.block + 1, width - stage.block + 1)
+    numerator, weights = np.zeros(images[0].shape, kind), np.zeros((channels, *corners), kind)
+    scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
+    name = "bm3d_basic" if len(images) == 1 else "bm3d_final"
+    constants = {"BLOCK": stage.block, "GROUP": group, "FIXED": fixed}
+    floats = group * area + group * group + 3 * group + threads // 32
+    window = stage.window.astype(np.float32)
+    module(name, **constants).launch(
+        name,
+        (len(matches.columns), len(matches.rows), channels),
+        (threads,),
+        (
+            *images, np.int32(height), np.int32(width), matches.rows.astype(np.int32),
+            matches.columns.astype(np.int32), matches.offsets, matches.sizes,
+            stage.forward.astype(np.float32), stage.inverse.astype(np.float32), window,
+            table.values.astype(np.float32), np.int32(table.down), np.int32(table.across),
+            np.int32(table.line), np.int32(table.origin), np.int32(table.apart),
+            (stage.strength * stage.variances).astype(np.float32), scale,
+            np.int32(0 if scale is None or len(scale) == 1 else scale[0].size), numerator, weights,
+        ),
+        4 * floats,
+        seed,
+    )  # fmt: skip
+    out = np.full(images[0].shape, np.nan, np.float32)
+    module("bm3d_divide", **constants).launch(
+        "bm3d_divide",
+        (-(-width // 16), -(-height // 4), channels),
+        (16, 4),
+        (numerator, weights, window, np.int32(height), np.int32(width), out),
+        0,
+        seed,
+    )
+    return out
+
+
+def match(image, stage, seed=0, band=None, measured=None):
+    """Launch the kernel; `band` displacements down at a time."""
+    rows = reference_grid(image.shape[0], stage.block, stage.step).astype(np.int32)
+    columns = reference_grid(image.shape[1], stage.block, stage.step).astype(np.int32)
+    across = 2 * stage.radius + 1
+    band = min(band or across, across)
+    band = -(-band // 4) * 4
+    pitch = across + stage.block - 1 + (WARPS - 1) * stage.step
+    shape = (len(rows), len(columns), stage.group)
+    offsets, sizes = np.full((*shape, 2), -9, np.int16), np.full(shape[:2], -9, np.int16)
+    room = stage.group + 16
+    floats = (band + stage.block - 1) * pitch + WARPS * (
+        stage.block**2 + band * across + 2 * room + 2 * stage.group
+    )
+    module("bm3d_match", BLOCK=stage.block).launch(
+        "bm3d_match",
+        (-(-len(columns) // WARPS), len(rows)),
+        (32, WARPS),
+        (
+            image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, columns,
+            np.int32(len(columns)), np.int32(stage.radius), np.int32(band), np.int32(pitch),
+            np.int32(stage.group), np.float32(stage.match), stage.match_map,
+            np.float32(stage.match_range), measured, stage.match_bias, offsets, sizes,
+        ),
+        4 * floats,
+        seed,
+    )  # fmt: skip
+    return offsets, sizes
+
+
+def measured(image, seed=0, text=None):
+    out = np.full(1, np.nan, np.float32)
+    plain = np.ascontiguousarray(image, np.float32)
+    kernel = module("bm3d_range", text=text)
+    kernel.launch("bm3d_range", (1,), (THREADS,), (plain, np.int32(plain.size), out), SHARED, seed)
+    return out[0]

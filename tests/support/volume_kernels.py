@@ -1,0 +1,42 @@
+"""Calls of single stages of the backend cupy on volumes."""
+
+import numpy as np
+
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
+from fastrestore.backends.cupy._device import Memory
+from fastrestore.backends.select import select
+
+SIGMA = 15.0
+
+
+def running(deterministic=False):
+    return Run(1, lambda share: None, deterministic, Memory())
+
+
+def white(sigma=SIGMA):
+    return VolumeNoise(np.array([sigma]))
+
+
+def matched(cupy, volume, stage):
+    """The match lists of a kernel, on the host."""
+    found = select("cupy").bm4d_match(cupy.asarray(volume), stage, running())
+    return found.offsets.get(), found.sizes.get()
+
+
+def estimates(cupy, image, pilot, profile, which, noise, deterministic=False):
+    """The estimates of numpy and of the kernels, from the same matches."""
+    stage = make_volume_stage(profile, which, noise, 255.0)
+    seen = image if which == "basic" else pilot
+    reference, engine, run = select("numpy"), select("cupy"), running(deterministic)
+    matches = reference.bm4d_match(seen[noise.matched], stage, run)
+    there = type(matches)(
+        *(cupy.asarray(grid.astype(np.int32)) for grid in matches[:3]),
+        cupy.asarray(matches.offsets), cupy.asarray(matches.sizes),
+    )  # fmt: skip
+    on_gpu = [cupy.asarray(np.ascontiguousarray(each)) for each in (image, pilot)]
+    if which == "basic":
+        expected = reference.bm4d_basic(image, matches, stage, run)
+        return expected, engine.bm4d_basic(on_gpu[0], there, stage, run).get()
+    expected = reference.bm4d_final(image, pilot, matches, stage, run)
+    return expected, engine.bm4d_final(*on_gpu, there, stage, run).get()
