@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms
-from support.commandline import NOISE8, RNG, denoise, fails, keep_images, png, read, write
+from support.commandline import NOISE8, denoise, fails, keep_images, png, read, write
 from support.images import camera, psnr, scene
 
 import fastrestore
@@ -23,7 +23,8 @@ PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def samples(count, dtype):
-    return RNG.integers(0, np.iinfo(dtype).max, (24, 17, count), dtype, endpoint=True)
+    top = np.iinfo(dtype).max
+    return np.random.default_rng(0).integers(0, top, (24, 17, count), dtype, endpoint=True)
 
 
 def stored(path):

@@ -16,7 +16,6 @@ import fastrestore
 from fastrestore.cli import main
 
 SHAPE = (5, 14, 18)
-RNG = np.random.default_rng(0)
 
 
 @pytest.fixture
@@ -39,11 +38,12 @@ def folder(monkeypatch, tmp_path):
 
 
 def drawn(dtype, shape=SHAPE):
+    rng = np.random.default_rng(0)
     if np.dtype(dtype).kind == "f":
-        return RNG.normal(0, 1, shape).astype(dtype)
+        return rng.normal(0, 1, shape).astype(dtype)
     limits = np.iinfo(dtype)
     plain = np.dtype(dtype).newbyteorder("=")
-    return RNG.integers(limits.min, limits.max, shape, plain, endpoint=True).astype(dtype)
+    return rng.integers(limits.min, limits.max, shape, plain, endpoint=True).astype(dtype)
 
 
 def volume(capsys, *argv):
@@ -51,7 +51,8 @@ def volume(capsys, *argv):
 
 
 def test_it_is_what_bm4d_gives(capsys, folder):
-    noisy = RNG.normal(np.linspace(50, 200, 20), 10, (8, 20, 20)).astype(np.uint8)
+    levels = np.linspace(50, 200, 20)
+    noisy = np.random.default_rng(0).normal(levels, 10, (8, 20, 20)).astype(np.uint8)
     tifffile.imwrite("a.tif", noisy, photometric="minisblack")
     volume(capsys, "a.tif", "b.tif", "--sigma", "10/255", "--stage", "basic", "--data-range", "200")
     expected = fastrestore.bm4d(noisy, 10, stage="basic", data_range=200)

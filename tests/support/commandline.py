@@ -11,9 +11,9 @@ from fastrestore._io import images
 from fastrestore._io.picture import Picture
 from fastrestore.cli import main
 
-RNG = np.random.default_rng(0)
-NOISE8 = RNG.integers(0, 256, (24, 17), np.uint8)
-NOISE16 = RNG.integers(0, 65536, (24, 17), np.uint16)
+_RANDOM = np.random.default_rng(0)
+NOISE8 = _RANDOM.integers(0, 256, (24, 17), np.uint8)
+NOISE16 = _RANDOM.integers(0, 65536, (24, 17), np.uint16)
 NOISE8[0, :2], NOISE16[0, :2] = (0, 255), (0, 65535)
 
 
