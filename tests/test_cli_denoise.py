@@ -69,7 +69,7 @@ def test_a_warning_is_one_line(tmp_path):
     np.save(tmp_path / "in.npy", noisy().astype(np.float32) / 255)
     run = shell(*DENOISE, tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", "20")
     assert run.returncode == 0
-    assert run.stderr.startswith("fastrestore: warning: sigma=20 is more than the whole range")
+    assert run.stderr.startswith("fastrestore: warning: sigma=20 exceeds the whole range")
     assert run.stderr.count("\n") == 1
 
 
