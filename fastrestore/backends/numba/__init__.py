@@ -1,4 +1,4 @@
-"""The CPU at speed: kernels compiled by Numba, in vectors, on threads of our own."""
+"""CPU kernels compiled by Numba, written with vector instructions, run on a thread pool."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def why_unavailable() -> str | None:
 
 def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
-    from fastrestore.backends.numba import bm3d
+    from fastrestore.backends.numba import _match
 
-    return bm3d.bm3d_match(image, stage, run)
+    return _match.bm3d_match(image, stage, run)
 
 
 def video_stage(shape: tuple[int, int, int, int], stage: Stage, run: Run) -> VideoStage:
@@ -98,9 +98,9 @@ def bm3d_final(
 
 def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
     """See `fastrestore.backends.protocol.VolumeBackend`."""
-    from fastrestore.backends.numba import bm4d
+    from fastrestore.backends.numba import _cubes_match
 
-    return bm4d.bm4d_match(volume, stage, run)
+    return _cubes_match.bm4d_match(volume, stage, run)
 
 
 def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run) -> Volumes:

@@ -1,4 +1,4 @@
-"""The nearest of many candidates, for sixteen references and more at once."""
+"""Selection of the nearest of many candidate blocks, for 16 or more references at once."""
 
 from __future__ import annotations
 
@@ -23,45 +23,69 @@ from fastrestore.backends.numba._simd import (
 
 LANES = 16  # references of a vector: the bits of `hits` count on it
 KEYS = 8  # keys of a vector
-OPENING = 64  # pairs of displacements that are looked at together, to learn a limit
+OPENING = 64  # pairs of displacements whose distances give the first limit
 FARTHEST = np.iinfo(np.int64).max
 
 
-class Scratch(NamedTuple):
-    """Working memory of a band of references.
+class Search(NamedTuple):
+    """Displacements to examine, and the largest distance of a match."""
 
-    A candidate is a key: the bits of its distance, which order as the distance does, above its
-    code; keys are all different. Reference r has ``filled[r]`` of them, in no order, from
-    ``r * room`` on.
+    table: NDArray[np.int64]  # rows (displacement, code, next code)
+    bias: NDArray[np.float32]  # (rows of the table, 2), added to the distances
+    radius: int | tuple[int, int, int]
+    bounds: NDArray[np.float32]  # see `inclusive_bounds`
+
+
+def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest distance of a match for each reference, -1 if no block can match.
+
+    A match is nearer than the threshold, and kernels compare with <=. They read whole vectors:
+    LANES more columns follow.
     """
+    columns = thresholds.shape[-1]
+    bounds = np.full((*thresholds.shape[:-1], columns + LANES), -1, np.float32)
+    bounds[..., :columns] = np.nextafter(thresholds, np.float32(-1))
+    bounds[bounds < 0] = -1
+    return bounds
+
+
+class Scratch(NamedTuple):
+    """Working memory for a band of references.
+
+    A candidate is a key: the bits of its distance, which sort like the distance, above its code;
+    all keys differ. Reference r has ``filled[r]`` of them, unordered, from ``r * room`` on.
+    """
+
+    room: int  # keys per reference
 
     near: NDArray[np.int64]
     filled: NDArray[np.int32]
-    limit: NDArray[np.float32]  # no candidate farther than this is taken
+    limit: NDArray[np.float32]  # largest distance of a candidate
     limit_bits: NDArray[np.int32]
     distance: NDArray[np.float32]  # (displacement, row, lane)
     distance_bits: NDArray[np.int32]
-    hits: NDArray[np.uint16]  # (2, row), a bit for each lane: within the limit
+    hits: NDArray[np.uint16]  # (2, row), one bit per lane: within the limit
     hit_words: NDArray[np.uint64]
-    local: NDArray[np.float32]  # the reference pixels of a tile
-    start: NDArray[np.int64]  # where the displaced pixels begin
+    local: NDArray[np.float32]  # pixels of the reference blocks
+    start: NDArray[np.int64]  # offsets of the displaced pixels
     order: NDArray[np.int64]
 
 
 @_jit.kernel
 def slot(lines):
-    """Floats from the distances of one displacement to those of the next: odd cache lines."""
+    """Stride between the distances of two displacements: an odd number of cache lines."""
     return (lines + 1) * LANES
 
 
 def memory(rows: int, group: int, pixels: int, starts: int) -> Scratch:
-    """Make the working memory for bands of up to so many rows."""
-    lines = -(-rows // 4) * 4  # four rows are one word of hits
-    room = -(-(40 + group) // KEYS) * KEYS  # keys of a reference before they are sifted
+    """Allocate the working memory for bands of up to `rows` rows."""
+    lines = -(-rows // 4) * 4  # one word of hits holds four rows
+    room = -(-(40 + group) // KEYS) * KEYS  # keys of a reference before selection
     limit = aligned(lines * LANES, np.float32)
     distance = aligned(2 * OPENING * slot(lines), np.float32)
     hits = np.zeros(2 * lines, np.uint16)
     return Scratch(
+        room=room,
         near=aligned(lines * LANES * room, np.int64),
         filled=np.zeros(lines * LANES, np.int32),
         limit=limit,
@@ -77,33 +101,34 @@ def memory(rows: int, group: int, pixels: int, starts: int) -> Scratch:
 
 
 @_jit.inlined
-def collect(near, filled, room, want, limit_bits, hits, first, last, distance, begin, code):
-    """Add a displaced block to the candidates of the references that `hits` tells of.
+def collect(scratch, want, first, last, begin, code):
+    """Add a displaced block to the candidates of the references marked in `hit_words`.
 
-    Called once for a displacement: its branches cannot be foreseen and would, between the sums,
-    make those wait.
+    Called once per displacement: its branches are unpredictable and would stall the sums if they
+    ran between them. `first` to `last` are the words of its hits; its distances start at `begin`.
     """
+    near, filled, room = scratch.near, scratch.filled, scratch.room
     for word in range(first, last):
-        bits = hits[word]
+        bits = scratch.hit_words[word]
         while bits:
             bit = trailing_zeros(bits)
             bits &= bits - np.uint64(1)
             which = np.uint64(64 * (word - first) + bit)
             n = filled[which]
             near[which * np.uint64(room) + np.uint64(n)] = (
-                np.int64(distance[np.uint64(begin) + which]) << 32
+                np.int64(scratch.distance_bits[np.uint64(begin) + which]) << 32
             ) | code
             filled[which] = n + 1
             if n + 1 == room:
                 high = sift(near, filled, which, room, want)
-                limit_bits[which] = high >> 32
+                scratch.limit_bits[which] = high >> 32
 
 
 @_jit.kernel
 def sift(near, filled, which, room, want):
     """Keep the nearest candidates of a reference, `want` or a few more; return their bound.
 
-    Bisects between the keys.
+    Bisect between the keys.
     """
     count = np.int64(filled[which])
     begin = np.int64(which) * room
@@ -126,7 +151,7 @@ def sift(near, filled, which, room, want):
             high = middle
             if under <= want + (want >> 3):
                 break
-    kept = np.uint64(begin)  # unsigned: no test for an index that counts from the end
+    kept = np.uint64(begin)  # unsigned: no check for negative indices
     for k in range(begin, begin + count):
         key = near[np.uint64(k)]
         near[kept] = key
@@ -136,11 +161,12 @@ def sift(near, filled, which, room, want):
 
 
 @_jit.kernel
-def learn_limit(limit_bits, row, distance_bits, lines, count, want):
-    """Lower the limits of a row of references to what `want` of their first distances keep.
+def learn_limit(scratch, row, lines, count, want):
+    """Lower the limits of a row of references so that `want` of their first distances remain.
 
-    Bisects, in bits, for all references at once; no closer than to a sixteenth of an octave.
+    Bisect the bits of the distances, for all references at once, to a sixteenth of an octave.
     """
+    limit_bits, distance_bits = scratch.limit_bits, scratch.distance_bits
     high = load(limit_bits, row * LANES, LANES)
     most = splat(np.int32(count - want), LANES)
     for k in range(26, 18, -1):
@@ -155,8 +181,9 @@ def learn_limit(limit_bits, row, distance_bits, lines, count, want):
 
 
 @_jit.kernel
-def ranked(near, filled, which, room, want, order):
-    """Rank the candidates of a reference, from 0 in `order`; return how many there are."""
+def rank(scratch, which, want):
+    """Write the ranks of the candidates of a reference to `order`; return their number."""
+    near, filled, room = scratch.near, scratch.filled, scratch.room
     if filled[which] > want + want // 2:
         sift(near, filled, which, room, want)
     count = np.int64(filled[which])
@@ -166,13 +193,13 @@ def ranked(near, filled, which, room, want, order):
         less = splat(np.int64(0), KEYS)
         for other in range(begin, begin + count):
             less = count_less(less, splat(near[np.uint64(other)], KEYS), mine)
-        store(order, k, less)
+        store(scratch.order, k, less)
     return count
 
 
 @_jit.kernel
 def group_size(count, want):
-    """How many blocks make a group, the reference and `count` others: as many as Haar takes."""
+    """Largest power of two for a group of the reference and at most `count` others."""
     size = 1
     while size * 2 <= min(count, want) + 1:
         size *= 2

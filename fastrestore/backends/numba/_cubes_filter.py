@@ -1,8 +1,8 @@
 """Collaborative filtering of groups of cubes, and their aggregation.
 
-As `_filter`: what the lanes of a vector hold is the transform along slices and rows, done
+As `_filter`: the lanes of a vector hold the transform along slices and rows, computed
 once at every position, and columns are left for each block. Accumulators have the columns
-first, because blocks come out column by column.
+first, because blocks are computed column by column.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._filter import (
+    ROUNDER,
     haar,
     haar_back,
     in_strips,
@@ -63,8 +64,8 @@ def stride(thick: int, block: int) -> int:
 class Reach(NamedTuple):
     """Layout of the covariances of coefficients by the displacement (dz, dy, dx) of two blocks.
 
-    As in `_filter`, dz from 0 to `down`. Of dy and dx either the magnitude counts, and `origin` is
-    0, or they go from -across to across and from -along to along.
+    As in `_variance`, dz from 0 to `down`. For dy and dx either the magnitude counts, and `origin`
+    is 0, or they go from -across to across and from -along to along.
     """
 
     down: int
@@ -73,6 +74,17 @@ class Reach(NamedTuple):
     layer: int  # floats from one dz to the next
     line: int  # floats from one dy to the next
     origin: int  # where displacement (0, 0, 0) begins
+
+
+class Groups(NamedTuple):
+    """Groups of a part of the references, see `fastrestore.backends.numba._filter.Groups`."""
+
+    slices: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    offsets: NDArray[np.int16]
+    sizes: NDArray[np.int16]
+    begin: tuple[int, int, int]  # index of the part's first reference
 
 
 class Scratch(NamedTuple):
@@ -91,7 +103,7 @@ class Scratch(NamedTuple):
 
 
 def scratch(thick: int, block: int, most: int) -> Scratch:
-    """Make the working memory for groups of up to so many blocks."""
+    """Allocate the working memory for groups of up to `most` blocks."""
     length, width, most = stride(thick, block), lanes(thick, block), max(2, most)
     whole = most * length + width  # the last column is read and written by a whole vector
     return Scratch(
@@ -130,7 +142,7 @@ def pair_places(floats, size, length, reach, places):
             dz = sub(load(offsets, b, WIDE), z)
             dy = sub(load(offsets, room + b, WIDE), y)
             dx = sub(load(offsets, 2 * room + b, WIDE), x)
-            if reach.origin:  # turn by half, so that dz is not negative
+            if reach.origin:  # negate all three, so that dz is not negative
                 dy = clipped(turned(dy, dz, zero), across, zero)
                 dx = clipped(turned(dx, dz, zero), along, zero)
             else:
@@ -195,28 +207,24 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
     back = "even-odd columns" if even_odd else "any"
 
     @_jit.kernel
-    def filter_band(
-        lifted, guide, slices, rows, columns, offsets, sizes, begin, forward, horizontal,
-        vertical, covariance, reach, strength, scale, rounder, numerator, weights, tmp,
-    ):  # fmt: skip
-        """Filter the groups of a part of the references, at slices x rows x columns of its own.
+    def filter_band(blocks, groups, tables, scale, sums, scratch):
+        """Filter the groups of a part of the references and add them to its sums.
 
-        lifted, guide (slices, rows, columns, lanes); offsets, sizes as in `CubeMatches`, of
-        which the part has those from `begin` on; forward (coefficient, voxel); back with the
-        window in both: horizontal (voxel, coefficient), vertical (coefficient, lanes); scale
-        (slices, rows, columns) of the noise in each block, or None; numerator, weights
-        (columns, slices, rows) float64.
+        scale (slices, rows, columns) of the noise in each block, or None.
         """
-        across = lifted.shape[2] * width
-        layer = lifted.shape[1] * across
-        noisy_blocks = lifted.reshape(-1)
-        guide_blocks = guide.reshape(-1)
-        flat = numerator.reshape(-1)
-        down = numerator.shape[2]
-        plane = numerator.shape[1] * down
-        big = splat(rounder, line_)
-        group, pilot, variance, weighted, columns_out, vectors = tmp[:6]
-        corners, floats, places, scales = tmp[6:]
+        noisy_blocks, guide_blocks = blocks.noisy.reshape(-1), blocks.pilot.reshape(-1)
+        across = blocks.noisy.shape[2] * width
+        layer = blocks.noisy.shape[1] * across
+        slices, rows, columns, offsets, sizes, begin = groups
+        weights = sums.weights
+        flat = sums.numerator.reshape(-1)
+        down = sums.numerator.shape[2]
+        plane = sums.numerator.shape[1] * down
+        big = splat(ROUNDER, line_)
+        group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
+        weighted, columns_out, vectors = scratch.weighted, scratch.columns, scratch.vectors
+        corners, floats = scratch.corners, scratch.floats
+        places, scales = scratch.places, scratch.scales
         one = len(rows) * len(columns)
         for n in range(len(slices) * one):
             h = n // one
@@ -230,75 +238,47 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                 corners[0, k] = slices[h] + np.int64(floats[0, k])
                 corners[1, k] = rows[i] + np.int64(floats[1, k])
                 corners[2, k] = columns[j] + np.int64(floats[2, k])
-            pair_places(floats, size, length, reach, places)
+            pair_places(floats, size, length, tables.reach, places)
             if scale is None:
-                group_variance(variance, size, length, covariance, reach.origin, places, None)
+                group_variance(variance, size, length, tables, places, None)
             else:
                 for k in range(size):
                     scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
-                group_variance(variance, size, length, covariance, reach.origin, places, scales)
+                group_variance(variance, size, length, tables, places, scales)
             for k in range(0, size, 2):
                 a = corners[0, k] * layer + corners[1, k] * across + corners[2, k] * width
                 b = corners[0, k + 1] * layer + corners[1, k + 1] * across
                 b += corners[2, k + 1] * width
-                to = k * length
                 transform_pair(
-                    group,
-                    to,
-                    to + length,
-                    face,
-                    forward,
-                    noisy_blocks,
-                    a,
-                    b,
-                    width,
-                    block,
-                    width,
-                    there,
-                )
+                    group, k * length, tables.forward, noisy_blocks, a, b, apart=length,
+                    pitch_out=face, pitch=width, size=block, lanes=width, kind=there,
+                )  # fmt: skip
                 if wiener:
                     transform_pair(
-                        pilot,
-                        to,
-                        to + length,
-                        face,
-                        forward,
-                        guide_blocks,
-                        a,
-                        b,
-                        width,
-                        block,
-                        width,
-                        there,
-                    )
+                        pilot, k * length, tables.forward, guide_blocks, a, b, apart=length,
+                        pitch_out=face, pitch=width, size=block, lanes=width, kind=there,
+                    )  # fmt: skip
             haar(group, size, length)
             if wiener:
                 haar(pilot, size, length)
-                weight = shrink_wiener(group, pilot, variance, size, length, strength)
+                weight = shrink_wiener(group, pilot, variance, size, length, tables.strength)
             else:
-                weight = shrink_hard(group, variance, size, length, strength)
+                weight = shrink_hard(group, variance, size, length, tables.strength)
             haar_back(group, size, length)
             factor = splat(weight, width)
             for u in range(0, face * width, width):
-                store(weighted, u, mul(load(vertical, u, width), factor))
+                store(weighted, u, mul(load(tables.vertical, u, width), factor))
             for k in range(0, size, 2):
                 at = k * length
                 transform_pair(
-                    vectors,
-                    0,
-                    room,
-                    width,
-                    horizontal,
-                    group,
-                    at,
-                    at + length,
-                    face,
-                    block,
-                    width,
-                    back,
-                )
+                    vectors, 0, tables.horizontal, group, at, at + length, apart=room,
+                    pitch_out=width, pitch=face, size=block, lanes=width, kind=back,
+                )  # fmt: skip
                 for m in range(2):
-                    combine(columns_out, 0, vectors, m * room, weighted, block, face, width)
+                    combine(
+                        columns_out, vectors, m * room, weighted, columns=block, terms=face,
+                        lanes=width,
+                    )  # fmt: skip
                     z0, y0, x0 = corners[0, k + m], corners[1, k + m], corners[2, k + m]
                     for c in range(block):
                         for s in range(thick):
@@ -306,6 +286,6 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                             column = sub(add(column, big), big)
                             at = (x0 + c) * plane + (z0 + s) * down + y0
                             store(flat, at, add(load(flat, at, line_), widen(column)))
-                    weights[x0, z0, y0] += (weight + rounder) - rounder
+                    weights[x0, z0, y0] += (weight + ROUNDER) - ROUNDER
 
     return filter_band

@@ -1,32 +1,37 @@
 """Block matching in volumes: all distances of a band of reference blocks, and the nearest of each.
 
 As `_match`, but only columns are de-interleaved: column x goes to plane x mod step, so that
-sixteen neighbouring references are one vector. Neighbouring blocks share the sums of rows and
-columns that are in both; slices are summed anew. The order of additions is relative to the block:
-it does not depend on where a band begins.
+16 neighboring references are one vector. Neighboring blocks share the sums of rows and
+columns that are in both; slices are summed for each block. The order of additions is
+relative to the block: it does not depend on where a band begins.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._collaborative.stage import Run
+from fastrestore._collaborative.volume_stage import CubeMatches, Volume, VolumeStage
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
     OPENING,
     Scratch,
+    Search,
     collect,
     group_size,
+    inclusive_bounds,
     learn_limit,
     memory,
-    ranked,
+    rank,
     slot,
 )
+from fastrestore.backends.numba._pool import cut, regular, run_bands, span
 from fastrestore.backends.numba._simd import (
     add,
     fma,
@@ -40,6 +45,80 @@ from fastrestore.backends.numba._simd import (
 )
 
 CODE = 8  # bits of an axis in the code of a displacement
+
+
+class Band(NamedTuple):
+    """References of a band: position in the planes, number, first indices in the slice's grid."""
+
+    z: int
+    top: int
+    rows: int
+    columns: int
+    above: int
+    before: int
+
+
+def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
+    """See `fastrestore.backends.protocol.VolumeBackend`."""
+    slices, rows, columns = stage.grids(volume.shape)
+    shape = (len(slices), len(rows), len(columns))
+    offsets = np.zeros((*shape, stage.group, 3), np.int16)
+    sizes = np.ones(shape, np.int16)
+    kernel = match_kernel(stage.shape[0], stage.shape[1], stage.step[2])
+    bounds = _bounds(stage, (slices, rows, columns))
+    step, radius = stage.step[2], stage.radius[1]
+    groups = regular(columns, step)
+    planes = {part: _planes(volume.shape, len(part), stage) for part in groups}
+
+    def copy(item: tuple[range, int]) -> None:
+        x, z = item
+        left = columns[x.start] - -(-radius // step) * step
+        deinterleave(volume, (z, -radius, left), step, planes[x])
+
+    def work(part: tuple[int, range, range]) -> None:
+        h, y, x = part
+        z = int(slices[h])
+        table = displacements(stage.radius, z, volume.shape[0] - stage.shape[0] - z)
+        search = Search(table, biases(stage.match_bias, table), stage.radius, bounds[h])
+        band = Band(z, int(rows[y.start]) + radius, len(y), len(x), y.start, x.start)
+        kernel(planes[x], search, band, offsets[h], sizes[h], scratch(stage, len(y)))
+
+    if stage.group > 1:
+        for _ in run_bands(copy, [(x, z) for x in groups for z in range(len(volume))], run.workers):
+            pass
+        bands = [
+            y
+            for band in cut(len(rows), 1, 4, 12)
+            for y in regular(rows[span(band)], stage.step[1], band.start)
+        ]
+        parts = [(h, y, x) for h in range(shape[0]) for y in bands for x in groups]
+        for _ in run_bands(work, parts, run.workers):
+            run.tick(1 / len(parts))
+    return CubeMatches(slices, rows, columns, offsets, sizes)
+
+
+def _bounds(stage: VolumeStage, grids: tuple[NDArray[np.int64], ...]) -> NDArray[np.float32]:
+    """Return the largest distance of a match for each reference."""
+    if stage.match_map is not None:
+        return inclusive_bounds(stage.match_map[np.ix_(*grids)])
+    return inclusive_bounds(np.full([len(grid) for grid in grids], stage.match, np.float32))
+
+
+def _planes(shape: tuple[int, ...], columns: int, stage: VolumeStage) -> NDArray[np.float32]:
+    """Allocate the de-interleaved voxels that references at these columns read."""
+    step, radius = stage.step[2], stage.radius[1]
+    margin = -(-radius // step)
+    useful = LANES - (stage.shape[2] - 1) // step
+    across = (columns - 1) // useful * useful + LANES + 2 * margin + 2
+    down = shape[1] + 2 * radius + step  # a block may need less than its last whole step
+    return np.empty((step, shape[0], down, across), np.float32)
+
+
+def scratch(stage: VolumeStage, rows: int) -> Scratch:
+    """Allocate the working memory for bands of up to `rows` rows."""
+    (thick, block, _), step = stage.shape, stage.step[2]
+    high = rows + (block - 1) // step
+    return memory(rows, stage.group, high * thick * step**2 * LANES, step + 1)
 
 
 @functools.cache
@@ -79,11 +158,12 @@ def biases(bias: NDArray[np.float32] | None, table: NDArray[np.int64]) -> NDArra
 
 
 @_jit.kernel
-def deinterleave(volume, z, top, left, step, planes):
+def deinterleave(volume, corner, step, planes):
     """Copy ``volume[z, top + y, left + x]`` to planes[:, z] (step, rows, columns).
 
-    Outside is inf.
+    `corner` is (z, top, left). Voxels outside the volume are inf.
     """
+    z, top, left = corner
     height, width = volume.shape[1:]
     for c in range(step):
         for i in range(planes.shape[2]):
@@ -98,25 +178,20 @@ def deinterleave(volume, z, top, left, step, planes):
                 row[j] = source[x] if 0 <= x < width else np.inf
 
 
-def scratch(shape: tuple[int, int, int], step: int, rows: int, group: int) -> Scratch:
-    """Make the working memory for bands of up to so many rows."""
-    high = rows + (shape[1] - 1) // step
-    return memory(rows, group, high * shape[0] * step**2 * LANES, step + 1)
-
-
 @_jit.kernel
-def write_out(near, filled, which, room, want, slices, radius, order, offsets):
-    """Write the offsets of the matches (group, 3), the reference leading; return their number."""
-    count = ranked(near, filled, which, room, want, order)
+def write_out(scratch, which, want, radius, offsets):
+    """Write the offsets of the matches (group, 3), the reference first; return their number."""
+    count = rank(scratch, which, want)
+    near, order, room = scratch.near, scratch.order, scratch.room
     size = group_size(count, want)
     mask = (1 << CODE) - 1
     for k in range(count):
         place = np.uint64(order[np.uint64(k)] + 1)
         if place < size:
             code = near[np.uint64(which * room + k)] & ((1 << 3 * CODE) - 1)
-            offsets[place, 0] = (code >> 2 * CODE) - slices
-            offsets[place, 1] = ((code >> CODE) & mask) - radius
-            offsets[place, 2] = (code & mask) - radius
+            offsets[place, 0] = (code >> 2 * CODE) - radius[0]
+            offsets[place, 1] = ((code >> CODE) & mask) - radius[1]
+            offsets[place, 2] = (code & mask) - radius[1]
     return size
 
 
@@ -129,16 +204,15 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
     state = max(history, 1) * 4 * LANES
 
     @_jit.kernel
-    def match_band(
-        planes, z, top, rows, columns, table, bias, radius, bounds, above, before, offsets, count,
-        tmp,
-    ):  # fmt: skip
-        """Find the matches of a band of rows x columns references in slice z.
+    def match_band(planes, search, band, offsets, sizes, scratch):
+        """Find the matches of a band of references in one slice.
 
-        planes (step, slices, ..) from `deinterleave`, whose first reference is in row `top` and
-        lies ceil(radius / step) columns in; bounds, offsets, count of this slice, of which the
-        band has those from (above, before) on; see `_match`.
+        planes (step, slices, rows, columns) from `deinterleave`, the first reference in row
+        ``band.top`` and column ceil(radius / step); bounds, offsets and sizes of this slice, see
+        `_match`.
         """
+        z, top, rows, columns, above, before = band
+        table, bias, radius, bounds = search
         margin = -(-radius[1] // step)
         across = planes.shape[3]
         layer = planes.shape[2] * across
@@ -146,12 +220,11 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
         flat = planes.reshape(-1)
         want = offsets.shape[2] - 1
         high = rows + history
-        near, filled, limit, limit_bits, distance, distance_bits = tmp[:6]
-        hits, hit_words, local, start, order = tmp[6:]
+        filled, limit, distance = scratch.filled, scratch.limit, scratch.distance
+        hits, local, start = scratch.hits, scratch.local, scratch.start
         lines = len(hits) // 2
-        words = len(hit_words) // 2
+        words = len(scratch.hit_words) // 2
         opening = min(OPENING, len(table))
-        room = len(near) // len(limit)
         farthest = bounds.reshape(-1)
         sums = stack_floats(state)
         zero = splat(np.float32(0), LANES)
@@ -177,7 +250,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                 place = 2 * d * slot(lines) if d < opening else 0
                 if turn == opening:
                     for row in range(rows):
-                        learn_limit(limit_bits, row, distance_bits, lines, 2 * opening, want)
+                        learn_limit(scratch, row, lines, 2 * opening, want)
                 if opened:
                     for row in range(rows):
                         worst = load(limit, row * LANES, LANES)
@@ -252,18 +325,13 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                         if code < 0:
                             distance[at : at + slot(lines)] = np.inf
                     elif code >= 0:
-                        collect(
-                            near, filled, room, want, limit_bits, hit_words,
-                            s * words, (s + 1) * words, distance_bits, at, code,
-                        )  # fmt: skip
+                        collect(scratch, want, s * words, (s + 1) * words, at, code)
 
             for i in range(rows):
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j
-                    size = write_out(
-                        near, filled, which, room, want, radius[0], radius[1], order, out
-                    )
-                    count[above + i, before + first + j] = size
+                    size = write_out(scratch, which, want, radius, out)
+                    sizes[above + i, before + first + j] = size
 
     return match_band

@@ -20,13 +20,16 @@ def merge(total, part):
 
 
 @_jit.kernel
-def divide(numerator, weights, across_slices, across_rows, across_columns, z, layer, out):
+def divide(sums, window, z, layer, out):
     """Divide slice z by the sum of the windows.
 
-    numerator, weights (columns, slices, rows); the weight of every block is at its corner, so
+    Sums (columns, slices, rows); the weight of every block is at its corner, so
     that the sum of the windows is a separable convolution, whose order of additions is fixed
-    relative to the voxel. layer (2, columns, rows): working memory of zeros.
+    relative to the voxel. window: along slices, rows and columns. layer (2, columns, rows):
+    working memory of zeros.
     """
+    numerator, weights = sums
+    across_slices, across_rows, across_columns = window
     width, _, height = weights.shape
     slices, rows = layer[0], layer[1]
     for x in range(width):

@@ -2,22 +2,22 @@
 
 The vertical half of the 2-D transform is done once for every pixel position beforehand
 (`lift`), so that a block is N consecutive vectors, one for each of its columns, and only the
-horizontal half is left for each block of a group. Back, the two halves carry the aggregation
-window in their matrices, and blocks come out as columns: accumulators are transposed images.
+horizontal half is left for each block of a group. The matrices of the inverse transform include the
+aggregation window, and blocks are computed column by column: accumulators are transposed images.
 
 Haar across the group adds and subtracts without scaling. A coefficient of 2**l blocks is then
-2**(l/2) times too large; variances count that in, and the way back divides by 2**l.
+2**(l/2) times too large; variances include that factor, and the inverse divides by 2**l.
 
 Weighted pixels are rounded to multiples of a fixed quantum before they are added in float64.
 Such sums are exact, so the result does not depend on the order of the groups, nor on how an
-image was cut into bands or tiles.
+image is divided into bands or tiles.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,17 +42,66 @@ from fastrestore.backends.numba._simd import (
 )
 from fastrestore.backends.numba._variance import WIDE, group_variance, pair_places
 
-STRIP = 16  # reference columns done together, so that their pixels stay in the cache
+STRIP = 16  # reference columns filtered together, so that their pixels stay in the cache
+
+# Weighted pixels are summed in multiples of this. A float64 sum of multiples of q is exact, hence
+# independent of its order, while it stays under 2**53 q; a pixel is a sum of some hundred to ten
+# thousand numbers of the size of the data, which is about 1. And 2**-34 is far below the resolution
+# of float32, also in a block of weight 1/1024.
+QUANTUM = 2.0**-34
+ROUNDER = np.float32(1.5 * 2**23 * QUANTUM)  # to add and subtract it rounds to the quantum
 
 
 def lanes(block: int) -> int:
-    """Lanes of a vector that holds one side of a block."""
+    """Lanes of a vector that holds one column of a block."""
     return 8 if block <= 8 else 16
 
 
 def stride(block: int) -> int:
     """Floats from one block of a group to the next: whole fours of wide vectors, the rest zero."""
     return -(-block * lanes(block) // (4 * WIDE)) * 4 * WIDE
+
+
+class Blocks(NamedTuple):
+    """Half-transformed blocks at every position, (rows, columns, lanes), see `lift_kernel`."""
+
+    noisy: NDArray[np.float32]
+    pilot: NDArray[np.float32]  # the same in the basic stage
+
+
+class Groups(NamedTuple):
+    """Groups of a part of the references.
+
+    Corners are relative to the part's blocks; offsets and sizes are those of all references, as in
+    `Matches`, the part's from (above, before) on.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    offsets: NDArray[np.int16] | NDArray[np.int32]
+    sizes: NDArray[np.int16]
+    above: int
+    before: int
+
+
+class Tables(NamedTuple):
+    """Matrices and variances of one channel in the layout of the kernels."""
+
+    lift: NDArray[np.float32]  # (N, lanes): sample, coefficient
+    forward: NDArray[np.float32]  # (N * N,): coefficient, sample
+    horizontal: NDArray[np.float32]  # (N * N,): pixel, coefficient; times the window
+    vertical: NDArray[np.float32]  # (N, lanes): coefficient, pixel; times the window
+    covariance: NDArray[np.float32]  # (places * length,), laid out by `reach`
+    reach: Any  # of this module's or `_cubes_filter`'s type `Reach`
+    strength: NDArray[np.float32]  # (2 * length,): see `shrink_hard`
+    root: np.float32  # exponent of sharpening; 1 for none
+
+
+class Sums(NamedTuple):
+    """Sums of weighted pixels, and of the weights by corner; transposed (columns, rows)."""
+
+    numerator: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
 
 class Scratch(NamedTuple):
@@ -73,7 +122,7 @@ class Scratch(NamedTuple):
 
 
 def scratch(block: int, most: int) -> Scratch:
-    """Make the working memory for groups of up to so many blocks."""
+    """Allocate the working memory for groups of up to `most` blocks."""
     length = stride(block)
     most = max(2, most)
     return Scratch(
@@ -94,7 +143,7 @@ def scratch(block: int, most: int) -> Scratch:
 
 @_jit.kernel
 def haar(group, size, length):
-    """Haar without scaling, in place, but for its first step.
+    """Haar without scaling, in place, except for its first step.
 
     Coefficient k covers lowbit(k) blocks on either side.
     """
@@ -107,7 +156,7 @@ def haar(group, size, length):
 
 @_jit.kernel
 def haar_back(group, size, length):
-    """Undo `haar`, for coefficients that were divided by the number of their blocks."""
+    """Invert `haar`, for coefficients that were divided by the number of their blocks."""
     half = size // 2
     while half > 1:
         for first in range(0, size, 2 * half):
@@ -127,13 +176,13 @@ def butterflies(group, at, apart, length):
 
 @_jit.kernel
 def blocks_of(k, size):
-    """Count the blocks that Haar coefficient k of a group is made of."""
+    """Number of blocks that contribute to Haar coefficient k of a group."""
     return size if k == 0 else 2 * (k & -k)
 
 
 @_jit.kernel
 def shrink_hard(group, variance, size, length, threshold):
-    """Hard thresholding in place; return the weight of the group, 1 / sum of kept variances.
+    """Threshold in place; return the weight of the group, 1 / sum of the variances that remain.
 
     threshold (2, length): lambda**2 sigma**2, for coefficient 0 and for the others.
     """
@@ -152,7 +201,7 @@ def shrink_hard(group, variance, size, length, threshold):
 
 @_jit.kernel
 def sharpen(group, size, length, root):
-    """Take roots of what is kept of a group, over its mean, in place: small details gain most."""
+    """Take roots of the remaining coefficients over the mean: small details gain most."""
     mean = abs(group[0]) * math.sqrt(size)
     if mean == 0:
         return
@@ -188,7 +237,7 @@ def shrink_wiener(group, guide, variance, size, length, noise):
 
 @_jit.kernel
 def weight_of(noise):
-    """Weight of a group that so much noise is left in."""
+    """Weight of a group with this remaining noise variance."""
     return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
 
 
@@ -212,10 +261,10 @@ def in_strips(n, rows, columns):
 
 
 @_jit.kernel
-def call_up(blocks, guide, y, x, shifts, count, across, width, floats):
-    """Ask for the blocks of a group, while another is filtered: they lie far apart."""
+def prefetch_group(blocks, guide, start, shifts, count, across, width, floats):
+    """Prefetch the blocks of the group of the reference at `start`: they lie far apart."""
     for k in range(count):
-        at = (y + shifts[k, 0]) * across + (x + shifts[k, 1]) * width
+        at = start + shifts[k, 0] * across + shifts[k, 1] * width
         for line in range(0, floats + WIDE, WIDE):
             prefetch(blocks, at + line)
             prefetch(guide, at + line)
@@ -251,8 +300,8 @@ def lift_kernel(block: int) -> Callable[..., None]:
 def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., None]:
     """Compile the filtering of groups of blocks of one size.
 
-    `even_odd` says that the rows of the transform are even and odd in turn, as those of the DCT.
-    One function, because Numba's cache does not recognise a kernel that closes over another.
+    `even_odd`: the rows of the transform are alternately even and odd, as those of the DCT.
+    One function, because Numba's cache does not recognize a kernel that closes over another.
     """
     width = lanes(block)
     length = stride(block)
@@ -260,27 +309,22 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     back = "even-odd columns" if even_odd else "any"
 
     @_jit.kernel
-    def filter_band(
-        lifted, guide, rows, columns, offsets, sizes, above, before, forward, horizontal,
-        vertical, covariance, reach, strength, root, scale, rounder, numerator, weights, tmp,
-    ):  # fmt: skip
-        """Filter the groups of a part of the references, at rows x columns of its own coordinates.
+    def filter_band(blocks, groups, tables, scale, sums, scratch):
+        """Filter the groups of a part of the references and add them to its sums.
 
-        lifted, guide (rows, columns, lanes); offsets, sizes as in `Matches`, of which the part
-        has those from (above, before) on; forward
-        (coefficient, pixel); back with the window in both: horizontal (pixel, coefficient),
-        vertical (coefficient, lanes); covariance laid out by `reach`; strength and root as above;
-        scale (rows, columns) of the noise in each block, or None; numerator, weights
-        (columns, rows) float64. Adding and taking away `rounder` rounds to the quantum.
+        scale (rows, columns) of the noise in each block, or None.
         """
-        across = lifted.shape[1] * width
-        noisy_blocks = lifted.reshape(-1)
-        guide_blocks = guide.reshape(-1)
-        flat = numerator.reshape(-1)
-        down = numerator.shape[1]
-        big = splat(rounder, width)
-        group, pilot, variance, weighted, columns_out, scratch = tmp[:6]
-        y, x, y_float, x_float, places, scales = tmp[6:]
+        noisy_blocks, guide_blocks = blocks.noisy.reshape(-1), blocks.pilot.reshape(-1)
+        across = blocks.noisy.shape[1] * width
+        rows, columns, offsets, sizes, above, before = groups
+        weights = sums.weights
+        flat = sums.numerator.reshape(-1)
+        down = sums.numerator.shape[1]
+        big = splat(ROUNDER, width)
+        group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
+        weighted, columns_out, vectors = scratch.weighted, scratch.columns, scratch.vectors
+        y, x, y_float, x_float = scratch.y, scratch.x, scratch.y_float, scratch.x_float
+        places, scales = scratch.places, scratch.scales
         for n in range(len(rows) * len(columns)):
             i, j = in_strips(n, len(rows), len(columns))
             count = sizes[above + i, before + j]
@@ -288,10 +332,10 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
             shifts = offsets[above + i, before + j]
             if n + 1 < len(rows) * len(columns):
                 i1, j1 = in_strips(n + 1, len(rows), len(columns))
-                call_up(
-                    noisy_blocks, guide_blocks, rows[i1], columns[j1],
+                prefetch_group(
+                    noisy_blocks, guide_blocks, rows[i1] * across + columns[j1] * width,
                     offsets[above + i1, before + j1], sizes[above + i1, before + j1],
-                    across, width, block * width,
+                    across=across, width=width, floats=block * width,
                 )  # fmt: skip
             for k in range(size):
                 dy = shifts[k, 0] if k < count else 0
@@ -300,82 +344,54 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                 x[k] = columns[j] + dx
                 y_float[k] = dy
                 x_float[k] = dx
-            pair_places(y_float, x_float, size, length, reach, places)
+            pair_places(y_float, x_float, size, length, tables.reach, places)
             if scale is None:
-                group_variance(variance, size, length, covariance, reach.origin, places, None)
+                group_variance(variance, size, length, tables, places, None)
             else:
                 for k in range(size):
                     scales[k] = scale[y[k], x[k]]
-                group_variance(variance, size, length, covariance, reach.origin, places, scales)
+                group_variance(variance, size, length, tables, places, scales)
             for k in range(0, size, 2):
                 a = y[k] * across + x[k] * width
                 b = y[k + 1] * across + x[k + 1] * width
-                to = k * length
                 transform_pair(
-                    group,
-                    to,
-                    to + length,
-                    width,
-                    forward,
-                    noisy_blocks,
-                    a,
-                    b,
-                    width,
-                    block,
-                    width,
-                    there,
-                )
+                    group, k * length, tables.forward, noisy_blocks, a, b, apart=length,
+                    pitch_out=width, pitch=width, size=block, lanes=width, kind=there,
+                )  # fmt: skip
                 if wiener:
                     transform_pair(
-                        pilot,
-                        to,
-                        to + length,
-                        width,
-                        forward,
-                        guide_blocks,
-                        a,
-                        b,
-                        width,
-                        block,
-                        width,
-                        there,
-                    )
+                        pilot, k * length, tables.forward, guide_blocks, a, b, apart=length,
+                        pitch_out=width, pitch=width, size=block, lanes=width, kind=there,
+                    )  # fmt: skip
             haar(group, size, length)
             if wiener:
                 haar(pilot, size, length)
-                weight = shrink_wiener(group, pilot, variance, size, length, strength)
+                weight = shrink_wiener(group, pilot, variance, size, length, tables.strength)
             else:
-                weight = shrink_hard(group, variance, size, length, strength)
-                if root != 1:
-                    sharpen(group, size, length, root)
+                weight = shrink_hard(group, variance, size, length, tables.strength)
+                if tables.root != 1:
+                    sharpen(group, size, length, tables.root)
             haar_back(group, size, length)
             factor = splat(weight, width)
             for u in range(0, block * width, width):
-                store(weighted, u, mul(load(vertical, u, width), factor))
+                store(weighted, u, mul(load(tables.vertical, u, width), factor))
             for k in range(0, size, 2):
                 at = k * length
                 transform_pair(
-                    scratch,
-                    0,
-                    length,
-                    width,
-                    horizontal,
-                    group,
-                    at,
-                    at + length,
-                    width,
-                    block,
-                    width,
-                    back,
-                )
+                    vectors, 0, tables.horizontal, group, at, at + length, apart=length,
+                    pitch_out=width, pitch=width, size=block, lanes=width, kind=back,
+                )  # fmt: skip
                 for n in range(2):
-                    combine(columns_out, 0, scratch, n * length, weighted, block, block, width)
+                    combine(
+                        columns_out, vectors, n * length, weighted, columns=block, terms=block,
+                        lanes=width,
+                    )  # fmt: skip
                     y0 = y[k + n]
                     x0 = x[k + n]
                     for c in range(block):
                         column = sub(add(load(columns_out, c * width, width), big), big)
                         at = (x0 + c) * down + y0
                         store(flat, at, add(load(flat, at, width), widen(column)))
-                    weights[x0, y0] += (weight + rounder) - rounder
+                    weights[x0, y0] += (weight + ROUNDER) - ROUNDER
 
     return filter_band

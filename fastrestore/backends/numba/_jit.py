@@ -52,13 +52,14 @@ def inlined(function: F) -> F:
 
 
 def once(make: F) -> F:
-    """Remember what a maker of kernels made, also when threads ask at the same time."""
-    remembered = functools.cache(make)
+    """Cache the kernels that a function makes; two threads never make the same one twice."""
+    made = functools.cache(make)
 
+    @functools.cache  # so that a hit needs no lock
     @functools.wraps(make)
     def locked(*args: Any) -> Any:
         with _lock:
-            return remembered(*args)
+            return made(*args)
 
     return locked  # type: ignore[return-value]
 

@@ -1,12 +1,12 @@
 """Block matching: all distances of a band of reference blocks, and the nearest of each.
 
 The image is de-interleaved: pixel (y, x) goes to plane (y mod step, x mod step), so that a
-reference block is one element further along each plane and sixteen neighbouring references
+reference block is one element further along each plane and 16 neighboring references
 are one vector. For one displacement the squared differences of a row of blocks are summed over
 `step` image rows, these sums over the rows of a block, likewise columns, and each partial sum
-serves all the blocks that share it.
+is used by all blocks that share it.
 
-A block of N = q step + r pixels is q whole steps and r pixels more. The order of additions is
+A block of N = q step + r pixels is q whole steps and r remaining pixels. The order of additions is
 that of the nested sums, relative to the block: it does not depend on where a band begins.
 """
 
@@ -14,23 +14,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._collaborative.stage import Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
     OPENING,
     Scratch,
+    Search,
     collect,
     group_size,
+    inclusive_bounds,
     learn_limit,
     memory,
-    ranked,
+    rank,
     slot,
 )
+from fastrestore.backends.numba._pool import cut, regular, run_bands, span
 from fastrestore.backends.numba._simd import (
     add,
     fma,
@@ -46,13 +50,74 @@ from fastrestore.backends.numba._simd import (
 CODE = 16  # bits of a column in the code of a displacement
 
 
+class Band(NamedTuple):
+    """References of a band: how many, and the first one's indices in the grid."""
+
+    rows: int
+    columns: int
+    above: int
+    before: int
+
+
+def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
+    """See `fastrestore.backends.protocol.Backend`."""
+    rows = reference_grid(image.shape[0], stage.block, stage.step)
+    columns = reference_grid(image.shape[1], stage.block, stage.step)
+    shape = (len(rows), len(columns))
+    offsets = np.zeros((*shape, stage.group, 2), np.int16)
+    sizes = np.ones(shape, np.int16)
+    kernel = match_kernel(stage.block, stage.step)
+    table = displacements(stage.radius)
+    bias = biases(stage.match_bias, table, -(-stage.block // stage.step))
+    bounds = inclusive_bounds(stage.thresholds(rows, columns))
+    search = Search(table, bias, stage.radius, bounds)
+    margin = -(-stage.radius // stage.step) * stage.step
+
+    def work(part: tuple[range, range]) -> None:
+        y, x = part
+        planes = _planes(stage, len(y), len(x))
+        deinterleave(image, rows[y.start] - margin, columns[x.start] - margin, stage.step, planes)
+        band = Band(len(y), len(x), y.start, x.start)
+        kernel(planes, search, band, offsets, sizes, scratch(stage, len(y)))
+
+    if stage.group > 1:
+        bands = cut(len(rows), 2 * run.workers, 8, 48)
+        parts = [
+            (y, x)
+            for x in regular(columns, stage.step)
+            for band in bands
+            for y in regular(rows[span(band)], stage.step, band.start)
+        ]
+        for _ in run_bands(work, parts, run.workers):
+            run.tick(1 / len(parts))
+    return Matches(rows, columns, offsets, sizes)
+
+
+def _planes(stage: Stage, rows: int, columns: int) -> NDArray[np.float32]:
+    """Allocate the de-interleaved pixels that a band of references reads."""
+    step = stage.step
+    margin = -(-stage.radius // step)
+    history = (stage.block - 1) // step
+    useful = LANES - history
+    down = rows + history + 2 * margin + 1
+    across = (columns - 1) // useful * useful + LANES + 2 * margin + 2
+    return np.empty((step, step, down, across), np.float32)
+
+
+def scratch(stage: Stage, rows: int) -> Scratch:
+    """Allocate the working memory for bands of up to `rows` rows."""
+    step = stage.step
+    pixels = (rows + (stage.block - 1) // step) * step**2 * LANES
+    return memory(rows, stage.group, pixels, step * (step + 1))
+
+
 @functools.cache
 def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows (dy, dx, code, next code): pairs of displacements dx and dx + 1, centre first.
+    """Rows (dy, dx, code, next code): pairs of displacements dx and dx + 1, center first.
 
-    Codes order equal distances: raster order. Displacement zero, the reference itself, and
-    those out of reach have code -1. Near displacements come first, because they match best
-    and so tighten the threshold early.
+    Codes sort equal distances in raster order. Displacement zero, the reference itself, and
+    those outside the search window have code -1. Short displacements come first, because they
+    match best and so tighten the threshold early.
     """
 
     def code(dy: int, dx: int) -> int:
@@ -70,7 +135,7 @@ def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 def biases(
     bias: NDArray[np.float32] | None, table: NDArray[np.int64], terms: int
 ) -> NDArray[np.float32]:
-    """Bias of the displacements of a table, (rows, 2), as a share of each of so many terms."""
+    """Bias of the displacements of a table, (rows, 2), divided among `terms` partial sums."""
     out = np.zeros((len(table), 2), np.float32)
     if bias is not None:
         radius = len(bias) // 2
@@ -98,16 +163,11 @@ def deinterleave(image, top, left, step, planes):
                     row[j] = source[x] if 0 <= x < width else np.inf
 
 
-def scratch(block: int, step: int, rows: int, group: int) -> Scratch:
-    """Make the working memory for bands of up to so many rows."""
-    pixels = (rows + (block - 1) // step) * step**2 * LANES
-    return memory(rows, group, pixels, step * (step + 1))
-
-
 @_jit.kernel
-def write_out(near, filled, which, room, want, radius, order, offsets):
-    """Write the offsets of the matches (group, 2), the reference leading; return their number."""
-    count = ranked(near, filled, which, room, want, order)
+def write_out(scratch, which, want, radius, offsets):
+    """Write the offsets of the matches (group, 2), the reference first; return their number."""
+    count = rank(scratch, which, want)
+    near, order, room = scratch.near, scratch.order, scratch.room
     size = group_size(count, want)
     for k in range(count):
         place = np.uint64(order[np.uint64(k)] + 1)
@@ -119,10 +179,8 @@ def write_out(near, filled, which, room, want, radius, order, offsets):
 
 
 @_jit.inlined
-def places(table, d, margin, step, plane, across, start):
-    """Where in the planes the first block displaced by row d of the table begins."""
-    dy = table[d, 0] + margin * step
-    dx = table[d, 1] + margin * step
+def locate(start, dy, dx, step, plane, across):
+    """Write where the first block displaced by (dy, dx) begins in each plane to `start`."""
     for c in range(step + 1):
         for r in range(step):
             at = ((r + dy) % step * step + (c + dx) % step) * plane
@@ -138,29 +196,26 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     state = step * max(history, 1) * 2 * LANES
 
     @_jit.kernel
-    def match_band(
-        planes, rows, columns, table, bias, radius, bounds, above, before, offsets, count, tmp
-    ):
-        """Find the matches of a band of rows x columns references.
+    def match_band(planes, search, band, offsets, sizes, scratch):
+        """Find the matches of a band of references.
 
-        planes (step, step, ...) from `deinterleave`, whose first reference lies
-        ceil(radius / step) elements in; offsets and count as in `Matches`, zero and one, of
-        which the band fills those from (above, before) on. A match is at most `bounds` away,
-        which has an entry for each reference, and more to its right. bias (displacement, 2) is
-        added to the distances.
+        planes (step, step, rows, columns) from `deinterleave`, the first reference at element
+        ceil(radius / step) of both axes; offsets and sizes of the whole grid as in `Matches`,
+        initially zero and one.
         """
+        rows, columns, above, before = band
+        table, bias, radius, bounds = search
         margin = -(-radius // step)
         across = planes.shape[3]
         plane = planes.shape[2] * across
         flat = planes.reshape(-1)
         want = offsets.shape[2] - 1
         high = rows + history
-        near, filled, limit, limit_bits, distance, distance_bits = tmp[:6]
-        hits, hit_words, local, start, order = tmp[6:]
+        filled, limit, distance = scratch.filled, scratch.limit, scratch.distance
+        hits, local, start = scratch.hits, scratch.local, scratch.start
         lines = len(hits) // 2
-        words = len(hit_words) // 2
+        words = len(scratch.hit_words) // 2
         opening = min(OPENING, len(table))
-        room = len(near) // len(limit)
         sums = stack_floats(state)
         farthest = bounds.reshape(-1)
         zero = splat(np.float32(0), LANES)
@@ -184,7 +239,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                 place = 2 * d * slot(lines) if d < opening else 0
                 if turn == opening:
                     for row in range(rows):
-                        learn_limit(limit_bits, row, distance_bits, lines, 2 * opening, want)
+                        learn_limit(scratch, row, lines, 2 * opening, want)
                 if opened:
                     for row in range(rows):
                         worst = load(limit, row * LANES, LANES)
@@ -192,7 +247,9 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                             at = place + s * slot(lines) + row * LANES
                             hits[s * lines + row] = mask_le(load(distance, at, LANES), worst) & live
                 else:
-                    places(table, d, margin, step, plane, across, start)
+                    dy = table[d, 0] + margin * step
+                    dx = table[d, 1] + margin * step
+                    locate(start, dy, dx, step, plane, across)
                 for i in range(0 if opened else high):
                     sum0 = rest0 = splat(bias[d, 0], LANES)
                     sum1 = rest1 = splat(bias[d, 1], LANES)
@@ -243,16 +300,13 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                         if code < 0:
                             distance[at : at + slot(lines)] = np.inf
                     elif code >= 0:
-                        collect(
-                            near, filled, room, want, limit_bits, hit_words,
-                            s * words, (s + 1) * words, distance_bits, at, code,
-                        )  # fmt: skip
+                        collect(scratch, want, s * words, (s + 1) * words, at, code)
 
             for i in range(rows):
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j
-                    size = write_out(near, filled, which, room, want, radius, order, out)
-                    count[above + i, before + first + j] = size
+                    size = write_out(scratch, which, want, radius, out)
+                    sizes[above + i, before + first + j] = size
 
     return match_band

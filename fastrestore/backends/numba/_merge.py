@@ -20,7 +20,7 @@ def merge(total, part, left, top, rows):
 
 @_jit.kernel
 def drain(source, top, target, add):
-    """Move rows from `top` on, both transposed (columns, rows): zeros stay behind."""
+    """Move rows from `top` on to `target`, both transposed (columns, rows); zeros remain."""
     rows = target.shape[1]
     for x in range(len(target)):
         old = source[x, top : top + rows]
@@ -36,18 +36,19 @@ def drain(source, top, target, add):
 
 
 @_jit.kernel
-def divide(numerator, weights, window, first, last, lines, out):
+def divide(sums, window, first, last, lines, out):
     """Divide by the sum of the windows, equation 12, in rows `first` to `last`.
 
-    numerator (columns, rows); weights likewise with an empty column before and after: the weight
+    Sums (columns, rows), the weights with an empty column before and after: the weight
     of every block is at its corner, so that the sum of the windows is a separable convolution.
     Its order of additions is fixed relative to the pixel. lines (block + 1, ...): working
     memory, sums along the last columns, with room for whole vectors.
     """
+    numerator, weights = sums
     block = len(window)
     height = weights.shape[1]
     flat = weights.reshape(-1)
-    sums = lines.reshape(-1)
+    recent = lines.reshape(-1)
     length = lines.shape[1]
     zero = splat(0.0, LANES)
     for x in range(out.shape[1]):
@@ -57,11 +58,11 @@ def divide(numerator, weights, window, first, last, lines, out):
             total = zero
             for n in range(block):
                 total = fma(load(flat, at - n, LANES), spread(window, n, LANES), total)
-            store(sums, x % block * length + y, total)
+            store(recent, x % block * length + y, total)
             total = zero
             for n in range(min(block, x + 1)):
-                line = load(sums, (x - n) % block * length + y, LANES)
+                line = load(recent, (x - n) % block * length + y, LANES)
                 total = fma(line, spread(window, n, LANES), total)
-            store(sums, block * length + y, total)
+            store(recent, block * length + y, total)
         for y in range(last - first):
             out[first + y, x] = numerator[x, first + y] / lines[block, y]

@@ -1,7 +1,7 @@
-"""Threads of our own: bands of an image, each done by a serial kernel without Python's lock.
+"""Bands of an image or volume, each processed by a serial kernel in a thread without the GIL.
 
-A pool lives for one call, so there is nothing to inherit over a fork, to share between
-callers or to shut down.
+A thread pool lives for one call, so nothing is inherited by a fork, shared between callers or
+left to shut down.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
 
 
 def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> Iterable[None]:
     """Do `work` on every band, in up to `workers` threads; yield after each band in turn."""
     if workers == 1 or len(bands) == 1:
-        yield from map(work, bands)
-        return
+        return map(work, bands)
+    return _run_threads(work, bands, workers)
+
+
+def _run_threads(work: Callable[[T], None], bands: Sequence[T], workers: int) -> Iterable[None]:
     with ThreadPoolExecutor(min(workers, len(bands)), "fastrestore") as pool:
         try:
             yield from pool.map(work, bands)
@@ -27,6 +33,26 @@ def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> It
 
 
 def cut(size: int, bands: int, least: int, most: int) -> list[range]:
-    """Cut `size` rows into about so many bands, each of `least` to `most` rows."""
+    """Cut `size` rows into about `bands` bands, each of `least` to `most` rows."""
     rows = min(most, max(least, -(-size // bands)))
     return [range(at, min(at + rows, size)) for at in range(0, size, rows)]
+
+
+def span(part: range) -> slice:
+    """Return the slice of a range."""
+    return slice(part.start, part.stop)
+
+
+def regular(grid: NDArray[np.int64], step: int, start: int = 0) -> list[range]:
+    """Split off the last reference if it is nearer to its neighbor than a step."""
+    size = len(grid)
+    if size > 1 and grid[-1] - grid[-2] != step:
+        return [range(start, start + size - 1), range(start + size - 1, start + size)]
+    return [range(start, start + size)]
+
+
+def reach(corners: NDArray[np.int64], size: int, block: int, radius: int) -> range:
+    """Corners of all blocks that groups with these references may have, along one axis."""
+    first = max(0, int(corners[0]) - radius)
+    last = min(size - block, int(corners[-1]) + radius)
+    return range(first, last + 1)

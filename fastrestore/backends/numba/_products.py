@@ -1,4 +1,4 @@
-"""Sums of many vectors held in registers, for use in Numba kernels: see `_simd`."""
+"""Sums of many vectors held in registers, for Numba kernels; see `_simd`."""
 
 from llvmlite import ir
 from numba.core import types
@@ -32,7 +32,7 @@ def _folded(builder, entry, source):
 
 
 def _unfolded(builder, entry, source):
-    """Multiply by columns that are alternately even and odd: the way back of `_folded`."""
+    """Multiply by columns that are alternately even and odd: the inverse of `_folded`."""
     count, half = len(source), len(source) // 2
     results = [None] * count
     for row in range(count - half):
@@ -59,16 +59,16 @@ _PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unf
 
 @intrinsic(prefer_literal=True)
 def transform_pair(
-    typingctx, out, at_out, next_out, pitch_out, matrix, values, a, b, pitch, size, lanes, kind
+    typingctx, out, at_out, matrix, values, a, b, apart, pitch_out, pitch, size, lanes, kind
 ):
     """Transform the sum and the difference of two blocks: a Haar step and a matrix product.
 
-    A block is `size` vectors, `pitch` apart; those of `values` begin at `a` and `b`. The product of
-    the matrix (size, size) and ``a + b`` goes to `at_out`, that with ``a - b`` to `next_out`, in
-    this order and vector by vector: what overlaps is the later one's. All is held
-    in registers and written as one piece, because LLVM cannot know that `out` and `values` are
-    different arrays and would read every vector again. `kind` is one of the names of
-    `_PRODUCTS`.
+    A block is `size` vectors, `pitch` apart in `values` and `pitch_out` apart in `out`; the blocks
+    begin at `a` and `b` of `values`. The product of the matrix (size, size) and ``a + b`` is
+    written at `at_out`, that with ``a - b`` at ``at_out + apart``, in this order and vector by
+    vector: where they overlap, the later one stays. All results are held in registers until the
+    end, because LLVM cannot prove that `out` and `values` are different arrays and would read every
+    vector again. `kind` is a key of `_PRODUCTS`. Pass the constants, from `apart` on, by keyword.
     """
     vector = vector_of(values, lanes)
     count = size.literal_value
@@ -76,11 +76,12 @@ def transform_pair(
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
-        out, at_out, next_out, _, matrix, values, a, b = args[:8]
-        entries = context.make_array(signature.args[4])(context, builder, matrix).data
+        out, at_out, matrix, values, a, b = args[:6]
+        next_out = builder.add(at_out, INT64(apart.literal_value))
+        entries = context.make_array(signature.args[2])(context, builder, matrix).data
 
-        def address(which, array, start, k, apart):
-            index = builder.add(start, INT64(k * apart.literal_value))
+        def address(which, array, start, k, pitch):
+            index = builder.add(start, INT64(k * pitch.literal_value))
             return pointer(context, builder, signature.args[which], array, index, vector_type)
 
         def entry(row, column):
@@ -89,7 +90,7 @@ def transform_pair(
 
         def block(start):
             return [
-                builder.load(address(5, values, start, k, pitch), align=4) for k in range(count)
+                builder.load(address(3, values, start, k, pitch), align=4) for k in range(count)
             ]
 
         pairs = list(zip(block(a), block(b), strict=True))
@@ -100,25 +101,25 @@ def transform_pair(
                 builder.store(result, address(0, out, start, k, pitch_out), align=4)
         return context.get_dummy_value()
 
-    outs = (out, types.intp, types.intp, pitch_out)
-    ins = (values, types.intp, types.intp, pitch)
-    return types.void(*outs, matrix, *ins, size, lanes, kind), generate
+    variables = (out, types.intp, matrix, values, types.intp, types.intp)
+    constants = (apart, pitch_out, pitch, size, lanes, kind)
+    return types.void(*variables, *constants), generate
 
 
 @intrinsic(prefer_literal=True)
-def combine(typingctx, out, at_out, factors, at, vectors, columns, terms, lanes):
-    """Make `columns` vectors of `terms` vectors: the transform along the lanes of `factors`.
+def combine(typingctx, out, factors, at, vectors, columns, terms, lanes):
+    """Combine `terms` vectors to `columns` vectors: the transform along the lanes of `factors`.
 
     ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements
-    and the first begins at `at`.
+    and the first begins at `at`. Pass the constants, from `columns` on, by keyword.
     """
     vector = vector_of(vectors, lanes)
     count, length = columns.literal_value, terms.literal_value
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
-        out, at_out, factors, at, vectors = args[:5]
-        numbers = context.make_array(signature.args[2])(context, builder, factors).data
+        out, factors, at, vectors = args[:4]
+        numbers = context.make_array(signature.args[1])(context, builder, factors).data
 
         def address(which, array, index):
             return pointer(context, builder, signature.args[which], array, index, vector_type)
@@ -129,27 +130,26 @@ def combine(typingctx, out, at_out, factors, at, vectors, columns, terms, lanes)
             return broadcast(builder, number, vector.lanes)
 
         source = [
-            builder.load(address(4, vectors, INT64(u * vector.lanes)), align=4)
+            builder.load(address(3, vectors, INT64(u * vector.lanes)), align=4)
             for u in range(length)
         ]
         for c in range(count):
             result = _weighted_sum(builder, [factor(c, u) for u in range(length)], source)
-            place = builder.add(at_out, INT64(c * vector.lanes))
-            builder.store(result, address(0, out, place), align=4)
+            builder.store(result, address(0, out, INT64(c * vector.lanes)), align=4)
         return context.get_dummy_value()
 
-    return types.void(
-        out, types.intp, factors, types.intp, vectors, columns, terms, lanes
-    ), generate
+    variables, constants = (out, factors, types.intp, vectors), (columns, terms, lanes)
+    return types.void(*variables, *constants), generate
 
 
 @intrinsic(prefer_literal=True)
 def distances(typingctx, out, values, at, across, pixels, size, first, last, tile, lanes):
-    """Squared distances of a block and those at `tile` rows of `lanes` neighbouring positions.
+    """Squared distances of a block and those at `tile` rows of `lanes` neighboring positions.
 
     The first position begins at `at` of `values`, whose rows are `across` apart; `pixels` is the
-    block (size, size). Every row of values is read once for all positions that see it. Columns
-    `first` to `last` of the block are summed, in addition to what `out` holds of those before.
+    block (size, size). Every row of values is read once for all positions that need it. Columns
+    `first` to `last` of the block are summed and added to the sums of earlier columns in `out`.
+    Pass the constants, from `size` on, by keyword.
     """
     vector = vector_of(values, lanes)
     count, rows = size.literal_value, tile.literal_value

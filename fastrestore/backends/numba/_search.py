@@ -1,9 +1,9 @@
 """Predictive search of V-BM3D: the blocks of several frames that are most like each reference.
 
-A reference is looked for in its own frame, then from frame to frame, forwards and backwards, around
-the best blocks of the frame before. Sixteen displacements side by side are one vector, eight rows
-of them are summed at a time. Candidates are keys as in `_match`, distance above and code below, so
-that equal distances are in order of frame, row and column.
+Blocks like a reference are searched for in its own frame, then from frame to frame, forward and
+backward, around the best blocks of the previous frame. Sixteen adjacent displacements are one
+vector, eight rows of them are summed at a time. Candidates are keys as in `_match`, distance above
+and code below, so that equal distances are in order of frame, row and column.
 """
 
 from __future__ import annotations
@@ -29,35 +29,71 @@ from fastrestore.backends.numba._simd import (
     trailing_zeros,
 )
 
-TILE = 8  # rows that are summed at a time
+TILE = 8  # rows summed at a time
 BITS = 12  # of a row or a column in a code, counted from MIDDLE
 MIDDLE = 1 << (BITS - 1)
 MASK = (1 << BITS) - 1
-FARTHEST = MIDDLE - 64  # a trail leads no farther than a code can tell
+FARTHEST = MIDDLE - 64  # longest trail; a code has BITS for a row or column
 NO_KEY = np.iinfo(np.int64).max
 ALL_BITS = np.uint64((1 << LANES) - 1)
 
 
-class Scratch(NamedTuple):
-    """Working memory of a thread, for one reference after the other."""
+class Frames(NamedTuple):
+    """Frames to search in.
 
-    near: NDArray[np.int64]  # candidates, in no order
-    filled: NDArray[np.int32]  # (1,): how many
-    limit: NDArray[np.float32]  # (2,): farthest candidate that is taken; farthest of the trail
+    pixels: frames (slots, height, across) in slots, infinite in the columns from `width` on, and
+    TILE more rows at the end.
+    """
+
+    pixels: NDArray[np.float32]
+    height: int
+    width: int
+    across: int
+    pitch: int  # rows from one frame to the next in the tall image of the groups
+
+
+class Search(NamedTuple):
+    """Parameters of the search; `bias` is (1, 1) for white noise."""
+
+    radius: int  # of windows in the reference's own frame,
+    predict: int  # in the frames beside it,
+    follow: int  # and in all others
+    bound: np.float32  # largest distance of a match
+    bonus: np.float32  # subtracted from the distance of a block at the reference's position
+    # Added to distances in the same frame, zero beyond the window; and in other frames
+    bias: NDArray[np.float32]  # (2 radius + 1 + TILE, 2 radius + 1 + LANES)
+    bias_apart: np.float32
+
+
+class References(NamedTuple):
+    """References at rows x columns of the frame ``slots[center]``; slots in order of time."""
+
+    slots: NDArray[np.int64]
+    center: int
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+
+class Scratch(NamedTuple):
+    """Working memory of a thread, for one reference at a time."""
+
+    near: NDArray[np.int64]  # candidates, unordered
+    filled: NDArray[np.int32]  # (1,): their number
+    limit: NDArray[np.float32]  # (2,): largest distance of a candidate, and in the trail
     limit_bits: NDArray[np.int32]
-    trail: NDArray[np.int64]  # (trails,): the best of this frame, in order
+    trail: NDArray[np.int64]  # (trails,): the best of this frame, sorted
     start: NDArray[np.int64]  # (trails,): those of the reference's own frame
     found: NDArray[np.float32]  # (TILE, LANES)
     found_bits: NDArray[np.int32]
     pixels: NDArray[np.float32]  # of the reference
-    windows: NDArray[np.int64]  # (trails, 2): middles of the windows of this frame
-    parent: NDArray[np.int64]  # (trails,): the window in which each of the trail was found
-    origin: NDArray[np.int64]  # (2, trails, 2): where the trail of each window was, for two frames
+    windows: NDArray[np.int64]  # (trails, 2): centers of the windows of this frame
+    parent: NDArray[np.int64]  # (trails,): the window of each key of the trail
+    origin: NDArray[np.int64]  # (2, trails, 2): previous position of each trail, two frames
     order: NDArray[np.int64]
 
 
 def scratch(block: int, group: int, trails: int) -> Scratch:
-    """Make the working memory of a thread."""
+    """Allocate the working memory of a thread."""
     room = -(-(96 + 2 * group) // KEYS) * KEYS
     found, limit = aligned(TILE * LANES, np.float32), np.zeros(2, np.float32)
     return Scratch(
@@ -79,7 +115,7 @@ def scratch(block: int, group: int, trails: int) -> Scratch:
 
 @_jit.kernel
 def insert(trail, key, parent, window):
-    """Put a key among the best, in order, and the window it is from; the worst drops out."""
+    """Insert a key and its window into the sorted trail; the last one drops out."""
     place = len(trail)
     while place > 0 and trail[place - 1] > key:
         place -= 1
@@ -99,10 +135,16 @@ def copy(source, target):
 
 
 @_jit.kernel
-def consider(bits, row, v, u, frame, y, x, bonus, window, radius, want, tmp):
-    """Take the lanes of `bits` of a row of distances for candidates, and for the trail."""
-    near, filled, limit, limit_bits, trail, _, found, found_bits, _, windows = tmp[:10]
-    parent = tmp[10]
+def consider(scratch, bits, position, reference, row, bonus, window, radius, want):
+    """Add the lanes in `bits` of a row of distances to the candidates and the trail.
+
+    position: (frame, row, column) of the first lane; reference: (row, column).
+    """
+    near, filled, trail = scratch.near, scratch.filled, scratch.trail
+    limit, limit_bits = scratch.limit, scratch.limit_bits
+    found, found_bits = scratch.found, scratch.found_bits
+    windows, parent = scratch.windows, scratch.parent
+    (frame, v, u), (y, x) = position, reference
     while bits:
         lane = np.int64(trailing_zeros(bits))
         bits &= bits - np.uint64(1)
@@ -129,9 +171,9 @@ def consider(bits, row, v, u, frame, y, x, bonus, window, radius, want, tmp):
 
 
 @_jit.kernel
-def write_out(tmp, want, y, rows_between, slots, centre, offsets):
+def write_out(scratch, want, pitch, slots, center, offsets):
     """Write the offsets (group, 2) in the tall image, the reference first; return their number."""
-    near, filled, order = tmp[0], tmp[1], tmp[12]
+    near, filled, order = scratch.near, scratch.filled, scratch.order
     if filled[0] > want + want // 2:
         sift(near, filled, 0, len(near), want)
     count = np.int64(filled[0])
@@ -141,7 +183,7 @@ def write_out(tmp, want, y, rows_between, slots, centre, offsets):
         for other in range(count):
             less = count_less(less, splat(near[other], KEYS), mine)
         store(order, k, less)
-    size = 1  # the reference itself; then as many as Haar takes
+    size = 1  # with the reference, a power of two
     while size * 2 <= min(count, want) + 1:
         size *= 2
     for k in range(count):
@@ -149,21 +191,22 @@ def write_out(tmp, want, y, rows_between, slots, centre, offsets):
         if place < size:
             code = near[k] & ((1 << 32) - 1)
             frame = code >> 2 * BITS
-            between = (slots[frame] - slots[centre]) * rows_between
+            between = (slots[frame] - slots[center]) * pitch
             offsets[place, 0] = between + ((code >> BITS) & MASK) - MIDDLE
             offsets[place, 1] = (code & MASK) - MIDDLE
     return size
 
 
 @_jit.kernel
-def follow_trail(y, x, bottom, right, first, tmp):
-    """Set the windows of a frame around where the trail leads; return how many there are.
+def follow_trail(scratch, y, x, bottom, right, first):
+    """Set the windows of a frame around the predicted trail; return their number.
 
-    In the frame beside that of the reference, `first`, no motion is known yet; after that it goes
-    on as it came. Windows stay where blocks are, whose last corner is (bottom, right), and within
+    In the `first` frame beside the reference's, no motion is known yet; after that, motion is
+    taken to be constant. Centers of windows are block corners, at most (bottom, right), and within
     FARTHEST pixels of the reference.
     """
-    trail, windows, parent, origin = tmp[4], tmp[9], tmp[10], tmp[11]
+    trail, windows = scratch.trail, scratch.windows
+    parent, origin = scratch.parent, scratch.origin
     for k in range(len(trail)):
         if trail[k] == NO_KEY:
             return k
@@ -181,7 +224,7 @@ def follow_trail(y, x, bottom, right, first, tmp):
 
 @_jit.kernel
 def add_bias(found, bias, across, at, same_frame, apart):
-    """Add to a tile of distances what the blocks' common noise takes off them."""
+    """Add the bias of blocks that share noise to a tile of distances."""
     for t in range(TILE):
         more = splat(apart, LANES)
         if same_frame:
@@ -191,7 +234,7 @@ def add_bias(found, bias, across, at, same_frame, apart):
 
 @_jit.kernel
 def none_within(found, limit):
-    """Whether all of a tile of distances, or of what is summed of them, are beyond a limit."""
+    """Whether all distances of a tile, complete or partial, exceed a limit."""
     least = load(found, 0, LANES)
     for t in range(1, TILE):
         least = minimum(least, load(found, t * LANES, LANES))
@@ -204,26 +247,21 @@ def search_kernel(block: int) -> Callable[..., None]:
     half = block // 2
 
     @_jit.kernel
-    def search_rows(
-        flat, height, width, across, slots, centre, rows, columns, radius, predict, follow,
-        bound, bonus, bias, apart, rows_between, offsets, sizes, tmp,
-    ):  # fmt: skip
-        """Find the matches of the references at rows x columns of the frame slots[centre].
-
-        flat: frames (slots, height, across) in slots, columns beyond `width` being infinite, with
-        TILE rows more at the end; slots in order of time. A match is at most `bound` away.
-        Distances in the frame itself are more by `bias` (2 radius + 1 + TILE, .. + LANES), which
-        is zero beyond the window, in other frames by `apart`; of white noise `bias` is (1, 1).
-        """
-        _, filled, limit, _, trail, start, found, _, pixels, windows = tmp[:10]
-        origin = tmp[11]
+    def search_rows(frames, search, references, offsets, sizes, scratch):
+        """Find the matches of references; offsets and sizes of these as in `Matches`."""
+        flat, height, width, across, pitch = frames
+        radius, predict, follow, bound, bonus, bias, apart = search
+        slots, center, rows, columns = references
+        filled, limit, found = scratch.filled, scratch.limit, scratch.found
+        trail, start, origin = scratch.trail, scratch.start, scratch.origin
+        pixels, windows = scratch.pixels, scratch.windows
         want = offsets.shape[2] - 1
         bias_of = bias.reshape(-1)
         for i in range(len(rows)):
             for j in range(len(columns)):
                 y = rows[i]
                 x = columns[j]
-                at = (slots[centre] * height + y) * across + x
+                at = (slots[center] * height + y) * across + x
                 for k in range(block):
                     for n in range(block):
                         pixels[k * block + n] = flat[at + k * across + n]
@@ -231,10 +269,10 @@ def search_kernel(block: int) -> Callable[..., None]:
                 limit[0] = bound
                 # The frame itself, then those after it, then those before it
                 for turn in range(len(slots)):
-                    frame = centre + turn
-                    if turn >= len(slots) - centre:
-                        frame = centre - 1 - (turn - (len(slots) - centre))
-                    beside = abs(frame - centre) == 1
+                    frame = center + turn
+                    if turn >= len(slots) - center:
+                        frame = center - 1 - (turn - (len(slots) - center))
+                    beside = abs(frame - center) == 1
                     reach = predict if beside else follow
                     count = 0
                     if turn == 0:
@@ -243,15 +281,15 @@ def search_kernel(block: int) -> Callable[..., None]:
                         windows[0, 1] = x
                         count = 1
                     else:
-                        if frame == centre - 1:
+                        if frame == center - 1:
                             copy(start, trail)
-                        count = follow_trail(y, x, height - block, width - block, beside, tmp)
+                        count = follow_trail(scratch, y, x, height - block, width - block, beside)
                         for k in range(count):
                             origin[0, k, 0] = origin[1, k, 0]
                             origin[0, k, 1] = origin[1, k, 1]
                     trail[:] = NO_KEY
                     limit[1] = np.inf
-                    if turn == 0:  # the reference leads its own trail
+                    if turn == 0:  # the reference is first in its own trail
                         code = (frame << 2 * BITS) | (MIDDLE << BITS) | MIDDLE
                         trail[0] = code - (np.int64(1) << 40)
                         if len(trail) == 1:
@@ -263,7 +301,7 @@ def search_kernel(block: int) -> Callable[..., None]:
                         bottom = min(height - block, windows[window, 0] + reach)
                         left = max(0, windows[window, 1] - reach)
                         right = min(width - block, windows[window, 1] + reach)
-                        # The middle first: it is most like, and most of the others then are not
+                        # The middle first: it is most similar and excludes most others
                         tiles = (bottom - top) // TILE + 1
                         middle = max(0, min(tiles - 1, (windows[window, 0] - top) // TILE))
                         for tile in range(-1, tiles):
@@ -273,14 +311,15 @@ def search_kernel(block: int) -> Callable[..., None]:
                             for u in range(left, right + 1, LANES):
                                 begin = (base + v) * across + u
                                 distances(
-                                    found, flat, begin, across, pixels, block, 0, half, TILE, LANES
-                                )
+                                    found, flat, begin, across, pixels, size=block, first=0,
+                                    last=half, tile=TILE, lanes=LANES,
+                                )  # fmt: skip
                                 still = extra > 0 and v <= y < v + TILE and u <= x < u + LANES
                                 if none_within(found, max(limit[0], limit[1])) and not still:
                                     continue
                                 distances(
-                                    found, flat, begin, across, pixels, block, half, block, TILE,
-                                    LANES,
+                                    found, flat, begin, across, pixels, size=block, first=half,
+                                    last=block, tile=TILE, lanes=LANES,
                                 )  # fmt: skip
                                 if len(bias) > 1:
                                     add_bias(
@@ -302,11 +341,11 @@ def search_kernel(block: int) -> Callable[..., None]:
                                         bits |= live & (np.uint64(1) << np.uint64(x - u))
                                     if bits:
                                         consider(
-                                            bits, t, v + t, u, frame, y, x, extra, window, reach,
-                                            want, tmp,
+                                            scratch, bits, (frame, v + t, u), (y, x), row=t,
+                                            bonus=extra, window=window, radius=reach, want=want,
                                         )  # fmt: skip
                     if turn == 0:
                         copy(trail, start)
-                sizes[i, j] = write_out(tmp, want, y, rows_between, slots, centre, offsets[i, j])
+                sizes[i, j] = write_out(scratch, want, pitch, slots, center, offsets[i, j])
 
     return search_rows

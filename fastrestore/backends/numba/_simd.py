@@ -1,7 +1,7 @@
-"""Vectors inside Numba kernels: a value of `lanes` floats, and what one does with it.
+"""Vectors inside Numba kernels: values of `lanes` floats, and operations on them.
 
-LLVM's own vectoriser gives up on most loops of block matching and on small transforms, so
-the kernels say what they want in vectors. Everything here is plain LLVM IR, which LLVM turns
+LLVM's own vectorizer fails on most loops of block matching and on small transforms, so
+the kernels use explicit vectors. Everything here is plain LLVM IR, which LLVM turns
 into the widest instructions of the processor it runs on (AVX-512, AVX2, SSE, NEON).
 
 Arrays are one-dimensional and contiguous; an index counts elements and is not checked.
@@ -23,6 +23,13 @@ def aligned(size, dtype):
     memory = np.zeros(size + 64 // itemsize, dtype)
     first = -memory.ctypes.data % 64 // itemsize
     return memory[first : first + size]
+
+
+def aligned_copy(values):
+    """Copy to flat float32 memory that begins on a cache line."""
+    out = aligned(values.size, np.float32)
+    out[:] = values.reshape(-1)
+    return out
 
 
 class Vector(types.Type):
@@ -107,7 +114,7 @@ def store(typingctx, array, index, value):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Ask for the cache line of an element that will be read."""
+    """Prefetch the cache line of an element that will be read."""
 
     def generate(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data

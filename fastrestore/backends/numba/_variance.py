@@ -24,7 +24,7 @@ from fastrestore.backends.numba._simd import (
     sub,
 )
 
-WIDE = 16  # lanes of what runs over whole blocks
+WIDE = 16  # lanes of vectors that run over whole blocks
 
 
 class Reach(NamedTuple):
@@ -56,7 +56,7 @@ def pair_places(rows, columns, size, length, reach, places):
         for b in range(a // WIDE * WIDE, size, WIDE):
             dy = sub(load(rows, b, WIDE), y)
             dx = sub(load(columns, b, WIDE), x)
-            if reach.origin:  # turn by half, so that dy is not negative
+            if reach.origin:  # rotate by half a turn, so that dy is not negative
                 upward = keep_ge(dx, dy, zero)
                 dx = sub(upward, sub(dx, upward))
                 dx = sub(zero, minimum(sub(zero, minimum(dx, far)), far))
@@ -67,15 +67,16 @@ def pair_places(rows, columns, size, length, reach, places):
 
 
 @_jit.kernel
-def group_variance(variance, size, length, covariance, origin, places, scale):
+def group_variance(variance, size, length, tables, places, scale):
     """Variance of every coefficient of `haar`, exactly.
 
     For noise of variance 1, or with the sigma `scale` in each of the blocks.
 
     With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
-    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks, whose `places` in
-    `covariance` are from `pair_places`; that of a block with itself is at `origin`.
+    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. `places` in the table of
+    covariances are from `pair_places`; that of a block with itself is at ``reach.origin``.
     """
+    covariance, origin = tables.covariance, tables.reach.origin
     line = -(-size // WIDE) * WIDE
     least = splat(np.float32(0) if scale is not None else np.float32(LEAST), WIDE)
     for first in range(0, size, 2):
@@ -97,7 +98,7 @@ def group_variance(variance, size, length, covariance, origin, places, scale):
         least = splat(np.float32(0) if scale is not None else np.float32(2 * half * LEAST), WIDE)
         for first in range(0, size, 2 * half):
             for i in range(0, length, 4 * WIDE):
-                c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide an addition's delay
+                c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide latency
                 for a in range(first, first + half):
                     for b in range(first + half, first + 2 * half):
                         at = np.int64(places[np.uint64(a * line + b)]) + i
@@ -115,24 +116,21 @@ def group_variance(variance, size, length, covariance, origin, places, scale):
                 a = first * length + i
                 b = a + half * length
                 own = origin + i
-                combine_variances(variance, a, b, c0, covariance, own, least)
-                combine_variances(variance, a + WIDE, b + WIDE, c1, covariance, own + WIDE, least)
-                a += 2 * WIDE
-                b += 2 * WIDE
-                own += 2 * WIDE
-                combine_variances(variance, a, b, c2, covariance, own, least)
-                combine_variances(variance, a + WIDE, b + WIDE, c3, covariance, own + WIDE, least)
+                limit0 = mul(least, load(covariance, own, WIDE))
+                limit1 = mul(least, load(covariance, own + WIDE, WIDE))
+                limit2 = mul(least, load(covariance, own + 2 * WIDE, WIDE))
+                limit3 = mul(least, load(covariance, own + 3 * WIDE, WIDE))
+                combine_variances(variance, a, b, c0, limit0)
+                combine_variances(variance, a + WIDE, b + WIDE, c1, limit1)
+                combine_variances(variance, a + 2 * WIDE, b + 2 * WIDE, c2, limit2)
+                combine_variances(variance, a + 3 * WIDE, b + 3 * WIDE, c3, limit3)
         half *= 2
 
 
 @_jit.kernel
-def combine_variances(variance, a, b, sums, covariance, own, least):
-    """Turn the variances of two sums into those of their sum and their difference.
-
-    At least `least` times the covariance of a block with itself, which is at `own`.
-    """
+def combine_variances(variance, a, b, sums, limit):
+    """Turn the variances of two sums into those of their sum and difference, at least `limit`."""
     both = add(load(variance, a, WIDE), load(variance, b, WIDE))
     twice = add(sums, sums)
-    limit = mul(least, load(covariance, own, WIDE))
     store(variance, a, maximum(add(both, twice), limit))
     store(variance, b, maximum(sub(both, twice), limit))

@@ -9,9 +9,10 @@ import numpy as np
 
 from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
 from fastrestore.backends.numba import _candidates, _filter, _merge, _search
-from fastrestore.backends.numba._pool import cut, run_bands
+from fastrestore.backends.numba._filter import Blocks, Groups, Sums
+from fastrestore.backends.numba._pool import cut, run_bands, span
 from fastrestore.backends.numba._simd import aligned
-from fastrestore.backends.numba.bm3d import QUANTUM, even_odd, filter_tables
+from fastrestore.backends.numba.bm3d import even_odd, filter_tables
 from fastrestore.backends.numpy.vbm3d import pitch
 
 
@@ -22,11 +23,10 @@ class VideoStage:
         slots, channels, height, width = shape
         self._stage, self._run, self._tables = stage, run, filter_tables(stage)
         self._height, self._width, self._pitch = height, width, pitch(height, stage)
-        self._across = width + 2 * _candidates.LANES
-        rows = slots * height + _search.TILE
-        self._matched = aligned(rows * self._across, np.float32)
-        self._matched[:] = np.inf
-        self._bias = _bias(stage)
+        across = width + 2 * _candidates.LANES
+        pixels = aligned((slots * height + _search.TILE) * across, np.float32)
+        pixels[:] = np.inf
+        self._frames = _search.Frames(pixels, height, width, across, self._pitch)
         lanes = _filter.lanes(stage.block)
         self._lanes, self._tall = lanes, slots * self._pitch
         shape_lifted = (channels, self._tall, width, lanes)
@@ -38,13 +38,12 @@ class VideoStage:
         self._free = list(range(run.workers))
         self._lock = threading.Lock()
 
-    def _new_sums(self, channels: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        shape = (channels, self._width + 2, rows)
-        return np.zeros(shape), np.zeros(shape)
+    def _new_sums(self, channels: int, rows: int) -> Sums:
+        return Sums(*np.zeros((2, channels, self._width + 2, rows)))
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
         """Place a frame."""
-        rows = self._matched[: -_search.TILE * self._across].reshape(-1, self._across)
+        rows = self._frames.pixels.reshape(-1, self._frames.across)
         rows[slot * self._height : (slot + 1) * self._height, : self._width] = matched
         self._piloted = pilot is not None
         if pilot is not None and len(self._lifted) == 1:
@@ -62,7 +61,7 @@ class VideoStage:
         def work(part: tuple[Image, Channels, range]) -> None:
             image, lifted, band = part
             out = lifted[first + band.start : first + band.stop]
-            lift(image, band.start, 0, self._tables.lift, out)
+            lift(image, band.start, 0, self._tables[0].lift, out)
 
         for _ in run_bands(work, parts, self._run.workers):
             pass
@@ -75,45 +74,34 @@ class VideoStage:
         offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int32)
         sizes = np.ones((len(rows), len(columns)), np.int16)
         order = np.array(slots, np.int64)
-        kernel = _search.search_kernel(stage.block)
-        bound = np.nextafter(np.float32(stage.match), np.float32(-1))
+        kernel, search = _search.search_kernel(stage.block), _search_of(stage)
 
         def work(band: range) -> None:
-            part = slice(band.start, band.stop)
-            kernel(
-                self._matched, self._height, self._width, self._across, order, centre, rows[part],
-                columns, stage.radius, stage.predict, stage.follow, bound, np.float32(stage.static),
-                self._bias, np.float32(stage.match_bias_apart), self._pitch,
-                offsets[part], sizes[part],
-                _search.scratch(stage.block, stage.group, stage.trails),
-            )  # fmt: skip
+            part = span(band)
+            references = _search.References(order, centre, rows[part], columns)
+            scratch = _search.scratch(stage.block, stage.group, stage.trails)
+            kernel(self._frames, search, references, offsets[part], sizes[part], scratch)
 
-        if stage.group > 1 and bound >= 0:
+        if stage.group > 1 and search.bound >= 0:
             bands = cut(len(rows), 4 * self._run.workers, 1, 8)
             for _ in run_bands(work, bands, self._run.workers):
                 pass
         return Matches(rows + slots[centre] * self._pitch, columns, offsets, sizes)
 
     def filter(self, slots: Sequence[int], centre: int) -> None:
-        """Filter the groups of a frame, and lay them down."""
+        """Filter the groups of a frame and aggregate them."""
         matches, tables, stage = self.matches(slots, centre), self._tables, self._stage
-        kernel = _filter.filter_kernel(stage.block, self._piloted, even_odd(stage))
-        rounder = np.float32(1.5 * 2**23 * QUANTUM)
+        kernel = _filter.filter_kernel(stage.block, self._piloted, even_odd(stage.forward))
         noisy, guide = self._lifted[0], self._lifted[-1]
 
         def work(part: tuple[int, range]) -> None:
             c, band = part
             with self._lock:
                 mine = self._free.pop()
-            numerator, weights = self._sums[mine]
-            kernel(
-                noisy[c], guide[c], matches.rows[band.start : band.stop], matches.columns,
-                matches.offsets, matches.sizes, band.start, 0, tables.forward, tables.horizontal,
-                tables.vertical, tables.covariance[min(c, len(tables.covariance) - 1)],
-                tables.reach, tables.strength[c], np.float32(1), None, rounder, numerator[c, 1:],
-                weights[c, 1:],
-                _filter.scratch(stage.block, stage.group),
-            )  # fmt: skip
+            sums = Sums(*(each[c, 1:] for each in self._sums[mine]))
+            groups = Groups(matches.rows[span(band)], *matches[1:], above=band.start, before=0)
+            scratch = _filter.scratch(stage.block, stage.group)
+            kernel(Blocks(noisy[c], guide[c]), groups, tables[c], None, sums, scratch)
             with self._lock:
                 self._free.append(mine)
 
@@ -123,24 +111,24 @@ class VideoStage:
             pass
 
     def take(self, slot: int) -> Channels:
-        """Return the estimate of a frame, and make room for another."""
+        """Return the estimate of a frame, and clear its slot."""
         first, height, run = slot * self._pitch, self._height, self._run
         out = np.empty((len(self._lifted[0]), height, self._width), np.float32)
         window = np.ascontiguousarray(self._stage.window)
 
         def gather(part: tuple[int, int, range]) -> None:
             which, c, band = part
-            columns = slice(band.start, band.stop)
+            columns = span(band)
             total = self._total[which][c, columns]
-            for worker, sums in enumerate(self._sums):  # exact: see QUANTUM
+            for worker, sums in enumerate(self._sums):  # exact: see `_filter.QUANTUM`
                 _merge.drain(sums[which][c, columns], first, total, worker > 0)
 
         def divide(part: tuple[int, range]) -> None:
             c, band = part
             wide = -(-len(band) // _merge.LANES) * _merge.LANES + _merge.LANES
             lines = np.empty((self._stage.block + 1, wide))
-            numerator, weights = (total[c] for total in self._total)
-            _merge.divide(numerator[1:-1], weights, window, band.start, band.stop, lines, out[c])
+            sums = Sums(self._total.numerator[c, 1:-1], self._total.weights[c])
+            _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
         each, all_columns = range(len(out)), cut(self._width + 2, run.workers, 64, 1 << 30)
         parts = [(which, c, band) for c in each for which in range(2) for band in all_columns]
@@ -152,8 +140,17 @@ class VideoStage:
         return out
 
 
-def _bias(stage: Stage) -> np.ndarray:
-    """Biases of distances with so many zeros beyond that whole tiles can be read."""
-    if stage.match_bias is None:
-        return np.zeros((1, 1), np.float32)
-    return np.pad(stage.match_bias, [(0, _search.TILE), (0, _candidates.LANES)])
+def _search_of(stage: Stage) -> _search.Search:
+    """Parameters of the search; biases are padded so that whole tiles can be read."""
+    bias = np.zeros((1, 1), np.float32)
+    if stage.match_bias is not None:
+        bias = np.pad(stage.match_bias, [(0, _search.TILE), (0, _candidates.LANES)])
+    return _search.Search(
+        stage.radius,
+        stage.predict,
+        stage.follow,
+        bound=np.nextafter(np.float32(stage.match), np.float32(-1)),
+        bonus=np.float32(stage.static),
+        bias=bias,
+        bias_apart=np.float32(stage.match_bias_apart),
+    )
