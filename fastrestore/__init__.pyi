@@ -11,8 +11,6 @@ from ._algorithms.burst import denoise_burst as denoise_burst
 from ._algorithms.deblur import deblur as deblur
 from ._algorithms.demosaic import demosaic as demosaic
 from ._algorithms.denoise import denoise as denoise
-from ._algorithms.denoise import dncnn as dncnn
-from ._algorithms.denoise import unet_denoise as unet_denoise
 from ._algorithms.inpaint import inpaint as inpaint
 from ._algorithms.sharpen import sharpen as sharpen
 from ._algorithms.streaks import remove_streaks as remove_streaks

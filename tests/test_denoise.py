@@ -1,4 +1,4 @@
-"""One door for all methods, and the mixture of two of them."""
+"""Methods of `denoise`, and the mixture of two of them."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from support.nets import SMALL, shaken, torch_or_skip
 
 torch = torch_or_skip()
 
-from fastrestore import bm3d, denoise, dncnn, unet_denoise  # noqa: E402
+from fastrestore import bm3d, denoise, nets  # noqa: E402
 from fastrestore._algorithms.denoise import METHODS  # noqa: E402
 from fastrestore._io.images import to_type  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
@@ -26,38 +26,62 @@ def test_methods_are_the_functions_of_their_names():
     image = noisy(scene(40, 50), 20)
     unet, chain = trained("unet"), trained("dncnn")
     np.testing.assert_array_equal(denoise(image, 20), bm3d(image, 20))
+    options = {"profile": "fast", "workers": 1, "backend": "numpy", "data_range": 255}
+    np.testing.assert_array_equal(denoise(image, 20, method="bm3d", **options),
+                                  bm3d(image, 20, **options))  # fmt: skip
     np.testing.assert_array_equal(
-        denoise(image, 20, method="bm3d", profile="fast"), bm3d(image, 20, profile="fast")
+        denoise(image, 20, method="unet", weights=unet), nets.apply(unet, image, 20)
     )
     np.testing.assert_array_equal(
-        denoise(image, 20, method="unet", weights=unet), unet_denoise(image, 20, weights=unet)
+        denoise(image, method="dncnn", weights=chain), nets.apply(chain, image)
     )
-    np.testing.assert_array_equal(
-        denoise(image, method="dncnn", weights=chain), dncnn(image, weights=chain)
-    )
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (
+            "unet",
+            {"profile": "fast"},
+            "profile='fast' is not used by method='unet', only by 'auto'",
+        ),
+        (
+            "dncnn",
+            {"workers": 2},
+            "workers=2 is not used by method='dncnn', only by 'auto', 'bm3d'",
+        ),
+        ("hybrid", {"profile": "fast"}, "is not used by method='hybrid', only by 'auto', 'bm3d'"),
+        (
+            "bm3d",
+            {"weights": "unet-gray"},
+            "weights='unet-gray' is not used by method='bm3d', only",
+        ),
+        ("auto", {"batch_axis": 0}, "batch_axis=0 is not used by method='auto', only by 'dncnn'"),
+        ("auto", {"tile": None}, "tile=None is not used by method='auto', only by 'dncnn', 'unet'"),
+    ],
+)
+def test_options_of_other_methods(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        denoise(np.ones((9, 9)), 20, method=method, **options)
 
 
 def test_bad_input():
     image = np.arange(900.0).reshape(30, 30)
     with pytest.raises(ValueError, match=r"method must be one of 'auto', 'bm3d', .* got 'nlm'"):
         denoise(image, 20, method="nlm")
-    for method in ("dncnn", "unet", "hybrid"):
-        message = f"method='{method}' takes no profile; it takes weights, channel_axis, batch_axis"
-        with pytest.raises(TypeError, match=message):
-            denoise(image, 20, method=method, profile="fast")
     with pytest.raises(ValueError, match=r"weights=.*DnCNN.* is a DnCNN, not a UNet"):
-        unet_denoise(image, 20, weights=trained("dncnn"))
+        denoise(image, 20, method="unet", weights=trained("dncnn"))
     with pytest.raises(TypeError, match="weights must be a name, a file or a network, got 3"):
-        dncnn(image, 20, weights=3)
+        denoise(image, 20, method="dncnn", weights=3)
     with pytest.raises(FileNotFoundError, match=r"'none.pth' is neither a file nor"):
-        dncnn(image, 20, weights="none.pth")
-    colour = np.stack([image] * 3, -1)
-    with pytest.raises(ValueError, match="for images of 1 channels, this one has 3; restore them"):
-        dncnn(colour, 20, weights=trained("dncnn"), channel_axis=-1)
-    with pytest.raises(ValueError, match=r"for images of 3 channels, this one has 1; give it col"):
-        dncnn(image, 20, weights=trained("dncnn", 3))
-    with pytest.raises(ValueError, match=r"no dncnn for images of 5 channels|restore them"):
-        dncnn(np.ones((9, 9, 5)), 20, channel_axis=-1)
+        denoise(image, 20, method="dncnn", weights="none.pth")
+    color = {"method": "dncnn", "channel_axis": -1}
+    with pytest.raises(ValueError, match=r"images of 1 channels, and .* has 3; restore them one"):
+        denoise(np.stack([image] * 3, -1), 20, weights=trained("dncnn"), **color)
+    with pytest.raises(ValueError, match=r"images of 3 channels, and .* has 1; write channel_"):
+        denoise(image, 20, method="dncnn", weights=trained("dncnn", 3))
+    with pytest.raises(ValueError, match=r"no built-in dncnn for images of 5 channels|restore th"):
+        denoise(np.ones((9, 9, 5)), 20, **color)
 
 
 @pytest.fixture
@@ -71,7 +95,8 @@ def gate(monkeypatch):
 
 def test_a_mixture_lies_between_its_parts(gate):
     image, unet = noisy(scene(60, 70), 20), trained("unet")
-    first, second = bm3d(image, 20), unet_denoise(image, 20, weights=unet)
+    first = bm3d(image, 20)
+    second = denoise(image, 20, method="unet", weights=unet)
     result = denoise(image, 20, method="hybrid", weights=unet)
     low, high = np.minimum(first, second), np.maximum(first, second)
     assert (result >= low - 0.01).all()

@@ -228,7 +228,7 @@ def test_names_need_no_torch():
         nets.GAN  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["_adapter", "_call", "_dncnn", "_ffdnet", "_files", "_unet"])
+@pytest.mark.parametrize("module", ["adapter", "call", "dncnn", "ffdnet", "files", "unet"])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(importlib.import_module(f"fastrestore.nets.{module}"))
     assert result.attempted > 0
@@ -242,7 +242,8 @@ def test_without_torch():
         "import numpy as np, fastrestore\n"
         "assert fastrestore.denoise(np.eye(9), 0.1).shape == (9, 9)\n"
         "dir(fastrestore.nets)\n"
-        "for call in (lambda: fastrestore.nets.load, lambda: fastrestore.dncnn(np.eye(9)),\n"
+        "for call in (lambda: fastrestore.nets.load, \n"
+        "             lambda: fastrestore.denoise(np.eye(9), method='dncnn'),\n"
         "             lambda: fastrestore.denoise(np.eye(9), 1, method='hybrid')):\n"
         "    try:\n"
         "        call()\n"

@@ -177,7 +177,7 @@ BAD = [
     (TypeError, "image must be an array, got str 'a.png'", ("a.png", 20), {}),
     (ValueError, "NaN or infinite, 1 in all", (np.where(IMAGE == 5, np.nan, IMAGE), 20), {}),
     (ValueError, r"image must have 2 axes .* write channel_axis=-1", (np.ones((9, 9, 3)), 1), {}),
-    (ValueError, "is for images of 1 channels, this one has 3", (np.ones((9, 9, 3)), 1),
+    (ValueError, "is for images of 1 channels, and this image has 3", (np.ones((9, 9, 3)), 1),
      {"channel_axis": -1}),
     (ValueError, "sigma must be a number of 0 or more, or a map of shape", (IMAGE, -1), {}),
     (ValueError, "sigma must be .* got an array of shape", (IMAGE, np.ones(3)), {}),
@@ -204,7 +204,7 @@ def test_noise_that_a_network_does_not_know():
     with pytest.raises(ValueError, match=message):
         nets.apply(trained(0, 55), IMAGE, 80, data_range=255)
     assert np.isfinite(nets.apply(trained(0, 55), IMAGE, 80)).all()  # in other units
-    with pytest.raises(ValueError, match=r"says nowhere for how much noise .* write data_range="):
+    with pytest.raises(ValueError, match=r"does not specify the noise levels .* write data_range="):
         nets.apply(shaken(DnCNN(1, 5, 8)), IMAGE, 25)
     with pytest.raises(TypeError, match=r"net must be a network of fastrestore.nets, got 3"):
         nets.apply(3, IMAGE, 25)

@@ -240,7 +240,7 @@ def test_the_command(folder, tmp_path, capsys):
         (["--set", "steps"], "--set steps is no NAME=VALUE"),
         (["--set", "patch=13"], "patch must be a multiple of 8, 16 or more, got 13"),
         (["--set", "sizes.depth=3"], "unet has no sizes depth; it has widths, blocks, takes_sigma"),
-        (["--set", "sizes.blocks=0"], "sizes of unet: blocks must be 1 or more, got 0"),
+        (["--set", "sizes.blocks=0"], "sizes of unet: blocks must be a whole number of 1 or more"),
         (["--set", "steps=abc"], "steps must be a whole number, got 'abc'"),
         (["--set", "steps=2.5"], "steps must be a whole number, got 2.5"),
         (["--set", "rate=fast"], "rate must be a number, got 'fast'"),

@@ -186,8 +186,8 @@ def test_files_of_weights(net, tmp_path):
         ({"scale": 4.0}, TypeError, "scale must be a whole number, got 4.0"),
         ({"model": 3}, TypeError, "model must be a name, a file or a network, got 3"),
         ({"model": "none"}, FileNotFoundError, "'none' is neither a file nor one of"),
-        ({"model": UNet(3)}, ValueError, "model='UNet' has to be told the noise; use denoise"),
-        ({"model": DnCNN(), "scale": 1}, ValueError, "model='DnCNN' is for gray images, this one"),
+        ({"model": UNet(3)}, ValueError, "model='UNet' needs the noise level; use denoise"),
+        ({"model": DnCNN(), "scale": 1}, ValueError, "model='DnCNN' is for gray images, and this"),
         ({"channel_axis": None}, ValueError, "write channel_axis=2|if axis -1 holds colors"),
         ({"channel_axis": 5}, ValueError, "channel_axis=5 is not an axis"),
         ({"data_range": -1}, ValueError, "data_range"),
@@ -219,7 +219,7 @@ def test_a_scale_that_is_not_offered():
     offered = [name for name in nets.names() if name.startswith("srgan-x")]
     if not offered:
         pytest.skip("no weights that enlarge come with the library")
-    with pytest.raises(ValueError, match="model='srgan' comes for scale 4, got scale=3"):
+    with pytest.raises(ValueError, match="model='srgan' is available for scale 4, got scale=3"):
         super_resolve(colours(), 3, channel_axis=-1)
 
 

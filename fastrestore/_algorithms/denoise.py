@@ -1,38 +1,87 @@
-"""One door for all methods that remove noise, and those of them that are networks."""
+"""Noise removal by any method of the library, chosen by name."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fastrestore._algorithms import bm3d
+from fastrestore._algorithms.bm3d import bm3d
+from fastrestore._arrays import validate
 from fastrestore._arrays.progress import Progress
 
 if TYPE_CHECKING:
     import os
 
+    from fastrestore._collaborative.profile import Profile
     from fastrestore.nets import Network
 
-METHODS = ("auto", "bm3d", "dncnn", "unet", "hybrid")
+CLASSICAL, LEARNED = ("auto", "bm3d"), ("dncnn", "unet", "hybrid")
+METHODS = CLASSICAL + LEARNED
+# Options that only some methods take: their defaults, and these methods
+PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "profile": (None, CLASSICAL),
+    "workers": (None, (*CLASSICAL, "hybrid")),
+    "backend": (None, (*CLASSICAL, "hybrid")),
+    "weights": (None, LEARNED),
+    "batch_axis": (None, LEARNED),
+    "tile": ("auto", LEARNED),
+    "device": (None, LEARNED),
+    "precision": ("auto", LEARNED),
+}
 
 
-def denoise(image: Any, sigma: Any = None, *, method: str = "auto", **options: Any) -> Any:
-    """Remove noise from an image, by the method that is named.
+def denoise(
+    image: Any,
+    sigma: Any = None,
+    *,
+    method: str = "auto",
+    profile: str | Profile | None = None,
+    weights: str | os.PathLike[str] | Network | None = None,
+    channel_axis: int | None = None,
+    batch_axis: int | None = None,
+    data_range: float | None = None,
+    tile: int | str | None = "auto",
+    device: str | None = None,
+    precision: str = "auto",
+    workers: int | None = None,
+    backend: str | None = None,
+    progress: Progress = False,
+) -> Any:
+    """Remove noise from an image by BM3D, a network, or both.
 
     Parameters
     ----------
-    image : array, shape (M, N), or with channels where ``channel_axis=`` says
+    image : array, shape (M, N), or with channels along `channel_axis`
         Noisy image of any integer or float type.
     sigma : float or array, optional
-        Standard deviation of the noise, in the units of the image; without it, it is estimated.
+        Standard deviation of the noise, in the units of `image`, or a map of it. By default it is
+        estimated. BM3D also takes one value for each channel; networks take one for each image of
+        a batch.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}
-        "auto" is "bm3d", which needs no training and takes any noise. "unet" and "dncnn" are
-        networks trained on photographs with white noise. "hybrid" mixes "bm3d" and "unet", each
-        where it is the better one.
-    **options
-        What the function of that method takes: see `bm3d`, `dncnn`, `unet_denoise`; "hybrid" takes
-        those of `unet_denoise`.
+        "auto" is "bm3d", which needs no training and PyTorch. "dncnn" [1]_ and "unet" [2]_ are
+        networks trained on photographs with white Gaussian noise. "hybrid" is an average of "bm3d"
+        and "unet" with weights that depend on the pixel.
+    profile : str or Profile, optional
+        Parameters of the algorithm, for "bm3d": see `bm3d`. The default is "np".
+    weights : str, path or Network, optional
+        Weights for the networks: a name from `fastrestore.nets.names`, a file, or a `DnCNN` or
+        `UNet`. By default the built-in weights for gray or color images.
+    channel_axis : int, optional
+        Axis of the colors. By default the image is gray.
+    batch_axis : int, optional
+        Axis along which independent images are stacked, for networks.
+    data_range : float, optional
+        Range of the clean image, such as 255. By default it is measured.
+    tile : int, "auto" or None, default "auto"
+        Side of the tiles in pixels, for networks; see `fastrestore.nets.apply`.
+    device : str, optional
+        Device that networks run on: "cpu", "cuda" or "cuda:1". By default that of the image, or a
+        GPU if PyTorch finds one.
+    precision : {"auto", "float32", "float16"}
+        Precision of networks; see `fastrestore.nets.apply`.
+    workers, backend
+        For "bm3d" and "hybrid": number of threads and backend, as for `bm3d`.
+    progress : bool or callable, default False
+        As for `bm3d`.
 
     Returns
     -------
@@ -42,11 +91,27 @@ def denoise(image: Any, sigma: Any = None, *, method: str = "auto", **options: A
     Raises
     ------
     ValueError
-        If there is no such method; else as the functions do.
-    TypeError
-        If the method has no such option.
+        If `method` is unknown, or an option is given that the method does not use.
+    TypeError, BackendUnavailableError, MemoryError
+        As for `bm3d` and `fastrestore.nets.apply`.
     ImportError
-        If it is a network and PyTorch is not installed.
+        If the method is a network and PyTorch is not installed.
+
+    See Also
+    --------
+    bm3d : More options: correlated noise, color spaces, a guide image.
+
+    Notes
+    -----
+    "dncnn" has no input for the noise level: `sigma` only serves to check that the network was
+    trained for it.
+
+    References
+    ----------
+    .. [1] K. Zhang, W. Zuo, Y. Chen, D. Meng, L. Zhang, "Beyond a Gaussian denoiser: residual
+       learning of deep CNN for image denoising", IEEE Trans. Image Process. 26(7), 2017.
+    .. [2] K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
+       restoration with deep denoiser prior", IEEE Trans. Pattern Anal. Mach. Intell. 44(10), 2022.
 
     Examples
     --------
@@ -58,144 +123,40 @@ def denoise(image: Any, sigma: Any = None, *, method: str = "auto", **options: A
     >>> fastrestore.metrics.psnr(clean, restored, data_range=126) > 30
     True
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    functions: dict[str, Callable[..., Any]] = {
-        "auto": bm3d.bm3d, "bm3d": bm3d.bm3d, "dncnn": dncnn, "unet": unet_denoise,
-    }  # fmt: skip
-    function: Callable[..., Any] = functions.get(method, unet_denoise)
-    known = [name for name in inspect.signature(function).parameters if name not in _FIRST]
-    for name in options:
-        if name not in known:
-            raise TypeError(f"method={method!r} takes no {name}; it takes {', '.join(known)}")
+    given = {"profile": profile, "workers": workers, "backend": backend, "weights": weights,
+             "batch_axis": batch_axis, "tile": tile, "device": device,
+             "precision": precision}  # fmt: skip
+    _check_method(method, given)
+    shared: dict[str, Any] = {
+        "channel_axis": channel_axis,
+        "data_range": data_range,
+        "progress": progress,
+    }
+    if method in CLASSICAL:
+        used: dict[str, Any] = {"profile": profile or "np", "workers": workers, "backend": backend}
+        return bm3d(image, sigma, **used, **shared)
+    from fastrestore.nets import need_torch
+
+    need_torch()
+    from fastrestore.nets.call import Options, denoised, select_weights
+
+    options = Options(batch_axis=batch_axis, tile=tile, device=device, precision=precision,
+                      **shared)  # fmt: skip
+    request = select_weights("unet" if method == "hybrid" else method, weights, image, options)
     if method == "hybrid":
-        function = _hybrid
-    return function(image, sigma, **options)
+        from fastrestore._algorithms.hybrid import hybrid
+
+        return hybrid(request, image, sigma, {"workers": workers, "backend": backend})
+    return denoised(request, image, sigma)
 
 
-_FIRST = ("image", "sigma")
-
-
-def dncnn(
-    image: Any,
-    sigma: Any = None,
-    *,
-    weights: str | os.PathLike[str] | Network | None = None,
-    channel_axis: int | None = None,
-    batch_axis: int | None = None,
-    data_range: float | None = None,
-    tile: int | str | None = "auto",
-    device: str | None = None,
-    precision: str = "auto",
-    progress: Progress = False,
-) -> Any:
-    """Remove white noise by DnCNN [1]_, which sees itself how much there is.
-
-    Parameters
-    ----------
-    image, sigma, channel_axis, batch_axis, data_range, tile, device, precision, progress
-        As for `fastrestore.nets.apply`. The network is not told sigma; from it is known whether the
-        network was trained for so much.
-    weights : str, path or Network, optional
-        A name of `fastrestore.nets.names`, a file, or a `DnCNN`. By default "dncnn-gray" or
-        "dncnn-color", whichever suits the image.
-
-    Returns
-    -------
-    array, shape of `image`
-        The same kind of array, in the same place; floats keep their type, integers give float32.
-
-    Raises
-    ------
-    ImportError
-        If PyTorch is not installed.
-    TypeError, ValueError, BackendUnavailableError, MemoryError
-        As `fastrestore.nets.apply` does.
-
-    References
-    ----------
-    .. [1] K. Zhang, W. Zuo, Y. Chen, D. Meng, L. Zhang, "Beyond a Gaussian denoiser: residual
-       learning of deep CNN for image denoising", IEEE Trans. Image Process. 26(7), 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastrestore
-    >>> noisy = np.random.default_rng(0).normal(100, 25, (40, 50))
-    >>> fastrestore.dncnn(noisy).shape  # doctest: +SKIP
-    (40, 50)
-    """
-    told = (channel_axis, batch_axis, data_range, tile, device, precision, progress)
-    return _by_network("dncnn", weights, image, sigma, told)
-
-
-def unet_denoise(
-    image: Any,
-    sigma: Any = None,
-    *,
-    weights: str | os.PathLike[str] | Network | None = None,
-    channel_axis: int | None = None,
-    batch_axis: int | None = None,
-    data_range: float | None = None,
-    tile: int | str | None = "auto",
-    device: str | None = None,
-    precision: str = "auto",
-    progress: Progress = False,
-) -> Any:
-    """Remove white noise by a residual U-Net [1]_ that is told sigma.
-
-    Parameters
-    ----------
-    image, sigma, channel_axis, batch_axis, data_range, tile, device, precision, progress
-        As for `fastrestore.nets.apply`. Sigma may be a map; without it, it is estimated.
-    weights : str, path or Network, optional
-        A name of `fastrestore.nets.names`, a file, or a `UNet`. By default "unet-gray" or
-        "unet-color", whichever suits the image.
-
-    Returns
-    -------
-    array, shape of `image`
-        The same kind of array, in the same place; floats keep their type, integers give float32.
-
-    Raises
-    ------
-    ImportError
-        If PyTorch is not installed.
-    TypeError, ValueError, BackendUnavailableError, MemoryError
-        As `fastrestore.nets.apply` does.
-
-    References
-    ----------
-    .. [1] K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
-       restoration with deep denoiser prior", IEEE Trans. Pattern Anal. Mach. Intell. 44(10), 2022.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastrestore
-    >>> noisy = np.random.default_rng(0).normal(100, 25, (40, 50))
-    >>> fastrestore.unet_denoise(noisy, sigma=25).shape  # doctest: +SKIP
-    (40, 50)
-    """
-    told = (channel_axis, batch_axis, data_range, tile, device, precision, progress)
-    return _by_network("unet", weights, image, sigma, told)
-
-
-def _by_network(kind: str, weights: Any, image: Any, sigma: Any, told: tuple[Any, ...]) -> Any:
-    """Import the networks, now that one is asked for."""
-    from fastrestore.nets import need_torch
-
-    need_torch()
-    from fastrestore.nets.call import Options, by_name
-
-    return by_name(kind, weights, image, sigma, Options(*told))
-
-
-def _hybrid(image: Any, sigma: Any, **options: Any) -> Any:
-    """Mix `bm3d` and the U-Net."""
-    from fastrestore.nets import need_torch
-
-    need_torch()
-    from fastrestore._algorithms.hybrid import hybrid
-
-    return hybrid(image, sigma, **options)
+def _check_method(method: Any, given: dict[str, Any]) -> None:
+    """Raise if there is no such method, or it does not use one of the given options."""
+    validate.choice("method", method, METHODS)
+    for name, value in given.items():
+        default, methods = PARTIAL[name]
+        if method not in methods and value is not default and value != default:
+            known = ", ".join(map(repr, methods))
+            raise ValueError(
+                f"{name}={validate.quoted(value)} is not used by method={method!r}, only by {known}"
+            )

@@ -1,4 +1,4 @@
-"""BM3D and the U-Net mixed, each where it is the better one."""
+"""Average of BM3D and the U-Net, with weights that depend on the pixel."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop
-from fastrestore.nets.call import Options, Task, chosen, each, estimated, in_units, passed, restored
+from fastrestore.nets.call import Context, Request, each_image, estimated, forward, restored
 from fastrestore.nets.files import load
-from fastrestore.nets.run import Way
+from fastrestore.nets.run import Execution
 from fastrestore.nets.units import units
 
 GATE = "hybrid-gate"
 
 
-def hybrid(image: Any, sigma: Any = None, *, weights: Any = None, **options: Any) -> Any:
-    """Restore by `bm3d` and by the U-Net, and mix them by a `Gate`; see `fastrestore.denoise`."""
-    told = Options(**options)
-    net, said = chosen("unet", weights, image, told)
+def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) -> Any:
+    """Mix the results of `bm3d` with `options` and of the U-Net by a `Gate`."""
     gate = load(GATE)
 
-    def one(planes: Any, level: Any, task: Task) -> Any:
+    def restore(planes: Any, level: Any, context: Context) -> Any:
         if level is None:
             level = estimated(planes)
         if not np.any(level):
             return planes.astype(interop.result_dtype(planes.dtype))
-        halves = task._replace(way=_halved(task.way))
-        classical = _classical(planes, level, task.data_range)
-        learned = restored(net, planes, level, halves)
-        frame = units(planes, task.data_range, 0.0)
+        half = context._replace(execution=_half_of_progress(context.execution))
+        classical = _classical(planes, level, {"data_range": context.data_range, **options})
+        learned = restored(request.net, planes, level, half)
+        scale = units(planes, context.data_range, 0.0)
         stacked = interop.namespace(planes).concatenate(
             [planes.astype(classical.dtype), classical, learned]
         )
-        result = passed(gate, stacked, level, frame, halves)
-        return in_units(result, frame, planes)
+        mixed = forward(gate, scale.normalized(stacked), level / scale.extent, half)
+        return scale.denormalized(mixed, planes.dtype)
 
-    return each(net, image, sigma, told, f"hybrid of bm3d and {said}", one)
-
-
-def _halved(way: Way) -> Way:
-    """Two parts of the work, each told as half."""
-    return way._replace(tick=lambda share: way.tick(share / 2))
+    return each_image(
+        request._replace(name=f"hybrid of bm3d and {request.name}"), image, sigma, restore
+    )
 
 
-def _classical(planes: Any, level: Any, data_range: float | None) -> Any:
-    """BM3D of (C, M, N)."""
+def _half_of_progress(execution: Execution) -> Execution:
+    """Report half of the progress: the work has two parts."""
+    return execution._replace(report=lambda share: execution.report(share / 2))
+
+
+def _classical(planes: Any, level: Any, options: dict[str, Any]) -> Any:
+    """Restore (C, M, N) by BM3D."""
     if len(planes) == 1:
-        return bm3d(planes[0], level, data_range=data_range)[None]
-    return bm3d(planes, level, channel_axis=0, data_range=data_range)
+        return bm3d(planes[0], level, **options)[None]
+    return bm3d(planes, level, channel_axis=0, **options)

@@ -1,4 +1,4 @@
-"""Networks that make images larger, or mend what was done to them."""
+"""Super-resolution and blind restoration of images, by networks."""
 
 from __future__ import annotations
 
@@ -28,51 +28,56 @@ def super_resolve(
     precision: str = "auto",
     progress: Progress = False,
 ) -> Any:
-    """Make an image larger, by a network, or by a known blur and a denoiser.
+    """Increase the resolution of an image, by a network, or for a known blur by a denoiser.
 
     Parameters
     ----------
-    image : array, shape (M, N), or with channels where `channel_axis` says
+    image : array, shape (M, N), or with channels along `channel_axis`
         Image of any integer or float type: gray, RGB, or either with alpha (2 or 4 channels).
     scale : int, default 4
-        How many times larger along each side: what the model is for; any for "pnp".
+        Factor by which rows and columns are multiplied. It has to be that of the model; "pnp"
+        takes any.
     model : {"srgan", "srresnet", "pnp"}, path or Network
-        "srresnet" gives what is right on average (highest PSNR, soft); "srgan" gives details that
-        look right, and may be made up [1]_. Or a file, or a network of `fastrestore.nets`. "pnp"
-        undoes a known blur, of which each `scale`-th pixel is left, the first one being the first
-        pixel of the large image, beyond whose border lies its mirrored image: `inverse.pnp` with
-        ``inverse.Decimation(psf, scale, "reflect")``. It needs no PyTorch.
+        "srresnet" minimizes the mean error (high PSNR, soft); "srgan" generates details that look
+        natural, but may be wrong [1]_. Also a file of weights, or a network of
+        `fastrestore.nets`. "pnp" inverts a known blur followed by decimation, with a denoiser as
+        the prior: `inverse.pnp` with ``inverse.Decimation(psf, scale, "reflect")``, for which the
+        first pixel of `image` is that of the result, and the border is reflected. It does not need
+        PyTorch.
     psf : array, shape (m, n), optional
-        For "pnp": the blur, in pixels of the large image, as for `deblur`.
+        For "pnp": point spread function, in pixels of the result, as for `deblur`.
     sigma : float, default 0
-        For "pnp": standard deviation of the noise, in the units of the image.
+        For "pnp": standard deviation of the noise, in the units of `image`.
     denoiser : callable or str, optional
-        For "pnp", as for `deblur`.
+        For "pnp": as for `deblur`.
     channel_axis : int, optional
-        Where the channels are.
+        Axis of the colors. By default the image is gray.
     data_range : float, optional
-        White, black being 0. Without it networks take white for 255 of uint8; for 65535 of uint16
-        and 1 of floats, as long as no value is below 0 or above white, and the greatest is above a
-        sixteenth of it. Else the range is measured: from the least value to the greatest. Data of
-        12 bits in uint16 want ``data_range=4095``. For "pnp" as for `fastrestore.inverse.pnp`.
-    tile, device, precision, progress
-        As for `fastrestore.nets.apply`; the first three are for networks alone.
+        Value of white, with black at 0. By default networks use 255 for uint8, 65535 for uint16
+        and 1 for floats, if the values lie within that range and the maximum is above 1/16 of it;
+        otherwise the range from the minimum to the maximum. For data of 12 bits in uint16 write
+        ``data_range=4095``. For "pnp", as for `fastrestore.inverse.pnp`.
+    tile, device, precision
+        For networks: as for `fastrestore.nets.apply`.
+    progress : bool or callable, default False
+        As for `bm3d`.
 
     Returns
     -------
     array
-        Of the same kind, `scale` times as large along each side; floats keep their type, integers
-        give float32. Alpha is interpolated by a bicubic filter, and colours next to transparent
-        pixels come from opaque ones.
+        The same kind of array, with `scale` times the rows and columns; floats keep their type,
+        integers give float32. Alpha is interpolated by a bicubic filter, and transparent pixels
+        take the colors of the nearest opaque ones before they are enlarged.
 
     Raises
     ------
     ValueError
-        If the model is for another scale, or the image has other channels than gray, RGB or alpha.
+        If the model is for another scale, the channels are neither gray nor RGB, with or without
+        alpha, or an option is given that the model does not use.
     ImportError
-        If PyTorch is not installed.
+        If the model is a network and PyTorch is not installed.
     TypeError, BackendUnavailableError, MemoryError
-        As `fastrestore.nets.apply` does.
+        As for `fastrestore.nets.apply`.
 
     References
     ----------
@@ -98,13 +103,9 @@ def super_resolve(
         return enlarged(image, scale, psf, sigma, denoiser, channel_axis, data_range, progress)
     if psf is not None or denoiser is not None or sigma:
         raise ValueError(f"psf, sigma and denoiser are for model='pnp', not for model={model!r}")
-    from fastrestore.nets import need_torch
-
-    need_torch()
-    from fastrestore.nets.enlarge import Options, enlarge
-
-    told = Options(channel_axis, data_range, tile, device, precision, progress)
-    return enlarge(image, scale, model, told)
+    options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,
+               "device": device, "precision": precision, "progress": progress}  # fmt: skip
+    return _by_network(image, scale, model, options)
 
 
 def restore(
@@ -118,29 +119,30 @@ def restore(
     precision: str = "auto",
     progress: Progress = False,
 ) -> Any:
-    """Mend an image that was blurred, noisy and compressed, nobody knows how much.
+    """Restore an image with unknown blur, noise and compression artifacts, by a network.
 
     Parameters
     ----------
     image, channel_axis, data_range, tile, device, precision, progress
         As for `super_resolve`.
     model : {"restore-gan"}, path or Network
-        What to mend it with: a network whose result is as large as the image.
+        Name or file of the weights, or a network, of scale 1.
 
     Returns
     -------
     array, shape of `image`
-        The same kind of array; floats keep their type, integers give float32. Alpha stays.
+        The same kind of array; floats keep their type, integers give float32. Alpha is not
+        changed.
 
     Raises
     ------
     TypeError, ValueError, ImportError, BackendUnavailableError, MemoryError
-        As `super_resolve` does.
+        As for `super_resolve`.
 
     Notes
     -----
-    Details may be made up. Where there is noise of known sigma and nothing else, `denoise` is
-    better.
+    The network may generate details that are wrong. For noise of known sigma alone, `denoise`
+    gives better results.
 
     Examples
     --------
@@ -150,10 +152,17 @@ def restore(
     >>> fastrestore.restore(image, channel_axis=-1).shape
     (20, 30, 3)
     """
+    options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,
+               "device": device, "precision": precision, "progress": progress}  # fmt: skip
+    return _by_network(image, 1, model, options)
+
+
+def _by_network(image: Any, scale: Any, model: Any, options: dict[str, Any]) -> Any:
+    """Apply a network; PyTorch is imported here."""
     from fastrestore.nets import need_torch
 
     need_torch()
-    from fastrestore.nets.enlarge import Options, enlarge
+    from fastrestore.nets.call import Options
+    from fastrestore.nets.enlarge import enlarge
 
-    told = Options(channel_axis, data_range, tile, device, precision, progress)
-    return enlarge(image, 1, model, told)
+    return enlarge(image, scale, model, Options(**options))

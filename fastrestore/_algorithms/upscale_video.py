@@ -1,4 +1,4 @@
-"""Networks that make films larger."""
+"""Super-resolution of videos by networks."""
 
 from __future__ import annotations
 
@@ -24,53 +24,57 @@ def super_resolve_video(
     device: str | None = None,
     precision: str = "auto",
 ) -> Iterator[Any]:
-    """Make a film larger, frame by frame, each by what was made of the one before.
+    """Increase the resolution of a video, frame by frame, with a recurrent network.
 
     Parameters
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
-        Frames of any integer or float type: gray, RGB, or either with alpha. Of an iterable, a
-        generator for instance, two frames are held; one that is empty gives nothing.
+        Frames of any integer or float type: gray, RGB, or either with alpha. An iterable, such as
+        a generator, is consumed frame by frame, and two frames are held in memory; an empty one
+        gives no frames.
     scale : int, default 4
-        How many times larger along each side: what the model is for; 1 restores at the same size.
+        Factor by which rows and columns are multiplied. It has to be that of the model; 1 restores
+        at the same size.
     model : {"vsrgan"}, path or Network
-        "vsrgan" gives details that look right, and may be made up [1]_. Or a file, or a network of
-        `fastrestore.nets`, such as "srresnet-x4"; one for images sees each frame by itself, and
-        what it makes may flicker.
+        "vsrgan" generates details that look natural, but may be wrong [1]_. Also a file of
+        weights, a network of `fastrestore.nets`, or the name of weights such as "srresnet-x4". A
+        network for images restores each frame independently, and the result may flicker.
     time_axis : int, default 0
-        The axis of time of an array.
+        Time axis of an array.
     channel_axis : int, optional
-        The axis of colours: of the array, or of the frames of an iterable.
+        Axis of the colors, in the array, or in each frame of an iterable. By default frames are
+        gray.
     data_range : float, optional
-        White, black being 0. Without it as for `super_resolve`, by the first frame: what is found
-        there is kept for all. Data of 12 bits in uint16 want ``data_range=4095``.
+        Value of white, with black at 0. By default it is determined as for `super_resolve`, from
+        the first frame, and is the same for all frames. For data of 12 bits in uint16 write
+        ``data_range=4095``.
     scene_cuts : bool, default True
-        Whether to look for cuts, and to start afresh there. Each film starts afresh.
+        Whether to detect scene cuts. The recurrence restarts at a cut.
     tile, device, precision
         As for `fastrestore.nets.apply`.
 
     Returns
     -------
     iterator of arrays
-        Frames of the same kind as those that came in, `scale` times as large along each side,
-        each as soon as its own has come; floats keep their type, integers give float32. Of an
-        array: ``numpy.stack(list(frames))`` makes one of them.
+        Frames of the same kind as the input, with `scale` times the rows and columns, each one
+        available as soon as its own input frame is; floats keep their type, integers give float32.
+        ``numpy.stack(list(frames))`` converts frames of NumPy to an array.
 
     Raises
     ------
     TypeError, ValueError
-        As `super_resolve` does, at once; and if frames change their shape or type, or hold NaN:
-        the frame is named by its number, when its turn comes.
+        As for `super_resolve`, at once. While iterating: if the shape or type of frames changes,
+        or a frame has NaN; the message gives the number of the frame.
     ImportError
         If PyTorch is not installed.
     BackendUnavailableError, MemoryError
-        As `fastrestore.nets.apply` does.
+        As for `fastrestore.nets.apply`.
 
     Notes
     -----
-    The network is that of FRVSR [2]_: it finds out how things have moved since the frame before,
-    moves what was made of that, and adds what the new frame tells. Memory does not grow with the
-    length of the film.
+    The network is that of FRVSR [2]_: it estimates the optical flow from the frame before, warps
+    the result for that frame, and combines it with the new frame. Memory does not depend on the
+    length of the video.
 
     References
     ----------
@@ -83,8 +87,8 @@ def super_resolve_video(
     --------
     >>> import numpy as np
     >>> import fastrestore
-    >>> film = np.random.default_rng(0).integers(0, 256, (5, 18, 24, 3), np.uint8)
-    >>> larger = fastrestore.super_resolve_video(film, channel_axis=-1)
+    >>> video = np.random.default_rng(0).integers(0, 256, (5, 18, 24, 3), np.uint8)
+    >>> larger = fastrestore.super_resolve_video(video, channel_axis=-1)
     >>> [frame.shape for frame in larger]
     [(72, 96, 3), (72, 96, 3), (72, 96, 3), (72, 96, 3), (72, 96, 3)]
     """
@@ -92,9 +96,11 @@ def super_resolve_video(
     from fastrestore.nets import need_torch
 
     need_torch()
-    from fastrestore.nets.enlarge import Options
-    from fastrestore.nets.enlarge_video import enlarge_film
+    from fastrestore.nets.call import Options, Request
+    from fastrestore.nets.enlarge import chosen
+    from fastrestore.nets.enlarge_video import enlarge_video
 
     cuts = validate.flag("scene_cuts", scene_cuts)
-    told = Options(channel_axis, data_range, tile, device, precision, False)
-    return enlarge_film(frames, scale, model, time_axis, cuts, told)
+    options = Options(channel_axis=channel_axis, data_range=data_range, tile=tile, device=device,
+                      precision=precision)  # fmt: skip
+    return enlarge_video(frames, time_axis, Request(*chosen(model, scale), options), cuts)

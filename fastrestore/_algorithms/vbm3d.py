@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Call, Options
@@ -112,26 +113,22 @@ def vbm3d(
     )
     reach = _radius(radius)
     cuts = validate.flag("scene_cuts", scene_cuts)
-    if isinstance(frames, (str, bytes)) or not (
-        isinstance(frames, np.ndarray) or hasattr(frames, "shape") or isinstance(frames, Iterable)
-    ):
-        raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
+    check_frames(frames)
     told = {"sigma": sigma, "psd": psd}
     if not hasattr(frames, "shape"):
         if progress is not False:
             raise ValueError("progress is for arrays; count the frames that come out of a stream")
         return _stream(frames, told, channel_axis, options, reach, cuts)
     there, restore = interop.recognize("frames", frames)
-    time, channels = film_axes(there.shape, time_axis, channel_axis)
-    film = interop.move_axis(there, time, 0)
-    axis = None if channels is None else channels - (channels > time)
+    axes = video_axes(there.shape, time_axis, channel_axis)
+    film = interop.move_axis(there, axes.time, 0)
     with reporting(progress, "vbm3d") as tick, interop.use_device_of(there):
         out = interop.namespace(there).empty(film.shape, interop.result_dtype(there.dtype))
-        stream = _stream(film, told, axis, options, reach, cuts)
+        stream = _stream(film, told, axes.in_frame, options, reach, cuts)
         for number, frame in enumerate(stream):
             out[number] = frame
             tick(1 / len(out))
-        back = interop.move_axis(out, 0, time)
+        back = interop.move_axis(out, 0, axes.time)
         return restore(interop.namespace(back).ascontiguousarray(back))
 
 
@@ -144,7 +141,7 @@ def _stream(
     cuts: bool,
 ) -> Iterator[Any]:
     """Restore frame by frame."""
-    given = recognised(frames)
+    given = recognized_frames(frames)
     first = next(given, None)
     if first is None:
         return
@@ -186,51 +183,10 @@ def _stream(
         yield finished
 
 
-def recognised(frames: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Frames as arrays of NumPy or CuPy, and how to give results back; all alike."""
-    first = None
-    for number, frame in enumerate(frames):
-        name = f"frame {number}"
-        there, restore = interop.recognize(name, frame)
-        first = there if first is None else first
-        if there.shape != first.shape or there.dtype != first.dtype:
-            raise ValueError(
-                f"{name} has shape {there.shape} and type {there.dtype}, the first has "
-                f"{first.shape} and {first.dtype}"
-            )
-        interop.check_same_device(name, there, first, "the first")
-        yield there, restore
-
-
 def _last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """Shape with the channels last."""
     rest = [size for k, size in enumerate(shape) if k != axis % len(shape)]
     return (*rest, shape[axis])
-
-
-def film_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> tuple[int, int | None]:
-    """Check the axes of an array of frames."""
-    wanted = 3 if channel_axis is None else 4
-    if len(shape) != wanted:
-        advice = "; with colours write channel_axis= too"
-        if channel_axis is not None:
-            advice = "; if it is one frame, write frames[None]" if len(shape) == 3 else ""
-        raise ValueError(f"frames must have {wanted} axes, got shape {shape}{advice}")
-    for name, axis in (("time_axis", time_axis), ("channel_axis", channel_axis)):
-        if axis is None and name == "channel_axis":
-            continue
-        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-            raise TypeError(f"{name} must be a whole number, got {axis!r}")
-        if not -wanted <= axis < wanted:
-            raise ValueError(f"{name}={axis} is not an axis of shape {shape}")
-    if 0 in shape:
-        raise ValueError(f"frames is empty, its shape is {shape}")
-    time = int(time_axis) % wanted
-    if channel_axis is None:
-        return time, None
-    if time == int(channel_axis) % wanted:
-        raise ValueError(f"time_axis={time_axis} and channel_axis={channel_axis} are the same axis")
-    return time, int(channel_axis) % wanted
 
 
 def _radius(radius: Any) -> int:

@@ -14,19 +14,15 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 
 from fastrestore._arrays import interop
+from fastrestore._arrays.scenes import SceneCuts
 from fastrestore._arrays.validate import Levels
 from fastrestore._collaborative.context import Common, Job, common, measured
 from fastrestore._collaborative.request import Call
-from fastrestore._collaborative.stage import Channels, FloatArray, make_stage
+from fastrestore._collaborative.stage import Channels, make_stage
 from fastrestore._noise import estimate
 from fastrestore.backends.protocol import VideoBackend, VideoStage
 
-# A cut: thumbnails of consecutive frames differ by more than this share of the range on average,
-# and so many times as much as the frames before did. Of the first two it is taken that they differ
-# by some of it, as those of a moving camera do.
-CUT, LEAP, MOVING = 0.08, 3.0, 0.05
 FARTHEST = 64  # pixels: noise is taken for uncorrelated beyond, in groups of films
-THUMB = 8  # pixels of a frame along each side of a pixel of its thumbnail
 
 
 class Frame(NamedTuple):
@@ -160,40 +156,10 @@ class _Scenes:
 
     def scene(self) -> Iterator[Any]:
         """Frames up to the next cut; all of them have to be taken."""
-        cuts = Cuts()
+        cuts = SceneCuts()
         while self._next is not None:
             frame = self._next
             if self._cuts and cuts.begins(frame):
                 return
             self._next = next(self._others, None)
             yield frame
-
-
-class Cuts:
-    """Where scenes begin."""
-
-    def __init__(self) -> None:
-        self._before: FloatArray | None = None
-        self._usual = MOVING  # how much frames differ in this scene, as a share of the range
-
-    def begins(self, planes: Any) -> bool:
-        """Whether a frame (C, M, N) begins a scene; of the first one this is not said."""
-        before, thumb = self._before, _thumbnail(planes)
-        self._before = thumb
-        if before is None:
-            return False
-        extent = float(max(np.ptp(thumb), np.ptp(before)))
-        change = float(np.abs(thumb - before).mean())
-        cut = change > max(CUT, LEAP * self._usual) * extent
-        self._usual = MOVING if cut or not extent else change / extent
-        return cut
-
-
-def _thumbnail(planes: Any) -> FloatArray:
-    """Means of squares of pixels, of the mean of the channels."""
-    gray = planes.mean(0, dtype=np.float64)
-    rows, columns = (max(1, size // THUMB) for size in gray.shape)
-    tall, wide = (min(THUMB, size) for size in gray.shape)
-    cut = interop.namespace(gray).ascontiguousarray(gray[: rows * tall, : columns * wide])
-    thumb: FloatArray = interop.to_host(cut.reshape(rows, tall, columns, wide).mean((1, 3)))
-    return thumb

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastrestore._algorithms.bm3d import bm3d
+import fastrestore
 
 
 class BM3D(nn.Module):
@@ -57,11 +57,13 @@ class BM3D(nn.Module):
     def _one(self, image: Tensor, sigma: float | None) -> Tensor:
         """Restore (C, H, W)."""
         if len(image) == 1:
-            restored: Tensor = bm3d(image[0], sigma, **self.options)[None]
+            restored: Tensor = fastrestore.bm3d(image[0], sigma, **self.options)[None]
         elif len(image) == 3 or "colorspace" in self.options:
-            restored = bm3d(image, sigma, channel_axis=0, **self.options)
+            restored = fastrestore.bm3d(image, sigma, channel_axis=0, **self.options)
         else:
-            restored = torch.stack([bm3d(plane, sigma, **self.options) for plane in image])
+            restored = torch.stack(
+                [fastrestore.bm3d(plane, sigma, **self.options) for plane in image]
+            )
         return restored
 
     @staticmethod

@@ -1,156 +1,164 @@
-"""Larger images: gray, colours and alpha, each as it needs."""
+"""Super-resolution of arrays: gray, color and alpha channels."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._arrays.progress import reporting
 from fastrestore.nets import call
+from fastrestore.nets.call import Context, Options, Request
 from fastrestore.nets.files import load, names
 from fastrestore.nets.network import Network
-from fastrestore.nets.run import applied
+from fastrestore.nets.run import run_network
 from fastrestore.nets.units import Units, units
 
-FAINT = 16  # whose lightest pixel is not above white / 16 is measured: white is another there
+# Images without a value above 1 / DARKEST of the white of their type have another range
+DARKEST = 16
 
 
-class Options(NamedTuple):
-    """Arguments of `fastrestore.super_resolve` of the same names, as users write them."""
-
-    channel_axis: int | None
-    data_range: float | None
-    tile: int | str | None
-    device: str | None
-    precision: str
-    progress: Progress
-
-
-def enlarge(image: Any, scale: Any, model: Any, told: Options) -> Any:
-    """Let an image pass a network that makes it `scale` times larger."""
-    net, said = chosen(model, scale)
-    there, restore = interop.recognize("image", image)
-    planes = validate.channels("image", there, told.channel_axis)
-    colours = opaque(len(planes), net, said)
-    extent = extent_of(told, planes[:colours])
-    with reporting(told.progress, said) as tick, interop.use_device_of(there):
-        way, device = call.prepared(there, planes.shape[-2:], told, tick)
-        task = call.Task(extent, device, way, said)
-        frame = frame_of(planes[:colours], extent)
-        net = call.on_device(net, device)
-        made = applied(net, shown(planes, colours, net, frame, task), None, way)
-        larger = finished(made, planes, colours, net, frame, task)
-        return restore(interop.place_like(back(larger, there, told.channel_axis), there))
-
-
-def extent_of(told: Options, opaque: Any) -> float | None:
-    """Range of an image, as far as it is told, or usual for its type; None: to be measured."""
-    extent = validate.extent(told.data_range)
-    kind = opaque.dtype
-    if extent is not None or kind == np.uint8:
-        return extent or 255.0
-    if kind.kind != "f" and kind != np.uint16:
-        return None
-    white = 1.0 if kind.kind == "f" else 65535.0
-    low, high = float(opaque.min()), float(opaque.max())
-    used = high > white / FAINT or low == high == 0  # films may begin with black
-    return white if low >= 0 and high <= white and used else None
+def enlarge(image: Any, scale: Any, model: Any, options: Options) -> Any:
+    """Apply a network that makes an image `scale` times larger."""
+    net, name = chosen(model, scale)
+    values, to_caller = interop.recognize("image", image)
+    planes = validate.channels("image", values, options.channel_axis)
+    check_channels(len(planes), net, name)
+    with reporting(options.progress, name) as report, interop.use_device_of(values):
+        enlarger = Enlarger.prepared(Request(net, name, options), planes, report)
+        made = run_network(enlarger.net, enlarger.seen(planes), None, enlarger.context.execution)
+        larger = with_axis(enlarger.larger(made, planes), values, options.channel_axis)
+        return to_caller(interop.place_like(larger, values))
 
 
 def chosen(model: Any, scale: Any) -> tuple[Network, str]:
-    """Return the network, and what to call it."""
-    if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)):
-        raise TypeError(f"scale must be a whole number, got {scale!r}")
+    """Return the network for a scale, and its name for messages."""
+    scale = validate.integer("scale", scale)
     if isinstance(model, Network):
-        net, said = model, type(model).__name__
+        net, name = model, type(model).__name__
     elif isinstance(model, (str, os.PathLike)):
-        said = os.fspath(model)
-        net = load(_named(said, int(scale)))
+        name = os.fspath(model)
+        net = load(_with_scale(name, scale))
     else:
         raise TypeError(f"model must be a name, a file or a network, got {model!r:.60}")
     if net.takes_sigma:
-        raise ValueError(f"model={said!r} has to be told the noise; use denoise")
+        raise ValueError(f"model={name!r} needs the noise level; use denoise")
     if net.scale != scale:
         result = "of the same size" if net.scale == 1 else f"{net.scale} times larger"
-        cure = f"; write scale={net.scale}"
-        raise ValueError(f"model={said!r} makes images {result}; scale is {scale}{cure}")
-    return net, said
+        raise ValueError(
+            f"model={name!r} makes images {result}; scale is {scale}; write scale={net.scale}"
+        )
+    return net, name
 
 
-def _named(model: str, scale: int) -> str:
-    """The name of the weights for a scale, or the file."""
+def _with_scale(model: str, scale: int) -> str:
+    """Return the name of the built-in weights for a scale, or the file as it is."""
     offered = [name for name in names() if name.startswith(f"{model}-x")]
     if scale > 1 and f"{model}-x{scale}" in offered:
         return f"{model}-x{scale}"
     if offered:
         scales = ", ".join(name.removeprefix(f"{model}-x") for name in offered)
-        raise ValueError(f"model={model!r} comes for scale {scales}, got scale={scale}")
+        raise ValueError(f"model={model!r} is available for scale {scales}, got scale={scale}")
     return model
 
 
-def opaque(count: int, net: Network, said: str) -> int:
-    """How many of the channels are colours; refuse those that the network does not know."""
+def check_channels(count: int, net: Network, name: str) -> None:
+    """Raise if the network does not support an image with this number of channels."""
     if count not in (1, 2, 3, 4):
         raise ValueError(f"image has {count} channels; it must have 1 or 3, or one more for alpha")
-    colours = count if count in (1, 3) else count - 1
-    if colours == 3 and net.channels == 1:
-        raise ValueError(f"model={said!r} is for gray images, this one has colours")
-    return colours
+    if count > 2 and net.channels == 1:
+        raise ValueError(f"model={name!r} is for gray images, and this image has colors")
 
 
-def shown(planes: Any, colours: int, net: Network, frame: Units, task: call.Task) -> Tensor:
-    """What a network sees (1, C, M, N): gray as three colours that are equal."""
-    opaque = planes[:colours]
-    if colours < len(planes):
-        opaque = _filled(opaque, planes[-1])
-    seen = interop.namespace(planes).repeat(opaque, net.channels // colours, 0)
-    return call.tensor(call.framed(seen, frame), task.device)[None]
+@dataclass(frozen=True, slots=True, eq=False)
+class Enlarger:
+    """A network that is ready for images (C, M, N) of one kind."""
+
+    net: Network
+    units: Units
+    context: Context
+
+    @classmethod
+    def prepared(cls, request: Request, planes: Any, report: Callable[[float], None]) -> Enlarger:
+        """Choose the units and the device for an image."""
+        net, name, options = request
+        colors = _without_alpha(planes)
+        data_range = _data_range(options.data_range, colors)
+        execution, device = call.prepared(planes, options, report)
+        context = Context(data_range, device, execution, name)
+        return cls(call.on_device(net, device), _units(colors, data_range), context)
+
+    def seen(self, planes: Any) -> Tensor:
+        """Return the input of the network (1, C, M, N): gray as three equal colors."""
+        colors = _without_alpha(planes)
+        repeats = self.net.channels // len(colors)
+        if len(colors) < len(planes):
+            colors = _filled(colors, planes[-1])
+        repeated = interop.namespace(planes).repeat(colors, repeats, 0)
+        return call.tensor(self.units.normalized(repeated), self.context.device)[None]
+
+    def larger(self, made: Tensor, planes: Any) -> Any:
+        """Return the result (C, s M, s N) in the units of the image: gray as the mean of colors."""
+        count, result = len(_without_alpha(planes)), call.array(made[0], planes)
+        if self.net.channels > count:
+            result = result.mean(0, keepdims=True)
+        larger = list(self.units.denormalized(result, planes.dtype))
+        if count < len(planes):
+            larger.append(_interpolated(planes[-1], self.net.scale, self.context.device))
+        return interop.namespace(larger[0]).stack(larger)
 
 
-def finished(
-    made: Tensor, planes: Any, colours: int, net: Network, frame: Units, task: call.Task
-) -> Any:
-    """What comes of it (C, s M, s N), in the units of the image: gray as the mean of colours."""
-    result = call.array(made[0], planes)
-    if net.channels > colours:
-        result = result.mean(0, keepdims=True)
-    larger = list(call.in_units(result, frame, planes))
-    if colours < len(planes):
-        larger.append(_interpolated(planes[-1], net.scale, task.device))
-    return interop.namespace(larger[0]).stack(larger)
+def _without_alpha(planes: Any) -> Any:
+    """Return the colors of an image with 1 to 4 channels; the second or fourth is alpha."""
+    return planes if len(planes) in (1, 3) else planes[:-1]
 
 
-def frame_of(opaque: Any, data_range: float | None) -> Units:
-    """Units of the image: measured from end to end, as there is no noise to be left out.
+def _data_range(data_range: Any, colors: Any) -> float | None:
+    """Return the range that is given or usual for the type; None if it has to be measured."""
+    given = validate.extent(data_range)
+    dtype = colors.dtype
+    if given is not None or dtype == np.uint8:
+        return given or 255.0
+    if dtype.kind != "f" and dtype != np.uint16:
+        return None
+    white = 1.0 if dtype.kind == "f" else 65535.0
+    low, high = float(colors.min()), float(colors.max())
+    used = high > white / DARKEST or low == high == 0  # videos may begin with black
+    return white if low >= 0 and high <= white and used else None
 
-    An image that is the same all over is gray.
+
+def _units(colors: Any, data_range: float | None) -> Units:
+    """Return the units of the image, measured from minimum to maximum, as there is no noise.
+
+    A constant image is mapped to 0.5.
     """
     if data_range is not None:
-        return units(opaque, data_range, 0.0)
-    low, high = float(opaque.min()), float(opaque.max())
+        return units(colors, data_range, 0.0)
+    low, high = float(colors.min()), float(colors.max())
     return Units(low, high - low) if high > low else Units(low - 0.5, 1.0)
 
 
-def _filled(opaque: Any, alpha: Any) -> Any:
-    """Colours where nothing is seen: those of the nearest pixel where something is."""
+def _filled(colors: Any, alpha: Any) -> Any:
+    """Replace the colors of transparent pixels by those of the nearest pixel that is not."""
     hidden = alpha == 0
     if not bool(hidden.any()) or bool(hidden.all()):
-        return opaque
+        return colors
     if interop.on_host(alpha):
         from scipy import ndimage
     else:
         from cupyx.scipy import ndimage
     nearest = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
-    return opaque[:, nearest[0], nearest[1]]
+    return colors[:, nearest[0], nearest[1]]
 
 
 def _interpolated(alpha: Any, scale: int, device: torch.device) -> Any:
-    """Enlarge alpha by the bicubic filter, within the bounds that it has."""
+    """Enlarge alpha by bicubic interpolation, clipped to its range."""
     dtype = interop.result_dtype(alpha.dtype)
     if scale == 1:
         return alpha.astype(dtype)
@@ -162,9 +170,9 @@ def _interpolated(alpha: Any, scale: int, device: torch.device) -> Any:
     return call.array(larger[0, 0].clamp(low, high), alpha).astype(dtype)
 
 
-def back(stacked: Any, there: Any, axis: int | None) -> Any:
-    """Put the channels where they were."""
+def with_axis(planes: Any, values: Any, axis: int | None) -> Any:
+    """Return (C, M, N) with the channels along the axis of the caller's array."""
     if axis is None:
-        return stacked[0]
-    moved = interop.move_axis(stacked, 0, axis % there.ndim)
+        return planes[0]
+    moved = interop.move_axis(planes, 0, axis % values.ndim)
     return interop.namespace(moved).ascontiguousarray(moved)

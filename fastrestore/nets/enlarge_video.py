@@ -1,4 +1,4 @@
-"""Larger films: frame by frame, with what was made of the one before."""
+"""Super-resolution of videos, frame by frame, each from the result for the frame before."""
 
 from __future__ import annotations
 
@@ -8,115 +8,86 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastrestore._algorithms.vbm3d import film_axes, recognised
 from fastrestore._arrays import interop, validate
-from fastrestore._collaborative.stream import Cuts
-from fastrestore.nets import call, enlarge
-from fastrestore.nets.enlarge import Options
+from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
+from fastrestore._arrays.scenes import SceneCuts
+from fastrestore.nets.call import Request
+from fastrestore.nets.enlarge import Enlarger, check_channels, with_axis
 from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.network import Network
-from fastrestore.nets.run import applied, half_of, in_tiles
-from fastrestore.nets.units import Units
+from fastrestore.nets.run import Slices, in_precision, in_tiles, run_network
 
 
-def enlarge_film(
-    frames: Any, scale: Any, model: Any, time_axis: Any, cuts: bool, told: Options
-) -> Iterator[Any]:
-    """Check what can be checked at once; the rest is done when frames are asked for."""
-    net, said = enlarge.chosen(model, scale)
-    validate.extent(told.data_range)
-    if isinstance(frames, (str, bytes)) or not (
-        hasattr(frames, "shape") or isinstance(frames, Iterable)
-    ):
-        raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
-    axis = told.channel_axis
+def enlarge_video(frames: Any, time_axis: Any, request: Request, scene_cuts: bool) -> Iterator[Any]:
+    """Validate the arguments now, and enlarge frames when they are requested."""
+    options = request.options
+    validate.extent(options.data_range)
+    check_frames(frames)
     if hasattr(frames, "shape"):
-        there, _ = interop.recognize("frames", frames)
-        time, channels = film_axes(there.shape, time_axis, axis)
-        axis = None if channels is None else channels - (channels > time)
-        frames = _slices(frames, time)
-    return _stream(frames, net, said, cuts, told._replace(channel_axis=axis))
+        values, _ = interop.recognize("frames", frames)
+        axes = video_axes(values.shape, time_axis, options.channel_axis)
+        request = request._replace(options=options._replace(channel_axis=axes.in_frame))
+        frames = _slices(frames, axes.time)
+    return _stream(frames, request, scene_cuts)
 
 
 def _slices(frames: Any, time: int) -> Iterator[Any]:
-    """Frames of an array of any library."""
+    """Return the frames of an array of any library one by one."""
     for k in range(frames.shape[time]):
         yield frames[(*([slice(None)] * time), k)]
 
 
-def _stream(
-    frames: Iterable[Any], net: Network, said: str, cuts: bool, told: Options
-) -> Iterator[Any]:
+def _stream(frames: Iterable[Any], request: Request, scene_cuts: bool) -> Iterator[Any]:
     """Enlarge frame by frame."""
-    scene, film = Cuts(), None
-    for number, (frame, restore) in enumerate(recognised(frames)):
-        name = f"frame {number}"
-        planes = validate.channels(name, frame, told.channel_axis)
+    cuts, video, axis = SceneCuts(), None, request.options.channel_axis
+    for number, (frame, to_caller) in enumerate(recognized_frames(frames)):
+        planes = validate.channels(f"frame {number}", frame, axis)
         with interop.use_device_of(frame):
-            if film is None:
-                film = _Film(net, said, planes, told)
-            fresh = number == 0 or (cuts and scene.begins(planes))
-            if cuts and number == 0:
-                scene.begins(planes)
-            larger = film.next(planes, fresh)
-            finished = restore(
-                interop.place_like(enlarge.back(larger, frame, told.channel_axis), frame)
-            )
+            if video is None:
+                video = _Video(request, planes)
+            if scene_cuts and cuts.begins(planes):
+                video.reset()
+            larger = with_axis(video.next(planes), frame, axis)
+            finished = to_caller(interop.place_like(larger, frame))
         yield finished
 
 
-class _Film:
-    """What is kept from frame to frame."""
+class _Video:
+    """The state between frames: the last one and its result."""
 
-    def __init__(self, net: Network, said: str, planes: Any, told: Options) -> None:
-        self.colours = enlarge.opaque(len(planes), net, said)
-        extent = enlarge.extent_of(told, planes[: self.colours])
-        way, device = call.prepared(planes, planes.shape[-2:], told, lambda share: None)
-        self.task = call.Task(extent, device, way, said)
-        self.frame: Units = enlarge.frame_of(planes[: self.colours], extent)
-        self.net = call.on_device(net, device)
-        self.before: Tensor | None = None
-        self.made: Tensor | None = None
+    def __init__(self, request: Request, planes: Any) -> None:
+        check_channels(len(planes), request.net, request.name)
+        self._enlarger = Enlarger.prepared(request, planes, lambda share: None)
+        self.reset()
 
-    def next(self, planes: Any, fresh: bool) -> Any:
-        """Enlarge one frame (C, M, N); `fresh` if it has nothing to do with the one before."""
-        seen = enlarge.shown(planes, self.colours, self.net, self.frame, self.task)
-        if fresh:
-            self.before = self.made = None
-        made = self._made(seen)
-        self.before, self.made = (seen, made) if isinstance(self.net, VSRGAN) else (None, None)
-        return enlarge.finished(made, planes, self.colours, self.net, self.frame, self.task)
+    def reset(self) -> None:
+        """Start a scene."""
+        self._last: tuple[Tensor, Tensor] | None = None
 
-    def _made(self, seen: Tensor) -> Tensor:
-        """Let the network run, in tiles if it has to be."""
-        net, way = self.net, self.task.way
-        if not isinstance(net, VSRGAN):
-            return applied(net, seen, None, way)
-        before, made = self.before, self.made
+    def next(self, planes: Any) -> Any:
+        """Enlarge one frame (C, M, N)."""
+        net, seen = self._enlarger.net, self._enlarger.seen(planes)
+        if isinstance(net, VSRGAN):
+            made = self._recurrent(net, seen)
+            self._last = seen, made
+        else:
+            made = run_network(net, seen, None, self._enlarger.context.execution)
+        return self._enlarger.larger(made, planes)
 
-        def once(read: tuple[slice, slice], larger: tuple[slice, slice]) -> Tensor:
-            cut = seen[(..., *read)]
-            old = None if before is None else before[(..., *read)]
-            last = None if made is None else made[(..., *larger)]
-            return _run(net, cut, old, last, way.half)
+    def _recurrent(self, net: VSRGAN, seen: Tensor) -> Tensor:
+        """Run the network on a frame, in tiles if needed."""
+        execution, last = self._enlarger.context.execution, self._last
 
-        return in_tiles(net, seen, once, way)
+        def on_tile(read: Slices, larger: Slices) -> Tensor:
+            parts = [seen[(..., *read)]]
+            if last is not None:
+                parts += [last[0][(..., *read)], last[1][(..., *larger)]]
 
+            def forward(net: Network, dtype: torch.dtype) -> Tensor:
+                assert isinstance(net, VSRGAN)
+                inputs = [part.to(dtype) for part in parts]
+                return net.next(*inputs) if len(inputs) == 3 else net.first(inputs[0])
 
-def _run(
-    net: VSRGAN, seen: Tensor, before: Tensor | None, made: Tensor | None, half: bool
-) -> Tensor:
-    """One frame; in half precision first, if that is allowed and nothing overflows."""
+            return in_precision(net, execution.half, forward)
 
-    def frame(one: Network, kind: torch.dtype) -> Tensor:
-        assert isinstance(one, VSRGAN)
-        if before is None or made is None:
-            return one.first(seen.to(kind))
-        return one.next(seen.to(kind), before.to(kind), made.to(kind))
-
-    with torch.inference_mode():
-        if half:
-            result = frame(half_of(net), torch.float16).float()
-            if torch.isfinite(result).all():
-                return result
-        return frame(net, torch.float32)
+        return in_tiles(net, seen, on_tile, execution)

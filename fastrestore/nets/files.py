@@ -16,7 +16,7 @@ import torch
 
 from fastrestore.nets.layouts import network_of
 from fastrestore.nets.network import Network
-from fastrestore.nets.run import checked_device
+from fastrestore.nets.run import check_device
 
 NOTES = "fastrestore"  # the key of what we say of our own files
 
@@ -78,7 +78,7 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     >>> net.channels, net.takes_sigma
     (1, True)
     """
-    where = checked_device(device)
+    where = check_device(device)
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise TypeError(f"name_or_path must be a name or a file, got {name_or_path!r:.60}")
     if isinstance(name_or_path, str) and name_or_path in names():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+from fastrestore._arrays import validate
 
 
 class Network(nn.Module):
@@ -41,18 +42,9 @@ class Network(nn.Module):
 
 
 def check_sizes(channels: Any, **sizes: Any) -> None:
-    """Refuse sizes of a network that are no whole numbers of 1 or more.
-
-    Raises
-    ------
-    TypeError, ValueError
-        That names the argument and what it was.
-    """
+    """Raise unless the sizes of a network are whole numbers of 1 or more."""
     for name, value in {"channels": channels, **sizes}.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or more, got {value!r}")
+        validate.integer(name, value, least=1)
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
 

@@ -1,4 +1,4 @@
-"""Networks on images of any size: exact tiles, half precision, and less of it where it fails."""
+"""Networks on images of any size: exact tiles, half precision, smaller tiles without memory."""
 
 from __future__ import annotations
 
@@ -13,59 +13,58 @@ from torch import Tensor
 from fastrestore.errors import BackendUnavailableError
 from fastrestore.nets.network import Network
 
-LARGEST = 2048 * 1024  # pixels that are restored in one piece, unless asked otherwise
-USUAL, LEAST = 1024, 128  # side of a tile; the smallest that is tried when memory runs out
+LARGEST = 2048 * 1024  # pixels of the largest image that is processed without tiles by default
+USUAL, LEAST = 1024, 128  # side of the default tile, and of the smallest if memory runs out
+
+Slices = tuple[slice, slice]  # rows and columns
+OnTile = Callable[[Slices, Slices], Tensor]
 
 
-Slices = tuple[slice, slice]
-Once = Callable[[Slices, Slices], Tensor]
-
-
-class Way(NamedTuple):
+class Execution(NamedTuple):
     """How to run a network."""
 
     tile: int | None  # side of a tile, None for the whole image
     half: bool  # float16
-    tick: Callable[[float], None]
+    report: Callable[[float], None]  # progress, in shares of the whole
 
 
-def applied(net: Network, image: Tensor, sigma: Tensor | None, way: Way) -> Tensor:
+def run_network(net: Network, image: Tensor, sigma: Tensor | None, execution: Execution) -> Tensor:
     """Restore (B, C, H, W); sigma (B or 1, 1, H or 1, W or 1).
 
-    A tile is read with so much around it that its own pixels are those of the whole image, up to
-    rounding. If memory runs out, tiles are halved.
+    Tiles have a halo as wide as the receptive field, so that results equal those of the whole
+    image up to rounding. If memory runs out, the tiles are halved.
 
     Raises
     ------
     MemoryError
-        If the smallest tiles do not fit.
+        If memory does not suffice for the smallest tiles.
     """
     parts = []
-    for each in range(len(image)):
-        one = image[each : each + 1]
-        level = None if sigma is None else sigma[each if len(sigma) > 1 else 0][None]
+    for k in range(len(image)):
+        one = image[k : k + 1]
+        level = None if sigma is None else sigma[k if len(sigma) > 1 else 0][None]
         level = None if level is None else level.expand(1, 1, *one.shape[-2:])
 
-        def once(
+        def on_tile(
             read: Slices, _: Slices, one: Tensor = one, level: Tensor | None = level
         ) -> Tensor:
             part = None if level is None else level[(..., *read)]
-            return _once(net, one[(..., *read)], part, way.half)
+            return _once(net, one[(..., *read)], part, execution.half)
 
-        tick = way._replace(tick=lambda share: way.tick(share / len(image)))
-        parts.append(in_tiles(net, one, once, tick))
+        share = execution._replace(report=lambda part: execution.report(part / len(image)))
+        parts.append(in_tiles(net, one, on_tile, share))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def in_tiles(net: Network, image: Tensor, once: Once, way: Way) -> Tensor:
-    """Put (1, C, s H, s W) together from what `once` makes of tiles of (1, C, H, W).
+def in_tiles(net: Network, image: Tensor, on_tile: OnTile, execution: Execution) -> Tensor:
+    """Assemble (1, C, s H, s W) from the results of `on_tile` on tiles of (1, C, H, W).
 
-    It is told which pixels of the image to read, and which those are of the larger one.
+    Its arguments are the tile with its halo, in pixels of the image and of the result.
     """
-    tile = way.tile
+    tile = execution.tile
     while True:
         try:
-            return _tiled(net, image, once, way._replace(tile=tile))
+            return _tiled(net, image, on_tile, execution._replace(tile=tile))
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
@@ -73,110 +72,116 @@ def in_tiles(net: Network, image: Tensor, once: Once, way: Way) -> Tensor:
             reason = str(error).split("\n", 1)[0]
         if size <= LEAST:
             raise MemoryError(
-                f"memory ran out even in tiles of {LEAST} pixels ({reason}); free some, or restore "
-                "on another device"
+                f"memory ran out even in tiles of {LEAST} pixels ({reason}); free some, or use "
+                "another device"
             )
         tile = max(LEAST, min(USUAL, 1 << (size - 1).bit_length() - 1))
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether memory was what failed: PyTorch has no type of its own for it on the CPU."""
+    """Return whether memory ran out; on the CPU PyTorch raises a plain RuntimeError."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         "can't allocate memory" in str(error)
     )
 
 
-def _tiled(net: Network, image: Tensor, once: Once, way: Way) -> Tensor:
+def _tiled(net: Network, image: Tensor, on_tile: OnTile, execution: Execution) -> Tensor:
     """Restore tile by tile."""
     size = image.shape[-2:]
-    pieces = list(_tiles((size[0], size[1]), way.tile, net))
+    tiles = list(_tiles((size[0], size[1]), execution.tile, net))
     out: Tensor | None = None
-    for piece in pieces:
-        result = once(piece.read, _times(piece.read, net.scale))
+    for tile in tiles:
+        result = on_tile(tile.read, _times(tile.read, net.scale))
         if out is None:
             out = image.new_empty(1, result.shape[1], *(net.scale * n for n in size))
-        own, write = (_times(slices, net.scale) for slices in (piece.own, piece.write))
+        own, write = (_times(slices, net.scale) for slices in (tile.own, tile.write))
         out[(..., *write)] = result[(..., *own)]
-        way.tick(1 / len(pieces))
+        execution.report(1 / len(tiles))
     assert out is not None
     return out
 
 
-def _times(slices: tuple[slice, slice], scale: int) -> Slices:
-    """The same part of an image that is larger."""
+def _times(slices: Slices, scale: int) -> Slices:
+    """Return the same part of an image that is `scale` times larger."""
     down, across = (slice(scale * each.start, scale * each.stop) for each in slices)
     return down, across
 
 
 class _Tile(NamedTuple):
-    """Rows and columns that are read, those of them that are its own, and where they go."""
+    """Rows and columns of a tile."""
 
-    read: tuple[slice, slice]
-    own: tuple[slice, slice]
-    write: tuple[slice, slice]
+    read: Slices  # with the halo, in the image
+    own: Slices  # without the halo, in the tile
+    write: Slices  # without the halo, in the image
 
 
 def _tiles(size: tuple[int, int], tile: int | None, net: Network) -> Iterator[_Tile]:
-    """Cut an image into tiles that begin on the network's grid."""
+    """Divide an image into tiles that begin on the grid of the network."""
     side = max(size) if tile is None else -(-tile // net.grid) * net.grid
     halo = -(-net.radius // net.grid) * net.grid
 
-    def cuts(length: int) -> Iterator[tuple[slice, slice, slice]]:
+    def intervals(length: int) -> Iterator[tuple[slice, slice, slice]]:
         for begin in range(0, length, side):
             end = min(begin + side, length)
             first, last = max(0, begin - halo), min(length, end + halo)
             yield slice(first, last), slice(begin - first, end - first), slice(begin, end)
 
-    for down in cuts(size[0]):
-        for across in cuts(size[1]):
+    for down in intervals(size[0]):
+        for across in intervals(size[1]):
             yield _Tile(*zip(down, across, strict=True))
 
 
 def _once(net: Network, image: Tensor, sigma: Tensor | None, half: bool) -> Tensor:
-    """Run a network; in half precision first, if that is allowed and nothing overflows."""
+    """Run a network on one tile."""
+
+    def forward(net: Network, dtype: torch.dtype) -> Tensor:
+        ordered = image.contiguous(memory_format=torch.channels_last).to(dtype)
+        result: Tensor = net(ordered, None if sigma is None else sigma.to(dtype))
+        return result
+
+    return in_precision(net, half, forward)
+
+
+def in_precision(
+    net: Network, half: bool, forward: Callable[[Network, torch.dtype], Tensor]
+) -> Tensor:
+    """Run a network in half precision if allowed, and in float32 if that overflows."""
     with torch.inference_mode():
-        image = image.contiguous(memory_format=torch.channels_last)
         if half:
-            level = None if sigma is None else sigma.half()
-            result: Tensor = half_of(net)(image.half(), level).float()
+            copied = cached_copy(net, "half", lambda: copy.deepcopy(net).half())
+            result = forward(copied, torch.float16).float()
             if torch.isfinite(result).all():
                 return result
-        restored: Tensor = net(image, sigma)
-        return restored
+        return forward(net, torch.float32)
 
 
 _COPIES: weakref.WeakKeyDictionary[Network, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-def half_of(net: Network) -> Network:
-    """Return the network in float16."""
-    return kept(net, "half", lambda: copy.deepcopy(net).half())
-
-
-def kept(net: Network, what: Any, make: Callable[[], Network]) -> Network:
-    """Return a copy of a network that was made before, unless its weights have changed since."""
+def cached_copy(net: Network, key: Any, make: Callable[[], Network]) -> Network:
+    """Return the cached copy of a network, made again if the weights have changed."""
     version = [value._version for value in net.parameters()]
     copies = _COPIES.setdefault(net, {})
-    if what not in copies or copies[what][0] != version:
-        copies[what] = version, make()
-    made: Network = copies[what][1]
+    if key not in copies or copies[key][0] != version:
+        copies[key] = version, make()
+    made: Network = copies[key][1]
     return made
 
 
-def automatic(shape: tuple[int, int]) -> int | None:
-    """Side of a tile for an image, None if it is restored in one piece."""
+def automatic_tile(shape: tuple[int, int]) -> int | None:
+    """Return the default side of a tile for an image, None for no tiles."""
     return None if shape[0] * shape[1] <= LARGEST else USUAL
 
 
-def checked_device(device: Any) -> torch.device:
-    """Return a device that can run here.
+def check_device(device: Any) -> torch.device:
+    """Return a device that is available.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not the name of a device.
     BackendUnavailableError
-        If it is not here.
+        If it is not available.
     """
     try:
         wanted = torch.device(device)

@@ -42,12 +42,12 @@ def applied(name, image, **options):
 
 
 CALLS = {
-    "dncnn": lambda: fastrestore.dncnn(GRAY, SIGMA, **CPU),
-    "dncnn, float32": lambda: fastrestore.dncnn(GRAY.astype(np.float32), SIGMA, **CPU),
-    "unet": lambda: fastrestore.unet_denoise(GRAY, SIGMA, **CPU),
-    "unet, map": lambda: fastrestore.unet_denoise(GRAY, levels(GRAY.shape), data_range=255, **CPU),
-    "unet, color": lambda: fastrestore.unet_denoise(COLOR, SIGMA, channel_axis=-1, **CPU),
-    "unet, tiles": lambda: fastrestore.unet_denoise(np.tile(GRAY, 3), SIGMA, tile=128, **CPU),
+    "dncnn": lambda: denoise("dncnn"),
+    "dncnn, float32": lambda: denoise("dncnn", GRAY.astype(np.float32)),
+    "unet": lambda: denoise("unet"),
+    "unet, map": lambda: denoise("unet", GRAY, levels(GRAY.shape), data_range=255),
+    "unet, color": lambda: denoise("unet", COLOR, channel_axis=-1),
+    "unet, tiles": lambda: denoise("unet", np.tile(GRAY, 3), tile=128),
     "denoise dncnn": lambda: denoise("dncnn", TINY),
     "denoise unet": lambda: denoise("unet", TINY),
     "denoise hybrid": lambda: denoise("hybrid"),

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastrestore._algorithms.bm3d import bm3d
+from fastrestore import bm3d
 from fastrestore.nets.call import apply
 from fastrestore.nets.files import load, save
 from fastrestore.nets.gate import Gate, evidence, mixed
