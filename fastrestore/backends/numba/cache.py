@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastrestore._algorithms.bm3d import bm3d
+from fastrestore import bm3d
 from fastrestore.backends.numba._jit import cache_folder
 
 KERNELS = ("*.nbi", "*.nbc")  # Numba's index and code
