@@ -6,6 +6,7 @@ can. Out: the result becomes an array of the library, on the device, that the in
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
 
 CUPY_CURE = "pip install 'fastrestore[cuda13]', or [cuda12] for a driver of CUDA 12"
 
@@ -85,13 +89,34 @@ def namespace(values: Any) -> Any:
     return loaded_cupy() if is_cupy(values) else np
 
 
+def ndimage(values: Any) -> Any:
+    """Return the module of image filters for an array, that of SciPy or of CuPy."""
+    return importlib.import_module("cupyx.scipy.ndimage" if is_cupy(values) else "scipy.ndimage")
+
+
+class DeviceCopies:
+    """An array on the host, with a copy on each GPU on which it is used."""
+
+    def __init__(self, values: Any) -> None:
+        self._copies: dict[int | None, Any] = {None: values}
+
+    def like(self, image: Any) -> Any:
+        """Return the copy on the device of an image."""
+        device = None if on_host(image) else image.device.id
+        if device not in self._copies:
+            self._copies[device] = namespace(image).asarray(self._copies[None])
+        return self._copies[device]
+
+
 def to_float64(values: Any) -> Any:
     """Convert numbers, or an array where it is."""
     return values.astype(np.float64) if is_cupy(values) else np.asarray(values, np.float64)
 
 
-def channels_first(values: Any, axis: int) -> Any:
-    """View (..., C, ...) as (C, M, N)."""
+def channels_first(values: Any, axis: int | None) -> Any:
+    """View an image as (C, M, N), with one channel if `axis` is None."""
+    if axis is None:
+        return values[None]
     return values.transpose(axis % 3, *(k for k in range(3) if k != axis % 3))
 
 

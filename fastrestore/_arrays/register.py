@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import FloatArray
+from fastrestore._arrays.interop import FloatArray
 
 LEAST = 24  # pixels of the smaller side of the coarsest level
 ROUNDS = 12  # most steps on a level
