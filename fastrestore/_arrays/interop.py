@@ -152,7 +152,7 @@ def check_same_device(name: str, values: Any, image: Any, whose: str = "image") 
 def planes_to_image(planes: Any, there: Any, axis: int | None) -> Any:
     """Turn results (C, M, N) into an image like `there`, of floats: its axes, its device."""
     placed = planes[0] if axis is None else move_axis(planes, 0, axis % 3)
-    plain = namespace(there).ascontiguousarray(placed.astype(result_dtype(there.dtype)))
+    plain = namespace(planes).ascontiguousarray(placed.astype(result_dtype(there.dtype)))
     return place_like(plain, there)
 
 
