@@ -1,9 +1,9 @@
-"""Errors for which Python has no word of its own.
+"""Errors that Python has no suitable class for.
 
-A wrong argument is a `TypeError` or a `ValueError` that names the argument,
-quotes what was written and says what is expected.
+Invalid arguments raise `TypeError` or `ValueError`, with a message that names the argument, quotes
+its value and states what is expected.
 """
 
 
 class BackendUnavailableError(RuntimeError):
-    """A backend was asked for by name and cannot run here; the message says why and what helps."""
+    """A backend was requested by name and cannot run here; the message gives reason and remedy."""

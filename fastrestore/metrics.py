@@ -1,4 +1,4 @@
-"""Measures of how close a restored image is to its reference."""
+"""Measures of the similarity of a restored image to its reference."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, validate
 
 
 def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
-    """Peak signal-to-noise ratio in decibels.
+    """Compute the peak signal-to-noise ratio (PSNR) in decibels.
 
     Parameters
     ----------
     reference, image : array_like
-        Two arrays of one shape, in the same units. They are compared in float64 and are
-        not clipped; the published tables clip the restored image to its range first. Arrays of
-        CuPy are copied to the host.
+        Two arrays of the same shape, in the same units. They are compared in float64 and are
+        not clipped; published tables clip the restored image to its range first. CuPy arrays are
+        copied to the host.
     data_range : float
-        The largest possible difference: 255 for 8-bit images, 1 for images on [0, 1].
+        Largest possible difference: 255 for 8-bit images, 1 for images on [0, 1].
 
     Returns
     -------
@@ -29,8 +29,8 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
 
     Raises
     ------
-    ValueError
-        If the shapes differ or `data_range` is not a positive number.
+    TypeError, ValueError
+        If the shapes differ or `data_range` is not a number above 0.
 
     Examples
     --------
@@ -38,9 +38,7 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     20.0
     """
     a, b = (np.asarray(interop.to_host(each), np.float64) for each in (reference, image))
-    if a.shape != b.shape:
-        raise ValueError(f"reference has shape {a.shape} and image {b.shape}; they must be equal")
-    if not (math.isfinite(data_range) and data_range > 0):
-        raise ValueError(f"data_range must be a positive number, got {data_range!r}")
+    validate.same_shape("image", b, a.shape, "reference")
+    peak = validate.positive("data_range", data_range)
     error = float(np.mean((a - b) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(data_range**2 / error)
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)

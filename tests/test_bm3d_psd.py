@@ -231,7 +231,7 @@ def test_more_bad_input():
         bm3d(image, noise_kernel=ones[0])
     with pytest.raises(ValueError, match=r"psd must have the shape of a channel, \(16, 16\), or"):
         bm3d(np.stack([image] * 3), psd=ones[:3], channel_axis=0)
-    with pytest.raises(TypeError, match=r"psd is complex \(complex128\); it has to be real"):
+    with pytest.raises(TypeError, match=r"psd is complex \(complex128\); it must be real"):
         bm3d(image, psd=ones + 1j)
     with pytest.raises(ValueError, match=r"'refilter' filters the residual again.*sigma is a map"):
         bm3d(image, np.linspace(1, 9, 16), profile="refilter")

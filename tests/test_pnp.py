@@ -1,4 +1,4 @@
-"""Plug and play: operators and their solutions, the three methods, and what goes wrong."""
+"""Plug-and-play restoration: operators, the three methods, invalid denoisers and arguments."""
 
 import doctest
 
@@ -13,18 +13,17 @@ from fastrestore import bm3d, inverse, super_resolve
 from fastrestore._algorithms import deblur as deblur_module
 from fastrestore.inverse import Blur, Decimation, Forward, Mask, plug_and_play, pnp
 from fastrestore.inverse import operators as operators_module
-from fastrestore.inverse.iterations import _turned, _turned_back, squared_norm
-from fastrestore.inverse.operators import nearest
+from fastrestore.inverse.iterations import _rotate, _rotate_back, squared_norm
+from fastrestore.inverse.operators import fill_nearest
 
 BOX = np.full((5, 5), 1 / 25)
 ASKEW = np.array([[1, 2, 0, 0], [0, 3, 4, 2]]) / 12
-RNG = np.random.default_rng(0)
-HOLES = RNG.random((24, 32)) < 0.5
+HOLES = np.random.default_rng(0).random((24, 32)) < 0.5
 
 
 def operators():
     """Each kind, with the shapes of its images and data."""
-    matrix = RNG.normal(size=(100, 24 * 32)) / 30
+    matrix = np.random.default_rng(1).normal(size=(100, 24 * 32)) / 30
     return {
         "periodic": (Blur(BOX, "periodic"), (24, 32)),
         "reflect": (Blur(BOX), (24, 32)),
@@ -38,7 +37,7 @@ def operators():
 
 
 def forward_data(name):
-    """What an operator makes of a scene."""
+    """Return the data of a scene."""
     forward, shape = operators()[name]
     forward.check(np.zeros(shape))
     return forward.apply(scene(24, 32)).reshape(shape)
@@ -48,7 +47,8 @@ def forward_data(name):
 def test_adjoints(name):
     """<A x, y> = <x, A^T y>."""
     forward, shape = operators()[name]
-    data, image = RNG.normal(size=shape), RNG.normal(size=(24, 32))
+    rng = np.random.default_rng(2)
+    data, image = rng.normal(size=shape), rng.normal(size=(24, 32))
     forward.check(data)
     one = (forward.apply(image).reshape(shape) * data).sum()
     assert one == pytest.approx((image * forward.adjoint(data)).sum())
@@ -65,13 +65,14 @@ def test_all_operators_take_gradient_steps(name):
 
 
 @pytest.mark.parametrize("name", operators())
-def test_near_minimises_what_it_says(name):
+def test_proximal_minimizes_the_sum_of_squares(name):
     """No small change of the image makes the sum of squares less."""
     forward, shape = operators()[name]
-    data = RNG.normal(size=shape)
+    rng = np.random.default_rng(3)
+    data = rng.normal(size=shape)
     forward.check(data)
-    near = RNG.normal(size=(24, 32))
-    found = forward.near(near, data, 0.3)
+    near = rng.normal(size=(24, 32))
+    found = forward.proximal(near, data, 0.3)
 
     def cost(x):
         rest = forward.apply(x).reshape(data.shape) - data
@@ -79,15 +80,15 @@ def test_near_minimises_what_it_says(name):
 
     least = cost(found)
     for _ in range(5):
-        way = RNG.normal(size=found.shape)
+        way = rng.normal(size=found.shape)
         slope = (cost(found + 1e-4 * way) - cost(found - 1e-4 * way)) / 2e-4
         assert abs(slope) < 2e-3 * np.abs(way).sum() * max(1, least) / 1e2
         assert cost(found + 0.01 * way) > least
-    assert forward.start(data, 1.0).shape == (24, 32)
+    assert forward.initial_estimate(data).shape == (24, 32)
 
 
 def test_decimation_keeps_the_first_pixel():
-    """It is made for a shape when it sees one, large or small."""
+    """The first call sets the shape, from a large or a small image."""
     large = scene(24, 32)
     for psf, boundary, mode in ((BOX, "periodic", "wrap"), (ASKEW, "reflect", "reflect")):
         forward = Decimation(psf, 4, boundary)
@@ -95,7 +96,7 @@ def test_decimation_keeps_the_first_pixel():
         np.testing.assert_allclose(forward.apply(large), expected, atol=1e-9)
         assert forward.apply(scene(40, 20)).shape == (10, 5)
         assert Decimation(psf, 4, boundary).adjoint(np.ones((6, 8))).shape == (24, 32)
-    with pytest.raises(ValueError, match=r"shape \(25, 32\), which is no multiple of factor=4"):
+    with pytest.raises(ValueError, match=r"shape \(25, 32\), which is not a multiple of factor=4"):
         Decimation(BOX, 4).apply(scene(25, 32))
 
 
@@ -115,9 +116,9 @@ def squared_norm_of(forward):
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_turns_are_undone(turn):
-    image = RNG.normal(size=(5, 7))
-    np.testing.assert_array_equal(_turned_back(_turned(image, turn), turn), image)
+def test_rotations_are_undone(turn):
+    image = np.random.default_rng(0).normal(size=(5, 7))
+    np.testing.assert_array_equal(_rotate_back(_rotate(image, turn), turn), image)
 
 
 def problem(sigma=2.0):
@@ -155,22 +156,22 @@ def forward_of(psf):
 
 def test_any_denoiser():
     _, data = problem()
-    told = []
+    calls = []
 
     def gaussian(image, sigma):
-        told.append((image.shape, sigma))
+        calls.append((image.shape, sigma))
         return ndimage.gaussian_filter(image, sigma / 30)
 
     result = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=gaussian, iterations=3)
     assert result.shape == data.shape
-    assert [shape for shape, _ in told] == [(64, 64)] * 3
-    assert told[0][1] > told[1][1] > told[2][1]
+    assert [shape for shape, _ in calls] == [(64, 64)] * 3
+    assert calls[0][1] > calls[1][1] > calls[2][1]
     chosen = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=gaussian, sigmas=[9, 4])
     assert chosen.shape == data.shape
-    assert [sigma for _, sigma in told[3:]] == [9, 4]
+    assert [sigma for _, sigma in calls[3:]] == [9, 4]
 
 
-def test_turned_images():
+def test_self_ensemble():
     clean = camera()[100:140, 180:244].astype(float)
     data = forward_of(BOX)(clean) + np.random.default_rng(1).normal(0, 2, clean.shape)
     shapes = []
@@ -179,7 +180,7 @@ def test_turned_images():
         shapes.append(image.shape)
         return bm3d(image, sigma, stage="basic")
 
-    result = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=keep, turned=True, start=data)
+    result = pnp(data, Blur(BOX, "periodic"), 2.0, denoiser=keep, self_ensemble=True, start=data)
     assert set(shapes) == {(40, 64), (64, 40)}
     assert result.shape == (40, 64)
     assert ((result - clean) ** 2).mean() < ((data - clean) ** 2).mean() / 2
@@ -204,12 +205,12 @@ def test_types(dtype):
     assert result.dtype == (np.float64 if dtype == np.float64 else np.float32)
 
 
-def test_a_denoiser_that_is_none():
+def test_invalid_denoisers():
     _, data = problem()
     forward = Blur(BOX, "periodic")
 
     def third(result):
-        """Behave twice, then return something else."""
+        """Return the image twice, then something else."""
         count = iter(range(9))
         return lambda image, sigma: image if next(count) < 2 else result(image)
 
@@ -223,9 +224,9 @@ def test_a_denoiser_that_is_none():
 
 
 def test_divergence_stops():
-    """A denoiser that amplifies: it is the data's turn that cannot keep up."""
+    """A denoiser that amplifies the image more than the data step can correct."""
     _, data = problem()
-    with pytest.raises(inverse.DivergenceError, match="iteration 3 went astray: the image is"):
+    with pytest.raises(inverse.DivergenceError, match="iteration 3 diverged: the distance from"):
         pnp(
             data, Mask(np.zeros(data.shape, bool)), 2.0, sigmas=[40, 30, 25, 10, 5],
             denoiser=lambda image, sigma: image * (100 if sigma < 20 else 1),
@@ -233,7 +234,7 @@ def test_divergence_stops():
 
 
 def test_no_growth_over_many_iterations():
-    """The same shape again and again: what is kept does not grow."""
+    """Memory does not grow with the number of iterations."""
     import tracemalloc
 
     _, data = problem()
@@ -262,33 +263,33 @@ def test_no_growth_over_many_iterations():
         ({"sigmas": [1.0, -2.0]}, ValueError, "each of sigmas must be a number above 0"),
         ({"sigmas": [1.0], "iterations": 3}, ValueError, "sigmas has 1 numbers for 3 iterations"),
         ({"denoiser": "blur"}, ValueError, "denoiser must be callable or one of .*, got 'blur'"),
-        ({"denoiser": "dncnn"}, ValueError, "'dncnn' is not told how much noise to remove"),
-        ({"sigmas": []}, ValueError, "sigmas has no number"),
+        ({"denoiser": "dncnn"}, ValueError, "'dncnn' takes no noise level"),
+        ({"sigmas": []}, ValueError, "sigmas is empty"),
         ({"sigmas": np.array([20, -10])}, ValueError, "each of sigmas must be .*, got -10$"),
-        ({"share": 0}, ValueError, "share must be a number above 0"),
-        ({"share": 0.5, "method": "pgm"}, ValueError, "share=0.5 is for method='hqs' and 'admm'"),
-        ({"start": np.zeros((3, 3))}, ValueError, r"start has shape \(3, 3\), the image"),
-        ({"truth": np.zeros((3, 3))}, ValueError, r"truth has shape \(3, 3\), the image"),
-        ({"turned": 1}, TypeError, "turned must be True or False"),
-        ({"forward": Mask(np.zeros((3, 3), bool))}, ValueError, r"mask has shape \(3, 3\), the im"),
+        ({"regularization": 0}, ValueError, "regularization must be a number above 0"),
+        ({"regularization": 0.5, "method": "pgm"}, ValueError, "regularization=0.5 is for "),
+        ({"start": np.zeros((3, 3))}, ValueError, r"start has shape \(3, 3\), but the image"),
+        ({"truth": np.zeros((3, 3))}, ValueError, r"truth has shape \(3, 3\), but the image"),
+        ({"self_ensemble": 1}, TypeError, "self_ensemble must be True or False"),
+        ({"forward": Mask(np.zeros((3, 3), bool))}, ValueError, r"mask has shape \(3, 3\), but"),
     ],
 )  # fmt: skip
 def test_bad_arguments(change, error, message):
     _, data = problem()
-    told = {"forward": Blur(BOX, "periodic"), "sigma": 2.0} | change
+    given = {"forward": Blur(BOX, "periodic"), "sigma": 2.0} | change
     with pytest.raises(error, match=message):
-        pnp(data, told.pop("forward"), told.pop("sigma"), **told)
+        pnp(data, **given)
 
 
 @pytest.mark.parametrize("forward", [Blur(BOX), Mask(HOLES), Decimation(BOX, 2)])
 @pytest.mark.parametrize("shape", [(24, 32, 3), (99,)])
-def test_colours_and_flat_data_are_refused(forward, shape):
+def test_colors_and_flat_data_are_refused(forward, shape):
     with pytest.raises(ValueError, match=r"data must have two axes .*, got shape \(\d"):
         pnp(np.zeros(shape), forward, 1.0)
 
 
-def test_an_adjoint_that_is_none():
-    """Such as the blur itself, of a PSF that is not symmetric; one that is nearly right passes."""
+def test_invalid_adjoints():
+    """The blur itself is not, if the PSF is not symmetric; a nearly exact adjoint passes."""
     blur = forward_of(ASKEW)
     true = Blur(ASKEW, "periodic")
     data = scene(24, 32)
@@ -296,11 +297,11 @@ def test_an_adjoint_that_is_none():
         with pytest.raises(ValueError, match=r"adjoint is not the adjoint of apply: .* is \d"):
             pnp(data, Forward(blur, wrong, shape=(24, 32)), 1.0)
     pnp(data, Forward(blur, lambda y: 1.02 * true.adjoint(y), shape=(24, 32)), 1.0, iterations=1)
-    with pytest.raises(ValueError, match=r"adjoint gives shape \(3,\), the image has \(24, 32\)"):
+    with pytest.raises(ValueError, match=r"adjoint returns shape \(3,\), but the image has shape"):
         pnp(data, Forward(blur, lambda y: np.zeros(3), shape=(24, 32)), 1.0)
 
 
-def test_what_is_missing_may_be_nan():
+def test_missing_pixels_may_be_nan():
     clean = scene(24, 32)
     damaged = np.where(HOLES, np.nan, clean)
     found = pnp(damaged, Mask(HOLES), 1.0, iterations=2)
@@ -311,11 +312,17 @@ def test_what_is_missing_may_be_nan():
 
 
 def test_the_range_of_the_psnr():
-    """That of the truth, unless it is told."""
+    """It is that of the truth unless `data_range` is given."""
     clean, data = problem()
-    for told, peak in (({}, np.ptp(clean)), ({"data_range": 255}, 255.0)):
+    for given, peak in (({}, np.ptp(clean)), ({"data_range": 255}, 255.0)):
         found = pnp(
-            data, Blur(BOX, "periodic"), 2.0, iterations=2, truth=clean, return_history=True, **told
+            data,
+            Blur(BOX, "periodic"),
+            2.0,
+            iterations=2,
+            truth=clean,
+            return_history=True,
+            **given,
         )
         error = ((found.image - clean) ** 2).mean()
         assert found.history[-1]["psnr"] == pytest.approx(10 * np.log10(peak**2 / error))
@@ -324,15 +331,15 @@ def test_the_range_of_the_psnr():
 def test_bad_operators():
     with pytest.raises(TypeError, match="a forward operator needs two functions, apply and adj"):
         Forward(lambda x: x, shape=(3, 3))
-    with pytest.raises(ValueError, match="the operator takes 9 numbers, an image of shape"):
+    with pytest.raises(ValueError, match="the operator takes 9 numbers, but an image"):
         Forward(aslinearoperator(np.eye(9)), shape=(4, 4))
-    with pytest.raises(ValueError, match="shape must be two numbers above 0"):
+    with pytest.raises(ValueError, match="each number of shape must be a whole number"):
         Forward(lambda x: x, lambda x: x, shape=(0, 3))
     with pytest.raises(ValueError, match="boundary must be one of"):
         Blur(BOX, "zero")
-    with pytest.raises(ValueError, match="factor must be a whole number of 1 or more"):
+    with pytest.raises(TypeError, match=r"factor must be a whole number of 1 or more, got 1\.5"):
         Decimation(BOX, 1.5)
-    with pytest.raises(ValueError, match=r"data has shape \(5, 5\), the operator gives"):
+    with pytest.raises(ValueError, match=r"data has shape \(5, 5\), but the operator returns"):
         pnp(np.zeros((5, 5)), Forward(lambda x: x, lambda y: y, shape=(4, 4)), 1.0)
 
 
@@ -340,7 +347,7 @@ def test_the_nearest_pixel():
     data = np.arange(12.0).reshape(3, 4)
     mask = np.zeros((3, 4), bool)
     mask[0, :2] = mask[1, 0] = True
-    np.testing.assert_array_equal(nearest(data, mask), [[5, 5, 2, 3], [8, 5, 6, 7], data[2]])
+    np.testing.assert_array_equal(fill_nearest(data, mask), [[5, 5, 2, 3], [8, 5, 6, 7], data[2]])
 
 
 @pytest.mark.parametrize("scale", [2, 3])
@@ -354,13 +361,13 @@ def test_larger_images_without_a_network(scale):
     small = ndimage.convolve(clean, psf, mode="reflect")[::scale, ::scale]
     places = np.meshgrid(*2 * (np.arange(96) / scale,), indexing="ij")
     cubic = ndimage.map_coordinates(small, places, order=3, mode="mirror")
-    told = {"model": "pnp", "psf": psf, "data_range": 255}
-    larger = super_resolve(small, scale, **told)
+    options = {"model": "pnp", "psf": psf, "data_range": 255}
+    larger = super_resolve(small, scale, **options)
     assert larger.shape == clean.shape
     for part in (np.s_[:], np.s_[:8], np.s_[:, -8:], np.s_[-2:], np.s_[:, -1]):
         assert np.abs((larger - clean)[part]).mean() < 0.95 * np.abs((cubic - clean)[part]).mean()
-    colours = super_resolve(np.stack([small] * 3, -1), scale, channel_axis=-1, **told)
-    np.testing.assert_allclose(colours[..., 1], larger, atol=1e-9)
+    colors = super_resolve(np.stack([small] * 3, -1), scale, channel_axis=-1, **options)
+    np.testing.assert_allclose(colors[..., 1], larger, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_psnr():
     assert fastrestore.metrics.psnr([1], [1], data_range=1) == np.inf
     with pytest.raises(ValueError, match=r"shape \(1,\) and image \(2,\)"):
         fastrestore.metrics.psnr([1], [1, 2], data_range=1)
-    with pytest.raises(ValueError, match="data_range must be a positive number, got -1"):
+    with pytest.raises(ValueError, match="data_range must be a number above 0, got -1"):
         fastrestore.metrics.psnr([1], [2], data_range=-1)
 
 

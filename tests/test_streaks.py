@@ -1,4 +1,4 @@
-"""Streaks of sinograms: what goes, what stays, and what is refused."""
+"""Removal of streaks: quality, axes, types, invalid arguments."""
 
 import doctest
 
@@ -20,7 +20,7 @@ def sinogram():
 
 
 def streaked(clean, kind, seed=0):
-    """Add what bad detector pixels add, and a little noise."""
+    """Add streaks and a little noise."""
     rng = np.random.default_rng(seed)
     top, width = clean.max(), clean.shape[1]
     streaks = rng.normal(0, 0.01 * top, width)
@@ -35,7 +35,7 @@ def streaked(clean, kind, seed=0):
 
 
 def error(clean, image):
-    """Deviation of what is the same along angles: what makes rings."""
+    """Return the deviation of means over angles, which make rings."""
     return float((image - clean).mean(0).std())
 
 
@@ -95,13 +95,13 @@ def test_small_ones(shape):
 @pytest.mark.parametrize(
     ("shape", "given", "error", "message"),
     [
-        ((9,), {}, ValueError, r"sinogram must have 2 axes, or 3 of a stack, got shape \(9,\)"),
+        ((9,), {}, ValueError, r"sinogram must have 2 axes, or 3 for a stack, got shape \(9,\)"),
         ((0, 9), {}, ValueError, "sinogram must have"),
         ((9, 9), {"angle_axis": 2}, ValueError, r"angle_axis=2 is not an axis of shape \(9, 9\)"),
         ((9, 9), {"angle_axis": 1}, ValueError, "angle_axis=1 and detector_axis=-1 are the same"),
         ((9, 9), {"angle_axis": 0.0}, TypeError, "angle_axis must be a whole number, got 0.0"),
-        ((9, 9), {"strength": 0}, ValueError, "strength must"),
-        ((9, 9), {"strong": -1}, ValueError, "strong must"),
+        ((9, 9), {"strength": 0}, ValueError, "strength must be a number above 0, got 0"),
+        ((9, 9), {"strong": -1}, ValueError, "strong must be a number above 0, got -1"),
         (
             (60, 182),
             {"levels": 4},

@@ -1,4 +1,4 @@
-"""Images that are blurred in a known way, and noisy."""
+"""Deblurring: restoration of noisy images with a known blur."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.interop import FloatArray
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import with_spectrum
 from fastrestore._noise.estimate import estimate_sigma
+from fastrestore.inverse.boundary import KINDS, Periodic
+from fastrestore.inverse.operators import Blur
+from fastrestore.inverse.plug_and_play import default_settings, restore_planes
+from fastrestore.inverse.point_spread import check_psf, transfer_function
 
-ALPHA_INVERSE, ALPHA_WIENER = 4e-4, 5e-3  # regularisation of the two inversions, [1]_
-METHODS, BOUNDARIES = ("bm3d", "pnp"), ("reflect", "periodic", "taper")
-WHITE = 255.0  # the range in whose units the regularisation is
-MORE = 1.6  # times the noise that is told: of so much more there is a warning
-SEEN, LOOKED_AT = 32, 128  # pixels along a side: of images that are looked at, and of what of them
-LEAST = 1e-3  # of the range: sigma that inversions are regularised for, if there is no noise
+ALPHA_INVERSE, ALPHA_WIENER = 4e-4, 5e-3  # regularization of the two inversions, [1]_
+PAPER_RANGE = 255.0  # data range for which the first of them is given
+WARNING_RATIO = 1.6  # estimated noise over sigma: a warning from here on
+SMALLEST_CHECKED, CHECKED_SIDE = 32, 128  # pixels: images whose noise is compared with sigma
+LOWEST = 1e-3  # of the range: least sigma for the regularization
 
 
 def deblur(
@@ -37,63 +41,63 @@ def deblur(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Undo a blur that is known, of a noisy image.
+    """Restore a noisy image that was blurred by a known point spread function.
 
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
-        Blurred and noisy image of any integer or float type, that of `bm3d`.
+        Blurred and noisy image of any integer or float type.
     psf : array, shape (m, n)
-        Point spread function: what a point becomes. Of 0 or more, with sum 1, no larger than the
-        image; the pixel ``(m // 2, n // 2)`` stays where it is.
+        Point spread function (PSF): the image of a point. Values of 0 or more with sum 1, no larger
+        than the image. The origin is the pixel ``(m // 2, n // 2)``.
     sigma : float, optional
-        Standard deviation of the noise that came after the blur, in the units of the image.
-        Without it the level is estimated, see `estimate_sigma`. If in doubt take more: told half of
-        what there is, the inversion makes the rest of the noise large (and a warning says so).
-        Rounding to whole numbers is noise of 0.29.
+        Standard deviation of the noise added after the blur, in the units of the image. By default
+        it is estimated, see `estimate_sigma`. If in doubt give a larger one: the inversion
+        amplifies noise beyond `sigma` (a warning is raised if there seems to be much more).
+        Rounding to integers is noise of 0.29.
     method : {"bm3d", "pnp"}
-        "bm3d" inverts twice, with the noise that this leaves removed by `bm3d` in between [1]_.
-        "pnp" alternates between the data and a denoiser, as `fastrestore.inverse.pnp` does.
+        "bm3d" inverts twice, and removes the noise of the first inversion by `bm3d` [1]_. "pnp"
+        alternates between the data and a denoiser, as `fastrestore.inverse.pnp` does.
     boundary : {"reflect", "periodic", "taper"}
-        What lies beyond the border: the mirrored image, the border pixels twice (as "reflect" of
-        `scipy.ndimage.convolve`); the opposite border, as in simulations by Fourier transforms;
-        or nobody knows, and the border is blended into its periodic blur, which may leave stripes
-        near it: for where "reflect" leaves worse ones.
+        What lies beyond the border. "reflect": the mirrored image, with the border pixels twice, as
+        in `scipy.ndimage.convolve`. "periodic": the opposite border, as in simulations by Fourier
+        transforms. "taper": unknown; the border is blended into its periodic blur. Use "taper" if
+        "reflect" leaves stripes near the border.
     channel_axis : int, optional
-        The axis of colours, which are blurred alike.
+        Axis of the channels of a color image. All channels have the same blur.
     data_range : float, optional
-        Range of the clean image, such as 255. Without it that of the blurred one is measured.
+        Range of the clean image, such as 255. By default that of the blurred image is measured.
     profile : str or Profile
         As for `bm3d`.
     denoiser : callable or str, optional
-        For "pnp", ``denoiser(image, sigma)`` in the units of the image, or "bm3d", the default,
-        "unet" or "hybrid" of `denoise`.
+        For "pnp": ``denoiser(image, sigma)`` in the units of the image, or "bm3d" (default), "unet"
+        or "hybrid" of `denoise`.
     workers, backend, progress
         As for `bm3d`.
 
     Returns
     -------
     array, shape of `image`
-        The same kind of array; floats keep their type, integers give float32.
+        The same kind of array. Floats keep their type, integers give float32.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does, and if `psf` is not as said.
+        As `bm3d` does, and if `psf` is not a valid point spread function.
     BackendUnavailableError
-        If the backend asked for cannot run here.
+        If the requested backend cannot run here.
 
     See Also
     --------
     skimage.restoration.richardson_lucy, skimage.restoration.wiener
-        For images with next to no noise, and where speed is all.
+        Faster methods for images with very little noise.
 
     Notes
     -----
-    The first inversion divides frequencies by the transfer function where that is not small,
-    ``conj(V) / (|V|**2 + alpha sigma**2)``, which leaves noise of a known spectrum; hard
-    thresholding removes it. The second is the Wiener filter for the power of that result, followed
-    by collaborative Wiener filtering [1]_. `alpha` is 4e-4, for a range of 255, and 5e-3.
+    The first inversion is regularized, ``conj(V) / (|V|**2 + alpha sigma**2)`` with the transfer
+    function V, and leaves noise of a known spectrum, which hard thresholding removes. The second is
+    the Wiener filter for the power spectrum of that estimate, followed by collaborative Wiener
+    filtering [1]_. `alpha` is 4e-4 for the first, for a range of 255, and 5e-3 for the second.
 
     References
     ----------
@@ -115,96 +119,103 @@ def deblur(
     >>> bool(after < before / 3)
     True
     """
-    from fastrestore.inverse import point_spread
-
-    for name, value, known in (("method", method, METHODS), ("boundary", boundary, BOUNDARIES)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    validate.choice("method", method, ("bm3d", "pnp"))
+    validate.choice("boundary", boundary, KINDS)
     if denoiser is not None and method != "pnp":
-        raise ValueError("denoiser is for method='pnp'")
-    there, restore = interop.recognize("image", image)
-    planes = validate.channels("image", there, channel_axis)
-    seen = planes.astype(np.float64)
-    point = point_spread.checked(psf, seen.shape[-2:])
-    extent = validate.range_of(data_range, seen)
-    level = _level(sigma, seen, extent)
-    options = {"data_range": extent, "workers": workers, "backend": backend, "profile": profile}
-    options["channel_axis"] = 0
-    with reporting(progress, "deblur") as tick, interop.use_device_of(there):
+        raise ValueError(f"denoiser={denoiser!r:.60} is for method='pnp', not for {method!r}")
+    array, restore = interop.recognize("image", image)
+    planes = validate.channels("image", array, channel_axis).astype(np.float64)
+    point = check_psf(psf, planes.shape[-2:])
+    extent = validate.range_of(data_range, planes)
+    level = _noise_level(sigma, planes, extent)
+    options: dict[str, Any] = {"profile": profile, "workers": workers, "backend": backend}
+    with reporting(progress, "deblur") as report_progress, interop.use_device_of(array):
         if method == "pnp":
-            from fastrestore.inverse.plug_and_play import deblurred
-
-            result = deblurred(seen, point, level, boundary, denoiser, options, tick)
+            settings = default_settings(level, extent, denoiser, **options)
+            result = restore_planes(planes, Blur(point, boundary), settings, report_progress)
         else:
-            result = _inverted_twice(seen, point, level, boundary, options, tick)
-        return restore(interop.planes_to_image(result, there, channel_axis))
+            options |= {"data_range": extent, "channel_axis": 0}
+            inversion = _Inversion(KINDS[boundary](point, planes.shape[-2:]), level, extent, point)
+            result = _invert_twice(planes, inversion, options, report_progress)
+        return restore(interop.planes_to_image(result, array, channel_axis))
 
 
-def _level(sigma: Any, planes: Any, extent: float) -> float:
-    """Check sigma, or estimate it; warn if there seems to be much more noise."""
+def _noise_level(sigma: Any, planes: Any, extent: float) -> float:
+    """Return sigma, estimated if it is None; warn if the image seems to have much more noise."""
     if sigma is None:
-        return _estimated(planes)
+        return _estimate(planes)
     level = validate.not_negative("sigma", sigma)
-    if not interop.on_host(planes) or min(planes.shape[-2:]) < SEEN:
+    if not interop.on_host(planes) or min(planes.shape[-2:]) < SMALLEST_CHECKED:
         return level
-    # The middle tells enough: a whole image would take as long as the inversions
-    top, left = (max(0, n - LOOKED_AT) // 2 for n in planes.shape[-2:])
-    seen = _estimated(planes[:1, top : top + LOOKED_AT, left : left + LOOKED_AT])
-    if seen > MORE * max(level, LEAST * extent):
+    # The center is enough: estimating from a whole image would take as long as the inversions
+    top, left = (max(0, n - CHECKED_SIDE) // 2 for n in planes.shape[-2:])
+    estimated = _estimate(planes[:1, top : top + CHECKED_SIDE, left : left + CHECKED_SIDE])
+    if estimated > WARNING_RATIO * max(level, LOWEST * extent):
         warnings.warn(
-            f"sigma={level:g} is less than the noise that the image seems to have, {seen:.3g} in "
-            "its units; an inversion makes the rest of it large: take more, or leave sigma out",
+            f"sigma={level:g} is less than the estimated noise of the image, {estimated:.3g}; the "
+            "inversion amplifies the difference, so use a larger sigma or leave it out",
             stacklevel=3,
         )
     return level
 
 
-def _estimated(planes: Any) -> float:
-    """Level of the noise of all channels."""
-    found = [float(estimate_sigma(plane)) for plane in planes]
-    return float(np.sqrt(np.square(found).mean()))
+def _estimate(planes: Any) -> float:
+    """Return the root mean square of the noise levels of the channels."""
+    levels = [float(estimate_sigma(plane)) for plane in planes]
+    return float(np.sqrt(np.square(levels).mean()))
 
 
-def _inverted_twice(
+class _Inversion:
+    """The two regularized inversions of a blur, with the spectrum of the noise that each leaves.
+
+    The spectra are on the grid of the image, as `psd` of `bm3d`.
+    """
+
+    def __init__(self, border: Periodic, sigma: float, extent: float, psf: FloatArray) -> None:
+        level = max(sigma, LOWEST * extent)
+        self.border = border
+        self._power = np.abs(transfer_function(psf, border.shape)) ** 2
+        self._white = level**2 * self._power.size
+        self._penalty = ALPHA_INVERSE * (level * PAPER_RANGE / extent) ** 2
+        self._wiener = ALPHA_WIENER * level**2
+
+    def regularized(self, plane: Any) -> Any:
+        """Invert with the same penalty at all frequencies."""
+        return self.border.solve(plane, self._penalty)
+
+    def regularized_psd(self) -> Any:
+        """Return the spectrum of the noise that `regularized` leaves."""
+        return self._white * self._power / (self._power + self._penalty) ** 2
+
+    def wiener(self, plane: Any, estimate: Any) -> Any:
+        """Invert with the Wiener filter for the power spectrum of an estimate."""
+        power = self.border.power_spectrum(estimate)
+        positive = power + (1e-12 * power.max() + np.finfo(np.float64).tiny)
+        return self.border.solve(plane, self._wiener / positive)
+
+    def wiener_psd(self, estimate: Any) -> Any:
+        """Return the spectrum of the noise that `wiener` leaves."""
+        signal = np.abs(np.fft.fft2(interop.to_host(estimate))) ** 2 / self._power.size
+        gain = signal / (signal * self._power + self._wiener)
+        return self._white * self._power * gain**2
+
+
+def _invert_twice(
     planes: Any,
-    psf: Any,
-    sigma: float,
-    boundary: str,
+    inversion: _Inversion,
     options: dict[str, Any],
-    tick: Callable[[float], None],
+    report_progress: Callable[[float], None],
 ) -> Any:
-    """Regularised inversion and Wiener inversion, each with its noise removed."""
-    from fastrestore.inverse.boundary import KINDS
-    from fastrestore.inverse.point_spread import transfer
-
-    namespace, shape = interop.namespace(planes), planes.shape[-2:]
-    border = KINDS[boundary](psf, shape)
-    seen = [border.brought(plane) for plane in planes]
-    level = max(sigma, LEAST * options["data_range"])
-    noise = (level * WHITE / options["data_range"]) ** 2
-    power = np.abs(transfer(psf, shape)) ** 2  # on the grid of the image, that of `psd`
-    white = level**2 * power.size
-
-    penalty = ALPHA_INVERSE * noise
-    first = namespace.stack([border.solved(plane, penalty) for plane in seen])
-    tick(0.1)
-    left = white * power / (power + penalty) ** 2
-    basic = with_spectrum(first, left, options, stage="basic")
-    tick(0.4)
-
-    found, spectra = [], []
-    strength = ALPHA_WIENER * level**2
-    for plane, estimate in zip(seen, basic, strict=True):
-        found.append(border.solved(plane, strength / _positive(border.power(estimate))))
-        signal = np.abs(np.fft.fft2(interop.to_host(estimate))) ** 2 / power.size
-        gain = signal / (signal * power + strength)
-        spectra.append(white * power * gain**2)
-    tick(0.1)
-    result = with_spectrum(namespace.stack(found), np.stack(spectra), options, basic)
-    tick(0.4)
+    """Invert with regularization, then with the Wiener filter, and denoise after each."""
+    stack = interop.namespace(planes).stack
+    prepared = [inversion.border.prepare(plane) for plane in planes]
+    first = stack([inversion.regularized(plane) for plane in prepared])
+    report_progress(0.1)
+    basic = with_spectrum(first, inversion.regularized_psd(), options, stage="basic")
+    report_progress(0.4)
+    second = stack([inversion.wiener(*pair) for pair in zip(prepared, basic, strict=True)])
+    psd = np.stack([inversion.wiener_psd(estimate) for estimate in basic])
+    report_progress(0.1)
+    result = with_spectrum(second, psd, options, basic)
+    report_progress(0.4)
     return result
-
-
-def _positive(power: Any) -> Any:
-    """Keep powers that one divides by away from 0."""
-    return power + (1e-12 * power.max() + np.finfo(np.float64).tiny)

@@ -1,17 +1,21 @@
-"""Mosaics of colours, as sensors behind a Bayer filter give them."""
+"""Demosaicing: color images from the raw values of a sensor with a Bayer filter."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastrestore._algorithms.bm3d import bm3d
+from fastrestore._algorithms.inpaint import Gaps, fill
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
+from fastrestore.inverse.iterations import decreasing_sigmas
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
-HIGHEST, LOWEST = 12 / 255, 2 / 255  # of the range: sigma of the first iteration and the last
+HIGHEST, LOWEST = 12 / 255, 2 / 255  # of the range: noise level of the first and last iteration
 ITERATIONS = 8
 
 
@@ -27,35 +31,36 @@ def demosaic(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Make a colour image of a Bayer mosaic, and remove its noise.
+    """Reconstruct a color image from a Bayer mosaic and remove its noise.
 
     Parameters
     ----------
     mosaic : array, shape (M, N)
-        One colour at each pixel, of any integer or float type; linear, or as it is to be shown.
+        One color at each pixel, of any integer or float type; linear or gamma-corrected.
     pattern : {"RGGB", "BGGR", "GRBG", "GBRG"}
-        Colours of the first two pixels of the first row, and of the second row.
+        Colors of the first two pixels of the first row, then of the second row.
     sigma : float, default 0
-        Standard deviation of the noise, in the units of the mosaic. With 0 what is known stays.
+        Standard deviation of the noise, in the units of the mosaic. With 0 known values stay
+        exactly as they are.
     iterations : int, default 8
-        How often the image is filtered; 0 gives the linear interpolation that it begins with.
+        Number of filter iterations. 0 returns the linear interpolation that they start from.
     data_range, profile, workers, backend, progress
         As for `inpaint`.
 
     Returns
     -------
     array, shape (M, N, 3)
-        Red, green and blue; the same kind of array, floats keep their type, integers give float32.
+        Red, green and blue. The same kind of array. Floats keep their type, integers give float32.
 
     Raises
     ------
     TypeError, ValueError, BackendUnavailableError
-        As `inpaint` does; if the pattern is unknown, or there are fewer than 4 x 4 pixels.
+        As `inpaint` does, and if the pattern is unknown or there are fewer than 4 x 4 pixels.
 
     Notes
     -----
-    Linear interpolation corrected by gradients [1]_, then the iteration of `inpaint`, on colours
-    together.
+    Linear interpolation with gradient correction [1]_, followed by the iterations of `inpaint` for
+    the missing colors, on the three channels jointly.
 
     References
     ----------
@@ -72,66 +77,59 @@ def demosaic(
     >>> image.shape, bool(np.abs(image - [90, 40, 40]).max() < 1)
     ((16, 16, 3), True)
     """
-    there, restore = interop.recognize("mosaic", mosaic)
-    validate.channels("mosaic", there, None)
-    if pattern not in PATTERNS:
-        known = ", ".join(map(repr, PATTERNS))
-        raise ValueError(f"pattern must be one of {known}, got {pattern!r}")
-    if min(there.shape) < 4:
-        raise ValueError(f"mosaic must have 4 x 4 pixels or more, got shape {there.shape}")
+    array, restore = interop.recognize("mosaic", mosaic)
+    validate.channels("mosaic", array, None)
+    validate.choice("pattern", pattern, PATTERNS)
+    if min(array.shape) < 4:
+        raise ValueError(f"mosaic must have at least 4 x 4 pixels, got shape {array.shape}")
     level = validate.not_negative("sigma", sigma)
-    if isinstance(iterations, bool) or not isinstance(iterations, (int, np.integer)):
-        raise TypeError(f"iterations must be a whole number, got {iterations!r}")
-    if iterations < 0:
-        raise ValueError(f"iterations must be 0 or more, got {iterations}")
-    namespace = interop.namespace(there)
-    with interop.use_device_of(there), reporting(progress, "demosaic") as tick:
-        values = there.astype(np.float64)
-        known = namespace.asarray(_places(pattern, values.shape))
+    count = validate.integer("iterations", iterations, least=0)
+    with interop.use_device_of(array), reporting(progress, "demosaic") as report_progress:
+        values = array.astype(np.float64)
+        known = interop.namespace(array).asarray(_color_masks(pattern, values.shape))
         extent = validate.range_of(data_range, values)
-        result = _interpolated(values, known)
-        if iterations > 0:
-            from fastrestore._algorithms.inpaint import falling, filled
-
-            options: dict[str, Any] = {"data_range": extent, "workers": workers}
-            options |= {"profile": profile, "channel_axis": 0, "backend": backend}
-            sigmas = falling(HIGHEST, LOWEST, extent, level, iterations)
-            result = filled(known * values, ~known, sigmas, level, options, tick, result)
-        return restore(interop.planes_to_image(result, there, 2))
-
-
-def _places(pattern: str, shape: tuple[int, ...]) -> Any:
-    """Where each colour is known (3, M, N)."""
-    places = np.zeros((3, *shape), bool)
-    for k, colour in enumerate(pattern):
-        places["RGB".index(colour), k // 2 :: 2, k % 2 :: 2] = True
-    return places
+        result = _interpolate(values, known)
+        if count > 0:
+            sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)
+            denoise = partial(
+                bm3d, channel_axis=0, data_range=extent, profile=profile, workers=workers,
+                backend=backend,
+            )  # fmt: skip
+            gaps = Gaps(known * values, ~known, level, sigmas)
+            result = fill(gaps, result, denoise, report_progress)
+        return restore(interop.planes_to_image(result, array, 2))
 
 
-# Eighths, of the mosaic around a pixel: the colour that is missing there, by where it is known
-CROSS = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0],
+def _color_masks(pattern: str, shape: tuple[int, ...]) -> Any:
+    """Return where each color is known (3, M, N)."""
+    masks = np.zeros((3, *shape), bool)
+    for k, color in enumerate(pattern):
+        masks["RGB".index(color), k // 2 :: 2, k % 2 :: 2] = True
+    return masks
+
+
+# Filters of [1]_: green at red and blue; red and blue at green, along their row (transposed: along
+# their column); red at blue and blue at red
+GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0],
                   [0, 0, -1, 0, 0]]) / 8  # fmt: skip
-BESIDE = np.array([[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0],
+ROW = np.array([[0, 0, 0.5, 0, 0], [0, -1, 0, -1, 0], [-1, 4, 5, 4, -1], [0, -1, 0, -1, 0],
                    [0, 0, 0.5, 0, 0]]) / 8  # fmt: skip
-ACROSS = np.array([[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0],
+OTHER = np.array([[0, 0, -1.5, 0, 0], [0, 2, 0, 2, 0], [-1.5, 0, 6, 0, -1.5], [0, 2, 0, 2, 0],
                    [0, 0, -1.5, 0, 0]]) / 8  # fmt: skip
 
 
-def _interpolated(values: Any, known: Any) -> Any:
-    """Interpolate linearly, corrected by the gradient of the colour that is known."""
-    if interop.on_host(values):
-        from scipy import ndimage
-    else:
-        from cupyx.scipy import ndimage
-    namespace = interop.namespace(values)
-    cross, beside, above, across = (
+def _interpolate(values: Any, known: Any) -> Any:
+    """Interpolate linearly, corrected by the gradient of the known color."""
+    namespace, ndimage = interop.namespace(values), interop.ndimage(values)
+    at_color, in_row, in_column, at_other = (
         ndimage.convolve(values, namespace.asarray(each), mode="mirror")
-        for each in (CROSS, BESIDE, BESIDE.T, ACROSS)
+        for each in (GREEN, ROW, ROW.T, OTHER)
     )
     red, green, blue = known
-    planes = [namespace.where(green, values, cross)]
+    planes = [namespace.where(green, values, at_color)]
     for own, other in ((red, blue), (blue, red)):
-        in_row = own.any(1)[:, None] & green
-        found = namespace.where(in_row, beside, above)
-        planes.append(namespace.where(own, values, namespace.where(other, across, found)))
+        beside = own.any(1)[:, None] & green
+        at_green = namespace.where(beside, in_row, in_column)
+        rest = namespace.where(other, at_other, at_green)
+        planes.append(namespace.where(own, values, rest))
     return namespace.stack([planes[1], planes[0], planes[2]])

@@ -1,9 +1,10 @@
-"""Images with missing pixels."""
+"""Inpainting: restoration of missing pixels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
+from fastrestore.inverse.iterations import decreasing_sigmas
+from fastrestore.inverse.operators import check_mask
 
-HIGHEST, LOWEST = 30 / 255, 3 / 255  # of the range: sigma of the first iteration and the last
+HIGHEST, LOWEST = 30 / 255, 3 / 255  # of the range: noise level of the first and last iteration
 ITERATIONS = 16
-FURTHER = 1.8  # times as far as the filter says: what it leaves is put right by the next one
-WIDTHS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # pixels: of Gaussians that known pixels spread by
-ENOUGH = 0.05  # weight of known pixels under a Gaussian
+OVERRELAXATION = 1.8  # missing pixels move further than the filter says; the next one corrects it
+WIDTHS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # pixels: Gaussians of the first estimate
+LEAST_WEIGHT = 0.05  # of known pixels under a Gaussian
 
 
 def inpaint(
@@ -32,24 +35,23 @@ def inpaint(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Fill in missing pixels, from what the rest of the image looks like.
+    """Fill in missing pixels of an image.
 
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
-        Image of any integer or float type. What it holds where pixels are missing, NaN too, does
-        not matter.
-    mask : array of bool, shape (M, N), or that of `image`
+        Image of any integer or float type. Values of missing pixels are ignored; they may be NaN.
+    mask : array of bool, shape (M, N), or shape of `image`
         True where a pixel is missing: scattered pixels, scratches, text, holes.
     sigma : float, default 0
-        Standard deviation of the noise of the other pixels, in the units of the image; they are
-        restored, too. With 0 they stay exactly as they are.
+        Standard deviation of the noise of the known pixels, in the units of the image, which is
+        removed as well. With 0 known pixels stay exactly as they are.
     iterations : int, default 16
-        More of them change little, in large holes too.
+        Number of iterations. More change the result little, also in large holes.
     channel_axis : int, optional
-        Where colours are.
+        Axis of the channels of a color image.
     data_range : float, optional
-        Range of the clean image. Without it that of the known pixels is measured.
+        Range of the clean image. By default that of the known pixels is measured.
     profile : str or Profile, default "lc"
         As for `bm3d`.
     workers, backend, progress
@@ -58,23 +60,27 @@ def inpaint(
     Returns
     -------
     array, shape of `image`
-        The same kind of array; floats keep their type, integers give float32.
+        The same kind of array. Floats keep their type, integers give float32.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does; if the mask has another shape, or all is missing.
+        As `bm3d` does, and if the mask has another shape or marks all pixels as missing.
     BackendUnavailableError
-        If the backend asked for cannot run here.
+        If the requested backend cannot run here.
 
     Notes
     -----
-    Missing pixels begin as means of known ones nearby. Then `bm3d` filters the image again and
-    again, for noise that falls from 30 to 3 of 255, and known pixels are put back each time: half
-    quadratic splitting, see `fastrestore.inverse.pnp`, in which missing pixels go 1.8 times as far
-    as the filter says. After
-    A. Danielyan, A. Foi, V. Katkovnik, K. Egiazarian, "Spatially adaptive filtering as
-    regularization in inverse imaging: compressive sensing, super-resolution, and upsampling", 2010.
+    Missing pixels start as means of known pixels nearby. `bm3d` then filters the image repeatedly,
+    for a noise level that decreases from 30/255 to 3/255 of the range, and known pixels are
+    restored after each iteration [1]_. This is half-quadratic splitting, see
+    `fastrestore.inverse.pnp`, with over-relaxation by 1.8 of the missing pixels.
+
+    References
+    ----------
+    .. [1] A. Danielyan, A. Foi, V. Katkovnik, K. Egiazarian, "Spatially adaptive filtering as
+       regularization in inverse imaging: compressive sensing, super-resolution, and upsampling",
+       in "Super-Resolution Imaging", CRC Press, 2010.
 
     Examples
     --------
@@ -87,95 +93,82 @@ def inpaint(
     >>> bool(np.abs(restored - clean).max() < 20), bool((restored == clean)[~missing].all())
     (True, True)
     """
-    from fastrestore.inverse.operators import missing
-
-    there, restore = interop.recognize("image", image)
-    validate.check_axes("image", there.shape, channel_axis)
-    planes = there[None] if channel_axis is None else interop.channels_first(there, channel_axis)
-    unknown = _unknown(mask, there, planes, channel_axis, missing)
+    array, restore = interop.recognize("image", image)
+    validate.check_axes("image", array.shape, channel_axis)
+    planes = interop.channels_first(array, channel_axis)
+    mask_planes = _mask_planes(mask, array, channel_axis)
     level = validate.not_negative("sigma", sigma)
-    if isinstance(iterations, bool) or not isinstance(iterations, (int, np.integer)):
-        raise TypeError(f"iterations must be a whole number, got {iterations!r}")
-    if iterations < 1:
-        raise ValueError(f"iterations must be 1 or more, got {iterations}")
-    namespace = interop.namespace(there)
-    with interop.use_device_of(there):
-        away = namespace.asarray(unknown)
-        seen = namespace.where(away, 0, planes).astype(np.float64)
-        validate.check_finite(
-            "the known part of image",
-            seen[0] if channel_axis is None else interop.move_axis(seen, 0, channel_axis % 3),
-        )
-        extent = validate.range_of(data_range, seen[~away])
-        options: dict[str, Any] = {"data_range": extent, "workers": workers}
-        options |= {"profile": profile, "channel_axis": 0, "backend": backend}
-        if not unknown.any() and level == 0:
-            result = seen
-        else:
-            with reporting(progress, "inpaint") as tick:
-                sigmas = falling(HIGHEST, LOWEST, extent, level, iterations)
-                result = filled(seen, away, sigmas, level, options, tick)
-        return restore(interop.planes_to_image(result, there, channel_axis))
+    count = validate.integer("iterations", iterations, least=1)
+    namespace = interop.namespace(array)
+    with interop.use_device_of(array), reporting(progress, "inpaint") as report_progress:
+        missing = namespace.asarray(mask_planes)
+        values = namespace.where(missing, 0, planes).astype(np.float64)
+        known = values[0] if channel_axis is None else interop.move_axis(values, 0, channel_axis)
+        validate.check_finite("the known part of image", known)
+        extent = validate.range_of(data_range, values[~missing])
+        result = values
+        if mask_planes.any() or level > 0:
+            sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)
+            denoise = partial(
+                bm3d, channel_axis=0, data_range=extent, profile=profile, workers=workers,
+                backend=backend,
+            )  # fmt: skip
+            first = first_estimate(values, missing)
+            gaps = Gaps(values, missing, level, sigmas)
+            result = fill(gaps, first, denoise, report_progress)
+        return restore(interop.planes_to_image(result, array, channel_axis))
 
 
-def _unknown(
-    mask: Any, there: Any, planes: Any, axis: int | None, check: Callable[[Any], Any]
+class Gaps(NamedTuple):
+    """An image with missing pixels."""
+
+    values: Any  # (C, M, N)
+    missing: Any  # (C, M, N), True where a value is missing
+    sigma: float  # noise of the known values
+    sigmas: list[float]  # noise level of the denoiser in each iteration
+
+
+def fill(
+    gaps: Gaps,
+    first: Any,
+    denoise: Callable[[Any, float], Any],
+    report_progress: Callable[[float], None],
 ) -> Any:
-    """The mask of every channel (C, M, N), on the host."""
+    """Denoise (C, M, N) repeatedly, and restore the known pixels each time."""
+    where = interop.namespace(first).where
+    estimate, last = first, len(gaps.sigmas) - 1
+    for k, sigma in enumerate(gaps.sigmas):
+        filtered = denoise(estimate, sigma)
+        report_progress(1 / len(gaps.sigmas))
+        if k == last and gaps.sigma > 0:
+            return filtered
+        moved = estimate + OVERRELAXATION * (filtered - estimate)
+        estimate = where(gaps.missing, moved, gaps.values)
+    return estimate
+
+
+def _mask_planes(mask: Any, image: Any, channel_axis: int | None) -> Any:
+    """Return the mask of every channel (C, M, N), on the host."""
     values = np.asarray(interop.to_host(mask))
-    if axis is not None and values.ndim == 3:
-        if values.shape != there.shape:
-            raise ValueError(f"mask has shape {values.shape}, the image {there.shape}")
-        return np.stack([check(each) for each in interop.channels_first(values, axis)])
-    if values.shape != tuple(planes.shape[-2:]):
-        size = tuple(planes.shape[-2:])
-        raise ValueError(f"mask has shape {values.shape}, the image {size}")
-    return np.broadcast_to(check(mask), planes.shape)
+    if channel_axis is not None and values.ndim == 3:
+        validate.same_shape("mask", values, image.shape)
+        return np.stack([check_mask(each) for each in interop.channels_first(values, channel_axis)])
+    shape = interop.channels_first(image, channel_axis).shape
+    validate.same_shape("mask", values, shape[1:])
+    return np.broadcast_to(check_mask(mask), shape)
 
 
-def falling(highest: float, lowest: float, extent: float, level: float, count: int) -> Any:
-    """Sigmas of the iterations, of which none is less than the noise."""
-    least = max(lowest * extent, level)
-    return np.geomspace(max(highest * extent, least), least, int(count))
-
-
-def filled(
-    seen: Any,
-    away: Any,
-    sigmas: Any,
-    level: float,
-    options: dict[str, Any],
-    tick: Callable[[float], None],
-    start: Any = None,
-) -> Any:
-    """Filter (C, M, N) again and again, and put known pixels back."""
-    namespace = interop.namespace(seen)
-    found = begun(seen, away) if start is None else start
-    for k, strength in enumerate(sigmas):
-        filtered = bm3d(found, float(strength), **options)
-        tick(1 / len(sigmas))
-        if k < len(sigmas) - 1 or level == 0:
-            found = namespace.where(away, found + FURTHER * (filtered - found), seen)
-        else:
-            found = filtered
-    return found
-
-
-def begun(seen: Any, away: Any) -> Any:
-    """A first image: each missing pixel is the mean of known ones, as near as there are enough."""
-    if interop.on_host(seen):
-        from scipy import ndimage
-    else:
-        from cupyx.scipy import ndimage
-    namespace = interop.namespace(seen)
+def first_estimate(values: Any, missing: Any) -> Any:
+    """Fill missing pixels with means of known ones, under Gaussians as narrow as possible."""
+    namespace, gaussian_filter = interop.namespace(values), interop.ndimage(values).gaussian_filter
     planes = []
-    for plane, missing in zip(seen, away, strict=True):
-        known = namespace.where(missing, 0.0, 1.0)
+    for plane, gaps in zip(values, missing, strict=True):
+        known = namespace.where(gaps, 0.0, 1.0)
         out = namespace.full_like(plane, float((plane * known).sum() / known.sum()))
         for width in reversed(WIDTHS):
-            weight = ndimage.gaussian_filter(known, width)
-            mean = ndimage.gaussian_filter(plane * known, width)
-            enough = weight > ENOUGH
-            out = namespace.where(enough, mean / namespace.maximum(weight, ENOUGH), out)
-        planes.append(namespace.where(missing, out, plane))
+            weight = gaussian_filter(known, width)
+            mean = gaussian_filter(plane * known, width)
+            enough = weight > LEAST_WEIGHT
+            out = namespace.where(enough, mean / namespace.maximum(weight, LEAST_WEIGHT), out)
+        planes.append(namespace.where(gaps, out, plane))
     return namespace.stack(planes)

@@ -1,7 +1,9 @@
-"""Images made sharper, and less noisy."""
+"""Joint sharpening and denoising."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from fastrestore._arrays.progress import Progress
 from fastrestore._collaborative.profile import Profile
 from fastrestore._noise.estimate import estimate_sigma
 
-LEAST = 1e-3  # of the range: noise is taken for no less
+LOWEST = 1e-3  # of the range: least noise level
 
 
 def sharpen(
@@ -27,41 +29,42 @@ def sharpen(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Make an image sharper and remove its noise at the same time.
+    """Sharpen an image and remove its noise at the same time.
 
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
-        Image of any integer or float type, that of `bm3d`. Black must be 0: details gain by how
-        small they are beside the brightness around them.
+        Image of any integer or float type. Black must be 0, because the gain of a detail depends on
+        its size relative to the brightness around it.
     sigma : float, or one for each channel, optional
-        Standard deviation of the noise, in the units of the image; of none, a thousandth of the
-        range is taken. Without it the level is estimated, see `estimate_sigma`.
+        Standard deviation of the noise, in the units of the image. At least a thousandth of the
+        range is used. By default it is estimated, see `estimate_sigma`.
     alpha : float, default 1.5
-        How sharp: 1 denoises alone, 2 takes square roots of details. 1.1 to 1.3 is plenty for
-        photographs that are not very soft; edges get halos, and values beyond the range, by more.
+        Strength of the sharpening, at least 1. With 1 the image is only denoised, with 2 details
+        become their square roots. For photographs that are not very soft, 1.1 to 1.3 is enough;
+        larger values give halos at edges and values outside the range.
     channel_axis : int, optional
-        Where channels are: of 3 the luminance is made sharper and colours are denoised, any other
-        number is made sharper one by one.
+        Axis of the channels. Of 3 channels the luminance is sharpened and the colors are denoised;
+        any other number of channels is sharpened one at a time.
     data_range : float, optional
-        Range of the clean image. Without it that of the noisy one is measured.
+        Range of the clean image. By default that of the noisy image is measured.
     profile, workers, backend, progress
-        As for `bm3d`; a GPU does not do this.
+        As for `bm3d`. GPU backends do not support sharpening.
 
     Returns
     -------
     array, shape of `image`
-        The same kind of array, not clipped: edges may lie beyond the range.
+        The same kind of array. Values are not clipped and may lie outside the range near edges.
 
     Raises
     ------
     TypeError, ValueError, BackendUnavailableError
-        As `bm3d` does, and if alpha is less than 1.
+        As `bm3d` does, and if `alpha` is less than 1.
 
     Notes
     -----
-    Alpha-rooting [1]_ of the coefficients of a group that noise does not explain:
-    ``sign(c) |d| |c / d|**(1 / alpha)``, d being the mean of the group.
+    Alpha-rooting [1]_ of the coefficients of a group that exceed the threshold:
+    ``sign(c) |d| |c / d|**(1 / alpha)``, where d is the mean of the group.
 
     References
     ----------
@@ -80,47 +83,38 @@ def sharpen(
     >>> slopes[1] > 1.15 * slopes[0]
     True
     """
-    there, _ = interop.recognize("image", image)
-    strength = validate.not_negative("alpha", alpha)
-    if strength < 1:
-        raise ValueError(f"alpha must be a number of 1 or more, got {alpha!r}")
-    numbers = Profile.named(profile) if isinstance(profile, str) else profile
-    if not isinstance(numbers, Profile):
+    array, _ = interop.recognize("image", image)
+    validate.check_axes("image", array.shape, channel_axis)
+    strength = validate.number("alpha", alpha, least=1)
+    if not isinstance(profile, (str, Profile)):
         raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
+    numbers = Profile.named(profile) if isinstance(profile, str) else profile
     if sigma is None:
         sigma = estimate_sigma(image, channel_axis=channel_axis)
     levels = np.asarray(interop.to_host(sigma), np.float64)
     if not (levels >= 0).all():
         raise ValueError(f"sigma must be 0 or more, got {sigma!r:.60}")
-    told: dict[str, Any] = {
-        "data_range": data_range, "workers": workers, "backend": backend, "progress": progress
-    }  # fmt: skip
-    least = LEAST * (validate.extent(data_range) or _range(there))
-    level = np.maximum(levels, least)
-    axis = channel_axis
-    if axis is not None and there.ndim == 3 and -3 <= axis < 3 and there.shape[axis] not in (1, 3):
-        return _one_by_one(image, level, alpha, axis, told)
-    return bm3d(
-        image, float(level) if level.ndim == 0 else level, stage="basic", channel_axis=axis,
-        profile=numbers.replace(sharpen=strength) if strength > 1 else numbers, **told,
+    level = np.maximum(levels, LOWEST * (validate.extent(data_range) or _finite_range(array)))
+    sharpened = partial(
+        bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,
+        profile=numbers.replace(sharpen=strength) if strength > 1 else numbers, progress=progress,
     )  # fmt: skip
+    if channel_axis is not None and array.shape[channel_axis] not in (1, 3):
+        return _each_channel(image, level, channel_axis, sharpened)
+    return sharpened(image, float(level) if level.ndim == 0 else level, channel_axis=channel_axis)
 
 
-def _one_by_one(image: Any, level: Any, alpha: float, axis: int, told: dict[str, Any]) -> Any:
-    """Channels that are no colours."""
-    there, restore = interop.recognize("image", image)
-    planes = interop.channels_first(there, axis)
+def _each_channel(image: Any, level: Any, axis: int, sharpened: Callable[..., Any]) -> Any:
+    """Sharpen channels that are not red, green and blue."""
+    array, restore = interop.recognize("image", image)
+    planes = interop.channels_first(array, axis)
     levels = np.broadcast_to(level, len(planes)).tolist()
-    done = [
-        sharpen(plane, sigma, alpha, **told) for plane, sigma in zip(planes, levels, strict=True)
-    ]
-    namespace = interop.namespace(there)
-    stacked = interop.move_axis(namespace.stack(done), 0, axis % 3)
-    return restore(namespace.ascontiguousarray(stacked))
+    results = [sharpened(plane, sigma) for plane, sigma in zip(planes, levels, strict=True)]
+    return restore(interop.planes_to_image(interop.namespace(array).stack(results), array, axis))
 
 
-def _range(values: Any) -> float:
-    """Range of what is finite; the rest is refused later."""
+def _finite_range(values: Any) -> float:
+    """Return the range of the finite values; `bm3d` raises if there are others."""
     plain = interop.to_host(values)
     finite = plain[np.isfinite(plain)] if plain.dtype.kind == "f" else plain
     return float(finite.max()) - float(finite.min()) or 1.0 if finite.size else 1.0

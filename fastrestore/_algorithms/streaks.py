@@ -1,4 +1,4 @@
-"""Streaks of sinograms, which become rings in tomography."""
+"""Removal of streaks in sinograms, which become rings in tomography."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.interop import FloatArray
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import with_spectrum
 
-FloatArray = NDArray[np.float64]
-ROWS = 64  # angles are averaged to about so many
-NARROWEST = 40  # detector pixels of the coarsest scale, at least
-LEAST = 20  # that who asks for more scales may have
-LONG = 12  # share of the angles that the level of streaks is measured over, inverse
-NEAR = 9  # detector pixels that a strong streak is compared with
-TIMES = 3  # strong streaks are looked for so often, as they hide each other
-SLOW = 4  # share of the angles over which a strong streak may change, inverse
-WHITE = 0.02  # of the streaks' deviation: noise that is none of them
-FLOOR = 1e-3  # of the power of the streaks: what coarser scales left
+MAX_ROWS = 64  # angles are averaged to about this number
+COARSEST_WIDTH, LEAST_WIDTH = 40, 20  # detector pixels of the coarsest scale: default, least
+SMOOTHING = 12  # the streak level is measured on means over 1/12 of the angles
+NEIGHBORS = 9  # detector pixels that a strong streak is compared with
+PASSES = 3  # strong streaks hide each other, so they are searched for repeatedly
+DRIFT = 4  # strong streaks may change over 1/4 of the angles
+WHITE = 0.02  # white noise beside the streaks, relative to their standard deviation
+FLOOR = 1e-3  # residual power of streaks that coarser scales have removed
 MAD = 1.4826
 
 
@@ -39,41 +38,43 @@ def remove_streaks(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Remove streaks along the angles of a sinogram, which would become rings.
+    """Remove streaks along the angles of a sinogram, which become rings in tomography.
 
     Parameters
     ----------
     sinogram : array, shape (angles, detector), or three axes for a stack of them
         Logarithm of the attenuation, of any integer or float type.
     strength : float, default 1
-        Streaks are taken for so many times as strong as they are measured to be.
+        Factor for the measured level of the streaks. Larger values remove more.
     levels : int, optional
-        How often the detector is reduced by two, for streaks that are many pixels wide. Without it
-        as often as leaves 40 pixels; no more than leaves 20.
+        Number of coarser scales, each with half the detector pixels, for streaks that are many
+        pixels wide. By default as many as leave 40 pixels; at most as many as leave 20.
     strong : float or None, default 4
-        Streaks of more than so many deviations, those of bad pixels, are subtracted first.
+        Streaks of bad detector pixels, stronger than this number of standard deviations, are
+        subtracted first. With None this step is skipped.
     angle_axis, detector_axis : int
-        Where angles and detector pixels are; the third axis of a stack is the other one.
+        Axes of the angles and of the detector pixels. The third axis of a stack is the other one.
     profile, workers, backend, progress
         As for `bm3d`.
 
     Returns
     -------
     array, shape of `sinogram`
-        The same kind of array; floats keep their type, integers give float32. Noise stays.
+        The same kind of array. Floats keep their type, integers give float32. Noise that is not
+        streaks remains.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does; if the axes are not as said.
+        As `bm3d` does, and if the axes are invalid.
     BackendUnavailableError
-        If the backend asked for cannot run here.
+        If the requested backend cannot run here.
 
     Notes
     -----
-    After [1]_: means over angles are restored by `bm3d` for noise that is the same along the
-    angles, at several scales from coarse to fine. What it removes is streaks, which are
-    interpolated to all angles and subtracted. It works on the host.
+    After [1]_: means over neighboring angles are restored by `bm3d` for noise that is constant
+    along the angles, at several scales from coarse to fine. What the filter removes is the streaks;
+    they are interpolated to all angles and subtracted. The computation runs on the host.
 
     References
     ----------
@@ -92,129 +93,132 @@ def remove_streaks(
     >>> bool(left.std() < 0.6 * streaks.std())
     True
     """
-    there, restore = interop.recognize("sinogram", sinogram)
-    stack, order = _stacked(there, angle_axis, detector_axis)
-    validate.check_finite("sinogram", there)
-    times = validate.positive("strength", strength)
+    array, restore = interop.recognize("sinogram", sinogram)
+    order = _axis_order(array.shape, angle_axis, detector_axis)
+    validate.check_finite("sinogram", array)
+    factor = validate.positive("strength", strength)
     bound = math.inf if strong is None else validate.positive("strong", strong)
-    depth = _levels(levels, stack.shape[2])
+    stack = _host_stack(array).transpose(order)
+    scales = _scale_count(levels, stack.shape[2])
     options = {"profile": profile, "workers": workers, "backend": backend}
-    out = np.empty(stack.shape, interop.result_dtype(there.dtype))
-    with reporting(progress, "remove_streaks") as tick:
+    out = np.empty(stack.shape, interop.result_dtype(array.dtype))
+    with reporting(progress, "remove_streaks") as report_progress:
         for each, result in zip(stack, out, strict=True):
             plain = np.asarray(each, np.float64)
-            result[...] = plain - _streaks(plain, depth, times, bound, options)
-            tick(1 / len(stack))
-    placed = np.ascontiguousarray(out.transpose(np.argsort(order)))
-    namespace = interop.namespace(there)
-    with interop.use_device_of(there):
-        return restore(interop.place_like(namespace.asarray(placed.reshape(there.shape)), there))
+            means, places = _angle_means(plain)
+            streaks = _find_strong(means, bound)
+            streaks = _find_multiscale(means - streaks, scales, factor, options) + streaks
+            result[...] = plain - _interpolate(streaks, places, len(plain))
+            report_progress(1 / len(stack))
+    placed = np.ascontiguousarray(out.transpose(np.argsort(order))).reshape(array.shape)
+    with interop.use_device_of(array):
+        return restore(interop.place_like(placed, array))
 
 
-def _stacked(there: Any, angle_axis: Any, detector_axis: Any) -> tuple[Any, tuple[int, ...]]:
-    """View as (stack, angles, detector), on the host; and which axis went where."""
-    if there.ndim not in (2, 3) or 0 in there.shape:
-        raise ValueError(f"sinogram must have 2 axes, or 3 of a stack, got shape {there.shape}")
-    axes = []
-    for name, axis in (("angle_axis", angle_axis), ("detector_axis", detector_axis)):
-        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-            raise TypeError(f"{name} must be a whole number, got {axis!r}")
-        if not -there.ndim <= axis < there.ndim:
-            raise ValueError(f"{name}={axis} is not an axis of shape {there.shape}")
-        axes.append(int(axis) % there.ndim)
-    if axes[0] == axes[1]:
+def _axis_order(
+    shape: tuple[int, ...], angle_axis: Any, detector_axis: Any
+) -> tuple[int, int, int]:
+    """Return the axes of the stack, the angles and the detector, in a stack of three axes."""
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise ValueError(f"sinogram must have 2 axes, or 3 for a stack, got shape {shape}")
+    angle = validate.axis("angle_axis", angle_axis, shape)
+    detector = validate.axis("detector_axis", detector_axis, shape)
+    if angle == detector:
         raise ValueError(
             f"angle_axis={angle_axis} and detector_axis={detector_axis} are the same axis"
         )
-    host = interop.to_host(there)
-    if host.ndim == 2:
-        host, axes = host[None], [k + 1 for k in axes]
-    order = (3 - sum(axes), *axes)
-    return host.transpose(order), order
+    first = 3 - len(shape)  # 1 if the stack axis is added in front
+    return 3 - angle - detector - 2 * first, angle + first, detector + first
 
 
-def _levels(levels: Any, width: int) -> int:
-    """How often the detector is reduced by two."""
-    most = max(0, int(math.log2(max(1, width / NARROWEST))))
+def _host_stack(array: Any) -> NDArray[Any]:
+    """Return sinograms on the host, with an axis for the stack."""
+    host: NDArray[Any] = interop.to_host(array)
+    return host[None] if host.ndim == 2 else host
+
+
+def _scale_count(levels: Any, width: int) -> int:
+    """Return the number of coarser scales."""
     if levels is None:
-        return most
-    if isinstance(levels, bool) or not isinstance(levels, (int, np.integer)) or levels < 0:
-        raise ValueError(f"levels must be a whole number of 0 or more, got {levels!r}")
-    if levels > 0 and width < LEAST * 2**levels:
-        highest = max(0, int(math.log2(width / LEAST)))
+        return max(0, int(math.log2(max(1, width / COARSEST_WIDTH))))
+    count = validate.integer("levels", levels, least=0)
+    if count > 0 and width < LEAST_WIDTH * 2**count:
+        highest = max(0, int(math.log2(width / LEAST_WIDTH)))
         raise ValueError(
-            f"levels={levels} leaves less than {LEAST} of {width} detector pixels; write {highest} "
-            "or less"
+            f"levels={count} leaves less than {LEAST_WIDTH} of {width} detector pixels; write "
+            f"{highest} or less"
         )
-    return int(levels)
+    return count
 
 
-def _streaks(
-    sinogram: FloatArray, levels: int, strength: float, strong: float, options: dict[str, Any]
+def _find_multiscale(
+    means: FloatArray, levels: int, strength: float, options: dict[str, Any]
 ) -> FloatArray:
-    """What is added to a sinogram along its angles."""
-    means, places = _fewer_angles(sinogram)
-    first = _strong(means, strong)
-    scales = [means - first]
+    """Return the streaks in means over angles, from coarse to fine scales."""
+    scales = [means]
     for _ in range(levels):
-        scales.append(_reduced(scales[-1]))
+        scales.append(_halve(scales[-1]))
     found = np.zeros_like(scales[-1])
     for k in range(levels, -1, -1):
         if k < levels:
-            found = _enlarged(found, scales[k].shape[1])
+            found = _enlarge(found, scales[k].shape[1])
         rest = scales[k] - found
-        level = strength * _level(rest)
+        level = strength * _streak_level(rest)
         if level > 0:
-            found = found + rest - _without(rest, level, k < levels, options)
-    angles = np.arange(len(sinogram))
-    columns = [np.interp(angles, places, column) for column in (found + first).T]
-    return np.stack(columns, 1)
+            found = found + rest - _denoise(rest, level, k < levels, options)
+    return found
 
 
-def _fewer_angles(sinogram: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Means over neighbouring angles, and where they are."""
+def _angle_means(sinogram: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means over neighboring angles, and their positions."""
     count = len(sinogram)
-    ends = np.linspace(0, count, min(count, ROWS) + 1).round().astype(int)
+    ends = np.linspace(0, count, min(count, MAX_ROWS) + 1).round().astype(int)
     means = np.add.reduceat(sinogram, ends[:-1], 0) / np.diff(ends)[:, None]
     return means, (ends[:-1] + ends[1:] - 1) / 2
 
 
-def _level(means: FloatArray) -> float:
-    """Standard deviation of streaks: of second differences of long means, robustly."""
+def _interpolate(streaks: FloatArray, places: FloatArray, count: int) -> FloatArray:
+    """Interpolate streaks to all angles."""
+    angles = np.arange(count)
+    return np.stack([np.interp(angles, places, column) for column in streaks.T], 1)
+
+
+def _streak_level(means: FloatArray) -> float:
+    """Return the standard deviation of streaks, from second differences of long means."""
     from scipy import ndimage
 
     if means.shape[1] < 3:
         return 0.0
-    long = ndimage.gaussian_filter1d(means, max(1.0, len(means) / LONG), axis=0)
+    long = ndimage.gaussian_filter1d(means, max(1.0, len(means) / SMOOTHING), axis=0)
     bends = (2 * long[:, 1:-1] - long[:, :-2] - long[:, 2:]) / math.sqrt(6)
     return float(MAD * np.median(np.abs(bends)))
 
 
-def _strong(means: FloatArray, bound: float) -> FloatArray:
-    """Streaks of pixels that differ from those beside them at most angles."""
+def _find_strong(means: FloatArray, bound: float) -> FloatArray:
+    """Return the streaks of detector pixels that differ from their neighbors at most angles."""
     from scipy import ndimage
 
     found = np.zeros_like(means)
     columns = np.arange(means.shape[1])
-    for _ in range(TIMES if math.isfinite(bound) else 0):
+    for _ in range(PASSES if math.isfinite(bound) else 0):
         rest = means - found
-        apart = rest - ndimage.median_filter(rest, (1, NEAR), mode="nearest")
-        bad = np.abs(np.median(apart, 0)) > bound * _level(rest)
+        apart = rest - ndimage.median_filter(rest, (1, NEIGHBORS), mode="nearest")
+        bad = np.abs(np.median(apart, 0)) > bound * _streak_level(rest)
         if not bad.any() or bad.mean() > 0.5:
             break
         base = np.stack([np.interp(columns, columns[~bad], row[~bad]) for row in rest])
-        window = max(3, len(means) // SLOW) | 1
+        window = max(3, len(means) // DRIFT) | 1
         found[:, bad] += ndimage.median_filter((rest - base)[:, bad], (window, 1), mode="nearest")
     return found
 
 
-def _without(means: FloatArray, level: float, fine: bool, options: dict[str, Any]) -> FloatArray:
-    """Restore means whose noise is the same along the angles; `fine`: coarse streaks are gone."""
+def _denoise(means: FloatArray, level: float, fine: bool, options: dict[str, Any]) -> FloatArray:
+    """Remove noise that is constant along the angles; `fine` if coarser scales came before."""
     rows, columns = means.shape
     power = np.zeros((rows, columns))
     across = np.fft.fftfreq(columns)
     left = np.ones(columns)
-    if fine:  # means of two and linear interpolation have taken low frequencies away
+    if fine:  # means of two pixels and linear interpolation have removed low frequencies
         passed = np.cos(np.pi * across) ** 2 * np.maximum(0, 1 - 2 * np.abs(across))
         left = (1 - passed) ** 2 + FLOOR
     power[0] = level**2 * rows * rows * columns * left
@@ -224,13 +228,13 @@ def _without(means: FloatArray, level: float, fine: bool, options: dict[str, Any
     return np.asarray(interop.to_host(result), np.float64)
 
 
-def _reduced(means: FloatArray) -> FloatArray:
-    """Means of two detector pixels."""
+def _halve(means: FloatArray) -> FloatArray:
+    """Return means of two detector pixels."""
     even = np.pad(means, ((0, 0), (0, means.shape[1] % 2)), "edge")
     return (even[:, ::2] + even[:, 1::2]) / 2
 
 
-def _enlarged(means: FloatArray, width: int) -> FloatArray:
-    """Undo `_reduced`, linearly."""
+def _enlarge(means: FloatArray, width: int) -> FloatArray:
+    """Undo `_halve` by linear interpolation."""
     places = 2 * np.arange(means.shape[1]) + 0.5
     return np.stack([np.interp(np.arange(width), places, row) for row in means])

@@ -10,12 +10,12 @@ import numpy as np
 
 Progress = bool | Callable[[int, int], object]
 
-_TICKS = 100  # a whole call, as progress counts it
+_TOTAL = 100  # steps of a complete call
 
 
 @contextmanager
 def reporting(progress: Progress, name: str) -> Iterator[Callable[[float], None]]:
-    """Turn `progress` into a function that is told shares of the whole."""
+    """Yield a function ``report_progress(share)``; the shares of a complete call sum to 1."""
     if not (isinstance(progress, (bool, np.bool_)) or callable(progress)):
         raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
     if callable(progress):
@@ -23,22 +23,22 @@ def reporting(progress: Progress, name: str) -> Iterator[Callable[[float], None]
     elif progress:
         import tqdm
 
-        with tqdm.tqdm(total=_TICKS, desc=name, unit="%", leave=False) as bar:
+        with tqdm.tqdm(total=_TOTAL, desc=name, unit="%", leave=False) as bar:
             yield _counter(lambda done, _total: bar.update(done - bar.n))
     else:
         yield lambda share: None
 
 
 def _counter(report: Callable[[int, int], object]) -> Callable[[float], None]:
-    """Add up shares and report whole ticks, each once; the last share completes the count."""
-    done, told = 0.0, 0
+    """Sum shares and report each whole step once; the last share completes the count."""
+    done, reported = 0.0, 0
 
-    def tick(share: float) -> None:
-        nonlocal done, told
+    def report_progress(share: float) -> None:
+        nonlocal done, reported
         done += share
-        ticks = min(_TICKS, math.floor(done * _TICKS + 1e-6))
-        if ticks > told:
-            told = ticks
-            report(told, _TICKS)
+        steps = min(_TOTAL, math.floor(done * _TOTAL + 1e-6))
+        if steps > reported:
+            reported = steps
+            report(steps, _TOTAL)
 
-    return tick
+    return report_progress

@@ -1,8 +1,7 @@
-"""Registration of photographs of one scene: global shift, then an affine motion to a fraction of a
-pixel.
+"""Registration of photographs of one scene: global shift, then a subpixel affine motion.
 
-A motion is a matrix (2, 3) that says where in a frame each pixel (row, column) of the reference is:
-``motion @ (row, column, 1)``.
+A motion is a matrix (2, 3) that maps each pixel (row, column) of the reference to its position in
+a frame: ``motion @ (row, column, 1)``.
 """
 
 from __future__ import annotations
@@ -12,30 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import FloatArray
+from fastrestore._arrays.interop import FloatArray
 
-LEAST = 24  # pixels of the smaller side of the coarsest level
-ROUNDS = 12  # most steps on a level
-SETTLED = 2e-3  # pixels: a step that moves no corner by more is the last
-ROBUST = 3.0  # times the usual difference: larger ones hardly count
-ORDER = 5  # of the splines that frames are resampled by
-FRACTIONS = 64  # of a pixel, of which the noise of resampled frames is tabulated
+COARSEST_SIDE = 24  # pixels: the smaller side of the coarsest level of a pyramid, at least
+MAX_STEPS = 12  # Gauss-Newton steps on a level
+CONVERGED = 2e-3  # pixels: the steps end when no corner moves by more
+ROBUST = 3.0  # typical residuals: larger ones get little weight
+SPLINE_ORDER = 5  # of the resampling of frames
+FRACTIONS = 64  # subpixel positions for which the noise of resampled frames is tabulated
 
 
-def motion_between(reference: FloatArray, frame: FloatArray) -> FloatArray:
+def estimate_motion(reference: FloatArray, frame: FloatArray) -> FloatArray:
     """Return the affine motion from a reference to a frame, both with little noise."""
     motion = np.eye(2, 3)
     motion[:, 2] = global_shift(reference, frame)
-    levels = [(reference, frame)]
-    while min(levels[-1][0].shape) >= 2 * LEAST:
-        levels.append((_halved(levels[-1][0]), _halved(levels[-1][1])))
-    for level in reversed(range(len(levels))):
-        motion = refined(*levels[level], motion, 2.0**level)
+    pyramid = [(reference, frame)]
+    while min(pyramid[-1][0].shape) >= 2 * COARSEST_SIDE:
+        pyramid.append((_halve(pyramid[-1][0]), _halve(pyramid[-1][1])))
+    for level in reversed(range(len(pyramid))):
+        motion = refine_motion(*pyramid[level], motion, 2.0**level)
     return motion
 
 
 def global_shift(reference: FloatArray, frame: FloatArray) -> FloatArray:
-    """Whole pixels by which a frame is displaced, by phase correlation.
+    """Return the displacement of a frame in whole pixels, by phase correlation.
 
     Kuglin and Hines, "The phase correlation image alignment method", 1975.
     """
@@ -45,64 +44,81 @@ def global_shift(reference: FloatArray, frame: FloatArray) -> FloatArray:
     spectra = [fft.rfft2((image - image.mean()) * window) for image in (reference, frame)]
     cross = np.conj(spectra[0]) * spectra[1]
     most = float(np.abs(cross).max())
-    if most < np.finfo(np.float32).tiny:  # nothing to be seen
+    if most < np.finfo(np.float32).tiny:  # constant images
         return np.zeros(2)
     cross /= np.maximum(np.abs(cross), 1e-9 * most)
-    peak = fft.irfft2(cross, reference.shape)
-    place = np.array(np.unravel_index(np.argmax(peak), peak.shape), float)
+    correlation = fft.irfft2(cross, reference.shape)
+    peak = np.array(np.unravel_index(np.argmax(correlation), correlation.shape), float)
     sizes = np.array(reference.shape)
-    return np.where(place > sizes / 2, place - sizes, place)
+    return np.where(peak > sizes / 2, peak - sizes, peak)
 
 
-def _halved(image: FloatArray) -> FloatArray:
-    """The next level of a pyramid."""
+def _halve(image: FloatArray) -> FloatArray:
+    """Return the next coarser level of a pyramid."""
     from scipy.ndimage import gaussian_filter
 
     smooth: FloatArray = gaussian_filter(image, 1.0, mode="mirror")[::2, ::2]
     return smooth
 
 
-def refined(
+def refine_motion(
     reference: FloatArray, frame: FloatArray, motion: FloatArray, scale: float = 1.0
 ) -> FloatArray:
-    """Gauss-Newton steps on one level, whose pixels are `scale` pixels wide.
+    """Improve a motion by Gauss-Newton steps on one level, whose pixels are `scale` pixels wide.
 
     Inverse compositional algorithm of Baker and Matthews, "Lucas-Kanade 20 years on", 2004.
     """
     from scipy.ndimage import affine_transform, spline_filter
 
-    height, width = reference.shape
-    middle = np.array([height - 1, width - 1]) / 2
-    y, x = np.mgrid[:height, :width].astype(float)
-    down, across = np.gradient(reference)
-    v, u = (y - middle[0]) / middle[0], (x - middle[1]) / middle[1]
-    slopes = np.stack([g * place for g in (down, across) for place in (np.ones_like(v), v, u)])
-    slopes = slopes.reshape(6, -1)
+    slopes = _motion_gradients(reference)
     splines = spline_filter(frame, 3, mode="mirror")
-    here = motion.copy()
-    here[:, 2] /= scale
-    for _ in range(ROUNDS):
-        warped = affine_transform(splines, here[:, :2], here[:, 2], order=3, prefilter=False)
-        weight = _inside(here, reference.shape, 1).astype(float)
-        if weight.sum() < 64:
+    current = motion.copy()
+    current[:, 2] /= scale
+    for _ in range(MAX_STEPS):
+        warped = affine_transform(splines, current[:, :2], current[:, 2], order=3, prefilter=False)
+        inside = _inside(current, reference.shape, 1).astype(float)
+        if inside.sum() < 64:
             break
-        rest = warped - reference
-        rest -= np.average(rest, weights=weight)  # one may be brighter
-        usual = np.median(np.abs(rest[weight > 0])) / 0.6745
-        weight /= (1 + (rest / (ROBUST * usual + 1e-12)) ** 2) ** 2  # Geman and McClure
-        weighted = slopes * weight.ravel()
-        normal = weighted @ slopes.T
-        normal += 1e-6 * np.trace(normal) * np.eye(6)
-        step = np.linalg.solve(normal, weighted @ rest.ravel()).reshape(2, 3)
-        here = _composed(here, step, middle)
-        if np.abs(step).sum(1).max() * scale < SETTLED:
+        step = _gauss_newton_step(slopes, warped - reference, inside)
+        current = _compose(current, step, _middle(reference))
+        if np.abs(step).sum(1).max() * scale < CONVERGED:
             break
-    here[:, 2] *= scale
-    return here
+    current[:, 2] *= scale
+    return current
 
 
-def _composed(motion: FloatArray, step: FloatArray, middle: FloatArray) -> FloatArray:
-    """Take back a small motion of the reference, told in coordinates from -1 to 1, then move."""
+def _middle(image: FloatArray) -> FloatArray:
+    """Return the center of an image, in pixels."""
+    height, width = image.shape
+    return np.array([height - 1, width - 1]) / 2
+
+
+def _motion_gradients(image: FloatArray) -> FloatArray:
+    """Return the derivatives of an image by the six parameters of a motion, (6, pixels).
+
+    Parameters refer to coordinates from -1 to 1.
+    """
+    middle = _middle(image)
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]].astype(float)
+    v, u = (y - middle[0]) / middle[0], (x - middle[1]) / middle[1]
+    slopes = np.stack([g * place for g in np.gradient(image) for place in (np.ones_like(v), v, u)])
+    return slopes.reshape(6, -1)
+
+
+def _gauss_newton_step(slopes: FloatArray, residual: FloatArray, inside: FloatArray) -> FloatArray:
+    """Return the robust least-squares step (2, 3) for a residual."""
+    residual = residual - np.average(residual, weights=inside)  # the brightness may differ
+    typical = np.median(np.abs(residual[inside > 0])) / 0.6745
+    # Weights of Geman and McClure
+    weight = inside / (1 + (residual / (ROBUST * typical + 1e-12)) ** 2) ** 2
+    weighted = slopes * weight.ravel()
+    normal = weighted @ slopes.T
+    normal += 1e-6 * np.trace(normal) * np.eye(6)
+    return np.linalg.solve(normal, weighted @ residual.ravel()).reshape(2, 3)
+
+
+def _compose(motion: FloatArray, step: FloatArray, middle: FloatArray) -> FloatArray:
+    """Undo a small motion of the reference, in coordinates from -1 to 1, then apply the other."""
     own = np.eye(3)
     own[:2, :2] += step[:, 1:] / middle
     own[:2, 2] = step[:, 0] - (step[:, 1:] / middle) @ middle
@@ -112,27 +128,26 @@ def _composed(motion: FloatArray, step: FloatArray, middle: FloatArray) -> Float
 
 
 def _inside(motion: FloatArray, shape: tuple[int, ...], margin: float) -> NDArray[np.bool_]:
-    """Which pixels of the reference the frame shows."""
-    places = _places(motion, shape)
+    """Return which pixels of the reference lie inside the frame."""
     down, across = (
         (place >= margin) & (place <= size - 1 - margin)
-        for place, size in zip(places, shape, strict=True)
+        for place, size in zip(_positions(motion, shape), shape, strict=True)
     )
     inside: NDArray[np.bool_] = down & across
     return inside
 
 
-def _places(motion: FloatArray, shape: tuple[int, ...]) -> list[FloatArray]:
-    """Rows and columns of a frame at which pixels of the reference are."""
+def _positions(motion: FloatArray, shape: tuple[int, ...]) -> list[FloatArray]:
+    """Return the rows and columns in a frame of all pixels of the reference."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     return [row[0] * y + row[1] * x + row[2] for row in motion]
 
 
-def resampled(planes: NDArray[Any], motion: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Bring the channels of a frame (C, M, N) onto the reference.
+def resample(planes: NDArray[Any], motion: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Resample the channels of a frame (C, M, N) on the grid of the reference.
 
-    Returns them and the variance of white noise of variance 1 in them (M, N), infinite where the
-    frame shows nothing.
+    Also returns the variance (M, N) of resampled white noise of variance 1, infinite where the
+    frame has no data.
     """
     from scipy.ndimage import affine_transform
 
@@ -141,23 +156,24 @@ def resampled(planes: NDArray[Any], motion: FloatArray) -> tuple[FloatArray, Flo
         return planes.astype(np.float64), np.ones(shape)
     warped = np.array([
         affine_transform(
-            plane.astype(np.float64), motion[:, :2], motion[:, 2], order=ORDER, mode="mirror"
+            plane.astype(np.float64), motion[:, :2], motion[:, 2], order=SPLINE_ORDER, mode="mirror"
         )
         for plane in planes
     ])  # fmt: skip
     gains = noise_gains()
-    places = [np.rint(place % 1 * FRACTIONS).astype(int) for place in _places(motion, shape)]
-    gain = gains[places[0]] * gains[places[1]]
-    return warped, np.where(_inside(motion, shape, 0), gain, np.inf)
+    down, across = (
+        gains[np.rint(place % 1 * FRACTIONS).astype(int)] for place in _positions(motion, shape)
+    )
+    return warped, np.where(_inside(motion, shape, 0), down * across, np.inf)
 
 
 def noise_gains() -> FloatArray:
-    """Variance of white noise resampled by splines along one axis, by the fraction of a pixel."""
+    """Return the variance of white noise resampled along one axis, by the subpixel position."""
     from scipy.ndimage import map_coordinates
 
     impulse = np.zeros(65)
     impulse[32] = 1
     places = np.arange(-24, 25)[:, None] + np.arange(FRACTIONS + 1) / FRACTIONS + 32
-    response = map_coordinates(impulse, [places], order=ORDER, mode="mirror")
+    response = map_coordinates(impulse, [places], order=SPLINE_ORDER, mode="mirror")
     gains: FloatArray = (response**2).sum(0)
     return gains

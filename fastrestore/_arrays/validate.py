@@ -126,7 +126,7 @@ def channels(name: str, values: Any, channel_axis: Any) -> Any:
     """Return an image as (C, M, N); raise if its axes are wrong or it holds NaN."""
     check_axes(name, values.shape, channel_axis)
     check_finite(name, values)
-    return values[None] if channel_axis is None else interop.channels_first(values, channel_axis)
+    return interop.channels_first(values, channel_axis)
 
 
 def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:

@@ -1,8 +1,8 @@
-"""Blur of a whole image, by what lies beyond its border: inversions by regularised least squares.
+"""Blur of a whole image, by the kind of boundary, and its regularized inversion.
 
-Each kind of border offers, for an image (M, N) of float64 on the host or a GPU, the solution
-of ``|psf * x - z|**2 + <x, penalty x>``, the penalty being a number or a power for each
-frequency, and the power of an image by frequency on the same grid.
+Each kind of boundary offers, for an image (M, N) of float64 on the host or a GPU, the convolution
+with a PSF, its adjoint, the minimizer of ``|psf * x - z|**2 + <x, penalty x>``, where the penalty
+is a number or a power for each frequency, and the power spectrum of an image on the same grid.
 """
 
 from __future__ import annotations
@@ -14,71 +14,64 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore.inverse.point_spread import FloatArray, is_symmetric, transfer
+from fastrestore._arrays.interop import FloatArray
+from fastrestore.inverse.point_spread import is_symmetric, transfer_function
 
-STEPS, EXACT = 40, 1e-4  # of conjugate gradients: how many at most, and residual that is small
+CG_STEPS, CG_TOLERANCE = 40, 1e-4  # conjugate gradients: most steps, relative residual
 
 
 class Periodic:
-    """The image goes on at the opposite border."""
+    """The image repeats beyond its border."""
 
     def __init__(self, psf: FloatArray, shape: tuple[int, int]) -> None:
         self.shape = shape
         self._psf = psf
-        self._here = transfer(psf, self.extended_shape, real=True)
-        self._there: Any = None  # the same on a GPU
+        transfer = transfer_function(psf, self.extended_shape, real=True)
+        self._transfer = interop.DeviceCopies(transfer)
 
-    def transfer(self, image: Any) -> Any:
-        """The transfer function where an image is."""
-        if interop.on_host(image):
-            return self._here
-        if self._there is None:
-            self._there = interop.namespace(image).asarray(self._here)
-        return self._there
-
-    def brought(self, image: Any) -> Any:
-        """Make an image one that is blurred this way."""
+    def prepare(self, image: Any) -> Any:
+        """Return the image as the model of the boundary needs it."""
         return image
 
-    def blurred(self, image: Any) -> Any:
-        """Convolve."""
-        return self._filtered(image, self.transfer(image))
+    def blur(self, image: Any) -> Any:
+        """Convolve with the PSF."""
+        return self._filter(image, self._transfer.like(image))
 
     def adjoint(self, image: Any) -> Any:
-        """Correlate."""
-        return self._filtered(image, self.transfer(image).conj())
+        """Correlate with the PSF."""
+        return self._filter(image, self._transfer.like(image).conj())
 
-    def solved(self, image: Any, penalty: Any) -> Any:
+    def solve(self, image: Any, penalty: Any) -> Any:
         """Invert the blur."""
-        values = self.transfer(image)
-        return self._filtered(image, values.conj() / (abs(values) ** 2 + penalty))
+        values = self._transfer.like(image)
+        return self._filter(image, values.conj() / (abs(values) ** 2 + penalty))
 
-    def power(self, image: Any) -> Any:
-        """Power by frequency, divided by the number of pixels."""
-        extended = self.extended(image)
+    def power_spectrum(self, image: Any) -> Any:
+        """Return the power of each frequency, divided by the number of pixels."""
+        extended = self.extend(image)
         return abs(interop.namespace(image).fft.rfft2(extended)) ** 2 / extended.size
 
-    def extended(self, image: Any) -> Any:
-        """One period."""
+    def extend(self, image: Any) -> Any:
+        """Return one period of the extended image."""
         return image
 
     @property
     def extended_shape(self) -> tuple[int, int]:
-        """Its shape."""
+        """Shape of one period."""
         return self.shape
 
-    def _filtered(self, image: Any, gains: Any) -> Any:
-        """Multiply frequencies."""
+    def _filter(self, image: Any, gains: Any) -> Any:
+        """Multiply the spectrum of the extended image by gains."""
         fft = interop.namespace(image).fft
-        found = fft.irfft2(gains * fft.rfft2(self.extended(image)), self.extended_shape)
-        return found[: self.shape[0], : self.shape[1]]
+        result = fft.irfft2(gains * fft.rfft2(self.extend(image)), self.extended_shape)
+        return result[: self.shape[0], : self.shape[1]]
 
 
 class Tapered(Periodic):
-    """Nobody knows what lies beyond: near the border the image is blurred into its period."""
+    """The surroundings are unknown: near the border the image is blended into a periodic one."""
 
-    def brought(self, image: Any) -> Any:
-        """Blend the image near its border with one that is blurred periodically."""
+    def prepare(self, image: Any) -> Any:
+        """Blend the image near its border with its periodic blur."""
         weights = np.ones(self.shape)
         for axis in (0, 1):
             line = self._psf.sum(1 - axis)
@@ -88,12 +81,12 @@ class Tapered(Periodic):
             along[:reach] = 1 - ends[:reach]
             along[-reach:] = np.minimum(along[-reach:], along[:reach][::-1])
             weights *= along[:, None] if axis == 0 else along
-        there = interop.namespace(image).asarray(weights)
-        return there * image + (1 - there) * self.blurred(image)
+        blend = interop.namespace(image).asarray(weights)
+        return blend * image + (1 - blend) * self.blur(image)
 
 
 class Mirrored(Periodic):
-    """The image is mirrored at its border, the pixels there twice (half-sample symmetry)."""
+    """The image is mirrored at its border, with the border pixels twice (half-sample symmetry)."""
 
     def __init__(self, psf: FloatArray, shape: tuple[int, int]) -> None:
         super().__init__(psf, shape)
@@ -101,44 +94,43 @@ class Mirrored(Periodic):
 
     @property
     def extended_shape(self) -> tuple[int, int]:
-        """That of the image and its mirror images."""
+        """Shape of the image with its mirror images."""
         return 2 * self.shape[0], 2 * self.shape[1]
 
-    def extended(self, image: Any) -> Any:
-        """The image and its mirror images: periodic."""
+    def extend(self, image: Any) -> Any:
+        """Return the image with its mirror images, which is periodic."""
         height, width = self.shape
         return interop.namespace(image).pad(image, ((0, height), (0, width)), "symmetric")
 
-    def solved(self, image: Any, penalty: Any) -> Any:
-        """Invert the blur; by conjugate gradients where the blur of a mirrored image is none."""
-        first = super().solved(image, penalty)
+    def solve(self, image: Any, penalty: Any) -> Any:
+        """Invert the blur; by conjugate gradients if the blurred image is not mirrored."""
+        first = super().solve(image, penalty)
         if self._symmetric:
             return first
-        number = np.ndim(penalty) == 0
-        even = penalty if number else _even(penalty)
-        near = 1 / (_even(abs(self.transfer(image)) ** 2) + even)
+        is_number = np.ndim(penalty) == 0
+        even = penalty if is_number else _symmetrize(penalty)
+        inverse = 1 / (_symmetrize(abs(self._transfer.like(image)) ** 2) + even)
 
         def normal(x: Any) -> Any:
-            punished = even * x if number else self._filtered(x, even)
-            return self.adjoint(self.blurred(x)) + punished
+            return self.adjoint(self.blur(x)) + (even * x if is_number else self._filter(x, even))
 
         return conjugate_gradients(
-            normal, lambda r: self._filtered(r, near), self.adjoint(image), first
+            normal, lambda r: self._filter(r, inverse), self.adjoint(image), first
         )
 
     def adjoint(self, image: Any) -> Any:
-        """Correlate, and fold what falls beyond the border back."""
+        """Correlate with the PSF, and fold what falls beyond the border back."""
         namespace = interop.namespace(image)
         height, width = self.shape
         padded = namespace.pad(image, ((0, height), (0, width)))
-        values = self.transfer(image).conj() * namespace.fft.rfft2(padded)
+        values = self._transfer.like(image).conj() * namespace.fft.rfft2(padded)
         spread = namespace.fft.irfft2(values, self.extended_shape)
         spread = spread[:height] + spread[height:][::-1]
         return spread[:, :width] + spread[:, width:][:, ::-1]
 
 
-def _even(power: Any) -> Any:
-    """Make powers even along each axis, as those of a mirrored image are."""
+def _symmetrize(power: Any) -> Any:
+    """Return powers that are even along each axis, as those of a mirrored image."""
     flipped = interop.namespace(power).roll(power[::-1], 1, 0)
     return (power + flipped) / 2
 
@@ -146,27 +138,27 @@ def _even(power: Any) -> Any:
 def conjugate_gradients(
     apply: Callable[[Any], Any], precondition: Callable[[Any], Any], target: Any, start: Any
 ) -> Any:
-    """Solve ``apply(x) = target``; both operators are symmetric and positive."""
-    found = start.copy()
-    rest = target - apply(found)
-    bound = EXACT * norm(target)
-    way = precondition(rest)
-    along, slope = way.copy(), float((rest * way).sum())
-    for _ in range(STEPS):
-        if norm(rest) <= bound or slope <= 0:
+    """Solve ``apply(x) = target``; both operators are symmetric and positive definite."""
+    solution = start.copy()
+    residual = target - apply(solution)
+    bound = CG_TOLERANCE * norm(target)
+    gradient = precondition(residual)
+    direction, slope = gradient.copy(), float((residual * gradient).sum())
+    for _ in range(CG_STEPS):
+        if norm(residual) <= bound or slope <= 0:
             break
-        image = apply(along)
-        step = slope / float((along * image).sum())
-        found += step * along
-        rest -= step * image
-        way = precondition(rest)
-        before, slope = slope, float((rest * way).sum())
-        along = way + slope / before * along
-    return found
+        image = apply(direction)
+        step = slope / float((direction * image).sum())
+        solution += step * direction
+        residual -= step * image
+        gradient = precondition(residual)
+        before, slope = slope, float((residual * gradient).sum())
+        direction = gradient + slope / before * direction
+    return solution
 
 
 def norm(values: Any) -> float:
-    """Root of the sum of squares."""
+    """Return the root of the sum of squares."""
     return math.sqrt(float((values * values).sum()))
 
 

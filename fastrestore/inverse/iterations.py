@@ -1,4 +1,4 @@
-"""The iterations of plug and play."""
+"""The iterations of plug-and-play restoration."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from fastrestore.inverse.boundary import norm
 from fastrestore.inverse.operators import Forward
 
 Denoiser = Callable[[Any, float], Any]
-FAR = 1e3  # times as far from the data as at the start: this leads nowhere
-POWER_STEPS = 20  # to find the norm of an operator
+REGULARIZATION = {"hqs": 0.23, "admm": 1.0, "pgm": 1.0}  # of "hqs": lambda of DPIR
+DIVERGED = 1e3  # growth of the misfit at which an iteration has diverged
+POWER_STEPS = 20  # power iterations for the norm of an operator
 
 
 class DivergenceError(RuntimeError):
-    """The iteration went away from the data, or to values that are none."""
+    """The iterations diverge: the image moves away from the data, or is not finite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What `pnp` returns when it is asked for its history.
+    """Result of `pnp` with ``return_history=True``.
 
     Attributes
     ----------
     image : array
         The restored image.
     history : list of dict
-        Of each iteration: "sigma" that the denoiser was told, "data", half the squared distance
-        from the data divided by the variance of the noise, "change", the norm of what changed as a
-        share of that of the image, and "psnr" if the truth was given.
-    stopped : str
-        "iterations", or "tolerance" if the image changed by less.
+        For each iteration: "sigma", the noise level given to the denoiser; "data", half the squared
+        distance from the data divided by the variance of the noise; "change", the norm of the
+        change relative to the norm of the image; and "psnr" if `truth` was given.
+    stopped : {"iterations", "tolerance"}
+        Why the iterations ended: all were done, or the image changed by less than the tolerance.
     """
 
     image: Any
@@ -42,115 +43,118 @@ class Result:
     stopped: str = "iterations"
 
 
-class Plan(NamedTuple):
-    """How to go about it."""
+class Settings(NamedTuple):
+    """What an iteration needs beside the data and the operator."""
 
-    method: str
-    sigmas: list[float]  # of the denoiser, by iteration
-    sigma: float  # of the noise
-    share: float
-    tolerance: float
-    extent: float
-    turned: bool
+    denoiser: Denoiser
+    sigmas: list[float]  # noise level of the denoiser in each iteration
+    sigma: float  # of the noise in the data, above 0
+    method: str = "hqs"
+    regularization: float = REGULARIZATION["hqs"]
+    tolerance: float = 0.0
+    self_ensemble: bool = False
 
 
-class Told(NamedTuple):
-    """Who wants to know."""
+class Monitor(NamedTuple):
+    """Observers of the iterations."""
 
     truth: Any = None
-    peak: float = 1.0  # range of the truth, of which "psnr" is
+    peak: float = 1.0  # range of the truth, for "psnr"
     callback: Callable[[int, Any], object] | None = None
-    tick: Callable[[float], None] = lambda share: None
+    report_progress: Callable[[float], None] = lambda share: None
 
 
-def solve(
-    data: Any, forward: Forward, plan: Plan, denoiser: Denoiser, first: Any, told: Told
+def decreasing_sigmas(highest: float, lowest: float, count: int) -> list[float]:
+    """Return noise levels for a denoiser that decrease by equal factors."""
+    return [float(s) for s in np.geomspace(max(highest, lowest), lowest, count)]
+
+
+def iterate(
+    data: Any, forward: Forward, settings: Settings, first: Any, monitor: Monitor
 ) -> Result:
-    """Iterate."""
-    step = _Step(data, forward, plan, denoiser, first)
+    """Alternate between the data and the denoiser, starting with a first image."""
+    state = _State(data, forward, settings, first)
     history: list[dict[str, float]] = []
-    variance = plan.sigma**2
-    begin = max(step.misfit(first), variance * data.size)
-    stopped = "iterations"
-    for number, level in enumerate(plan.sigmas):
-        before = step.image
-        step.once(number, level)
-        away = step.misfit(step.image)
-        if not away <= FAR * begin:
+    variance, share = settings.sigma**2, 1 / len(settings.sigmas)
+    reference = max(state.misfit(), variance * data.size)
+    for number, level in enumerate(settings.sigmas):
+        before = state.image
+        state.step(number, level)
+        misfit = state.misfit()
+        if not misfit <= DIVERGED * reference:
             raise DivergenceError(
-                f"iteration {number} went astray: the image is {away / begin:.3g} times as far "
-                f"from the data as the first one; {_cure(plan.method)}"
+                f"iteration {number} diverged: the distance from the data is "
+                f"{misfit / reference:.3g} times that of the first image; {_cure(settings.method)}"
             )
-        scale = norm(step.image) or 1.0
-        entry = {
-            "sigma": level, "data": away / (2 * variance),
-            "change": norm(step.image - before) / scale,
-        }  # fmt: skip
-        if told.truth is not None:
-            error = float(((step.image - told.truth) ** 2).mean())
-            entry["psnr"] = float(10 * np.log10(told.peak**2 / error)) if error else np.inf
+        change = norm(state.image - before) / (norm(state.image) or 1.0)
+        entry = {"sigma": level, "data": misfit / (2 * variance), "change": change}
+        if monitor.truth is not None:
+            error = float(((state.image - monitor.truth) ** 2).mean())
+            entry["psnr"] = float(10 * np.log10(monitor.peak**2 / error)) if error else np.inf
         history.append(entry)
-        if told.callback is not None:
-            told.callback(number, step.image)
-        told.tick(1 / len(plan.sigmas))
-        if plan.tolerance > 0 and entry["change"] <= plan.tolerance:
-            told.tick(1 - (number + 1) / len(plan.sigmas))
-            stopped = "tolerance"
-            break
-    return Result(step.image, history, stopped)
+        if monitor.callback is not None:
+            monitor.callback(number, state.image)
+        monitor.report_progress(share)
+        if settings.tolerance > 0 and change <= settings.tolerance:
+            monitor.report_progress(1 - (number + 1) * share)
+            return Result(state.image, history, "tolerance")
+    return Result(state.image, history)
 
 
 def _cure(method: str) -> str:
-    """What to try where an iteration goes astray."""
+    """Suggest what to try when the iterations diverge."""
     other = "" if method == "hqs" else "method='hqs', "
-    return f"take {other}a larger sigma or less share, and look at adjoint and denoiser"
+    return f"try {other}a larger sigma or less regularization, and check adjoint and denoiser"
 
 
-class _Step:
-    """One iteration after the other."""
+class _State:
+    """The current image and what an iteration needs to improve it."""
 
-    def __init__(
-        self, data: Any, forward: Forward, plan: Plan, denoiser: Denoiser, first: Any
-    ) -> None:
-        self.data, self.forward, self.plan = data, forward, plan
-        self._denoiser = denoiser
+    def __init__(self, data: Any, forward: Forward, settings: Settings, first: Any) -> None:
+        self.data, self.forward, self.settings = data, forward, settings
         self.image = first
-        self._dual: Any = 0 * first if plan.method == "admm" else None
-        self._length = 1 / squared_norm(forward, first) if plan.method == "pgm" else 0.0
+        self._dual: Any = 0 * first if settings.method == "admm" else None
+        self._length = 1 / squared_norm(forward, first) if settings.method == "pgm" else 0.0
 
-    def misfit(self, image: Any) -> float:
-        """Squared distance from the data."""
-        away = self.forward.apply(image).reshape(self.data.shape) - self.data
-        return float((away * away).sum())
+    def _residual(self) -> Any:
+        return self.forward.apply(self.image).reshape(self.data.shape) - self.data
 
-    def once(self, number: int, level: float) -> None:
-        """Give the data their turn, and the denoiser."""
-        plan, forward = self.plan, self.forward
-        if plan.method == "pgm":
-            rest = forward.apply(self.image).reshape(self.data.shape) - self.data
-            moved = self.image - self._length * forward.adjoint(rest)
-            self.image = self._denoised(moved, number, level)
+    def misfit(self) -> float:
+        """Return the squared distance of the image from the data."""
+        residual = self._residual()
+        return float((residual * residual).sum())
+
+    def step(self, number: int, level: float) -> None:
+        """Do one iteration: fit the data, then denoise."""
+        settings, forward = self.settings, self.forward
+        if settings.method == "pgm":
+            moved = self.image - self._length * forward.adjoint(self._residual())
+            self.image = self._denoise(moved, number, level)
             return
-        weight = plan.share * plan.sigma**2 / level**2
-        if plan.method == "hqs":
-            fitted = forward.near(self.image, self.data, weight)
-            self.image = self._denoised(fitted, number, level)
+        weight = settings.regularization * settings.sigma**2 / level**2
+        if settings.method == "hqs":
+            fitted = forward.proximal(self.image, self.data, weight)
+            self.image = self._denoise(fitted, number, level)
             return
-        fitted = forward.near(self.image - self._dual, self.data, weight)
-        self.image = self._denoised(fitted + self._dual, number, level)
+        fitted = forward.proximal(self.image - self._dual, self.data, weight)
+        self.image = self._denoise(fitted + self._dual, number, level)
         self._dual = self._dual + fitted - self.image
 
-    def _denoised(self, image: Any, number: int, level: float) -> Any:
-        """Call the denoiser, and look at what it returns."""
-        turn = number % 8 if self.plan.turned else 0
-        result = self._denoiser(_turned(image, turn), level)
-        namespace = interop.namespace(image)
-        if not hasattr(result, "shape") or tuple(result.shape) != _turned(image, turn).shape:
-            raise ValueError(
-                f"the denoiser returned {_shape_of(result)} in iteration {number}, for an image of "
-                f"shape {_turned(image, turn).shape}"
+    def _denoise(self, image: Any, number: int, level: float) -> Any:
+        """Call the denoiser and check what it returns."""
+        turn = number % 8 if self.settings.self_ensemble else 0
+        turned = _rotate(image, turn)
+        result = self.settings.denoiser(turned, level)
+        if not hasattr(result, "shape") or tuple(result.shape) != turned.shape:
+            returned = (
+                f"shape {tuple(result.shape)}" if hasattr(result, "shape") else f"{result!r:.40}"
             )
-        back = _turned_back(namespace.asarray(result, dtype=np.float64), turn)
+            raise ValueError(
+                f"the denoiser returned {returned} in iteration {number}, for an image of shape "
+                f"{turned.shape}"
+            )
+        namespace = interop.namespace(image)
+        back = _rotate_back(namespace.asarray(result, dtype=np.float64), turn)
         if not bool(namespace.isfinite(back).all()):
             raise ValueError(
                 f"the denoiser returned values that are NaN or infinite in iteration {number}, "
@@ -159,24 +163,21 @@ class _Step:
         return back
 
 
-def _shape_of(result: Any) -> str:
-    return f"shape {tuple(result.shape)}" if hasattr(result, "shape") else f"{result!r:.40}"
-
-
-def _turned(image: Any, turn: int) -> Any:
-    """Turn an image by quarters, and mirror it."""
+def _rotate(image: Any, turn: int) -> Any:
+    """Return the image in one of eight orientations: four rotations, then those of its mirror."""
     mirrored = image.T if turn >= 4 else image
     namespace = interop.namespace(image)
     return namespace.ascontiguousarray(namespace.rot90(mirrored, turn % 4)) if turn else image
 
 
-def _turned_back(image: Any, turn: int) -> Any:
+def _rotate_back(image: Any, turn: int) -> Any:
+    """Undo `_rotate`."""
     plain = interop.namespace(image).rot90(image, -(turn % 4))
     return plain.T if turn >= 4 else plain
 
 
 def squared_norm(forward: Forward, image: Any) -> float:
-    """Largest eigenvalue of the operator and its adjoint, by power iterations."""
+    """Return the largest eigenvalue of A^T A, 5 % larger to be safe, by power iterations."""
     namespace = interop.namespace(image)
     seed = np.random.default_rng(0).standard_normal(image.shape)
     vector, value = namespace.asarray(seed), 1.0

@@ -1,69 +1,68 @@
-"""Point spread functions: what they must be, and what they are as transfer functions."""
+"""Point spread functions (PSFs): validation, transfer functions, symmetry."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
+from fastrestore._arrays.interop import FloatArray
 
-FloatArray = NDArray[np.float64]
-SUM = 1e-3  # how far from 1 the sum may be
-NEGATIVE = 1e-6  # of the largest value: rounding
+SUM_TOLERANCE = 1e-3
+NEGATIVE_TOLERANCE = 1e-6  # relative to the largest value: rounding
 
 
-def checked(psf: Any, shape: tuple[int, int]) -> FloatArray:
-    """Return the PSF as float64 on the host.
+def check_psf(psf: Any, shape: tuple[int, int]) -> FloatArray:
+    """Return a PSF for images of this shape as float64 on the host.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not an array of two axes with numbers of 0 or more that sum to 1, no larger than
-        the image.
+        If it is not an array of two axes with numbers of 0 or more that sum to 1, or if it is
+        larger than the image.
     """
     values = np.asarray(interop.to_host(psf))
     if values.dtype.kind not in "fiu":
-        said = f"an array of {values.dtype}" if hasattr(psf, "dtype") else f"{psf!r:.60}"
-        raise TypeError(f"psf must be an array of real numbers, got {said}")
+        given = f"an array of {values.dtype}" if hasattr(psf, "dtype") else f"{psf!r:.60}"
+        raise TypeError(f"psf must be an array of real numbers, got {given}")
     if values.ndim != 2 or not values.size:
         raise ValueError(f"psf must have two axes (rows, columns), got shape {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("psf has values that are NaN or infinite")
     if any(k > n for k, n in zip(values.shape, shape, strict=True)):
         raise ValueError(
-            f"psf of shape {values.shape} is larger than the image, {shape}; cut away its edges, "
-            "where it is next to 0"
+            f"psf of shape {values.shape} is larger than the image, {shape}; crop its edges where "
+            "it is close to 0"
         )
     plain = values.astype(np.float64)
-    if plain.min() < -NEGATIVE * np.abs(plain).max():
+    if plain.min() < -NEGATIVE_TOLERANCE * np.abs(plain).max():
         raise ValueError(
-            f"psf has negative values, the least is {plain.min():.3g}; light adds up, so cut them: "
-            "psf.clip(0)"
+            f"psf has negative values, the least is {plain.min():.3g}; light only adds up, so "
+            "clip them: psf.clip(0)"
         )
     total = float(plain.sum())
-    if abs(total - 1) > SUM:
-        cure = "psf / psf.sum() does" if total > 0 else "it is all 0"
+    if abs(total - 1) > SUM_TOLERANCE:
+        cure = "write psf / psf.sum()" if total > 0 else "it is all 0"
         raise ValueError(f"psf must sum to 1, got {total:.6g}; {cure}")
     return plain
 
 
-def centre(psf: FloatArray) -> tuple[int, int]:
-    """Place of the pixel that stays where it is: the middle, of even sizes the one after it."""
+def center(psf: FloatArray) -> tuple[int, int]:
+    """Return the origin of a PSF: the middle, of even sizes the pixel after it."""
     return psf.shape[0] // 2, psf.shape[1] // 2
 
 
-def transfer(psf: FloatArray, shape: tuple[int, int], real: bool = False) -> Any:
-    """Fourier transform of a PSF on a grid, with its centre at the origin."""
+def transfer_function(psf: FloatArray, shape: tuple[int, int], real: bool = False) -> Any:
+    """Return the Fourier transform of a PSF on a grid, its center at the origin."""
     grid = np.zeros(shape)
     grid[: psf.shape[0], : psf.shape[1]] = psf
-    grid = np.roll(grid, [-k for k in centre(psf)], (0, 1))
+    grid = np.roll(grid, [-k for k in center(psf)], (0, 1))
     return np.fft.rfft2(grid) if real else np.fft.fft2(grid)
 
 
 def is_symmetric(psf: FloatArray) -> bool:
-    """Whether it is the same upside down, and left to right: mirrored images stay mirrored."""
+    """Return whether a PSF is symmetric along both axes, so that mirrored images stay mirrored."""
     if not all(n % 2 for n in psf.shape):
         return False
     bound = 1e-9 * psf.max()

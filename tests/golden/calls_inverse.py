@@ -54,9 +54,9 @@ def parts(name):
     forward = OPERATORS[name]
     seen = forward.apply(CLEAN)
     forward.check(seen)
-    first = forward.start(seen, 1.0)
-    near = forward.near(first, seen + 1, 0.5)
-    return seen, forward.adjoint(seen), forward.brought(seen), first, near
+    first = forward.initial_estimate(seen)
+    near = forward.proximal(first, seen + 1, 0.5)
+    return seen, forward.adjoint(seen), forward.prepare(seen), first, near
 
 
 def deblur(image=SOFT, sigma=1.6, psf=BOX, **options):
@@ -125,7 +125,9 @@ PNP = {
     **{f"pnp pgm, {name}": lambda name=name: pnp(name, "pgm") for name in OPERATORS},
     **{f"operator {name}": lambda name=name: parts(name) for name in OPERATORS},
     "pnp history": with_history,
-    "pnp turned": lambda: pnp("mask", denoiser="bm3d", turned=True, iterations=3, share=0.5),
+    "pnp turned": lambda: pnp(
+        "mask", denoiser="bm3d", self_ensemble=True, iterations=3, regularization=0.5
+    ),
     "pnp sigmas": lambda: pnp("decimation", iterations=None, sigmas=[20, 10, 5], data_range=255),
 }
 
