@@ -85,7 +85,7 @@ def store(
 ) -> None:
     """See `fastrestore.backends.protocol.Backend`."""
     if not interop.on_host(out):
-        _mix(channels, out, matrix, (0, exponent), run, exact, planes)
+        _mix(channels, out, matrix, (0, exponent), run, exact=exact, original=planes)
         return
     result = run.memory.take("result", out.shape, out.dtype)
     _mix(channels, result, matrix, (0, exponent), run)

@@ -160,11 +160,11 @@ def _covariance_table(covariance: NDArray[np.float64]) -> CubeTable:
     # The last ones are 0 unless noise reaches farther than blocks of a group lie apart
     return CubeTable(
         values,
-        values.shape[1] - (not values[:, -1].any()),
-        across + 1 - (not values[:, :, -1].any()),
-        along + 1 - (not values[:, :, :, -1].any()),
-        values.shape[2] * line,
-        line,
-        0 if mirrored else across * line + along * area,
-        values[0].size if len(values) > 1 else 0,
+        down=values.shape[1] - (not values[:, -1].any()),
+        across=across + 1 - (not values[:, :, -1].any()),
+        along=along + 1 - (not values[:, :, :, -1].any()),
+        layer=values.shape[2] * line,
+        line=line,
+        origin=0 if mirrored else across * line + along * area,
+        apart=values[0].size if len(values) > 1 else 0,
     )

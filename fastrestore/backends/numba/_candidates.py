@@ -180,7 +180,7 @@ def learn_limit(scratch, row, lines, count, want):
     store(limit_bits, row * LANES, high)
 
 
-@_jit.kernel
+@_jit.inlined
 def rank(scratch, which, want):
     """Write the ranks of the candidates of a reference to `order`; return their number."""
     near, filled, room = scratch.near, scratch.filled, scratch.room

@@ -178,7 +178,7 @@ def deinterleave(volume, corner, step, planes):
                 row[j] = source[x] if 0 <= x < width else np.inf
 
 
-@_jit.kernel
+@_jit.inlined
 def write_out(scratch, which, want, radius, offsets):
     """Write the offsets of the matches (group, 3), the reference first; return their number."""
     count = rank(scratch, which, want)
@@ -200,7 +200,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
     """Compile the matching of blocks (thick, block, block) on a grid of one step."""
     whole, rest = divmod(block, step)
     history = whole if rest else whole - 1  # earlier row sums that a block still needs
-    useful = LANES - history  # the last lanes lack their right neighbours
+    useful = LANES - history  # the last lanes lack their right neighbors
     state = max(history, 1) * 4 * LANES
 
     @_jit.kernel

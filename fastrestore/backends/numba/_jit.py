@@ -46,7 +46,7 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile a function into each of its callers: for calls with many arguments in hot loops."""
+    """Compile a function into its callers, where passing large structures would cost time."""
     compiled: F = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
     return compiled
 

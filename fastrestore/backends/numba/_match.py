@@ -163,7 +163,7 @@ def deinterleave(image, top, left, step, planes):
                     row[j] = source[x] if 0 <= x < width else np.inf
 
 
-@_jit.kernel
+@_jit.inlined
 def write_out(scratch, which, want, radius, offsets):
     """Write the offsets of the matches (group, 2), the reference first; return their number."""
     count = rank(scratch, which, want)
@@ -192,7 +192,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     """Compile the matching of blocks of one size on a grid of one step."""
     whole, rest = divmod(block, step)
     history = whole if rest else whole - 1  # earlier row sums that a block still needs
-    useful = LANES - history  # the last lanes lack their right neighbours
+    useful = LANES - history  # the last lanes lack their right neighbors
     state = step * max(history, 1) * 2 * LANES
 
     @_jit.kernel
