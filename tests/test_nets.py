@@ -138,7 +138,7 @@ def test_shipped_weights_have_a_card_and_a_recipe():
     for name in nets.names():
         total += (folder / f"{name}.safetensors").stat().st_size
         card = (folder / f"{name}.md").read_text(encoding="utf-8")
-        for word in ("Trained on", "Recipe", "PSNR", "Licence", "Date"):
+        for word in ("Trained on", "Recipe", "PSNR", "License", "Date"):
             assert word in card, (name, word)
         net = load(name)
         assert all(torch.isfinite(value).all() for value in net.parameters())
