@@ -184,7 +184,7 @@ def broken(kind, path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", "is not a complete network: model.4.bias have no layer"),
+        ("missing", "is not a complete network: model.4.bias fit no layer"),
         ("shape", "is not a complete DnCNN: size mismatch for model.4.weight"),
         ("nan", "model.4.weight has values that are NaN"),
         ("ircnn", "has 7 convolutions like an IRCNN"),

@@ -100,7 +100,9 @@ def super_resolve(
         ):  # fmt: skip
             if value != usual:
                 raise ValueError(f"{name}={value!r} is for networks, not for model='pnp'")
-        return enlarged(image, scale, psf, sigma, denoiser, channel_axis, data_range, progress)
+        return enlarged(image, scale, psf=psf, sigma=sigma, denoiser=denoiser,
+                        channel_axis=channel_axis, data_range=data_range,
+                        progress=progress)  # fmt: skip
     if psf is not None or denoiser is not None or sigma:
         raise ValueError(f"psf, sigma and denoiser are for model='pnp', not for model={model!r}")
     options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,

@@ -1,4 +1,4 @@
-"""FRNet: each frame is enlarged from it and the warped result for the frame before."""
+"""VSRGAN: frame-recurrent networks, whose second input is the warped previous result."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Described:
     merged, used = _merged(tensors, places, convolutions, eps)
     over = sorted(set(tensors) - used)
     if over:
-        raise ValueError(f"{source} is not a complete network: {', '.join(over[:3])} have no layer")
+        raise ValueError(f"{source} is not a complete network: {', '.join(over[:3])} fit no layer")
     if inside == outside and inside in (1, 3):
         if len(convolutions) == 7 and not ours:
             raise ValueError(

@@ -11,7 +11,7 @@ from fastrestore.nets.network import Network, check_sizes, convolution, noise_ma
 
 
 class Block(nn.Module):
-    """Two convolutions whose result is added to their input."""
+    """Residual block of two convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

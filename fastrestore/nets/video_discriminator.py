@@ -70,10 +70,10 @@ class VideoDiscriminator(nn.Module):
 
 
 def triplets(net: VSRGAN, videos: Tensor, small: Tensor) -> Tensor:
-    """Return the input of the discriminator: three frames, the same warped to the middle one, and
-    the interpolated inputs.
+    """Return the input of the discriminator (B T // 3, 9 C, s H, s W).
 
-    `videos` is (B, T, C, s H, s W), `small` (B, T, C, H, W); the result (B T // 3, 9 C, s H, s W).
+    It consists of three frames of `videos` (B, T, C, s H, s W), the same frames warped to the
+    middle one, and interpolated frames of `small` (B, T, C, H, W).
     """
     batch, count = videos.shape[0], videos.shape[1] // COUNT
     shown, below = (_in_threes(each, count).flatten(0, 1) for each in (videos, small))

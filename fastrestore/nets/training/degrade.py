@@ -30,10 +30,7 @@ SIDE = 15  # of the kernel of a blur, in pixels
 class Degradation:
     """Ranges of the parameters, which have uniform distributions; images are from 0 to 1."""
 
-    blur: tuple[float, float] = (
-        0.2,
-        2.0,
-    )  # standard deviations along the axes of the kernel, in pixels
+    blur: tuple[float, float] = (0.2, 2.0)  # standard deviations along two axes, in pixels
     shrink: tuple[float, float] = (0.6, 1.2)  # factor of the size at which noise and JPEG are added
     noise: tuple[float, float] = (0.0, 20.0)  # sigma of 255
     quality: tuple[float, float] = (40.0, 95.0)  # of JPEG compression

@@ -7,7 +7,9 @@ loss is for training only and not a standard measure of image quality.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,35 +75,37 @@ class Perceptual(nn.Module):
         ValueError
             If the file does not contain the weights of SqueezeNet 1.1.
         """
-        import numpy as np
-
-        try:
-            import h5py
-        except ImportError as error:
-            raise ImportError(
-                f"{path} is an HDF5 file, which needs h5py: pip install h5py"
-            ) from error
-
+        arrays = _arrays(path)
         net = cls()
-        wanted = {"conv1": net.first}
+        layers = {"conv1": net.first}
         for k, fire in enumerate(net.fires):
             assert isinstance(fire, Fire)
             name = f"fire{k + 2}"
-            wanted |= {f"{name}/squeeze1x1": fire.squeeze, f"{name}/expand1x1": fire.one}
-            wanted |= {f"{name}/expand3x3": fire.three}
-        found: dict[str, np.ndarray] = {}
-        with h5py.File(path) as file:
-            file.visititems(
-                lambda name, each: (
-                    found.update({name: np.asarray(each)}) if hasattr(each, "shape") else None
-                )
-            )
-        for name, part in wanted.items():
-            mine = {value.ndim: value for key, value in found.items() if key.startswith(f"{name}/")}
-            if set(mine) != {1, 4} or part.bias is None:
+            layers |= {f"{name}/squeeze1x1": fire.squeeze, f"{name}/expand1x1": fire.one}
+            layers |= {f"{name}/expand3x3": fire.three}
+        for name, layer in layers.items():
+            own = {value.ndim: value for key, value in arrays.items() if key.startswith(f"{name}/")}
+            if set(own) != {1, 4} or layer.bias is None:
                 raise ValueError(
-                    f"{path} does not contain weights of {name}; it has {list(found)[:6]}"
+                    f"{path} does not contain weights of {name}; it has {list(arrays)[:6]}"
                 )
-            part.weight.data.copy_(torch.from_numpy(mine[4]).permute(3, 2, 0, 1))
-            part.bias.data.copy_(torch.from_numpy(mine[1]))
+            layer.weight.data.copy_(torch.from_numpy(own[4]).permute(3, 2, 0, 1))
+            layer.bias.data.copy_(torch.from_numpy(own[1]))
         return net.eval().requires_grad_(False)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an HDF5 file by their paths."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{path} is an HDF5 file, which needs h5py: pip install h5py") from error
+    arrays: dict[str, np.ndarray] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if hasattr(item, "shape"):
+            arrays[name] = np.asarray(item)
+
+    with h5py.File(path) as file:
+        file.visititems(collect)
+    return arrays

@@ -26,7 +26,7 @@ Tensors = dict[str, Tensor]
 
 
 def initialize(net: Network, other: Network, name: str) -> None:
-    """Copy the weights of another network; for videos also those of an SRResNet.
+    """Copy the weights of a network of the same kind, or of an SRResNet into a VSRGAN.
 
     Raises
     ------
