@@ -322,7 +322,7 @@ def test_a_gan_that_collapses():
     told(0.5, 1000)
     told(1.0, 2000)
     told(0.6, 100)  # never mind
-    with pytest.raises(RuntimeError, match="the discriminator is too strong: its accuracy was 9"):
+    with pytest.raises(RuntimeError, match="the discriminator is too strong: its accuracy was 100"):
         told(1.0, 5000)
     with pytest.raises(RuntimeError, match="the discriminator is too weak"):
         told(0.0, 8000)
