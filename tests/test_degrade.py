@@ -12,7 +12,7 @@ from PIL import Image  # noqa: E402
 from scipy import ndimage  # noqa: E402
 from support.images import scene  # noqa: E402
 
-from fastrestore.nets.training.data import Patches, smaller  # noqa: E402
+from fastrestore.nets.training.data import Patches, Sampling, smaller  # noqa: E402
 from fastrestore.nets.training.degrade import Degradation, blurred, jpeg  # noqa: E402
 
 
@@ -72,7 +72,7 @@ def test_pairs_belong_together():
     """A photograph whose reduction is exact: what is seen is the mean of what is wanted."""
     small = np.random.default_rng(0).integers(0, 256, (1, 12, 15)).astype(np.uint8)
     large = np.repeat(np.repeat(small, 4, 1), 4, 2)
-    patches = Patches([np.pad(large, ((0, 0), (0, 3), (0, 2)))], 16, (1.0,), True, "cpu", 4)
+    patches = Patches([np.pad(large, ((0, 0), (0, 3), (0, 2)))], Sampling(16, scale=4), "cpu")
     patches._small = torch.from_numpy(small.reshape(1, -1).copy())
     wanted, seen = patches.draw_pairs(100, torch.Generator().manual_seed(0))
     assert seen.shape == (100, 1, 4, 4)

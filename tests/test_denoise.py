@@ -12,7 +12,7 @@ from fastrestore import bm3d, denoise, nets  # noqa: E402
 from fastrestore._algorithms.denoise import METHODS  # noqa: E402
 from fastrestore._io.images import to_type  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
-from fastrestore.nets import files  # noqa: E402
+from fastrestore.nets.files import names, save  # noqa: E402
 from fastrestore.nets.gate import Gate, evidence, mixed  # noqa: E402
 
 
@@ -146,7 +146,7 @@ def test_evidence_tells_which_estimate_is_right():
     torch.testing.assert_close(mixed(with_it, without, torch.ones(1)), with_it)
 
 
-@pytest.mark.skipif("unet-gray" not in files.names(), reason="no weights come with the library")
+@pytest.mark.skipif("unet-gray" not in names(), reason="no weights come with the library")
 @pytest.mark.parametrize("sigma", [15, 50])
 def test_what_comes_with_the_library_denoises(sigma):
     clean = scene(120, 120)
@@ -163,7 +163,7 @@ def files(tmp_path):
     image = np.clip(noisy(scene(40, 50), 20), 0, 255).astype(np.uint8)
     write(tmp_path / "noisy.png", image)
     for name in ("dncnn", "unet"):
-        files.save(trained(name), tmp_path / f"{name}.safetensors", sigmas=(0, 75))
+        save(trained(name), tmp_path / f"{name}.safetensors", sigmas=(0, 75))
     return image, tmp_path
 
 

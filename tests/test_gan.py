@@ -1,4 +1,4 @@
-"""Generators and discriminators: shapes, files as people have them, losses, and turns."""
+"""Generators and discriminators: shapes, files of other packages, losses, and training steps."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ from fastrestore.nets import (  # noqa: E402
     UNetDiscriminator,
     VGGDiscriminator,
 )
-from fastrestore.nets.discriminators import judged  # noqa: E402
+from fastrestore.nets.discriminators import gan_losses  # noqa: E402
 from fastrestore.nets.files import save  # noqa: E402
 from fastrestore.nets.training.checks import differences  # noqa: E402
-from fastrestore.nets.training.data import Patches  # noqa: E402
+from fastrestore.nets.training.data import Patches, Sampling  # noqa: E402
 from fastrestore.nets.training.loop import Session, train  # noqa: E402
 from fastrestore.nets.training.recipe import Recipe  # noqa: E402
 from fastrestore.nets.training.state import State, checkpoint  # noqa: E402
@@ -117,22 +117,22 @@ def test_discriminators():
         VGGDiscriminator(width=4)(torch.rand(1, 3, 64, 64))
 
 
-def test_verdicts():
+def test_gan_losses():
     """Logits far apart: nothing to learn; equal: as unsure as can be."""
     sure, unsure = torch.full((4, 1), 20.0), torch.zeros(4, 1)
-    assert float(judged(sure, -sure, False)[0]) == pytest.approx(0, abs=1e-6)
-    assert float(judged(sure, -sure, False)[1]) == pytest.approx(20)
-    assert float(judged(unsure, unsure, False)[0]) == pytest.approx(2 * np.log(2))
-    assert float(judged(sure, sure, True)[0]) == pytest.approx(np.log(2))
-    assert float(judged(sure, -sure, True)[0]) == pytest.approx(0, abs=1e-6)
-    assert float(judged(sure, -sure, True)[1]) == pytest.approx(40)
+    assert float(gan_losses(sure, -sure, False)[0]) == pytest.approx(0, abs=1e-6)
+    assert float(gan_losses(sure, -sure, False)[1]) == pytest.approx(20)
+    assert float(gan_losses(unsure, unsure, False)[0]) == pytest.approx(2 * np.log(2))
+    assert float(gan_losses(sure, sure, True)[0]) == pytest.approx(np.log(2))
+    assert float(gan_losses(sure, -sure, True)[0]) == pytest.approx(0, abs=1e-6)
+    assert float(gan_losses(sure, -sure, True)[1]) == pytest.approx(40)
 
 
 @pytest.mark.parametrize("relativistic", [False, True])
-def test_verdicts_teach(relativistic):
-    """Both players learn from verdicts on both kinds of images, in opposite directions."""
+def test_gradients_of_gan_losses(relativistic):
+    """Both networks have gradients from both kinds of images, in opposite directions."""
     real, fake = (torch.zeros(3, 1, requires_grad=True) for _ in range(2))
-    own, other = judged(real, fake, relativistic)
+    own, other = gan_losses(real, fake, relativistic)
     up, down = torch.autograd.grad(own, (real, fake), retain_graph=True)
     assert (up < 0).all()
     assert (down > 0).all()
@@ -152,7 +152,7 @@ def test_an_adversary_learns(relativistic):
     for _ in range(40):
         real = torch.rand(4, 3, 32, 32)
         fake = torch.nn.functional.avg_pool2d(real, 3, 1, 1)
-        loss = judged(net(real), net(fake), relativistic)[0]
+        loss = gan_losses(net(real), net(fake), relativistic)[0]
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -181,11 +181,11 @@ def photographs():
 
 def patches_of(recipe, images):
     scale = 4 if recipe.task == "small" else 1
-    return Patches(images, recipe.patch, recipe.shrink, True, "cpu", scale)
+    return Patches(images, Sampling(recipe.patch, recipe.shrink, scale=scale), "cpu")
 
 
 @pytest.mark.parametrize("recipe", [TINY, DEGRADED], ids=["larger", "degraded"])
-def test_each_player_moves_in_its_own_turn(recipe, photographs, monkeypatch):
+def test_each_network_has_its_own_update(recipe, photographs, monkeypatch):
     from fastrestore.nets.training import steps
 
     state = State(recipe, "cpu")
@@ -194,7 +194,7 @@ def test_each_player_moves_in_its_own_turn(recipe, photographs, monkeypatch):
     def copies():
         return [
             [value.detach().clone() for value in net.parameters()]
-            for net in (state.net, state.adversary)
+            for net in (state.net, state.discriminator)
         ]
 
     def advance(adam, loss, rate, real=steps.advance):
@@ -220,11 +220,11 @@ def test_twenty_steps_lower_the_loss_of_pixels(recipe, photographs):
         step(state, patches, "cpu")
 
     def lost(net):
-        from fastrestore.nets.training.tasks import drawn
+        from fastrestore.nets.training.tasks import draw_degraded
 
         random = torch.Generator().manual_seed(99)
         with torch.no_grad():
-            pairs = [drawn(recipe, patches, random) for _ in range(5)]
+            pairs = [draw_degraded(recipe, patches, random) for _ in range(5)]
             return float(sum((net(seen) - wanted).abs().mean() for seen, _, wanted in pairs))
 
     assert lost(state.averaged()) < lost(first.net)
@@ -235,7 +235,7 @@ def test_a_resumed_gan_is_bitwise_the_same(photographs, tmp_path):
 
     def run(out, sessions):
         for k in range(sessions):
-            session = Session(out, minutes=1e-9 if k < sessions - 1 else None, judge_every=1000)
+            session = Session(out, minutes=1e-9 if k < sessions - 1 else None, validate_every=1000)
             path = train(recipe, photographs[:2], photographs[2:], session, lambda *_: None)
         return nets.load(path).state_dict(), path
 
@@ -277,11 +277,15 @@ def test_a_patch_is_whole_pixels_of_the_small_image():
     with pytest.raises(ValueError, match="multiple of 24 for scale 3, got 128; write patch=120 or"):
         Recipe.of(told)
     assert Recipe.of(told | {"patch": 120.0}).patch == 120
-    with pytest.raises(ValueError, match="task='noise' is for networks of scale 1, and this one"):
+    with pytest.raises(
+        ValueError, match="task='noise' is for networks of scale 1, and this one has scale 3"
+    ):
         Recipe.of(told | {"patch": 120, "task": "noise"})
     with pytest.raises(ValueError, match="is for networks that enlarge, and this one has scale 1"):
         Recipe.of(told | {"sizes": {"scale": 1}})
-    with pytest.raises(ValueError, match=r"tells unet no noise; write sizes.takes_sigma=false"):
+    with pytest.raises(
+        ValueError, match=r"has no sigma, which unet needs; write sizes.takes_sigma=false"
+    ):
         Recipe.of({"network": "unet", "task": "degraded"})
 
 
@@ -304,27 +308,27 @@ def test_sizes_are_whole_numbers(kind, name, value, expected):
 def test_differences_of_sizes():
     there = {"steps": 3, "sizes": {"width": 8}, "adversary_sizes": {}, "begin": ""}
     here = there | {"sizes": {"width": 8, "blocks": 2}, "begin": "x"}
-    said = "begin is '' there and 'x' here, sizes.blocks is not told there and 2 here"
+    said = "begin is '' there and 'x' here, sizes.blocks is not given there and 2 here"
     assert differences(there, here) == said
 
 
-def test_an_adversary_that_has_won():
+def test_a_gan_that_collapses():
     balance = Balance()
 
     def told(accuracy, steps):
         for _ in range(steps):
-            balance.told(accuracy)
+            balance.update(accuracy)
 
     told(0.5, 1000)
     told(1.0, 2000)
     told(0.6, 100)  # never mind
-    with pytest.raises(RuntimeError, match="its adversary has won: the adversary has been right"):
+    with pytest.raises(RuntimeError, match="the discriminator is too strong: its accuracy was 100"):
         told(1.0, 5000)
-    with pytest.raises(RuntimeError, match="the network has won"):
+    with pytest.raises(RuntimeError, match="the discriminator is too weak"):
         told(0.0, 8000)
 
 
-def test_what_is_judged_is_moved_by_chance():
+def test_discriminators_take_random_crops():
     """The same part of both, of one size, beginning at every pixel sooner or later."""
     random = torch.Generator().manual_seed(0)
     made = torch.arange(48.0 * 64).view(1, 1, 48, 64)

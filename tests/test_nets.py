@@ -138,7 +138,7 @@ def test_shipped_weights_have_a_card_and_a_recipe():
     for name in nets.names():
         total += (folder / f"{name}.safetensors").stat().st_size
         card = (folder / f"{name}.md").read_text(encoding="utf-8")
-        for word in ("Trained on", "Recipe", "PSNR", "Licence", "Date"):
+        for word in ("Trained on", "Recipe", "PSNR", "License", "Date"):
             assert word in card, (name, word)
         net = load(name)
         assert all(torch.isfinite(value).all() for value in net.parameters())
@@ -184,18 +184,18 @@ def broken(kind, path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("missing", "is no whole network: model.4.bias belong to no layer"),
-        ("shape", "is no whole DnCNN: size mismatch for model.4.weight"),
+        ("missing", "is not a complete network: model.4.bias fit no layer"),
+        ("shape", "is not a complete DnCNN: size mismatch for model.4.weight"),
         ("nan", "model.4.weight has values that are NaN"),
-        ("ircnn", "has 7 convolutions, as an IRCNN has"),
-        ("fdncnn", "takes 2 channels and its last gives 1; known: DnCNN"),
+        ("ircnn", "has 7 convolutions like an IRCNN"),
+        ("fdncnn", "has 2 input channels, its last 1 output channels; known: DnCNN"),
         ("other", "it has the keys layer0.weight, .* and 3 more; known: DnCNN"),
-        ("list", "holds no weights by name, but a list"),
-        ("short", "is cut short or damaged"),
-        ("code", "holds print, which is more than .*, and is not loaded, because a pickle can run"),
-        ("text", "not loaded, because a pickle can run code|is cut short or damaged"),
-        ("safetensors", "is cut short or damaged"),
-        ("tampered", "is cut short or damaged"),
+        ("list", "contains a list instead of weights by name"),
+        ("short", "is truncated or damaged"),
+        ("code", "contains print, or is damaged, and is not loaded, because a pickle can run"),
+        ("text", "not loaded, because a pickle can run code|is truncated or damaged"),
+        ("safetensors", "is truncated or damaged"),
+        ("tampered", "is truncated or damaged"),
     ],
 )
 def test_files_that_are_no_network(kind, message, tmp_path):
@@ -220,11 +220,11 @@ def test_a_name_that_is_none():
 
 def test_names_need_no_torch():
     assert set(dir(nets)) == {
-        "BM3D", "SRVGG", "DnCNN", "FFDNet", "FilmDiscriminator", "Network", "RRDBNet",
+        "BM3D", "SRVGG", "DnCNN", "FFDNet", "VideoDiscriminator", "Network", "RRDBNet",
         "SRResNet", "UNet", "UNetDiscriminator", "VGGDiscriminator", "VSRGAN",
         "apply", "load", "names",
     }  # fmt: skip
-    with pytest.raises(AttributeError, match="has no attribute 'GAN'"):
+    with pytest.raises(AttributeError, match="No fastrestore.nets attribute GAN"):
         nets.GAN  # noqa: B018
 
 

@@ -263,7 +263,7 @@ def test_bm3d_as_a_module(channels, sigma):
         module(image[0], 0.1)
     with pytest.raises(ValueError, match="one for each of 2 images"):
         module(image, torch.ones(3))
-    with pytest.raises(TypeError, match="channel_axis is that of B x C x H x W"):
+    with pytest.raises(TypeError, match="leave channel_axis out: images are B x C x H x W"):
         nets.BM3D(channel_axis=0)
 
 

@@ -1,4 +1,4 @@
-"""Training: twenty steps on the CPU, resumed, judged, written."""
+"""Training: twenty steps on the CPU, resumed, validated, written."""
 
 import csv
 import dataclasses
@@ -20,10 +20,10 @@ from support.images import scene  # noqa: E402
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
 from fastrestore.cli.help_texts import TRAIN  # noqa: E402
-from fastrestore.nets.discriminators import ADVERSARIES  # noqa: E402
+from fastrestore.nets.discriminators import DISCRIMINATORS  # noqa: E402
 from fastrestore.nets.registry import KINDS  # noqa: E402
-from fastrestore.nets.training.data import Patches, photographs, split  # noqa: E402
-from fastrestore.nets.training.loop import Session, patient, train  # noqa: E402
+from fastrestore.nets.training.data import Patches, Sampling, photographs, split  # noqa: E402
+from fastrestore.nets.training.loop import Session, deferred_interrupt, train  # noqa: E402
 from fastrestore.nets.training.recipe import LOSSES, PRECISIONS, TASKS, Recipe  # noqa: E402
 from fastrestore.nets.training.state import State, checkpoint  # noqa: E402
 
@@ -57,7 +57,10 @@ def test_loss_falls_and_what_comes_out_denoises(folder, tmp_path):
     told = []
     recipe = replace(TINY, steps=60, sigma=(25, 25), rate=1e-2)
     path = train(
-        recipe, *images(folder), Session(tmp_path, judge_every=20), lambda *each: told.append(each)
+        recipe,
+        *images(folder),
+        Session(tmp_path, validate_every=20),
+        lambda *each: told.append(each),
     )
     rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [int(row["step"]) for row in rows] == [20, 40, 60]
@@ -72,7 +75,7 @@ def test_loss_falls_and_what_comes_out_denoises(folder, tmp_path):
 def weights(folder, out, recipe=TINY, sessions=1):
     """Train in so many sessions; return what comes out."""
     for k in range(sessions):
-        session = Session(out, minutes=1e-9 if k < sessions - 1 else None, judge_every=1000)
+        session = Session(out, minutes=1e-9 if k < sessions - 1 else None, validate_every=1000)
         path = train(recipe, *images(folder), session, tell)
         assert (path is None) == (k < sessions - 1)
     return nets.load(path).state_dict()
@@ -123,7 +126,7 @@ def test_ctrl_c_waits_for_a_checkpoint(folder, tmp_path):
             signal.raise_signal(signal.SIGINT)
 
     session = Session(tmp_path / "out", save_every=1e9)
-    with pytest.raises(KeyboardInterrupt, match="out holds step 3 of 6; the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match=r"step 3 of 6 is saved in .*out; run the same"):
         train(replace(TINY, steps=6), *images(folder), session, stop)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = weights(folder, tmp_path / "out", replace(TINY, steps=6))
@@ -132,7 +135,7 @@ def test_ctrl_c_waits_for_a_checkpoint(folder, tmp_path):
 
 @pytest.mark.usefixtures("interruptible")
 def test_a_second_ctrl_c_does_not_wait():
-    with patient() as stopped:
+    with deferred_interrupt() as stopped:
         signal.raise_signal(signal.SIGINT)
         assert stopped
         with pytest.raises(KeyboardInterrupt):
@@ -142,10 +145,10 @@ def test_a_second_ctrl_c_does_not_wait():
 def test_the_log_repeats_no_rows(folder, tmp_path):
     """A kill loses the steps after a checkpoint: they are done, and logged, once more."""
     recipe, log = replace(TINY, steps=6), tmp_path / "log.csv"
-    train(recipe, *images(folder), Session(tmp_path, minutes=1e-9, judge_every=1), tell)
+    train(recipe, *images(folder), Session(tmp_path, minutes=1e-9, validate_every=1), tell)
     once = log.read_text()
     log.write_text(once + once.splitlines()[1].replace("1,", "2,", 1) + "\r\n2,cut")
-    train(recipe, *images(folder), Session(tmp_path, judge_every=1), tell)
+    train(recipe, *images(folder), Session(tmp_path, validate_every=1), tell)
     rows = list(csv.DictReader(log.read_text().splitlines()))
     assert [row["step"] for row in rows] == list("123456")
     assert log.read_text().startswith(once.splitlines()[0])
@@ -176,7 +179,7 @@ def test_every_network_learns(folder, tmp_path, name):
 
 def test_patches_are_parts_of_photographs():
     image = np.arange(40 * 50, dtype=np.int64).reshape(1, 40, 50) % 251
-    patches = Patches([image.astype(np.uint8)], 16, (1.0,), True, "cpu")
+    patches = Patches([image.astype(np.uint8)], Sampling(16), "cpu")
     drawn = patches.draw(200, torch.Generator().manual_seed(0))
     places = {
         (image[0, y : y + 16, x : x + 16] / np.float32(255)).astype(np.float32).tobytes()
@@ -194,7 +197,7 @@ def test_patches_are_parts_of_photographs():
         assert found
         kinds.add(found[0])
     assert len(kinds) == 8  # all turns and mirrors
-    mirrored = Patches([image.astype(np.uint8)], 16, (1.0,), False, "cpu")
+    mirrored = Patches([image.astype(np.uint8)], Sampling(16, turned=False), "cpu")
     random = torch.Generator().manual_seed(0)
     for patch in mirrored.draw(50, random)[:, 0].numpy():
         ways = (patch, patch[::-1], patch[:, ::-1], patch[::-1, ::-1])
@@ -203,10 +206,10 @@ def test_patches_are_parts_of_photographs():
 
 def test_shrunk_photographs(folder):
     images = photographs(folder, 3)
-    patches = Patches(images, 16, (1.0, 0.5), True, "cpu")
+    patches = Patches(images, Sampling(16, (1.0, 0.5)), "cpu")
     assert patches.draw(5, torch.Generator().manual_seed(0)).shape == (5, 3, 16, 16)
     with pytest.raises(ValueError, match="no photograph has 64 x 64 pixels"):
-        Patches(images[:1], 64, (1.0,), True, "cpu")
+        Patches(images[:1], Sampling(64), "cpu")
 
 
 def command(folder, out, *more):
@@ -301,7 +304,7 @@ def test_the_help_names_all_numbers():
     names = set(re.findall(r"\w+", TRAIN))
     fields = {field.name for field in dataclasses.fields(Recipe)}
     assert fields <= names
-    assert {*TASKS, *LOSSES, *PRECISIONS, *KINDS, *ADVERSARIES} <= names
+    assert {*TASKS, *LOSSES, *PRECISIONS, *KINDS, *DISCRIMINATORS} <= names
 
 
 def test_bad_folders_and_recipes(folder, tmp_path, capsys):
@@ -315,11 +318,11 @@ def test_bad_folders_and_recipes(folder, tmp_path, capsys):
     assert "broken.png cannot be read" in capsys.readouterr().err
     (tmp_path / "recipe.json").write_text("[1]")
     assert command(folder, tmp_path / "out", "--recipe", str(tmp_path / "recipe.json")) == 2
-    assert "recipe.json is no recipe: it holds a list" in capsys.readouterr().err
+    assert "recipe.json is not a recipe: it contains a list" in capsys.readouterr().err
     assert command(folder, tmp_path / "out") == 0
     assert command(folder, tmp_path / "out", "--set", "seed=4") == 2
     told = capsys.readouterr().err
-    assert "holds a training by another recipe: seed is 0 there and 4 here; choose" in told
+    assert "has a checkpoint of another recipe: seed is 0 there and 4 here; choose" in told
     only = tmp_path / "only.txt"
     only.write_text("none.png\n")
     assert command(folder, tmp_path / "out", "--only", str(only)) == 2

@@ -294,7 +294,7 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
         ([weights, "--lossless"], "--lossless is for films, and"),
         ([weights, "--pixel-format", "yuv420p"], "--pixel-format is for films, and"),
         ([weights, "--tile", "2"], "tile must be 16 pixels or more"),
-        (["none"], "fastrestore: error: 'none' is neither a file nor one of the weights"),
+        (["none"], "fastrestore: error: 'none' is neither a file nor one of the built-in weights"),
     ):
         assert main([*base, *more]) == 2
         assert message in capsys.readouterr().err

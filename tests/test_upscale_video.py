@@ -39,7 +39,7 @@ def expected(net, clip):
     """All frames at once."""
     frames = torch.from_numpy(clip.transpose(0, 3, 1, 2) / 255)[None].float()
     with torch.no_grad():
-        made = net.film(frames)[0][0] * 255
+        made = net.video(frames)[0][0] * 255
     return made.numpy().transpose(0, 2, 3, 1)
 
 

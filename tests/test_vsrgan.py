@@ -1,4 +1,4 @@
-"""The network for films: its parts, its losses, its turns, and files as people have them."""
+"""The network for videos: its parts, losses, training steps, and files of other packages."""
 
 import dataclasses
 from dataclasses import replace
@@ -15,7 +15,7 @@ from support.images import scene  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
-from fastrestore.nets import VSRGAN, FilmDiscriminator, SRResNet  # noqa: E402
+from fastrestore.nets import VSRGAN, SRResNet, VideoDiscriminator  # noqa: E402
 from fastrestore.nets.files import save  # noqa: E402
 from fastrestore.nets.frnet import enlarged, space_to_depth, warped  # noqa: E402
 from fastrestore.nets.training import clips as clips_module  # noqa: E402
@@ -25,7 +25,7 @@ from fastrestore.nets.training.loop import Session, train  # noqa: E402
 from fastrestore.nets.training.recipe import Recipe  # noqa: E402
 from fastrestore.nets.training.state import State  # noqa: E402
 from fastrestore.nets.training.steps import step  # noqa: E402
-from fastrestore.nets.training.tasks import films_seen  # noqa: E402
+from fastrestore.nets.training.tasks import degraded_videos  # noqa: E402
 from fastrestore.nets.video_discriminator import triplets  # noqa: E402
 
 
@@ -46,7 +46,7 @@ def film(count=4, height=24, width=32, seed=1):
 def test_published_sizes():
     net = VSRGAN()
     assert (counted(net.fnet), counted(net.srnet), counted(net)) == (1_745_506, 843_587, 2_589_093)
-    assert counted(FilmDiscriminator()) == 819_457
+    assert counted(VideoDiscriminator()) == 819_457
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
@@ -70,7 +70,7 @@ def test_files(scale, upsample, tmp_path):
         assert (type(again), again.scale, again.upsample) == (VSRGAN, scale, upsample)
         bound = 0.02 if name == "net.safetensors" else 1e-5  # half precision
         with torch.no_grad():
-            error = (again.film(frames)[0] - net.film(frames)[0]).abs().max()
+            error = (again.video(frames)[0] - net.video(frames)[0]).abs().max()
         assert float(error) < bound
     bare = {name: value for name, value in tensors.items() if name not in filters}
     VSRGAN(scale=scale, blocks=1, width=8, upsample=upsample).load_state_dict(bare)
@@ -90,7 +90,7 @@ def test_names_of_weights():
         "srnet.conv_up.2.bias", "srnet.conv_out.weight",
     ):  # fmt: skip
         assert name in names
-    judge = set(FilmDiscriminator().state_dict())
+    judge = set(VideoDiscriminator().state_dict())
     assert {"conv_in.0.bias", "discriminator_block.block4.1.running_var", "dense.weight"} <= judge
 
 
@@ -142,7 +142,7 @@ def test_any_size(size):
 def test_a_film_is_its_frames():
     net, frames = small(), film()
     with torch.no_grad():
-        made, flows = net.film(frames)
+        made, flows = net.video(frames)
         one = net.first(frames[:, 0])
         torch.testing.assert_close(made[:, 0], one)
         for k in range(1, 4):
@@ -187,11 +187,11 @@ def test_what_is_judged():
     assert not moved[:, :, -8:].any()
     torch.testing.assert_close(moved[1, 8:-8, 8:-8], large[0, 1, 0, 8:-8, 8:-8])
     torch.testing.assert_close(seen[0, 18], enlarged(small_ones[:, 0], 4, "bilinear")[0, 0])
-    assert FilmDiscriminator(width=4, side=64)(seen).shape == (2, 1)
+    assert VideoDiscriminator(width=4, side=64)(seen).shape == (2, 1)
     with pytest.raises(ValueError, match=r"frames must be 128 x 128 here, got \(64, 64\)"):
-        FilmDiscriminator(width=4)(seen)
+        VideoDiscriminator(width=4)(seen)
     with pytest.raises(ValueError, match="side must be a multiple of 16, got 40"):
-        FilmDiscriminator(side=40)
+        VideoDiscriminator(side=40)
 
 
 TINY = Recipe(
@@ -211,15 +211,15 @@ def photographs():
 
 
 @pytest.mark.parametrize("lead", [0.0, 1e-9])
-def test_each_player_moves_in_its_own_turn(photographs, monkeypatch, lead):
+def test_each_network_has_its_own_update(photographs, monkeypatch, lead):
     """An adversary that leads by too much waits: here it leads by more than next to nothing."""
     state = State(replace(TINY, lead=lead), "cpu")
     with torch.no_grad():
-        state.adversary.dense.weight.mul_(50)
+        state.discriminator.dense.weight.mul_(50)
     moved = []
 
     def copies():
-        nets_ = (state.net, state.adversary)
+        nets_ = (state.net, state.discriminator)
         return [[value.detach().clone() for value in net.parameters()] for net in nets_]
 
     def advance(adam, loss, rate, real=steps.advance):
@@ -230,7 +230,7 @@ def test_each_player_moves_in_its_own_turn(photographs, monkeypatch, lead):
 
     monkeypatch.setattr(steps, "advance", advance)
     monkeypatch.setattr(steps, "_lead", lambda real, fake: 0.1)
-    lost = step(state, Clips(photographs, 64, 4, "cpu"), "cpu")
+    lost = step(state, Clips(photographs, (4, 64), "cpu"), "cpu")
     assert moved == ([[True, False]] if lead else [[True, False], [False, True]])
     names = {"pixel", "warp", "pingpong", "features", "adversarial", "adversary", "accuracy"}
     assert set(lost) == names | {"ratio"}
@@ -249,16 +249,16 @@ def test_twenty_steps_lower_the_loss_of_pixels(photographs, task, tmp_path):
         TINY.by_pixels(), task=task, sizes={**TINY.sizes, "scale": scale}, patch=32, batch=4,
         rate=3e-3,
     )  # fmt: skip
-    state, clips = State(recipe, "cpu"), Clips(photographs, 32, 4, "cpu")
+    state, clips = State(recipe, "cpu"), Clips(photographs, (4, 32), "cpu")
     first = State(recipe, "cpu").net
     for _ in range(20):
         step(state, clips, "cpu")
     random = torch.Generator().manual_seed(9)
     wanted = clips.draw(8, random)
-    seen = films_seen(recipe, wanted, random, scale)
+    seen = degraded_videos(recipe, wanted, random, scale)
     with torch.no_grad():
         before, after = (
-            float((net.film(seen)[0] - wanted).abs().mean()) for net in (first, state.averaged())
+            float((net.video(seen)[0] - wanted).abs().mean()) for net in (first, state.averaged())
         )
     assert after < before
 
@@ -268,7 +268,7 @@ def test_a_resumed_training_is_bitwise_the_same(photographs, tmp_path):
 
     def run(out, sessions):
         for k in range(sessions):
-            session = Session(out, minutes=1e-9 if k < sessions - 1 else None, judge_every=1000)
+            session = Session(out, minutes=1e-9 if k < sessions - 1 else None, validate_every=1000)
             path = train(recipe, photographs[:2], photographs[2:], session, lambda *_: None)
         return nets.load(path).state_dict(), path
 
@@ -280,7 +280,7 @@ def test_a_resumed_training_is_bitwise_the_same(photographs, tmp_path):
 def test_clips_move_over_photographs():
     """Panned ones are parts of the photograph; neighbouring frames of all differ by little."""
     image = scene(90, 100).clip(0, 255).astype(np.uint8)
-    clips = Clips([image[None]], 32, 5, "cpu")
+    clips = Clips([image[None]], (5, 32), "cpu")
     random = torch.Generator().manual_seed(0)
     views = np.lib.stride_tricks.sliding_window_view(image, (32, 32)).reshape(-1, 32, 32)
     places = {np.ascontiguousarray(view).tobytes() for view in views}
@@ -305,7 +305,7 @@ def test_motion_points_to_where_a_pixel_was(layered, monkeypatch):
     """Read there, the frame before is the frame, but where something in front hid it."""
     monkeypatch.setattr(clips_module, "LAYERED", layered)
     smooth = ndimage.gaussian_filter(scene(150, 160), 2).clip(0, 255).astype(np.uint8)
-    clips, random = Clips([smooth[None]], 64, 4, "cpu"), torch.Generator().manual_seed(0)
+    clips, random = Clips([smooth[None]], (4, 64), "cpu"), torch.Generator().manual_seed(0)
     line = torch.arange(64.0)
     right, wrong = [], []
     for _ in range(12):
@@ -325,13 +325,13 @@ def test_flow_alone_learns_how_photographs_move(photographs):
     recipe = replace(
         TINY.by_pixels(), pixel=0.0, motion=1.0, warp=0.0, frames=2, batch=4, steps=60, rate=2e-3
     )
-    state, clips = State(recipe, "cpu"), Clips(photographs, 64, 2, "cpu")
+    state, clips = State(recipe, "cpu"), Clips(photographs, (2, 64), "cpu")
     first = State(recipe, "cpu").net
     lost = [step(state, clips, "cpu") for _ in range(60)]
     assert set(lost[0]) == {"motion"}
     random = torch.Generator().manual_seed(9)
     wanted, motion = clips.draw_moving(16, random)
-    seen = films_seen(recipe, wanted, random, 4)
+    seen = degraded_videos(recipe, wanted, random, 4)
     true = nn_pool(motion[:, 0])
     with torch.no_grad():
         before, after = (
@@ -351,7 +351,7 @@ def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
     """Real films are learnt from by what is seen alone, and weights stay finite."""
     film = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
     state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")
-    clips = Clips(photographs, 64, 4, "cpu", [film])
+    clips = Clips(photographs, (4, 64), "cpu", [film])
     monkeypatch.setattr(clips_module, "REAL", 1.0)
     lost = step(state, clips, "cpu")
     assert lost["motion"] == 0
@@ -369,21 +369,21 @@ def test_real_films(tmp_path):
     found = films(tmp_path, 3)
     assert [each.shape for each in found] == [(6, 3, 40, 50), (5, 3, 40, 50)]
     photograph = np.full((1, 3, 64, 64), 255, np.uint8)[0]
-    drawn = Clips([photograph], 32, 4, "cpu", found).draw(20, torch.Generator().manual_seed(0))
+    drawn = Clips([photograph], (4, 32), "cpu", found).draw(20, torch.Generator().manual_seed(0))
     real = [clip for clip in drawn if float(clip.max()) < 0.9]
     assert 4 < len(real) < 16
     for clip in real:
         torch.testing.assert_close(clip[1:] - clip[:-1], torch.full_like(clip[1:], 10 / 255))
-    with pytest.raises(ValueError, match="a film of 5 frames of 50 x 40 pixels has no part of 6"):
-        Clips([photograph], 32, 6, "cpu", found)
-    with pytest.raises(ValueError, match="holds no folders of pictures"):
+    with pytest.raises(ValueError, match="a video of 5 frames of 50 x 40 pixels is smaller than 6"):
+        Clips([photograph], (6, 32), "cpu", found)
+    with pytest.raises(ValueError, match="has no subfolders with images"):
         films(tmp_path / "one", 3)
 
 
 def test_blurred_films_are_every_fourth_pixel_of_a_gaussian(photographs):
     recipe = replace(TINY, task="blurred")
     wanted = torch.from_numpy(photographs[0][:, :88, :96] / 255).float()[None, None]
-    seen = films_seen(recipe, wanted, torch.Generator(), 4)[0, 0].numpy()
+    seen = degraded_videos(recipe, wanted, torch.Generator(), 4)[0, 0].numpy()
     expected = ndimage.gaussian_filter(
         wanted[0, 0].numpy().astype(float), (0, 1.5, 1.5), radius=6, mode="mirror"
     )
@@ -393,7 +393,7 @@ def test_blurred_films_are_every_fourth_pixel_of_a_gaussian(photographs):
 def test_the_frames_of_a_degraded_film_are_degraded_alike():
     frames = torch.rand(1, 1, 3, 64, 64).expand(2, 3, -1, -1, -1).contiguous()
     recipe = replace(TINY, task="degraded", sizes={**TINY.sizes, "scale": 1})
-    seen = films_seen(recipe, frames, torch.Generator().manual_seed(3), 1)
+    seen = degraded_videos(recipe, frames, torch.Generator().manual_seed(3), 1)
     within = (seen[:, 1:] - seen[:, :-1]).abs().mean((1, 2, 3, 4))
     between = (seen[0] - seen[1]).abs().mean()
     assert float(within.max()) < float(between)  # their noise differs, their blur does not
@@ -404,7 +404,7 @@ def test_the_frames_of_a_degraded_film_are_degraded_alike():
     ("more", "message"),
     [
         ({"frames": 1, "pingpong": 0.0}, "frames for network='vsrgan' must be 2 or more"),
-        ({"adversary": "unet"}, "adversary for films must be 'film' for more than one frame"),
+        ({"adversary": "unet"}, "adversary for videos must be 'film' if and only if frames"),
         ({"frames": 0}, "frames must be 1 or more, got 0"),
         ({"network": "srresnet", "frames": 1, "adversary": "", "task": "blurred", "pingpong": 0.0},
          "task of images must be another than 'blurred', got 'blurred'"),
@@ -432,7 +432,7 @@ def test_the_command(tmp_path, capsys):
         assert (tmp_path / "out" / name).is_file()
     assert nets.load(tmp_path / "out" / "vsrgan-x4.safetensors").scale == 4
     assert main([str(w) for w in [*words, "--films", tmp_path / "photographs"]]) == 2
-    assert "holds no folders of pictures" in capsys.readouterr().err
+    assert "has no subfolders with images" in capsys.readouterr().err
     words[words.index("steps=2")] = "sizes.scale=3"
     assert main([str(word) for word in words]) == 2
     assert "sizes of vsrgan: scale must be 1, 2 or 4, got 3" in capsys.readouterr().err

@@ -57,7 +57,7 @@ def denoise(
         estimated. BM3D also takes one value for each channel; networks take one for each image of
         a batch.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}
-        "auto" is "bm3d", which needs no training and PyTorch. "dncnn" [1]_ and "unet" [2]_ are
+        "auto" is "bm3d", which needs neither training nor PyTorch. "dncnn" [1]_ and "unet" [2]_ are
         networks trained on photographs with white Gaussian noise. "hybrid" is an average of "bm3d"
         and "unet" with weights that depend on the pixel.
     profile : str or Profile, optional

@@ -84,8 +84,8 @@ def _phase(
     rest, kept, films, perceptual = data
     left = None if args.minutes is None else args.minutes - (time.monotonic() - begun) / 60
     session = loop.Session(
-        *where, left, judge_every=max(1, min(1000, recipe.steps // 10)),
-        board=args.tensorboard, perceptual=perceptual, films=films,
+        *where, left, validate_every=max(1, min(1000, recipe.steps // 10)),
+        board=args.tensorboard, perceptual=perceptual, videos=films,
     )  # fmt: skip
     return _with_bar(args, recipe, lambda tell: loop.train(recipe, rest, kept, session, tell))
 

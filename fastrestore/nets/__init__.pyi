@@ -14,6 +14,6 @@ from .rrdb import RRDBNet as RRDBNet
 from .srresnet import SRResNet as SRResNet
 from .srvgg import SRVGG as SRVGG
 from .unet import UNet as UNet
-from .video_discriminator import FilmDiscriminator as FilmDiscriminator
+from .video_discriminator import VideoDiscriminator as VideoDiscriminator
 
 def need_torch() -> None: ...

@@ -1,4 +1,4 @@
-"""BM3D as a module of PyTorch."""
+"""BM3D as a PyTorch module."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ import fastrestore
 
 
 class BM3D(nn.Module):
-    """BM3D where a program wants a denoiser of PyTorch: ``denoiser(x, sigma)``.
+    """BM3D as a PyTorch denoiser, ``denoiser(x, sigma)``.
 
-    Plug-and-play methods of deepinv and others call denoisers so: images B x C x H x W and sigma in
-    their units, a number or one for each image; the result is of the same shape.
+    This is the interface of plug-and-play methods in deepinv and other packages: images
+    (B, C, H, W), and sigma in the units of the images, one number or one for each image. The
+    result has the shape of the input.
 
     Parameters
     ----------
     **options
-        What `bm3d` takes, other than ``channel_axis``. With three channels colours are transformed;
-        other numbers of channels are restored one by one, unless ``colorspace=`` is given.
+        Options of `bm3d` other than ``channel_axis``. Images of three channels are restored as
+        color images; with any other number of channels, the channels are restored independently
+        unless ``colorspace=`` is given.
 
     Raises
     ------
     ValueError
-        When it is called: if images have other axes, or sigma other numbers.
+        In a call, if the images do not have four axes or sigma has a wrong number of values.
 
     Notes
     -----
-    No gradient passes: BM3D chooses blocks, which has none. The result is detached.
+    The result is detached from the graph: block matching has no gradient.
 
     Examples
     --------
@@ -43,7 +45,7 @@ class BM3D(nn.Module):
     def __init__(self, **options: Any) -> None:
         super().__init__()
         if "channel_axis" in options:
-            raise TypeError("channel_axis is that of B x C x H x W here; leave it out")
+            raise TypeError("leave channel_axis out: images are B x C x H x W here")
         self.options = options
 
     def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
@@ -68,7 +70,7 @@ class BM3D(nn.Module):
 
     @staticmethod
     def _levels(image: Tensor, sigma: Tensor | float | None) -> list[float | None]:
-        """Sigma of each image."""
+        """Return sigma of each image."""
         if sigma is None:
             return [None] * len(image)
         values = torch.as_tensor(sigma, dtype=torch.float64).detach().cpu().flatten()

@@ -1,4 +1,4 @@
-"""One image or many, gray or in colour, as (B, C, M, N), and the noise of each."""
+"""Images and batches, gray or color, as arrays (B, C, M, N), and their noise levels."""
 
 from __future__ import annotations
 
@@ -10,62 +10,53 @@ from fastrestore._arrays import interop, validate
 
 
 class Axes(NamedTuple):
-    """Where colours are, and images of a batch."""
+    """Axes of the colors and of the images of a batch."""
 
     channel: int | None
     batch: int | None
 
 
-def batched(there: Any, axes: Axes) -> Any:
+def batched(values: Any, axes: Axes) -> Any:
     """View an image or a batch as (B, C, M, N)."""
-    named = {"channel_axis": axes.channel, "batch_axis": axes.batch}
-    wanted = 2 + sum(axis is not None for axis in named.values())
-    for name, axis in named.items():
-        if axis is not None and (isinstance(axis, bool) or not isinstance(axis, (int, np.integer))):
-            raise TypeError(f"{name} must be a whole number or None, got {axis!r}")
     if axes.batch is None:
-        return validate.channels("image", there, axes.channel)[None]
-    if there.ndim != wanted:
-        raise ValueError(f"a batch must have {wanted} axes here, got shape {there.shape}")
-    for name, axis in named.items():
-        if axis is not None and not -wanted <= axis < wanted:
-            raise ValueError(f"{name}={axis} is not an axis of shape {there.shape}")
-    if 0 in there.shape:
-        raise ValueError(f"image is empty, its shape is {there.shape}")
-    validate.check_finite("image", there)
-    first = axes.batch % wanted
+        return validate.channels("image", values, axes.channel)[None]
+    wanted = 3 if axes.channel is None else 4
+    if values.ndim != wanted:
+        raise ValueError(f"a batch must have {wanted} axes here, got shape {values.shape}")
+    first = validate.axis("batch_axis", axes.batch, values.shape)
+    if 0 in values.shape:
+        raise ValueError(f"image is empty, its shape is {values.shape}")
+    validate.check_finite("image", values)
     if axes.channel is None:
-        return interop.move_axis(there, first, 0)[:, None]
-    second = axes.channel % wanted
+        return interop.move_axis(values, first, 0)[:, None]
+    second = validate.axis("channel_axis", axes.channel, values.shape)
     if first == second:
-        raise ValueError("batch_axis and channel_axis are the same axis")
+        raise ValueError(f"batch_axis and channel_axis are the same axis, {first}")
     rest = [k for k in range(wanted) if k not in (first, second)]
-    return there.transpose(first, second, *rest)
+    return values.transpose(first, second, *rest)
 
 
-def unbatched(stacked: Any, there: Any, axes: Axes) -> Any:
+def unbatched(stacked: Any, values: Any, axes: Axes) -> Any:
     """Undo `batched`."""
-    wanted = there.ndim
-    if axes.batch is None:
-        image = stacked[0]
-        if axes.channel is None:
-            return contiguous(image[0])
-        return contiguous(interop.move_axis(image, 0, axes.channel % wanted))
     if axes.channel is None:
-        return contiguous(interop.move_axis(stacked[:, 0], 0, axes.batch % wanted))
-    first, second = axes.batch % wanted, axes.channel % wanted
-    rest = iter((2, 3))
-    order = [0 if k == first else 1 if k == second else next(rest) for k in range(wanted)]
-    return contiguous(stacked.transpose(*order))
+        stacked = stacked[:, 0]
+    else:
+        channel = axes.channel % values.ndim
+        if axes.batch is not None:  # move the channels between the axes that are not the batch
+            channel -= axes.batch % values.ndim < channel
+        stacked = interop.move_axis(stacked, 1, 1 + channel)
+    if axes.batch is None:
+        return contiguous(stacked[0])
+    return contiguous(interop.move_axis(stacked, 0, axes.batch % values.ndim))
 
 
 def contiguous(values: Any) -> Any:
-    """Return the array in C order, where it is."""
+    """Return the array in C order, on its device."""
     return interop.namespace(values).ascontiguousarray(values)
 
 
 def sigmas(sigma: Any, batch: Any, axes: Axes) -> list[Any]:
-    """Noise of each image: a number, a map, or None."""
+    """Return the noise level of each image: a number, a map, or None."""
     count, size = len(batch), batch.shape[-2:]
     if sigma is None:
         return [None] * count

@@ -1,4 +1,4 @@
-"""Networks that judge images: trained against a generator, and not used after."""
+"""Discriminators for the training of generators."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from fastrestore.nets.network import check_sizes
-from fastrestore.nets.video_discriminator import FilmDiscriminator
+from fastrestore.nets.video_discriminator import VideoDiscriminator
 
-SIDE = 128  # pixels of what a `VGGDiscriminator` takes
+SIDE = 128  # side of the images for a `VGGDiscriminator`, in pixels
 SLOPE = 0.2
 
 
 class VGGDiscriminator(nn.Module):
-    """A verdict on an image of 128 x 128 pixels, after SRGAN [1]_.
+    """Discriminator of images of 128 x 128 pixels, after SRGAN [1]_.
 
     Parameters
     ----------
     channels : int, default 3
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     width : int, default 64
-        Features of the first convolutions; those of later ones are up to 8 times as many.
+        Number of features of the first convolutions; later ones have up to 8 times as many.
 
     References
     ----------
@@ -48,37 +48,36 @@ class VGGDiscriminator(nn.Module):
         self.lrelu = nn.LeakyReLU(SLOPE, inplace=True)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """What every second convolution gives, for a loss that compares them."""
+        """Return the features after every second convolution, for a feature matching loss."""
         if image.shape[-2:] != (SIDE, SIDE):
             raise ValueError(
-                f"images must be {SIDE} x {SIDE} here, got {tuple(image.shape[-2:])}; take a "
+                f"images must be {SIDE} x {SIDE} here, got {tuple(image.shape[-2:])}; use a "
                 "UNetDiscriminator for other sizes"
             )
-        found, seen = [], image
+        levels, seen = [], image
         for k in range(5):
             seen = getattr(self, f"conv{k}_0")(seen)
             seen = self.lrelu(getattr(self, f"bn{k}_0")(seen) if k else seen)
             seen = self.lrelu(getattr(self, f"bn{k}_1")(getattr(self, f"conv{k}_1")(seen)))
-            found.append(seen)
-        return found
+            levels.append(seen)
+        return levels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (B, 1): above 0 where an image is taken for a true one."""
-        verdict: Tensor = self.linear2(
-            self.lrelu(self.linear1(self.features(image)[-1].flatten(1)))
-        )
-        return verdict
+        """Return logits (B, 1), above 0 for images classified as real."""
+        hidden = self.lrelu(self.linear1(self.features(image)[-1].flatten(1)))
+        logits: Tensor = self.linear2(hidden)
+        return logits
 
 
 class UNetDiscriminator(nn.Module):
-    """A verdict on every pixel, with spectral norms, after Real-ESRGAN [1]_.
+    """Discriminator of each pixel, with spectral normalization, after Real-ESRGAN [1]_.
 
     Parameters
     ----------
     channels : int, default 3
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     width : int, default 64
-        Features of the first convolution.
+        Number of features of the first convolution.
 
     References
     ----------
@@ -105,50 +104,50 @@ class UNetDiscriminator(nn.Module):
         self.lrelu = nn.LeakyReLU(SLOPE, inplace=True)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """What convolutions give at each resolution, for a loss that compares them."""
-        ways = [self.lrelu(self.conv0(image))]
+        """Return the features at each resolution, for a feature matching loss."""
+        levels = [self.lrelu(self.conv0(image))]
         for k in (1, 2, 3):
-            ways.append(self.lrelu(getattr(self, f"conv{k}")(ways[-1])))
-        return ways
+            levels.append(self.lrelu(getattr(self, f"conv{k}")(levels[-1])))
+        return levels
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (B, 1, H, W): above 0 where an image is taken for a true one."""
-        ways = self.features(image)
-        seen = ways.pop()
+        """Return logits (B, 1, H, W), above 0 for pixels classified as real."""
+        levels = self.features(image)
+        seen = levels.pop()
         for k in (4, 5, 6):
-            before = ways.pop()
+            before = levels.pop()
             larger = nn.functional.interpolate(
                 seen, size=before.shape[-2:], mode="bilinear", align_corners=False
             )
             seen = self.lrelu(getattr(self, f"conv{k}")(larger)) + before
         for k in (7, 8):
             seen = self.lrelu(getattr(self, f"conv{k}")(seen))
-        verdict: Tensor = self.conv9(seen)
-        return verdict
+        logits: Tensor = self.conv9(seen)
+        return logits
 
 
-def judged(real: Tensor, fake: Tensor, relativistic: bool) -> tuple[Tensor, Tensor]:
-    """Return what a discriminator and a generator lose by verdicts on true and made images.
+def gan_losses(real: Tensor, fake: Tensor, relativistic: bool) -> tuple[Tensor, Tensor]:
+    """Return the losses of a discriminator and a generator, from logits of real and fake images.
 
-    Relativistic: whether true images look more true than made ones do on average.
+    The relativistic average loss is that of logits relative to the mean of the other kind.
     """
     entropy = nn.functional.binary_cross_entropy_with_logits
-    yes, no = torch.ones_like, torch.zeros_like
+    one, zero = torch.ones_like, torch.zeros_like
     if not relativistic:
-        return entropy(real, yes(real)) + entropy(fake, no(fake)), entropy(fake, yes(fake))
-    more, less = real - fake.mean(), fake - real.mean()
-    own = entropy(more, yes(real)) + entropy(less, no(fake))
-    other = entropy(more, no(real)) + entropy(less, yes(fake))
-    return own / 2, other / 2
+        return entropy(real, one(real)) + entropy(fake, zero(fake)), entropy(fake, one(fake))
+    real, fake = real - fake.mean(), fake - real.mean()
+    discriminator = entropy(real, one(real)) + entropy(fake, zero(fake))
+    generator = entropy(real, zero(real)) + entropy(fake, one(fake))
+    return discriminator / 2, generator / 2
 
 
-ADVERSARIES: dict[str, type[nn.Module]] = {
+DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "vgg": VGGDiscriminator,
     "unet": UNetDiscriminator,
-    "film": FilmDiscriminator,
+    "film": VideoDiscriminator,
 }
 
 
-def make_adversary(kind: str, channels: int, **sizes: Any) -> nn.Module | None:
-    """Make a discriminator by name; none for no name."""
-    return ADVERSARIES[kind](channels, **sizes) if kind else None
+def make_discriminator(kind: str, channels: int, **sizes: Any) -> nn.Module | None:
+    """Return a discriminator by its name in a recipe; None for the empty name."""
+    return DISCRIMINATORS[kind](channels, **sizes) if kind else None

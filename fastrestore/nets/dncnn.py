@@ -1,4 +1,4 @@
-"""DnCNN: a chain of convolutions that predicts the noise."""
+"""DnCNN: a sequence of convolutions that predicts the noise."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from fastrestore.nets.network import Network, check_sizes, convolution
 
 
 class DnCNN(Network):
-    """DnCNN of Zhang et al. [1]_: the image less the noise that 3 x 3 convolutions see in it.
+    """DnCNN of Zhang et al. [1]_: subtracts the noise that 3 x 3 convolutions predict.
 
     Parameters
     ----------
     channels : int, default 1
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     layers : int, default 17
-        Convolutions; the paper has 17 for one sigma and 20 for any ("blind").
+        Number of convolutions; 17 in the paper for one sigma, 20 for any sigma ("blind").
     width : int, default 64
-        Features between them.
+        Number of features between them.
     batch_norm : bool, default False
-        Normalisation after all but the first and the last, as in the paper. What `load` returns
-        has none: it is merged into the convolutions.
+        Whether batch normalization follows each convolution but the first and the last, as in the
+        paper. Networks that `load` returns have none: it is merged into the convolutions.
 
     References
     ----------
@@ -59,6 +59,6 @@ class DnCNN(Network):
         nn.init.normal_(last.weight, std=1e-3)
 
     def forward(self, image: Tensor, sigma: object = None) -> Tensor:
-        """Restore images (B, C, H, W); sigma is not looked at."""
+        """Restore images (B, C, H, W); sigma is not used."""
         restored: Tensor = image - self.model(image)
         return restored

@@ -1,4 +1,4 @@
-"""FFDNet: a chain of convolutions at half the resolution that is told the noise."""
+"""FFDNet: a sequence of convolutions at half resolution with the noise level as an input."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fastrestore.nets.network import Network, check_sizes, convolution, noise_ma
 
 
 class FFDNet(Network):
-    """FFDNet of Zhang et al. [1]_: four interlaced images and a map of sigma go in.
+    """FFDNet of Zhang et al. [1]_: its input is four interlaced images and a map of sigma.
 
     Parameters
     ----------
     channels : int, default 1
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     layers : int, optional
-        Convolutions; 15 for gray images and 12 for colour ones, as in the paper.
+        Number of convolutions. The default is that of the paper: 15 for gray, 12 for color.
     width : int, optional
-        Features between them; 64 and 96.
+        Number of features between them. The default is 64 for gray, 96 for color.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Files of weights: what we write, and what others have."""
+"""Files of weights, written by fastrestore and by other packages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fastrestore.nets.layouts import network_of
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import check_device
 
-NOTES = "fastrestore"  # the key of what we say of our own files
+NOTES = "fastrestore"  # key of the metadata in our own files
 
 
 def names() -> list[str]:
-    """Return the names of the weights that come with the library.
+    """Return the names of the built-in weights.
 
     Examples
     --------
@@ -38,38 +38,38 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
-    """Load a network: one that comes with the library, by its name, or a file.
+    """Load a network from built-in weights or from a file.
 
     Parameters
     ----------
     name_or_path : str or path
-        One of `names`, or a ``.safetensors``, ``.pth`` or ``.pt`` file: `DnCNN` as KAIR writes it,
-        as the common PyTorch implementation does (``dncnn.*``, with or without ``module.``), as
-        deepinv does; `FFDNet` and `UNet` (DRUNet) as KAIR writes them; `RRDBNet` as ESRGAN,
-        Real-ESRGAN and BSRGAN do, with old keys and new; `SRResNet` and `SRVGG` (the compact one of
-        Real-ESRGAN) as BasicSR does; `VSRGAN` as TecoGAN for PyTorch does, for frames that are
-        means or blurred. Sizes are read from the weights, batch normalisation is merged into the
-        convolutions.
+        One of `names`, or a ``.safetensors``, ``.pth`` or ``.pt`` file. Supported layouts are those
+        of KAIR (`DnCNN`, `FFDNet`, `UNet` as DRUNet), of the common PyTorch implementation of
+        `DnCNN` (``dncnn.*``, with or without ``module.``), of deepinv (`DnCNN`), of ESRGAN,
+        Real-ESRGAN and BSRGAN (`RRDBNet`, old and new keys), of BasicSR (`SRResNet`, and `SRVGG`,
+        the compact network of Real-ESRGAN), and of TecoGAN for PyTorch (`VSRGAN`, for
+        downsampling with or without blur). The sizes are derived from the weights, and batch
+        normalization is merged into the convolutions.
     device : str, default "cpu"
-        Where the network is to be: "cpu", "cuda", "cuda:1".
+        "cpu", "cuda" or "cuda:1".
 
     Returns
     -------
     Network
-        A `torch.nn.Module` in evaluation mode. Its ``sigmas`` are the noise it was trained for, of
-        images from 0 to 1, where the file tells.
+        A `torch.nn.Module` in evaluation mode. Its ``sigmas`` are the noise levels it was trained
+        for, on images from 0 to 1, if the file specifies them.
 
     Raises
     ------
     FileNotFoundError
-        If there is neither such a name nor such a file.
+        If there are neither built-in weights of this name nor such a file.
     TypeError
-        If it is neither a name nor a path.
+        If `name_or_path` is neither a name nor a path.
     BackendUnavailableError
-        If `device` is not here.
+        If `device` is not available.
     ValueError
-        If there is no such device, or the file is damaged, is a pickle of more than numbers, or
-        holds no network that is known.
+        If `device` is not the name of a device, or the file is damaged, is a pickle of anything
+        but tensors, or does not contain a supported network.
 
     Examples
     --------
@@ -82,19 +82,19 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise TypeError(f"name_or_path must be a name or a file, got {name_or_path!r:.60}")
     if isinstance(name_or_path, str) and name_or_path in names():
-        net = _shipped(name_or_path)
-        return net if where.type == "cpu" else _read(_place(name_or_path)).to(where)
+        net = _built_in(name_or_path)
+        return net if where.type == "cpu" else _read(_path(name_or_path)).to(where)
     path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{os.fspath(name_or_path)!r} is neither a file nor one of the weights that come with "
-            f"the library: {', '.join(map(repr, names())) or 'none'}{_meant(path.name)}"
+            f"{os.fspath(name_or_path)!r} is neither a file nor one of the built-in weights: "
+            f"{', '.join(map(repr, names())) or 'none'}{_suggestion(path.name)}"
         )
     return _read(path).to(where)
 
 
-def _meant(name: str) -> str:
-    """Say which name may have been meant."""
+def _suggestion(name: str) -> str:
+    """Return a hint at a similar name."""
     small = name.lower()
     close = [each for each in names() if each.startswith(f"{small}-")]
     close = close or difflib.get_close_matches(small, names(), 1)
@@ -102,18 +102,18 @@ def _meant(name: str) -> str:
 
 
 @functools.cache
-def _shipped(name: str) -> Network:
-    """Keep what came with the library; nobody may train it."""
-    return _read(_place(name))
+def _built_in(name: str) -> Network:
+    """Return a built-in network, read once; it is shared and must not be trained."""
+    return _read(_path(name))
 
 
-def _place(name: str) -> Path:
+def _path(name: str) -> Path:
     with resources.as_file(resources.files("fastrestore.nets") / "weights") as folder:
         return folder / f"{name}.safetensors"
 
 
 def _read(path: Path) -> Network:
-    """Read a file of any known kind."""
+    """Read a file in any supported format."""
     notes: dict[str, Any] = {}
     if path.suffix == ".safetensors":
         loaded, notes = _safetensors(path)
@@ -127,7 +127,7 @@ def _read(path: Path) -> Network:
 
 
 def _safetensors(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Read weights, and what we wrote beside them."""
+    """Read weights and our metadata."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -135,38 +135,38 @@ def _safetensors(path: Path) -> tuple[Any, dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             notes = json.loads((file.metadata() or {}).get(NOTES, "{}"))
     except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is cut short or damaged: {error}") from None
+        raise ValueError(f"{path} is truncated or damaged: {error}") from None
     return tensors, notes
 
 
 def _pickled(path: Path) -> Any:
-    """Read numbers from a pickle, and nothing that could run."""
+    """Read tensors from a pickle without running code from it."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # Not what PyTorch advises, which is to run the code
+        # The message of PyTorch advises to run the code; this one does not
         found = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))
-        what = f"{found[1]}, which is more" if found else "more"
+        what = found[1] if found else "objects other than tensors"
         raise ValueError(
-            f"{path} holds {what} than numbers, or is damaged, and is not loaded, because a pickle "
-            "can run code; save the state dict alone, best as .safetensors"
+            f"{path} contains {what}, or is damaged, and is not loaded, because a pickle can run "
+            "code; save only the state dict, preferably as .safetensors"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is cut short or damaged: {str(error)[:200]}") from None
+        raise ValueError(f"{path} is truncated or damaged: {str(error)[:200]}") from None
 
 
 def save(net: Network, path: Path, *, sigmas: tuple[float, float], **notes: Any) -> None:
-    """Write a network as safetensors in half precision, with what it was trained for.
+    """Write a network as safetensors in half precision, with its noise levels and other metadata.
 
-    `sigmas` is on images from 0 to 255. The file is there whole, or as it was before.
+    `sigmas` is on images from 0 to 255. The file is replaced atomically.
     """
-    from safetensors.torch import save as serialised
+    from safetensors.torch import save as serialized
 
-    told = {"sigmas": list(sigmas), **notes}
+    metadata = {"sigmas": list(sigmas), **notes}
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
         for name, value in net.state_dict().items()
     }
     new = path.with_name(f"{path.name}.new")
-    new.write_bytes(serialised(tensors, {NOTES: json.dumps(told)}))
+    new.write_bytes(serialized(tensors, {NOTES: json.dumps(metadata)}))
     new.replace(path)

@@ -1,40 +1,40 @@
-"""FRNet: each frame is enlarged with what was made of the one before, moved to where it is now."""
+"""VSRGAN: frame-recurrent networks, whose second input is the warped previous result."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets.network import Network, check_sizes, convolution
+from fastrestore.nets.network import Network, check_sizes, convolution, interpolated
 
-REACH = 24  # pixels that something moves by from frame to frame at most, before enlarging
-GRID = 8  # flow is made for sizes that are multiples
+REACH = 24  # largest component of the optical flow, in pixels of the input
+GRID = 8  # the flow network downsamples by this factor
 UPSAMPLES = ("bilinear", "bicubic")
-LEAST = 16  # pixels along a side; smaller frames are padded
+LEAST = 16  # smallest side of the input of the flow network; smaller frames are padded
 
 
 class VSRGAN(Network):
-    """The recurrent generator of FRVSR [1]_ and TecoGAN [2]_, for films.
+    """The recurrent generator of FRVSR [1]_ and TecoGAN [2]_, for videos.
 
-    No one paper bears the name. "VSR GAN" is of Lucas et al. [3]_, whose generator is another;
-    later implementations of TecoGAN call it VSRGAN, which is what is meant here.
+    The name is that of later implementations of TecoGAN. The generator of "VSRGAN" by Lucas et al.
+    [3]_ is a different network.
 
     Parameters
     ----------
     channels : int, default 3
-        Colours of a frame.
+        Number of colors of a frame, 1 or 3.
     scale : {1, 2, 4}, default 4
-        How many times larger the result is along each side; 1 restores at the same size.
+        Factor by which rows and columns are multiplied; 1 restores at the same size.
     blocks : int, default 10
-        Residual blocks.
+        Number of residual blocks.
     width : int, default 64
-        Features between them.
+        Number of features between them.
     flow_width : int, default 32
-        Features of the first convolutions of the flow network; those of later ones are up to 8
+        Number of features of the first convolutions of the flow network; later ones have up to 8
         times as many.
     upsample : {"bilinear", "bicubic"}
-        What is added to the result: "bilinear" for frames whose pixels are means over those of the
-        large ones, "bicubic" for frames that are every `scale`-th pixel of a blurred one.
+        Interpolation of the frame to which the network adds details: "bilinear" for frames that
+        are block averages, "bicubic" for frames that are every `scale`-th pixel of a blurred one.
 
     References
     ----------
@@ -75,37 +75,41 @@ class VSRGAN(Network):
         self.upsample = upsample
         self.fnet = FlowNet(channels, flow_width)
         self.srnet = Reconstruction(channels, scale, blocks, width)
-        if upsample == "bicubic":  # in both places, as files of others have it
+        if upsample == "bicubic":  # in both places, as in files of other packages
             self.upsample_func, self.srnet.upsample_func = Cubic(scale), Cubic(scale)
-        # Of the residual blocks and of the flow, which sees 8 times as far at its coarsest
+        # Of the residual blocks and of the flow network
         self.radius = 2 * blocks + 5 + FLOW_RADIUS
 
     def forward(self, image: Tensor, sigma: object = None) -> Tensor:
-        """Enlarge images (B, C, H, W) as the first frames of films."""
+        """Enlarge images (B, C, H, W) as the first frames of videos."""
         return self.first(image)
 
     def first(self, frame: Tensor) -> Tensor:
-        """Enlarge the first frame (B, C, H, W) of a film."""
+        """Enlarge the first frame (B, C, H, W) of a video."""
         size = (self.scale * n for n in frame.shape[-2:])
-        return self._made(frame, frame.new_zeros(*frame.shape[:2], *size))
+        return self._enlarged(frame, frame.new_zeros(*frame.shape[:2], *size))
 
-    def next(self, frame: Tensor, before: Tensor, made: Tensor) -> Tensor:
-        """Enlarge a frame, knowing the one before and what was made of it."""
-        return self._made(frame, self.moved(made, self.flow(frame, before)))
+    def next(self, frame: Tensor, before: Tensor, result: Tensor) -> Tensor:
+        """Enlarge a frame, given the frame before and the result for that."""
+        return self._enlarged(frame, self.warp_result(result, self.flow(frame, before)))
 
-    def film(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Enlarge films (B, T, C, H, W) of the same length; return the flow between frames, too."""
+    def video(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Enlarge videos (B, T, C, H, W); also return the flow between frames."""
         batch, count = frames.shape[:2]
         pairs = frames[:, 1:].flatten(0, 1), frames[:, :-1].flatten(0, 1)
         flow = self.flow(*pairs)
         flows = flow.view(batch, count - 1, *flow.shape[1:])
-        made = [self.first(frames[:, 0])]
+        results = [self.first(frames[:, 0])]
         for k in range(1, count):
-            made.append(self._made(frames[:, k], self.moved(made[-1], flows[:, k - 1])))
-        return torch.stack(made, 1), flows
+            previous = self.warp_result(results[-1], flows[:, k - 1])
+            results.append(self._enlarged(frames[:, k], previous))
+        return torch.stack(results, 1), flows
 
     def flow(self, frame: Tensor, before: Tensor) -> Tensor:
-        """Where each pixel was in the frame before (B, 2, H, W): right and down, in pixels."""
+        """Return the backward optical flow (B, 2, H, W): x and y, in pixels.
+
+        The content at a pixel p was at p + flow in the frame before.
+        """
         height, width = frame.shape[-2:]
         beyond = (0, max(0, LEAST - width), 0, max(0, LEAST - height))
         pair = torch.cat([frame, before], 1)
@@ -118,18 +122,18 @@ class VSRGAN(Network):
         found: Tensor = flow[..., :height, :width]
         return found
 
-    def moved(self, made: Tensor, flow: Tensor) -> Tensor:
-        """Bring what was made of the frame before to where it is now."""
-        return warped(made, self.scale * enlarged(flow, self.scale, self.upsample))
+    def warp_result(self, result: Tensor, flow: Tensor) -> Tensor:
+        """Warp the result for the frame before to the current frame."""
+        return warped(result, self.scale * enlarged(flow, self.scale, self.upsample))
 
-    def _made(self, frame: Tensor, moved: Tensor) -> Tensor:
-        shown = torch.cat([frame, space_to_depth(moved, self.scale)], 1)
-        result: Tensor = self.srnet(shown) + enlarged(frame, self.scale, self.upsample)
+    def _enlarged(self, frame: Tensor, previous: Tensor) -> Tensor:
+        seen = torch.cat([frame, space_to_depth(previous, self.scale)], 1)
+        result: Tensor = self.srnet(seen) + enlarged(frame, self.scale, self.upsample)
         return result
 
 
 class FlowNet(nn.Module):
-    """Where pixels of a frame were in the one before, from coarse to fine."""
+    """Estimator of the optical flow: an encoder and a decoder."""
 
     def __init__(self, channels: int, width: int = 32) -> None:
         super().__init__()
@@ -145,7 +149,7 @@ class FlowNet(nn.Module):
         )
 
     def forward(self, pair: Tensor) -> Tensor:
-        """Return flow of the largest size that is a multiple of 8."""
+        """Return the flow, with the sides rounded down to multiples of 8."""
         seen = pair
         for k in (1, 2, 3):
             seen = nn.functional.max_pool2d(getattr(self, f"encoder{k}")(seen), 2)
@@ -158,7 +162,7 @@ class FlowNet(nn.Module):
         return flow
 
 
-# Pixels: two convolutions at each of 1, 2, 4, 8, 4, 2, 1 and what linear interpolation mixes
+# Two convolutions at steps of 1, 2, 4, 8, 4, 2 and 1 pixels, and bilinear interpolation
 FLOW_RADIUS = 2 * (1 + 2 + 4 + 8 + 4 + 2 + 1) + 1 + 2 + 4 + 8 + 4 + 2 + 1
 
 
@@ -168,7 +172,7 @@ def _pair(before: int, wide: int) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """Two convolutions whose result is added to their input."""
+    """Residual block of two convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -177,13 +181,13 @@ class Residual(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Add what the convolutions see."""
+        """Add the result of the convolutions to the features."""
         result: Tensor = features + self.conv(features)
         return result
 
 
 class Reconstruction(nn.Module):
-    """What is missing in an interpolated frame, from it and the moved result of the one before."""
+    """Details that are added to an interpolated frame."""
 
     def __init__(self, channels: int, scale: int, blocks: int, width: int) -> None:
         super().__init__()
@@ -198,14 +202,14 @@ class Reconstruction(nn.Module):
         self.conv_up = nn.Sequential(*steps)
         self.conv_out = convolution(width, channels)
 
-    def forward(self, shown: Tensor) -> Tensor:
+    def forward(self, seen: Tensor) -> Tensor:
         """Return details (B, C, s H, s W)."""
-        detail: Tensor = self.conv_out(self.conv_up(self.resblocks(self.conv_in(shown))))
+        detail: Tensor = self.conv_out(self.conv_up(self.resblocks(self.conv_in(seen))))
         return detail
 
 
 class Cubic(nn.Module):
-    """A mark in a file of weights that frames are enlarged by cubic polynomials."""
+    """Buffer that marks bicubic upsampling in a file of weights."""
 
     kernels: Tensor
 
@@ -214,13 +218,13 @@ class Cubic(nn.Module):
         self.register_buffer("kernels", _cubic_weights(scale).float())
 
     def _load_from_state_dict(self, *_: object) -> None:
-        """Take no notice of what a file has, or has not: the weights are always the same."""
+        """Ignore the file: the weights are constant."""
 
 
 def warped(image: Tensor, flow: Tensor) -> Tensor:
-    """Read an image (B, C, H, W) at places that flow (B, 2, H, W) points to, linearly."""
+    """Warp images (B, C, H, W) by a backward flow (B, 2, H, W), with linear interpolation."""
     height, width = image.shape[-2:]
-    # float32, as half precision knows no fractions of large numbers
+    # float32: half precision has no fractional bits for large coordinates
     down = torch.arange(height, device=image.device, dtype=torch.float32)
     across = torch.arange(width, device=image.device, dtype=torch.float32)
     x = (across + flow[:, 0].float()) * (2 / max(1, width - 1)) - 1
@@ -233,7 +237,7 @@ def warped(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def space_to_depth(image: Tensor, scale: int) -> Tensor:
-    """Pixels of each cell as channels, those of a colour not side by side: (dy, dx, c)."""
+    """Rearrange the pixels of each cell into channels, in the order (dy, dx, color)."""
     batch, channels, height, width = image.shape
     cells = image.view(batch, channels, height // scale, scale, width // scale, scale)
     return cells.permute(0, 3, 5, 1, 2, 4).reshape(
@@ -242,18 +246,12 @@ def space_to_depth(image: Tensor, scale: int) -> Tensor:
 
 
 def enlarged(image: Tensor, scale: int, how: str) -> Tensor:
-    """Interpolate."""
-    if scale == 1:
-        return image
-    if how == "bilinear":
-        return nn.functional.interpolate(
-            image, scale_factor=scale, mode="bilinear", align_corners=False
-        )
-    return _cubic(image, scale)
+    """Interpolate, "bilinear" or "bicubic"."""
+    return interpolated(image, scale) if how == "bilinear" or scale == 1 else _cubic(image, scale)
 
 
 def _cubic(image: Tensor, scale: int) -> Tensor:
-    """Interpolate by cubic polynomials at k / scale to the right of, and below, each pixel."""
+    """Interpolate by cubic convolution at multiples of 1 / scale from each pixel."""
     weights = _cubic_weights(scale).to(image)
     batch, channels, height, width = image.shape
     flat = nn.functional.pad(image, (1, 2, 1, 2), mode="replicate").flatten(0, 1)[:, None]
@@ -265,7 +263,7 @@ def _cubic(image: Tensor, scale: int) -> Tensor:
 
 
 def _cubic_weights(scale: int) -> Tensor:
-    """Weights (scale, 4) of the pixels around a place k / scale to the right of the second."""
+    """Return weights (scale, 4) of four pixels for the points at k / scale after the second."""
     a = -0.75
     offsets = torch.arange(scale, dtype=torch.float64)[:, None] / scale
     apart = (torch.arange(-1.0, 3.0, dtype=torch.float64) - offsets).abs()

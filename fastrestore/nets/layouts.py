@@ -1,6 +1,6 @@
-"""State dicts as people have them, brought to the layout of our networks.
+"""Conversion of state dicts of other packages to the layout of our networks.
 
-Which network it is, and how large, is read from the names and shapes of the weights.
+The network and its sizes are derived from the names and shapes of the weights.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from fastrestore.nets.registry import make
 Tensors = dict[str, Tensor]
 
 KNOWN = (
-    "DnCNN (model.*, dncnn.* or in_conv, conv_list.*, out_conv), FFDNet (model.*, four times the "
-    "colours and sigma in), U-Net or DRUNet (m_head, m_down1.*, ...), SRResNet and RRDBNet "
-    "(conv_first, body.0.*, ... or RRDB_trunk.*) SRVGG (body.0, body.1, ...) and VSRGAN (fnet.*, "
-    "srnet.*)"
+    "DnCNN (model.*, dncnn.* or in_conv, conv_list.*, out_conv), FFDNet (model.*, 4 C + 1 channels "
+    "in), U-Net or DRUNet (m_head, m_down1.*, ...), SRResNet and RRDBNet (conv_first, "
+    "body.0.*, ... or RRDB_trunk.*), SRVGG (body.0, body.1, ...) and VSRGAN (fnet.*, srnet.*)"
 )
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")
-OWN_EPS, KAIR_EPS, TORCH_EPS = 1e-4, 1e-4, 1e-5  # of batch normalisation
+OWN_EPS, KAIR_EPS, TORCH_EPS = 1e-4, 1e-4, 1e-5  # of batch normalization
 
 
-class Found(NamedTuple):
-    """A network by name, its sizes, and its weights in our layout."""
+class Described(NamedTuple):
+    """Name of a network, its sizes, and its weights in our layout."""
 
     kind: str
     channels: int
@@ -36,52 +35,54 @@ class Found(NamedTuple):
 
 
 def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
-    """Make the network of what a file holds; `ours` says that the library wrote it.
+    """Return the network of a loaded file; `ours` if fastrestore wrote it.
 
     Raises
     ------
     ValueError
-        If it is none that is known, or a weight is missing, too many, of another shape or NaN.
+        If the network is unknown, or weights are missing, superfluous, NaN or of a wrong shape.
     """
     tensors = _unwrapped(loaded, source)
-    found = _recognised(tensors, source, ours)
+    found = _recognized(tensors, source, ours)
     for name, value in found.tensors.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{source}: {name} has values that are NaN or infinite")
     try:
         net = make(found.kind, found.channels, **found.sizes)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{source} is no known network: {error}") from None
+        raise ValueError(f"{source} is not a known network: {error}") from None
     try:
         net.load_state_dict(found.tensors)
     except RuntimeError as error:
         reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
-        raise ValueError(f"{source} is no whole {type(net).__name__}: {reasons}") from None
+        raise ValueError(f"{source} is not a complete {type(net).__name__}: {reasons}") from None
     return net.eval().requires_grad_(False)
 
 
-def described(net: Network) -> Found:
-    """Return what a network is, and its sizes."""
-    return _recognised(dict(net.state_dict()), type(net).__name__, ours=True)
+def described(net: Network) -> Described:
+    """Return the name and the sizes of a network."""
+    return _recognized(dict(net.state_dict()), type(net).__name__, ours=True)
 
 
 def _unwrapped(loaded: Any, source: str) -> Tensors:
-    """Return the weights by name, float32, without what wraps them."""
+    """Return the weights by name as float32, without enclosing dictionaries."""
     for name in WRAPPERS:
         if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
             loaded = loaded[name]
     if not isinstance(loaded, dict) or not loaded:
-        raise ValueError(f"{source} holds no weights by name, but a {type(loaded).__name__}")
+        raise ValueError(f"{source} contains a {type(loaded).__name__} instead of weights by name")
     if not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise ValueError(f"{source} holds no weights by name: {_quoted(loaded)}; known: {KNOWN}")
+        raise ValueError(
+            f"{source} does not contain weights by name: {_quoted(loaded)}; known: {KNOWN}"
+        )
     return {
         str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
         for name, value in loaded.items()
     }
 
 
-def _recognised(tensors: Tensors, source: str, ours: bool) -> Found:
-    """Find out which network it is."""
+def _recognized(tensors: Tensors, source: str, ours: bool) -> Described:
+    """Identify the network."""
     names = set(tensors)
     if any(name.startswith("RRDB_trunk.") for name in names):
         tensors = _renamed(tensors)
@@ -102,28 +103,28 @@ def _recognised(tensors: Tensors, source: str, ours: bool) -> Found:
         renamed = {f"model.{name.removeprefix('dncnn.')}": v for name, v in tensors.items()}
         return _chain(renamed, source, TORCH_EPS, ours)
     if ours and tensors["model.0.weight"].shape[2:] == (1, 1):
-        return Found("gate", 1, {}, tensors)
+        return Described("gate", 1, {}, tensors)
     if any(re.fullmatch(r"model\.\d+\.weight", name) for name in names):
         return _chain(tensors, source, KAIR_EPS, ours)
-    raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+    raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
 
 
 def _quoted(tensors: dict[str, Any]) -> str:
-    """Say which names there are."""
+    """Quote the names of the weights."""
     names = [str(name) for name in tensors]
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f"it has the keys {', '.join(names[:6])}{more}"
 
 
-def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Found:
-    """A DnCNN or an FFDNet: convolutions one after the other."""
+def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Described:
+    """Describe a DnCNN or an FFDNet, which are sequences of convolutions."""
     places = sorted(
         {int(name.split(".")[1]) for name in tensors if re.match(r"model\.\d+\.", name)}
     )
     weights = {k: tensors.get(f"model.{k}.weight") for k in places}
     convolutions = [k for k in places if weights[k] is not None and weights[k].ndim == 4]  # type: ignore[union-attr]
     if len(convolutions) < 2:
-        raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+        raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
     first, last = weights[convolutions[0]], weights[convolutions[-1]]
     assert first is not None
     assert last is not None
@@ -132,26 +133,26 @@ def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Found:
     merged, used = _merged(tensors, places, convolutions, eps)
     over = sorted(set(tensors) - used)
     if over:
-        raise ValueError(f"{source} is no whole network: {', '.join(over[:3])} belong to no layer")
+        raise ValueError(f"{source} is not a complete network: {', '.join(over[:3])} fit no layer")
     if inside == outside and inside in (1, 3):
         if len(convolutions) == 7 and not ours:
             raise ValueError(
-                f"{source} has 7 convolutions, as an IRCNN has, whose spread nothing in the file "
-                f"tells; known: {KNOWN}"
+                f"{source} has 7 convolutions like an IRCNN, whose dilations are not in the file; "
+                f"known: {KNOWN}"
             )
-        return Found("dncnn", inside, sizes, merged)
+        return Described("dncnn", inside, sizes, merged)
     if (inside, outside) in ((5, 4), (13, 12)):
-        return Found("ffdnet", outside // 4, sizes, merged)
+        return Described("ffdnet", outside // 4, sizes, merged)
     raise ValueError(
-        f"{source} is no known network: its first convolution takes {inside} channels and its last "
-        f"gives {outside}; known: {KNOWN}"
+        f"{source} is not a known network: its first convolution has {inside} input channels, its "
+        f"last {outside} output channels; known: {KNOWN}"
     )
 
 
 def _merged(
     tensors: Tensors, places: list[int], convolutions: list[int], eps: float
 ) -> tuple[Tensors, set[str]]:
-    """Number the convolutions anew, with batch normalisation merged; and say what was used."""
+    """Renumber the convolutions with batch normalization merged; also return the names used."""
     merged: Tensors = {}
     used: set[str] = set()
     for number, k in enumerate(convolutions):
@@ -174,8 +175,8 @@ def _merged(
     return merged, used
 
 
-def _of_deepinv(tensors: Tensors) -> Found:
-    """A DnCNN that adds what ours subtracts."""
+def _of_deepinv(tensors: Tensors) -> Described:
+    """Describe a DnCNN of deepinv, which adds its output where ours subtracts it."""
     count = sum(bool(re.fullmatch(r"conv_list\.\d+\.weight", name)) for name in tensors)
     order = ["in_conv", *(f"conv_list.{k}" for k in range(count)), "out_conv"]
     renamed: Tensors = {}
@@ -186,11 +187,13 @@ def _of_deepinv(tensors: Tensors) -> Found:
         renamed[f"model.{2 * number}.weight"] = sign * weight
         renamed[f"model.{2 * number}.bias"] = sign * bias
     first = tensors["in_conv.weight"]
-    return Found("dncnn", first.shape[1], {"layers": len(order), "width": first.shape[0]}, renamed)
+    return Described(
+        "dncnn", first.shape[1], {"layers": len(order), "width": first.shape[0]}, renamed
+    )
 
 
-def _unet(tensors: Tensors) -> Found:
-    """A U-Net by its head, its halvings and its blocks."""
+def _unet(tensors: Tensors) -> Described:
+    """Describe a U-Net by its head, its levels and its blocks."""
     head, tail = tensors["m_head.weight"], tensors["m_tail.weight"]
     depth = len({name.split(".")[0] for name in tensors if name.startswith("m_down")})
     blocks = len({name.split(".")[1] for name in tensors if name.startswith("m_body.")})
@@ -203,7 +206,7 @@ def _unet(tensors: Tensors) -> Found:
         "blocks": blocks,
         "takes_sigma": head.shape[1] > tail.shape[0],
     }
-    return Found("unet", tail.shape[0], sizes, tensors)
+    return Described("unet", tail.shape[0], sizes, tensors)
 
 
 OLD = (
@@ -215,7 +218,7 @@ OLD = (
 
 
 def _renamed(tensors: Tensors) -> Tensors:
-    """Bring the names of the first ESRGAN files to those of today."""
+    """Convert the names of the first ESRGAN files to the current ones."""
     renamed: Tensors = {}
     for name, value in tensors.items():
         for old, new in OLD:
@@ -225,12 +228,12 @@ def _renamed(tensors: Tensors) -> Tensors:
 
 
 def _count(tensors: Tensors, pattern: str) -> int:
-    """How many different numbers a pattern finds in the names."""
+    """Count the different numbers that a pattern finds in the names."""
     return len({found[1] for name in tensors if (found := re.match(pattern, name))})
 
 
-def _rrdb(tensors: Tensors) -> Found:
-    """An RRDBNet by its blocks; the scale by how many interlaced images go in."""
+def _rrdb(tensors: Tensors) -> Described:
+    """Describe an RRDBNet by its blocks; the scale follows from the number of input channels."""
     first, last = tensors["conv_first.weight"], tensors["conv_last.weight"]
     interlaced = first.shape[1] // last.shape[0]
     sizes = {
@@ -239,26 +242,26 @@ def _rrdb(tensors: Tensors) -> Found:
         "width": first.shape[0],
         "growth": len(tensors.get("body.0.rdb1.conv1.weight", ())),
     }
-    return Found("rrdb", last.shape[0], sizes, tensors)
+    return Described("rrdb", last.shape[0], sizes, tensors)
 
 
-def _srresnet(tensors: Tensors, source: str) -> Found:
-    """An SRResNet by its blocks and how often pixels are shuffled."""
+def _srresnet(tensors: Tensors, source: str) -> Described:
+    """Describe an SRResNet by its blocks and its pixel shuffles."""
     first = tensors["conv_first.weight"]
     steps = sum(f"upconv{k}.weight" in tensors for k in (1, 2))
     up = tensors.get("upconv1.weight")
     if up is not None and len(up) != 4 * first.shape[0]:
-        raise ValueError(f"{source} is an SRResNet for other scales than 1, 2 and 4")
+        raise ValueError(f"{source} is an SRResNet of another scale than 1, 2 and 4")
     sizes = {
         "scale": 2**steps,
         "blocks": _count(tensors, r"body\.(\d+)\."),
         "width": first.shape[0],
     }
-    return Found("srresnet", first.shape[1], sizes, tensors)
+    return Described("srresnet", first.shape[1], sizes, tensors)
 
 
-def _vsrgan(tensors: Tensors) -> Found:
-    """A recurrent network for films; those for blurred ones carry the filter that enlarges them."""
+def _vsrgan(tensors: Tensors) -> Described:
+    """Describe a recurrent network for videos; buffers of a filter indicate bicubic upsampling."""
     buffers = {name for name in tensors if name.endswith("upsample_func.kernels")}
     rest = {name: value for name, value in tensors.items() if name not in buffers}
     width, inside = rest["srnet.conv_in.0.weight"].shape[:2]
@@ -270,16 +273,16 @@ def _vsrgan(tensors: Tensors) -> Found:
         "flow_width": len(rest["fnet.flow.0.weight"]),
         "upsample": "bicubic" if buffers else "bilinear",
     }
-    return Found("vsrgan", channels, sizes, rest)
+    return Described("vsrgan", channels, sizes, rest)
 
 
-def _srvgg(tensors: Tensors, source: str) -> Found:
-    """An SRVGG by its chain; the scale by how many pixels the last convolution makes."""
+def _srvgg(tensors: Tensors, source: str) -> Described:
+    """Describe an SRVGG; the scale follows from the channels of the last convolution."""
     first = tensors["body.0.weight"]
     last = max(int(name.split(".")[1]) for name in tensors if name.startswith("body."))
     pixels = len(tensors[f"body.{last}.weight"]) // first.shape[1]
     scale = round(pixels**0.5)
     if scale**2 != pixels or scale > 4 or last % 2:
-        raise ValueError(f"{source} is no known network: {_quoted(tensors)}; known: {KNOWN}")
+        raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
     sizes = {"scale": scale, "layers": last // 2 - 1, "width": first.shape[0]}
-    return Found("srvgg", first.shape[1], sizes, tensors)
+    return Described("srvgg", first.shape[1], sizes, tensors)

@@ -1,4 +1,4 @@
-"""What all networks share: images of B x C x H x W from 0 to 1, sigma in the same units."""
+"""Base class of all networks: images (B, C, H, W) from 0 to 1, sigma in the same units."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ class Network(nn.Module):
     Attributes
     ----------
     channels : int
-        Colours of an image, 1 or 3.
+        Number of colors of an image, 1 or 3.
     radius : int
-        An output pixel sees so many pixels on each side, or fewer.
+        Upper bound of the radius of the receptive field, in pixels of the input.
     grid : int
-        Sizes, and corners of tiles, are multiples of so many pixels.
+        Tiles begin at multiples of this number of pixels.
     scale : int
-        A restored image has so many times the pixels along each side.
+        Factor by which rows and columns are multiplied.
     takes_sigma : bool
-        Whether the noise is told to the network, by a map beside the colours.
+        Whether the noise level is an input, as a map next to the colors.
     sigmas : (float, float) or None
-        The noise it was trained for, on images from 0 to 1; None if nobody knows.
+        Range of noise levels that the network was trained for, on images from 0 to 1; None if
+        unknown.
     """
 
     channels: int
@@ -50,9 +51,9 @@ def check_sizes(channels: Any, **sizes: Any) -> None:
 
 
 def noise_map(image: Tensor, sigma: Tensor | float | None) -> Tensor:
-    """Sigma as a channel (B, 1, H, W)."""
+    """Return sigma as a channel (B, 1, H, W)."""
     if sigma is None:
-        raise ValueError("this network has to be told sigma")
+        raise ValueError("this network needs sigma")
     batch, _, height, width = image.shape
     level = torch.as_tensor(sigma, dtype=image.dtype, device=image.device)
     if level.ndim == 1:  # one for each image
@@ -61,12 +62,21 @@ def noise_map(image: Tensor, sigma: Tensor | float | None) -> Tensor:
 
 
 def padded(image: Tensor, grid: int) -> Tensor:
-    """Repeat the last rows and columns up to a multiple of `grid`."""
+    """Pad an image to a multiple of `grid` by repeating the last row and column."""
     height, width = image.shape[-2:]
     beyond = (0, -width % grid, 0, -height % grid)
     return nn.functional.pad(image, beyond, mode="replicate") if any(beyond) else image
 
 
 def convolution(inside: int, outside: int, **options: Any) -> nn.Conv2d:
-    """3 x 3, zeros beyond the border."""
+    """Return a 3 x 3 convolution with zero padding."""
     return nn.Conv2d(inside, outside, 3, padding=1, **options)
+
+
+def interpolated(image: Tensor, scale: int) -> Tensor:
+    """Enlarge images (B, C, H, W) by bilinear interpolation."""
+    if scale == 1:
+        return image
+    return nn.functional.interpolate(
+        image, scale_factor=scale, mode="bilinear", align_corners=False
+    )

@@ -1,4 +1,4 @@
-"""The networks by name, and their sizes by the shapes of their weights."""
+"""The networks by name."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ KINDS: dict[str, type[Network]] = {
 
 
 def make(kind: str, channels: int, **sizes: Any) -> Network:
-    """Make a network, not trained yet."""
+    """Return a network with random weights."""
     return Gate(channels) if kind == "gate" else KINDS[kind](channels, **sizes)

@@ -1,4 +1,4 @@
-"""RRDBNet, the generator of ESRGAN: to load what others have trained."""
+"""RRDBNet, the generator of ESRGAN, for weights of other packages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from fastrestore.nets.network import Network, check_sizes, convolution, padded
 
-SHARE = 0.2  # of what is added to a block's input
+RESIDUAL = 0.2  # factor of the residual that is added to the input of a block
 
 
 class Dense(nn.Module):
-    """Five convolutions, each of which sees what all before it gave."""
+    """Five convolutions; the input of each is the results of all before it."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -21,12 +21,12 @@ class Dense(nn.Module):
         self.lrelu = nn.LeakyReLU(0.2, inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Add a share of the last one's."""
+        """Add the scaled result of the last convolution."""
         seen = features
         for k in range(4):
             more = self.lrelu(getattr(self, f"conv{k + 1}")(seen))
             seen = torch.cat([seen, more], 1)
-        result: Tensor = features + SHARE * self.conv5(seen)
+        result: Tensor = features + RESIDUAL * self.conv5(seen)
         return result
 
 
@@ -38,8 +38,8 @@ class Block(nn.Module):
         self.rdb1, self.rdb2, self.rdb3 = (Dense(width, growth) for _ in range(3))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Add a share of the last one's."""
-        result: Tensor = features + SHARE * self.rdb3(self.rdb2(self.rdb1(features)))
+        """Add the scaled result of the last dense block."""
+        result: Tensor = features + RESIDUAL * self.rdb3(self.rdb2(self.rdb1(features)))
         return result
 
 
@@ -49,14 +49,14 @@ class RRDBNet(Network):
     Parameters
     ----------
     channels : int, default 3
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     scale : {1, 2, 4}, default 4
-        How many times larger the result is along each side. For 2 and 1 the image is cut into 4
-        and 16 interlaced ones first.
+        Factor by which rows and columns are multiplied. For 2 and 1 the input is 4 and 16
+        interlaced images.
     blocks : int, default 23
-        Blocks of three dense blocks each.
+        Number of blocks of three dense blocks.
     width, growth : int, default 64 and 32
-        Features between blocks, and of each convolution in them.
+        Number of features between blocks, and of each convolution in them.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Networks on images of any size: exact tiles, half precision, smaller tiles without memory."""
+"""Networks on images of any size: exact tiles, smaller ones if memory runs out, half precision."""
 
 from __future__ import annotations
 

@@ -1,43 +1,43 @@
-"""SRResNet: residual blocks, then pixels are shuffled to a larger image."""
+"""SRResNet: residual blocks, followed by pixel shuffles."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fastrestore.nets.network import Network, check_sizes, convolution
+from fastrestore.nets.network import Network, check_sizes, convolution, interpolated
 
-SLOPE = 0.1  # of the leaky rectifiers
+SLOPE = 0.1  # of the leaky ReLUs
 
 
 class Block(nn.Module):
-    """Two convolutions whose result is added to their input; no batch normalisation."""
+    """Residual block of two convolutions, without batch normalization."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = convolution(width, width), convolution(width, width)
         self.relu = nn.ReLU(inplace=True)
         for part in (self.conv1, self.conv2):
-            started(part, 0.1)
+            initialize(part, 0.1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Add what the convolutions see."""
+        """Add the result of the convolutions to the features."""
         result: Tensor = features + self.conv2(self.relu(self.conv1(features)))
         return result
 
 
 class SRResNet(Network):
-    """The generator of SRGAN [1]_ without batch normalisation, as it is trained today.
+    """The generator of SRGAN [1]_ without batch normalization, as in later work.
 
     Parameters
     ----------
     channels : int, default 3
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     scale : {1, 2, 4}, default 4
-        How many times larger the result is along each side; 1 restores at the same size.
+        Factor by which rows and columns are multiplied; 1 restores at the same size.
     blocks : int, default 16
-        Residual blocks.
+        Number of residual blocks.
     width : int, default 64
-        Features between them.
+        Number of features between them.
 
     References
     ----------
@@ -61,7 +61,7 @@ class SRResNet(Network):
             raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         self.channels, self.scale = channels, scale
         steps = {1: 0, 2: 1, 4: 2}[scale]
-        # In pixels of the small image: those of finer ones count by halves
+        # In pixels of the input: convolutions at higher resolutions add fractions of a pixel
         self.radius = 1 + 2 * blocks + {0: 2, 1: 3, 2: 3}[steps]
         self.conv_first = convolution(channels, width)
         self.body = nn.Sequential(*(Block(width) for _ in range(blocks)))
@@ -71,7 +71,7 @@ class SRResNet(Network):
         self.lrelu, self.pixel_shuffle = nn.LeakyReLU(SLOPE, inplace=True), nn.PixelShuffle(2)
         self._steps = steps
         for part in (self.conv_first, *self._ups(), self.conv_hr, self.conv_last):
-            started(part, 0.1)
+            initialize(part, 0.1)
 
     def _ups(self) -> list[nn.Conv2d]:
         return [getattr(self, f"upconv{step + 1}") for step in range(self._steps)]
@@ -82,21 +82,12 @@ class SRResNet(Network):
         for up in self._ups():
             features = self.lrelu(self.pixel_shuffle(up(features)))
         detail: Tensor = self.conv_last(self.lrelu(self.conv_hr(features)))
-        return detail + enlarged(image, self.scale)
+        return detail + interpolated(image, self.scale)
 
 
-def enlarged(image: Tensor, scale: int) -> Tensor:
-    """Interpolate linearly."""
-    if scale == 1:
-        return image
-    return nn.functional.interpolate(
-        image, scale_factor=scale, mode="bilinear", align_corners=False
-    )
-
-
-def started(part: nn.Conv2d, share: float) -> None:
-    """Begin with so much of what keeps variances equal: blocks begin as next to nothing."""
+def initialize(part: nn.Conv2d, gain: float) -> None:
+    """Initialize after He et al., times a gain: residuals are small at first."""
     nn.init.kaiming_normal_(part.weight)
-    part.weight.data.mul_(share)
+    part.weight.data.mul_(gain)
     if part.bias is not None:
         nn.init.zeros_(part.bias)

@@ -1,4 +1,4 @@
-"""SRVGG: a chain of convolutions whose last one makes all pixels of the larger image."""
+"""SRVGG: a sequence of convolutions at low resolution, followed by a pixel shuffle."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from fastrestore.nets.network import Network, check_sizes, convolution
 
 
 class SRVGG(Network):
-    """The compact network of Real-ESRGAN [1]_: fast, as all is done at the small size.
+    """The compact network of Real-ESRGAN [1]_: fast, as all convolutions are at low resolution.
 
     Parameters
     ----------
     channels : int, default 3
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     scale : {1, 2, 3, 4}, default 4
-        How many times larger the result is along each side.
+        Factor by which rows and columns are multiplied.
     layers : int, default 16
-        Convolutions between the first and the last.
+        Number of convolutions between the first and the last.
     width : int, default 64
-        Features between them.
+        Number of features between them.
 
     References
     ----------

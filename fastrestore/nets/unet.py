@@ -1,4 +1,4 @@
-"""A residual U-Net that is told the noise."""
+"""A residual U-Net with the noise level as an input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastrestore.nets.network import Network, check_sizes, convolution, noise_ma
 
 
 class Block(nn.Module):
-    """Two convolutions whose result is added to their input."""
+    """Residual block of two convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -21,27 +21,28 @@ class Block(nn.Module):
         nn.init.normal_(second.weight, std=0.1 / (3 * width**0.5))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Add what the convolutions see."""
+        """Add the result of the convolutions to the features."""
         result: Tensor = features + self.res(features)
         return result
 
 
 class UNet(Network):
-    """A compact DRUNet of Zhang et al. [1]_: residual blocks at halved and halved resolutions.
+    """Compact version of DRUNet of Zhang et al. [1]_: residual blocks at several resolutions.
 
-    Without biases, so that an image and its noise times a number give the result times it, as long
-    as sigma is told likewise.
+    It has no biases: scaling the image and sigma by a factor scales the result by it.
 
     Parameters
     ----------
     channels : int, default 1
-        Colours of an image.
+        Number of colors of an image, 1 or 3.
     widths : sequence of int, default (24, 48, 96, 192)
-        Features of each resolution; DRUNet has (64, 128, 256, 512).
+        Number of features at each resolution; (64, 128, 256, 512) in DRUNet.
     blocks : int, default 2
-        Residual blocks of a resolution on the way down, and again on the way up; DRUNet has 4.
+        Number of residual blocks at each resolution of the encoder, and of the decoder; 4 in
+        DRUNet.
     takes_sigma : bool, default True
-        Whether a map of sigma goes in, too. Without, it learns degradations other than noise.
+        Whether a map of sigma is an input. Without it, the network can be trained for other
+        degradations than noise.
 
     References
     ----------
@@ -71,7 +72,7 @@ class UNet(Network):
         self.channels, self.takes_sigma = channels, takes_sigma
         self._depth = depth = len(widths) - 1
         self.grid = 2**depth
-        # Head and tail; halving; blocks on both ways, and at the lowest resolution
+        # Head and tail; downsampling; blocks of encoder and decoder, and at the lowest resolution
         halvings = self.grid - 1
         self.radius = 2 + halvings + 4 * blocks * halvings + 2 * blocks * self.grid
         self.m_head = convolution(channels + takes_sigma, widths[0], bias=False)
@@ -85,10 +86,10 @@ class UNet(Network):
             setattr(self, f"m_up{level + 1}", nn.Sequential(up, *here))
         self.m_body = nn.Sequential(*(Block(widths[-1]) for _ in range(blocks)))
         self.m_tail = convolution(widths[0], channels, bias=False)
-        self._start_from_the_image()
+        self._start_from_identity()
 
-    def _start_from_the_image(self) -> None:
-        """Let the untrained network return its input, nearly: it learns faster from there."""
+    def _start_from_identity(self) -> None:
+        """Initialize the network close to the identity, which makes training faster."""
         with torch.no_grad():
             self.m_tail.weight.mul_(0.05)
             for k in range(self.channels):
@@ -102,15 +103,15 @@ class UNet(Network):
         """Restore images (B, C, H, W); sigma broadcasts to (B, 1, H, W)."""
         height, width = image.shape[-2:]
         seen = torch.cat([image, noise_map(image, sigma)], 1) if self.takes_sigma else image
-        ways = [self.m_head(padded(seen, self.grid))]
+        skips = [self.m_head(padded(seen, self.grid))]
         for down in self._ladder("m_down"):
-            ways.append(down(ways[-1]))
-        features = self.m_body(ways[-1])
+            skips.append(down(skips[-1]))
+        features = self.m_body(skips[-1])
         for up in reversed(self._ladder("m_up")):
-            features = up(features + ways.pop())
-        restored: Tensor = self.m_tail(features + ways.pop())
+            features = up(features + skips.pop())
+        restored: Tensor = self.m_tail(features + skips.pop())
         return restored[..., :height, :width]
 
     def _ladder(self, name: str) -> list[nn.Sequential]:
-        """Modules of every resolution but the lowest, the finest first."""
+        """Return the modules of every resolution but the lowest, from fine to coarse."""
         return [getattr(self, f"{name}{level + 1}") for level in range(self._depth)]

@@ -1,4 +1,4 @@
-"""A discriminator that sees three frames of a film at once: what flickers is found out."""
+"""A discriminator of three consecutive frames, which penalizes flicker."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from fastrestore.nets.frnet import VSRGAN, enlarged
 from fastrestore.nets.network import check_sizes
 
 SLOPE = 0.2
-KEPT = 0.75  # of each side of moved frames; what comes in from beyond the border is left out
+KEPT = 0.75  # part of each side of warped frames; the rest is masked, as it has no source
 COUNT = 3  # frames
 
 
-class FilmDiscriminator(nn.Module):
+class VideoDiscriminator(nn.Module):
     """The spatio-temporal discriminator of TecoGAN [1]_, for frames of one size.
 
     Parameters
     ----------
     channels : int, default 3
-        Colours of a frame.
+        Number of colors of a frame, 1 or 3.
     width : int, default 64
-        Features of the first convolution.
+        Number of features of the first convolution.
     side : int, default 128
-        Pixels along a side of what it judges; a multiple of 16.
+        Side of the frames in pixels; a multiple of 16.
 
     References
     ----------
@@ -52,52 +52,55 @@ class FilmDiscriminator(nn.Module):
         self.dense = nn.Linear(widths[-1] * (side // 16) ** 2, 1)
 
     def features(self, seen: Tensor) -> list[Tensor]:
-        """What convolutions give at each resolution, for a loss that compares them."""
+        """Return the features at each resolution, for a feature matching loss."""
         if seen.shape[-2:] != (self.side, self.side):
             raise ValueError(
                 f"frames must be {self.side} x {self.side} here, got {tuple(seen.shape[-2:])}"
             )
-        found, now = [], self.conv_in(seen)
+        levels, now = [], self.conv_in(seen)
         for block in self.discriminator_block.children():
             now = block(now)
-            found.append(now)
-        return found
+            levels.append(now)
+        return levels
 
     def forward(self, seen: Tensor) -> Tensor:
-        """Return (B, 1): above 0 where three frames are taken for true ones."""
-        verdict: Tensor = self.dense(self.features(seen)[-1].flatten(1))
-        return verdict
+        """Return logits (B, 1), above 0 for frames classified as real."""
+        logits: Tensor = self.dense(self.features(seen)[-1].flatten(1))
+        return logits
 
 
-def triplets(net: VSRGAN, films: Tensor, small: Tensor) -> Tensor:
-    """Put together what is judged: three frames as they are, moved to the middle one, and small.
+def triplets(net: VSRGAN, videos: Tensor, small: Tensor) -> Tensor:
+    """Return the input of the discriminator (B T // 3, 9 C, s H, s W).
 
-    `films` is (B, T, C, s H, s W), `small` (B, T, C, H, W); the result (B T // 3, 9 C, s H, s W).
+    It consists of three frames of `videos` (B, T, C, s H, s W), the same frames warped to the
+    middle one, and interpolated frames of `small` (B, T, C, H, W).
     """
-    batch, count = films.shape[0], films.shape[1] // COUNT
-    judged = [_in_threes(films, count), _in_threes(small, count)]
-    shown, below = (each.flatten(0, 1) for each in judged)
+    batch, count = videos.shape[0], videos.shape[1] // COUNT
+    shown, below = (_in_threes(each, count).flatten(0, 1) for each in (videos, small))
     middle = below[:, 1]
     with torch.no_grad():
         flows = [net.flow(middle, below[:, k]) for k in (0, 2)]
-    before, after = (net.moved(shown[:, k], flow) for k, flow in zip((0, 2), flows, strict=True))
-    moved = _without_border(torch.stack([before, shown[:, 1], after], 1))
+    before, after = (
+        net.warp_result(shown[:, k], flow) for k, flow in zip((0, 2), flows, strict=True)
+    )
+    warped = _without_border(torch.stack([before, shown[:, 1], after], 1))
     large = enlarged(below.flatten(0, 1), net.scale, net.upsample).view_as(shown)
-    # The three frames of a colour side by side
-    parts = [part.transpose(1, 2).flatten(1, 2) for part in (shown, moved, large)]
+    # Channels in the order (color, frame)
+    parts = [part.transpose(1, 2).flatten(1, 2) for part in (shown, warped, large)]
     assert len(parts[0]) == batch * count
     return torch.cat(parts, 1)
 
 
-def _in_threes(films: Tensor, count: int) -> Tensor:
-    return films[:, : COUNT * count].reshape(len(films), count, COUNT, *films.shape[2:])
+def _in_threes(videos: Tensor, count: int) -> Tensor:
+    """Divide videos (B, T, ...) into triplets (B, count, 3, ...)."""
+    return videos[:, : COUNT * count].reshape(len(videos), count, COUNT, *videos.shape[2:])
 
 
-def _without_border(films: Tensor) -> Tensor:
-    """Set to 0 what lies outside of the middle."""
-    height, width = films.shape[-2:]
+def _without_border(videos: Tensor) -> Tensor:
+    """Set the pixels near the border to 0."""
+    height, width = videos.shape[-2:]
     top, left = (int(n * (1 - KEPT) / 2) for n in (height, width))
-    kept = torch.zeros_like(films)
+    kept = torch.zeros_like(videos)
     inner = (..., slice(top, height - top), slice(left, width - left))
-    kept[inner] = films[inner]
+    kept[inner] = videos[inner]
     return kept

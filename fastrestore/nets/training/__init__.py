@@ -1,1 +1,1 @@
-"""From a folder of photographs to a network: ``fastrestore train``."""
+"""Training of networks on a folder of photographs: ``fastrestore train``."""

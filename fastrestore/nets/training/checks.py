@@ -1,4 +1,4 @@
-"""What users tell of a training: whether numbers are numbers, sizes those of a network."""
+"""Checks of the values of a recipe."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-# By the type of a field: what a value has to be, and how that is said
+# For each type of a field: the check of a value, and its description
 TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (lambda v: _number(v) and v == int(v), "a whole number"),
     "float": (_number, "a number"),
     "bool": (lambda v: isinstance(v, bool), "true or false"),
     "str": (_text, "a name"),
-    "str | tuple[str, ...]": (lambda v: _text(v) or _many(v, _text), "a name or a list of them"),
+    "str | tuple[str, ...]": (lambda v: _text(v) or _many(v, _text), "a name or a list of names"),
     "tuple[float, float]": (
         lambda v: _many(v, _number) and len(v) == 2, "two numbers, such as [0, 75]"
     ),
@@ -35,19 +35,19 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }  # fmt: skip
 
 
-def typed(recipe: type, told: dict[str, Any]) -> dict[str, Any]:
-    """Return numbers as the fields of a recipe want them.
+def typed(recipe: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with the types of the fields of a recipe.
 
     Raises
     ------
     ValueError
-        If one is of another type.
+        If a value has another type.
     """
     result = {}
     for field in dataclasses.fields(recipe):
-        if field.name not in told:
+        if field.name not in values:
             continue
-        value = told[field.name]
+        value = values[field.name]
         good, expected = TYPES[str(field.type)]
         if not good(value):
             raise ValueError(f"{field.name} must be {expected}, got {value!r}")
@@ -55,28 +55,28 @@ def typed(recipe: type, told: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def check_sizes(what: str, made: Callable[..., Any], told: dict[str, Any], said: str) -> None:
-    """Refuse sizes that a network does not have."""
-    known = [name for name in inspect.signature(made).parameters if name != "channels"]
-    unknown = [name for name in told if name not in known]
+def check_sizes(name: str, kind: Callable[..., Any], sizes: dict[str, Any]) -> None:
+    """Raise if a kind of network does not have one of the sizes."""
+    known = [each for each in inspect.signature(kind).parameters if each != "channels"]
+    unknown = [each for each in sizes if each not in known]
     if unknown:
-        raise ValueError(f"{what} has no {said} {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ValueError(f"{name} has no sizes {', '.join(unknown)}; it has {', '.join(known)}")
 
 
-def _flat(told: dict[str, Any]) -> dict[str, Any]:
-    """Bring what lies in parts to one level."""
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested values with names such as sizes.width; empty dictionaries are left out."""
     flat: dict[str, Any] = {}
-    for name, value in told.items():
+    for name, value in values.items():
         parts = value.items() if isinstance(value, dict) else ()
         flat |= {f"{name}.{inner}": each for inner, each in parts} if parts else {name: value}
     return {name: value for name, value in flat.items() if value != {}}
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
-    """Say which numbers differ, by both values; those of sizes by sizes.width."""
+    """Describe the values that differ."""
     there, here = _flat(there), _flat(here)
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    pairs = [[repr(each[k]) if k in each else "not told" for each in (there, here)] for k in names]
+    pairs = [[repr(each[k]) if k in each else "not given" for each in (there, here)] for k in names]
     return ", ".join(
         f"{name} is {pair[0]} there and {pair[1]} here"
         for name, pair in zip(names, pairs, strict=True)

@@ -1,9 +1,10 @@
-"""Photographs as one array on the device, and patches of them."""
+"""Photographs as one array on the device, and random patches of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +14,14 @@ KNOWN = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 def photographs(folder: Path, channels: int, only: Path | None = None) -> list[np.ndarray]:
-    """Read all photographs of a folder and those in it, as (C, M, N) of 8 bits.
+    """Read all photographs of a folder and its subfolders, as (C, M, N) of 8 bits.
 
-    `only` is a file with a path relative to the folder on each line.
+    `only` is a text file with one path relative to the folder in each line.
 
     Raises
     ------
     ValueError
-        If there is none, or one cannot be read.
+        If there are no photographs, or one cannot be read.
     """
     from PIL import Image
 
@@ -31,43 +32,46 @@ def photographs(folder: Path, channels: int, only: Path | None = None) -> list[n
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in KNOWN)
     if not paths:
         raise ValueError(f"{folder} holds no photographs ({', '.join(KNOWN)})")
-    found = []
+    images = []
     for path in paths:
         try:
             with Image.open(path) as image:
                 values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
-        found.append(values[None] if channels == 1 else values.transpose(2, 0, 1))
-    return found
+        images.append(values[None] if channels == 1 else values.transpose(2, 0, 1))
+    return images
 
 
 def split(
     images: Sequence[np.ndarray], every: int = 36
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Keep one image in so many for validation, of fewer than that the last."""
+    """Separate every 36th image for validation, or the last one if there are fewer."""
     kept = list(images[every - 1 :: every]) or [images[-1]]
     rest = [image for k, image in enumerate(images) if k % every != every - 1]
     return (rest[:-1] or list(images) if len(images) < every else rest), kept
 
 
-class Patches:
-    """Patches of photographs, drawn on the device; with `scale` those of smaller ones, too.
+class Sampling(NamedTuple):
+    """How to draw patches; see `Recipe` for the fields of the same names."""
 
-    All pixels lie in one array (C, pixels); a patch is read by the places of its pixels, which are
-    turned and mirrored at random. Smaller photographs are those of Pillow's bicubic filter.
+    patch: int
+    shrink: Sequence[float] = (1.0,)
+    turned: bool = True
+    scale: int = 1  # factor between a patch and its reduced version
+
+
+class Patches:
+    """Random patches of photographs, drawn on the device, and pairs with reduced patches.
+
+    All pixels are in one array (C, pixels). A patch is read by the indices of its pixels, which
+    include the random rotation and reflection. Photographs are reduced by the bicubic filter of
+    Pillow.
     """
 
-    def __init__(
-        self,
-        images: Sequence[np.ndarray],
-        patch: int,
-        shrink: Sequence[float],
-        turned: bool,
-        device: str,
-        scale: int = 1,
-    ) -> None:
-        scaled = [_cut(_shrunk(image, share), scale) for share in shrink for image in images]
+    def __init__(self, images: Sequence[np.ndarray], sampling: Sampling, device: str) -> None:
+        patch, shrink, self._turned, scale = sampling
+        scaled = [_cropped(_shrunk(image, share), scale) for share in shrink for image in images]
         large = [image for image in scaled if min(image.shape[1:]) >= patch]
         if not large:
             raise ValueError(f"no photograph has {patch} x {patch} pixels, the size of a patch")
@@ -77,21 +81,21 @@ class Patches:
         table = np.column_stack([np.cumsum(areas) - areas, sizes])
         self._table = torch.from_numpy(table).to(device)
         self._shares = torch.from_numpy(areas / areas.sum()).to(device)
-        self._patch, self._turned, self._scale = patch, turned, scale
+        self._patch, self._scale = patch, scale
         if scale > 1:
             self._small = _flat([smaller(image, scale) for image in large]).to(device)
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
-        """Return (count, C, patch, patch) from 0 to 1."""
-        return self._patches(*self._drawn(count, random), 1)
+        """Return patches (count, C, patch, patch) from 0 to 1."""
+        return self._patches(self._drawn(count, random), 1)
 
     def draw_pairs(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return patches, and the same of the smaller photographs."""
+        """Return patches, and the same patches of the reduced photographs."""
         drawn = self._drawn(count, random)
-        return self._patches(*drawn, 1), self._patches(*drawn, self._scale)
+        return self._patches(drawn, 1), self._patches(drawn, self._scale)
 
-    def _drawn(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Which photographs, the corners, and the turns."""
+    def _drawn(self, count: int, random: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw photographs, corners of patches, and symmetries."""
         device, size, scale = self._pixels.device, self._patch, self._scale
         which = torch.multinomial(self._shares, count, replacement=True, generator=random)
         _, height, width = self._table[which].T
@@ -100,19 +104,18 @@ class Patches:
         left = (shares[1] * ((width - size) // scale + 1)).long() * scale
         return which, top, left, (shares[2] * 8).long()[:, None, None]
 
-    def _patches(
-        self, which: Tensor, top: Tensor, left: Tensor, turn: Tensor, scale: int
-    ) -> Tensor:
-        """Read patches of the photographs, or of the smaller ones."""
+    def _patches(self, drawn: tuple[Tensor, ...], scale: int) -> Tensor:
+        """Read patches of the photographs, or of the reduced ones."""
+        which, top, left, symmetry = drawn
         begin, _, width = self._table[which].T
         begin, width = begin // scale**2, width // scale
         top, left, size = top // scale, left // scale, self._patch // scale
         shape = (len(which), size, size)
         grid = torch.arange(size, device=which.device)
         down, across = grid[None, :, None], grid[None, None, :]
-        down = torch.where(turn % 2 == 1, size - 1 - down, down).expand(shape)
-        across = torch.where(turn // 2 % 2 == 1, size - 1 - across, across).expand(shape)
-        swap = turn >= 4  # what is down goes across, but for the turn where there is to be none
+        down = torch.where(symmetry % 2 == 1, size - 1 - down, down).expand(shape)
+        across = torch.where(symmetry // 2 % 2 == 1, size - 1 - across, across).expand(shape)
+        swap = symmetry >= 4  # transposition, if rotations are allowed
         other = (across, down) if self._turned else (across.mT, down.mT)
         rows, columns = torch.where(swap, other[0], down), torch.where(swap, other[1], across)
         places = (begin + top * width + left)[:, None, None] + rows * width[:, None, None] + columns
@@ -121,19 +124,19 @@ class Patches:
 
 
 def _flat(images: Sequence[np.ndarray]) -> Tensor:
-    """All pixels, one photograph after the other."""
+    """Return all pixels, one photograph after the other."""
     flat = [image.reshape(len(image), -1) for image in images]
     return torch.from_numpy(np.concatenate(flat, axis=1))
 
 
-def _cut(image: np.ndarray, scale: int) -> np.ndarray:
-    """Leave out rows and columns that are too many for a multiple."""
+def _cropped(image: np.ndarray, scale: int) -> np.ndarray:
+    """Crop an image to multiples of `scale`."""
     height, width = (n - n % scale for n in image.shape[1:])
     return image[:, :height, :width]
 
 
 def smaller(image: np.ndarray, scale: int) -> np.ndarray:
-    """Make an image so many times smaller, as Pillow's bicubic filter does."""
+    """Reduce an image by a factor with the bicubic filter of Pillow."""
     from PIL import Image
 
     size = (image.shape[2] // scale, image.shape[1] // scale)
@@ -142,7 +145,7 @@ def smaller(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
-    """Make an image smaller."""
+    """Resize an image by a factor of 1 or less."""
     if scale == 1:
         return image
     from PIL import Image

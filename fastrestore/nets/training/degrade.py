@@ -1,8 +1,8 @@
 """Second-order degradations on the device: blur, resize, noise, JPEG, twice.
 
 After Wang et al., "Real-ESRGAN: training real-world blind super-resolution with pure synthetic
-data", ICCV Workshops 2021. Every image of a batch is degraded in its own way, by random numbers of
-one generator, so that a training can be repeated.
+data", ICCV Workshops 2021. Every image of a batch gets its own random parameters. All random
+numbers come from one generator, which makes training reproducible.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-# Quantisation of luminance and colours of JPEG at quality 50 (ITU-T T.81, annex K)
+# Quantization tables of JPEG for luminance and chroma at quality 50 (ITU-T T.81, annex K)
 LUMINANCE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
     14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113,
     92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )  # fmt: skip
-COLOURS = (
+CHROMA = (
     17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
     47, 66, 99, 99, 99, 99, 99, 99, *([99] * 32),
 )  # fmt: skip
-SIDE = 15  # pixels of a blur
+SIDE = 15  # of the kernel of a blur, in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """How much of what, each drawn evenly between two numbers; images are from 0 to 1."""
+    """Ranges of the parameters, which have uniform distributions; images are from 0 to 1."""
 
-    blur: tuple[float, float] = (0.2, 2.0)  # standard deviation in pixels, of either axis
-    shrink: tuple[float, float] = (0.6, 1.2)  # scale at which noise and JPEG are added
+    blur: tuple[float, float] = (0.2, 2.0)  # standard deviations along two axes, in pixels
+    shrink: tuple[float, float] = (0.6, 1.2)  # factor of the size at which noise and JPEG are added
     noise: tuple[float, float] = (0.0, 20.0)  # sigma of 255
-    quality: tuple[float, float] = (40.0, 95.0)  # of JPEG
+    quality: tuple[float, float] = (40.0, 95.0)  # of JPEG compression
     times: int = 2
 
     def __call__(self, clean: Tensor, random: torch.Generator, frames: int = 1) -> Tensor:
-        """Degrade images (B, C, H, W), to the same size; so many of them in the same way."""
+        """Degrade images (B, C, H, W), keeping their size; each `frames` images in the same way."""
         image = clean
         for _ in range(self.times):
             image = self._once(image, clean.shape[-2:], random, frames)
@@ -59,18 +59,18 @@ class Degradation:
         image = resized(image, [max(8, round(n * scale)) for n in size])
         level = each(self.noise, 1, 1, 1) / 255
         noise = torch.randn(image.shape, generator=random, device=image.device)
-        gray = each((0, 1), 1, 1, 1) < 0.4  # the same in all colours
+        gray = each((0, 1), 1, 1, 1) < 0.4  # equal in all colors
         image = image + level * torch.where(gray, noise[:, :1], noise)
         image = jpeg(image.clamp(0, 1), each(self.quality))
         return resized(image, list(size))
 
 
-def blurred(image: Tensor, widths: Tensor, turns: Tensor) -> Tensor:
-    """Convolve each image (B, C, H, W) with a turned Gaussian; widths (B, 2), turns (B)."""
+def blurred(image: Tensor, widths: Tensor, angles: Tensor) -> Tensor:
+    """Convolve images (B, C, H, W) with anisotropic Gaussians; widths (B, 2), angles (B)."""
     batch, channels, _, _ = image.shape
     line = torch.arange(SIDE, device=image.device) - SIDE // 2
     y, x = torch.meshgrid(line, line, indexing="ij")
-    cosine, sine = turns.cos()[:, None, None], turns.sin()[:, None, None]
+    cosine, sine = angles.cos()[:, None, None], angles.sin()[:, None, None]
     along, across = cosine * x + sine * y, cosine * y - sine * x
     wide, tall = (widths[:, k, None, None].clamp_min(0.05) for k in (0, 1))
     psf = torch.exp(-((along / wide) ** 2 + (across / tall) ** 2) / 2)
@@ -83,7 +83,7 @@ def blurred(image: Tensor, widths: Tensor, turns: Tensor) -> Tensor:
 
 
 def resized(image: Tensor, size: list[int]) -> Tensor:
-    """Interpolate to another size, without aliases."""
+    """Resize with antialiasing."""
     if list(image.shape[-2:]) == size:
         return image
     return nn.functional.interpolate(
@@ -92,14 +92,14 @@ def resized(image: Tensor, size: list[int]) -> Tensor:
 
 
 def jpeg(image: Tensor, quality: Tensor) -> Tensor:
-    """Compress and expand images (B, C, H, W) from 0 to 1; quality (B), 1 to 100.
+    """Simulate JPEG compression of images (B, C, H, W) from 0 to 1; quality (B), 1 to 100.
 
-    As JPEG does without subsampling of colours: 8 x 8 cosine transforms of YCbCr, quantised.
+    Chroma is not subsampled: the 8 x 8 cosine transforms of all channels of YCbCr are quantized.
     """
     height, width = image.shape[-2:]
     padded = nn.functional.pad(image, (0, -width % 8, 0, -height % 8), mode="replicate")
     middle = torch.zeros(image.shape[1], 1, 1, device=image.device)
-    middle[0] = 128  # colours lie around 0 as they are
+    middle[0] = 128  # chroma has zero mean already
     mixed = padded * 255
     if image.shape[1] == 3:
         mixed = mix(mixed, to_ycbcr(image))
@@ -109,8 +109,8 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
     basis = cosines().to(image)
     coefficients = basis @ blocks @ basis.T
     step = steps(quality, image.shape[1]).to(image)[:, :, None, None]
-    quantised = (coefficients / step).round() * step
-    blocks = basis.T @ quantised @ basis
+    quantized = (coefficients / step).round() * step
+    blocks = basis.T @ quantized @ basis
     restored = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3) + middle
     if image.shape[1] == 3:
         restored = mix(restored, torch.linalg.inv(to_ycbcr(image)))
@@ -119,16 +119,16 @@ def jpeg(image: Tensor, quality: Tensor) -> Tensor:
 
 
 def steps(quality: Tensor, channels: int) -> Tensor:
-    """Quantisation steps (B, C, 8, 8) of the standard tables, as the common library scales them."""
+    """Return quantization steps (B, C, 8, 8), the standard tables scaled as in libjpeg."""
     quality = quality.clamp(1, 100)
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)[:, None, None, None]
-    tables = [LUMINANCE] + [COLOURS] * (channels - 1)
+    tables = [LUMINANCE] + [CHROMA] * (channels - 1)
     base = torch.tensor(tables, device=quality.device).view(channels, 8, 8)
     return ((base * scale + 50) / 100).floor().clamp(1, 255)
 
 
 def cosines() -> Tensor:
-    """Orthonormal cosine transform of 8 samples."""
+    """Return the orthonormal cosine transform of 8 samples."""
     k, n = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
     basis = torch.cos(math.pi * (2 * n + 1) * k / 16) / 2
     basis[0] /= math.sqrt(2)
@@ -136,11 +136,11 @@ def cosines() -> Tensor:
 
 
 def to_ycbcr(like: Tensor) -> Tensor:
-    """Matrix from RGB to Y, Cb and Cr (JFIF), the latter around 0 as Y - 128 is."""
+    """Return the matrix from RGB to Y, Cb and Cr of JFIF, with Cb and Cr around 0."""
     rows = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
     return torch.tensor(rows, dtype=like.dtype, device=like.device)
 
 
 def mix(image: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply the colours of (B, C, H, W) by a matrix."""
+    """Multiply the colors of (B, C, H, W) by a matrix."""
     return torch.einsum("dc,bchw->bdhw", matrix, image)

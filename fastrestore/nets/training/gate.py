@@ -1,10 +1,10 @@
-"""Weights of a `Gate`, from photographs restored by both methods.
+"""Training of a `Gate` on photographs restored by both methods.
 
     python -m fastrestore.nets.training.gate --images DIR --only FILE --out hybrid-gate.safetensors
 
-Each photograph is cut to its middle, given noise of several levels, and restored by `bm3d` and by
-the U-Net that comes with the library; the gate is fitted so that the mean of the logarithm of
-squared errors is least, which is the mean PSNR.
+The center of each photograph, with noise at one of several levels, is restored by `bm3d` and by
+the built-in U-Net. The gate minimizes the mean logarithm of the squared error, which maximizes the
+mean PSNR.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from fastrestore.nets.gate import Gate, evidence, mixed
 from fastrestore.nets.training.data import photographs
 
 LEVELS = (10.0, 15.0, 25.0, 35.0, 50.0, 70.0)  # of 0..255
-SIDE, PART = 256, 128  # pixels of what is restored, and of what a step sees of it
+SIDE, PART = 256, 128  # sides of the restored images and of the crops in a step, in pixels
 STEPS, BATCH, RATE = 4000, 16, 3e-3
-WORSE = 4.0  # times as bad as an error is one that the better part does not make
+WORSE = 4.0  # weight of the loss relative to the better estimate
 Sample = tuple[Tensor, Tensor, Tensor, Tensor]  # evidence, first, second, clean
 
 
 def samples(images: list[np.ndarray], weights: str) -> Iterator[Sample]:
-    """Both estimates of each image at one of the levels, in turn."""
+    """Yield the features and both estimates of each image, at one noise level each."""
     net = load(weights)
     for number, image in enumerate(images):
         level = LEVELS[number % len(LEVELS)]
         top, left = ((n - SIDE) // 2 for n in image.shape[1:])
         clean = image[0, top : top + SIDE, left : left + SIDE].astype(np.float32)
         if number % 2:
-            clean = clean + cloth(np.random.default_rng([1, number]))
+            clean = clean + stripes(np.random.default_rng([1, number]))
         noise = np.random.default_rng(number).standard_normal(clean.shape, np.float32)
         noisy = clean + level * noise
         three = (noisy, bm3d(noisy, level), apply(net, noisy, level))
@@ -52,48 +52,48 @@ def samples(images: list[np.ndarray], weights: str) -> Iterator[Sample]:
         )
 
 
-def cloth(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Stripes that are bent a little, in a part of a picture: what networks lose.
+def stripes(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw slightly bent stripes in a part of the image.
 
-    Photographs have too few of them for a gate to learn what they look like.
+    Networks tend to remove such textures, and photographs have too few of them for the training.
     """
-    turn, wave = rng.uniform(0, np.pi), rng.uniform(0.12, 0.45)
+    angle, wave = rng.uniform(0, np.pi), rng.uniform(0.12, 0.45)
     bend, part = (smooth(rng, width) for width in (30, 25))
     y, x = np.mgrid[:SIDE, :SIDE]
-    phase = wave * (x * np.cos(turn) + y * np.sin(turn)) + rng.uniform(0, 2) * bend
-    stripes = rng.uniform(10, 45) * np.sin(2 * np.pi * phase)
-    drawn: NDArray[np.float32] = (stripes * np.clip(part, 0, 1)).astype(np.float32)
+    phase = wave * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 2) * bend
+    waves = rng.uniform(10, 45) * np.sin(2 * np.pi * phase)
+    drawn: NDArray[np.float32] = (waves * np.clip(part, 0, 1)).astype(np.float32)
     return drawn
 
 
 def smooth(rng: np.random.Generator, width: float) -> NDArray[np.float64]:
-    """Noise of variance 1 that changes over so many pixels."""
+    """Return Gaussian noise of variance 1 with a correlation length of `width` pixels."""
     from scipy.ndimage import gaussian_filter
 
     field = gaussian_filter(rng.standard_normal((SIDE, SIDE)), width, mode="wrap")
-    wanted: NDArray[np.float64] = field / field.std()
-    return wanted
+    scaled: NDArray[np.float64] = field / field.std()
+    return scaled
 
 
-def fitted(found: list[Sample], steps: int = STEPS) -> Gate:
-    """Fit a gate."""
+def fitted(data: list[Sample], steps: int = STEPS) -> Gate:
+    """Train a gate."""
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
     gate = Gate()
     adam = torch.optim.Adam(gate.parameters(), lr=RATE)
-    plan = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
-        chosen = torch.randint(len(found), (BATCH,), generator=random).tolist()
-        loss = torch.stack([error(gate, part(found[k], random)) for k in chosen]).mean()
+        chosen = torch.randint(len(data), (BATCH,), generator=random).tolist()
+        loss = torch.stack([error(gate, part(data[k], random)) for k in chosen]).mean()
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         adam.step()
-        plan.step()
+        schedule.step()
     return gate.eval()
 
 
 def part(sample: Sample, random: torch.Generator) -> Sample:
-    """Cut a square."""
+    """Crop a random square."""
     limits = [n - PART + 1 for n in sample[1].shape[-2:]]
     top, left = (int(torch.randint(max(1, n), (1,), generator=random)) for n in limits)
     one, two, three, four = (each[..., top : top + PART, left : left + PART] for each in sample)
@@ -101,7 +101,7 @@ def part(sample: Sample, random: torch.Generator) -> Sample:
 
 
 def error(gate: Gate, sample: Sample) -> Tensor:
-    """Logarithm of the mean squared error of a mixture, and more of what the better part beats."""
+    """Return the log of the mean squared error, with a penalty if the better estimate has less."""
     seen, first, second, clean = sample
     parts = (first, second, mixed(first, second, gate.weight(seen)))
     one, other, both = ((part - clean).square().mean().log() for part in parts)
@@ -109,7 +109,7 @@ def error(gate: Gate, sample: Sample) -> Tensor:
 
 
 def main() -> None:
-    """Restore, fit and write."""
+    """Restore the photographs, train the gate and write its weights."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--only", type=Path)
@@ -121,13 +121,13 @@ def main() -> None:
         for image in photographs(options.images, 1, options.only)
         if min(image.shape[1:]) >= SIDE
     ]
-    found = list(samples(images, options.weights))
-    gate = fitted(found)
+    data = list(samples(images, options.weights))
+    gate = fitted(data)
     save(gate, options.out, sigmas=(0.0, 75.0), weights=options.weights)
     with torch.no_grad():
-        ways = [(s[1], s[2], mixed(s[1], s[2], gate.weight(s[0]))) for s in found]
+        ways = [(s[1], s[2], mixed(s[1], s[2], gate.weight(s[0]))) for s in data]
         for name, k in (("bm3d", 0), ("unet", 1), ("mixed", 2)):
-            errors = [(w[k] - s[3]).square().mean() for w, s in zip(ways, found, strict=True)]
+            errors = [(w[k] - s[3]).square().mean() for w, s in zip(ways, data, strict=True)]
             print(f"{name}: {-10 * torch.stack(errors).log10().mean():.3f} dB")  # noqa: T201
 
 

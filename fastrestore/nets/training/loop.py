@@ -1,4 +1,4 @@
-"""Training step by step: resumed where it stopped, judged now and then, written when it is done."""
+"""The training loop: steps, validation, checkpoints from which it resumes, and the weights."""
 
 from __future__ import annotations
 
@@ -16,124 +16,152 @@ import numpy as np
 
 from fastrestore.nets.files import save
 from fastrestore.nets.training.clips import Clips
-from fastrestore.nets.training.data import Patches
-from fastrestore.nets.training.judge import FilmJudge, Judge
+from fastrestore.nets.training.data import Patches, Sampling
 from fastrestore.nets.training.perceptual import Perceptual
 from fastrestore.nets.training.recipe import Recipe
 from fastrestore.nets.training.state import State, checkpoint
 from fastrestore.nets.training.steps import Balance, step
+from fastrestore.nets.training.validation import Validation, VideoValidation
+
+Images = list[np.ndarray]
+Log = Callable[[State, dict[str, float], dict[str, float]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where and how long to train, other than what makes the result."""
+    """Where and how long to train, and data beside the photographs."""
 
     folder: Path
     device: str = "cpu"
-    minutes: float | None = None  # stop after so many; called again it goes on
-    judge_every: int = 2000  # steps
+    minutes: float | None = None  # stop after this time; the next session resumes
+    validate_every: int = 2000  # steps
     save_every: float = 60.0  # seconds
-    board: bool = False  # write for TensorBoard, too
+    board: bool = False  # whether to also write logs for TensorBoard
     perceptual: Perceptual | None = None
-    films: Sequence[np.ndarray] = ()  # real ones, beside those made of photographs
+    videos: Sequence[np.ndarray] = ()  # real ones, in addition to those made from photographs
+
+
+class Trainer:
+    """The state of a training with its data and running losses."""
+
+    def __init__(self, recipe: Recipe, images: Images, kept: Images, session: Session) -> None:
+        folder, device = session.folder, session.device
+        resumed = checkpoint(folder) is not None
+        self.state = State.load(folder, recipe, device) if resumed else State(recipe, device)
+        scale = self.state.net.scale
+        self.source: Patches | Clips
+        if recipe.frames > 1:
+            size = (recipe.frames, recipe.patch)
+            self.source = Clips(images, size, device, session.videos)
+            self.validation: Validation = VideoValidation(kept, recipe, scale, device)
+        else:
+            reduced = scale if recipe.task == "small" else 1
+            sampling = Sampling(recipe.patch, recipe.shrink, recipe.turned, reduced)
+            self.source = Patches(images, sampling, device)
+            self.validation = Validation(kept, recipe, scale, device)
+        self.session, self.recipe = session, recipe
+        self.balance = Balance()
+        self.losses: dict[str, float] = {}  # running means
+        self.scores: dict[str, float] = {}
+
+    def step(self) -> None:
+        """Do one step."""
+        losses = step(self.state, self.source, self.session.device, self.session.perceptual)
+        if "accuracy" in losses:
+            self.balance.update(losses["accuracy"])
+        for name, value in losses.items():
+            self.losses[name] = 0.99 * self.losses.get(name, value) + 0.01 * value
+
+    def validate(self, log: Log) -> None:
+        """Compute and log the PSNR; a network with only its flow trained has none yet."""
+        if not self.recipe.flow_alone:
+            self.scores = self.validation.scores(self.state.averaged())
+        log(self.state, self.losses, self.scores)
+        if self.scores:
+            self.validation.picture(self.state.averaged(), self.session.folder / "crops.png")
+
+    def text(self) -> str:
+        """Return the losses and the last scores."""
+        losses = " ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
+        return f"{losses} " + " ".join(f"{k}: {score:.2f} dB" for k, score in self.scores.items())
 
 
 def train(
     recipe: Recipe,
-    images: list[np.ndarray],
-    kept: list[np.ndarray],
+    images: Images,
+    kept: Images,
     session: Session,
-    tell: Callable[[int, int, str], object],
+    report: Callable[[int, int, str], object],
 ) -> Path | None:
-    """Train; return the file of weights, or None if the time was up before.
+    """Train; return the file of weights, or None if the time of the session was too short.
 
-    `tell` is called after each step with its number, how many there are, and what to say.
+    `kept` are the images for validation. `report` is called after each step with its number, the
+    number of all steps, and a text with losses and scores.
     """
-    folder, device = session.folder, session.device
+    folder = session.folder
     folder.mkdir(parents=True, exist_ok=True)
-    going_on = checkpoint(folder) is not None
-    state = State.load(folder, recipe, device) if going_on else State(recipe, device)
-    source: Patches | Clips
-    if recipe.frames > 1:
-        source = Clips(images, recipe.patch, recipe.frames, device, session.films)
-        judge: Judge = FilmJudge(kept, recipe, state.net.scale, device)
-    else:
-        scale = state.net.scale if recipe.task == "small" else 1
-        source = Patches(images, recipe.patch, recipe.shrink, recipe.turned, device, scale)
-        judge = Judge(kept, recipe, state.net.scale, device)
-    begun = saved = time.monotonic()
-    balance, before, said = Balance(), state.seconds, ""
-    running: dict[str, float] = {}
-    with logged(session, state.step) as log, patient() as stopped:
+    trainer = Trainer(recipe, images, kept, session)
+    state = trainer.state
+    begun, before, saved = time.monotonic(), state.seconds, time.monotonic()
+    with logged(session, state.step) as log, deferred_interrupt() as interrupted:
         while state.step < recipe.steps:
-            lost = step(state, source, device, session.perceptual)
-            if "accuracy" in lost:
-                balance.told(lost["accuracy"])
-            for name, value in lost.items():
-                running[name] = 0.99 * running.get(name, value) + 0.01 * value
+            trainer.step()
             now = time.monotonic()
             state.seconds = before + now - begun
             last = state.step == recipe.steps
-            if last or state.step % session.judge_every == 0:
-                # Who learns flow alone makes no pictures yet
-                scores = {} if recipe.flow_alone else judge.scores(state.averaged())
-                said = " ".join(f"{name}: {score:.2f} dB" for name, score in scores.items())
-                log(state, running, scores)
-                if scores:
-                    judge.picture(state.averaged(), folder / "crops.png")
-            losses = " ".join(f"{name} {value:.4g}" for name, value in running.items())
-            tell(state.step, recipe.steps, f"{losses} {said}")
-            up = session.minutes is not None and now - begun > 60 * session.minutes
-            if last or up or stopped or now - saved > session.save_every:
+            if last or state.step % session.validate_every == 0:
+                trainer.validate(log)
+            report(state.step, recipe.steps, trainer.text())
+            timeout = session.minutes is not None and now - begun > 60 * session.minutes
+            if last or timeout or interrupted or now - saved > session.save_every:
                 state.save(folder)
                 saved = time.monotonic()
-            if stopped:
-                told = f"{folder} holds step {state.step} of {recipe.steps}"
-                raise KeyboardInterrupt(f"{told}; the same command goes on")
-            if up and not last:
+            if interrupted:
+                raise KeyboardInterrupt(
+                    f"step {state.step} of {recipe.steps} is saved in {folder}; "
+                    "run the same command to resume"
+                )
+            if timeout and not last:
                 return None
-    path = folder / f"{named(recipe, state.net.scale)}.safetensors"
+    path = folder / f"{weights_name(recipe, state.net.scale)}.safetensors"
     save(state.averaged(), path, sigmas=recipe.sigma, steps=recipe.steps)
     return path
 
 
-def named(recipe: Recipe, scale: int) -> str:
-    """What to call the weights."""
-    colours = "gray" if recipe.channels == 1 else "color"
+def weights_name(recipe: Recipe, scale: int) -> str:
+    """Return the name of the file of weights."""
+    colors = "gray" if recipe.channels == 1 else "color"
     kind = recipe.network
     if kind == "vsrgan":
         kind = "flow" if recipe.flow_alone else "vsrgan" if recipe.adversary else "vsr"
     elif recipe.adversary:
         kind = "gan"
-    return f"{kind}-{colours if scale == 1 else f'x{scale}'}"
-
-
-Log = Callable[[State, dict[str, float], dict[str, float]], None]
+    return f"{kind}-{colors if scale == 1 else f'x{scale}'}"
 
 
 @contextmanager
-def patient() -> Iterator[list[int]]:
-    """Let Ctrl-C wait for the end of a step, and tell by a list; a second one does not wait."""
+def deferred_interrupt() -> Iterator[list[int]]:
+    """Collect Ctrl-C in a list, so that a step can be completed; a second one raises at once."""
     caught: list[int] = []
 
-    def wait(number: int, _: object) -> None:
+    def handle(number: int, _: object) -> None:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
 
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not usual or threading.current_thread() is not threading.main_thread():
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not default or threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    signal.signal(signal.SIGINT, wait)
+    signal.signal(signal.SIGINT, handle)
     try:
         yield caught
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _shortened(path: Path, step: int) -> None:
-    """Leave out rows of a log after a step: they will be written once more."""
+def _truncate(path: Path, step: int) -> None:
+    """Remove the rows of a log after a step: they will be written again."""
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
@@ -149,18 +177,18 @@ def _shortened(path: Path, step: int) -> None:
 
 @contextmanager
 def logged(session: Session, step: int) -> Iterator[Log]:
-    """Open log.csv, and files for TensorBoard where they are asked for; go on after a step."""
+    """Open log.csv, and files for TensorBoard if requested, to append rows after a step."""
     path = session.folder / "log.csv"
-    _shortened(path, step)
+    _truncate(path, step)
     board: Any = None
     if session.board:
         from torch.utils.tensorboard import SummaryWriter
 
         board = SummaryWriter(str(session.folder), purge_step=step + 1)
 
-    def log(state: State, lost: dict[str, float], scores: dict[str, float]) -> None:
+    def log(state: State, losses: dict[str, float], scores: dict[str, float]) -> None:
         row = {"step": state.step, "seconds": f"{state.seconds:.1f}"}
-        row |= {name: f"{value:.6g}" for name, value in lost.items()}
+        row |= {name: f"{value:.6g}" for name, value in losses.items()}
         row |= {f"psnr_{name}": f"{score:.4f}" for name, score in scores.items()}
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:
@@ -169,7 +197,7 @@ def logged(session: Session, step: int) -> Iterator[Log]:
                 writer.writeheader()
             writer.writerow(row)
         if board is not None:
-            for name, value in {**lost, **{f"psnr/{k}": v for k, v in scores.items()}}.items():
+            for name, value in {**losses, **{f"psnr/{k}": v for k, v in scores.items()}}.items():
                 board.add_scalar(name, value, state.step)
 
     try:

@@ -1,24 +1,26 @@
-"""A loss by features of a network that was trained to recognise things: SqueezeNet 1.1.
+"""A perceptual loss by the features of a network for image classification, SqueezeNet 1.1.
 
-Its weights come with nobody's library; `Perceptual.read` takes the file of Keras' layout. They are
-used in training alone, and what this loss says is no distance to be quoted.
+The weights are not part of the library; `Perceptual.read` reads a file in the layout of Keras. The
+loss is for training only and not a standard measure of image quality.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 MEAN = (103.939, 116.779, 123.68)  # blue, green, red, of the photographs it was trained on
-FIRES = (16, 16, 32, 32, 48, 48, 64, 64)  # squeezed features of each module
-POOLED = (1, 3)  # after these of them, and after the first convolution
-LOOKED_AT = (1, 3, 5, 7)  # modules whose features are compared
+FIRES = (16, 16, 32, 32, 48, 48, 64, 64)  # features of the squeeze layers
+POOLED = (1, 3)  # modules followed by pooling, as is the first convolution
+COMPARED = (1, 3, 5, 7)  # modules whose features are compared
 
 
 class Fire(nn.Module):
-    """Squeeze, and expand by 1 x 1 and by 3 x 3."""
+    """A squeeze layer, and expand layers of 1 x 1 and 3 x 3."""
 
     def __init__(self, before: int, squeezed: int) -> None:
         super().__init__()
@@ -27,13 +29,13 @@ class Fire(nn.Module):
         self.three = nn.Conv2d(squeezed, 4 * squeezed, 3, padding=1)
 
     def forward(self, seen: Tensor) -> Tensor:
-        """Return both, one after the other."""
+        """Return the features of both expand layers."""
         small = torch.relu(self.squeeze(seen))
         return torch.cat([torch.relu(self.one(small)), torch.relu(self.three(small))], 1)
 
 
 class Perceptual(nn.Module):
-    """Mean of absolute differences of normalised features, of images (B, C, H, W) from 0 to 1."""
+    """Mean absolute difference of normalized features of images (B, C, H, W) from 0 to 1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,61 +45,67 @@ class Perceptual(nn.Module):
         self.pool = nn.MaxPool2d(3, 2, ceil_mode=True)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Features of some of the modules."""
-        colours = image.expand(-1, 3, -1, -1).flip(1) * 255  # blue first
+        """Return the normalized features of the compared modules."""
+        bgr = image.expand(-1, 3, -1, -1).flip(1) * 255
         mean = torch.tensor(MEAN, device=image.device, dtype=image.dtype)[:, None, None]
-        seen = self.pool(torch.relu(self.first(colours - mean)))
-        found = []
+        seen = self.pool(torch.relu(self.first(bgr - mean)))
+        levels = []
         for k, fire in enumerate(self.fires):
             seen = fire(seen)
-            if k in LOOKED_AT:
-                wide = seen.float()  # sums of squares want more than half precision
-                found.append(wide / (wide.square().mean(1, keepdim=True) + 1e-6).sqrt())
+            if k in COMPARED:
+                wide = seen.float()  # half precision is too coarse for the sum of squares
+                levels.append(wide / (wide.square().mean(1, keepdim=True) + 1e-6).sqrt())
             if k in POOLED:
                 seen = self.pool(seen)
-        return found
+        return levels
 
-    def forward(self, made: Tensor, true: Tensor) -> Tensor:
-        """Compare images."""
-        pairs = zip(self.features(made), self.features(true), strict=True)
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Return the loss."""
+        pairs = zip(self.features(fake), self.features(real), strict=True)
         return torch.stack([(a - b).abs().mean() for a, b in pairs]).mean()
 
     @classmethod
     def read(cls, path: Path) -> Perceptual:
-        """Read the weights of a file (HDF5) that Keras wrote.
+        """Read weights from an HDF5 file in the layout of Keras.
 
         Raises
         ------
+        ImportError
+            If h5py is not installed.
         ValueError
-            If it does not hold them.
+            If the file does not contain the weights of SqueezeNet 1.1.
         """
-        import numpy as np
-
-        try:
-            import h5py
-        except ImportError as error:
-            raise ImportError(
-                f"{path} is a file of HDF5, which needs h5py: pip install h5py"
-            ) from error
-
+        arrays = _arrays(path)
         net = cls()
-        wanted = {"conv1": net.first}
+        layers = {"conv1": net.first}
         for k, fire in enumerate(net.fires):
             assert isinstance(fire, Fire)
             name = f"fire{k + 2}"
-            wanted |= {f"{name}/squeeze1x1": fire.squeeze, f"{name}/expand1x1": fire.one}
-            wanted |= {f"{name}/expand3x3": fire.three}
-        found: dict[str, np.ndarray] = {}
-        with h5py.File(path) as file:
-            file.visititems(
-                lambda name, each: (
-                    found.update({name: np.asarray(each)}) if hasattr(each, "shape") else None
+            layers |= {f"{name}/squeeze1x1": fire.squeeze, f"{name}/expand1x1": fire.one}
+            layers |= {f"{name}/expand3x3": fire.three}
+        for name, layer in layers.items():
+            own = {value.ndim: value for key, value in arrays.items() if key.startswith(f"{name}/")}
+            if set(own) != {1, 4} or layer.bias is None:
+                raise ValueError(
+                    f"{path} does not contain weights of {name}; it has {list(arrays)[:6]}"
                 )
-            )
-        for name, part in wanted.items():
-            mine = {value.ndim: value for key, value in found.items() if key.startswith(f"{name}/")}
-            if set(mine) != {1, 4} or part.bias is None:
-                raise ValueError(f"{path} holds no weights of {name}; it has {list(found)[:6]}")
-            part.weight.data.copy_(torch.from_numpy(mine[4]).permute(3, 2, 0, 1))
-            part.bias.data.copy_(torch.from_numpy(mine[1]))
+            layer.weight.data.copy_(torch.from_numpy(own[4]).permute(3, 2, 0, 1))
+            layer.bias.data.copy_(torch.from_numpy(own[1]))
         return net.eval().requires_grad_(False)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an HDF5 file by their paths."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{path} is an HDF5 file, which needs h5py: pip install h5py") from error
+    arrays: dict[str, np.ndarray] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if hasattr(item, "shape"):
+            arrays[name] = np.asarray(item)
+
+    with h5py.File(path) as file:
+        file.visititems(collect)
+    return arrays

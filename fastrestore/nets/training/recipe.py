@@ -1,4 +1,4 @@
-"""All numbers of a training: what is written beside weights repeats them."""
+"""Recipes: all parameters of a training, stored as JSON next to the weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastrestore.nets.discriminators import ADVERSARIES
+from fastrestore.nets.discriminators import DISCRIMINATORS
 from fastrestore.nets.network import Network
 from fastrestore.nets.registry import KINDS, make
 from fastrestore.nets.training.checks import check_sizes, typed
@@ -18,7 +18,7 @@ LOSSES = ("l1", "l2", "charbonnier")
 PRECISIONS = ("float32", "bfloat16")
 TASKS = ("noise", "small", "blurred", "degraded")
 
-# Where a kind of training begins, by what the command line calls it
+# Defaults of the networks and of "gan", as they are called on the command line
 LARGER: dict[str, Any] = {"channels": 3, "task": "small", "patch": 128}
 USUAL: dict[str, dict[str, Any]] = {
     "srresnet": LARGER,
@@ -37,68 +37,72 @@ USUAL: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to train, on what, and how.
+    """Parameters of a training.
 
     Attributes
     ----------
     network : str
         "dncnn", "unet", "ffdnet", "srresnet", "srvgg" or "vsrgan".
     channels : int
-        1 for gray images, 3 for colour.
+        1 for gray images, 3 for color.
     sizes : dict
-        Other arguments of the network, such as ``{"layers": 20}``.
+        Other parameters of the network, such as ``{"layers": 20}``.
     sigma : (float, float)
-        Noise of a patch is drawn evenly from here, on images from 0 to 255; two equal numbers for
-        one sigma.
+        Range of the standard deviation of the noise, on images from 0 to 255. It is drawn for each
+        patch from the uniform distribution; equal numbers give a constant sigma.
     patch : int
         Side of a patch in pixels.
     batch : int
-        Patches of a step.
+        Number of patches in a step.
     steps : int
-        Steps of the optimiser (Adam).
+        Number of steps of the optimizer, Adam.
     rate : float
-        Largest step width. It rises to that in the first `warm` steps and falls to 0 by half a
-        cosine.
+        Largest learning rate, after linear warm-up, followed by cosine decay to 0.
     warm : int
+        Number of steps of the warm-up.
     average : float
-        Weights that come out are running means over about 1 / (1 - average) steps.
+        Decay of the exponential moving average of the weights, which is the result.
     loss : {"l1", "l2", "charbonnier"}
-        Mean of absolute or squared differences, or of ``sqrt(difference**2 + 1e-6)``.
+        Loss function: the mean of absolute or squared differences, or of
+        ``sqrt(difference**2 + 1e-6)``.
     precision : {"float32", "bfloat16"}
-        Of products; weights and sums are float32.
+        Precision of products; weights and sums are float32.
     shrink : tuple of float
-        Every photograph is seen at these scales, too, as smaller ones have finer detail.
+        Factors by which the photographs are resized; reduced photographs have finer detail.
     turned : bool
-        Whether patches are turned by a quarter, too; they are mirrored always.
+        Whether patches are randomly rotated by 90 degrees; they are always randomly reflected.
     task : {"noise", "small", "blurred", "degraded"}
-        What is undone: white noise; Pillow's bicubic reduction by the scale of the network; a
-        Gaussian blur of 1.5 pixels, of which every so many-th pixel is kept (films alone); blur,
-        reduction, noise and JPEG, twice, to the same size.
+        Degradation: white noise; reduction by the scale of the network with the bicubic filter of
+        Pillow; a Gaussian blur of 1.5 pixels followed by decimation (videos only); or blur,
+        resizing, noise and JPEG compression, twice, at the same size.
     frames : int
-        Of a film; 1 for images. Films are made of photographs by moving over them.
+        Number of frames of a video; 1 for images. Videos are simulated from photographs by a
+        moving camera.
     adversary : {"", "vgg", "unet", "film"}
-        A discriminator that is trained in turn with the network, which is then a GAN's generator;
-        "film" sees three frames at once.
+        Discriminator, for the training of the network as the generator of a GAN. "film" takes
+        three frames of a video.
     adversary_sizes, adversary_rate
-        Its sizes, and its step width.
+        Sizes and learning rate of the discriminator.
     pixel, perceptual, features, adversarial : float
-        Weights of what the network loses: differences of pixels, of features of a network that was
-        trained to recognise things, of features of the discriminator, and its verdict.
+        Weights of the losses of the network: difference of pixels, of features of a network for
+        image classification, of features of the discriminator, and the adversarial loss.
     warp, motion, pingpong : float
-        Of films: weights of differences between a frame and the one before, moved to it; between
-        the flow that is found and the true one, in pixels, where a film is made of a photograph;
-        and between the results when a film is played forward and then back. A network for films
-        with ``pixel=0`` and no adversary learns flow alone, to begin with.
+        Weights of the losses for videos: difference between a frame and the one before, warped by
+        the flow; distance between the flow and the true flow in pixels, for videos simulated from
+        photographs; and difference between the results for a video in forward and in reverse
+        order. With ``pixel=0`` and no discriminator only the flow network is trained.
     lead : float
-        The discriminator waits while the logarithm of its verdicts leads by so much; 0: never.
+        The discriminator is not updated while the difference of its mean log probabilities of
+        real and fake images exceeds this; 0 for no limit.
     relativistic : bool
-        Whether the discriminator judges true and made images against each other.
+        Whether the adversarial loss is the relativistic average one.
     begin : str or tuple of str
-        Weights to begin with, a name or a file, such as those of a training by pixels alone; a
-        VSRGAN begins with an SRResNet, too, of as many blocks and features. Of several each one
-        is taken over what those before it gave.
+        Initial weights, names or files, such as those of a training with the pixel loss only. A
+        VSRGAN also takes those of an SRResNet of the same number of blocks and features. Later
+        weights replace those from earlier files.
     seed : int
-        Two runs with the same recipe and photographs on one device are equal, bit by bit.
+        Seed of all random numbers. Trainings with the same recipe, photographs and device give
+        identical weights.
     """
 
     network: str = "unet"
@@ -133,13 +137,16 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Raise if a value is invalid."""
         checks = {
             "network": (self.network in KINDS, f"one of {', '.join(KINDS)}"),
             "channels": (self.channels in (1, 3), "1 or 3"),
-            "sigma": (0 <= self.sigma[0] <= self.sigma[1] <= 255, "two numbers from 0 to 255"),
+            "sigma": (
+                0 <= self.sigma[0] <= self.sigma[1] <= 255,
+                "two increasing numbers from 0 to 255",
+            ),
             "patch": (self.patch >= 16 and self.patch % 8 == 0, "a multiple of 8, 16 or more"),
-            "adversary": (self.adversary in ("", *ADVERSARIES), "'', 'vgg', 'unet' or 'film'"),
+            "adversary": (self.adversary in ("", *DISCRIMINATORS), "'', 'vgg', 'unet' or 'film'"),
             "patch for adversary='vgg'": (self.adversary != "vgg" or self.patch == 128, "128"),
             "patch for adversary='film'": (
                 self.adversary != "film" or self.patch % 16 == 0,
@@ -149,11 +156,11 @@ class Recipe:
             "frames with pingpong": (not self.pingpong or self.frames >= 2, "2 or more"),
             "frames for network='vsrgan'": (
                 (self.frames > 1) == (self.network == "vsrgan"),
-                "2 or more, for others 1",
+                "2 or more; for other networks it must be 1",
             ),
-            "adversary for films": (
+            "adversary for videos": (
                 not self.adversary or (self.adversary == "film") == (self.frames > 1),
-                "'film' for more than one frame, and for no other",
+                "'film' if and only if frames is above 1",
             ),
             "task of images": (self.task != "blurred" or self.frames > 1, "another than 'blurred'"),
             "batch": (self.batch >= 1, "1 or more"),
@@ -176,53 +183,56 @@ class Recipe:
 
     @property
     def flow_alone(self) -> bool:
-        """Whether a network for films learns nothing but how things move."""
+        """Whether only the flow network is trained."""
         return self.frames > 1 and not (self.pixel or self.perceptual or self.adversary)
 
     def beginnings(self) -> tuple[str, ...]:
-        """What to begin with, one after the other."""
+        """Return the names or files of the initial weights, in order."""
         return tuple(filter(None, (self.begin,) if isinstance(self.begin, str) else self.begin))
 
     def make(self) -> Network:
-        """Make the network, not trained yet."""
+        """Return the network with random weights."""
         return make(self.network, self.channels, **self.sizes)
 
     def by_pixels(self) -> Recipe:
-        """What a GAN begins with: the same network, that loses by differences of pixels alone."""
+        """Return the recipe of the training before that of a GAN: with the pixel loss only."""
         return dataclasses.replace(
             self, rate=1e-3, adversary="", adversary_sizes={}, pixel=1.0, perceptual=0.0,
             features=0.0, adversarial=0.0, relativistic=False, pingpong=0.0, lead=0.0,
         )  # fmt: skip
 
     def rate_at(self, step: int) -> float:
-        """Step width of a step."""
+        """Return the learning rate of a step."""
         rising = min(1.0, (step + 1) / max(1, self.warm))
         return self.rate * rising * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def text(self) -> str:
-        """Write as JSON."""
+        """Return the recipe as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Recipe:
-        """Make a recipe of names and values.
+    def of(cls, values: dict[str, Any]) -> Recipe:
+        """Return the recipe with these values.
 
         Raises
         ------
         ValueError
-            If a name is unknown, or a value is not what it has to be.
+            If a name is unknown or a value is invalid.
         """
         names = {each.name for each in dataclasses.fields(cls)}
-        unknown = sorted(set(told) - names)
+        unknown = sorted(set(values) - names)
         if unknown:
             known = ", ".join(sorted(names))
             raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {known}")
-        told = {k: tuple(v) if isinstance(v, list) and k != "sizes" else v for k, v in told.items()}
-        recipe = cls(**typed(cls, told))
-        check_sizes(recipe.network, KINDS[recipe.network], recipe.sizes, "sizes")
+        values = {
+            name: tuple(value) if isinstance(value, list) and name != "sizes" else value
+            for name, value in values.items()
+        }
+        recipe = cls(**typed(cls, values))
+        check_sizes(recipe.network, KINDS[recipe.network], recipe.sizes)
         if recipe.adversary:
-            made = ADVERSARIES[recipe.adversary]
-            check_sizes(f"adversary={recipe.adversary!r}", made, recipe.adversary_sizes, "sizes")
+            kind = DISCRIMINATORS[recipe.adversary]
+            check_sizes(f"adversary={recipe.adversary!r}", kind, recipe.adversary_sizes)
         try:
             net = recipe.make()
         except (TypeError, ValueError) as error:
@@ -232,13 +242,7 @@ class Recipe:
         return recipe
 
     def check_scale(self, scale: int) -> None:
-        """Refuse a patch that is not cut into whole pixels of small images, and what has none.
-
-        Raises
-        ------
-        ValueError
-            That says which would do.
-        """
+        """Raise unless the patch is a whole number of pixels after reduction."""
         step = math.lcm(8, scale)
         if self.patch % step:
             near = max(16, self.patch) // step * step or step
@@ -248,17 +252,11 @@ class Recipe:
             )
 
     def check_task(self, net: Network) -> None:
-        """Refuse what is not undone by a network of its scale, or is of noise it has to be told.
-
-        Raises
-        ------
-        ValueError
-            That says which would do.
-        """
+        """Raise if the task does not suit the scale or the inputs of the network."""
         name, scale = f"task={self.task!r}", net.scale
         if self.task in ("noise", "degraded") and scale > 1:
             raise ValueError(
-                f"{name} is for networks of scale 1, and this one has {scale}; write "
+                f"{name} is for networks of scale 1, and this one has scale {scale}; write "
                 "sizes.scale=1, or task=small"
             )
         if self.task == "small" and scale == 1:
@@ -268,23 +266,23 @@ class Recipe:
             )
         if self.task != "noise" and net.takes_sigma:
             cure = "sizes.takes_sigma=false" if self.network == "unet" else "task=noise"
-            raise ValueError(f"{name} tells {self.network} no noise; write {cure}")
+            raise ValueError(f"{name} has no sigma, which {self.network} needs; write {cure}")
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read what `text` wrote.
+        """Read a recipe from a file of JSON.
 
         Raises
         ------
         ValueError
-            If it is no recipe.
+            If the file cannot be read or is not a recipe.
         """
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(told, dict):
-                raise ValueError(f"it holds a {type(told).__name__}")
-            return cls.of(told)
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError(f"it contains a {type(values).__name__}")
+            return cls.of(values)
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}") from None
         except ValueError as error:
-            raise ValueError(f"{path} is no recipe: {error}") from None
+            raise ValueError(f"{path} is not a recipe: {error}") from None

@@ -1,4 +1,4 @@
-"""A training as files, so that it goes on after a kill as if nothing had been."""
+"""The state of a training, with checkpoints from which it resumes with identical results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets.discriminators import make_adversary
+from fastrestore.nets.discriminators import make_discriminator
 from fastrestore.nets.files import load
 from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.layouts import described
@@ -20,18 +20,18 @@ from fastrestore.nets.training.checks import differences
 from fastrestore.nets.training.recipe import Recipe
 
 NAME = "checkpoint"
-PART = ("channels", "blocks", "width")  # of an SRResNet, that a VSRGAN has too
-MOMENTS = ("exp_avg", "exp_avg_sq")  # as Adam calls them
+SHARED = ("channels", "blocks", "width")  # sizes that SRResNet and VSRGAN have in common
+MOMENTS = ("exp_avg", "exp_avg_sq")  # names of the moments in the state of Adam
 Tensors = dict[str, Tensor]
 
 
-def begun(net: Network, other: Network, name: str) -> None:
-    """Begin with the weights of another; for films, with what an image network has learnt.
+def initialize(net: Network, other: Network, name: str) -> None:
+    """Copy the weights of a network of the same kind, or of an SRResNet into a VSRGAN.
 
     Raises
     ------
     ValueError
-        If it is of another kind, or of other sizes.
+        If the other network has another kind or other sizes.
     """
     _check_alike(net, other, name)
     if not isinstance(net, VSRGAN) or not isinstance(other, SRResNet):
@@ -39,7 +39,7 @@ def begun(net: Network, other: Network, name: str) -> None:
         net.load_state_dict(own)
         return
     weights = net.state_dict()
-    weights["srnet.conv_in.0.weight"].zero_()  # what was made before says nothing yet
+    weights["srnet.conv_in.0.weight"].zero_()  # the result for the frame before has no effect yet
     for name, value in other.state_dict().items():
         name = name.replace("conv_first", "srnet.conv_in.0").replace("body", "srnet.resblocks")
         name = name.replace("conv1", "conv.0").replace("conv2", "conv.2")
@@ -49,52 +49,52 @@ def begun(net: Network, other: Network, name: str) -> None:
 
 
 def _check_alike(net: Network, other: Network, name: str) -> None:
-    """Refuse to begin with a network of another kind or of other sizes."""
+    """Raise if two networks have different kinds or sizes."""
     here, there = described(net), described(other)
-    part = (there.kind, here.kind) == ("srresnet", "vsrgan")
-    if here.kind != there.kind and not part:
+    partial = (there.kind, here.kind) == ("srresnet", "vsrgan")
+    if here.kind != there.kind and not partial:
         kinds = type(other).__name__, type(net).__name__
         raise ValueError(f"begin={name!r} is a {kinds[0]}, and the recipe trains a {kinds[1]}")
     sizes = [
-        {"channels": each.channels, **each.sizes, "upsample": None}  # what is added may differ
+        {"channels": each.channels, **each.sizes, "upsample": None}  # may differ
         for each in (there, here)
     ]
-    if part:
-        sizes = [{k: each[k] for k in PART} for each in sizes]
+    if partial:
+        sizes = [{k: each[k] for k in SHARED} for each in sizes]
     if sizes[0] != sizes[1]:
         raise ValueError(f"begin={name!r} has other sizes than the recipe: {differences(*sizes)}")
 
 
 class State:
-    """Weights, their running means, and what Adam knows; an adversary's, too, if there is one."""
+    """Weights, their running means, and the optimizer; also those of a discriminator, if any."""
 
     def __init__(self, recipe: Recipe, device: str) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.step, self.seconds = recipe, 0, 0.0
         net = recipe.make()
         for name in recipe.beginnings():
-            begun(net, load(name), name)
+            initialize(net, load(name), name)
         self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean: Tensors = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.adam = torch.optim.Adam(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
         sizes: dict[str, Any] = {"side": recipe.patch} if recipe.adversary == "film" else {}
         sizes |= recipe.adversary_sizes
-        self.adversary = make_adversary(recipe.adversary, recipe.channels, **sizes)
-        self.adversary_adam: torch.optim.Adam | None = None
-        if self.adversary is not None:
-            self.adversary.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.adversary_adam = torch.optim.Adam(
-                self.adversary.parameters(), lr=recipe.adversary_rate, betas=(0.9, 0.99)
+        self.discriminator = make_discriminator(recipe.adversary, recipe.channels, **sizes)
+        self.discriminator_adam: torch.optim.Adam | None = None
+        if self.discriminator is not None:
+            self.discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.discriminator_adam = torch.optim.Adam(
+                self.discriminator.parameters(), lr=recipe.adversary_rate, betas=(0.9, 0.99)
             )
 
     def random(self, device: str) -> torch.Generator:
-        """Random numbers of this step, and of no other: nothing of them has to be kept."""
+        """Return the random generator of this step; it depends only on the seed and the step."""
         return torch.Generator(device).manual_seed(self.recipe.seed * 2**40 + self.step)
 
     def average(self) -> None:
-        """Let the running means follow."""
+        """Update the running means."""
         with torch.no_grad():
-            # The first steps are not half the network that nobody trained
+            # Reduces the influence of the random initial weights
             keep = min(self.recipe.average, (1 + self.step) / (10 + self.step))
             for name, value in self.net.state_dict().items():
                 if value.is_floating_point():
@@ -103,15 +103,15 @@ class State:
                     self.mean[name].copy_(value)
 
     def averaged(self) -> Network:
-        """Return a network of the means."""
+        """Return a network with the running means as its weights."""
         net = self.recipe.make().to(next(self.net.parameters()).device)
         net.load_state_dict(self.mean)
         return net.eval()
 
     def save(self, folder: Path) -> None:
-        """Write all in one piece: a kill leaves this or the one before.
+        """Write a checkpoint atomically: after a crash this one or the one before is complete.
 
-        Each file is less than four bytes a parameter and a little.
+        Each file has about four bytes for each parameter.
         """
         from safetensors.torch import save_file
 
@@ -129,19 +129,20 @@ class State:
         new.replace(here)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _players(self) -> dict[str, tuple[nn.Module, torch.optim.Adam]]:
-        """Networks with their optimisers, by what their files are called."""
-        players: dict[str, tuple[nn.Module, torch.optim.Adam]] = {"": (self.net, self.adam)}
-        if self.adversary is not None and self.adversary_adam is not None:
-            players["adversary_"] = self.adversary, self.adversary_adam
-        return players
+    def _networks(self) -> dict[str, tuple[nn.Module, torch.optim.Adam]]:
+        """Return the networks with their optimizers, by the prefix of their files."""
+        networks: dict[str, tuple[nn.Module, torch.optim.Adam]] = {"": (self.net, self.adam)}
+        if self.discriminator is not None and self.discriminator_adam is not None:
+            networks["adversary_"] = self.discriminator, self.discriminator_adam
+        return networks
 
     def _parts(self) -> dict[str, Tensors]:
+        """Return the tensors of a checkpoint, by the names of the files."""
         parts: dict[str, Tensors] = {"mean": self.mean}
-        for player, (net, adam) in self._players().items():
-            parts[f"{player}weights"] = net.state_dict()
+        for prefix, (net, adam) in self._networks().items():
+            parts[f"{prefix}weights"] = net.state_dict()
             for which in MOMENTS:
-                parts[f"{player}{which}"] = {
+                parts[f"{prefix}{which}"] = {
                     name: adam.state[value][which]
                     for name, value in net.named_parameters()
                     if value in adam.state
@@ -150,32 +151,32 @@ class State:
 
     @classmethod
     def load(cls, folder: Path, recipe: Recipe, device: str) -> State:
-        """Go on where `save` was called.
+        """Read the checkpoint in a folder.
 
         Raises
         ------
         ValueError
-            If another recipe was begun there.
+            If it is that of another recipe.
         """
         from safetensors.torch import load_file
 
         place = checkpoint(folder)
         assert place is not None
-        begun = Recipe.read(place / "recipe.json")
-        there, here = (json.loads(each.text()) for each in (begun, recipe))
+        saved = Recipe.read(place / "recipe.json")
+        there, here = (json.loads(each.text()) for each in (saved, recipe))
         if there != here:
             raise ValueError(
-                f"{folder} holds a training by another recipe: {differences(there, here)}; choose "
-                "another folder, or the same numbers"
+                f"{folder} has a checkpoint of another recipe: {differences(there, here)}; choose "
+                "another folder, or the same recipe"
             )
         state = cls(recipe, device)
         numbers: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
         state.step, state.seconds = numbers["step"], numbers["seconds"]
         parts = {path.stem: load_file(path, device=device) for path in place.glob("*.safetensors")}
         state.mean |= parts["mean"]
-        for player, (net, adam) in state._players().items():
-            net.load_state_dict(parts[f"{player}weights"])
-            first, second = (parts[f"{player}{which}"] for which in MOMENTS)
+        for prefix, (net, adam) in state._networks().items():
+            net.load_state_dict(parts[f"{prefix}weights"])
+            first, second = (parts[f"{prefix}{which}"] for which in MOMENTS)
             for name, value in net.named_parameters():
                 if name in first:
                     adam.state[value] = {
@@ -187,12 +188,12 @@ class State:
 
 
 def _like(source: Tensor, value: Tensor) -> Tensor:
-    """Copy in the memory order of another tensor: sums are then the same, bit by bit."""
+    """Copy in the memory order of another tensor, which keeps sums identical bit for bit."""
     return torch.empty_like(value, requires_grad=False).copy_(source)
 
 
 def checkpoint(folder: Path) -> Path | None:
-    """Return the newest state in a folder, if there is one."""
+    """Return the newest checkpoint in a folder, or None."""
     for name in (NAME, f"{NAME}.old"):
         if (folder / name / "state.json").is_file():
             return folder / name

@@ -1,4 +1,4 @@
-"""One step of a training: the network's turn, and that of its adversary if it has one."""
+"""One training step: an update of the network, and of the discriminator if there is one."""
 
 from __future__ import annotations
 
@@ -9,49 +9,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastrestore.nets.discriminators import judged
+from fastrestore.nets.discriminators import gan_losses
 from fastrestore.nets.frnet import VSRGAN, warped
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches
 from fastrestore.nets.training.perceptual import Perceptual
 from fastrestore.nets.training.recipe import Recipe
 from fastrestore.nets.training.state import State
-from fastrestore.nets.training.tasks import drawn, drawn_films
+from fastrestore.nets.training.tasks import draw_degraded, draw_degraded_videos
 from fastrestore.nets.video_discriminator import triplets
 
 CLIP = 1.0  # largest norm of a gradient
-SHIFT = 8  # pixels that what is judged is moved by at most
+SHIFT = 8  # largest random shift of the input of the discriminator, in pixels
+# Collapse of a GAN: factor of the running mean of the accuracy, its bounds, and steps beyond them
+SMOOTHING, LEAST, PATIENCE = 0.99, 0.005, 2000
 
 
-class Turn(NamedTuple):
-    """What came of the network's turn."""
+class Output(NamedTuple):
+    """Losses of the network, and the input of the discriminator."""
 
-    lost: dict[str, Tensor]
-    made: Tensor  # what the adversary is shown
-    true: Tensor
+    losses: dict[str, Tensor]
+    fake: Tensor
+    real: Tensor
 
 
 def step(
     state: State, source: Patches | Clips, device: str, perceptual: Perceptual | None = None
 ) -> dict[str, float]:
-    """Do one step; return what was lost, by name."""
+    """Do one step; return the losses by name."""
     recipe = state.recipe
     if isinstance(source, Clips):
-        turn = _film(state, source, device, perceptual)
+        output = _restore_videos(state, source, device, perceptual)
     else:
-        turn = _image(state, source, device, perceptual)
-    lost: dict[str, Tensor] = turn.lost
-    if state.adversary is not None:
-        lost |= _verdict(state, turn, device)
-    total = torch.stack(list(lost.values())).sum()
+        output = _restore_images(state, source, device, perceptual)
+    losses: dict[str, Tensor] = output.losses
+    if state.discriminator is not None:
+        losses |= _discriminator_losses(state, output, device)
+    total = torch.stack(list(losses.values())).sum()
     advance(state.adam, total, recipe.rate_at(state.step))
-    if state.adversary is not None:
-        lost |= adversary_step(state, turn, device)
+    if state.discriminator is not None:
+        losses |= discriminator_step(state, output, device)
         if recipe.adversarial:
-            lost["ratio"] = lost["adversarial"].detach() / recipe.adversarial / lost["adversary"]
+            scaled = losses["adversarial"].detach() / recipe.adversarial
+            losses["ratio"] = scaled / losses["adversary"]
     state.step += 1
     state.average()
-    values = {name: float(value.detach()) for name, value in lost.items()}
+    values = {name: float(value.detach()) for name, value in losses.items()}
     if not np.isfinite(list(values.values())).all():
         raise FloatingPointError(
             f"the loss of step {state.step} is {float(total.detach())}; try a smaller rate"
@@ -59,98 +62,108 @@ def step(
     return values
 
 
-def _image(state: State, patches: Patches, device: str, perceptual: Perceptual | None) -> Turn:
-    """Let the network restore images."""
+def _restore_images(
+    state: State, patches: Patches, device: str, perceptual: Perceptual | None
+) -> Output:
+    """Run the network on degraded patches."""
     recipe = state.recipe
     random = state.random(device)
-    seen, sigma, wanted = drawn(recipe, patches, random)
-    # What is wanted, too: gradients take its order of memory, and are slow in another
-    seen, wanted = (each.contiguous(memory_format=torch.channels_last) for each in (seen, wanted))
-    with precise(recipe, device):
+    seen, sigma, target = draw_degraded(recipe, patches, random)
+    # The target, too: gradients take its memory order, and other orders are slow
+    seen, target = (each.contiguous(memory_format=torch.channels_last) for each in (seen, target))
+    with autocast(recipe, device):
         restored = state.net.train()(seen, sigma).float()
-        lost = {"pixel": recipe.pixel * difference(restored, wanted, recipe.loss)}
-        if recipe.adversary == "vgg":  # sees patches of one size alone
-            shown = restored, wanted
+        losses = {"pixel": recipe.pixel * difference(restored, target, recipe.loss)}
+        if recipe.adversary == "vgg":  # takes one size only
+            pair = restored, target
         else:
-            shown = shifted(restored, wanted, random)
+            pair = shifted(restored, target, random)
         if perceptual is not None and recipe.perceptual:
-            lost["perceptual"] = recipe.perceptual * perceptual(*shown)
-    return Turn(lost, *shown)
+            losses["perceptual"] = recipe.perceptual * perceptual(*pair)
+    return Output(losses, *pair)
 
 
-def shifted(made: Tensor, true: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Cut some rows and columns off either end, the same of both, at random.
+def shifted(fake: Tensor, real: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Crop both images to the same random position.
 
-    Networks that judge see every second pixel, of those again every second one. Would they always
-    be the same ones, what a generator makes of the others would be seen less: it makes grids.
+    Discriminators downsample by strided convolutions. Without the shift some positions modulo the
+    stride have less influence on the loss, and generators learn grid artifacts there.
     """
-    spare = min(SHIFT, min(made.shape[-2:]) // 4)
+    spare = min(SHIFT, min(fake.shape[-2:]) // 4)
     top, left = torch.randint(spare + 1, (2,), generator=random, device=random.device).tolist()
-    height, width = (n - spare for n in made.shape[-2:])
-    cut = (..., slice(top, top + height), slice(left, left + width))
-    return made[cut], true[cut]
+    height, width = (n - spare for n in fake.shape[-2:])
+    crop = (..., slice(top, top + height), slice(left, left + width))
+    return fake[crop], real[crop]
 
 
-def _film(state: State, clips: Clips, device: str, perceptual: Perceptual | None) -> Turn:
-    """Let the network restore films; with ping-pong forward and then back."""
+def _restore_videos(
+    state: State, clips: Clips, device: str, perceptual: Perceptual | None
+) -> Output:
+    """Run the network on degraded videos; with the ping-pong loss forward and then backward."""
     recipe, net = state.recipe, state.net
     assert isinstance(net, VSRGAN)
     random = state.random(device)
-    seen, wanted, true_flows = drawn_films(recipe, clips, random, net.scale)
+    seen, target, true_flows = draw_degraded_videos(recipe, clips, random, net.scale)
     if recipe.flow_alone:
-        with precise(recipe, device):
-            before, now = seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1)
-            flows = net.train().flow(now, before).float()
-            return Turn(_flow_lost(recipe, flows, true_flows, before, now), seen, seen)
+        with autocast(recipe, device):
+            pair = _neighbors(seen)
+            flows = net.train().flow(*pair).float()
+            return Output(_flow_losses(recipe, flows, true_flows, pair), seen, seen)
     if recipe.pingpong:
-        seen, wanted = (torch.cat([each, each[:, :-1].flip(1)], 1) for each in (seen, wanted))
-    with precise(recipe, device):
-        made, flows = net.train().film(seen)
-        made = made.float()
-        lost = {"pixel": recipe.pixel * difference(made, wanted, recipe.loss)}
-        before, now = seen[:, :-1].flatten(0, 1), seen[:, 1:].flatten(0, 1)
-        lost |= _flow_lost(recipe, flows.flatten(0, 1).float(), true_flows, before, now)
+        seen, target = (torch.cat([each, each[:, :-1].flip(1)], 1) for each in (seen, target))
+    with autocast(recipe, device):
+        restored, flows = net.train().video(seen)
+        restored = restored.float()
+        losses = {"pixel": recipe.pixel * difference(restored, target, recipe.loss)}
+        flat = flows.flatten(0, 1).float()
+        losses |= _flow_losses(recipe, flat, true_flows, _neighbors(seen))
         if recipe.pingpong:
-            there, back = made[:, : recipe.frames - 1], made[:, recipe.frames :].flip(1)
-            lost["pingpong"] = recipe.pingpong * difference(there, back, recipe.loss)
+            forward = restored[:, : recipe.frames - 1]
+            backward = restored[:, recipe.frames :].flip(1)
+            losses["pingpong"] = recipe.pingpong * difference(forward, backward, recipe.loss)
         if perceptual is not None and recipe.perceptual:
-            pair = shifted(made.flatten(0, 1), wanted.flatten(0, 1), random)
-            lost["perceptual"] = recipe.perceptual * perceptual(*pair)
-        if state.adversary is None:
-            return Turn(lost, made, wanted)
-        return Turn(lost, *(triplets(net, films, seen) for films in (made, wanted)))
+            pair = shifted(restored.flatten(0, 1), target.flatten(0, 1), random)
+            losses["perceptual"] = recipe.perceptual * perceptual(*pair)
+        if state.discriminator is None:
+            return Output(losses, restored, target)
+        return Output(losses, *(triplets(net, videos, seen) for videos in (restored, target)))
 
 
-def _flow_lost(
-    recipe: Recipe, flows: Tensor, true: Tensor, before: Tensor, now: Tensor
+def _neighbors(videos: Tensor) -> tuple[Tensor, Tensor]:
+    """Return all frames (B (T - 1), C, H, W) but the first ones, and the frames before them."""
+    return videos[:, 1:].flatten(0, 1), videos[:, :-1].flatten(0, 1)
+
+
+def _flow_losses(
+    recipe: Recipe, flows: Tensor, true: Tensor, pair: tuple[Tensor, Tensor]
 ) -> dict[str, Tensor]:
-    """What is lost by flow: frames that do not meet, and how far it is from the true one.
+    """Return the losses of the flow: of warped frames, and of the distance to the true flow.
 
-    The true one is known for the way forward (B, T - 1, 2, H, W), and not everywhere.
+    The true flow (B, T - 1, 2, H, W) is that of the forward direction; NaN where unknown.
     """
-    lost = {}
+    losses, (now, before) = {}, pair
     if recipe.warp:
-        lost["warp"] = recipe.warp * difference(warped(before, flows), now, recipe.loss)
+        losses["warp"] = recipe.warp * difference(warped(before, flows), now, recipe.loss)
     if recipe.motion:
         batch, count = true.shape[:2]
         forward = flows.view(batch, -1, *flows.shape[1:])[:, :count]
         known = torch.isfinite(true)
-        apart = (forward - torch.where(known, true, forward.detach())).square().sum(2)
+        squared = (forward - torch.where(known, true, forward.detach())).square().sum(2)
         share = known.float().mean().clamp_min(1e-6)
-        lost["motion"] = recipe.motion * ((apart + 1e-6).sqrt() - 1e-3).mean() / share
-    return lost
+        losses["motion"] = recipe.motion * ((squared + 1e-6).sqrt() - 1e-3).mean() / share
+    return losses
 
 
-def difference(restored: Tensor, wanted: Tensor, kind: str) -> Tensor:
-    """Mean of differences, by the loss of a recipe."""
-    error = restored - wanted
+def difference(restored: Tensor, target: Tensor, kind: str) -> Tensor:
+    """Return the mean difference by the loss function of a recipe."""
+    error = restored - target
     if kind == "charbonnier":
         return (error.square() + 1e-6).sqrt().mean()
     return error.abs().mean() if kind == "l1" else error.square().mean()
 
 
 def advance(adam: torch.optim.Adam, loss: Tensor, rate: float) -> None:
-    """Move the weights of one optimiser, and of no other."""
+    """Update the weights of one optimizer."""
     for group in adam.param_groups:
         group["lr"] = rate
     adam.zero_grad(set_to_none=True)
@@ -160,78 +173,79 @@ def advance(adam: torch.optim.Adam, loss: Tensor, rate: float) -> None:
     adam.step()
 
 
-def _verdict(state: State, turn: Turn, device: str) -> dict[str, Tensor]:
-    """What the network loses by its adversary, which stays as it is: it is the network's turn."""
-    recipe, adversary = state.recipe, state.adversary
-    assert adversary is not None
-    adversary.requires_grad_(False).eval()
-    lost = {}
-    with precise(recipe, device):
+def _discriminator_losses(state: State, output: Output, device: str) -> dict[str, Tensor]:
+    """Return the losses of the network by the discriminator, whose weights are kept."""
+    recipe, discriminator = state.recipe, state.discriminator
+    assert discriminator is not None
+    discriminator.requires_grad_(False).eval()
+    losses = {}
+    with autocast(recipe, device):
         if recipe.features:
-            look: Any = adversary.features
-            pairs = zip(look(turn.made), look(turn.true), strict=True)
-            apart = [(made - true).abs().mean().float() for made, true in pairs]
-            lost["features"] = recipe.features * torch.stack(apart).mean()
+            features: Any = discriminator.features
+            pairs = zip(features(output.fake), features(output.real), strict=True)
+            distances = [(fake - real).abs().mean().float() for fake, real in pairs]
+            losses["features"] = recipe.features * torch.stack(distances).mean()
         if recipe.adversarial:
-            made, true = adversary(turn.made).float(), adversary(turn.true).float()
-            lost["adversarial"] = recipe.adversarial * judged(true, made, recipe.relativistic)[1]
-    return lost
+            fake, real = discriminator(output.fake).float(), discriminator(output.real).float()
+            generator = gan_losses(real, fake, recipe.relativistic)[1]
+            losses["adversarial"] = recipe.adversarial * generator
+    return losses
 
 
-def adversary_step(state: State, turn: Turn, device: str) -> dict[str, Tensor]:
-    """Let the adversary learn, unless it leads by too much; return its loss and how right it is."""
-    recipe, adversary = state.recipe, state.adversary
-    assert adversary is not None
-    assert state.adversary_adam is not None
-    adversary.requires_grad_(True).train()
-    with precise(recipe, device):
-        verdicts = adversary(turn.true.detach()).float(), adversary(turn.made.detach()).float()
-    loss = judged(*verdicts, recipe.relativistic)[0]
-    real, fake = (verdict.detach() for verdict in verdicts)
+def discriminator_step(state: State, output: Output, device: str) -> dict[str, Tensor]:
+    """Update the discriminator, unless its lead is too large; return its loss and accuracy."""
+    recipe, discriminator = state.recipe, state.discriminator
+    assert discriminator is not None
+    assert state.discriminator_adam is not None
+    discriminator.requires_grad_(True).train()
+    with autocast(recipe, device):
+        logits = (
+            discriminator(output.real.detach()).float(),
+            discriminator(output.fake.detach()).float(),
+        )
+    loss = gan_losses(*logits, recipe.relativistic)[0]
+    real, fake = (each.detach() for each in logits)
     if not recipe.lead or _lead(real, fake) < recipe.lead:
-        slower = recipe.rate_at(state.step) / recipe.rate
-        advance(state.adversary_adam, loss, recipe.adversary_rate * slower)
+        schedule = recipe.rate_at(state.step) / recipe.rate
+        advance(state.discriminator_adam, loss, recipe.adversary_rate * schedule)
     middle = (real.mean() + fake.mean()) / 2 if recipe.relativistic else 0.0
     right = [(real > middle).float().mean(), (fake < middle).float().mean()]
     return {"adversary": loss, "accuracy": torch.stack(right).mean()}
 
 
 def _lead(real: Tensor, fake: Tensor) -> float:
-    """How much more the adversary believes what is true: by the logarithm of its verdicts."""
+    """Return the difference in mean log probability between real and fake images."""
     log = torch.nn.functional.logsigmoid
     return float(log(real).mean() - log(fake).mean())
 
 
-def precise(recipe: Recipe, device: str) -> AbstractContextManager[Any]:
-    """Products in the precision of a recipe."""
+def autocast(recipe: Recipe, device: str) -> AbstractContextManager[Any]:
+    """Run products in the precision of a recipe."""
     kind = torch.device(device).type
     return torch.autocast(kind, torch.bfloat16, enabled=recipe.precision == "bfloat16")
 
 
 class Balance:
-    """Whether one of two players has lost for good: then neither learns any more."""
+    """Detects the collapse of a GAN from the accuracy of the discriminator."""
 
     def __init__(self) -> None:
         self.accuracy, self.steps = 0.5, 0
 
-    def told(self, accuracy: float) -> None:
-        """Hear how often the adversary was right in a step.
+    def update(self, accuracy: float) -> None:
+        """Add the accuracy in one step.
 
         Raises
         ------
         RuntimeError
-            If it has been right nearly always, or wrong, for a long time.
+            If the discriminator has been right, or wrong, nearly always for many steps.
         """
-        self.accuracy = SLOW * self.accuracy + (1 - SLOW) * accuracy
+        self.accuracy = SMOOTHING * self.accuracy + (1 - SMOOTHING) * accuracy
         collapsed = not LEAST < self.accuracy < 1 - LEAST
         self.steps = self.steps + 1 if collapsed else 0
         if self.steps >= PATIENCE:
-            who = "its adversary" if self.accuracy > 0.5 else "the network"
+            kind = "strong" if self.accuracy > 0.5 else "weak"
             raise RuntimeError(
-                f"{who} has won: the adversary has been right in {100 * self.accuracy:.1f} % of "
-                f"its verdicts over {PATIENCE} steps, and neither learns any more; begin again "
-                "with another adversary_rate, adversarial or adversary_sizes"
+                f"the discriminator is too {kind}: its accuracy was {100 * self.accuracy:.1f} % "
+                f"over {PATIENCE} steps, and the gradients vanish; start again with another "
+                "adversary_rate, adversarial or adversary_sizes"
             )
-
-
-SLOW, LEAST, PATIENCE = 0.99, 0.005, 2000

@@ -1,4 +1,4 @@
-"""What a network is to undo: pairs of what it sees and what it should give."""
+"""Pairs of degraded inputs and targets for training."""
 
 from __future__ import annotations
 
@@ -10,41 +10,47 @@ from fastrestore.nets.training.data import Patches
 from fastrestore.nets.training.degrade import Degradation
 from fastrestore.nets.training.recipe import Recipe
 
-Pair = tuple[Tensor, Tensor | None, Tensor]  # what is seen, sigma, what is wanted
+BLUR, RADIUS = 1.5, 6  # pixels: standard deviation and radius of the blur before decimation
 
 
-def drawn(recipe: Recipe, patches: Patches, random: torch.Generator) -> Pair:
-    """Draw patches and degrade them."""
+def draw_degraded(
+    recipe: Recipe, patches: Patches, random: torch.Generator
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Draw patches and degrade them; return the degraded ones, sigma and the targets."""
     if recipe.task == "small":
-        wanted, seen = patches.draw_pairs(recipe.batch, random)
-        return seen, None, wanted
-    wanted = patches.draw(recipe.batch, random)
+        target, seen = patches.draw_pairs(recipe.batch, random)
+        return seen, None, target
+    target = patches.draw(recipe.batch, random)
     if recipe.task == "degraded":
-        return Degradation()(wanted, random), None, wanted
-    levels = torch.rand(recipe.batch, 1, 1, 1, generator=random, device=wanted.device)
+        return Degradation()(target, random), None, target
+    levels = _levels(recipe, recipe.batch, random)
+    noise = torch.randn(target.shape, generator=random, device=target.device)
+    return target + levels * noise, levels, target
+
+
+def _levels(recipe: Recipe, count: int, random: torch.Generator) -> Tensor:
+    """Draw a noise level for each image or video (B, 1, 1, 1)."""
     low, high = (level / 255 for level in recipe.sigma)
-    levels = low + (high - low) * levels
-    noise = torch.randn(wanted.shape, generator=random, device=wanted.device)
-    return wanted + levels * noise, levels, wanted
+    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=random, device=random.device)
 
 
-BLUR, REACH = 1.5, 6  # pixels: standard deviation and radius of the blur before pixels are left out
-
-
-def drawn_films(
+def draw_degraded_videos(
     recipe: Recipe, clips: Clips, random: torch.Generator, scale: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw films (B, T, C, H, W) and degrade them; and the true flow of the degraded ones."""
-    wanted, motion = clips.draw_moving(recipe.batch, random)
+    """Draw videos (B, T, C, H, W) and degrade them; return these, the targets and the true flow.
+
+    The flow is that of the degraded videos, in their pixels.
+    """
+    target, motion = clips.draw_moving(recipe.batch, random)
     flows = nn.functional.avg_pool2d(motion.flatten(0, 1), scale) / scale
     flows = flows.view(*motion.shape[:3], *flows.shape[-2:])
-    return films_seen(recipe, wanted, random, scale), wanted, flows
+    return degraded_videos(recipe, target, random, scale), target, flows
 
 
-def films_seen(recipe: Recipe, films: Tensor, random: torch.Generator, scale: int) -> Tensor:
-    """Degrade films; what differs from film to film is the same for its frames, but noise."""
-    batch, count = films.shape[:2]
-    frames = films.flatten(0, 1)
+def degraded_videos(recipe: Recipe, videos: Tensor, random: torch.Generator, scale: int) -> Tensor:
+    """Degrade videos, all frames of one in the same way; noise is independent for each frame."""
+    batch, count = videos.shape[:2]
+    frames = videos.flatten(0, 1)
     if recipe.task == "degraded":
         seen = Degradation()(frames, random, count)
     elif recipe.task == "blurred":
@@ -56,20 +62,18 @@ def films_seen(recipe: Recipe, films: Tensor, random: torch.Generator, scale: in
         )
         seen = seen.clamp(0, 1).mul(255).round() / 255
     else:
-        low, high = (level / 255 for level in recipe.sigma)
-        share = torch.rand(batch, 1, 1, 1, generator=random, device=films.device)
-        levels = (low + (high - low) * share).repeat_interleave(count, 0)
-        noise = torch.randn(frames.shape, generator=random, device=films.device)
+        levels = _levels(recipe, batch, random).repeat_interleave(count, 0)
+        noise = torch.randn(frames.shape, generator=random, device=videos.device)
         seen = frames + levels * noise
     return seen.view(batch, count, *seen.shape[1:])
 
 
 def _blurred(frames: Tensor) -> Tensor:
     """Convolve with a Gaussian."""
-    line = torch.arange(-REACH, REACH + 1, device=frames.device, dtype=frames.dtype)
+    line = torch.arange(-RADIUS, RADIUS + 1, device=frames.device, dtype=frames.dtype)
     taps = torch.exp(-((line / BLUR) ** 2) / 2)
     taps = (taps / taps.sum()).expand(frames.shape[1], 1, 1, -1)
-    padded = nn.functional.pad(frames, (REACH,) * 4, mode="reflect")
+    padded = nn.functional.pad(frames, (RADIUS,) * 4, mode="reflect")
     groups = frames.shape[1]
     across = nn.functional.conv2d(padded, taps, groups=groups)
     return nn.functional.conv2d(across, taps.mT, groups=groups)
