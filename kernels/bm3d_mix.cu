@@ -1,7 +1,7 @@
 // Linear combinations of the channels of an image, between arrays of any type and layout: into the
 // stages, in float32, scaled by a power of two and with mirrored borders, and out of them again.
 //
-// NumPy twins: `load` and `store` of backends/_host.py.
+// NumPy twins: `load` and `store` of backends/host.py.
 //
 // Defined when compiling: FROM and TO, the types of pixels; WIDE, the one to compute in; ORIGINAL,
 // the type of the image whose pixels may be kept.

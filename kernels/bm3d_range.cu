@@ -1,6 +1,6 @@
 // Range of an image without its outliers: the 99th less the 1st percentile of its pixels.
 //
-// NumPy twin: `robust_range` of backends/_host.py. One thread block selects the pixels of four
+// NumPy twin: `robust_range` of backends/host.py. One thread block selects the pixels of four
 // ranks, those beside each percentile, byte by byte of keys that are ordered as the pixels are.
 
 #define RANKS 4
