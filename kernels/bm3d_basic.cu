@@ -10,17 +10,17 @@
 // numerator (channels, height, width), weights (channels, corners).
 extern "C" __global__ void __launch_bounds__(THREADS)
     bm3d_basic(const float* noisy, int height, int width, const int* rows, const int* columns,
-               const OFFSET* offsets, const short* sizes, const float* forward, const float* inverse,
-               const float* window, const float* covariance, int down, int across, int line,
-               int origin, int apart, const float* strength, const float* scale, int scale_apart,
-               Sum* numerator, Sum* weights) {
+               const OFFSET* offsets, const short* sizes, const float* forward,
+               const float* inverse, const float* window, const float* covariance, int down,
+               int across, int line, int origin, int apart, const float* strength,
+               const float* scale, int scale_apart, Sum* numerator, Sum* weights) {
     DYNAMIC_SHARED(float, memory);
     const GroupShared shared = group_shared(memory);
     const int channel = blockIdx.z, reference = blockIdx.y * gridDim.x + blockIdx.x;
     const long long plane = static_cast<long long>(height) * width;
     const long long corners = static_cast<long long>(height - BLOCK + 1) * (width - BLOCK + 1);
-    const Geometry geometry = {height, width, down, across, line, origin,
-                               covariance + static_cast<long long>(channel) * apart};
+    const float* variances = covariance + static_cast<long long>(channel) * apart;
+    const Geometry geometry = {height, width, down, across, line, origin, variances};
     const float* image = noisy + channel * plane;
     const float* levels =
         scale == nullptr ? nullptr : scale + static_cast<long long>(channel) * scale_apart;
@@ -28,12 +28,11 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     group_corners(shared, geometry, rows[blockIdx.y], columns[blockIdx.x],
                   offsets + static_cast<long long>(reference) * GROUP * 2, size, levels);
 
-#define CASE(SIZE)                                                                            \
-    if (SIZE <= GROUP && size == SIZE)                                                        \
-        filter_hard<(SIZE <= GROUP ? SIZE : 1)>(image, geometry, forward, inverse, window,    \
-                                                strength[channel], scale != nullptr, shared,  \
-                                                numerator + channel * plane,                  \
-                                                weights + channel * corners);
+#define CASE(SIZE)                                                                          \
+    if (SIZE <= GROUP && size == SIZE)                                                      \
+        filter_hard<(SIZE <= GROUP ? SIZE : 1)>(                                            \
+            image, geometry, forward, inverse, window, strength[channel], scale != nullptr, \
+            shared, numerator + channel * plane, weights + channel * corners);
     CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)
 #undef CASE
 }

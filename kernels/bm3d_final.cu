@@ -14,19 +14,19 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const int channel = blockIdx.z, reference = blockIdx.y * gridDim.x + blockIdx.x;
     const long long plane = static_cast<long long>(height) * width;
     const long long corners = static_cast<long long>(height - BLOCK + 1) * (width - BLOCK + 1);
-    const Geometry geometry = {height, width, down, across, line, origin,
-                               covariance + static_cast<long long>(channel) * apart};
+    const float* variances = covariance + static_cast<long long>(channel) * apart;
+    const Geometry geometry = {height, width, down, across, line, origin, variances};
     const float* levels =
         scale == nullptr ? nullptr : scale + static_cast<long long>(channel) * scale_apart;
     const int size = sizes[reference];
     group_corners(shared, geometry, rows[blockIdx.y], columns[blockIdx.x],
                   offsets + static_cast<long long>(reference) * GROUP * 2, size, levels);
 
-#define CASE(SIZE)                                                                              \
-    if (SIZE <= GROUP && size == SIZE)                                                          \
-        filter_wiener<(SIZE <= GROUP ? SIZE : 1)>(                                              \
-            noisy + channel * plane, pilot + channel * plane, geometry, forward, inverse,       \
-            window, strength[channel], scale != nullptr, shared, numerator + channel * plane,   \
+#define CASE(SIZE)                                                                                \
+    if (SIZE <= GROUP && size == SIZE)                                                            \
+        filter_wiener<(SIZE <= GROUP ? SIZE : 1)>(                                                \
+            noisy + channel * plane, pilot + channel * plane, geometry, forward, inverse, window, \
+            strength[channel], scale != nullptr, shared, numerator + channel * plane,             \
             weights + channel * corners);
     CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)
 #undef CASE

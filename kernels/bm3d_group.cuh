@@ -29,16 +29,18 @@ __device__ __forceinline__ Sum as_sum(float value) {
 }
 #else
 typedef float Sum;
-__device__ __forceinline__ Sum as_sum(float value) { return value; }
+__device__ __forceinline__ Sum as_sum(float value) {
+    return value;
+}
 #endif
 
 #define NONE (-1)
 
 struct Geometry {
-    int height, width;      // of the image
-    int down, across;       // from here on blocks share no noise
-    int line;               // floats from one row of displacements to the next
-    int origin;             // where displacement (0, 0) begins, 0 if only |dx| counts
+    int height, width;        // of the image
+    int down, across;         // from here on blocks share no noise
+    int line;                 // floats from one row of displacements to the next
+    int origin;               // where displacement (0, 0) begins, 0 if only |dx| counts
     const float* covariance;  // (displacements, AREA)
 };
 
@@ -87,8 +89,8 @@ __device__ __forceinline__ void group_corners(const GroupShared& shared, const G
     }  // read after the barriers of a transform
 }
 
-// Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T. A barrier is
-// needed before `stage` is used again.
+// Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T. A barrier
+// is needed before `stage` is used again.
 template <int SIZE>
 __device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage,
                                                  const Geometry&) {
@@ -153,7 +155,8 @@ template <int SIZE> __device__ __forceinline__ void haar_back(float* group) {
 }
 
 // Variances of the coefficients of `haar` for noise of variance 1 (Mäkinen et al. 2020): with A and
-// B the means of two halves, var(A +- B) = var A + var B +- 2 cov(A, B), a sum over pairs of blocks.
+// B the means of two halves, var(A +- B) = var A + var B +- 2 cov(A, B), a sum over pairs of
+// blocks.
 template <int SIZE>
 __device__ __forceinline__ void group_variance(float* variance, const GroupShared& shared,
                                                const Geometry& geometry, bool scaled) {
@@ -171,7 +174,7 @@ __device__ __forceinline__ void group_variance(float* variance, const GroupShare
 #pragma unroll
         for (int first = 0; first < SIZE; first += 2 * half) {
             float sum = 0.0f;
-            // Loops as short as this keep the loads of some pairs under way, and compile quickly
+        // Loops as short as this keep the loads of some pairs under way, and compile quickly
 #pragma unroll 1
             for (int a = first; a < first + half; ++a) {
                 const float scale = shared.scale[a];

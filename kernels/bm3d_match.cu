@@ -52,8 +52,7 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
     int kept = 0;
 
     for (int k = lane; k < BLOCK * BLOCK; k += WARP)
-        shared.reference[warp * BLOCK * BLOCK + k] =
-            image[(y + k / BLOCK) * width + x + k % BLOCK];
+        shared.reference[warp * BLOCK * BLOCK + k] = image[(y + k / BLOCK) * width + x + k % BLOCK];
 
     for (int top = -radius; top <= radius; top += band) {
         const int tall = min(band, radius + 1 - top);
@@ -68,7 +67,8 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
         for (int k = lane; k < tiles * across; k += WARP) {
             const int tile = k / across * TILE, dx = k % across;
             float sums[TILE] = {};
-            match_tile(shared.window + tile * pitch + x - radius - left + dx, pitch, reference, sums);
+            match_tile(shared.window + tile * pitch + x - radius - left + dx, pitch, reference,
+                       sums);
 #pragma unroll
             for (int t = 0; t < TILE; ++t) {
                 const int place = (tile + t) * across + dx;

@@ -1,7 +1,7 @@
 // Range of an image without its outliers: the 99th less the 1st percentile of its pixels.
 //
-// NumPy twin: `robust_range` of backends/_host.py. One thread block selects the pixels of four ranks,
-// those beside each percentile, byte by byte of keys that are ordered as the pixels are.
+// NumPy twin: `robust_range` of backends/host.py. One thread block selects the pixels of four
+// ranks, those beside each percentile, byte by byte of keys that are ordered as the pixels are.
 
 #define RANKS 4
 #define BINS 256
@@ -26,7 +26,7 @@ __device__ __forceinline__ double between(double a, double b, double fraction) {
 extern "C" __global__ void __launch_bounds__(RANGE_THREADS)
     bm3d_range(const float* image, int size, float* out) {
     DYNAMIC_SHARED(unsigned, memory);
-    unsigned* histogram = memory;               // (RANKS, BINS): pixels by the next byte
+    unsigned* histogram = memory;                 // (RANKS, BINS): pixels by the next byte
     unsigned* prefix = histogram + RANKS * BINS;  // (RANKS): the bytes found so far
     unsigned* rank = prefix + RANKS;              // (RANKS): among the pixels with this prefix
     const int thread = threadIdx.x, lane = thread % WARP, warp = thread / WARP;

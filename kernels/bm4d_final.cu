@@ -5,12 +5,12 @@
 // As `bm4d_basic`, with the pilot (channels, depth, height, width); strength is mu**2 times the
 // variance.
 extern "C" __global__ void __launch_bounds__(THREADS)
-    bm4d_final(const float* noisy, const float* pilot, int depth, int height, int width, const int* slices, int layers,
-               const int* rows, const int* columns, const short* offsets, const short* sizes,
-               const float* forward, const float* inverse, const float* window,
-               const float* covariance, int down, int across, int along, int layer, int line,
-               int origin, int apart, const float* strength, const float* scale, int scale_apart,
-               Sum* numerator, Sum* weights) {
+    bm4d_final(const float* noisy, const float* pilot, int depth, int height, int width,
+               const int* slices, int layers, const int* rows, const int* columns,
+               const short* offsets, const short* sizes, const float* forward, const float* inverse,
+               const float* window, const float* covariance, int down, int across, int along,
+               int layer, int line, int origin, int apart, const float* strength,
+               const float* scale, int scale_apart, Sum* numerator, Sum* weights) {
     DYNAMIC_SHARED(float, memory);
     const GroupShared shared = group_shared(memory);
     const int channel = blockIdx.z / layers, slice = blockIdx.z % layers;
@@ -27,10 +27,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     cube_corners(shared, geometry, slices[slice], rows[blockIdx.y], columns[blockIdx.x],
                  offsets + reference * GROUP * 3, size, levels);
 
-#define CASE(SIZE)                                                                            \
-    if (SIZE <= GROUP && size == SIZE)                                                        \
-        filter_wiener<(SIZE <= GROUP ? SIZE : 1)>(                                            \
-            noisy + channel * volume, pilot + channel * volume, geometry, forward, inverse,   \
+#define CASE(SIZE)                                                                             \
+    if (SIZE <= GROUP && size == SIZE)                                                         \
+        filter_wiener<(SIZE <= GROUP ? SIZE : 1)>(                                             \
+            noisy + channel * volume, pilot + channel * volume, geometry, forward, inverse,    \
             window, strength[channel], scale != nullptr, shared, numerator + channel * volume, \
             weights + channel * volume);
     CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)

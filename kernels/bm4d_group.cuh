@@ -3,8 +3,8 @@
 //
 // The functions of the same names there are for squares; the geometry chooses among them.
 //
-// A volume (depth, height, width) is a tall image of depth * height rows: `GroupShared.y` is the row
-// of a corner in it.
+// A volume (depth, height, width) is a tall image of depth * height rows: `GroupShared.y` is the
+// row of a corner in it.
 
 struct CubeGeometry : Geometry {
     int along;  // from here on blocks share no noise: dz is compared with down, dy with across
@@ -21,8 +21,7 @@ __device__ __forceinline__ void cube_corners(const GroupShared& shared,
         const int column = x + offsets[3 * thread + 2];
         shared.y[thread] = slice * geometry.height + row;
         shared.x[thread] = column;
-        const long long line =
-            static_cast<long long>(slice) * (geometry.height - BLOCK + 1) + row;
+        const long long line = static_cast<long long>(slice) * (geometry.height - BLOCK + 1) + row;
         shared.scale[thread] =
             scale == nullptr ? 1.0f : scale[line * (geometry.width - BLOCK + 1) + column];
     }
@@ -30,8 +29,8 @@ __device__ __forceinline__ void cube_corners(const GroupShared& shared,
         const short *a = offsets + 3 * (pair / size), *b = offsets + 3 * (pair % size);
         const int dz = b[0] - a[0];
         int dy = b[1] - a[1], dx = b[2] - a[2];
-        const bool near = abs(dz) < geometry.down && abs(dy) < geometry.across &&
-                          abs(dx) < geometry.along;
+        const bool near =
+            abs(dz) < geometry.down && abs(dy) < geometry.across && abs(dx) < geometry.along;
         // Turned by half, so that dz is not negative; nor the others, where their signs are alike
         dy = geometry.origin == 0 ? abs(dy) : dz < 0 ? -dy : dy;
         dx = geometry.origin == 0 ? abs(dx) : dz < 0 ? -dx : dx;

@@ -101,10 +101,9 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, 6)
             }
             __syncwarp(ALL_LANES);
             if (group > 1 && bound > 0)
-                kept = match_select(distance, tall * across, first_code,
-                                    shared.bits + warp * room, shared.code + warp * room,
-                                    kept_bits, kept_code, kept, group - 1, __float_as_int(bound),
-                                    lane);
+                kept = match_select(distance, tall * across, first_code, shared.bits + warp * room,
+                                    shared.code + warp * room, kept_bits, kept_code, kept,
+                                    group - 1, __float_as_int(bound), lane);
         }
 
     int size = 1;  // the reference itself; then as many as Haar takes
@@ -113,8 +112,7 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, 6)
     short* out = offsets + reference_index * group * 3;
     for (int k = lane; k < group; k += WARP) {
         const bool there = k > 0 && k < size;
-        const int where =
-            there ? kept_code[k - 1] : (reach * across + radius) * across + radius;
+        const int where = there ? kept_code[k - 1] : (reach * across + radius) * across + radius;
         out[3 * k] = static_cast<short>(where / (across * across) - reach);
         out[3 * k + 1] = static_cast<short>(where / across % across - radius);
         out[3 * k + 2] = static_cast<short>(where % across - radius);

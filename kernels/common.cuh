@@ -1,8 +1,8 @@
 // What the kernels share. BLOCK, the side of a block in pixels, is defined when compiling.
 
 #ifndef DYNAMIC_SHARED
-#define DYNAMIC_SHARED(T, name)                                                \
-    extern __shared__ __align__(16) unsigned char dynamic_shared_bytes[];      \
+#define DYNAMIC_SHARED(T, name)                                           \
+    extern __shared__ __align__(16) unsigned char dynamic_shared_bytes[]; \
     T* name = reinterpret_cast<T*>(dynamic_shared_bytes)
 #endif
 

@@ -61,7 +61,8 @@ __device__ __forceinline__ int match_select(const float* distance, int size, int
     // Of equal distances at the limit, the first in raster order: as many as there is room for
     int equal = want + SPARE;
     if (count > want + SPARE)
-        equal = want - (high > 0 ? match_count(distance, size, kept_bits, kept, high - 1, lane) : 0);
+        equal =
+            want - (high > 0 ? match_count(distance, size, kept_bits, kept, high - 1, lane) : 0);
     int filled = 0;
     for (int start = 0; start < kept + size; start += WARP) {
         const int k = start + lane;

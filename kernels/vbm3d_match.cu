@@ -5,9 +5,9 @@
 //
 // One warp finds the matches of one reference; warps share nothing. The search goes through the
 // frame itself, those after it and those before it, window by window and band by band. A candidate
-// is a key, its distance above and where it is below, so that equal distances are in order of frame,
-// row and column. Lane k knows the k-th best block of the frame before, the trail.
-// Defined when compiling: BLOCK, the side of a block.
+// is a key, its distance above and where it is below, so that equal distances are in order of
+// frame, row and column. Lane k knows the k-th best block of the frame before, the trail. Defined
+// when compiling: BLOCK, the side of a block.
 
 #define MATCH_WARPS 4
 
@@ -86,7 +86,8 @@ __device__ __forceinline__ int follow_trail(Trail& mine, int y, int x, int botto
     const int from = there ? mine.parent : 0;
     const int from_y = __shfl_sync(ALL_LANES, mine.origin_y, from);
     const int from_x = __shfl_sync(ALL_LANES, mine.origin_x, from);
-    const int lead_y = beside ? row : 2 * row - from_y, lead_x = beside ? column : 2 * column - from_x;
+    const int lead_y = beside ? row : 2 * row - from_y,
+              lead_x = beside ? column : 2 * column - from_x;
     mine.y = min(max(max(0, y - FARTHEST), lead_y), min(bottom, y + FARTHEST));
     mine.x = min(max(max(0, x - FARTHEST), lead_x), min(right, x + FARTHEST));
     mine.origin_y = row;
@@ -96,16 +97,16 @@ __device__ __forceinline__ int follow_trail(Trail& mine, int y, int x, int botto
 
 // Grid: (ceil(columns / MATCH_WARPS), rows); threads: (WARP, MATCH_WARPS).
 // frames: a tall image of `width` columns in which the frame of slot k begins at row k * apart;
-// slots (frames), in order of time, the references in slots[centre]. radius, predict and follow: how
-// far the frame itself, those beside it and the others are searched; `widest` is the largest. A match
-// is nearer than `match`; `still` nearer in another frame at the same place; bias (2 radius + 1)**2 is
-// added in the frame itself, or null, and bias_apart in the others.
-// offsets (rows, columns, group, 2) in the tall image and sizes as in `Matches`, zero beyond.
+// slots (frames), in order of time, the references in slots[centre]. radius, predict and follow:
+// how far the frame itself, those beside it and the others are searched; `widest` is the largest. A
+// match is nearer than `match`; `still` nearer in another frame at the same place; bias (2 radius +
+// 1)**2 is added in the frame itself, or null, and bias_apart in the others. offsets (rows,
+// columns, group, 2) in the tall image and sizes as in `Matches`, zero beyond.
 extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, BLOCK <= 8 ? 5 : 4)
     vbm3d_match(const float* frames, int height, int width, int apart, const int* slots, int count,
-                int centre, const int* rows, const int* columns, int across, int radius, int predict,
-                int follow, int widest, int trails, int band, int group, float match, float still,
-                const float* bias, float bias_apart, int* offsets, short* sizes) {
+                int centre, const int* rows, const int* columns, int across, int radius,
+                int predict, int follow, int widest, int trails, int band, int group, float match,
+                float still, const float* bias, float bias_apart, int* offsets, short* sizes) {
     DYNAMIC_SHARED(Key, memory);
     const int lane = threadIdx.x, which = blockIdx.x * MATCH_WARPS + threadIdx.y;
     const int room = group + 2 * WARP, wide = 2 * widest + 1, pitch = wide + BLOCK - 1;
@@ -113,8 +114,8 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, BLOCK <= 8 ? 5 :
     VideoShared shared;
     shared.near = memory + threadIdx.y * (room + group);
     shared.ordered = shared.near + room;
-    shared.window = reinterpret_cast<float*>(memory + MATCH_WARPS * (room + group)) +
-                    threadIdx.y * floats;
+    shared.window =
+        reinterpret_cast<float*>(memory + MATCH_WARPS * (room + group)) + threadIdx.y * floats;
     shared.reference = shared.window + (band + BLOCK - 1) * pitch;
     shared.distance = shared.reference + BLOCK * BLOCK;
     if (which >= across) return;
@@ -198,8 +199,7 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, BLOCK <= 8 ? 5 :
                         filled = keep_nearest(shared, filled, want, lane);
                         limit = shared.ordered[want - 1];
                     }
-                    if (taken)
-                        shared.near[filled + __popc(all & ((1u << lane) - 1))] = key;
+                    if (taken) shared.near[filled + __popc(all & ((1u << lane) - 1))] = key;
                     filled += __popc(all);
                 }
                 // The best of this band that are better than the trail so far, one by one

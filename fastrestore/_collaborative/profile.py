@@ -19,16 +19,16 @@ class Profile:
     Take a named one and change what you want: ``Profile.named("np").replace(step_final=4)``.
     The names are those of the reference implementation:
 
-    ==========  ==============================================================
-    ``"np"``    normal: the paper's settings and the default at every sigma
+    ==============  ==============================================================
+    ``"np"``        normal: the paper's settings and the default at every sigma
     ``"refilter"``  normal, and each stage again over what noise does not explain
-    ``"fast"``  what video filters use: step 8, search radius 9, groups of 8
-    ``"lc"``    low complexity: larger steps, smaller search
-    ``"high"``  step 2: slower, for a little more quality
-    ``"video"``  what `vbm3d` takes: smaller search in the frame itself
-    ``"vn"``    very noisy: larger groups and blocks, hardly any block refused
-    ``"volume"``  what `bm4d` takes: cubes of 4 voxels
-    ==========  ==============================================================
+    ``"fast"``      what video filters use: step 8, search radius 9, groups of 8
+    ``"lc"``        low complexity: larger steps, smaller search
+    ``"high"``      step 2: slower, for a little more quality
+    ``"video"``     what `vbm3d` takes: smaller search in the frame itself
+    ``"vn"``        very noisy: larger groups and blocks, hardly any block refused
+    ``"volume"``    what `bm4d` takes: cubes of 4 voxels
+    ==============  ==============================================================
 
     Attributes
     ----------

@@ -1,0 +1,73 @@
+"""Settings of Sphinx: ``sphinx-build -W docs build/docs``."""
+
+import importlib
+from importlib.util import find_spec
+from inspect import ismodule
+from pathlib import Path
+
+import fastrestore
+
+project = "fastrestore"
+author = "The fastrestore developers"
+copyright = author
+release = version = fastrestore.__version__
+
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+exclude_patterns = ["build"]
+html_theme = "pydata_sphinx_theme"
+html_title = f"fastrestore {version}"
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+default_role = "autolink"
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc sections describe the types
+numpydoc_show_class_members = True
+numpydoc_class_members_toctree = False
+numpydoc_show_inherited_class_members = False
+
+INDEX = """API reference
+=============
+
+.. toctree::
+
+{names}
+"""
+
+PAGE = """{title}
+{line}
+
+.. automodule:: {title}
+
+.. currentmodule:: {title}
+
+.. autosummary::
+   :toctree: generated
+
+{names}
+"""
+
+
+def write_api_pages() -> None:
+    """Write a page for each public package, from the names that it exports, and their index."""
+    folder = Path(__file__).with_name("api")
+    folder.mkdir(exist_ok=True)
+    packages = ["fastrestore", "fastrestore.inverse", "fastrestore.nets"]
+    if not find_spec("torch"):
+        packages.remove("fastrestore.nets")  # its classes are modules of PyTorch
+    for title in packages:
+        package = importlib.import_module(title)
+        names = [name for name in package.__all__ if not ismodule(getattr(package, name))]
+        if title == "fastrestore":
+            names.append("metrics.psnr")
+        write(folder / f"{title}.rst", PAGE, names, title=title, line="=" * len(title))
+    write(folder / "index.rst", INDEX, packages)
+
+
+def write(path: Path, template: str, names: list[str], **fields: str) -> None:
+    """Write a page with a list of names."""
+    lines = "\n".join(f"   {name}" for name in names)
+    path.write_text(template.format(names=lines, **fields), encoding="utf-8")
+
+
+write_api_pages()

@@ -1,0 +1,54 @@
+"""The Python blocks of README.md and of the pages in docs/ run.
+
+A block that needs PyTorch or CuPy has a comment ``<!-- needs torch -->`` before it.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from support.nets import torch_or_skip
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(ROOT.glob("docs/guide/*.md"))]
+BLOCK = re.compile(r"(?:<!-- needs (\w+) -->\n)?```python\n(.*?)```", re.DOTALL)
+
+
+def blocks(page):
+    """Return the blocks of a page: what each needs, its text, its line."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (found[1] or "", found[2], text.count("\n", 0, found.start(2)))
+        for found in BLOCK.finditer(text)
+    ]
+
+
+CASES = [
+    pytest.param(page, need, id=f"{page.stem}-{need}" if need else page.stem)
+    for page in PAGES
+    for need in sorted({need for need, _, _ in blocks(page)})
+]
+
+
+@pytest.mark.parametrize(("page", "need"), CASES)
+def test_blocks_run(page, need, tmp_path, monkeypatch):
+    """Run the blocks in order: those without needs first, since the others use their names."""
+    if need == "torch":
+        torch_or_skip()
+    elif need:
+        pytest.importorskip(need)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for this_need, text, line in blocks(page):
+        if this_need in ("", need):
+            exec(compile("\n" * line + text, page, "exec"), names)
+
+
+def test_every_link_to_a_file_works():
+    for page in (*PAGES, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/decisions/*.md"))):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_is_a_first_page():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
