@@ -158,8 +158,8 @@ def test_what_comes_with_the_library_denoises(sigma):
 
 
 @pytest.fixture
-def files(tmp_path):
-    """A picture, and weights."""
+def saved(tmp_path):
+    """A noisy picture and weights, as files."""
     image = np.clip(noisy(scene(40, 50), 20), 0, 255).astype(np.uint8)
     write(tmp_path / "noisy.png", image)
     for name in ("dncnn", "unet"):
@@ -168,8 +168,8 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["dncnn", "unet"])
-def test_the_command(files, capsys, method):
-    image, folder = files
+def test_the_command(saved, capsys, method):
+    image, folder = saved
     weights = folder / f"{method}.safetensors"
     words = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255",
              "--method", method, "--weights", weights]  # fmt: skip
@@ -188,8 +188,8 @@ def test_the_command(files, capsys, method):
         (["--method", "unet", "--weights", "none.pth"], "'none.pth' is neither a file nor one of"),
     ],
 )
-def test_the_command_refuses(files, capsys, words, message):
-    _, folder = files
+def test_the_command_refuses(saved, capsys, words, message):
+    _, folder = saved
     given = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255"]
     assert message in fails(capsys, *given, *words)
     assert not (folder / "clean.png").exists()

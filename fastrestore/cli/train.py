@@ -130,7 +130,17 @@ def _train(args: argparse.Namespace, recipe: Recipe, device: str) -> None:
     start = time.monotonic()
     perceptual = _perceptual(args, recipe, device)
     try:
-        path = _phases(_Training(args, device, *_data(args, recipe), perceptual, start), recipe)
+        training_set, validation_set, films = _data(args, recipe)
+        training = _Training(
+            args,
+            device,
+            training_set=training_set,
+            validation_set=validation_set,
+            films=films,
+            perceptual=perceptual,
+            start=start,
+        )
+        path = _phases(training, recipe)
     except (ValueError, ArithmeticError, RuntimeError, FileNotFoundError) as error:
         raise CommandError(str(error)) from None
     if not args.quiet:
