@@ -153,8 +153,8 @@ def test_demo_replaces_its_own_file_only(capsys, monkeypatch, small_demo, calls)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--sigma", "nan"], "--sigma nan: write a number of 0 or more, such as 25"),
-        (["--sigma=-3"], "--sigma -3: write a number of 0 or more, such as 25"),
+        (["--sigma", "nan"], "--sigma nan: write a non-negative number, such as 25"),
+        (["--sigma=-3"], "--sigma -3: write a non-negative number, such as 25"),
         (["-o", "demo.jpg"], "demo.jpg: JPEG is read, not written"),
         (["-o", "no/demo.png"], "there is no directory no; create it first"),
     ],
@@ -233,7 +233,7 @@ def test_cache(capsys, tmp_path, kernels):
 def test_cache_that_is_off(capsys, kernels):
     kernels("info", lambda: {"path": None, "files": 0, "bytes": 0})
     assert works(capsys, "cache", "info") == (
-        "no kernels are kept: FASTRESTORE_NUMBA_CACHE is 0, or the folder cannot be written\n"
+        "kernels are not cached: FASTRESTORE_NUMBA_CACHE is 0, or the directory is not writable\n"
     )
 
 

@@ -16,7 +16,7 @@ from support.images import camera, psnr, scene
 
 import fastrestore
 from fastrestore._io import images
-from fastrestore._io.picture import Picture, exif_of
+from fastrestore._io.picture import Picture, parse_exif
 from fastrestore.cli import main
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -53,7 +53,7 @@ def identity(monkeypatch):
 @pytest.mark.parametrize("target", [".png", ".tif"])
 def test_colour_and_alpha_survive(capsys, tmp_path, identity, dtype, count, source, target):
     pixels = samples(count, dtype)
-    images.write(tmp_path / f"a{source}", Picture.of(pixels, alpha=count in (2, 4)))
+    images.write(tmp_path / f"a{source}", Picture.from_pixels(pixels, alpha=count in (2, 4)))
     denoise(capsys, tmp_path / f"a{source}", "-o", tmp_path / f"b{target}")
     result = stored(tmp_path / f"b{target}")
     assert result.dtype == dtype
@@ -137,7 +137,7 @@ def test_profile_and_exif_are_kept(capsys, tmp_path, identity, source, target):
 
 
 @pytest.mark.parametrize("target", [".png", ".tif"])
-def test_profile_and_exif_of_jpeg_are_kept(capsys, tmp_path, identity, target):
+def test_profile_and_parse_exif_jpeg_are_kept(capsys, tmp_path, identity, target):
     made = Image.fromarray(samples(3, np.uint8))
     made.save(tmp_path / "a.jpg", icc_profile=PROFILE, exif=exif())
     denoise(capsys, tmp_path / "a.jpg", "-o", tmp_path / f"b{target}")
@@ -162,7 +162,7 @@ def test_exif_is_read_from_both_byte_orders():
     for order in ("<", ">"):
         file = io.BytesIO()
         tifffile.imwrite(file, NOISE8, byteorder=order, extratags=[(274, "H", 1, 8, True)])
-        assert exif_of(file.getvalue())[274] == 8
+        assert parse_exif(file.getvalue())[274] == 8
 
 
 def test_chunks_of_png_are_copied(capsys, tmp_path, identity):
@@ -183,7 +183,7 @@ def test_chunks_of_png_are_copied(capsys, tmp_path, identity):
 def test_png_with_a_transparent_colour(capsys, tmp_path):
     Image.fromarray(NOISE8).save(tmp_path / "a.png", transparency=3)
     line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
-    assert "it has a transparent colour; write it with an alpha channel instead" in line
+    assert "it has a transparent color; save it with an alpha channel instead" in line
 
 
 def test_sixteen_bits_of_colour_without_their_library(capsys, monkeypatch, tmp_path):
@@ -209,14 +209,14 @@ def test_npy_with_channels(capsys, tmp_path, identity, axis):
 def test_channel_axis_where_it_does_not_belong(capsys, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((8, 8, 3)))
     base = ("denoise", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--sigma", "0.1")
-    assert "write --channel-axis -1 for the last axis" in fails(capsys, *base)
-    assert "--channel-axis 5 is not an axis of" in fails(capsys, *base, "--channel-axis", "5")
+    assert "specify channel_axis, for example -1 for the last axis" in fails(capsys, *base)
+    assert "channel_axis=5 is not an axis of" in fails(capsys, *base, "--channel-axis", "5")
     image = png(tmp_path / "a.png")
     line = fails(
         capsys, "denoise", image, "-o", tmp_path / "b.png", "--sigma", "9/255",
         "--channel-axis", "-1",
     )  # fmt: skip
-    assert "--channel-axis is for .npy" in line
+    assert "channel_axis=-1 applies to .npy only" in line
 
 
 def run(tmp_path, image, *options):
@@ -284,14 +284,14 @@ def test_correlated_noise(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "the noise is not told; write --sigma S"),
-        (["--sigma", "1", "--psd", "p.npy"], "--sigma 1 and --psd p.npy tell the noise in two"),
-        (["--psd", "p.npy", "--sigma-scale", "8bit"], "--sigma-scale 8bit goes with --sigma only"),
+        ([], "the noise is not specified; add --sigma S"),
+        (["--sigma", "1", "--psd", "p.npy"], "specify the noise once: got both --sigma 1 and"),
+        (["--psd", "p.npy", "--sigma-scale", "8bit"], "--sigma-scale 8bit needs --sigma"),
         (["--noise", "poisson:1"], "--noise poisson:1 is not poisson:GAIN,SIGMA"),
         (["--noise", "poisson:0,1"], "--noise poisson:0,1 is not poisson:GAIN,SIGMA"),
         (["--noise", "gauss:1,1"], "--noise gauss:1,1 is not poisson:GAIN,SIGMA"),
-        (["--sigma", "9/255", "--blend", "2"], "--blend 2 is no share from 0 to 1"),
-        (["--sigma", "9/255", "--chroma-strength", "0"], "--chroma-strength 0 is no number above"),
+        (["--sigma", "9/255", "--blend", "2"], "--blend 2 is not a number from 0 to 1"),
+        (["--sigma", "9/255", "--chroma-strength", "0"], "--chroma-strength 0 is not a positive"),
         (["--psd", "p.npy"], "p.npy: no such file"),
         (["--sigma", "9/255", "--colorspace", "lab"], "invalid choice: 'lab'"),
     ],

@@ -118,7 +118,7 @@ def test_units_of_sigma(capsys, tmp_path, calls, dtype, words, expected):
 def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
     line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", f"--sigma={text}")
     assert line == (
-        " ".join(f"--sigma {text} is not a number of 0 or more; ".split())
+        " ".join(f"--sigma {text} is not a non-negative number; ".split())
         + " write for example 0.1 or 25/255, or auto"
     )
 
@@ -126,13 +126,13 @@ def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
 @pytest.mark.parametrize(
     ("dtype", "words", "messages"),
     [
-        (np.uint8, ["25"], ["several things", "--sigma 25/255", "--sigma 25 --sigma-scale 8bit"]),
+        (np.uint8, ["25"], ["is ambiguous", "--sigma 25/255", "--sigma 25 --sigma-scale 8bit"]),
         (np.uint16, ["1"], ["uint16", "--sigma 1/255", "--sigma 1 --sigma-scale 8bit", "native"]),
         (np.uint8, ["300/255"], ["300/255 is the whole range", "a fraction under 1"]),
         (np.uint8, ["25/255", "--sigma-scale", "8bit"], ["25/255 is a fraction", "8bit out"]),
         (np.uint8, ["1/255", "--sigma-scale", "native"], ["1/255 is a fraction", "native out"]),
         (np.float32, ["25", "--sigma-scale", "8bit"], ["for integer files", "own units"]),
-        (np.uint8, ["auto", "--sigma-scale", "8bit"], ["auto needs no scale", "8bit out"]),
+        (np.uint8, ["auto", "--sigma-scale", "8bit"], ["auto has no scale", "8bit out"]),
     ],
 )
 def test_sigma_that_does_not_suit_the_file(capsys, tmp_path, calls, dtype, words, messages):
@@ -152,6 +152,7 @@ def test_options_reach_bm3d(capsys, tmp_path, source, calls):
           "--workers", "1", "--backend", "numpy")  # fmt: skip
     works(capsys, *argv, "--max-memory", "2e9")
     shared = {"dtype": np.uint8, "sigma": pytest.approx(25.5), "progress": False}
+    shared["channel_axis"] = None
     assert [call.pop("max_memory") for call in calls] == [None, None, 2e9]
     assert calls[:2] == [
         {"profile": "np", "stage": "final", "data_range": None, "workers": None, "backend": None}

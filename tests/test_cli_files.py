@@ -40,7 +40,7 @@ def identity(monkeypatch):
     [
         ("none.png", "{}: no such file"),
         ("folder", "{} is a directory; write the files in it, as in {}"),
-        ("a.bmp", "{}: unknown extension '.bmp'; known are .png, .tif, .tiff, .npy, .jpg"),
+        ("a.bmp", "{}: unknown extension '.bmp'; supported are .png, .tif, .tiff, .npy, .jpg"),
         ("noext", "{}: unknown extension ''"),
     ],
 )
@@ -134,9 +134,9 @@ def test_link_is_followed(capsys, tmp_path):
         (["a.png"], ".", "a.png exists already; add --overwrite to replace it"),
         (["sub/a.png", "sub/c.png", "b.png"], ".", "a.png exists already; add --overwrite"),
         (["a.png"], "no/b.png", "no/b.png: there is no directory no; create it first"),
-        (["a.png"], "b.bmp", "b.bmp: unknown extension '.bmp'; known are .png, .tif, .tiff, .npy"),
-        (["a.png"], "b.jpg", "b.jpg: JPEG is read, not written: it would lose what was restored"),
-        (["a.png"], "b", "b: unknown extension ''; known are"),
+        (["a.png"], "b.bmp", "b.bmp: unknown extension '.bmp'; supported are .png, .tif, .tiff"),
+        (["a.png"], "b.jpg", "b.jpg: JPEG is read, not written: it would lose restored detail"),
+        (["a.png"], "b", "b: unknown extension ''; supported are"),
         (["a.png"], "", "the name after -o is empty; write a file or a directory"),
         (["a.png"], "full", "full/a.png is a directory; write a file name"),
         (["a.png", "b.png"], "x.png", "x.png: several inputs need a directory; write x.png/"),
@@ -179,7 +179,7 @@ def test_directory_without_permission(capsys, monkeypatch, tmp_path, identity):
     source = png(tmp_path / "a.png")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     line = fails(capsys, "denoise", source, "-o", tmp_path / "b.png", "--sigma", "0.1")
-    assert line == f"{tmp_path / 'b.png'}: the directory {tmp_path} may not be written to"
+    assert line == f"{tmp_path / 'b.png'}: the directory {tmp_path} is not writable"
     assert identity == []
 
 

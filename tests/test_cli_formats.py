@@ -145,7 +145,7 @@ def test_png_of_a_palette(capsys, tmp_path):
     Image.new("P", (9, 9)).save(tmp_path / "a.png")
     line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
     assert line == (
-        f"cannot read {tmp_path / 'a.png'}: its colours are in a palette; gray and RGB are "
+        f"cannot read {tmp_path / 'a.png'}: its colors are indexed by a palette; gray and RGB are "
         'supported. Convert it first: python -c "from PIL import Image; '
         "Image.open('IN').convert('RGB').save('NEW.png')\""
     )

@@ -119,15 +119,15 @@ def test_streaks(tmp_path, stack):
         (["deblur", "--sigma", "2/255", "--psf", "black.png"], "point spread function is all 0"),
         (
             ["deblur", "--sigma", "2/255", "--psf", "psf.npy", "--denoiser", "unet"],
-            "for --method p",
+            "needs --method pnp",
         ),
         (["inpaint", "--mask", "psf.npy"], "mask has shape (3, 3), the image (48, 56)"),
         (["inpaint", "--mask", "in.png"], "all"),
-        (["inpaint", "--mask", "black.png", "--sigma", "auto"], "auto takes holes for noise"),
-        (["inpaint", "--mask", "psf.jpg"], "JPEG leaves specks around marks; save the mask as PNG"),
+        (["inpaint", "--mask", "black.png", "--sigma", "auto"], "missing pixels from noise"),
+        (["inpaint", "--mask", "psf.jpg"], "JPEG adds artifacts around marks; save the mask"),
         (
             ["inpaint", "--mask", "black.png"],
-            "the mask is black all over, so that no pixel",
+            "the mask is all black, so no pixel",
         ),
         (["sharpen", "--alpha", "0.5"], "alpha must be a number of 1 or more, got 0.5"),
         (["sharpen", "--sigma", "5"], "--sigma 5/255"),
@@ -150,4 +150,4 @@ def test_errors_are_one_line(tmp_path, capsys, soft, words, message):
 def test_colours_are_no_sinogram(tmp_path, capsys):
     write(tmp_path / "in.png", Picture(np.zeros((9, 9, 3), np.uint8)))
     assert command(tmp_path, "streaks") == 2
-    assert "stacks of sinograms are .npy" in capsys.readouterr().err
+    assert "write stacks of sinograms as .npy" in capsys.readouterr().err

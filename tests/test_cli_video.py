@@ -13,7 +13,8 @@ from support.commandline import names, works
 from support.films import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
 
 import fastrestore
-from fastrestore.cli import main, video_restore
+from fastrestore._io.films import Layout
+from fastrestore.cli import main, video_planes
 from fastrestore.metrics import psnr
 
 LIGHT = ["--radius", "1", "--stage", "basic", "--backend", "numba"]
@@ -169,8 +170,8 @@ def test_noise_of_colours_that_were_smoothed():
     luma = 120 + 40 * np.sin(x / 30) + rng.normal(0, 10, x.shape)
     noise = scipy.ndimage.convolve1d(rng.normal(0, 6, (2, 96, 128)), [0.25, 0.5, 0.25], axis=2)
     planes = [luma, *(128 + 20 * np.sin(y[:96, :128] / 30) + noise)]
-    layout = planes.Layout("yuv", 3, np.dtype(np.uint8), 255, 219, 224, cells=(2, 2))
-    found = video_restore.estimated([[np.rint(p).astype(np.uint8) for p in planes]], layout)
+    layout = Layout("yuv", 3, np.dtype(np.uint8), 255, 219, 224, subsampling=(2, 2))
+    found = video_planes.estimate_noise([[np.rint(p).astype(np.uint8) for p in planes]], layout)
     assert found.planes[0] == pytest.approx(10, rel=0.1)
     assert found.planes[1:] == pytest.approx([noise[0].std(), noise[1].std()], rel=0.25)
     assert found.reduced == pytest.approx(5, rel=0.1)

@@ -17,7 +17,7 @@ from support.commandline import fails, names, works
 from support.films import film, frames, keep_frames, packets, sound
 
 import fastrestore
-from fastrestore._io import encode
+from fastrestore._io import film_writer
 from fastrestore.cli import main
 
 LIGHT = ["--sigma", "0.05", "--radius", "1", "--stage", "basic", "--backend", "numba"]
@@ -46,51 +46,51 @@ def folder(monkeypatch, tmp_path):
         ("a.png", "b.mkv", [], "a.png is one picture; `fastrestore denoise` restores it"),
         ("text.mp4", "b.mkv", [], "cannot read text.mp4: Invalid data found"),
         ("empty.mp4", "b.mkv", [], "cannot read empty.mp4: Invalid data found"),
-        ("sound.mkv", "b.mkv", [], "cannot read sound.mkv: it has no video track, but audio"),
+        ("sound.mkv", "b.mkv", [], "cannot read sound.mkv: it has no video track, only audio"),
         ("nothing.mkv", "b.mkv", [], "cannot read nothing.mkv: End of file"),
         ("nothing.avi", "b.mkv", [], "nothing.avi has no frames that can be read"),
         ("pal.mkv", "b.mkv", [], "cannot read pal.mkv: its pixel format ya8 is not supported"),
-        ("a.mkv", "a.mkv", ["--overwrite"], "a.mkv is both IN and OUT; write another OUT"),
-        ("a.mkv", "./a.mkv", ["--overwrite"], "a.mkv is both IN and OUT"),
+        ("a.mkv", "a.mkv", ["--overwrite"], "a.mkv is both input and output; choose another"),
+        ("a.mkv", "./a.mkv", ["--overwrite"], "a.mkv is both input and output"),
         ("a.mkv", "there.mkv", [], "there.mkv exists already; add --overwrite to replace it"),
         ("a.mkv", "no/b.mkv", [], "no/b.mkv: there is no directory no; create it first"),
         ("a.mkv", "no/%d.png", [], "no/1.png: there is no directory no; create it first"),
         ("a.mkv", "full.mkv", [], "full.mkv is a directory; write a file name"),
-        ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; known are .mp4, .m4v, .mov, .mkv"),
-        ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; known are .png"),
+        ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; supported are .mp4, .m4v, .mov"),
+        ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; supported are .png"),
         ("a.mkv", "%d.jpg", [], "1.jpg: JPEG is read, not written"),
-        ("a.mkv", "%d%d.png", [], "%d%d.png: one number is expected, in the name of the file"),
-        ("a.mkv", "%d/%d.png", [], "%d/%d.png: one number is expected, in the name of the file"),
+        ("a.mkv", "%d%d.png", [], "%d%d.png: exactly one number is expected, in the file name"),
+        ("a.mkv", "%d/%d.png", [], "%d/%d.png: exactly one number is expected, in the file name"),
         ("a.mkv", "old%d.png", [], "old7.png exists already; add --overwrite to replace it"),
-        ("a.mkv", "b.mkv", ["--fps", "25"], "--fps 25 is for pictures; a.mkv has its own rate"),
-        ("old%d.png", "b.mkv", [], "old%d.png: pictures have no frame rate; write --fps 25"),
-        ("old%d.png", "b.mkv", ["--fps", "0"], "--fps 0 is no rate; write for example 25 or 30000"),
-        ("old%d.png", "b.mkv", ["--fps", "1/0"], "--fps 1/0 is no rate"),
+        ("a.mkv", "b.mkv", ["--fps", "25"], "--fps 25 is for pictures; a.mkv has its own"),
+        ("old%d.png", "b.mkv", [], "old%d.png: pictures have no frame rate; specify fps"),
+        ("old%d.png", "b.mkv", ["--fps", "0"], "--fps 0 is not a rate; write for example"),
+        ("old%d.png", "b.mkv", ["--fps", "1/0"], "--fps 1/0 is not a rate"),
         ("f%d.npy", "b.mkv", ["--fps", "9"], "f%d.npy: films hold gray or RGB in uint8 and uint16"),
-        ("g%d.npy", "%d.tif", [], "g1.npy has the shape (16, 16, 3), and .npy does not say where"),
-        ("a.mkv", "b.mkv", ["--codec", "h9"], "there is no encoder h9 in this PyAV; write --codec"),
-        ("a.mkv", "b.mkv", ["--codec", "aac"], "--codec aac is for audio, not for video"),
+        ("g%d.npy", "%d.tif", [], "g1.npy has shape (16, 16, 3), and .npy does not record"),
+        ("a.mkv", "b.mkv", ["--codec", "h9"], "codec='h9': PyAV has no such encoder; choose"),
+        ("a.mkv", "b.mkv", ["--codec", "aac"], "codec='aac' encodes audio, not video"),
         (
             "a.mkv",
             "b.webm",
             ["--codec", "ffv1"],
-            "b.webm: .webm cannot hold ffv1; leave --codec out",
+            "b.webm: .webm does not support ffv1; choose another codec",
         ),
-        ("a.mkv", "b.avi", ["--crf", "9"], "--crf 9: mpeg4 has no such quality; leave it out"),
-        ("a.mkv", "b.mkv", ["--crf", "64"], "--crf 64 is no number from 0, the best, to 63"),
-        ("a.mkv", "b.mkv", ["--crf", "9", "--lossless"], "--lossless has no quality to choose"),
-        ("a.mkv", "b.avi", ["--lossless", "--codec", "mpeg4"], "--lossless: mpeg4 loses something"),
-        ("deep.mkv", "b.webm", ["--lossless"], "--lossless: libvpx-vp9 does not hold yuv422p12le"),
-        ("a.mkv", "b.mkv", ["--pixel-format", "x"], "--pixel-format x: libx264 knows yuv420p, "),
+        ("a.mkv", "b.avi", ["--crf", "9"], "crf=9: mpeg4 does not support it; leave it out"),
+        ("a.mkv", "b.mkv", ["--crf", "64"], "--crf 64 is not a number from 0 (best) to 63"),
+        ("a.mkv", "b.mkv", ["--crf", "9", "--lossless"], "--lossless has no quality setting"),
+        ("a.mkv", "b.avi", ["--lossless", "--codec", "mpeg4"], "lossless: mpeg4 is not a lossless"),
+        ("deep.mkv", "b.webm", ["--lossless"], "lossless: libvpx-vp9 does not support yuv422p12"),
+        ("a.mkv", "b.mkv", ["--pixel-format", "x"], "pixel_format='x': libx264 supports yuv420p, "),
         ("odd.mkv", "b.mp4", [], "libx264 needs an even width and height for yuv420p"),
-        ("loud.mkv", "b.webm", [], "b.webm: .webm cannot hold track 1 (audio, pcm_s16le) of the"),
+        ("loud.mkv", "b.webm", [], "b.webm: .webm does not support track 1 (audio, pcm_s16le)"),
         ("a.mkv", "%d.png", ["--crf", "9"], "--crf is for films, and %d.png stands for pictures"),
         ("a.mkv", "%d.png", ["--lossless"], "--lossless is for films"),
-        ("a.mkv", "b.mkv", ["--radius", "17"], "--radius 17 is no number of frames from 0 to 16"),
-        ("a.mkv", "b.mkv", ["--chroma-strength", "0"], "--chroma-strength 0 is no number above 0"),
-        ("a.mkv", "b.mkv", ["--sigma", "25"], "--sigma 25 could mean several things for a.mkv"),
-        ("a.mkv", "b.mkv", ["--sigma", "x"], "--sigma x is not a number of 0 or more"),
-        ("a.mkv", "b.mkv", ["--sigma", "auto", "--sigma-scale", "8bit"], "--sigma auto needs no"),
+        ("a.mkv", "b.mkv", ["--radius", "17"], "--radius 17 is not a number of frames"),
+        ("a.mkv", "b.mkv", ["--chroma-strength", "0"], "--chroma-strength 0 is not a positive"),
+        ("a.mkv", "b.mkv", ["--sigma", "25"], "--sigma 25 is ambiguous for a.mkv"),
+        ("a.mkv", "b.mkv", ["--sigma", "x"], "--sigma x is not a non-negative number"),
+        ("a.mkv", "b.mkv", ["--sigma", "auto", "--sigma-scale", "8bit"], "--sigma auto has no"),
     ],
 )
 def test_errors(capsys, folder, identity, source, target, words, message):
@@ -155,10 +155,10 @@ def only_sound(path):
     whole.unlink()
 
 
-def test_noise_that_is_not_told(capsys, folder):
+def test_noise_that_is_not_specified(capsys, folder):
     film(folder / "a.mkv", count=1)
     line = fails(capsys, "video", "a.mkv", "b.mkv")
-    assert line == "the noise is not told; write --sigma S or --sigma auto"
+    assert line == "the noise is not specified; add --sigma S or --sigma auto"
 
 
 def test_without_pyav(capsys, monkeypatch, folder):
@@ -189,7 +189,7 @@ def test_frames_that_change_size(capsys, folder, identity):
     (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
     line = fails(capsys, "video", "c.ts", "d.mkv", "--sigma", "0.1")
     assert line == (
-        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p; cut the film there first"
+        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p; split the film there first"
     )
     assert names(folder) == ["a.ts", "b.ts", "c.ts"]
 
@@ -199,7 +199,7 @@ def test_warnings(capsys, folder, identity):
     film(folder / "a.mkv", pixels="yuv422p10le", count=3)
     assert main(["video", "a.mkv", "b.webm", "--sigma", "0.1"]) == 0
     err = capsys.readouterr().err
-    assert err.startswith("fastrestore: warning: libvpx-vp9 does not hold yuv422p10le; the film")
+    assert err.startswith("fastrestore: warning: libvpx-vp9 does not support yuv422p10le; the")
     film(folder / "i.mp4", codec="libx264", count=3, options={"x264-params": "interlaced=1"})
     assert main(["video", "i.mp4", "j.mp4", "--sigma", "0.1"]) == 0
     assert capsys.readouterr().err == (
@@ -207,10 +207,10 @@ def test_warnings(capsys, folder, identity):
     )
     Image.fromarray(np.zeros((16, 16, 4), np.uint8)).save("p1.png")
     assert main(["video", "p%d.png", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
-    assert "p.mkv: the alpha of the pictures is left out" in capsys.readouterr().err
+    assert "p.mkv: the alpha of the pictures is not written" in capsys.readouterr().err
     film(folder / "alpha.mkv", pixels="yuva420p", count=2)
     assert main(["video", "alpha.mkv", "q%d.png", "--sigma", "0.1"]) == 0
-    assert "q%d.png: the alpha of the film is left out" in capsys.readouterr().err
+    assert "q%d.png: the alpha of the film is not written" in capsys.readouterr().err
 
 
 # Damaged films
@@ -225,10 +225,10 @@ def test_a_film_that_is_cut_short(capsys, folder, identity, extension):
     cut.write_bytes(data[: len(data) * 6 // 10])
     line = fails(capsys, "video", cut, "out.mkv", "--sigma", "0.1")
     count = len(frames("out.mkv")[0])
-    told = " of 20" if extension == ".mp4" else ""
+    total = " of 20" if extension == ".mp4" else ""
     assert 5 < count < len(drawn)
-    assert line == (f"{cut} is damaged or cut short: {count}{told} frames could be read; out.mkv "
-                    "holds them restored")  # fmt: skip
+    assert line == (f"{cut} is damaged or truncated: {count}{total} frames could be read; out.mkv "
+                    "holds the result")  # fmt: skip
     assert works(capsys, "video", whole, "all.mkv", "--sigma", "0.1") == ""
 
 
@@ -239,7 +239,7 @@ def test_a_film_that_is_damaged_in_the_middle(capsys, folder, identity):
     data[middle : middle + 2000] = bytes(2000)
     (folder / "b.mkv").write_bytes(data)
     line = fails(capsys, "video", "b.mkv", "c.mkv", "--sigma", "0.1", "--lossless")
-    assert line.startswith("b.mkv is damaged or cut short: ")
+    assert line.startswith("b.mkv is damaged or truncated: ")
     assert 3 < len(frames("c.mkv")[0]) <= 10
 
 
@@ -283,13 +283,13 @@ def test_interrupt_before_the_first_frame(capsys, monkeypatch, folder):
 
 def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, identity):
     film(folder / "a.mkv", count=6)
-    write = encode.FilmWriter.write
+    write = film_writer.FilmWriter.write
 
     def interrupted(self, shot):
         os.kill(os.getpid(), signal.SIGINT)
         write(self, shot)
 
-    monkeypatch.setattr(encode.FilmWriter, "write", interrupted)
+    monkeypatch.setattr(film_writer.FilmWriter, "write", interrupted)
     assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1", "--lossless"]) == 130
     assert "1 frame was written to b.mkv" in capsys.readouterr().err
     assert len(frames("b.mkv")[0]) == 1

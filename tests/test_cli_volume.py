@@ -236,19 +236,19 @@ def test_progress_on_a_terminal(monkeypatch, capsys, folder, calls, words, expec
     [
         ("none.nii", "b.nii", [], "none.nii: no such file"),
         (".", "b.npy", [], ". is a directory"),
-        ("a.png", "b.tif", [], "a.png: unknown extension '.png'; known are .tif, .tiff, .npy"),
-        ("a.npy", "b.png", [], "b.png: unknown extension '.png'; known are"),
+        ("a.png", "b.tif", [], "a.png: unknown extension '.png'; supported are .tif, .tiff, .npy"),
+        ("a.npy", "b.png", [], "b.png: unknown extension '.png'; supported are"),
         ("a.npy", "there.npy", [], "there.npy exists already; add --overwrite to replace it"),
         ("a.npy", "no/b.npy", [], "no/b.npy: there is no directory no; create it first"),
-        ("a.npy", "b.nii", [], "b.nii: NIfTI needs a header and an affine, which a.npy has not"),
+        ("a.npy", "b.nii", [], "b.nii: NIfTI needs a header and an affine, which a.npy lacks"),
         ("a.nii", "b.tif", [], "b.tif: TIFF does not hold the header and the affine of a.nii"),
-        ("a.nii", "b.nii", ["--channel-axis", "0"], "--channel-axis is for .npy; a.nii says"),
+        ("a.nii", "b.nii", ["--channel-axis", "0"], "channel_axis=0 applies to .npy only; a.nii"),
         ("four.npy", "b.npy", [], "cannot read four.npy: its shape is (2, 5, 14, 18); three axes"),
         ("a.npy", "b.npy", ["--channel-axis", "0"], "cannot read a.npy: its shape is (5, 14, 18);"),
-        ("four.npy", "b.npy", ["--channel-axis", "4"], "cannot read four.npy: --channel-axis 4 is"),
+        ("four.npy", "b.npy", ["--channel-axis", "4"], "cannot read four.npy: channel_axis=4 is"),
         ("bool.npy", "b.npy", [], "cannot read bool.npy: it holds bool, neither integers nor"),
         ("empty.npy", "b.npy", [], "cannot read empty.npy: it has no voxels"),
-        ("page.tif", "b.tif", [], "cannot read page.tif: it has one page; `fastrestore denoise`"),
+        ("page.tif", "b.tif", [], "cannot read page.tif: it has one page, so it is an image"),
         ("pages.tif", "b.tif", [], "cannot read pages.tif: its pages differ in size or type"),
         ("five.tif", "b.tif", [], "cannot read five.tif: its shape is (2, 5, 14, 18), its axes"),
         ("cut.tif", "b.tif", [], "cannot read cut.tif: "),
@@ -260,8 +260,8 @@ def test_progress_on_a_terminal(monkeypatch, capsys, folder, calls, words, expec
         ("a.npy", "b.npy", ["--noise", "poisson:auto"], "--noise poisson:auto is for images"),
         ("a.npy", "b.npy", ["--noise", "salt"], "--noise salt is not poisson:GAIN,SIGMA with"),
         ("a.npy", "b.npy", ["--psd", "none.npy"], "cannot read none.npy: No such file"),
-        ("a.npy", "b.npy", ["--sigma", "1", "--noise", "rician:1"], "--sigma 1 and --noise"),
-        ("a.npy", "b.npy", ["--sigma", "25"], "--sigma 25 could mean several things for a.npy"),
+        ("a.npy", "b.npy", ["--sigma", "1", "--noise", "rician:1"], "specify the noise once"),
+        ("a.npy", "b.npy", ["--sigma", "25"], "--sigma 25 is ambiguous for a.npy"),
         ("scaled.nii", "b.nii", ["--sigma", "9", "--sigma-scale", "8bit"], "--sigma-scale 8bit is"),
     ],
 )  # fmt: skip
@@ -298,9 +298,9 @@ def prepare():
     Path("a.png").write_bytes(b"")
 
 
-def test_noise_that_is_not_told(capsys, folder):
+def test_noise_that_is_not_specified(capsys, folder):
     line = fails(capsys, "volume", "a.npy", "b.npy")
-    assert line == "the noise is not told; write --sigma S, --sigma auto, --noise or --psd"
+    assert line == "the noise is not specified; add --sigma S, --sigma auto, --noise or --psd"
 
 
 def test_without_nibabel(capsys, monkeypatch, folder, calls):

@@ -158,8 +158,8 @@ def test_what_comes_with_the_library_denoises(sigma):
 
 
 @pytest.fixture
-def files(tmp_path):
-    """A picture, and weights."""
+def saved(tmp_path):
+    """A noisy picture and weights, as files."""
     image = np.clip(noisy(scene(40, 50), 20), 0, 255).astype(np.uint8)
     write(tmp_path / "noisy.png", image)
     for name in ("dncnn", "unet"):
@@ -168,8 +168,8 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["dncnn", "unet"])
-def test_the_command(files, capsys, method):
-    image, folder = files
+def test_the_command(saved, capsys, method):
+    image, folder = saved
     weights = folder / f"{method}.safetensors"
     words = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255",
              "--method", method, "--weights", weights]  # fmt: skip
@@ -182,14 +182,14 @@ def test_the_command(files, capsys, method):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--weights", "a.pth"], "--weights is for networks; write --method"),
+        (["--weights", "a.pth"], "--weights is for networks; add --method"),
         (["--method", "unet", "--profile", "fast"], "--profile is for bm3d, not for --method unet"),
         (["--method", "unet", "--workers", "2"], "--workers is for bm3d, not for --method unet"),
         (["--method", "unet", "--weights", "none.pth"], "'none.pth' is neither a file nor one of"),
     ],
 )
-def test_the_command_refuses(files, capsys, words, message):
-    _, folder = files
+def test_the_command_refuses(saved, capsys, words, message):
+    _, folder = saved
     given = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255"]
     assert message in fails(capsys, *given, *words)
     assert not (folder / "clean.png").exists()

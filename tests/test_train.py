@@ -19,7 +19,7 @@ from support.images import scene  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
-from fastrestore.cli.help_texts import TRAIN  # noqa: E402
+from fastrestore.cli.train import EPILOG  # noqa: E402
 from fastrestore.nets.discriminators import DISCRIMINATORS  # noqa: E402
 from fastrestore.nets.registry import KINDS  # noqa: E402
 from fastrestore.nets.training.data import Patches, Sampling, photographs, split  # noqa: E402
@@ -240,7 +240,7 @@ def test_the_command(folder, tmp_path, capsys):
     ("more", "message"),
     [
         (["--set", "stepz=3"], "a recipe has no stepz; it has adversarial, adversary"),
-        (["--set", "steps"], "--set steps is no NAME=VALUE"),
+        (["--set", "steps"], "--set steps is not NAME=VALUE"),
         (["--set", "patch=13"], "patch must be a multiple of 8, 16 or more, got 13"),
         (["--set", "sizes.depth=3"], "unet has no sizes depth; it has widths, blocks, takes_sigma"),
         (["--set", "sizes.blocks=0"], "sizes of unet: blocks must be a whole number of 1 or more"),
@@ -256,12 +256,12 @@ def test_the_command(folder, tmp_path, capsys):
             ["--set", "adversary=unet", "--set", "adversary_sizes.depth=3"],
             "adversary='unet' has no sizes depth; it has width",
         ),
-        (["--films", "none"], "--films none is no folder"),
+        (["--films", "none"], "--films none is not a directory"),
         (["--films", "."], "--films . is for vsrgan, not for unet"),
         (["--set", "patch=128"], "no photograph has 128 x 128 pixels"),
         (["--minutes", "-1"], "--minutes must be above 0, got -1"),
         (["--threads", "0"], "--threads must be 1 or more, got 0"),
-        (["--device", "gpu"], "--device gpu is none; write cpu, cuda or cuda:1"),
+        (["--device", "gpu"], "--device gpu is not a device; write cpu, cuda or cuda:1"),
         (["--recipe", "none.json"], "none.json cannot be read"),
         (["--only", "none.txt"], "--only none.txt: no such file"),
     ],
@@ -301,7 +301,7 @@ def test_features_are_compared(folder, tmp_path, monkeypatch):
 
 
 def test_the_help_names_all_numbers():
-    names = set(re.findall(r"\w+", TRAIN))
+    names = set(re.findall(r"\w+", EPILOG))
     fields = {field.name for field in dataclasses.fields(Recipe)}
     assert fields <= names
     assert {*TASKS, *LOSSES, *PRECISIONS, *KINDS, *DISCRIMINATORS} <= names
@@ -312,7 +312,7 @@ def test_bad_folders_and_recipes(folder, tmp_path, capsys):
     assert command(tmp_path / "empty", tmp_path / "out") == 2
     assert "holds no photographs" in capsys.readouterr().err
     assert command(tmp_path / "none", tmp_path / "out") == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a directory" in capsys.readouterr().err
     (tmp_path / "empty" / "broken.png").write_bytes(b"none")
     assert command(tmp_path / "empty", tmp_path / "out") == 2
     assert "broken.png cannot be read" in capsys.readouterr().err

@@ -274,7 +274,7 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     (tmp_path / "in" / "more").mkdir()
     assert main(command) == 0
     told = capsys.readouterr().err
-    assert told.endswith("in: these are no pictures, and skipped: more, notes.txt\n")
+    assert told.endswith("in: skipped, because they are not pictures: more, notes.txt\n")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.png"}
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()
@@ -287,7 +287,7 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
     base = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--model"]
     for more, message in (
         ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3; write --scale 4"),
-        (["pnp"], "--model pnp has to be told the blur, which fastrestore.super_resolve"),
+        (["pnp"], "--model pnp needs the blur, which only fastrestore.super_resolve"),
         (["restore-gan"], "makes images of the same size; scale is 4; write --scale 1"),
         (["SRGAN"], "did you mean 'srgan-x4'?"),
         ([weights, "--crf", "20"], "--crf is for films, and"),

@@ -16,8 +16,8 @@ from fastrestore import super_resolve, super_resolve_video  # noqa: E402
 from fastrestore._algorithms import upscale_video as upscale_video_module  # noqa: E402
 from fastrestore._io.images import read, write  # noqa: E402
 from fastrestore._io.picture import Picture  # noqa: E402
-from fastrestore._io.planes import opened, planes_of  # noqa: E402
-from fastrestore._io.sequence import full_range  # noqa: E402
+from fastrestore._io.pixels import full_range  # noqa: E402
+from fastrestore._io.planes import as_planar, copy_planes  # noqa: E402
 from fastrestore.nets import VSRGAN, SRResNet  # noqa: E402
 from fastrestore.nets.files import save  # noqa: E402
 
@@ -262,8 +262,8 @@ def colours_of(path):
 
     with av.open(str(path)) as container:
         for frame in container.decode(container.streams.video[0]):
-            held = opened(frame)
-            yield full_range(planes_of(held), held)
+            planar = as_planar(frame)
+            yield full_range(copy_planes(planar), planar)
 
 
 WORDS = ["--scale", "4", "--model", "plain.safetensors", "--quiet"]
@@ -330,12 +330,12 @@ def test_numbered_pictures(folder, capsys):
     [
         (["none.mkv", "-o", "b.mkv"], "none.mkv: no such file"),
         (["in.mkv", "in.mkv", "-o", "b.mkv"], "in.mkv is a film; write one film at a time"),
-        (["in.mkv", "-o", "in.mkv"], "in.mkv is both IN and OUT"),
+        (["in.mkv", "-o", "in.mkv"], "in.mkv is both input and output"),
         (["in.mkv", "-o", "b.mkv", "--scale", "2"], "makes images 4 times larger; scale is 2"),
         (["in.mkv", "-o", "b.xyz"], "b.xyz: unknown extension"),
         (["in.mkv", "-o", "b.mkv", "--channel-axis", "-1"], "--channel-axis -1 is for pictures"),
         (["in.mkv", "-o", "b.mkv", "--data-range", "9"], "--data-range 9 is for pictures; in.mkv"),
-        (["sound.mkv", "-o", "b.mkv"], "sound.mkv: it has no video track, but audio"),
+        (["sound.mkv", "-o", "b.mkv"], "sound.mkv: it has no video track, only audio"),
     ],
 )
 def test_the_command_refuses(folder, capsys, words, message):

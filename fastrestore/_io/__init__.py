@@ -1,1 +1,1 @@
-"""Files in and out: images, volumes and films."""
+"""Files in and out: `images`, `volumes` and `films` are what the command line uses."""

@@ -1,4 +1,4 @@
-"""Which encoder writes a film, in which pixel format, and with which options."""
+"""The choice of encoder, pixel format and encoder options for a film."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastrestore._io.errors import CliError
-from fastrestore._io.film import Heading, library
-from fastrestore._io.planes import FULL, LIMITED, is_full
+from fastrestore._io.errors import FileError
+from fastrestore._io.film_reader import FilmInfo
+from fastrestore._io.pyav import is_rgb, load_pyav
+
+
+class EncoderOptions(NamedTuple):
+    """Options of an encoder; None and False choose by the extension of the file."""
+
+    codec: str | None = None  # FFmpeg's name
+    crf: float | None = None  # quality: lower is better and larger
+    lossless: bool = False
+    pixel_format: str | None = None  # FFmpeg's name
 
 
 class Container(NamedTuple):
-    """A kind of file."""
+    """A container format and its default codecs."""
 
     format: str  # FFmpeg's name
     codec: str
-    lossless: str  # codec
+    lossless_codec: str
 
 
 CONTAINERS = {
@@ -29,7 +38,7 @@ CONTAINERS = {
     ".avi": Container("avi", "mpeg4", "ffv1"),
 }
 
-# Quality where --crf is not given: next to no loss that can be seen. Its steps differ by codec.
+# Default quality, visually almost lossless. The scale differs by codec.
 _CRF = {
     "libx264": 17,
     "libx264rgb": 17,
@@ -38,9 +47,9 @@ _CRF = {
     "libsvtav1": 22,
     "libaom-av1": 20,
 }
-COMMON = "yuv420p"  # what all players show
-_QUANTISER = ("mpeg4", "mpeg2video", "mjpeg")  # by default 200 kbit/s, whatever the film
-_BEST = 2 * 118  # quantiser 2 of 1 to 31, in FFmpeg's units
+_COMMON = "yuv420p"  # supported by all players
+_QUANTIZER = ("mpeg4", "mpeg2video", "mjpeg")  # their default is 200 kbit/s
+_BEST = 2 * 118  # quantizer 2 of 1 to 31, in FFmpeg's units
 _LOSSLESS = {
     "libx264": {"qp": "0"},
     "libx264rgb": {"qp": "0"},
@@ -51,122 +60,104 @@ _LOSSLESS = {
     "ffvhuff": {},
     "utvideo": {},
 }
-_WHOLE = ("libx264", "libx265", "libsvtav1")  # refuse a part of a sample of colours
-RGB, BT709 = 0, 1  # FFmpeg's numbers of matrices
-FINE = 4 | 0x2000 | 0x40000  # of swscale: bicubic, full chroma, accurate; PyAV 17 names the first
-_FINEST = 65535  # ticks a second that MPEG-4 part 2 has
+_WHOLE_CHROMA = ("libx264", "libx265", "libsvtav1")  # need a multiple of the chroma subsampling
+_FINEST = 65535  # most ticks a second in MPEG-4 part 2
 
 
-def encoder(args: Any, path: Path, pixels: str) -> Any:
+def is_film(path: Path) -> bool:
+    """Whether the extension is that of a film."""
+    return path.suffix.lower() in CONTAINERS
+
+
+def encoder(options: EncoderOptions, path: Path, pixel_format: str) -> Any:
     """Return the codec for a film of this pixel format."""
     container = CONTAINERS[path.suffix.lower()]
-    name = args.codec or (container.lossless if args.lossless else container.codec)
-    if args.lossless and name == "libx264" and is_rgb(pixels) and not args.pixel_format:
-        name = "libx264rgb"
-    if args.lossless and name not in _LOSSLESS:
-        raise CliError(f"--lossless: {name} loses something; write one of {', '.join(_LOSSLESS)}")
-    av = library()
+    name = options.codec or (container.lossless_codec if options.lossless else container.codec)
+    if options.lossless and name == "libx264" and is_rgb(pixel_format):
+        name = name if options.pixel_format else "libx264rgb"
+    if options.lossless and name not in _LOSSLESS:
+        raise FileError(
+            f"lossless: {name} is not a lossless codec; choose one of {', '.join(_LOSSLESS)}"
+        )
+    av = load_pyav()
     try:
         codec = av.codec.Codec(name, "w")
     except av.codec.codec.UnknownCodecError:
-        raise CliError(
-            f"there is no encoder {name} in this PyAV; write --codec with another, for instance "
-            f"{', '.join(filter(_is_there, dict.fromkeys((*_CRF, *_LOSSLESS))))}"
+        raise FileError(
+            f"codec={name!r}: PyAV has no such encoder; choose another, for example "
+            f"{', '.join(filter(_is_available, dict.fromkeys((*_CRF, *_LOSSLESS))))}"
         ) from None
     if codec.type != "video":
-        raise CliError(f"--codec {name} is for {codec.type}, not for video")
+        raise FileError(f"codec={name!r} encodes {codec.type}, not video")
     return codec
 
 
-def _is_there(name: str) -> bool:
-    return name in library().codecs_available and name != "libx264rgb"
+def _is_available(name: str) -> bool:
+    return name in load_pyav().codecs_available and name != "libx264rgb"
 
 
-def options(name: str, args: Any) -> dict[str, str]:
-    """Return what the encoder is told about quality."""
-    if args.lossless:
+def quality(name: str, options: EncoderOptions) -> dict[str, str]:
+    """Return FFmpeg's options for the quality of an encoder."""
+    if options.lossless:
         return dict(_LOSSLESS[name])
-    if args.crf is not None:
-        return {"crf": f"{args.crf:g}"}
+    if options.crf is not None:
+        return {"crf": f"{options.crf:g}"}
     if name in _CRF:
         return {"crf": str(_CRF[name])}
-    return {"flags": "+qscale", "global_quality": str(_BEST)} if name in _QUANTISER else {}
+    return {"flags": "+qscale", "global_quality": str(_BEST)} if name in _QUANTIZER else {}
 
 
-def is_rgb(pixels: str) -> bool:
-    """Whether a pixel format holds red, green and blue."""
-    return bool(library().VideoFormat(pixels, 16, 16).is_rgb)
-
-
-def pixel_format(codec: Any, wanted: str, args: Any) -> str:
-    """Return the format of the encoder that loses least, with a warning if it loses anything."""
-    known = [item.name for item in codec.video_formats or ()]
-    asked = args.pixel_format
-    if asked is not None:
-        if asked not in known:
-            raise CliError(
-                f"--pixel-format {asked}: {codec.name} knows {', '.join(known) or 'none by name'}"
-            )
-        return str(asked)
-    plain = wanted.replace("yuvj", "yuv")  # the same, with the range told in the name
-    for name in (plain, wanted):
-        if name in known or not known:
+def pixel_format(codec: Any, source_format: str, options: EncoderOptions) -> str:
+    """Return the encoder's pixel format with the least loss; warn if there is any loss."""
+    supported = [item.name for item in codec.video_formats or ()]
+    requested = options.pixel_format
+    if requested is not None:
+        if requested not in supported:
+            raise FileError(f"pixel_format={requested!r}: {codec.name} supports "
+                            f"{', '.join(supported) or 'no format by name'}")  # fmt: skip
+        return requested
+    plain = source_format.replace("yuvj", "yuv")  # "j" only means full range
+    for name in (plain, source_format):
+        if name in supported or not supported:
             return name
-    offered = [name for name in known if "yuvj" not in name] or known
+    return _closest_format(codec.name, source_format, supported, lossless=options.lossless)
+
+
+def _closest_format(codec: str, wanted: str, supported: list[str], *, lossless: bool) -> str:
+    """Return the supported pixel format that loses least."""
+    plain = wanted.replace("yuvj", "yuv")
+    candidates = [name for name in supported if "yuvj" not in name] or supported
     alpha = plain.startswith(("yuva", "gbrap"))
-    best, loss = library().codec.codec.find_best_pix_fmt_of_list(offered, plain, alpha)
-    if loss and args.lossless:
-        raise CliError(f"--lossless: {codec.name} does not hold {wanted}; write --codec ffv1 and "
-                       "OUT as .mkv")  # fmt: skip
+    best, loss = load_pyav().codec.codec.find_best_pix_fmt_of_list(candidates, plain, alpha)
+    if loss and lossless:
+        raise FileError(f"lossless: {codec} does not support {wanted}; use the codec ffv1 in an "
+                        ".mkv file")  # fmt: skip
     if loss:
         advice = ""
-        if is_rgb(wanted) and best.name != COMMON and COMMON in known:
-            advice = f"; players that do not show it know --pixel-format {COMMON}"
+        if is_rgb(wanted) and best.name != _COMMON and _COMMON in supported:
+            advice = f"; some players support only pixel_format={_COMMON!r}"
         warnings.warn(
-            f"{codec.name} does not hold {wanted}; the film becomes {best.name}{advice}",
-            stacklevel=2,
+            f"{codec} does not support {wanted}; the film is converted to {best.name}{advice}",
+            stacklevel=3,
         )
     return str(best.name)
 
 
 def check_size(name: str, format: Any) -> None:
-    """Refuse sizes that the encoder refuses, which it does without saying why."""
+    """Raise on sizes that the encoder would reject without a reason."""
     across, down = 64 // format.chroma_width(64), 64 // format.chroma_height(64)
-    if name in _WHOLE and (format.width % across or format.height % down):
-        raise CliError(
+    if name in _WHOLE_CHROMA and (format.width % across or format.height % down):
+        raise FileError(
             f"{name} needs an even width and height for {format.name}, and the film is "
-            f"{format.width} x {format.height}; write --codec ffv1 and OUT as .mkv, or "
-            "--pixel-format yuv444p"
+            f"{format.width} x {format.height}; use the codec ffv1 in an .mkv "
+            "file, or pixel_format='yuv444p'"
         )
 
 
-def time_base(name: str, path: Path, heading: Heading) -> Fraction:
-    """Return the unit of time stamps: that of the film where codec and container can."""
+def time_base(name: str, path: Path, info: FilmInfo) -> Fraction:
+    """Return the unit of time stamps: that of the source, if codec and container support it."""
     if path.suffix.lower() == ".avi":
-        return 1 / heading.rate  # it counts frames
-    if name == "mpeg4" and heading.time_base.denominator > _FINEST:
+        return 1 / info.rate  # AVI counts frames
+    if name == "mpeg4" and info.time_base.denominator > _FINEST:
         return Fraction(1, _FINEST)
-    return heading.time_base
-
-
-def converted(frame: Any, pixels: str) -> Any:
-    """Bring a frame to another pixel format."""
-    made = frame.reformat(
-        format=pixels,
-        interpolation=FINE,
-        **_meaning(frame, pixels),
-    )
-    made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
-    made.pict_type = 0
-    return made
-
-
-def _meaning(frame: Any, pixels: str) -> dict[str, int]:
-    """Say what the numbers of a frame mean, and those of the format it is brought to."""
-    given = int(frame.color_range)
-    if is_rgb(frame.format.name) == is_rgb(pixels):
-        return {"src_color_range": given, "dst_color_range": given}
-    if is_rgb(pixels):
-        given = FULL if is_full(frame) else LIMITED
-        return {"src_color_range": given, "dst_color_range": FULL}
-    return {"src_color_range": FULL, "dst_color_range": LIMITED, "dst_colorspace": BT709}
+    return info.time_base

@@ -1,29 +1,17 @@
-"""Errors of the command line: one exception, and how others become it."""
+"""The exception that reading and writing files raises."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from fastrestore.errors import BackendUnavailableError
+class FileError(ValueError):
+    """A file that cannot be read or written.
 
-
-class CliError(Exception):
-    """Something the user can put right; the message is the line that is printed."""
+    The message is one sentence: what is wrong with the file, and what would work.
+    """
 
 
 def reason(error: Exception) -> str:
-    """Say what went wrong; some exceptions have no text of their own."""
+    """Return the text of an exception, or a substitute if it has none."""
     if isinstance(error, MemoryError):
         return str(error) or "there is not enough memory"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-@contextmanager
-def explained(what: Path | str) -> Iterator[None]:
-    """Turn what the library raises on wrong arguments into a `CliError` about `what`."""
-    try:
-        yield
-    except (ValueError, TypeError, MemoryError, BackendUnavailableError) as error:
-        raise CliError(f"{what}: {reason(error)}") from error

@@ -1,7 +1,7 @@
 """PNG of 8 and 16 bits, gray and RGB, with or without alpha.
 
-Pillow reads 16 bits of colour as 8 and says nothing: those go through imagecodecs. Chunks other
-than pixels, such as the colour profile, gamma, resolution, texts and EXIF, are copied from PNG to
+Pillow silently reduces 16-bit RGB to 8 bits, so those files go through imagecodecs. Chunks other
+than pixels, such as the color profile, gamma, resolution, texts and EXIF, are copied from PNG to
 PNG.
 """
 
@@ -15,45 +15,47 @@ from typing import IO, Any
 
 import numpy as np
 
-from fastrestore._io.errors import CliError
-from fastrestore._io.picture import CURE, Image, Picture, exif_of
+from fastrestore._io.errors import FileError
+from fastrestore._io.picture import CONVERT_FIRST, Image, Picture, parse_exif
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
 def read_png(file: IO[bytes]) -> Picture:
-    """Read a PNG; 1, 2 and 4 bits come stretched to 8, as the format defines them."""
+    """Read a PNG; 1, 2 and 4 bits are scaled to 8, as the format defines."""
     data = file.read()
     chunks = list(_chunks(data))
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
-        raise CliError("it is not a PNG file, or it is damaged")
+        raise FileError("it is not a PNG file, or it is damaged")
     depth, kind = chunks[0][1][8:10]
     names = {name for name, _ in chunks}
     if kind == 3:
-        raise CliError(f"its colours are in a palette; gray and RGB are supported. {CURE}")
+        raise FileError(
+            f"its colors are indexed by a palette; gray and RGB are supported. {CONVERT_FIRST}"
+        )
     if kind not in (0, 2, 4, 6):
-        raise CliError(f"its kind of colours is {kind}, which PNG does not have")
+        raise FileError(f"its color type is {kind}, which PNG does not define")
     if b"acTL" in names:
-        raise CliError("it has several frames; one is supported")
+        raise FileError("it has several frames; one is supported")
     if b"tRNS" in names:
-        raise CliError("it has a transparent colour; write it with an alpha channel instead")
+        raise FileError("it has a transparent color; save it with an alpha channel instead")
     wide = depth == 16 and kind != 0
     pixels = _codec().png_decode(data) if wide else _by_pillow(data)
     kept = tuple(chunk for chunk in chunks if chunk[0] not in _CRITICAL)
-    return Picture.of(
+    return Picture.from_pixels(
         pixels,
         alpha=kind in (4, 6),
         icc=next((_profile(body) for name, body in kept if name == b"iCCP"), None),
-        exif=next((exif_of(body) for name, body in kept if name == b"eXIf"), None),
+        exif=next((parse_exif(body) for name, body in kept if name == b"eXIf"), None),
         chunks=kept,
     )
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and contents of each chunk."""
+    """Yield the name and contents of each chunk."""
     if not data.startswith(_SIGNATURE):
-        raise CliError("it is not a PNG file, or it is damaged")
+        raise FileError("it is not a PNG file, or it is damaged")
     at = len(_SIGNATURE)
     while at + 12 <= len(data):
         (length,) = struct.unpack(">I", data[at : at + 4])
@@ -62,33 +64,33 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
         if name == b"IEND":
             return
-    raise CliError("it is truncated")
+    raise FileError("it is truncated")
 
 
 def _codec() -> Any:
-    """Return the library for 16 bits of colour."""
+    """Return the library for 16-bit RGB."""
     try:
         import imagecodecs
     except ImportError:
-        raise CliError(
-            "16 bits of colour in PNG need imagecodecs; install it with pip install "
+        raise FileError(
+            "PNG with 16-bit RGB needs imagecodecs; install it with pip install "
             "'fastrestore[io]', or use TIFF"
         ) from None
     return imagecodecs
 
 
 def _by_pillow(data: bytes) -> Image:
-    """Decode 8 bits, or gray of 1, 2, 4 and 16."""
+    """Decode 8 bits, or gray of 1, 2, 4 and 16 bits."""
     from PIL import Image as Pillow
 
-    # Pillow takes images over 89 megapixels for attacks; here the user has named the file.
+    # Pillow rejects images over 89 megapixels as attacks; here the user chose the file.
     Pillow.MAX_IMAGE_PIXELS = None
     with Pillow.open(BytesIO(data), formats=["PNG"]) as image:
         return np.asarray(image.convert("L") if image.mode == "1" else image)
 
 
-def _encoded(pixels: Image) -> bytes:
-    """Encode pixels alone."""
+def _encode_pixels(pixels: Image) -> bytes:
+    """Encode the pixels without metadata."""
     if pixels.dtype == np.uint16 and pixels.ndim == 3:
         return bytes(_codec().png_encode(pixels))
     from PIL import Image as Pillow
@@ -99,7 +101,7 @@ def _encoded(pixels: Image) -> bytes:
 
 
 def _profile(body: bytes) -> bytes | None:
-    """Return the colour profile of an iCCP chunk: a name, a zero, a method, and it compressed."""
+    """Return the color profile in an iCCP chunk: name, zero byte, method, compressed profile."""
     try:
         return zlib.decompress(body[body.index(b"\0") + 2 :])
     except (ValueError, zlib.error):
@@ -108,20 +110,20 @@ def _profile(body: bytes) -> bytes | None:
 
 def encode_png(picture: Picture) -> bytes:
     """Return the contents of a PNG file."""
-    data = _encoded(picture.pixels)
+    data = _encode_pixels(picture.pixels)
     chunks = picture.chunks
     if not chunks:
-        made = []
+        new = []
         if picture.icc is not None:
-            made.append((b"iCCP", b"profile\0\0" + zlib.compress(picture.icc)))
+            new.append((b"iCCP", b"profile\0\0" + zlib.compress(picture.icc)))
         if picture.exif is not None:
-            made.append((b"eXIf", picture.exif.tobytes().removeprefix(b"Exif\0\0")))
-        chunks = tuple(made)
+            new.append((b"eXIf", picture.exif.tobytes().removeprefix(b"Exif\0\0")))
+        chunks = tuple(new)
     after_header = len(_SIGNATURE) + 25
-    inserted = b"".join(_packed(*chunk) for chunk in chunks)
+    inserted = b"".join(_pack(*chunk) for chunk in chunks)
     return data[:after_header] + inserted + data[after_header:]
 
 
-def _packed(name: bytes, body: bytes) -> bytes:
-    """Return a chunk as it stands in a file."""
+def _pack(name: bytes, body: bytes) -> bytes:
+    """Return a chunk as stored in a file."""
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

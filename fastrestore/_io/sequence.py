@@ -12,53 +12,44 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._io.codecs import CONTAINERS, converted
-from fastrestore._io.errors import CliError
-from fastrestore._io.film import SAMPLES, Heading
-from fastrestore._io.images import check_extension, check_output, read, write
-from fastrestore._io.picture import Image, Picture
-from fastrestore._io.planes import (
-    FULL,
-    MATRICES,
-    Layout,
-    Planes,
-    Shot,
-    layout_of,
-    layout_of_values,
-    planes_of,
-    put,
-    unit,
-)
+from fastrestore._io import codecs, images
+from fastrestore._io.errors import FileError
+from fastrestore._io.files import check_extension, records_axes
+from fastrestore._io.film_reader import SAMPLES, FilmInfo
+from fastrestore._io.picture import Picture
+from fastrestore._io.pixels import full_range, split_channels
+from fastrestore._io.planes import Frame, Layout, Planes, layout_of_values
+from fastrestore._io.pyav import FULL
 
 _NUMBER = re.compile(r"%(0?)(\d*)d")
 
 
-def is_pattern(name: str) -> bool:
-    """Whether a name stands for numbered pictures."""
+def is_sequence(name: str) -> bool:
+    """Whether a name is a pattern of numbered pictures."""
     path = Path(name)
     numbered = _NUMBER.search(path.name) is not None
-    return numbered and path.suffix.lower() not in CONTAINERS and not path.exists()
+    return numbered and not codecs.is_film(path) and not path.exists()
 
 
 class Pattern:
-    """A name with a number in it."""
+    """A file name with a placeholder for the number."""
 
     def __init__(self, name: str) -> None:
         self.path = Path(name)
         if len(_NUMBER.findall(self.path.name)) != 1 or _NUMBER.search(str(self.path.parent)):
-            raise CliError(f"{name}: one number is expected, in the name of the file, as in "
-                           "frames/%05d.png")  # fmt: skip
-        check_extension(self.path)
+            raise FileError(f"{name}: exactly one number is expected, in the file name, as in "
+                            "frames/%05d.png")  # fmt: skip
+        check_extension(self.path, images.readable_extensions())
         self._before, zero, width, self._after = _NUMBER.split(self.path.name)
         self._width = int(width or 0) if zero else 0
 
     def file(self, number: int) -> Path:
-        """Return the name of one picture."""
+        """Return the path of the picture with this number."""
         name = f"{self._before}{number:0{self._width}d}{self._after}"
         return self.path.with_name(name)
 
     def numbers(self) -> list[int]:
-        """Find the numbers of the pictures that are there."""
+        """Return the numbers of the existing pictures, sorted."""
         found = []
         wanted = re.compile(re.escape(self._before) + r"(\d+)" + re.escape(self._after))
         folder = self.path.parent
@@ -69,24 +60,24 @@ class Pattern:
         return sorted(found)
 
 
-class Sequence:
-    """Pictures to read, one after the other."""
+class SequenceReader:
+    """Numbered pictures, read one by one."""
 
     interlaced = False
 
     def __init__(self, name: str, rate: Fraction | None) -> None:
-        self.path, self.count, self.rate = Path(name), 0, rate
+        self.path, self._rate = Path(name), rate
         self._pattern = Pattern(name)
         self.numbers = self._pattern.numbers()
         if not self.numbers:
-            raise CliError(f"{name}: there is no such picture, the first would be for instance "
-                           f"{self._pattern.file(1)}")  # fmt: skip
+            raise FileError(f"{name}: there are no such pictures; the first could be "
+                            f"{self._pattern.file(1)}")  # fmt: skip
         first, last = self.numbers[0], self.numbers[-1]
         missing = last - first + 1 - len(self.numbers)
         if missing:
             gap = next(k for k, number in enumerate(self.numbers, first) if k != number)
             more = f" and {missing - 1} more are" if missing > 1 else " is"
-            raise CliError(
+            raise FileError(
                 f"{self._pattern.file(gap)}{more} missing between {self._pattern.file(first)} and "
                 f"{self._pattern.file(last)}"
             )
@@ -98,126 +89,95 @@ class Sequence:
         """Number of pictures."""
         return len(self.numbers)
 
-    def shots(self) -> Iterator[Shot]:
+    def frames(self) -> Iterator[Frame]:
         """Read picture by picture."""
         shape, dtype = self._first.values.shape, self._first.values.dtype
         for number in self.numbers:
             picture = self._read(number)
             values = picture.values
             if (values.shape, values.dtype) != (shape, dtype):
-                raise CliError(
+                raise FileError(
                     f"{self._pattern.file(number)} has shape {values.shape} and type "
                     f"{values.dtype}, the first has {shape} and {dtype}"
                 )
-            self.count += 1
-            yield Shot(_planes(values), picture)
+            yield Frame(split_channels(values), picture)
 
     def samples(self) -> Iterator[Planes]:
-        """Read some pictures from all over the sequence."""
+        """Read a few pictures spread over the sequence."""
         for number in self.numbers[:: -(-len(self.numbers) // SAMPLES)]:
-            yield _planes(self._read(number).values)
+            yield split_channels(self._read(number).values)
 
-    def taken(self) -> Iterator[Any]:
-        """Hand over packets of other tracks, which there are none of."""
+    def take_packets(self) -> Iterator[Any]:
+        """Yield nothing: pictures have no other tracks."""
         return iter(())
 
-    def complaint(self) -> None:
-        """Say what was wrong with the files: errors have told."""
+    def damage(self) -> None:
+        """Return None: damaged pictures raise when they are read."""
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing: no file stays open."""
 
-    def heading(self) -> Heading:
-        """Describe the film these pictures make."""
-        if self.rate is None:
-            raise CliError(f"{self.path}: pictures have no frame rate; write --fps 25 for instance")
+    def info(self) -> FilmInfo:
+        """Return the properties of a film made of the pictures."""
+        if self._rate is None:
+            raise FileError(
+                f"{self.path}: pictures have no frame rate; specify fps, for example 25"
+            )
         values = self._first.values
         if values.dtype not in (np.uint8, np.uint16) or self.layout.kind == "other":
-            raise CliError(
+            raise FileError(
                 f"{self.path}: films hold gray or RGB in uint8 and uint16, and these pictures have "
-                f"shape {values.shape} and type {values.dtype}; write OUT as pictures too"
+                f"shape {values.shape} and type {values.dtype}; write the output as pictures too"
             )
         name = "gray" if self.layout.kind == "gray" else "gbrp"
         deep = "16le" if values.dtype == np.uint16 else ""
         height, width = values.shape[:2]
-        colours = {"color_range": FULL}
-        return Heading(width, height, name + deep, self.rate, 1 / self.rate, colours)
+        return FilmInfo(
+            width, height, name + deep, rate=self._rate, time_base=1 / self._rate,
+            colors={"color_range": FULL},
+        )  # fmt: skip
 
     def _read(self, number: int) -> Picture:
         path = self._pattern.file(number)
-        picture = read(path)
-        if path.suffix.lower() == ".npy" and picture.values.ndim != 2:
-            raise CliError(f"{path} has the shape {picture.values.shape}, and .npy does not say "
-                           "where its channels are; write .tif")  # fmt: skip
+        picture = images.read(path)
+        if not records_axes(path) and picture.values.ndim != 2:
+            raise FileError(f"{path} has shape {picture.values.shape}, and .npy does not record "
+                            "which axis holds channels; save as .tif")  # fmt: skip
         return picture
 
 
 class SequenceWriter:
-    """Pictures to write: each is whole or not there."""
+    """Numbered pictures to write; each file is complete or missing."""
 
     def __init__(self, name: str, numbers: list[int] | None) -> None:
-        self.path, self.frames = Path(name), 0
+        self.path, self.count = Path(name), 0
         self._pattern = Pattern(name)
-        self._numbers = numbers  # those of the pictures that are read, or from 1
+        self._numbers = numbers  # of the pictures that are read; None counts from 1
 
-    def write(self, shot: Shot) -> None:
+    def write(self, frame: Frame) -> None:
         """Write a picture."""
-        number = self._numbers[self.frames] if self._numbers else self.frames + 1
-        if not self.frames and len(getattr(shot.held, "planes", ())) == 4:
-            warnings.warn(f"{self.path}: the alpha of the film is left out", stacklevel=2)
-        write(self._pattern.file(number), _picture(shot))
-        self.frames += 1
+        number = self._numbers[self.count] if self._numbers else self.count + 1
+        if not self.count and len(getattr(frame.origin, "planes", ())) == 4:
+            warnings.warn(f"{self.path}: the alpha of the film is not written", stacklevel=2)
+        images.write(self._pattern.file(number), _picture(frame))
+        self.count += 1
 
-    def copy(self, packets: Iterator[Any]) -> None:
-        """Leave other tracks out."""
+    def copy_packets(self, packets: Iterator[Any]) -> None:
+        """Discard the packets of other tracks."""
         for _ in packets:
             pass
 
     def finish(self) -> None:
-        """Do nothing: all is written."""
+        """Do nothing: all pictures are written."""
 
     def abort(self) -> None:
-        """Keep the pictures that were written."""
+        """Do nothing: pictures already written stay."""
 
 
-def check_pictures(name: str, *, overwrite: bool) -> None:
-    """Refuse pictures that cannot be written, or are there."""
-    pattern = Pattern(name)
-    check_output(pattern.file(1), overwrite=True)
-    there = [] if overwrite else pattern.numbers()
-    if there:
-        check_output(pattern.file(there[0]), overwrite=False)
-
-
-def _planes(values: Image) -> Planes:
-    """View (M, N) or (M, N, C) as planes."""
-    return [values] if values.ndim == 2 else list(np.moveaxis(values, -1, 0))
-
-
-def _picture(shot: Shot) -> Picture:
-    """Return what is to be written: pictures are gray or RGB of full range."""
-    planes = shot.planes
-    if isinstance(shot.held, Picture):
-        values = planes[0] if shot.held.values.ndim == 2 else np.stack(planes, -1)
-        return replace(shot.held, values=values)
-    return Picture(full_range(planes, shot.held))
-
-
-def full_range(planes: Planes, frame: Any) -> Image:
-    """Return gray or RGB of full range, 8 or 16 bits, of a frame and its restored planes.
-
-    swscale enlarges the colours; its own way to 16 bits of RGB is 0.4 % too dark.
-    """
-    layout = layout_of(frame)
-    if layout.kind == "yuv" and int(frame.colorspace) not in MATRICES:
-        raise CliError(
-            "pictures are RGB, and the matrix of the film's colours, FFmpeg's number "
-            f"{int(frame.colorspace)}, is not known here; write OUT as .mkv"
-        )
-    if layout.kind == "yuv" and layout.cells != (1, 1):
-        deep = re.sub(r"yuvj?a?\d{3}", "yuv444", frame.format.name)
-        planes = planes_of(converted(put(planes, frame), deep))
-    shares = unit(planes, layout)
-    most = np.iinfo(layout.dtype).max
-    values: Image = np.clip(np.rint(np.stack(shares, -1) * most), 0, most).astype(layout.dtype)
-    return values[..., 0] if len(shares) == 1 else values
+def _picture(frame: Frame) -> Picture:
+    """Return a frame as a picture, gray or RGB of full range."""
+    planes = frame.planes
+    if isinstance(frame.origin, Picture):
+        values = planes[0] if frame.origin.values.ndim == 2 else np.stack(planes, -1)
+        return replace(frame.origin, values=values)
+    return Picture(full_range(planes, frame.origin))

@@ -1,4 +1,4 @@
-"""TIFF of one page: gray, RGB or other channels, integers and floats, with or without alpha."""
+"""TIFF of one page (images) or several (volumes): integers and floats, with or without alpha."""
 
 from __future__ import annotations
 
@@ -9,41 +9,39 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrestore._io.errors import CliError
-from fastrestore._io.picture import EXIF, GPS, Image, Picture, exif_of
+from fastrestore._io.errors import FileError
+from fastrestore._io.picture import EXIF, GPS, Image, Picture, parse_exif
 
 if TYPE_CHECKING:
     from PIL.Image import Exif
     from tifffile import TiffPage
 
-# Tags that describe a picture and are true of the restored one, too: description, make, model,
-# orientation, software, date, artist, host, copyright. ASCII but for the orientation.
+# Descriptive tags that stay valid after restoration: description, make, model, orientation,
+# software, date, artist, host, copyright. All are ASCII except the orientation.
 _TAGS = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
 _ORIENTATION = 274
 _XMP = 700
 _RESOLUTION = (282, 283, 296)
-_ALPHA = {"ASSOCALPHA": True, "UNASSALPHA": False}  # whether colours were multiplied by it
+_ALPHA = {"ASSOCALPHA": True, "UNASSALPHA": False}  # whether colors are multiplied by it
 
 
 def read_tiff(file: IO[bytes]) -> Picture:
     """Read a TIFF of one page."""
     import tifffile
 
-    # tifffile logs whatever is odd in a file; what matters here arrives as an exception.
+    # tifffile logs irregularities; those that matter here are raised.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     with tifffile.TiffFile(file) as tiff:
         if len(tiff.pages) != 1:
-            raise CliError(f"it has {len(tiff.pages)} pages; one is supported")
+            raise FileError(f"it has {len(tiff.pages)} pages; one is supported")
         page = tiff.pages.first
         _check_page(page)
-        segments = zip(page.dataoffsets, page.databytecounts, strict=True)
-        if any(start + count > tiff.filehandle.size for start, count in segments):
-            raise CliError("it is truncated")  # tifffile may fill in zeros without a word
+        _check_whole(page, tiff.filehandle.size)
         pixels = _pixels(page)
         extra = [getattr(sample, "name", "") for sample in page.extrasamples]
         icc = page.tags.valueof(34675)
     file.seek(0)
-    return Picture.of(
+    return Picture.from_pixels(
         pixels,
         alpha=bool(extra) and (extra[-1] in _ALPHA or _is_rgb(page)),
         premultiplied=bool(extra) and _ALPHA.get(extra[-1], False),
@@ -53,37 +51,42 @@ def read_tiff(file: IO[bytes]) -> Picture:
 
 
 def read_pages(file: IO[bytes]) -> tuple[Picture, int | None]:
-    """Read a TIFF of several pages as they are stored, and say which axis holds channels."""
+    """Read a TIFF of several pages as stored, and return it with its channel axis, if any."""
     import tifffile
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     with tifffile.TiffFile(file) as tiff:
         if len(tiff.series) != 1:
-            raise CliError("its pages differ in size or type; pages of one kind are supported")
+            raise FileError("its pages differ in size or type; pages of one kind are supported")
         series, page = tiff.series[0], tiff.pages.first
         _check_page(page)
         size = tiff.filehandle.size
-        for each in tiff.pages:
-            segments = zip(each.dataoffsets, each.databytecounts, strict=True)
-            if any(start + count > size for start, count in segments):
-                raise CliError("it is truncated")
-        axis, values = _channels(series.shape, series.axes), series.asarray()
+        for item in tiff.pages:
+            _check_whole(item, size)
+        axis, values = _channel_axis(series.shape, series.axes), series.asarray()
         if getattr(page.photometric, "name", "") == "MINISWHITE":
             values = np.invert(values)
     file.seek(0)
     return Picture(values, exif=_exif(file.read())), axis
 
 
-def _channels(shape: tuple[int, ...], axes: str) -> int | None:
-    """Return which axis of a stack of pages holds channels, if there is one."""
+def _check_whole(page: Any, size: int) -> None:
+    """Raise if data of a page lies beyond the end of the file; tifffile may fill in zeros."""
+    segments = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if any(start + count > size for start, count in segments):
+        raise FileError("it is truncated")
+
+
+def _channel_axis(shape: tuple[int, ...], axes: str) -> int | None:
+    """Return the axis of a stack of pages that holds channels, or None."""
     found = [k for k, name in enumerate(axes) if name in "CS"]
     rest = "".join(name for name in axes if name not in "CS")
     if axes == "YX" or rest == "YX":
-        raise CliError("it has one page; `fastrestore denoise` restores it")
+        raise FileError("it has one page, so it is an image; a volume has several")
     if len(rest) != 3 or not rest.endswith("YX") or len(found) > 1:
-        raise CliError(
+        raise FileError(
             f"its shape is {shape}, its axes are {axes}; one stack of pages is supported, gray or "
-            "in colour"
+            "with channels"
         )
     return found[0] if found else None
 
@@ -95,43 +98,44 @@ def _is_rgb(page: TiffPage) -> bool:
 def _pixels(page: TiffPage) -> Image:
     """Read (M, N) or (M, N, samples)."""
     image: Image = page.asarray()
-    if page.axes == "SYX":  # each channel by itself
+    if page.axes == "SYX":  # planar: one plane for each channel
         image = np.moveaxis(image, 0, -1)
     if image.ndim != (2 if page.samplesperpixel == 1 else 3):
-        raise CliError(f"its shape is {image.shape}, its axes are {page.axes}; one plane of pixels "
-                       "is supported")  # fmt: skip
+        raise FileError(
+            f"its shape is {image.shape}, its axes are {page.axes}; one plane is supported"
+        )
     kind = getattr(page.photometric, "name", "")
     return np.invert(image) if kind == "MINISWHITE" else image
 
 
 def _check_page(page: TiffPage) -> None:
-    """Refuse what is neither gray nor RGB."""
+    """Raise if the page is neither gray nor RGB, or has an unsupported depth."""
     kind = getattr(page.photometric, "name", str(page.photometric))
     if kind not in ("MINISBLACK", "MINISWHITE", "RGB"):
-        raise CliError(
+        raise FileError(
             f"its mode is {kind} with {page.samplesperpixel} values a pixel; gray and RGB are "
             "supported"
         )
     if kind == "MINISWHITE" and (
         page.dtype is None or page.dtype.kind != "u" or page.samplesperpixel > 1
     ):
-        raise CliError(
+        raise FileError(
             f"its mode is {kind} with {page.samplesperpixel} values a pixel of type {page.dtype}; "
             "gray is MINISBLACK"
         )
     if page.bitspersample not in (8, 16, 32, 64):
-        raise CliError(f"it has {page.bitspersample} bits a pixel; 8, 16, 32 and 64 are supported")
+        raise FileError(f"it has {page.bitspersample} bits a pixel; 8, 16, 32 and 64 are supported")
 
 
 def _exif(data: bytes) -> Exif | None:
-    """Read what describes the picture, or None if that is damaged."""
+    """Return the descriptive tags, or None if they are damaged."""
     from PIL.Image import Exif
 
     try:
-        found = exif_of(data)
-    except Exception:  # on damaged tags Pillow raises nearly anything; the pixels were read
+        found = parse_exif(data)
+    except Exception:  # damaged tags make Pillow raise many types; the pixels are fine
         return None
-    kept = Exif()  # without what describes the layout of this file
+    kept = Exif()  # without tags about the layout of this file
     for tag in (*_TAGS, *_RESOLUTION, _XMP):
         if tag in found:
             kept[tag] = found[tag]
@@ -154,11 +158,8 @@ def encode_tiff(picture: Picture) -> bytes:
             more = [*more[:-1], 1 if picture.premultiplied else 2]
         options["extrasamples"] = more
     file = BytesIO()
-    tags, directories = _carried(picture.exif)
-    resolution = picture.exif and [picture.exif.get(tag) for tag in _RESOLUTION]
-    if resolution and resolution[0] and resolution[1]:
-        options["resolution"] = (float(resolution[0]), float(resolution[1]))
-        options["resolutionunit"] = int(resolution[2] or 2)
+    tags, directories = _copied_tags(picture.exif)
+    options |= _resolution(picture.exif, 2)
     tifffile.imwrite(
         file, picture.pixels, iccprofile=picture.icc, metadata=None, software=False,
         byteorder="<", extratags=tags, **options,
@@ -167,30 +168,35 @@ def encode_tiff(picture: Picture) -> bytes:
 
 
 def encode_pages(picture: Picture) -> bytes:
-    """Return the contents of a TIFF file of several pages; only RGB with channels last is on one.
+    """Return the contents of a TIFF file of several pages, interleaved only for RGB channels last.
 
-    The description, such as that of ImageJ, is carried over: it tells of the same pages.
+    The description, such as that of ImageJ, is copied: the pages it describes stay the same.
     """
     import tifffile
 
     values = picture.values
     rgb = values.ndim == 4 and values.shape[-1] == 3
     options: dict[str, Any] = {"planarconfig": "contig"} if rgb else {}
-    resolution = picture.exif and [picture.exif.get(tag) for tag in _RESOLUTION]
-    if resolution and resolution[0] and resolution[1]:
-        options["resolution"] = (float(resolution[0]), float(resolution[1]))
-        options["resolutionunit"] = int(resolution[2] or 1)
+    options |= _resolution(picture.exif, 1)
     file = BytesIO()
     tifffile.imwrite(
         file, np.ascontiguousarray(values), photometric="rgb" if rgb else "minisblack",
-        metadata=None, software=False, byteorder="<", extratags=_carried(picture.exif)[0],
+        metadata=None, software=False, byteorder="<", extratags=_copied_tags(picture.exif)[0],
         **options,
     )  # fmt: skip
     return file.getvalue()
 
 
-def _carried(exif: Exif | None) -> tuple[list[Any], dict[int, Any]]:
-    """Return tags as tifffile takes them, and the directories that need a place of their own."""
+def _resolution(exif: Exif | None, unit: int) -> dict[str, Any]:
+    """Return the options of tifffile for the resolution; `unit` is used where none is stored."""
+    across, down, stored = (exif and exif.get(tag) for tag in _RESOLUTION)
+    if not (across and down):
+        return {}
+    return {"resolution": (float(across), float(down)), "resolutionunit": int(stored or unit)}
+
+
+def _copied_tags(exif: Exif | None) -> tuple[list[Any], dict[int, Any]]:
+    """Return tags in the form tifffile expects, and the directories stored apart from them."""
     if exif is None:
         return [], {}
     tags: list[Any] = []
@@ -210,25 +216,25 @@ def _carried(exif: Exif | None) -> tuple[list[Any], dict[int, Any]]:
 
 
 def _with_directories(data: bytes, directories: dict[int, Any]) -> bytes:
-    """Add directories of tags, which tifffile does not write, to a little-endian TIFF.
+    """Append directories of tags, which tifffile cannot write, to a little-endian TIFF.
 
-    They come at its end, and after them the first directory once more with tags that say where.
+    After them follows a copy of the first directory, extended by tags that point to them.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-    if not directories or data[2] != 42:  # files over 4 GB have another layout
+    if not directories or data[2] != 42:  # BigTIFF, for files over 4 GB, has another layout
         return data
     out = bytearray(data)
     (first,) = struct.unpack_from("<I", out, 4)
     (count,) = struct.unpack_from("<H", out, first)
     entries = [bytes(out[k : k + 12]) for k in range(first + 2, first + 2 + 12 * count, 12)]
     for tag, directory in directories.items():
-        made = ImageFileDirectory_v2(group=tag)
+        block = ImageFileDirectory_v2(group=tag)
         for key, value in directory.items():
-            made[key] = value
+            block[key] = value
         out += bytes(len(out) % 2)
         entries.append(struct.pack("<HHII", tag, 4, 1, len(out)))
-        out += made.tobytes(len(out))
+        out += block.tobytes(len(out))
     out += bytes(len(out) % 2)
     struct.pack_into("<I", out, 4, len(out))
     entries.sort(key=lambda entry: struct.unpack_from("<H", entry))

@@ -1,7 +1,7 @@
-"""Files of volumes: TIFF of several pages, NPY and NIfTI.
+"""Volume files: TIFF of several pages, NPY and NIfTI.
 
-The axes are those of the file: slices, rows and columns in TIFF, x, y and z in NIfTI, as stored
-in NPY; channels, if there are any, come last.
+Axes keep the order of the file: slices, rows and columns in TIFF; x, y and z in NIfTI; as stored
+in NPY. Channels, if any, are moved to the end.
 """
 
 from __future__ import annotations
@@ -14,91 +14,103 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._io.errors import CliError, reason
-from fastrestore._io.images import extension, to_type, write_bytes
+from fastrestore._io import files
+from fastrestore._io.errors import FileError, reason
+from fastrestore._io.files import extension
+from fastrestore._io.images import to_type
 from fastrestore._io.picture import Image, Picture
 from fastrestore._io.tiff import encode_pages, read_pages
 
-READERS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
+_EXTENSIONS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
+_TIFF = (".tif", ".tiff")
 _NIFTI = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A volume and what its file holds beside it."""
+    """A volume and the metadata of its file."""
 
-    values: Image  # (D, M, N), or with channels (D, M, N, C), in the units they are meant in
+    values: Image  # (D, M, N) or (D, M, N, C), in physical units
     stored: np.dtype[Any]  # type in the file
     scale: tuple[float, float] | None = None  # slope and intercept: value = slope * stored + inter
-    axis: int | None = None  # where the file has its channels
-    picture: Picture | None = None  # of TIFF
-    nifti: Any = None  # of nibabel
+    channel_axis: int | None = None  # in the file; in `values` channels are last
+    picture: Picture | None = None  # metadata of a TIFF
+    nifti: Any = None  # the nibabel image of a NIfTI
 
-    def restored(self, result: Image, target: Path) -> Volume:
-        """Return the volume with other values, as the file `target` stores them."""
+    def with_values(self, result: Image, target: Path) -> Volume:
+        """Return the volume with other values, in the units and type stored in `target`."""
         if self.scale is not None:
-            if extension(target) == ".npy":  # which has no place for slope and intercept
+            if extension(target) == ".npy":  # which stores no slope and intercept
                 return replace(self, values=np.asarray(result, self.values.dtype))
             slope, inter = self.scale
             result = (np.asarray(result, np.float64) - inter) / slope
         return replace(self, values=to_type(result, self.stored))
 
 
-def read(path: Path, axis: int | None) -> Volume:
-    """Read a volume; `axis` is where NPY has its channels."""
+def check_input(path: Path) -> None:
+    """Raise if `path` is not an existing file of a volume format."""
+    files.check_input(path, _EXTENSIONS)
+
+
+def check_output(path: Path) -> None:
+    """Raise if a volume cannot be written to `path`."""
+    files.check_output(path, _EXTENSIONS)
+
+
+def read(path: Path, channel_axis: int | None) -> Volume:
+    """Read a volume; `channel_axis` is where an NPY file has its channels."""
     kind = extension(path)
-    if axis is not None and kind != ".npy":
-        raise CliError(f"--channel-axis is for .npy; {path} says itself what it holds")
+    if channel_axis is not None and kind != ".npy":
+        raise FileError(
+            f"channel_axis={channel_axis} applies to .npy only; {path} records its own axes"
+        )
     try:
         if kind == ".npy":
-            volume = _read_npy(path, axis)
+            volume = _read_npy(path, channel_axis)
         elif kind in _NIFTI:
             volume = _read_nifti(path)
         else:
-            with path.open("rb") as file:
-                picture, at = read_pages(file)
-            values = picture.values if at is None else np.moveaxis(picture.values, at, -1)
-            volume = Volume(values, values.dtype, axis=at, picture=picture)
-    except Exception as error:  # on a damaged file the decoders raise nearly anything
-        raise CliError(f"cannot read {path}: {reason(error)}") from error
+            volume = _read_tiff(path)
+    except Exception as error:  # damaged files make the decoders raise many types
+        raise FileError(f"cannot read {path}: {reason(error)}") from error
     values = volume.values
     if values.dtype.kind not in "iuf":
-        raise CliError(f"cannot read {path}: it holds {values.dtype}, neither integers nor floats")
+        raise FileError(f"cannot read {path}: it holds {values.dtype}, neither integers nor floats")
     if values.size == 0:
-        raise CliError(f"cannot read {path}: it has no voxels")
+        raise FileError(f"cannot read {path}: it has no voxels")
     native = values.astype(values.dtype.newbyteorder("="), copy=False)
     return replace(volume, values=native, stored=volume.stored.newbyteorder("="))
 
 
-def array(name: str) -> Image:
-    """Read a spectrum."""
+def read_array(path: Path) -> Image:
+    """Read an NPY file of any shape, such as a spectrum."""
     try:
-        return _load(Path(name))
+        return _load(path)
     except Exception as error:
-        raise CliError(f"cannot read {name}: {reason(error)}") from error
+        raise FileError(f"cannot read {path}: {reason(error)}") from error
 
 
 def check_format(path: Path, volume: Volume, source: Path) -> None:
-    """Refuse to write what the format of `path` does not have."""
+    """Raise if the format of `path` cannot hold the metadata of a volume."""
     if extension(path) in _NIFTI and volume.nifti is None:
-        raise CliError(f"{path}: NIfTI needs a header and an affine, which {source} has not; write "
-                       "the kind of IN")  # fmt: skip
-    if extension(path) in (".tif", ".tiff") and volume.nifti is not None:
-        raise CliError(f"{path}: TIFF does not hold the header and the affine of {source}; write "
+        raise FileError(f"{path}: NIfTI needs a header and an affine, which {source} lacks; write "
+                       "the format of the input")  # fmt: skip
+    if extension(path) in _TIFF and volume.nifti is not None:
+        raise FileError(f"{path}: TIFF does not hold the header and the affine of {source}; write "
                        ".nii, .nii.gz or .npy")  # fmt: skip
 
 
 def write(path: Path, volume: Volume) -> None:
     """Write the whole file or nothing."""
-    write_bytes(path, lambda: _encode(extension(path), volume))
+    files.write_bytes(path, lambda: _encode(extension(path), volume))
 
 
 def _encode(kind: str, volume: Volume) -> bytes:
     """Return the contents of the file."""
     values = volume.values
-    if volume.axis is not None:
-        values = np.moveaxis(values, -1, volume.axis)
-    if kind in (".tif", ".tiff"):
+    if volume.channel_axis is not None:
+        values = np.moveaxis(values, -1, volume.channel_axis)
+    if kind in _TIFF:
         return encode_pages(replace(volume.picture or Picture(values), values=values))
     if kind in _NIFTI:
         data = _nifti_bytes(volume)
@@ -109,7 +121,7 @@ def _encode(kind: str, volume: Volume) -> bytes:
 
 
 def _load(path: Path) -> Image:
-    """Read an array; never a pickle, which could run any code."""
+    """Read an array; no pickles, which can run any code."""
     with path.open("rb") as file:
         values: Image = np.lib.format.read_array(file, allow_pickle=False)
     return values
@@ -119,28 +131,36 @@ def _read_npy(path: Path, axis: int | None) -> Volume:
     """Read an array of three axes, or of four with channels."""
     values = _load(path)
     if values.ndim != (3 if axis is None else 4):
-        advice = "; with channels write --channel-axis too" if values.ndim == 4 else ""
-        count = "three axes are" if axis is None else "four axes, one of channels, are"
-        raise CliError(f"its shape is {values.shape}; {count} expected{advice}")
+        advice = "; if one holds channels, specify channel_axis" if values.ndim == 4 else ""
+        count = "three axes are" if axis is None else "four axes, one for channels, are"
+        raise FileError(f"its shape is {values.shape}; {count} expected{advice}")
     if axis is None:
         return Volume(values, values.dtype)
     if not -4 <= axis < 4:
-        raise CliError(f"--channel-axis {axis} is not an axis of shape {values.shape}")
-    return Volume(np.moveaxis(values, axis, -1), values.dtype, axis=axis)
+        raise FileError(f"channel_axis={axis} is not an axis of shape {values.shape}")
+    return Volume(np.moveaxis(values, axis, -1), values.dtype, channel_axis=axis)
+
+
+def _read_tiff(path: Path) -> Volume:
+    """Read a stack of pages."""
+    with path.open("rb") as file:
+        picture, axis = read_pages(file)
+    values = picture.values if axis is None else np.moveaxis(picture.values, axis, -1)
+    return Volume(values, values.dtype, channel_axis=axis, picture=picture)
 
 
 def _read_nifti(path: Path) -> Volume:
-    """Read a volume in the units that its slope and intercept lead to."""
+    """Read a volume, scaled by its slope and intercept."""
     try:
         import nibabel
     except ImportError:
-        raise CliError(
+        raise FileError(
             "NIfTI needs nibabel; install it with pip install 'fastrestore[volume]'"
         ) from None
     image: Any = nibabel.load(path)
     if image.ndim != 3:
-        raise CliError(f"its shape is {image.shape}; three axes are expected, so take the volumes "
-                       "of a series one by one")  # fmt: skip
+        raise FileError(f"its shape is {image.shape}; three axes are expected; split a series "
+                       "into single volumes")  # fmt: skip
     stored = np.asanyarray(image.dataobj.get_unscaled())
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
     if (slope, inter) == (1, 0):
@@ -150,10 +170,10 @@ def _read_nifti(path: Path) -> Volume:
 
 
 def _nifti_bytes(volume: Volume) -> bytes:
-    """Return a NIfTI file with the header of the one that was read."""
+    """Return a NIfTI file with the header of the input."""
     source = volume.nifti
-    made = type(source)(volume.values, source.affine, source.header)
-    made.header.set_data_dtype(volume.stored)
-    made.header.set_slope_inter(*(volume.scale or (1, 0)))  # otherwise nibabel chooses its own
-    data: bytes = made.to_bytes()
+    image = type(source)(volume.values, source.affine, source.header)
+    image.header.set_data_dtype(volume.stored)
+    image.header.set_slope_inter(*(volume.scale or (1, 0)))  # otherwise nibabel chooses its own
+    data: bytes = image.to_bytes()
     return data

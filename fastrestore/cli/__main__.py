@@ -1,4 +1,4 @@
-"""``python -m fastrestore.cli`` does what ``fastrestore`` does."""
+"""``python -m fastrestore.cli`` is the same as ``fastrestore``."""
 
 import sys
 

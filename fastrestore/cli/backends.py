@@ -1,10 +1,14 @@
-"""``fastrestore backends``: what can run here."""
+"""``fastrestore backends``: list the backends."""
 
 import argparse
 
-from fastrestore import show_backends
+import fastrestore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add no arguments."""
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the table of backends."""
-    show_backends()
+    fastrestore.show_backends()

@@ -5,8 +5,17 @@ import argparse
 from fastrestore.backends.numba import cache
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the action."""
+    parser.add_argument(
+        "action",
+        choices=("warm", "info", "clear"),
+        help="compile the kernels now; say where they are kept; remove them",
+    )
+
+
 def run(args: argparse.Namespace) -> None:
-    """Compile the kernels, describe the directory they are kept in, or empty it."""
+    """Compile the kernels, describe their directory, or empty it."""
     if args.action == "warm":
         print(f"kernels ready in {cache.warm():.1f} s")
     elif args.action == "clear":
@@ -16,9 +25,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _describe() -> None:
-    """Print where the compiled kernels are and how much room they take."""
+    """Print the directory of the compiled kernels and its size."""
     info = cache.info()
     if info["path"] is None:
-        print("no kernels are kept: FASTRESTORE_NUMBA_CACHE is 0, or the folder cannot be written")
+        print(
+            "kernels are not cached: FASTRESTORE_NUMBA_CACHE is 0, or the directory is not writable"
+        )
     else:
         print(f"path   {info['path']}\nfiles  {info['files']}\nbytes  {info['bytes']}")

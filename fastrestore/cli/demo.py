@@ -1,4 +1,4 @@
-"""``fastrestore demo``: noise on a photograph, and off again."""
+"""``fastrestore demo``: add noise to a photograph and remove it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,45 @@ from pathlib import Path
 
 import numpy as np
 
-from fastrestore._io.errors import CliError, explained
-from fastrestore._io.images import check_output, to_type, write
-from fastrestore._io.picture import Image, Picture
+import fastrestore
+from fastrestore._io import images
+from fastrestore._io.images import Image, Picture, to_type
+from fastrestore.backends import select
+from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.paths import check_overwrite
+from fastrestore.metrics import psnr
 
 DEFAULT = "fastrestore-demo.png"
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    add = parser.add_argument
+    add(
+        "-o", "--output", metavar="OUT", help="default: fastrestore-demo.png, which may be replaced"
+    )
+    add("--sigma", type=float, default=25.0, metavar="S", help="on the scale 0..255; default: 25")
+    add("--overwrite", action="store_true", help="replace the OUT you named if it exists")
+
+
 def run(args: argparse.Namespace) -> None:
-    """Denoise the photograph, print what it brought and how long it took, and draw it."""
+    """Denoise the photograph, print the gain in PSNR and the time, and write both images."""
     import pywt.data
 
-    from fastrestore.backends.select import select
-    from fastrestore.metrics import psnr
-
     if not 0 <= args.sigma < math.inf:
-        raise CliError(f"--sigma {args.sigma:g}: write a number of 0 or more, such as 25")
+        raise CommandError(f"--sigma {args.sigma:g}: write a non-negative number, such as 25")
     output = Path(args.output or DEFAULT)
-    check_output(output, overwrite=args.overwrite or args.output is None)
+    images.check_output(output)
+    check_overwrite(output, overwrite=args.overwrite or args.output is None)
     clean = np.asarray(pywt.data.camera(), np.float32)
     noise = np.random.default_rng(0).normal(0, args.sigma, clean.shape)
     noisy = clean + noise.astype(np.float32)
     with explained("demo"):
-        backend = select().NAME
+        backend = select.select().NAME
         restored, times = _timed(noisy, args.sigma, backend)
     before = psnr(clean, noisy, data_range=255)
     after = psnr(clean, np.clip(restored, 0, 255), data_range=255)
-    write(output, Picture(_side_by_side(noisy, restored)))
+    images.write(output, Picture(_side_by_side(noisy, restored)))
     print(f"image    camera, {clean.shape[0]} x {clean.shape[1]}, noise of sigma {args.sigma:g}")
     print(f"backend  {backend}")
     print(f"PSNR     {before:.2f} dB before, {after:.2f} dB after")
@@ -45,8 +57,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _timed(noisy: Image, sigma: float, backend: str) -> tuple[Image, str]:
-    """Denoise, a second time too where the first call compiles, and say how long it took."""
-    import fastrestore
+    """Denoise, twice if the first call compiles, and return the result and the times."""
 
     def call() -> tuple[Image, float]:
         start = time.perf_counter()
@@ -54,13 +65,16 @@ def _timed(noisy: Image, sigma: float, backend: str) -> tuple[Image, str]:
         return restored, time.perf_counter() - start
 
     restored, first = call()
-    if backend == "numpy":  # compiles nothing, and takes minutes
+    if backend == "numpy":  # it compiles nothing and takes minutes
         return restored, f"{first:.2f} s"
-    restored, then = call()
-    return restored, f"first call {first:.2f} s (compiles or loads the kernels), then {then:.2f} s"
+    restored, second = call()
+    return (
+        restored,
+        f"first call {first:.2f} s (compiles or loads the kernels), then {second:.2f} s",
+    )
 
 
 def _side_by_side(noisy: Image, restored: Image) -> Image:
-    """Draw the noisy image on the left and the restored one on the right of a white line."""
+    """Return the noisy image, a white line and the restored image, from left to right."""
     line = np.full((noisy.shape[0], 4), 255, np.uint8)
     return np.concatenate([to_type(noisy, np.uint8), line, to_type(restored, np.uint8)], axis=1)

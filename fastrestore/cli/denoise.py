@@ -1,93 +1,151 @@
-"""``fastrestore denoise``: noisy files in, restored files out."""
+"""``fastrestore denoise``: remove noise from images."""
 
 from __future__ import annotations
 
 import argparse
-import math
-import sys
 from pathlib import Path
 from typing import Any
 
-from fastrestore._io.errors import CliError
-from fastrestore._io.picture import Image
-from fastrestore.cli import noise_options
-from fastrestore.cli.batch import each
+import fastrestore
+from fastrestore._io.images import Image
+from fastrestore.cli import batch, noise, options
+from fastrestore.cli.errors import CommandError, require_torch
 
+EPILOG = """\
+how the noise is told, in one of these ways:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from each image
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+                 --noise poisson:auto             estimated from each image
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
+                 --kernel kernel.npy              white noise of sigma 1 convolved with this
 
-def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then denoise file by file; the first error ends it."""
-    _check_numbers(args)
-
-    def work(image: Image, source: Path) -> Any:
-        noise = noise_options.arguments(args, image, source)
-        result = _restored(image, noise, args)
-        return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
-
-    each(args, work)
-
-
-def _check_numbers(args: argparse.Namespace) -> None:
-    """Refuse options that make no sense, before a file is read."""
-    noise_options.check(args)
-    _check_method(args)
-    if not 0 <= args.blend <= 1:
-        raise CliError(f"--blend {args.blend:g} is no share from 0 to 1")
-    if not 0 < args.chroma_strength < math.inf:
-        raise CliError(f"--chroma-strength {args.chroma_strength:g} is no number above 0")
-
-
-# What networks do not take, and the defaults
+Files are gray or RGB, with or without alpha: PNG (8 and 16 bits) and TIFF (integer and float; other
+channels too), and NPY, of which --channel-axis says where channels are. JPEG is read, not written;
+in a directory OUT it becomes PNG. The name of OUT says what to write; the type of the numbers stays
+that of IN. Results for integer files are rounded, halves to the even number, and clipped to the
+type's range. Alpha stays as it is; colour profile, EXIF and orientation are carried over, to NPY
+nothing is.
+"""
+# Options that networks do not support, and their defaults
 BM3D_ONLY = {
     "noise": None, "psd": None, "kernel": None, "colorspace": "auto", "chroma_strength": 1.0,
     "profile": "np", "stage": "final", "workers": None, "max_memory": None, "backend": None,
 }  # fmt: skip
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    options.add_files(parser)
+    options.add_sigma(parser)
+    options.add_noise(parser)
+    add = parser.add_argument
+    add("--kernel", metavar="FILE", help="kernel of correlated noise, see below")
+    options.add_channel_axis(parser)
+    add(
+        "--colorspace",
+        choices=("auto", "opp", "ycbcr", "pca", "none"),
+        default="auto",
+        help="in which channels are filtered; default: auto, opponent colours for RGB",
+    )
+    options.add_chroma_strength(parser)
+    add(
+        "--blend",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="share of the result, the rest is the noisy image; default: 1",
+    )
+    options.add_data_range(parser)
+    _add_method(parser)
+    options.add_profile(parser, "np")
+    add(
+        "--max-memory",
+        type=float,
+        metavar="BYTES",
+        help="working memory, as 2e9: larger images are done in tiles, with the same result",
+    )
+    options.add_stage(parser)
+    options.add_execution(parser)
+
+
+def _add_method(parser: argparse.ArgumentParser) -> None:
+    """Add --method and --weights."""
+    parser.add_argument(
+        "--method",
+        choices=("bm3d", "dncnn", "unet", "hybrid"),
+        default="bm3d",
+        help="networks need PyTorch, and take white noise of --sigma alone; default: bm3d",
+    )
+    text = "of --method, in place of those of the library"
+    parser.add_argument("--weights", metavar="FILE", help=text)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Denoise file by file."""
+    _check(args)
+
+    def restore(image: Image, source: Path) -> Any:
+        specification = noise.arguments(args, image, source)
+        denoise = _bm3d if args.method == "bm3d" else _network
+        result = denoise(image, specification, args)
+        return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
+
+    batch.restore_images(args, restore)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Check the options before a file is read."""
+    noise.check(args)
+    _check_method(args)
+    if not 0 <= args.blend <= 1:
+        raise CommandError(f"--blend {args.blend:g} is not a number from 0 to 1")
+    options.check_chroma_strength(args)
+
+
 def _check_method(args: argparse.Namespace) -> None:
-    """Refuse what the method does not take."""
+    """Raise on options that the method does not support."""
     if args.method == "bm3d":
         if args.weights is not None:
-            raise CliError("--weights is for networks; write --method dncnn, unet or hybrid too")
+            raise CommandError("--weights is for networks; add --method dncnn, unet or hybrid")
         return
-    for name, usual in BM3D_ONLY.items():
-        if getattr(args, name) != usual:
-            raise CliError(
-                f"--{name.replace('_', '-')} is for bm3d, not for --method {args.method}"
+    for name, default in BM3D_ONLY.items():
+        if getattr(args, name) != default:
+            raise CommandError(
+                f"{options.spelled(name)} is for bm3d, not for --method {args.method}"
             )
-    from fastrestore.nets import need_torch
-
-    try:
-        need_torch()
-    except ImportError as error:
-        raise CliError(str(error)) from None
+    require_torch()
 
 
-def _restored(image: Image, noise: dict[str, Any], args: argparse.Namespace) -> Any:
-    """Restore by the method that was asked for."""
-    import fastrestore
+def _network(image: Image, specification: dict[str, Any], args: argparse.Namespace) -> Any:
+    """Denoise with a network."""
+    weights = {} if args.weights is None else {"weights": args.weights}
+    return fastrestore.denoise(
+        image,
+        **specification,
+        **weights,
+        method=args.method,
+        channel_axis=None if image.ndim == 2 else -1,
+        data_range=args.data_range,
+        progress=options.show_progress(args),
+    )
 
-    colour: dict[str, Any] = {} if image.ndim == 2 else {"channel_axis": -1}
-    shared = {
-        "data_range": args.data_range,
-        "progress": sys.stderr.isatty() and not args.quiet,
-    }
-    if args.method != "bm3d":
-        weights = {} if args.weights is None else {"weights": args.weights}
-        return fastrestore.denoise(
-            image, **noise, method=args.method, **weights, **colour, **shared
-        )
-    if colour:
+
+def _bm3d(image: Image, specification: dict[str, Any], args: argparse.Namespace) -> Any:
+    """Denoise with BM3D."""
+    color: dict[str, Any] = {}
+    if image.ndim == 3:
         space = None if args.colorspace == "none" else args.colorspace
-        strength = args.chroma_strength
-        colour |= {"colorspace": space, "chroma_strength": strength}
+        color = {"colorspace": space, "chroma_strength": args.chroma_strength}
     return fastrestore.bm3d(
         image,
-        **noise,
-        **colour,
-        **shared,
-        profile=args.profile,
+        **specification,
+        **color,
+        **batch.common_arguments(args, image),
         stage=args.stage,
-        workers=args.workers,
         max_memory=args.max_memory,
-        backend=args.backend,
     )

@@ -1,4 +1,4 @@
-"""``fastrestore inpaint``: files with holes in, whole ones out."""
+"""``fastrestore inpaint``: fill in missing pixels."""
 
 from __future__ import annotations
 
@@ -6,41 +6,65 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fastrestore._io.errors import CliError
-from fastrestore._io.images import read
-from fastrestore._io.picture import Image
-from fastrestore.cli import batch, noise_options
+import fastrestore
+from fastrestore._io import images
+from fastrestore._io.images import Image
+from fastrestore.cli import batch, noise, options
+from fastrestore.cli.errors import CommandError
+
+EPILOG = """\
+examples:
+  fastrestore inpaint scratched.png -o whole.png --mask scratches.png
+  fastrestore inpaint dead.tif -o whole.tif --mask pixels.npy --sigma 5/255
+
+The mask is as large as the picture; pixels that are not 0 in it are missing, or, of a mask with
+transparent parts, those that are not transparent. Without noise all others stay as they are.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    options.add_files(parser)
+    options.add_channel_axis(parser)
+    options.add_data_range(parser)
+    add = parser.add_argument
+    add("--mask", required=True, metavar="FILE", help="picture that is not black where they miss")
+    options.add_optional_sigma(parser, "0", auto=False)
+    add("--iterations", type=int, default=16, metavar="N", help="default: 16")
+    options.add_profile(parser, "lc")
+    options.add_execution(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then fill in file by file."""
-    import fastrestore
-
-    noise_options.check(args)
+    """Fill in file by file."""
+    noise.check(args)
     if args.sigma == "auto":
-        raise CliError("--sigma auto takes holes for noise; write a number, 0 for none")
-    missing = marked(Path(args.mask))
+        raise CommandError(
+            "--sigma auto cannot distinguish missing pixels from noise; write a number, "
+            "0 for no noise"
+        )
+    mask = read_mask(Path(args.mask))
 
-    def work(image: Image, source: Path) -> Any:
-        return fastrestore.inpaint(
-            image, missing, batch.level(args, image, source) or 0.0, iterations=args.iterations,
-            **batch.shared(args, image),
-        )  # fmt: skip
+    def restore(image: Image, source: Path) -> Any:
+        sigma = batch.sigma_of(args, image, source) or 0.0
+        common = batch.common_arguments(args, image)
+        return fastrestore.inpaint(image, mask, sigma, iterations=args.iterations, **common)
 
-    batch.each(args, work)
+    batch.restore_images(args, restore)
 
 
-def marked(path: Path) -> Any:
-    """Read a mask: what is not black, or not transparent where something is."""
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        raise CliError(f"{path}: JPEG leaves specks around marks; save the mask as PNG")
-    picture = read(path)
+def read_mask(path: Path) -> Any:
+    """Read a mask: True where a pixel is not black, or, with transparency, not transparent."""
+    if images.is_lossy(path):
+        raise CommandError(f"{path}: JPEG adds artifacts around marks; save the mask as PNG")
+    picture = images.read(path)
     if picture.alpha is not None and (picture.alpha == 0).any():
-        missing = picture.alpha != 0  # painted on a layer of its own
+        mask = picture.alpha != 0  # painted on a transparent layer
     else:
-        missing = picture.values != 0
-        if missing.ndim == 3:  # a coloured mark is one
-            missing = missing.any(-1)
-    if not missing.any():
-        raise CliError(f"{path}: the mask is black all over, so that no pixel is missing")
-    return missing
+        mask = picture.values != 0
+        if mask.ndim == 3:  # any color marks a pixel
+            mask = mask.any(-1)
+    if not mask.any():
+        raise CommandError(f"{path}: the mask is all black, so no pixel is missing")
+    return mask

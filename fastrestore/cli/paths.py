@@ -1,74 +1,61 @@
-"""Where results go, and where channels are."""
+"""Where the results are written."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-import numpy as np
-
-from fastrestore._io.errors import CliError, reason
-from fastrestore._io.images import JPEG, READERS, check_output
-from fastrestore._io.picture import Image
+from fastrestore._io import images
+from fastrestore._io.errors import reason
+from fastrestore.cli.errors import CommandError
 
 
-def outputs(
+def check_overwrite(path: Path | None, *, overwrite: bool) -> None:
+    """Raise if `path` exists and may not be replaced."""
+    if path is not None and path.exists() and not overwrite:
+        raise CommandError(f"{path} exists already; add --overwrite to replace it")
+
+
+def output_paths(
     inputs: list[Path], output: str, *, overwrite: bool, folder: bool = False
 ) -> list[Path]:
-    """Return where each result goes, all of them checked; `folder` says that IN was one."""
+    """Return and check the path of each result; `folder` means that an input was a directory."""
     place = Path(output)
     if not _is_folder(output, len(inputs) + folder):
-        check_output(place, overwrite=overwrite)
-        return [place]
-    found = [place / _name(path) for path in inputs]
-    for k, path in enumerate(found):
-        if path in found[:k]:
-            first = inputs[found.index(path)]
-            raise CliError(f"{first} and {inputs[k]} would both be written to {path}")
-    _make_folder(place)
-    for path in found:
-        check_output(path, overwrite=overwrite)
-    return found
+        paths = [place]
+    else:
+        paths = [place / images.output_name(path) for path in inputs]
+        _check_distinct(inputs, paths)
+        _make_folder(place)
+    for path in paths:
+        images.check_output(path)
+        check_overwrite(path, overwrite=overwrite)
+    return paths
 
 
-def _name(path: Path) -> str:
-    """Call a result as its input, but for JPEG, which is not written."""
-    return path.with_suffix(".png").name if path.suffix.lower() in JPEG else path.name
+def _check_distinct(inputs: list[Path], paths: list[Path]) -> None:
+    """Raise if two results have the same path."""
+    for k, path in enumerate(paths):
+        if path in paths[:k]:
+            first = inputs[paths.index(path)]
+            raise CommandError(f"{first} and {inputs[k]} would both be written to {path}")
 
 
 def _is_folder(output: str, count: int) -> bool:
-    """Say whether OUT is meant as a directory."""
+    """Whether the output is a directory, existing or to be created."""
     if not output:
-        raise CliError("the name after -o is empty; write a file or a directory")
+        raise CommandError("the name after -o is empty; write a file or a directory")
     separators = tuple(filter(None, (os.sep, os.altsep)))
     if Path(output).is_dir() or output.endswith(separators):
         return True
-    if count > 1 and (Path(output).suffix.lower() in READERS or Path(output).exists()):
-        raise CliError(f"{output}: several inputs need a directory; write {output}{os.sep}")
+    if count > 1 and (images.can_read(Path(output)) or Path(output).exists()):
+        raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
     return count > 1
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the directory for the results unless it is there."""
+    """Create the directory for the results if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CliError(f"cannot create directory {folder}: {reason(error)}") from error
-
-
-def channels_last(image: Image, source: Path, axis: int | None) -> tuple[Image, int | None]:
-    """Bring the channels of an array file, which cannot say where they are, to the end."""
-    if source.suffix.lower() != ".npy":
-        if axis is not None:
-            raise CliError(f"--channel-axis is for .npy; {source} says itself what it holds")
-        return image, None
-    if image.ndim == 2:
-        return image, None
-    if axis is None:
-        raise CliError(
-            f"{source} has the shape {image.shape}, and .npy does not say where its channels are; "
-            "write --channel-axis -1 for the last axis"
-        )
-    if not -3 <= axis < 3:
-        raise CliError(f"--channel-axis {axis} is not an axis of {source}, shape {image.shape}")
-    return np.moveaxis(image, axis, -1), axis
+        raise CommandError(f"cannot create directory {folder}: {reason(error)}") from error

@@ -1,4 +1,4 @@
-"""``fastrestore sharpen``: soft files in, sharper and less noisy ones out."""
+"""``fastrestore sharpen``: sharpen and denoise images."""
 
 from __future__ import annotations
 
@@ -6,18 +6,37 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fastrestore._io.picture import Image
-from fastrestore.cli import batch, noise_options
+import fastrestore
+from fastrestore._io.images import Image
+from fastrestore.cli import batch, noise, options
+
+EPILOG = """\
+examples:
+  fastrestore sharpen soft.png -o sharp.png
+  fastrestore sharpen soft.png -o sharp.png --sigma 5/255 --alpha 1.3
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    options.add_files(parser)
+    options.add_channel_axis(parser)
+    options.add_data_range(parser)
+    options.add_optional_sigma(parser, "auto")
+    parser.add_argument(
+        "--alpha", type=float, default=1.5, metavar="X", help="1 denoises alone; default: 1.5"
+    )
+    options.add_profile(parser, "np")
+    options.add_execution(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then sharpen file by file."""
-    import fastrestore
+    """Sharpen file by file."""
+    noise.check(args)
 
-    noise_options.check(args)
+    def restore(image: Image, source: Path) -> Any:
+        sigma = batch.sigma_of(args, image, source)
+        return fastrestore.sharpen(image, sigma, args.alpha, **batch.common_arguments(args, image))
 
-    def work(image: Image, source: Path) -> Any:
-        sigma = batch.level(args, image, source)
-        return fastrestore.sharpen(image, sigma, args.alpha, **batch.shared(args, image))
-
-    batch.each(args, work)
+    batch.restore_images(args, restore)

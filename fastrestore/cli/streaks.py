@@ -1,42 +1,61 @@
-"""``fastrestore streaks``: sinograms with streaks in, without them out."""
+"""``fastrestore streaks``: remove streaks from sinograms."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-from fastrestore._io.errors import CliError, explained
-from fastrestore._io.images import check_format, check_input, read, to_type, write
-from fastrestore.cli.paths import outputs
+import fastrestore
+from fastrestore._io import images
+from fastrestore.cli import batch, options
+from fastrestore.cli.errors import CommandError, explained
+
+EPILOG = """\
+examples:
+  fastrestore streaks sinogram.tif -o clean.tif
+  fastrestore streaks stack.npy -o clean.npy --angle-axis 0 --detector-axis 2
+
+Sinograms hold the logarithm of the attenuation: gray TIFF, PNG or NPY, stacks as NPY.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    options.add_files(parser)
+    add = parser.add_argument
+    add("--strength", type=float, default=1.0, metavar="X", help="more removes more; default: 1")
+    add("--levels", type=int, metavar="N", help="of scale; default: as the detector is wide")
+    add("--angle-axis", type=int, default=-2, metavar="N", help="default: -2")
+    add("--detector-axis", type=int, default=-1, metavar="N", help="default: -1, the last")
+    options.add_execution(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then restore file by file."""
+    """Restore file by file."""
     inputs = [Path(name) for name in args.inputs]
-    for path in inputs:
-        check_input(path)
-    for source, target in zip(
-        inputs, outputs(inputs, args.output, overwrite=args.overwrite), strict=True
-    ):
-        _restore(source, target, args)
+    batch.process_files(inputs, args, lambda source, target: _restore(source, target, args))
 
 
 def _restore(source: Path, target: Path, args: argparse.Namespace) -> None:
     """Read, restore and write one sinogram, or a stack of them."""
-    import fastrestore
-
-    picture = read(source)
+    picture = images.read(source)
     values = picture.values
-    if values.ndim == 3 and source.suffix.lower() != ".npy":
-        raise CliError(f"{source} has colours, shape {values.shape}; stacks of sinograms are .npy")
-    check_format(target, picture, source)
+    if values.ndim == 3 and images.records_axes(source):
+        raise CommandError(
+            f"{source} has channels, shape {values.shape}; write stacks of sinograms as .npy"
+        )
+    images.check_format(target, picture, source)
     with explained(source):
         result = fastrestore.remove_streaks(
-            values, strength=args.strength, levels=args.levels,
-            angle_axis=args.angle_axis, detector_axis=args.detector_axis,
-            workers=args.workers, backend=args.backend,
-            progress=sys.stderr.isatty() and not args.quiet,
-        )  # fmt: skip
-    write(target, replace(picture, values=to_type(result, values.dtype)))
+            values,
+            strength=args.strength,
+            levels=args.levels,
+            angle_axis=args.angle_axis,
+            detector_axis=args.detector_axis,
+            workers=args.workers,
+            backend=args.backend,
+            progress=options.show_progress(args),
+        )
+    images.write(target, replace(picture, values=images.to_type(result, values.dtype)))

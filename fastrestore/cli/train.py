@@ -1,4 +1,4 @@
-"""``fastrestore train``: a folder of photographs in, the weights of a network out."""
+"""``fastrestore train``: train a network on a directory of photographs."""
 
 from __future__ import annotations
 
@@ -8,182 +8,285 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastrestore._io.errors import CliError
+from fastrestore.cli.errors import CommandError, require_torch
 
 if TYPE_CHECKING:
     from fastrestore.nets.training.perceptual import Perceptual
     from fastrestore.nets.training.recipe import Recipe
 
 
-def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then train."""
-    from fastrestore.nets import need_torch
+EPILOG = """\
+examples:
+  fastrestore train unet --images photographs --out trained
+  fastrestore train dncnn --images photographs --out trained --recipe dncnn-gray.json
+  fastrestore train dncnn --images photographs --out trained --set sizes.layers=12 --set steps=20000
+  fastrestore train srresnet --images photographs --out trained --set sizes.scale=2
+  fastrestore train gan --images photographs --out trained
 
-    try:
-        need_torch()
-    except ImportError as error:
-        raise CliError(str(error)) from None
-    if args.minutes is not None and not 0 < args.minutes < math.inf:
-        raise CliError(f"--minutes must be above 0, got {args.minutes:g}")
-    if args.threads is not None and args.threads < 1:
-        raise CliError(f"--threads must be 1 or more, got {args.threads}")
-    folder = Path(args.images)
-    if not folder.is_dir():
-        raise CliError(f"--images {args.images} is no folder")
-    if args.only is not None and not Path(args.only).is_file():
-        raise CliError(f"--only {args.only}: no such file")
-    if args.films is not None and not Path(args.films).is_dir():
-        raise CliError(f"--films {args.films} is no folder")
+OUT gets the weights, as safetensors in half precision, log.csv, crops.png with photographs that are
+not trained on, and a checkpoint. The same command goes on where the one before stopped, by Ctrl-C
+too, or were it killed. One photograph in 36 is kept for the log. dncnn, unet and ffdnet are gray
+without --color; srresnet, srvgg, gan and vsrgan are for colours, gray by --set channels=1.
+
+A gan is an srresnet (--set network=srvgg, rrdb, unet) that is trained by pixels alone first, into
+OUT/pixels, which --set begin=FILE skips, then in turn with a discriminator: steps are done twice,
+once in each way. --set task=degraded --set sizes.scale=1 trains one that mends pictures of the same
+size. A vsrgan is trained likewise, on films that are made by moving over the photographs, and on
+those of --films. --perceptual FILE adds a loss of weight 1, unless --set perceptual says another.
+
+A recipe is a JSON file of the numbers that --set sets; those of the weights that come with the
+library lie beside them. The numbers:
+  what        network (dncnn, unet, ffdnet, srresnet, srvgg, rrdb, vsrgan), channels, sizes.NAME
+              (scale, blocks, width, layers, ... of the network), begin
+  of what     task: noise (sigma=[0,75]), small (reduced), blurred (films), degraded; patch, batch,
+              shrink, turned, frames
+  how         steps, rate, warm, average, loss (l1, l2, charbonnier), precision (float32, bfloat16),
+              seed
+  losses      pixel, perceptual, features, adversarial; of films warp, motion, pingpong
+  adversary   adversary (vgg, unet, film), adversary_sizes.NAME, adversary_rate, relativistic, lead
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the network, the files and the options."""
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add(
+        "network",
+        choices=("dncnn", "unet", "ffdnet", "srresnet", "srvgg", "gan", "vsrgan"),
+        help="what to train",
+    )
+    add("--images", required=True, metavar="DIR", help="folder of photographs, and those in it")
+    add("--only", metavar="FILE", help="train on these alone: paths in DIR, one in each line")
+    add("--out", required=True, metavar="OUT", help="folder for weights, log and checkpoint")
+    add("--recipe", metavar="FILE", help="numbers of the training, as JSON")
+    add("--color", action="store_true", help="for colour images; default: see below")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a number of the recipe: steps, batch, patch, sigma, rate, sizes.layers, ...",
+    )
+    add("--films", metavar="DIR", help="folders of frames, beside films made of the photographs")
+    add(
+        "--perceptual",
+        metavar="FILE",
+        help="SqueezeNet 1.1 of Keras, for recipes that compare by it",
+    )
+    add("--minutes", type=float, metavar="T", help="stop after so many, to be called again")
+    add("--device", metavar="D", help="cpu, cuda or cuda:1; default: a GPU if there is one")
+    add("--threads", type=int, metavar="N", help="of the processor; default: as PyTorch has it")
+    add("--tensorboard", action="store_true", help="write for TensorBoard, too")
+    add("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train the network."""
+    require_torch()
+    _check(args)
     recipe, device = _recipe(args), _device(args.device)
     if args.films is not None and recipe.frames == 1:
-        raise CliError(f"--films {args.films} is for vsrgan, not for {args.network}")
-    _train(args, recipe, folder, device)
+        raise CommandError(f"--films {args.films} is for vsrgan, not for {args.network}")
+    _train(args, recipe, device)
 
 
-def _train(args: argparse.Namespace, recipe: Recipe, folder: Path, device: str) -> None:
-    """Read the photographs and train: a GAN by pixels alone first, unless it is to begin with."""
+def _check(args: argparse.Namespace) -> None:
+    """Check the options before a file is read."""
+    if args.minutes is not None and not 0 < args.minutes < math.inf:
+        raise CommandError(f"--minutes must be above 0, got {args.minutes:g}")
+    if args.threads is not None and args.threads < 1:
+        raise CommandError(f"--threads must be 1 or more, got {args.threads}")
+    if not Path(args.images).is_dir():
+        raise CommandError(f"--images {args.images} is not a directory")
+    if args.only is not None and not Path(args.only).is_file():
+        raise CommandError(f"--only {args.only}: no such file")
+    if args.films is not None and not Path(args.films).is_dir():
+        raise CommandError(f"--films {args.films} is not a directory")
+
+
+class _Training(NamedTuple):
+    """What all phases of a training share."""
+
+    args: argparse.Namespace
+    device: str
+    training_set: Any
+    validation_set: Any
+    films: Any
+    perceptual: Perceptual | None
+    start: float  # seconds, on the monotonic clock
+
+
+def _train(args: argparse.Namespace, recipe: Recipe, device: str) -> None:
+    """Read the photographs and train; print the path of the weights."""
     import torch
-
-    from fastrestore.nets.training import clips, data
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    only = None if args.only is None else Path(args.only)
-    begun = time.monotonic()
+    start = time.monotonic()
     perceptual = _perceptual(args, recipe, device)
     try:
-        images = data.split(data.photographs(folder, recipe.channels, only))
-        films = [] if args.films is None else clips.films(Path(args.films), recipe.channels)
-        material = (*images, films, perceptual)
-        out, path = Path(args.out), None
-        if recipe.adversary and not recipe.begin:
-            path = _phase(args, recipe.by_pixels(), material, (out / "pixels", device), begun)
-            if path is not None:
-                recipe = dataclasses.replace(recipe, begin=str(path))
-        if path is not None or recipe.begin or not recipe.adversary:
-            path = _phase(args, recipe, material, (out, device), begun)
+        training_set, validation_set, films = _data(args, recipe)
+        training = _Training(
+            args,
+            device,
+            training_set=training_set,
+            validation_set=validation_set,
+            films=films,
+            perceptual=perceptual,
+            start=start,
+        )
+        path = _phases(training, recipe)
     except (ValueError, ArithmeticError, RuntimeError, FileNotFoundError) as error:
-        raise CliError(str(error)) from None
+        raise CommandError(str(error)) from None
     if not args.quiet:
-        print(path or f"stopped after {args.minutes:g} minutes; the same command goes on")
+        print(path or f"stopped after {args.minutes:g} minutes; run the same command to continue")
 
 
-def _phase(
-    args: argparse.Namespace,
-    recipe: Recipe,
-    data: tuple[Any, Any, Any, Perceptual | None],
-    where: tuple[Path, str],
-    begun: float,
-) -> Path | None:
-    """Train once through, or until the time is up."""
+def _data(args: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, Any]:
+    """Read photographs for training and for validation, and films."""
+    from fastrestore.nets.training import clips, data
+
+    only = None if args.only is None else Path(args.only)
+    training, validation = data.split(data.photographs(Path(args.images), recipe.channels, only))
+    films = [] if args.films is None else clips.films(Path(args.films), recipe.channels)
+    return training, validation, films
+
+
+def _phases(training: _Training, recipe: Recipe) -> Path | None:
+    """Train; a GAN without initial weights first by the pixel loss alone."""
+    out, path = Path(training.args.out), None
+    if recipe.adversary and not recipe.begin:
+        path = _phase(training, recipe.by_pixels(), out / "pixels")
+        if path is None:
+            return None
+        recipe = dataclasses.replace(recipe, begin=str(path))
+    return _phase(training, recipe, out)
+
+
+def _phase(training: _Training, recipe: Recipe, out: Path) -> Path | None:
+    """Train until the last step or the time limit; None for the latter."""
     from fastrestore.nets.training import loop
 
-    rest, kept, films, perceptual = data
-    left = None if args.minutes is None else args.minutes - (time.monotonic() - begun) / 60
+    args = training.args
+    left = args.minutes and args.minutes - (time.monotonic() - training.start) / 60
     session = loop.Session(
-        *where, left, validate_every=max(1, min(1000, recipe.steps // 10)),
-        board=args.tensorboard, perceptual=perceptual, videos=films,
-    )  # fmt: skip
-    return _with_bar(args, recipe, lambda tell: loop.train(recipe, rest, kept, session, tell))
+        out,
+        training.device,
+        left,
+        validate_every=max(1, min(1000, recipe.steps // 10)),
+        board=args.tensorboard,
+        perceptual=training.perceptual,
+        videos=training.films,
+    )
+
+    def train(report_progress: Callable[[int, int, str], None]) -> Path | None:
+        return loop.train(
+            recipe, training.training_set, training.validation_set, session, report_progress
+        )
+
+    return _with_bar(args, recipe, train)
 
 
 def _perceptual(args: argparse.Namespace, recipe: Recipe, device: str) -> Perceptual | None:
-    """Read the network whose features are compared, if the recipe says so."""
+    """Read the network of the perceptual loss, if the recipe uses it."""
     if not recipe.perceptual:
         return None
     if args.perceptual is None:
-        raise CliError(
-            f"the recipe has perceptual={recipe.perceptual:g}, for which --perceptual has to name "
-            "the weights of SqueezeNet 1.1 as Keras writes them (.h5); or write --set perceptual=0"
+        raise CommandError(
+            f"the recipe has perceptual={recipe.perceptual:g}, which needs --perceptual with the "
+            "weights of SqueezeNet 1.1 in the format of Keras (.h5); or write --set perceptual=0"
         )
     from fastrestore.nets.training.perceptual import Perceptual
 
     if not Path(args.perceptual).is_file():
-        raise CliError(f"--perceptual {args.perceptual}: no such file")
+        raise CommandError(f"--perceptual {args.perceptual}: no such file")
     try:
         return Perceptual.read(Path(args.perceptual)).to(device)
     except (ImportError, ValueError) as error:
-        raise CliError(str(error)) from None
+        raise CommandError(str(error)) from None
     except OSError as error:
-        raise CliError(f"--perceptual {args.perceptual} is no file of HDF5: {error}") from None
+        raise CommandError(f"--perceptual {args.perceptual} is not an HDF5 file: {error}") from None
 
 
-def _with_bar(args: argparse.Namespace, recipe: Recipe, work: Any) -> Path | None:
-    """Show steps, time left and what validation says."""
+def _with_bar(
+    args: argparse.Namespace, recipe: Recipe, train: Callable[..., Path | None]
+) -> Path | None:
+    """Train with a progress bar that shows steps, time left and the validation."""
     import tqdm
 
     with tqdm.tqdm(
         total=recipe.steps, unit="step", disable=args.quiet or not sys.stderr.isatty()
     ) as bar:
 
-        def tell(step: int, _: int, said: str) -> None:
+        def report_progress(step: int, _: int, text: str) -> None:
             bar.update(step - bar.n)
-            bar.set_postfix_str(said, refresh=False)
+            bar.set_postfix_str(text, refresh=False)
 
-        done: Path | None = work(tell)
-    return done
+        return train(report_progress)
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:
-    """Put the recipe together: what is usual, or a file, then what --set changes."""
+    """Return the recipe: defaults or a file, then --color, --set and --perceptual."""
     from fastrestore.nets.training.recipe import USUAL, Recipe
 
-    told: dict[str, Any] = {"network": args.network} | USUAL.get(args.network, {})
+    numbers: dict[str, Any] = {"network": args.network} | USUAL.get(args.network, {})
     try:
         if args.recipe is not None:
-            told = dataclasses.asdict(Recipe.read(Path(args.recipe)))
-            kind = told["network"]
-            if told["adversary"] and kind != "vsrgan":
+            numbers = dataclasses.asdict(Recipe.read(Path(args.recipe)))
+            kind = numbers["network"]
+            if numbers["adversary"] and kind != "vsrgan":
                 kind = "gan"
             if kind != args.network:
-                raise CliError(f"--recipe {args.recipe} is for {kind}, not {args.network}")
+                raise CommandError(f"--recipe {args.recipe} is for {kind}, not {args.network}")
         if args.color:
-            told["channels"] = 3
+            numbers["channels"] = 3
         for pair in args.set:
-            _set(told, pair)
-        _compare_features(args, told)
-        return Recipe.of(told)
+            _set(numbers, pair)
+        _enable_perceptual(args, numbers)
+        return Recipe.of(numbers)
     except ValueError as error:
-        raise CliError(str(error)) from None
+        raise CommandError(str(error)) from None
 
 
-def _compare_features(args: argparse.Namespace, told: dict[str, Any]) -> None:
-    """Let --perceptual mean that features are compared; refuse it where the recipe says no."""
-    if args.perceptual is None or told.get("perceptual"):
+def _enable_perceptual(args: argparse.Namespace, numbers: dict[str, Any]) -> None:
+    """Enable the perceptual loss for --perceptual; raise if the recipe disables it."""
+    if args.perceptual is None or numbers.get("perceptual"):
         return
-    by = [] if args.recipe is None else [f"--recipe {args.recipe}"]
-    by += [f"--set {pair}" for pair in args.set if pair.partition("=")[0] == "perceptual"]
-    if by:
-        raise CliError(
-            f"--perceptual {args.perceptual} would not be used: {by[-1]} has perceptual=0; write "
-            "--set perceptual=1, or leave --perceptual out"
+    causes = [] if args.recipe is None else [f"--recipe {args.recipe}"]
+    causes += [f"--set {pair}" for pair in args.set if pair.partition("=")[0] == "perceptual"]
+    if causes:
+        raise CommandError(
+            f"--perceptual {args.perceptual} would not be used: {causes[-1]} has perceptual=0; "
+            "write --set perceptual=1, or leave --perceptual out"
         )
-    told["perceptual"] = 1.0
+    numbers["perceptual"] = 1.0
 
 
-def _set(told: dict[str, Any], pair: str) -> None:
-    """Read ``name=value``, where the name may have a dot, and the value is as in JSON."""
+def _set(numbers: dict[str, Any], pair: str) -> None:
+    """Apply ``NAME=VALUE`` or ``NAME.PART=VALUE``, where the value is JSON or text."""
     name, equals, text = pair.partition("=")
     if not equals:
-        raise CliError(f"--set {pair} is no NAME=VALUE; write for example --set steps=20000")
+        raise CommandError(f"--set {pair} is not NAME=VALUE; write for example --set steps=20000")
     try:
         value = json.loads(text)
     except ValueError:
         value = text
     name, dot, inner = name.partition(".")
     if dot and name not in ("sizes", "adversary_sizes"):
-        raise CliError(f"--set {pair}: only sizes and adversary_sizes have parts, not {name}")
+        raise CommandError(f"--set {pair}: only sizes and adversary_sizes have parts, not {name}")
     if dot:
-        told[name] = {**told.get(name, {}), inner: value}
+        numbers[name] = {**numbers.get(name, {}), inner: value}
     else:
-        told[name] = value
+        numbers[name] = value
 
 
 def _device(device: str | None) -> str:
-    """Choose where to train."""
+    """Return the device to train on."""
     import torch
 
     if device is None:
@@ -191,7 +294,9 @@ def _device(device: str | None) -> str:
     try:
         wanted = torch.device(device)
     except RuntimeError:
-        raise CliError(f"--device {device} is none; write cpu, cuda or cuda:1") from None
+        raise CommandError(
+            f"--device {device} is not a device; write cpu, cuda or cuda:1"
+        ) from None
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise CliError(f"--device {device}: PyTorch finds {torch.cuda.device_count()} GPUs")
+        raise CommandError(f"--device {device}: PyTorch finds {torch.cuda.device_count()} GPUs")
     return device

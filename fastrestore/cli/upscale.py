@@ -1,142 +1,203 @@
-"""``fastrestore upscale``: small pictures in, larger ones out."""
+"""``fastrestore upscale``: enlarge pictures and films with a network."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import itertools
 import warnings
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastrestore._io.codecs import CONTAINERS
-from fastrestore._io.errors import CliError, explained
-from fastrestore._io.images import READERS, check_format, check_input, read, to_type, write
-from fastrestore._io.picture import EXIF, Image, Picture
-from fastrestore._io.sequence import is_pattern
-from fastrestore.cli.paths import channels_last, outputs
+import fastrestore
+from fastrestore._io import images
+from fastrestore._io.films import (
+    Frame,
+    Reader,
+    frame_from_pixels,
+    frame_pixels,
+    is_film,
+    is_sequence,
+)
+from fastrestore._io.images import Image, Picture, to_type
+from fastrestore.cli import batch, options
+from fastrestore.cli.errors import CommandError, explained, require_torch
+from fastrestore.cli.films import add_encoder, process_film
 
-FILMS_ONLY = ("codec", "crf", "lossless", "pixel_format", "fps")
-SHOWN = 8  # names of files that are skipped
-WIDTH, HEIGHT = 0xA002, 0xA003  # tags of EXIF that tell the size
+EPILOG = """\
+examples:
+  fastrestore upscale small.png -o large.png --scale 4
+  fastrestore upscale pictures -o larger --model srresnet
+  fastrestore upscale photo.jpg -o mended.png --scale 1 --model restore-gan
+  fastrestore upscale film.mp4 -o larger.mp4 --scale 4
+
+--model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
+numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A
+file of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred,
+noisy and compressed. Alpha is interpolated. The type of the numbers stays that of IN. Files may be
+PNG, TIFF, NPY and JPEG, which is read and not written: in a folder OUT it becomes PNG.
+
+White is 255 or 65535 in files of 8 and 16 bits, and 1 in those of floats, unless their values tell
+that it is not; --data-range 4095 is for 12 bits in a file of 16.
+"""
+FILM_OPTIONS = ("codec", "crf", "lossless", "pixel_format", "fps")
+SHOWN = 8  # names of skipped files in the warning
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IN", help="image files, or folders of them")
+    add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
+    add("--scale", type=int, default=4, metavar="N", help="times larger; default: 4")
+    add("--model", metavar="NAME", help="or a file of weights; default: srgan, of films vsrgan")
+    options.add_channel_axis(parser)
+    options.add_data_range(parser)
+    add("--tile", type=int, metavar="N", help="pixels along a side of the pieces; default: as fit")
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")
+    add_encoder(parser)
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then enlarge file by file; the first error ends it."""
-    from fastrestore.nets import need_torch
-
-    try:
-        need_torch()
-    except ImportError as error:
-        raise CliError(str(error)) from None
+    """Enlarge a film, or pictures file by file."""
+    require_torch()
     if is_film(args.inputs[0]):
-        from fastrestore.cli import upscale_video
-
-        upscale_video.run(args)
+        _upscale_film(args)
         return
-    told = [name for name in FILMS_ONLY if getattr(args, name)]
-    if told:
-        option = f"--{told[0].replace('_', '-')}"
-        raise CliError(f"{option} is for films, and {args.inputs[0]} is none; leave it out")
-    check_model(args, "srgan")
+    given = [name for name in FILM_OPTIONS if getattr(args, name)]
+    if given:
+        raise CommandError(
+            f"{options.spelled(given[0])} is for films, and {args.inputs[0]} is not one; "
+            "leave it out"
+        )
+    _check_model(args, "srgan")
     inputs = [file for name in args.inputs for file in _files(Path(name))]
-    for path in inputs:
-        check_input(path)
     folder = any(Path(name).is_dir() for name in args.inputs)
-    targets = outputs(inputs, args.output, overwrite=args.overwrite, folder=folder)
-    for source, target in zip(inputs, targets, strict=True):
+
+    def process(source: Path, target: Path) -> None:
         _upscale_file(source, target, args)
 
+    batch.process_files(inputs, args, process, folder=folder)
 
-def check_model(args: argparse.Namespace, usual: str) -> None:
-    """Refuse a model that there is not, or that is for another scale."""
+
+def _check_model(args: argparse.Namespace, default: str) -> None:
+    """Raise on unknown models, and on models for another scale."""
     from fastrestore.nets.enlarge import chosen
 
     if args.model == "pnp":
-        raise CliError(
-            "--model pnp has to be told the blur, which fastrestore.super_resolve(model='pnp') of "
-            "Python is; write --model srgan, srresnet or a file of weights"
+        raise CommandError(
+            "--model pnp needs the blur, which only fastrestore.super_resolve(model='pnp') in "
+            "Python accepts; write --model srgan, srresnet or a file of weights"
         )
     try:
-        chosen(args.model or usual, args.scale)
+        chosen(args.model or default, args.scale)
     except (ValueError, FileNotFoundError) as error:
         text = str(error).replace("model=", "--model ").replace("scale=", "--scale ")
-        raise CliError(text) from None
-
-
-def is_film(name: str) -> bool:
-    """Whether IN is a film, or a pattern of numbered pictures."""
-    return Path(name).suffix.lower() in CONTAINERS or is_pattern(name)
+        raise CommandError(text) from None
 
 
 def _files(path: Path) -> list[Path]:
-    """Return a file, or the pictures of a folder; say what else lies there."""
+    """Return a file, or the pictures in a directory; warn about its other files."""
     if not path.is_dir():
         return [path]
-    there = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-    found = [each for each in there if each.suffix.lower() in READERS and each.is_file()]
-    if not found:
-        raise CliError(f"{path} holds no pictures ({', '.join(READERS)})")
-    left = [each.name for each in there if each not in found]
-    if left:
-        more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
-        told = f"{', '.join(left[:SHOWN])}{more}"
-        warnings.warn(f"{path}: these are no pictures, and skipped: {told}", stacklevel=1)
-    return found
+    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    pictures = [entry for entry in entries if images.can_read(entry) and entry.is_file()]
+    if not pictures:
+        raise CommandError(f"{path} holds no pictures ({', '.join(images.readable_extensions())})")
+    skipped = [entry.name for entry in entries if entry not in pictures]
+    if skipped:
+        more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
+        names = f"{', '.join(skipped[:SHOWN])}{more}"
+        warnings.warn(f"{path}: skipped, because they are not pictures: {names}", stacklevel=1)
+    return pictures
 
 
 def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> None:
     """Read, enlarge and write one picture."""
-    picture = read(source)
-    image, axis = channels_last(picture.values, source, args.channel_axis)
-    picture = replace(picture, values=image)
-    check_format(target, picture, source)
+    picture = images.read_channels_last(source, args.channel_axis)
+    images.check_format(target, picture, source)
     with explained(source):
         values, alpha = _enlarged(picture, args)
-    values = to_type(values, image.dtype)
-    if axis is not None and target.suffix.lower() == ".npy":
-        values = np.moveaxis(values, -1, axis)
-    write(target, _told_size(replace(picture, values=values, alpha=alpha)))
-
-
-def white(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
-    """White minus black: as it is told, or what files of this type have; None: by their values."""
-    if args.data_range is None and dtype in (np.uint8, np.uint16):
-        return float(np.iinfo(dtype).max)
-    told: float | None = args.data_range
-    return told
+    images.write(target, picture.resized(to_type(values, picture.values.dtype), alpha))
 
 
 def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image | None]:
-    """Enlarge colours, and alpha where there is some."""
-    import fastrestore
-
-    shown = sys.stderr.isatty() and not args.quiet
+    """Enlarge the colors, and alpha if there is one."""
     pixels = picture.pixels
     result = fastrestore.super_resolve(
-        pixels, args.scale, model=args.model or "srgan",
-        channel_axis=None if pixels.ndim == 2 else -1,
-        data_range=white(args, pixels.dtype), tile=args.tile or "auto", device=args.device,
-        progress=shown,
-    )  # fmt: skip
+        pixels,
+        args.scale,
+        model=args.model or "srgan",
+        progress=options.show_progress(args),
+        **_network_arguments(args, pixels),
+    )
     if picture.alpha is None:
         return result, None
     values, alpha = result[..., :-1], result[..., -1]
-    if picture.premultiplied:  # no colour is more than its share
+    if picture.premultiplied:  # no color exceeds its alpha
         values = np.minimum(values, alpha[..., None])
     if picture.values.ndim == 2:
         values = values[..., 0]
     return values, to_type(alpha, picture.alpha.dtype)
 
 
-def _told_size(picture: Picture) -> Picture:
-    """Correct the size in EXIF."""
-    if picture.exif is not None:
-        told = picture.exif.get_ifd(EXIF)
-        height, width = picture.values.shape[:2]
-        for tag, size in ((WIDTH, width), (HEIGHT, height)):
-            if tag in told:
-                told[tag] = size
-    return picture
+def _network_arguments(args: argparse.Namespace, pixels: Image) -> dict[str, Any]:
+    """Return the keyword arguments for images and films."""
+    return {
+        "channel_axis": None if pixels.ndim == 2 else -1,
+        "data_range": _data_range(args, pixels.dtype),
+        "tile": args.tile or "auto",
+        "device": args.device,
+    }
+
+
+def _data_range(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
+    """Return --data-range, or the range of 8 and 16 bits; None chooses by the values."""
+    if args.data_range is None and dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(dtype).max)
+    data_range: float | None = args.data_range
+    return data_range
+
+
+def _upscale_film(args: argparse.Namespace) -> None:
+    """Enlarge a film frame by frame, in gray or RGB."""
+    if len(args.inputs) > 1:
+        raise CommandError(f"{args.inputs[0]} is a film; write one film at a time")
+    args.input = args.inputs[0]
+    names = ("channel_axis",) if is_sequence(args.input) else ("channel_axis", "data_range")
+    for name in names:
+        if getattr(args, name) is not None:
+            option = f"{options.spelled(name)} {getattr(args, name):g}"
+            raise CommandError(f"{option} is for pictures; {args.input} stores it itself")
+    _check_model(args, "vsrgan")
+
+    def process(source: Reader) -> Iterator[Frame]:
+        frames = _enlarged_frames(source.frames(), args)
+        first = next(frames)  # errors are raised before a file is created
+        return itertools.chain([first], frames)
+
+    process_film(args, process, args.scale)
+
+
+def _enlarged_frames(frames: Iterator[Frame], args: argparse.Namespace) -> Iterator[Frame]:
+    """Enlarge frames; the type and range of their values stay the same."""
+    waiting: deque[tuple[Frame, np.dtype[Any]]] = deque()
+    first = next(frames)
+
+    def pixels() -> Iterator[Image]:
+        for frame in itertools.chain([first], frames):
+            values = frame_pixels(frame)
+            waiting.append((frame, values.dtype))
+            yield values
+
+    arguments = _network_arguments(args, frame_pixels(first))
+    model = "vsrgan" if args.model is None else args.model
+    for result in fastrestore.super_resolve_video(pixels(), args.scale, model=model, **arguments):
+        frame, dtype = waiting.popleft()
+        yield frame_from_pixels(to_type(result, dtype), frame)

@@ -1,73 +1,108 @@
-"""``fastrestore volume``: a noisy volume in, a restored volume out."""
+"""``fastrestore volume``: remove noise from volumes."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
-from fastrestore._io.errors import CliError, explained
-from fastrestore._io.images import check_input, check_output
-from fastrestore._io.volumes import READERS, Volume, array, check_format, read, write
-from fastrestore.cli import noise_options
+import fastrestore
+from fastrestore._io import volumes
+from fastrestore._io.volumes import Volume
+from fastrestore.cli import noise, options
+from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.noise import Sigma
+from fastrestore.cli.paths import check_overwrite
 
+EPILOG = """\
+how the noise is told, in one of these ways:
+  integer file   --sigma 25/255                   a fraction of the type's maximum
+                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
+                 --sigma 25 --sigma-scale native  in the file's own grey levels
+  float file     --sigma 0.1                      in the file's own units
+  any file       --sigma auto                     estimated from the volume
+  magnitudes     --noise rician:20                of MR, in the file's own units
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+  correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
+
+Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope or scl_inter is a
+float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
+results for integers are rounded, halves to the even number, and clipped to the type's range.
+"""
 RICIAN = "rician:"
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("input", metavar="IN", help="TIFF of several pages, NPY or NIfTI")
+    add("output", metavar="OUT", help="file of the same kind, or NPY")
+    options.add_sigma(parser)
+    options.add_noise(parser)
+    options.add_channel_axis(parser, "four")
+    add("--slice-axis", type=int, metavar="N", help="see fastrestore.bm4d")
+    options.add_data_range(parser)
+    add("--profile", default="volume", metavar="NAME", help="default: volume")
+    options.add_stage(parser)
+    options.add_execution(parser)
+
+
 def run(args: argparse.Namespace) -> None:
-    """Check all that can be checked, then restore the volume."""
-    import fastrestore
-
-    noise_options.check(args, _model)
+    """Denoise the volume."""
+    noise.check(args, parse_model)
     source, target = Path(args.input), Path(args.output)
-    check_input(source, READERS)
-    check_output(target, overwrite=args.overwrite, known=READERS)
-    volume = read(source, args.channel_axis)
-    check_format(target, volume, source)
-    bm4d: Any = fastrestore.bm4d
+    volumes.check_input(source)
+    volumes.check_output(target)
+    check_overwrite(target, overwrite=args.overwrite)
+    volume = volumes.read(source, args.channel_axis)
+    volumes.check_format(target, volume, source)
     with explained(source):
-        result = bm4d(
-            volume.values,
-            **_told(args, volume, source),
-            channel_axis=-1 if volume.values.ndim == 4 else None,
-            slice_axis=args.slice_axis,
-            profile=args.profile,
-            stage=args.stage,
-            data_range=args.data_range,
-            workers=args.workers,
-            backend=args.backend,
-            progress=sys.stderr.isatty() and not args.quiet,
-        )
-    write(target, volume.restored(result, target))
+        result = _bm4d(volume, _noise_arguments(args, volume, source), args)
+    volumes.write(target, volume.with_values(result, target))
 
 
-def _told(args: argparse.Namespace, volume: Volume, source: Path) -> dict[str, Any]:
-    """Return what tells `bm4d` the noise."""
-    if args.psd is not None:
-        return {"sigma": None, "psd": array(args.psd)}
-    if args.noise is not None:
-        return {"sigma": None, "noise": _model(args.noise)}
-    sigma = noise_options.parse_sigma(args.sigma)
-    own = noise_options.own_units(sigma, args.sigma, args.sigma_scale, volume.values.dtype, source)
-    return {"sigma": own}
-
-
-def _model(text: str) -> Any:
+def parse_model(text: str) -> Any:
     """Read ``rician:SIGMA`` or ``poisson:GAIN,SIGMA``."""
-    import fastrestore
-
     if not text.startswith(RICIAN):
-        model = noise_options.parse_model(text)
+        model = noise.parse_poisson(text)
         if model is None:
-            raise CliError(f"--noise {text} is for images; write --noise poisson:GAIN,SIGMA")
+            raise CommandError(f"--noise {text} is for images; write --noise poisson:GAIN,SIGMA")
         return fastrestore.PoissonGaussian(*model)
     try:
         sigma = float(text.removeprefix(RICIAN))
     except ValueError:
         sigma = math.nan
     if not 0 < sigma < math.inf:
-        raise CliError(f"--noise {text} is not rician:SIGMA with a sigma above 0, in the file's "
-                       "own units; write for example rician:20")  # fmt: skip
+        raise CommandError(
+            f"--noise {text} is not rician:SIGMA with a positive sigma, in the file's own units; "
+            "write for example rician:20"
+        )
     return fastrestore.Rician(sigma)
+
+
+def _noise_arguments(args: argparse.Namespace, volume: Volume, source: Path) -> dict[str, Any]:
+    """Return the keyword arguments of `bm4d` for the noise."""
+    if args.psd is not None:
+        return {"sigma": None, "psd": volumes.read_array(Path(args.psd))}
+    if args.noise is not None:
+        return {"sigma": None, "noise": parse_model(args.noise)}
+    return {"sigma": Sigma.parse(args).in_units_of(volume.values.dtype, source)}
+
+
+def _bm4d(volume: Volume, specification: dict[str, Any], args: argparse.Namespace) -> Any:
+    """Denoise with BM4D."""
+    bm4d: Any = fastrestore.bm4d
+    return bm4d(
+        volume.values,
+        **specification,
+        channel_axis=-1 if volume.values.ndim == 4 else None,
+        slice_axis=args.slice_axis,
+        profile=args.profile,
+        stage=args.stage,
+        data_range=args.data_range,
+        workers=args.workers,
+        backend=args.backend,
+        progress=options.show_progress(args),
+    )

@@ -1,0 +1,82 @@
+"""Films, and numbered pictures such as ``frames/%05d.png`` that stand for a film."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from fastrestore._io import codecs, files, images
+from fastrestore._io.codecs import EncoderOptions
+from fastrestore._io.errors import FileError
+from fastrestore._io.film_reader import FilmReader
+from fastrestore._io.film_writer import FilmWriter
+from fastrestore._io.pixels import frame_from_pixels, frame_pixels
+from fastrestore._io.planes import Frame, Layout, Planes
+from fastrestore._io.sequence import Pattern, SequenceReader, SequenceWriter, is_sequence
+
+__all__ = [
+    "EncoderOptions",
+    "Frame",
+    "Layout",
+    "Planes",
+    "Reader",
+    "Writer",
+    "check_output",
+    "existing_output",
+    "frame_from_pixels",
+    "frame_pixels",
+    "is_film",
+    "is_sequence",
+    "open_reader",
+    "open_writer",
+]
+
+Reader = FilmReader | SequenceReader
+Writer = FilmWriter | SequenceWriter
+
+
+def is_film(name: str) -> bool:
+    """Whether a name is that of a film, or a pattern of numbered pictures."""
+    return codecs.is_film(Path(name)) or is_sequence(name)
+
+
+def open_reader(name: str, rate: Fraction | None) -> Reader:
+    """Open a film or numbered pictures; `rate` is the frame rate of the latter."""
+    path = Path(name)
+    if is_sequence(name):
+        return SequenceReader(name, rate)
+    if path.is_dir():
+        raise FileError(
+            f"{path} is a directory; write the pictures in it as in {path / '%05d.png'}"
+        )
+    if not path.exists():
+        raise FileError(f"{path}: no such file")
+    return FilmReader(path)
+
+
+def open_writer(name: str, source: Reader, options: EncoderOptions, scale: int = 1) -> Writer:
+    """Open a file, or numbered pictures, for the frames of `source` enlarged by `scale`."""
+    if is_sequence(name):
+        numbers = source.numbers if isinstance(source, SequenceReader) else None
+        return SequenceWriter(name, numbers)
+    info = source.info()
+    enlarged = replace(info, width=scale * info.width, height=scale * info.height)
+    return FilmWriter(Path(name), enlarged, options)
+
+
+def check_output(name: str) -> None:
+    """Raise if a film, or numbered pictures, cannot be written under this name."""
+    if is_sequence(name):
+        images.check_output(Pattern(name).file(1))
+    else:
+        files.check_output(Path(name), codecs.CONTAINERS)
+
+
+def existing_output(name: str) -> Path | None:
+    """Return the first file that writing under this name may replace, or None."""
+    if not is_sequence(name):
+        return Path(name) if Path(name).exists() else None
+    pattern = Pattern(name)
+    numbers = pattern.numbers()
+    return pattern.file(numbers[0]) if numbers else None

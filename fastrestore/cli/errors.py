@@ -1,0 +1,35 @@
+"""The exception for wrong arguments, and how errors of the library become it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastrestore._io.errors import FileError, reason
+from fastrestore.errors import BackendUnavailableError
+
+
+class CommandError(Exception):
+    """Arguments that a command cannot run with; the message is printed as one line."""
+
+
+@contextmanager
+def explained(what: Path | str) -> Iterator[None]:
+    """Turn errors of the library into a `CommandError` about `what`."""
+    try:
+        yield
+    except FileError:  # it names its file already
+        raise
+    except (ValueError, TypeError, MemoryError, BackendUnavailableError) as error:
+        raise CommandError(f"{what}: {reason(error)}") from error
+
+
+def require_torch() -> None:
+    """Raise if PyTorch is not installed."""
+    from fastrestore.nets import need_torch
+
+    try:
+        need_torch()
+    except ImportError as error:
+        raise CommandError(str(error)) from None

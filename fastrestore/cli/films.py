@@ -1,0 +1,155 @@
+"""Reading, processing and writing a film frame by frame, shared by `video` and `upscale`.
+
+Films are streams: the memory used does not grow with their length.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+from fastrestore._io import films, images
+from fastrestore._io.films import EncoderOptions, Frame, Reader, Writer
+from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.options import spelled
+from fastrestore.cli.paths import check_overwrite
+
+
+def add_encoder(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the encoder."""
+    add = parser.add_argument
+    add("--codec", metavar="NAME", help="encoder, as FFmpeg calls it; default: by OUT's extension")
+    add("--crf", type=float, metavar="Q", help="quality of the encoder: less is better and larger")
+    add("--lossless", action="store_true", help="lose nothing after restoring, in large files")
+    add("--pixel-format", metavar="NAME", help="as FFmpeg calls it; default: that of IN")
+    add("--fps", metavar="RATE", help="frames a second of a film made of pictures")
+
+
+def process_film(
+    args: argparse.Namespace, process: Callable[[Reader], Iterator[Frame]], scale: int = 1
+) -> None:
+    """Read the film `args.input`, and write what `process` returns to `args.output`."""
+    encoder = _encoder_options(args)
+    with closing(_open_reader(args)) as source:
+        _check_output(args)
+        with explained(source.path):
+            frames = process(source)
+        writer = films.open_writer(args.output, source, encoder, scale)
+        if source.interlaced:
+            warnings.warn(f"{source.path} is interlaced; deinterlace it first", stacklevel=1)
+        with explained(source.path):
+            _write_frames(frames, source, writer, args)
+        damage = source.damage()
+        if damage is not None:
+            raise CommandError(f"{damage}; {writer.path} holds the result")
+
+
+def _write_frames(
+    frames: Iterator[Frame], source: Reader, writer: Writer, args: argparse.Namespace
+) -> None:
+    """Write frames and the packets of other tracks; Ctrl-C ends the file after the last frame."""
+    try:
+        with _progress(source, args) as report:
+            for frame in frames:
+                with _interrupt_deferred():
+                    writer.copy_packets(source.take_packets())
+                    writer.write(frame)
+                report()
+        with _interrupt_deferred():
+            writer.copy_packets(source.take_packets())
+            writer.finish()
+    except KeyboardInterrupt:
+        if not writer.count:
+            writer.abort()
+            raise KeyboardInterrupt("no frame was written yet") from None
+        writer.finish()
+        count = f"{writer.count} frames were" if writer.count > 1 else "1 frame was"
+        raise KeyboardInterrupt(f"{count} written to {writer.path}") from None
+    except BaseException:
+        writer.abort()
+        raise
+
+
+def _encoder_options(args: argparse.Namespace) -> EncoderOptions:
+    """Check and return the options of the encoder."""
+    encoder = EncoderOptions(args.codec, args.crf, args.lossless, args.pixel_format)
+    if args.crf is not None and args.lossless:
+        raise CommandError(f"--lossless has no quality setting; leave --crf {args.crf:g} out")
+    if args.crf is not None and not 0 <= args.crf <= 63:
+        raise CommandError(f"--crf {args.crf:g} is not a number from 0 (best) to 63")
+    given = [name for name, value in encoder._asdict().items() if value]
+    if given and films.is_sequence(args.output):
+        raise CommandError(f"{spelled(given[0])} is for films, and {args.output} stands for "
+                           "pictures; leave it out")  # fmt: skip
+    return encoder
+
+
+def _open_reader(args: argparse.Namespace) -> Reader:
+    """Open the input."""
+    path = Path(args.input)
+    if films.is_sequence(args.input):
+        return films.open_reader(args.input, _frame_rate(args.fps))
+    if args.fps is not None:
+        raise CommandError(f"--fps {args.fps} is for pictures; {path} has its own frame rate")
+    if path.is_file() and images.can_read(path):
+        raise CommandError(f"{path} is one picture; `fastrestore denoise` restores it (or, if it "
+                           "is a stack, `fastrestore volume`), and numbered pictures are written "
+                           "as in frames/%05d.png")  # fmt: skip
+    return films.open_reader(args.input, None)
+
+
+def _frame_rate(text: str | None) -> Fraction | None:
+    """Read a frame rate."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise CommandError(f"--fps {text} is not a rate; write for example 25 or 30000/1001")
+    return rate
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Raise if the output cannot be written, before anything is computed."""
+    path = Path(args.output)
+    if path.resolve() == Path(args.input).resolve():
+        raise CommandError(f"{path} is both input and output; choose another output")
+    films.check_output(args.output)
+    check_overwrite(films.existing_output(args.output), overwrite=args.overwrite)
+
+
+@contextmanager
+def _progress(source: Reader, args: argparse.Namespace) -> Iterator[Callable[[], object]]:
+    """Show frames per second and the remaining time on a terminal."""
+    if args.quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    import tqdm
+
+    with tqdm.tqdm(total=source.length, desc="video", unit=" frames", leave=False) as bar:
+        yield bar.update
+
+
+@contextmanager
+def _interrupt_deferred() -> Iterator[None]:
+    """Defer Ctrl-C to the end of the block, where no packet is lost between encoder and file."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+    if pending:
+        raise KeyboardInterrupt

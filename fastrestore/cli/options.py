@@ -1,0 +1,102 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+
+from fastrestore.cli.errors import CommandError
+
+PROFILES = ("np", "refilter", "fast", "lc", "high", "vn")
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the input files and the output."""
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IN", help="image files")
+    add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
+
+
+def add_channel_axis(parser: argparse.ArgumentParser, axes: str = "three") -> None:
+    """Add --channel-axis."""
+    text = f"of NPY with {axes} axes: -1 is the last"
+    parser.add_argument("--channel-axis", type=int, metavar="N", help=text)
+
+
+def add_data_range(parser: argparse.ArgumentParser) -> None:
+    """Add --data-range."""
+    text = "white minus black, in the file's own units"
+    parser.add_argument("--data-range", type=float, metavar="X", help=text)
+
+
+def add_sigma(parser: argparse.ArgumentParser) -> None:
+    """Add --sigma and --sigma-scale, explained below the options."""
+    add = parser.add_argument
+    add("--sigma", metavar="S", help="standard deviation of the noise, or auto, see below")
+    add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+
+
+def add_optional_sigma(parser: argparse.ArgumentParser, default: str, *, auto: bool = True) -> None:
+    """Add --sigma with a default, and --sigma-scale."""
+    add, examples = parser.add_argument, "2/255, 0.01 or auto" if auto else "2/255 or 0.01"
+    text = f"standard deviation of the noise, {examples}; default: {default}"
+    add("--sigma", metavar="S", default=default, help=text)
+    add("--sigma-scale", choices=("native", "8bit"), help="as for `fastrestore denoise`")
+
+
+def add_noise(parser: argparse.ArgumentParser) -> None:
+    """Add the noise specifications other than --sigma: a model and a power spectrum."""
+    add = parser.add_argument
+    add("--noise", metavar="MODEL", help="noise that follows the signal, see below")
+    add("--psd", metavar="FILE", help="power spectrum of correlated noise, see below")
+
+
+def add_chroma_strength(parser: argparse.ArgumentParser) -> None:
+    """Add --chroma-strength."""
+    parser.add_argument(
+        "--chroma-strength",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="of colours, noise is taken for so many times as strong; default: 1",
+    )
+
+
+def check_chroma_strength(args: argparse.Namespace) -> None:
+    """Raise if --chroma-strength is not positive."""
+    if not 0 < args.chroma_strength < math.inf:
+        raise CommandError(f"--chroma-strength {args.chroma_strength:g} is not a positive number")
+
+
+def add_profile(
+    parser: argparse.ArgumentParser, default: str, choices: tuple[str, ...] = PROFILES
+) -> None:
+    """Add --profile."""
+    text = f"default: {default}"
+    parser.add_argument("--profile", choices=choices, default=default, help=text)
+
+
+def add_stage(parser: argparse.ArgumentParser) -> None:
+    """Add --stage."""
+    choices = ("basic", "final")
+    parser.add_argument("--stage", choices=choices, default="final", help="default: final")
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add --backend, --workers, --overwrite and --quiet."""
+    add = parser.add_argument
+    add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
+    add("--workers", type=int, metavar="N", help="threads; default: one for each core")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def show_progress(args: argparse.Namespace) -> bool:
+    """Whether to show a progress bar."""
+    return sys.stderr.isatty() and not args.quiet
+
+
+def spelled(name: str) -> str:
+    """Return an option as written on the command line, from the name of its argument."""
+    return f"--{name.replace('_', '-')}"
