@@ -46,7 +46,7 @@ def scored(path, number, options):
     from PIL import Image
 
     import fastrestore
-    from fastrestore._arrays.register import resampled
+    from fastrestore._arrays.register import resample
 
     with Image.open(path) as image:
         clean = np.asarray(image.convert("L"), np.float64)
@@ -58,7 +58,7 @@ def scored(path, number, options):
     burst = fastrestore.denoise_burst(frames, options.sigma)
     total = weights = 0
     for frame, true in zip(frames, motions, strict=True):
-        planes, gain = resampled(frame[None], true)
+        planes, gain = resample(frame[None], true)
         total, weights = total + planes[0] / gain, weights + 1 / gain
     known = fastrestore.bm3d(total / weights, options.sigma / np.sqrt(weights))
     return [fastrestore.metrics.psnr(clean, each, data_range=255) for each in (one, burst, known)]
