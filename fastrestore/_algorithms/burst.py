@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.interop import FloatArray
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.register import estimate_motion, refine_motion, resample
+from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile
 from fastrestore._noise import estimate
 

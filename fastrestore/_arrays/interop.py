@@ -14,9 +14,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
 
 CUPY_CURE = "pip install 'fastrestore[cuda13]', or [cuda12] for a driver of CUDA 12"
 

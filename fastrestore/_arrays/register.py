@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays.interop import FloatArray
+from fastrestore._arrays.types import FloatArray
 
 COARSEST_SIDE = 24  # pixels: the smaller side of the coarsest level of a pyramid, at least
 MAX_STEPS = 12  # Gauss-Newton steps on a level

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore._arrays.interop import FloatArray
+from fastrestore._arrays.types import FloatArray
 from fastrestore.inverse.point_spread import is_symmetric, transfer_function
 
 CG_STEPS, CG_TOLERANCE = 40, 1e-4  # conjugate gradients: most steps, relative residual

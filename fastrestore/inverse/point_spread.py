@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore._arrays.interop import FloatArray
+from fastrestore._arrays.types import FloatArray
 
 SUM_TOLERANCE = 1e-3
 NEGATIVE_TOLERANCE = 1e-6  # relative to the largest value: rounding
