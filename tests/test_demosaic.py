@@ -4,8 +4,8 @@ import doctest
 
 import numpy as np
 import pytest
-from images import psnr
 from skimage.data import astronaut
+from support.images import psnr
 
 from fastrestore import demosaic
 from fastrestore._algorithms import demosaic as demosaic_module

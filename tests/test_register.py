@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from images import camera
+from support.images import camera
 
 from fastrestore._arrays import register
 from fastrestore._arrays.register import (
