@@ -121,7 +121,7 @@ def test_streaks(tmp_path, stack):
             ["deblur", "--sigma", "2/255", "--psf", "psf.npy", "--denoiser", "unet"],
             "needs --method pnp",
         ),
-        (["inpaint", "--mask", "psf.npy"], "mask has shape (3, 3), the image (48, 56)"),
+        (["inpaint", "--mask", "psf.npy"], "mask has shape (3, 3), but the image has shape (48, 56)"),
         (["inpaint", "--mask", "in.png"], "all"),
         (["inpaint", "--mask", "black.png", "--sigma", "auto"], "missing pixels from noise"),
         (["inpaint", "--mask", "psf.jpg"], "JPEG adds artifacts around marks; save the mask"),
