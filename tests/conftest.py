@@ -1,3 +1,5 @@
+"""Parameters and fixtures that choose the backends a test runs on."""
+
 import os
 
 import pytest
@@ -59,6 +61,20 @@ def fakes(monkeypatch):
         return next(running[-1])
 
     yield make
+    forget()
+
+
+@pytest.fixture
+def without_cupy(monkeypatch):
+    """Make the computer one without CuPy, whatever it has."""
+
+    def missing():
+        raise ModuleNotFoundError("No module named 'cupy'")
+
+    forget()
+    monkeypatch.setattr(interop, "load_cupy", missing)
+    monkeypatch.setattr(interop, "loaded_cupy", lambda: None)
+    yield
     forget()
 
 

@@ -9,7 +9,14 @@ from support.images import noisy, scene
 import fastrestore
 from fastrestore import BackendUnavailableError, bm3d, use_backend
 from fastrestore.backends import select as select_module
-from fastrestore.backends.select import VARIABLE, select
+from fastrestore.backends.select import VARIABLE, select, why_unavailable
+
+
+@pytest.fixture(autouse=True)
+def computer(request):
+    """Without CuPy, except for tests that ask for the fixture `cupy`."""
+    if "cupy" not in request.fixturenames:
+        request.getfixturevalue("without_cupy")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +142,15 @@ def test_numba_says_when_it_cannot_be_imported(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "numba", None)
     assert "importing numba failed" in select_module.why_unavailable("numba")
+
+
+def test_a_gpu_is_the_automatic_choice(cupy, monkeypatch, capsys):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert why_unavailable("cupy") is None
+    assert select().NAME == "cupy"
+    fastrestore.show_backends()
+    lines = ["cupy   available (automatic choice)", "numba  available", "numpy  available"]
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_show_backends(capsys):

@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 #include <algorithm>
-#include <immintrin.h>
+#include <xmmintrin.h>
 
 #include "types.hpp"
 

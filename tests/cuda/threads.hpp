@@ -14,7 +14,7 @@
 #include <mutex>
 #include <thread>
 #include <vector>
-#include <immintrin.h>
+#include <xmmintrin.h>
 
 #include "types.hpp"
 

@@ -25,8 +25,10 @@ from fastrestore.backends.cupy._module import source
 HEADERS = Path(__file__).parents[1] / "cuda"
 KINDS = {"i": np.int32, "q": np.int64, "f": np.float32}
 VALUES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "f": ctypes.c_float}
-FLAGS = ("-std=c++20", "-shared", "-fPIC", "-fno-gnu-unique", "-Wl,-Bsymbolic", "-ffp-contract=off",
-         "-Wall", "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
+FLAGS = ("-std=c++20", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off", "-Wall",
+         "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
+LINK = ("-shared", "-Wl,-Bsymbolic")
+HEADER = ("-x", "c++-header")
 BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
 
 
@@ -42,19 +44,34 @@ def module(name, text=None, **defines):
     exports = "\n".join(f"EXPORT({each})" for each in names)
     engine = os.environ.get("CUDASIM_ENGINE", "engine")  # or "threads"
     unit = f'#include "{engine}.hpp"\n{constants}{text}\n{exports}\n'
+    library = built("kernel.so", unit, (*FLAGS, *LINK, *extra), engine)
+    return Module(library)
+
+
+def built(name, unit, flags, engine=None):
+    """Compile a text with g++, unless that is already done; return the resulting file.
+
+    The name of its folder is a hash of everything it depends on: text, headers and options.
+    The engine's header is compiled first, once for all kernels, because compiling it takes longer
+    than compiling a kernel. If g++ cannot use the compiled header, it reads the text instead.
+    """
     headers = [path.read_text() for path in sorted(HEADERS.glob("*.hpp"))]
-    key = hashlib.sha256("\0".join((unit, *headers, *FLAGS, *extra)).encode()).hexdigest()[:20]
+    key = hashlib.sha256("\0".join((unit, *headers, *flags)).encode()).hexdigest()[:20]
     folder = Path(tempfile.gettempdir()) / f"fastrestore-cuda-{key}"
-    library = folder / "kernel.so"
-    if not library.exists():
+    result = folder / name
+    if not result.exists():
         needs("g++")
         folder.mkdir(exist_ok=True)
         (folder / "kernel.cpp").write_text(unit)
-        made = folder / f"kernel-{os.getpid()}.so"
-        command = ["g++", *FLAGS, *extra, f"-I{HEADERS}", "-o", made, folder / "kernel.cpp"]
+        if engine:
+            options = [flag for flag in flags if flag not in LINK]
+            header = built(f"{engine}.hpp.gch", f'#include "{engine}.hpp"\n', [*options, *HEADER])
+            flags = (*flags, f"-I{header.parent}")
+        made = folder / f"{os.getpid()}-{name}"
+        command = ["g++", *flags, f"-I{HEADERS}", "-o", made, folder / "kernel.cpp"]
         subprocess.run(command, check=True, capture_output=True, text=True)
-        made.replace(library)
-    return Module(library)
+        made.replace(result)
+    return result
 
 
 def barriers(name):
