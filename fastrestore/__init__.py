@@ -7,8 +7,46 @@ The public names are listed in ``__init__.pyi`` and loaded on first use: importi
 loads neither numba, scipy, cupy, torch nor dask.
 """
 
-import lazy_loader
+from __future__ import annotations
+
+import importlib
+import sys
+
+TYPE_CHECKING = False  # as in typing, whose import would take most of the time of this one
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __version__ = "0.1.0.dev0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+def _attach_stub(
+    package: str, file: str
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` of a package that load the names of its stub (PEP 562)."""
+    homes: dict[str, str] = {}  # read on first use: importing the package stays fast
+
+    def names() -> list[str]:
+        if not homes:
+            import re
+            from pathlib import Path
+
+            stub = Path(file).with_suffix(".pyi").read_text(encoding="utf-8")
+            found = re.findall(r"^from (\S+) import (\w+) as", stub, re.MULTILINE)
+            homes.update({name: home for home, name in found})
+        return sorted(homes)
+
+    def load(name: str) -> object:
+        if name == "__all__":
+            return names()
+        if name not in names():
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if homes[name] == ".":
+            return importlib.import_module(f".{name}", package)
+        value = getattr(importlib.import_module(homes[name], package), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load, names
+
+
+__getattr__, __dir__ = _attach_stub(__name__, __file__)

@@ -1,5 +1,7 @@
 """The public names of the package. This file is the only list of them."""
 
+from collections.abc import Callable
+
 from . import inverse as inverse
 from . import metrics as metrics
 from . import nets as nets
@@ -31,3 +33,7 @@ from .backends.select import use_backend as use_backend
 from .errors import BackendUnavailableError as BackendUnavailableError
 
 __version__: str
+
+def _attach_stub(
+    package: str, file: str
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]: ...

@@ -8,6 +8,6 @@
 The public names are listed in ``__init__.pyi`` and loaded on first use.
 """
 
-import lazy_loader
+from fastrestore import _attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__ = _attach_stub(__name__, __file__)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import importlib
 
-import lazy_loader
+from fastrestore import _attach_stub
 
-_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__ = _attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> object:
     """Load a public name on first use, after a check that PyTorch is installed (PEP 562)."""
-    if name in __all__:
+    if name in __dir__():
         need_torch()
     return _load(name)
 
