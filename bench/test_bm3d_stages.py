@@ -8,7 +8,9 @@ from photographs import SIGMA
 
 from fastrestore import Profile
 from fastrestore._arrays.validate import usable_processors
-from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore._collaborative.stage import Statistics, make_stage
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
 SCALE = 256  # `bm3d` brings the data to about 1 by a power of two; so do these rows
@@ -18,11 +20,11 @@ SCALE = 256  # `bm3d` brings the data to about 1 by a power of two; so do these 
 def steps(pair):
     """Everything that each step needs from the one before it; this also compiles the kernels."""
     clean, noisy = pair(512)
-    engine, run = select("numba"), Run(usable_processors(), lambda share: None)
+    engine, run = select("numba"), Execution(usable_processors())
     image = noisy / np.float32(SCALE)
+    statistics = Statistics(NoiseSpec.white(SIGMA / SCALE), 255 / SCALE)
     basic, final = (
-        make_stage(Profile.named("np"), which, Noise.white(SIGMA / SCALE), 255 / SCALE)
-        for which in ("basic", "final")
+        make_stage(Profile.named("np"), which, statistics) for which in ("basic", "final")
     )
     matches_basic = engine.bm3d_match(image, basic, run)
     pilot = engine.bm3d_basic(image[None], matches_basic, basic, run)

@@ -88,6 +88,6 @@ def standing_in(monkeypatch, module):
 
 
 def forget():
-    for kept in (gpu._why_unavailable, _module.kernel, _device._small):
+    for kept in (why_unavailable, _module.kernel, _device._small):
         kept.cache_clear()
     _module._ready.clear()

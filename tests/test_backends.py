@@ -8,6 +8,7 @@ from support.images import noisy, scene
 
 import fastrestore
 from fastrestore import BackendUnavailableError, bm3d, use_backend
+from fastrestore.backends import numba as numba_package
 from fastrestore.backends import select as select_module
 from fastrestore.backends.select import VARIABLE, select, why_unavailable
 
@@ -17,6 +18,13 @@ def computer(request):
     """Without CuPy, except for tests that ask for the fixture `cupy`."""
     if "cupy" not in request.fixturenames:
         request.getfixturevalue("without_cupy")
+
+
+@pytest.fixture(autouse=True)
+def _asked_again():
+    """Forget afterwards what changed surroundings made unavailable."""
+    yield
+    select_module.why_unavailable.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +116,7 @@ def test_an_explicit_wish_that_cannot_run_raises(monkeypatch, source):
 
 @pytest.mark.parametrize("source", ["argument", "block", "variable"])
 def test_an_unknown_name_raises(monkeypatch, source):
-    message = r"'gpu'\)?: there is no such backend; write one of 'auto', 'cupy', 'numba', 'numpy'"
+    message = r"'gpu'\)?: there is no such backend; use one of 'auto', 'cupy', 'numba', 'numpy'"
     if source == "argument":
         with pytest.raises(ValueError, match="backend=" + message):
             select("gpu")
@@ -122,8 +130,8 @@ def test_an_unknown_name_raises(monkeypatch, source):
 
 
 def test_automatic_choice_passes_over_what_cannot_run(monkeypatch):
-    numba = select_module._module("numba")
-    monkeypatch.setattr(numba, "why_unavailable", lambda: "broken")
+    monkeypatch.setattr(numba_package, "why_unavailable", lambda: "broken")
+    select_module.why_unavailable.cache_clear()
     assert select().NAME == "numpy"
     with pytest.raises(BackendUnavailableError, match="broken"):
         select("numba")
@@ -133,6 +141,7 @@ def test_numba_says_when_compiling_is_switched_off(monkeypatch):
     import numba
 
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    select_module.why_unavailable.cache_clear()
     assert "NUMBA_DISABLE_JIT is set" in select_module.why_unavailable("numba")
     assert select().NAME == "numpy"
 
@@ -141,6 +150,7 @@ def test_numba_says_when_it_cannot_be_imported(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "numba", None)
+    select_module.why_unavailable.cache_clear()
     assert "importing numba failed" in select_module.why_unavailable("numba")
 
 
@@ -179,4 +189,4 @@ def test_results_keep_the_type_of_the_input():
 def test_show_backends_tells_of_a_wish(monkeypatch, capsys):
     monkeypatch.setenv("FASTRESTORE_BACKEND", "numpy")
     fastrestore.show_backends()
-    assert "FASTRESTORE_BACKEND='numpy' is in force: calls use numpy" in capsys.readouterr().out
+    assert "calls use numpy, by FASTRESTORE_BACKEND='numpy'" in capsys.readouterr().out

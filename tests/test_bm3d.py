@@ -323,7 +323,7 @@ INFINITE[0, 1] = -np.inf
             {"profile": "best"},
         ),
         (TypeError, r"profile must be a name or a Profile, got 3", {"profile": 3}),
-        (ValueError, r"stage must be 'basic' or 'final', got 'hard'", {"stage": "hard"}),
+        (ValueError, r"stage must be one of 'basic', 'final', got 'hard'", {"stage": "hard"}),
         (
             ValueError,
             r"pilot has shape \(3, 3\), but the image has shape \(16",

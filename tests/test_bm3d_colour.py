@@ -6,6 +6,7 @@ from support.images import assert_close, noisy, psnr, scene
 
 from fastrestore import bm3d
 from fastrestore._arrays import color
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.host import product
 
 
@@ -137,12 +138,13 @@ def test_a_channel_by_itself_and_bytes():
 
 
 def test_transforms_are_those_of_the_papers():
-    sigmas = np.ones(3)
-    opp = color.colour_space("opp", 3, None, sigmas)
-    np.testing.assert_allclose(opp.sigmas(sigmas), [0.57735, 0.70711, 0.61237], atol=1e-5)
-    ycbcr = color.colour_space("ycbcr", 3, None, sigmas)
-    np.testing.assert_allclose(ycbcr.sigmas(sigmas), [0.66856, 0.62306, 0.6572], atol=1e-5)
-    for space in (opp, ycbcr):
-        assert space.luminance_range(255) == pytest.approx(255)
-        white = product(space.matrix, np.full((3, 1, 1), 255, np.float32))
+    levels = {"opp": [0.57735, 0.70711, 0.61237], "ycbcr": [0.66856, 0.62306, 0.6572]}
+    for name, expected in levels.items():
+        matrix, weights = color.transform(name, None, np.ones(3))
+        assert weights.tolist() == [1, 0, 0]
+        np.testing.assert_allclose(
+            NoiseSpec.white(1, 1, 1).mixed(matrix).sigmas, expected, atol=1e-5
+        )
+        assert 255 * np.abs(weights @ matrix).sum() == pytest.approx(255)  # range of luminance
+        white = product(matrix, np.full((3, 1, 1), 255, np.float32))
         np.testing.assert_allclose(white.ravel(), [255, 0, 0], atol=1e-3)

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from support.images import assert_close, camera, psnr, scene
+from support.stages import assert_same_matches, image_stage
 
 import fastrestore
 from fastrestore import Profile, bm3d, psd_from_kernel
-from fastrestore._collaborative.stage import Noise, NoiseSpectrum, Run, make_stage
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
 v, u = np.mgrid[-7:8, -7:8]
@@ -89,15 +91,14 @@ def test_backends_agree(name, profile):
 def test_match_lists_are_identical(engine, name, profile, which):
     image = np.round(spoilt(scene(48, 51), KERNELS[name])).astype(np.float32)
     power = psd_from_kernel(KERNELS[name], (96, 96)) / 96**2 / 400
-    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
-    stage = make_stage(Profile.named(profile), which, noise, 255.0)
+    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    stage = image_stage(Profile.named(profile), which, noise, 255.0)
     assert np.ptp(stage.match_bias) > 0
     # A whole number, as image and distances are, so that rounding does not decide
     stage.match_bias[:] = np.round(stage.match_bias / 3) * 3
-    run = Run(2, lambda share: None)
+    run = Execution(2)
     expected, actual = (select(each).bm3d_match(image, stage, run) for each in ("numpy", engine))
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_matches(actual, expected)
 
 
 def test_blocks_with_the_same_noise_are_avoided():
@@ -107,14 +108,12 @@ def test_blocks_with_the_same_noise_are_avoided():
     power[[8, -8], 0] = 64**2 / 2
     image = np.random.default_rng(0).normal(0, 1, (64, 64))
     image += 20 * np.sin(2 * np.pi * rows / 8)[:, None]
-    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
+    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
     found = {}
     for gamma in (0.0, 3.0):
         profile = Profile(match_correlation_basic=gamma, radius_basic=12)
-        stage = make_stage(profile, "basic", noise, 100.0)
-        matches = select("numba").bm3d_match(
-            image.astype(np.float32), stage, Run(1, lambda share: None)
-        )
+        stage = image_stage(profile, "basic", noise, 100.0)
+        matches = select("numba").bm3d_match(image.astype(np.float32), stage, Execution(1))
         assert (matches.sizes == 16).all()
         found[gamma] = np.mean(np.abs(matches.offsets[..., 1:, 0]) % 8 == 0)
     assert found[0.0] > 0.95
@@ -217,15 +216,24 @@ def test_bad_spectra(message, psd):
 def test_a_spectrum_in_other_units_warns():
     image = spoilt(scene(32, 32), KERNELS["line"])
     psd = psd_from_kernel(KERNELS["line"], image.shape) / image.size**2
-    with pytest.warns(UserWarning, match=r"tells of noise of sigma=0.0195.*\*\*2, not normalised"):
+    with pytest.warns(
+        UserWarning, match=r"gives noise of sigma=0.0195.*\*\*2, not normalized"
+    ) as caught:
         bm3d(image, psd=psd)
+    assert caught[0].filename == __file__  # at the caller's line
 
 
 def test_more_bad_input():
     image, ones = scene(16, 16), np.ones((16, 16))
-    with pytest.raises(ValueError, match=r"sigma=5 and psd=array of shape \(16, 16\) tell.*leave"):
+    with pytest.raises(
+        ValueError,
+        match=r"noise once: got both sigma=5 and psd=array of shape \(16, 16\); only a map",
+    ):
         bm3d(image, 5, psd=ones)
-    with pytest.raises(ValueError, match=r"noise_kernel=.* and noise=PoissonGaussian.* tell"):
+    with pytest.raises(
+        ValueError,
+        match=r"once: got both noise_kernel=array of shape \(16, 16\) and noise=PoissonGaussian",
+    ):
         bm3d(image, noise_kernel=ones, noise=fastrestore.PoissonGaussian(1, 0))
     with pytest.raises(ValueError, match=r"noise_kernel must have 2 axes.*got \(16,\)"):
         bm3d(image, noise_kernel=ones[0])

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 from support.images import camera, noisy, psnr, scene
+from support.stages import assert_same_matches, image_stage
 
 import fastrestore
 from fastrestore._collaborative.profile import PROFILES, Profile
-from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
-RUN = Run(2, lambda share: None)
+EXECUTION = Execution(2)
 
 IMAGES = {
     "scene": lambda: scene(51, 56),
@@ -29,17 +31,16 @@ def integer(image):
 @pytest.mark.parametrize("image", sorted(IMAGES))
 def test_match_lists_are_identical(engine, image, profile, which):
     image = integer(np.pad(noisy(IMAGES[image](), 20), ((0, 3), (0, 3)), mode="symmetric"))
-    stage = make_stage(PROFILES[profile], which, Noise.white(20.0), 255.0)
-    expected = select("numpy").bm3d_match(image, stage, RUN)
-    actual = select(engine).bm3d_match(image, stage, RUN)
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+    stage = image_stage(PROFILES[profile], which, NoiseSpec.white(20.0), 255.0)
+    expected = select("numpy").bm3d_match(image, stage, EXECUTION)
+    actual = select(engine).bm3d_match(image, stage, EXECUTION)
+    assert_same_matches(actual, expected)
 
 
 def test_equal_blocks_come_in_raster_order(backend):
     image = np.zeros((40, 40), np.float32)
-    stage = make_stage(Profile(group_basic=8, radius_basic=5), "basic", Noise.white(1.0), 1.0)
-    matches = select(backend).bm3d_match(image, stage, RUN)
+    stage = image_stage(Profile(group_basic=8, radius_basic=5), "basic", NoiseSpec.white(1.0), 1.0)
+    matches = select(backend).bm3d_match(image, stage, EXECUTION)
     middle = matches.offsets[4, 4].tolist()
     assert middle == [[0, 0], *([-5, dx] for dx in range(-5, 2))]
 
@@ -47,9 +48,9 @@ def test_equal_blocks_come_in_raster_order(backend):
 def test_constant_image_with_large_groups(engine):
     image = np.zeros((52, 52), np.float32)
     for group in (2, 16, 64):
-        stage = make_stage(Profile(group_basic=group), "basic", Noise.white(1.0), 1.0)
-        expected = select("numpy").bm3d_match(image, stage, RUN)
-        actual = select(engine).bm3d_match(image, stage, RUN)
+        stage = image_stage(Profile(group_basic=group), "basic", NoiseSpec.white(1.0), 1.0)
+        expected = select("numpy").bm3d_match(image, stage, EXECUTION)
+        actual = select(engine).bm3d_match(image, stage, EXECUTION)
         np.testing.assert_array_equal(actual.offsets, expected.offsets)
         np.testing.assert_array_equal(actual.sizes, expected.sizes)
 
@@ -74,7 +75,7 @@ def test_any_profile_equals_the_specification(engine, changes):
     profile = Profile(**{"block_final": 8, **changes})
     pilot = integer(scene(40, 37))
     for which in ("basic", "final"):
-        stage = make_stage(profile, which, Noise.white(20.0), 255.0)
+        stage = image_stage(profile, which, NoiseSpec.white(20.0), 255.0)
         expected, actual = (
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )
@@ -83,10 +84,10 @@ def test_any_profile_equals_the_specification(engine, changes):
 
 def _estimate(backend, which, image, pilot, stage):
     if which == "basic":
-        matches = backend.bm3d_match(image, stage, RUN)
-        return backend.bm3d_basic(image[None], matches, stage, RUN)
-    matches = backend.bm3d_match(pilot, stage, RUN)
-    return backend.bm3d_final(image[None], pilot[None], matches, stage, RUN)
+        matches = backend.bm3d_match(image, stage, EXECUTION)
+        return backend.bm3d_basic(image[None], matches, stage, EXECUTION)
+    matches = backend.bm3d_match(pilot, stage, EXECUTION)
+    return backend.bm3d_final(image[None], pilot[None], matches, stage, EXECUTION)
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))
@@ -94,7 +95,7 @@ def test_filters_equal_the_specification(engine, profile):
     clean = camera(height=48, width=56)
     image, pilot = integer(noisy(clean, 25)), integer(noisy(clean, 4, seed=2))
     for which in ("basic", "final"):
-        stage = make_stage(PROFILES[profile], which, Noise.white(25.0), 255.0)
+        stage = image_stage(PROFILES[profile], which, NoiseSpec.white(25.0), 255.0)
         expected, actual = (
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )

@@ -93,17 +93,22 @@ def test_slices_are_across_the_shortest_axis(noisy, restored):
     assert not np.array_equal(bm4d(noisy, SIGMA, slice_axis=2), restored)
 
 
+def assert_same(actual, expected):
+    """Equal but for rounding: sums of pixels have a fixed resolution, in units of all channels."""
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-4)
+
+
 def test_channels_are_filtered_by_the_groups_of_one(clean, noisy, restored):
     other = 200 - 0.4 * clean
     second = other + 5 * np.random.default_rng(5).standard_normal(clean.shape)
     both = np.stack([noisy, second], axis=-1)
     first = bm4d(both, (SIGMA, 5), channel_axis=-1)
-    np.testing.assert_array_equal(first[..., 0], restored)
+    assert_same(first[..., 0], restored)
     assert psnr(other, first[..., 1]) > psnr(other, second) + 5
     swapped = bm4d(both, (SIGMA, 5), channel_axis=3, match_channel=-1)
-    np.testing.assert_array_equal(swapped[..., 1], bm4d(second, 5))
+    assert_same(swapped[..., 1], bm4d(second, 5))
     front = bm4d(np.moveaxis(both, -1, 0), (SIGMA, 5), channel_axis=0, slice_axis=1)
-    np.testing.assert_array_equal(front[0], restored)
+    np.testing.assert_array_equal(front[0], first[..., 0])
 
 
 def test_channel_without_noise_stays(noisy):
@@ -205,14 +210,18 @@ def test_progress(noisy):
 
 
 BAD = [
-    (TypeError, "slice_axis must be a whole number or None, got 1.5", {"slice_axis": 1.5}),
+    (TypeError, "slice_axis must be a whole number, got 1.5", {"slice_axis": 1.5}),
     (ValueError, "slice_axis=3 is not an axis", {"slice_axis": 3}),
-    (ValueError, "match_channel=1: the volume has 1 channels", {"match_channel": 1}),
+    (ValueError, "match_channel must be from -1 to 0, got 1", {"match_channel": 1}),
     (TypeError, "match_channel must be", {"match_channel": None}),
     (ValueError, "sigma must be a number of 0 or more", {"sigma": -1}),
-    (ValueError, "tell the noise in two ways", {"psd": np.ones((12, 32, 36))}),
+    (ValueError, "specify the noise once: got both", {"psd": np.ones((12, 32, 36))}),
     (ValueError, r"psd must have the shape of the image", {"sigma": None, "psd": np.ones((2, 3))}),
-    (TypeError, "noise must be a PoissonGaussian or a", {"sigma": None, "noise": "rician"}),
+    (
+        TypeError,
+        "a PoissonGaussian, a Rician or another object",
+        {"sigma": None, "noise": "rician"},
+    ),
     (ValueError, "profile 'nope' is unknown", {"profile": "nope"}),
     (TypeError, "profile must be a name or a Profile, got 3", {"profile": 3}),
     (ValueError, "profile 'refilter' filters again", {"profile": "refilter"}),
@@ -231,7 +240,7 @@ def test_bad_arguments(noisy, kind, message, told):
 
 
 SHAPES = [
-    (lambda v: v[0], {}, r"3 axes, got shape \(32, 36\); for a picture there is bm3d"),
+    (lambda v: v[0], {}, r"3 axes, got shape \(32, 36\); for an image use bm3d"),
     (lambda v: v[None], {}, r"3 axes, got shape \(1, 12, 32, 36\); channels need channel_axis="),
     (lambda v: v[:0], {}, r"empty, its shape is \(0, 32, 36\)"),
     (lambda v: v[None], {"channel_axis": 4}, "channel_axis=4 is not an axis"),

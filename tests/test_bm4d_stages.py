@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from support.stages import assert_same_matches, volume_stage
 from support.volumes import PROFILES, VOLUME, cells, integer, noisy
 
-from fastrestore._collaborative.stage import Run
-from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
-RUN = Run(2, lambda share: None)
+EXECUTION = Execution(2)
 
 
 def both(engine, work):
@@ -20,25 +21,23 @@ def both(engine, work):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_match_lists_are_identical(engine, profile, which):
     volume = noisy(cells(9, 18, 23), 15)
-    stage = make_volume_stage(PROFILES[profile], which, VolumeNoise(np.array([15.0])), 255.0)
-    expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, RUN))
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+    stage = volume_stage(PROFILES[profile], which, NoiseSpec.white(15.0), 255.0)
+    expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, EXECUTION))
+    assert_same_matches(actual, expected)
 
 
 @pytest.mark.parametrize("shape", [(5, 5, 5), (5, 6, 40), (6, 41, 5), (21, 8, 9)])
 def test_match_lists_of_other_shapes(engine, shape):
     volume = noisy(cells(*shape), 15)
-    stage = make_volume_stage(VOLUME, "basic", VolumeNoise(np.array([15.0])), 255.0)
-    expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, RUN))
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+    stage = volume_stage(VOLUME, "basic", NoiseSpec.white(15.0), 255.0)
+    expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, EXECUTION))
+    assert_same_matches(actual, expected)
 
 
 def test_equal_blocks_come_in_raster_order(backend):
     volume = np.zeros((12, 16, 16), np.float32)
-    stage = make_volume_stage(VOLUME, "basic", VolumeNoise(np.array([1.0])), 1.0)
-    matches = select(backend).bm4d_match(volume, stage, RUN)
+    stage = volume_stage(VOLUME, "basic", NoiseSpec.white(1.0), 1.0)
+    matches = select(backend).bm4d_match(volume, stage, EXECUTION)
     middle = matches.offsets[1, 3, 3].tolist()
     window = [(-2, -3, dx) for dx in range(-3, 4)] + [(-2, -2, dx) for dx in range(-3, 4)]
     assert [tuple(offset) for offset in middle] == [(0, 0, 0), *window, (-2, -1, -3)]
@@ -48,7 +47,7 @@ def test_equal_blocks_come_in_raster_order(backend):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_filters_equal_the_specification(engine, profile, which):
     clean = cells(9, 18, 23)
-    noise = VolumeNoise(np.array([15.0]))
+    noise = NoiseSpec.white(15.0)
     assert_filters(engine, noisy(clean, 15)[None], clean[None], PROFILES[profile], which, noise)
 
 
@@ -60,27 +59,31 @@ def test_filters_with_maps_channels_and_spectra(engine, which):
         np.abs(np.fft.fftn(rng.uniform(0.2, 1, (2, 1, 3)), clean.shape[1:], axes=(0, 1, 2))) ** 2
     )
     power /= power.mean()
+    sigmas = np.array([9.0, 15.0])
     kinds = {
-        "map": VolumeNoise(np.array([9.0, 15.0]), 1, map=rng.uniform(0, 2, clean.shape)),
-        "one map": VolumeNoise(np.array([9.0, 0.0]), 0, map=rng.uniform(0, 2, clean[:1].shape)),
-        "spectrum": VolumeNoise(np.array([9.0, 15.0]), 1, power=power[None]),
-        "spectra": VolumeNoise(np.array([9.0, 15.0]), 0, power=np.stack([power, 2 - power / 9])),
+        "map": (NoiseSpec(sigmas, np.sqrt(rng.uniform(0, 2, clean.shape))), 1),
+        "one map": (
+            NoiseSpec(np.array([9.0, 0.0]), np.sqrt(rng.uniform(0, 2, clean[:1].shape))),
+            0,
+        ),
+        "spectrum": (NoiseSpec(sigmas, spectrum=power[None]), 1),
+        "spectra": (NoiseSpec(sigmas, spectrum=np.stack([power, 2 - power / 9])), 0),
     }
-    for noise in kinds.values():
-        assert_filters(engine, noisy(clean, 12), clean, VOLUME, which, noise)
+    for noise, channel in kinds.values():
+        assert_filters(engine, noisy(clean, 12), clean, VOLUME, which, noise, channel)
 
 
-def assert_filters(engine, image, pilot, profile, which, noise):
-    stage = make_volume_stage(profile, which, noise, 255.0)
+def assert_filters(engine, image, pilot, profile, which, noise, channel=0):
+    stage = volume_stage(profile, which, noise, 255.0, channel=channel)
     seen = image if which == "basic" else integer(pilot)
-    matches, own = both(engine, lambda b: b.bm4d_match(seen[noise.matched], stage, RUN))
-    # With a bias distances are no whole numbers: rounding may turn neighbours about
+    matches, own = both(engine, lambda b: b.bm4d_match(seen[channel], stage, EXECUTION))
+    # With a bias distances are no whole numbers: rounding may turn neighbors about
     assert (matches.offsets == own.offsets).mean() > 0.97
 
     def estimate(backend):
         if which == "basic":
-            return backend.bm4d_basic(image, matches, stage, RUN)
-        return backend.bm4d_final(image, seen, matches, stage, RUN)
+            return backend.bm4d_basic(image, matches, stage, EXECUTION)
+        return backend.bm4d_final(image, seen, matches, stage, EXECUTION)
 
     expected, actual = both(engine, estimate)
     np.testing.assert_allclose(actual, expected, atol=255 * 4e-6)
@@ -93,15 +96,15 @@ def test_covariance_is_that_of_noise():
     kernel /= np.linalg.norm(kernel)
     shape = (12, 14, 16)
     spectrum = np.fft.fftn(kernel, shape, axes=(0, 1, 2))
-    stage = make_volume_stage(
-        VOLUME, "basic", VolumeNoise(np.ones(1), power=np.abs(spectrum[None]) ** 2), 1.0
+    stage = volume_stage(
+        VOLUME, "basic", NoiseSpec(np.ones(1), spectrum=np.abs(spectrum[None]) ** 2), 1.0
     )
     white = rng.standard_normal((3000, *shape))
     noise = np.fft.ifftn(np.fft.fftn(white, axes=(1, 2, 3)) * spectrum, axes=(1, 2, 3)).real
 
     def coefficients(z, y, x):
         block = noise[:, z : z + 4, y : y + 4, x : x + 4]
-        return np.einsum("kzyx,az,by,cx->kabc", block, *stage.forward, optimize=True)
+        return np.einsum("kzyx,az,by,cx->kabc", block, *stage.transforms, optimize=True)
 
     (table,) = stage.covariance
     across, along = table.shape[1] // 2, table.shape[2] // 2
@@ -113,13 +116,15 @@ def test_covariance_is_that_of_noise():
 
 
 def test_white_noise_by_a_spectrum_has_the_same_variances():
-    white, told = (
-        make_volume_stage(VOLUME, "final", VolumeNoise(np.ones(1), power=power), 1.0)
+    white, given = (
+        volume_stage(VOLUME, "final", NoiseSpec(np.ones(1), spectrum=power), 1.0)
         for power in (None, np.ones((1, 30, 32, 34)))
     )
-    centre = tuple(n // 2 for n in told.covariance.shape[2:4])
-    near = told.covariance[:, :6, centre[0] - 5 : centre[0] + 6, centre[1] - 5 : centre[1] + 6]
-    np.testing.assert_allclose(near, white.covariance, atol=1e-12)
+    center = tuple(n // 2 for n in given.covariance.shape[2:4])
+    near = given.covariance[:, :, center[0] - 5 : center[0] + 6, center[1] - 5 : center[1] + 6]
+    most = 2 * VOLUME.radius_slices_final  # slices between blocks of a group
+    assert near.shape[1] == 1 + most
+    np.testing.assert_allclose(near, white.covariance[:, : 1 + most], atol=1e-12)
 
 
 def test_correlation_over_too_many_voxels_is_refused():
@@ -127,4 +132,4 @@ def test_correlation_over_too_many_voxels_is_refused():
     power[0, 0, 0, 0] = power.size  # every voxel has the same noise
     wide = VOLUME.replace(radius_basic=40, radius_slices_basic=30)
     with pytest.raises(ValueError, match="smaller radius_basic"):
-        make_volume_stage(wide, "basic", VolumeNoise(np.ones(1), power=power), 1.0)
+        volume_stage(wide, "basic", NoiseSpec(np.ones(1), spectrum=power), 1.0)

@@ -123,6 +123,13 @@ def test_correlated_noise(cupy, kernel):
     assert_equal(cupy, image, noise_kernel=kernel, profile=SMALL)
 
 
+def test_correlated_noise_of_a_varying_level(cupy):
+    level = np.linspace(0, 30, 34) * np.ones((30, 1))
+    image = integer(noisy(scene(30, 34), 15))
+    kernel = np.full((1, 5), 5**-0.5)
+    assert_equal(cupy, image, level, noise_kernel=kernel, profile=SMALL)
+
+
 @pytest.mark.parametrize("noise", [PoissonGaussian(2.0, 3.0), Rician(8.0)])
 def test_noise_that_follows_the_signal(cupy, noise):
     image = integer(noisy(scene(26, 30), 8))

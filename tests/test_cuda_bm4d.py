@@ -1,13 +1,16 @@
 """BM4D as CUDA kernels, executed on the CPU and, where there is one, on a GPU."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.images import assert_close
+from support.stages import volume_stage
 from support.volume_kernels import SIGMA, estimates, matched, running, white
 from support.volumes import PROFILES, VOLUME, cells, integer, noisy
 
 from fastrestore import Rician, bm4d, psd_from_kernel
-from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.select import select
 
 
@@ -22,29 +25,29 @@ def assert_same(cupy, volume, stage):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_match_lists_are_identical(cupy, profile, which):
     volume = noisy(cells(8, 13, 17), SIGMA)
-    assert_same(cupy, volume, make_volume_stage(PROFILES[profile], which, white(), 255.0))
+    assert_same(cupy, volume, volume_stage(PROFILES[profile], which, white(), 255.0))
 
 
 @pytest.mark.parametrize("shape", [(5, 5, 5), (5, 6, 30), (6, 31, 5)])
 def test_match_lists_of_other_shapes(cupy, shape):
     volume = noisy(cells(*shape), SIGMA)
-    assert_same(cupy, volume, make_volume_stage(VOLUME, "basic", white(), 255.0))
-    assert_same(cupy, np.full(shape, 7, np.float32), make_volume_stage(VOLUME, "basic", white(), 9))
+    assert_same(cupy, volume, volume_stage(VOLUME, "basic", white(), 255.0))
+    assert_same(cupy, np.full(shape, 7, np.float32), volume_stage(VOLUME, "basic", white(), 9))
 
 
 def test_wide_windows_are_searched_in_bands(cupy):
     profile = VOLUME.replace(radius_basic=21, slices_basic=8, block_basic=8, step_basic=5)
     volume = noisy(cells(9, 40, 44), SIGMA)
-    assert_same(cupy, volume, make_volume_stage(profile, "basic", white(), 255.0))
+    assert_same(cupy, volume, volume_stage(profile, "basic", white(), 255.0))
 
 
 def test_thresholds_by_a_map_and_biases(cupy):
     volume, rising = noisy(cells(7, 12, 14), SIGMA), np.linspace(0, 3, 14) * np.ones((7, 12, 14))
-    stage = make_volume_stage(VOLUME, "basic", white()._replace(map=rising[None]), 255.0)
+    stage = volume_stage(VOLUME, "basic", replace(white(), map=np.sqrt(rising[None])), 255.0)
     assert_same(cupy, volume, stage)
     power = np.abs(np.fft.fftn(np.ones((2, 1, 3)), (24, 24, 24), axes=(0, 1, 2))) ** 2
     power /= power.mean()
-    stage = make_volume_stage(VOLUME, "basic", white()._replace(power=power[None]), 255.0)
+    stage = volume_stage(VOLUME, "basic", replace(white(), spectrum=power[None]), 255.0)
     stage.match_bias[:] = np.round(stage.match_bias)
     assert_same(cupy, volume, stage)
 
@@ -65,13 +68,19 @@ def test_filters_with_maps_channels_and_spectra(cupy, which, kind):
     rng = np.random.default_rng(0)
     power = np.abs(np.fft.fftn(rng.uniform(0.2, 1, (2, 1, 3)), clean.shape[1:], axes=(0, 1, 2)))
     power = power**2 / (power**2).mean()
-    noise = {
-        "map": VolumeNoise(np.array([9.0, 15.0]), 1, map=rng.uniform(0.1, 2, clean.shape)),
-        "one map": VolumeNoise(np.array([9.0, 0.0]), 0, map=rng.uniform(0, 2, clean[:1].shape)),
-        "spectrum": VolumeNoise(np.array([9.0, 15.0]), 1, power=power[None]),
-        "spectra": VolumeNoise(np.array([9.0, 15.0]), 0, power=np.stack([power, 2 - power / 9])),
+    sigmas = np.array([9.0, 15.0])
+    noise, channel = {
+        "map": (NoiseSpec(sigmas, np.sqrt(rng.uniform(0.1, 2, clean.shape))), 1),
+        "one map": (
+            NoiseSpec(np.array([9.0, 0.0]), np.sqrt(rng.uniform(0, 2, clean[:1].shape))),
+            0,
+        ),
+        "spectrum": (NoiseSpec(sigmas, spectrum=power[None]), 1),
+        "spectra": (NoiseSpec(sigmas, spectrum=np.stack([power, 2 - power / 9])), 0),
     }[kind]
-    expected, actual = estimates(cupy, noisy(clean, 12), clean, VOLUME, which, noise)
+    expected, actual = estimates(
+        cupy, noisy(clean, 12), clean, VOLUME, which, noise, channel=channel
+    )
     assert_close(actual, expected, 255)
 
 
@@ -94,7 +103,7 @@ def test_order_of_threads_does_not_matter(fake, seed):
     clean = integer(cells(7, 10, 12))[None]
     image = noisy(clean, SIGMA)
     for which in ("basic", "final"):
-        assert_same(fake, image[0], make_volume_stage(VOLUME, which, white(), 255.0))
+        assert_same(fake, image[0], volume_stage(VOLUME, which, white(), 255.0))
         expected, actual = estimates(fake, image, clean, VOLUME, which, white())
         assert_close(actual, expected, 255)
 

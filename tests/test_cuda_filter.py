@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from support.image_kernels import filtered
 from support.images import assert_close, camera, noisy, scene
+from support.stages import image_stage
 
 from fastrestore._collaborative.profile import PROFILES, Profile
-from fastrestore._collaborative.stage import Noise, NoiseMap, NoiseSpectrum, Run, make_stage
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
-RUN = Run(1, lambda share: None)
+EXECUTION = Execution(1)
 THREADS = 32
 
 
@@ -20,11 +22,11 @@ def integer(image):
 def both(which, images, stage, **options):
     """The estimates of numpy and of the kernels, from the same matches."""
     reference = select("numpy")
-    matches = reference.bm3d_match(images[-1][0], stage, RUN)
+    matches = reference.bm3d_match(images[-1][0], stage, EXECUTION)
     if which == "basic":
-        expected = reference.bm3d_basic(images[0], matches, stage, RUN)
+        expected = reference.bm3d_basic(images[0], matches, stage, EXECUTION)
         return expected, filtered(images[:1], matches, stage, **options)
-    expected = reference.bm3d_final(*images, matches, stage, RUN)
+    expected = reference.bm3d_final(*images, matches, stage, EXECUTION)
     return expected, filtered(images, matches, stage, **options)
 
 
@@ -38,7 +40,7 @@ def example(height=29, width=34, channels=1):
 def test_estimates_agree(profile, which):
     image = integer(noisy(camera(height=33, width=30), 20))[None]
     pilot = integer(camera(height=33, width=30))[None]
-    stage = make_stage(PROFILES[profile], which, Noise.white(20.0), 255.0)
+    stage = image_stage(PROFILES[profile], which, NoiseSpec.white(20.0), 255.0)
     expected, actual = both(which, (image, pilot), stage)
     assert_close(actual, expected, 255)
 
@@ -46,7 +48,9 @@ def test_estimates_agree(profile, which):
 @pytest.mark.parametrize("which", ["basic", "final"])
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_order_of_threads_does_not_matter(which, seed):
-    stage = make_stage(Profile(radius_basic=6, radius_final=6), which, Noise.white(20.0), 255.0)
+    stage = image_stage(
+        Profile(radius_basic=6, radius_final=6), which, NoiseSpec.white(20.0), 255.0
+    )
     expected, actual = both(which, example(), stage, seed=seed)
     assert_close(actual, expected, 255)
 
@@ -54,7 +58,7 @@ def test_order_of_threads_does_not_matter(which, seed):
 @pytest.mark.parametrize("which", ["basic", "final"])
 def test_fixed_sums_do_not_depend_on_the_order(which):
     images = tuple(image / 256 for image in example())
-    stage = make_stage(Profile(radius_basic=6, radius_final=6), which, Noise.white(0.08), 1.0)
+    stage = image_stage(Profile(radius_basic=6, radius_final=6), which, NoiseSpec.white(0.08), 1.0)
     results = []
     for seed in (0, 1, 5):
         expected, actual = both(which, images, stage, seed=seed, fixed=1)
@@ -78,7 +82,7 @@ def test_fixed_sums_do_not_depend_on_the_order(which):
 @pytest.mark.parametrize("which", ["basic", "final"])
 def test_any_profile(which, changes):
     profile = Profile(**{"radius_basic": 5, "radius_final": 5, **changes})
-    stage = make_stage(profile, which, Noise.white(20.0), 255.0)
+    stage = image_stage(profile, which, NoiseSpec.white(20.0), 255.0)
     expected, actual = both(which, example(24, 21), stage)
     assert_close(actual, expected, 255)
 
@@ -88,8 +92,8 @@ def test_any_profile(which, changes):
 def test_correlated_noise_of_channels(which, kernel):
     powers = [np.abs(np.fft.fft2(each, (96, 96))) ** 2 for each in (kernel, kernel.T[::-1])]
     powers = np.array([power / power.mean() for power in powers])
-    noise = Noise(20.0, np.array([20.0, 12.0]), None, NoiseSpectrum(powers[0], powers))
-    stage = make_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
+    noise = NoiseSpec(np.array([20.0, 12.0]), spectrum=powers)
+    stage = image_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
     assert len(stage.covariance) == 2
     expected, actual = both(which, example(24, 26, channels=2), stage)
     assert_close(actual, expected, 255)
@@ -100,7 +104,7 @@ def test_correlated_noise_of_channels(which, kernel):
 def test_noise_maps(which, maps):
     rising = np.broadcast_to(np.linspace(0.2, 3, 26), (24, 26))
     varying = np.stack([rising, rising[:, ::-1]])[:maps]
-    noise = Noise(20.0, np.array([20.0, 12.0]), NoiseMap(rising, varying))
-    stage = make_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
+    noise = NoiseSpec(np.array([20.0, 12.0]), np.sqrt(varying))
+    stage = image_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
     expected, actual = both(which, example(24, 26, channels=2), stage)
     assert_close(actual, expected, 255)

@@ -9,11 +9,10 @@ from support.fakecupy import capturing
 from support.images import assert_close, noisy, scene
 
 from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
-from fastrestore._collaborative.stage import Run
 from fastrestore._collaborative.tiling import Layout
-from fastrestore.backends import cupy as gpu
-from fastrestore.backends.cupy import _module
-from fastrestore.backends.select import select
+from fastrestore.backends.cupy import _module, engine
+from fastrestore.backends.protocol import Execution
+from fastrestore.backends.select import select, why_unavailable
 
 SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
 STAGES = ["bm3d_match", "bm3d_basic", "bm3d_divide", "bm3d_match", "bm3d_final", "bm3d_divide"]
@@ -184,7 +183,9 @@ def test_plans_refuse_other_images(fake):
         with pytest.raises(ValueError, match=message):
             plan(given, out=out)
     spectrum = BM3DPlan((30, 34), psd=np.full((30, 34), 4e5), backend="cupy", profile=SMALL)
-    with pytest.raises(ValueError, match="told the noise otherwise than by sigma"):
+    with pytest.raises(
+        ValueError, match="sigma cannot replace the psd, noise_kernel or noise of this plan"
+    ):
         spectrum(image, sigma=3)
     with pytest.raises(TypeError, match=r"shape must be that of the images, as .* got 30"):
         BM3DPlan(30)
@@ -293,10 +294,10 @@ def test_cupy_is_not_there(monkeypatch):
         raise ModuleNotFoundError("No module named 'cupy'")
 
     monkeypatch.setattr("fastrestore._arrays.interop.load_cupy", load)
-    gpu._why_unavailable.cache_clear()
+    why_unavailable.cache_clear()
     with pytest.raises(BackendUnavailableError, match=r"CuPy is not installed: pip install 'fast"):
         bm3d(integer(), 20, backend="cupy")
-    gpu._why_unavailable.cache_clear()
+    why_unavailable.cache_clear()
 
 
 def test_kernels_are_compiled_with_their_constants(fake):
@@ -311,11 +312,13 @@ def test_kernels_are_compiled_with_their_constants(fake):
 
 def test_what_is_too_large_for_one_launch_is_cut():
     profile = Profile.named("np")
-    run = Run(1, lambda share: None)
+    run = Execution(1)
     layout = Layout.of(profile, ("basic", "final"))
     for shape in ((2**18, 100), (2**16, 2**16)):
-        assert gpu.bm3d_memory((1, *shape), 0, profile, run) > 2**62
-        side = layout.side(shape, 2**62, lambda m, n: gpu.bm3d_memory((1, m, n), 0, profile, run))
+        assert engine.bm3d_memory((1, *shape), 0, profile, run) > 2**62
+        side = layout.side(
+            shape, 2**62, lambda m, n: engine.bm3d_memory((1, m, n), 0, profile, run)
+        )
         assert 2**14 < side <= 2**17
 
 
@@ -354,7 +357,16 @@ def test_a_plan_measures_every_image_on_its_own_gpu(fakes, sigma):
 
     check(integer(), 0)
     check(integer() / 8, 0)
+    check(integer() * 4, 0)  # blocks match only by the range of this image
     check(integer(), 1)
-    plan._call.job.run.memory.clear()  # as when memory runs out
+    plan._request.execution.memory.clear()  # as when memory runs out
     check(integer() / 8, 0)
     check(integer(), 0)
+
+
+def test_a_plan_without_sigma_estimates_that_of_every_image(fake):
+    plan = BM3DPlan((30, 34), profile=SMALL, backend="cupy", deterministic=True)
+    for image in (integer(), np.round(integer() / 8), integer(seed=3)):
+        there = fake.asarray(image)
+        expected = bm3d(there, profile=SMALL, deterministic=True).get()
+        np.testing.assert_array_equal(plan(there).get(), expected)

@@ -4,22 +4,18 @@ import numpy as np
 import pytest
 from support.image_kernels import match
 from support.images import camera, noisy, scene
+from support.stages import image_stage
 
 from fastrestore._collaborative.profile import PROFILES, Profile
-from fastrestore._collaborative.stage import (
-    Noise,
-    NoiseMap,
-    NoiseSpectrum,
-    Run,
-    make_stage,
-)
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
-RUN = Run(1, lambda share: None)
+EXECUTION = Execution(1)
 
 
 def assert_same(image, stage, **options):
-    expected = select("numpy").bm3d_match(image, stage, RUN)
+    expected = select("numpy").bm3d_match(image, stage, EXECUTION)
     offsets, sizes = match(image, stage, **options)
     np.testing.assert_array_equal(sizes, expected.sizes)
     np.testing.assert_array_equal(offsets, expected.offsets)
@@ -33,14 +29,14 @@ def integer(image):
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_match_lists_are_identical(profile, which):
     image = integer(noisy(camera(height=41, width=38), 20))
-    assert_same(image, make_stage(PROFILES[profile], which, Noise.white(20.0), 255.0))
+    assert_same(image, image_stage(PROFILES[profile], which, NoiseSpec.white(20.0), 255.0))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 @pytest.mark.parametrize("band", [4, 12, 100])
 def test_order_of_threads_and_bands_do_not_matter(seed, band):
     image = integer(noisy(scene(26, 37), 20))
-    stage = make_stage(Profile(radius_basic=9), "basic", Noise.white(20.0), 255.0)
+    stage = image_stage(Profile(radius_basic=9), "basic", NoiseSpec.white(20.0), 255.0)
     assert_same(image, stage, seed=seed, band=band)
 
 
@@ -58,13 +54,13 @@ def test_order_of_threads_and_bands_do_not_matter(seed, band):
 )
 def test_any_profile(changes):
     image = integer(noisy(scene(24, 29), 20))
-    stage = make_stage(Profile(**changes), "basic", Noise.white(20.0), 255.0)
+    stage = image_stage(Profile(**changes), "basic", NoiseSpec.white(20.0), 255.0)
     assert_same(image, stage, band=8)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 40), (33, 9)])
 def test_equal_blocks_and_small_images(shape):
-    stage = make_stage(Profile(radius_basic=6), "basic", Noise.white(5.0), 255.0)
+    stage = image_stage(Profile(radius_basic=6), "basic", NoiseSpec.white(5.0), 255.0)
     assert_same(np.full(shape, 7, np.float32), stage)
     assert_same(np.full(shape, 7, np.float32), stage, band=4)
 
@@ -72,11 +68,11 @@ def test_equal_blocks_and_small_images(shape):
 def test_thresholds_by_a_map_and_by_a_measured_range():
     image = integer(noisy(scene(30, 34), 20))
     profile, rising = Profile(radius_basic=8), np.broadcast_to(np.linspace(0.2, 3, 34), (30, 34))
-    noise = Noise(20.0, np.array([20.0]), NoiseMap(rising, rising[None]))
-    assert_same(image, make_stage(profile, "basic", noise, 255.0))
-    known = make_stage(profile, "basic", noise, 200.0)
-    expected = select("numpy").bm3d_match(image, known, RUN)
-    stage = make_stage(profile, "basic", noise, "measured elsewhere")
+    noise = NoiseSpec(np.array([20.0]), np.sqrt(rising[None]))
+    assert_same(image, image_stage(profile, "basic", noise, 255.0))
+    known = image_stage(profile, "basic", noise, 200.0)
+    expected = select("numpy").bm3d_match(image, known, EXECUTION)
+    stage = image_stage(profile, "basic", noise, "measured elsewhere")
     offsets, sizes = match(image, stage, measured=np.array([200], np.float32))
     np.testing.assert_array_equal(sizes, expected.sizes)
     np.testing.assert_array_equal(offsets, expected.offsets)
@@ -86,7 +82,7 @@ def test_bias_of_correlated_noise():
     image = integer(noisy(scene(30, 34), 20))
     power = np.abs(np.fft.fft2(np.ones((1, 5)), (96, 96))) ** 2
     power /= power.mean()
-    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
-    stage = make_stage(Profile(radius_basic=8), "basic", noise, 255.0)
+    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    stage = image_stage(Profile(radius_basic=8), "basic", noise, 255.0)
     stage.match_bias[:] = np.round(stage.match_bias)
     assert_same(image, stage)

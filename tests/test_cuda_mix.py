@@ -7,7 +7,9 @@ from support.cudasim import module
 from fastrestore._arrays.color import _MATRICES
 from fastrestore.backends.cupy._image import _TYPES, THREADS, constants
 from fastrestore.backends.host import load, store
+from fastrestore.backends.protocol import Execution, Unchanged, Units
 
+EXECUTION = Execution(1)
 SEEDS = (0, 1, 2, 3)
 OPPONENT = np.array(_MATRICES["opp"])
 RESULTS = [(kind, "f8" if kind in ("u4", "i4", "u8", "i8", "f8") else "f4") for kind in _TYPES]
@@ -70,7 +72,7 @@ def assert_close(actual, expected):
 def test_each_type_is_scaled_with_one_rounding(kind, seed):
     source = image(kind, (2, 11, 37), seed)
     for exponent in (-9, 0, 3):
-        expected = load("", source, exponent, np.eye(2), 1, None)
+        expected = load("", source, Units(exponent, np.eye(2), (1, 1)), EXECUTION)
         actual = mix(source, unwritten(source.shape), exponent=exponent, seed=seed)
         np.testing.assert_array_equal(actual, expected)
 
@@ -80,7 +82,8 @@ def test_each_type_is_stored_and_keeps_pixels_of_the_original(kind, result):
     estimate, original = image("f4", (3, 9, 35)), image(kind, (3, 9, 35), 1)
     exact = np.random.default_rng(2).random(original.shape) < 0.5
     expected = unwritten(original.shape, result)
-    store(estimate, -4, np.eye(3), exact, original, expected, None)
+    units = Units(4, np.eye(3), (1, 1))
+    store(estimate, units, Unchanged(exact, original), expected, EXECUTION)
     actual = mix(estimate, unwritten(original.shape, result), None, -4, exact, original)
     np.testing.assert_array_equal(actual, expected)
 
@@ -91,7 +94,8 @@ def test_exact_channels_and_pixels(seed):
     flags = np.random.default_rng(seed).random((3, 17, 33)) < 0.5
     for exact in (flags, flags[:, :1, :1], np.array([False, True, False])[:, None, None]):
         expected = unwritten(original.shape)
-        store(estimate, 2, OPPONENT, exact, original, expected, None)
+        units = Units(-2, np.linalg.inv(OPPONENT), (1, 1))
+        store(estimate, units, Unchanged(exact, original), expected, EXECUTION)
         actual = mix(estimate, unwritten(original.shape), OPPONENT, 2, exact, original, seed)
         assert_close(actual, expected)
         kept = np.broadcast_to(exact, original.shape)
@@ -112,7 +116,7 @@ def test_matrices(kind, rows, seed):
         expected = np.ldexp(total, exponent).astype(np.float32)
         actual = mix(source, unwritten(total.shape), matrix, exponent, seed=seed)
         np.testing.assert_array_equal(actual, expected)
-        assert_close(actual, load("", source, exponent, matrix, 1, None))
+        assert_close(actual, load("", source, Units(exponent, matrix, (1, 1)), EXECUTION))
 
 
 def test_colours_there_and_back():
@@ -126,7 +130,7 @@ def test_colours_there_and_back():
 def test_borders_are_mirrored_as_often_as_needed(shape, least):
     source = image("u1", (3, *shape))
     for matrix in (np.eye(3), OPPONENT):
-        expected = load("", source, -8, matrix, least, None)
+        expected = load("", source, Units(-8, matrix, (least, least)), EXECUTION)
         given = None if matrix is not OPPONENT else matrix
         actual = mix(source, unwritten(expected.shape), given, -8)
         assert_close(actual, expected)

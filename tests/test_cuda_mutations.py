@@ -6,18 +6,19 @@ from support import cudasim
 from support.cudasim import LaunchError, barriers
 from support.image_kernels import filtered, match
 from support.images import noisy, scene
+from support.stages import image_stage, volume_stage
 from support.volume_kernels import estimates, matched, white
 from support.volumes import VOLUME, cells
 from support.volumes import noisy as noisy_volume
 
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Noise, Run, make_stage
-from fastrestore._collaborative.volume_stage import make_volume_stage
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
-RUN = Run(1, lambda share: None)
+EXECUTION = Execution(1)
 SEEDS = tuple(range(8))
 
 MUTANTS = [
@@ -57,13 +58,13 @@ def test_a_missing_barrier_of_volumes_is_noticed(fake, monkeypatch, name, which)
     volume = noisy_volume(cells(6, 11, 12), 15)
     kind = "final" if name == "bm4d_final" else "basic"
     profile = VOLUME.replace(group_basic=4, radius_basic=6)
-    stage = make_volume_stage(profile, kind, white(), 255.0)
+    stage = volume_stage(profile, kind, white(), 255.0)
     noticed = []
     for seed in SEEDS:
         fake.seed = seed
         try:
             if name == "bm4d_match":
-                expected = select("numpy").bm4d_match(volume, stage, RUN).offsets
+                expected = select("numpy").bm4d_match(volume, stage, EXECUTION).offsets
                 found = matched(fake, volume, stage)[0]
                 same = np.array_equal(found, expected)
             else:
@@ -84,8 +85,8 @@ def test_a_missing_barrier_is_noticed(monkeypatch, name, which):
     image = np.round(np.clip(noisy(scene(20, 23), 20), 0, 255)).astype(np.float32)
     profile = Profile(radius_basic=5, group_basic=8, radius_final=5, group_final=8)
     kind = "final" if name == "bm3d_final" else "basic"
-    stage = make_stage(profile, kind, Noise.white(20.0), 255.0)
-    matches = select("numpy").bm3d_match(image, stage, RUN)
+    stage = image_stage(profile, kind, NoiseSpec.white(20.0), 255.0)
+    matches = select("numpy").bm3d_match(image, stage, EXECUTION)
     expected = run(name, image, stage, matches, 0)
     text = source(name)
     start, end = barriers(name)[which]

@@ -7,15 +7,16 @@ import pytest
 from support.clips import SMALL, film, runaway, striped
 from support.film_kernels import SLOTS, white, windows
 from support.images import assert_close
+from support.stages import image_stage
 
 from fastrestore import vbm3d
-from fastrestore._collaborative.stage import Noise, NoiseSpectrum, make_stage
+from fastrestore._noise.spec import NoiseSpec
 
 
-def assert_same(cupy, frames, stage, centres=(0, 2, 4), slots=SLOTS):
+def assert_same(cupy, frames, stage, centers=(0, 2, 4), slots=SLOTS):
     both = windows(cupy, frames, stage, slots)
-    for centre in centres:
-        expected, found = (window.matches(slots, centre) for window in both)
+    for center in centers:
+        expected, found = (window.matches(slots, center) for window in both)
         np.testing.assert_array_equal(found.sizes.get(), expected.sizes)
         np.testing.assert_array_equal(found.offsets.get(), expected.offsets)
         np.testing.assert_array_equal(found.rows.get(), expected.rows)
@@ -52,7 +53,7 @@ def test_small_and_flat_frames(cupy, shape):
 def test_wide_windows_are_searched_in_bands(cupy):
     _, frames = film(3, 60, 64)
     changes = {"predict_basic": 25, "radius_basic": 30, "follow_basic": 20, "trails_basic": 2}
-    stage = replace(white({**changes, "group_basic": 64}), step=25)
+    stage = replace(white({**changes, "group_basic": 64}), step=25, steps=(25, 25))
     assert_same(cupy, frames, stage, (0, 1, 2), [2, 0, 1])
 
 
@@ -71,11 +72,11 @@ def test_correlated_noise(cupy):
     clean, _ = film(5, 30, 37)
     frames, psd = striped(clean)
     power = psd / psd.mean()
-    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
-    stage = make_stage(SMALL, "basic", noise, 255.0, 16)
+    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    stage = image_stage(SMALL, "basic", noise, 255.0, reach=16)
     stage.match_bias[:] = np.round(stage.match_bias)
-    object.__setattr__(stage, "match_bias_apart", round(stage.match_bias_apart))
-    assert_same(cupy, np.round(frames).astype(np.float32), stage)
+    trails = stage.trails._replace(match_bias=round(stage.trails.match_bias))
+    assert_same(cupy, np.round(frames).astype(np.float32), replace(stage, trails=trails))
 
 
 CALLS = {

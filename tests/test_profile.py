@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 import pywt
+from support.stages import image_stage
 
 from fastrestore import Profile
-from fastrestore._collaborative.profile import PROFILES
-from fastrestore._collaborative.stage import (
-    Noise,
+from fastrestore._collaborative.covariance import (
     coefficient_covariance,
-    make_stage,
-    reference_grid,
     transform_matrix,
     white_covariance,
 )
+from fastrestore._collaborative.profile import PROFILES
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.bm3d import group_variance, haar_matrix
 
 
@@ -119,7 +119,7 @@ def test_reference_grid_ends_at_the_border():
 
 def test_thresholds_grow_with_the_noise():
     low, high = (
-        make_stage(Profile.named("np"), "basic", Noise.white(sigma), 255.0).match
+        image_stage(Profile.named("np"), "basic", NoiseSpec.white(sigma), 255.0).match
         for sigma in (10.0, 50.0)
     )
     assert low == pytest.approx(64 * (3000 + 2 * 100), rel=1e-6)
@@ -141,11 +141,11 @@ def test_variance_of_group_coefficients_is_exact(noise):
     groups = np.stack([images[:, y : y + 8, x : x + 8] for y, x in corners], axis=1)
     measured = np.einsum("kt,ntuv->nkuv", haar, matrix @ groups @ matrix.T).var(axis=0)
     power = np.abs(np.fft.fft2(kernel, (48, 48))) ** 2
-    covariance = coefficient_covariance(matrix, power[None], 38)[0]
+    covariance = coefficient_covariance((matrix, matrix), power[None], (38, 38))[0]
     expected = group_variance(corners, covariance, haar, None)
     np.testing.assert_allclose(measured, expected, rtol=0.12, atol=0.01)
     assert expected.max() > 1.5
     assert expected.min() < 0.5
     if noise == "white":
-        white_one = white_covariance("bior1.5", 8)[0]
+        white_one = white_covariance("bior1.5", (8, 8))[0]
         np.testing.assert_allclose(white_one, covariance, atol=1e-12)

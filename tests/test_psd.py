@@ -5,7 +5,7 @@ import pytest
 from support.images import camera, psnr, scene
 
 from fastrestore import bm3d, estimate_psd, psd_from_flat_field, psd_from_kernel
-from fastrestore._collaborative.refilter import remains, resampled
+from fastrestore._collaborative.refilter import remaining_of_channel, resampled
 
 
 def line_noise(shape, rng, width=5):
@@ -71,11 +71,11 @@ def test_the_spectrum_is_estimated_from_the_image():
 def test_what_noise_does_not_explain_remains():
     rng = np.random.default_rng(0)
     residual = rng.standard_normal((64, 64)).astype(np.float32)
-    kept, power = remains(residual, np.ones((1, 1)), 1.5, 1)
+    kept, power = remaining_of_channel(residual, np.ones((1, 1)), 1.5, 1)
     assert kept.std() < 0.1
     assert power.mean() < 0.05
     wave = np.cos(2 * np.pi * np.arange(64) / 8).astype(np.float32)
-    kept, power = remains(residual + wave, np.ones((1, 1)), 1.5, 1)
+    kept, power = remaining_of_channel(residual + wave, np.ones((1, 1)), 1.5, 1)
     assert np.corrcoef(kept.mean(0), wave)[0, 1] > 0.98
     assert (kept.mean(0) @ wave) / (wave @ wave) == pytest.approx(1, abs=0.15)
 

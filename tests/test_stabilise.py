@@ -78,6 +78,40 @@ def test_bm3d_with_rician_noise_dtype_pilot_and_range():
     assert np.isfinite(colour).all()
 
 
+class Root:
+    """Noise of variance 4 x, which a square root makes one of variance 1."""
+
+    def forward(self, values):
+        return np.sqrt(np.maximum(np.asarray(values, np.float64), 0))
+
+    def inverse(self, stabilised):
+        return np.maximum(stabilised, 0) ** 2 + 1
+
+    def extent(self, data_range):
+        return float(np.sqrt(data_range))
+
+
+@pytest.mark.parametrize("options", [{}, {"data_range": 255}, {"backend": "numpy"}])
+def test_a_noise_model_of_the_callers_own(options):
+    clean = scene(48, 48) + 10
+    noisy = clean + 2 * np.sqrt(clean) * np.random.default_rng(0).standard_normal(clean.shape)
+    model = Root()
+    restored, info = bm3d(noisy, noise=model, return_info=True, **options)
+    assert info.noise is model
+    assert psnr(clean, restored) > psnr(clean, noisy) + 5
+    extent = {"data_range": 255**0.5} if "data_range" in options else {}
+    steps = model.inverse(bm3d(model.forward(noisy), 1.0, **{**options, **extent}))
+    np.testing.assert_array_equal(restored, steps)
+
+
+@pytest.mark.parametrize("missing", ["forward", "inverse", "extent"])
+def test_a_noise_model_lacks_a_method(missing):
+    methods = {k: v for k, v in vars(Root).items() if k[0] != "_" and k != missing}
+    model = type("Model", (), methods)()
+    with pytest.raises(TypeError, match="with the methods forward, inverse and extent, got <"):
+        bm3d(scene(), noise=model)
+
+
 @pytest.mark.parametrize(("gain", "sigma"), [(1, 0), (2, 10), (8, 5), (0, 10)])
 def test_estimate(gain, sigma):
     clean = camera(0, 0, 512, 512)
@@ -101,12 +135,12 @@ def test_estimate(gain, sigma):
         (ValueError, r"sigma must be a number above 0, got 0", lambda: Rician(0)),
         (
             ValueError,
-            r"sigma=3 and noise=PoissonGaussian\(.*leave one out",
+            r"specify the noise once: got both sigma=3 and noise=PoissonGaussian\(",
             lambda: bm3d(scene(), 3, noise=PoissonGaussian(1)),
         ),
         (
             TypeError,
-            r"noise must be a PoissonGaussian or a Rician, got 'poisson'",
+            r"noise must be a PoissonGaussian, a Rician or another object with .*, got 'poisson'",
             lambda: bm3d(scene(), noise="poisson"),
         ),
         (

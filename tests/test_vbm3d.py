@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from support.clips import SMALL, film, runaway, striped
 from support.images import assert_close, noisy, psnr, scene
+from support.stages import image_stage
 
 from fastrestore import bm3d, vbm3d
-from fastrestore._collaborative.stage import Noise, NoiseSpectrum, Run, make_stage
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
-RUN = Run(2, lambda share: None)
+EXECUTION = Execution(2)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +27,14 @@ RUN = Run(2, lambda share: None)
 )
 def test_match_lists_are_identical(engine, changes):
     _, frames = film(5, 30, 37)
-    stage = make_stage(SMALL.replace(**changes), "basic", Noise.white(20.0), 255.0)
+    stage = image_stage(SMALL.replace(**changes), "basic", NoiseSpec.white(20.0), 255.0)
     shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
-    windows = [select(name).video_stage(shape, stage, RUN) for name in ("numpy", engine)]
+    windows = [select(name).video_stage(shape, stage, EXECUTION) for name in ("numpy", engine)]
     for window in windows:
         for slot, frame in zip(slots, frames, strict=True):
             window.put(slot, frame, frame[None], None)
-    for centre in (0, 2, 4):
-        expected, found = (window.matches(slots, centre) for window in windows)
+    for center in (0, 2, 4):
+        expected, found = (window.matches(slots, center) for window in windows)
         np.testing.assert_array_equal(found.sizes, expected.sizes)
         np.testing.assert_array_equal(found.offsets, expected.offsets)
         np.testing.assert_array_equal(found.rows, expected.rows)
@@ -40,7 +42,9 @@ def test_match_lists_are_identical(engine, changes):
 
 def test_trails_lead_no_farther_than_a_code_can_tell(engine):
     frames, stage = runaway()
-    windows = [select(name).video_stage((9, 1, 8, 2400), stage, RUN) for name in ("numpy", engine)]
+    windows = [
+        select(name).video_stage((9, 1, 8, 2400), stage, EXECUTION) for name in ("numpy", engine)
+    ]
     for window in windows:
         for slot, frame in enumerate(frames):
             window.put(slot, frame, frame[None], None)
@@ -50,9 +54,9 @@ def test_trails_lead_no_farther_than_a_code_can_tell(engine):
 
 
 def test_equal_frames_come_in_order_of_time(engine):
-    stage = make_stage(SMALL.replace(static_basic=0.0), "basic", Noise.white(1.0), 1.0)
+    stage = image_stage(SMALL.replace(static_basic=0.0), "basic", NoiseSpec.white(1.0), 1.0)
     for name in ("numpy", engine):
-        window = select(name).video_stage((3, 1, 16, 16), stage, RUN)
+        window = select(name).video_stage((3, 1, 16, 16), stage, EXECUTION)
         for slot in range(3):
             window.put(slot, *(np.full((16, 16), 7, np.float32)[s] for s in (..., None)), None)
         offsets = window.matches([0, 1, 2], 1).offsets[0, 0]
@@ -189,11 +193,21 @@ FILM = np.zeros((3, 9, 9), np.float32)
         (ValueError, "frames is empty", (FILM[:0], 1), {}),
         (ValueError, "time_axis=3 is not an axis", (FILM, 1), {"time_axis": 3}),
         (ValueError, "are the same axis", (FILM[None], 1), {"channel_axis": 0}),
-        (TypeError, "radius must be a whole number, got 1.5", (FILM, 1), {"radius": 1.5}),
-        (ValueError, "radius must be from 0 to 16 frames, got 17", (FILM, 1), {"radius": 17}),
+        (
+            TypeError,
+            "radius must be a whole number from 0 to 16, got 1.5",
+            (FILM, 1),
+            {"radius": 1.5},
+        ),
+        (
+            ValueError,
+            "radius must be a whole number from 0 to 16, got 17",
+            (FILM, 1),
+            {"radius": 17},
+        ),
         (TypeError, "scene_cuts must be True or False, got 3", (FILM, 1), {"scene_cuts": 3}),
-        (ValueError, "filters again, which films cannot", (FILM, 1), {"profile": "refilter"}),
-        (ValueError, "films take no map", (FILM, np.arange(9.0)), {}),
+        (ValueError, "filters again, which videos cannot", (FILM, 1), {"profile": "refilter"}),
+        (ValueError, "videos take no map", (FILM, np.arange(9.0)), {}),
         (ValueError, "sigma must be a number of 0 or more", (FILM, -1), {}),
     ],
 )
@@ -219,10 +233,10 @@ def test_match_lists_of_correlated_noise(engine):
     frames, psd = striped(clean)
     frames = np.round(frames).astype(np.float32)
     power = psd / psd.mean()
-    noise = Noise(20.0, np.array([20.0]), None, NoiseSpectrum(power, power[None]))
-    stage = make_stage(SMALL, "basic", noise, 255.0, 16)
+    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    stage = image_stage(SMALL, "basic", noise, 255.0, reach=16)
     shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
-    windows = [select(name).video_stage(shape, stage, RUN) for name in ("numpy", engine)]
+    windows = [select(name).video_stage(shape, stage, EXECUTION) for name in ("numpy", engine)]
     for window in windows:
         for slot, frame in zip(slots, frames, strict=True):
             window.put(slot, frame, frame[None], None)
@@ -231,8 +245,8 @@ def test_match_lists_of_correlated_noise(engine):
     assert (found.offsets == expected.offsets).mean() > 0.99
     same_frame = (np.abs(found.offsets[..., 0]) < 20) & (np.arange(8) > 0)
     near = same_frame & (np.abs(found.offsets[..., 1]) < 4) & (found.offsets[..., 0] == 0)
-    plain = make_stage(SMALL, "basic", Noise.white(20.0), 255.0)
-    white = select(engine).video_stage(shape, plain, RUN)
+    plain = image_stage(SMALL, "basic", NoiseSpec.white(20.0), 255.0)
+    white = select(engine).video_stage(shape, plain, EXECUTION)
     for slot, frame in zip(slots, frames, strict=True):
         white.put(slot, frame, frame[None], None)
     others = white.matches(slots, 2).offsets
@@ -269,7 +283,7 @@ def test_spectra_of_channels():
 
 def test_noise_in_two_ways_is_refused():
     _, frames = film(3)
-    with pytest.raises(ValueError, match="tell the noise in two ways"):
+    with pytest.raises(ValueError, match="specify the noise once"):
         vbm3d(frames, 20, psd=frames[0])
     with pytest.raises(ValueError, match="psd must have the shape of the image"):
         vbm3d(frames, psd=frames[0, :5])

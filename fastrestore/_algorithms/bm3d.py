@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._collaborative.pipeline import Inputs, restore
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Call, Options
+from fastrestore._collaborative.request import Request, image_geometry
+from fastrestore._noise.spec import NoiseArguments
 from fastrestore._noise.vst import NoiseModel
 
 
@@ -182,25 +185,36 @@ def bm3d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 27
     True
     """
-    values, restore = interop.recognize("image", image)
-    call = Call.checked(
-        {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise},
-        Options(
-            profile, stage, data_range, channel_axis, colorspace, chroma_strength, max_memory,
-            deterministic, workers, backend,
-        ),
-        values.shape,
+    values, give_back = interop.recognize("image", image)
+    request = Request.validated(
+        image_geometry(values.shape, channel_axis),
         interop.on_host(values),
-    )  # fmt: skip
-    with reporting(progress, "bm3d") as tick, interop.use_device_of(values):
-        estimate, levels = call.run(values, pilot, guide, tick)
-    restored = restore(estimate)
+        NoiseArguments(sigma, psd, noise_kernel, noise),
+        profile=profile,
+        stage=stage,
+        data_range=data_range,
+        colorspace=colorspace,
+        chroma_strength=chroma_strength,
+        max_memory=max_memory,
+        deterministic=deterministic,
+        workers=workers,
+        backend=backend,
+    )
+    inputs = Inputs(
+        values,
+        validate.pilot(pilot, values, channel_axis, stage),
+        validate.guide(guide, values.shape, channel_axis),
+    )
+    bar = nullcontext() if progress is False else reporting(progress, "bm3d")
+    with bar as report, interop.use_device_of(values):
+        result = restore(request.reporting(report), inputs)
+    restored = give_back(result.image)
     if not return_info:
         return restored
-    used = float(levels.sigmas[0]) if channel_axis is None else levels.sigmas
-    if levels.map is not None:
+    used = float(result.noise.sigmas[0]) if channel_axis is None else result.noise.sigmas
+    if result.noise.map is not None:
         used = np.asarray(sigma)
-    return restored, Info(used, call.levels is None, noise, call.job.profile, call.job.engine.NAME)
+    return restored, Info(used, request.noise is None, noise, request.profile, request.backend.NAME)
 
 
 @dataclass(frozen=True, slots=True)

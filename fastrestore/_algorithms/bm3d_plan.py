@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrestore._arrays import interop, validate
-from fastrestore._collaborative.pipeline import Cutting
+from fastrestore._collaborative.pipeline import Inputs, restore
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Call, Options
+from fastrestore._collaborative.request import Request, image_geometry
+from fastrestore._collaborative.stage import Context
+from fastrestore._collaborative.tiling import Tiling
+from fastrestore._noise.spec import NoiseArguments, noise_of_sigma
 from fastrestore._noise.vst import NoiseModel
 
 
@@ -90,45 +93,51 @@ chroma_strength, max_memory, deterministic, workers, backend
         workers: int | None = None,
         backend: str | None = None,
     ) -> None:
-        self._made_of = {
+        self._arguments = {
             key: value for key, value in locals().items() if key not in ("self", "__class__")
         }
-        self._shape = _shape(shape)
+        self._shape = validate.shape("shape", shape, 2 if channel_axis is None else 3)
         self._dtype = _dtype(dtype)
-        self._call = Call.checked(
-            {"sigma": sigma, "psd": psd, "noise_kernel": noise_kernel, "noise": noise},
-            Options(
-                profile, stage, data_range, channel_axis, colorspace, chroma_strength, max_memory,
-                deterministic, workers, backend,
-            ),
-            self.shape,
+        self._request = Request.validated(
+            image_geometry(self._shape, channel_axis),
             True,
-        )  # fmt: skip
+            NoiseArguments(sigma, psd, noise_kernel, noise),
+            profile=profile,
+            stage=stage,
+            data_range=data_range,
+            colorspace=colorspace,
+            chroma_strength=chroma_strength,
+            max_memory=max_memory,
+            deterministic=deterministic,
+            workers=workers,
+            backend=backend,
+        )
+        self._context: Context | None = None  # of an earlier image, where another may reuse it
         self._lock = threading.Lock()
-        job = self._call.job
+        request = self._request
         self._nbytes = self._memory()
-        filtered = self.dtype if noise is None else np.dtype(np.float64)
-        job.engine.warm(job.profile, job.stages(piloted=False), filtered, job.run)
+        filtered = self._dtype if noise is None else np.dtype(np.float64)
+        stages = request.stages(piloted=False)
+        request.backend.warm(request.profile, stages, filtered, request.execution)
 
     shape = property(lambda self: self._shape, doc="Shape of the images.")
     dtype = property(lambda self: self._dtype, doc="Type of the images.")
     nbytes = property(lambda self: self._nbytes, doc="Memory that a call takes, about.")
-    backend = property(lambda self: self._call.job.engine.NAME, doc="Who computes.")
+    backend = property(lambda self: self._request.backend.NAME, doc="Name of the backend.")
 
     def __repr__(self) -> str:
         return f"BM3DPlan({self.shape}, {self.dtype.name!r}, ..., backend={self.backend!r})"
 
     def __reduce__(self) -> Any:
-        return _made, (self._made_of,)
+        return _made, (self._arguments,)
 
     def _memory(self) -> int:
-        """Estimate the memory of a call, cut into tiles if it must be."""
-        axis, levels = self._call.channel_axis, self._call.levels
-        rows, columns = (size for k, size in enumerate(self.shape) if axis is None or k != axis % 3)
-        count = 1 if axis is None else self.shape[axis]
-        maps = 1 + count if levels is not None and levels.map is not None else 0
-        cutting = Cutting.of((count, rows, columns), maps, self._call.job, piloted=False)
-        return cutting.cost_of(cutting.side())
+        """Estimate the memory of a call, in tiles if the image does not fit."""
+        request = self._request
+        geometry, noise = request.geometry, request.noise
+        rows, columns = np.delete(self._shape, geometry.channel_axis or ()).tolist()[-2:]
+        maps = 0 if noise is None or noise.map is None else 1 + geometry.channels
+        return Tiling.of((geometry.channels, rows, columns), maps, request, piloted=False).cost()
 
     def __call__(self, image: Any, *, sigma: Any = None, out: Any = None) -> Any:
         """Restore an image.
@@ -153,45 +162,38 @@ chroma_strength, max_memory, deterministic, workers, backend
         TypeError, ValueError
             If `image` or `out` is of another shape, type or kind.
         """
-        values, restore = interop.recognize("image", image)
+        values, restore_kind = interop.recognize("image", image)
         if values.shape != self.shape or values.dtype.newbyteorder("=") != self.dtype:
             raise ValueError(
                 f"image has shape {values.shape} and type {values.dtype}, "
                 f"the plan {self.shape} and {self.dtype}"
             )
         target = None if out is None else _target(out, values)
-        call = self._call if sigma is None else self._with(sigma)
+        request = self._request if sigma is None else self._with(sigma)
         with self._lock, interop.use_device_of(values):
-            result, _ = call.run(values, None, None, lambda share: None, target)
-        return restore(result) if out is None else out
+            context = self._context if sigma is None else None  # it has the noise of the plan
+            result = restore(request, Inputs(values, out=target), context)
+            if sigma is None:
+                self._context = result.context
+        return restore_kind(result.image) if out is None else out
 
-    def _with(self, sigma: Any) -> Call:
-        """Return the call for another sigma, with the same buffers."""
-        call = self._call
-        if call.faint or call.noise is not None:
-            raise ValueError("the plan was told the noise otherwise than by sigma; make another")
-        levels = validate.levels(sigma, self.shape, call.channel_axis)
-        if call.job.profile.residual and levels.map is not None:
-            raise ValueError(f"profile {call.job.profile.name!r} does not take a map of sigma")
-        return replace(call, levels=levels, kept=[])
+    def _with(self, sigma: Any) -> Request:
+        """Return the request for another sigma, with the same buffers."""
+        request = self._request
+        given = [self._arguments[name] for name in ("psd", "noise_kernel", "noise")]
+        if any(value is not None for value in given):
+            raise ValueError(
+                "sigma cannot replace the psd, noise_kernel or noise of this plan; make another"
+            )
+        spec = noise_of_sigma(sigma, self._shape, request.geometry.channel_axis)
+        if request.profile.residual and spec.map is not None:
+            raise ValueError(f"profile {request.profile.name!r} does not take a map of sigma")
+        return replace(request, noise=spec)
 
 
 def _made(arguments: dict[str, Any]) -> BM3DPlan:
     """Make a plan again."""
     return BM3DPlan(**arguments)
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    """Check the shape of images; the axes are checked with the other arguments."""
-    sizes = shape.tolist() if isinstance(shape, np.ndarray) and shape.ndim == 1 else shape
-    if not isinstance(sizes, (tuple, list)) or not all(
-        isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in sizes
-    ):
-        got = f"an array of shape {shape.shape}" if np.ndim(shape) > 1 else repr(shape)
-        raise TypeError(
-            f"shape must be that of the images, as image.shape or (512, 512), got {got}"
-        )
-    return tuple(int(size) for size in sizes)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:

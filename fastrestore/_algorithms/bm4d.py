@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
-from fastrestore._arrays.validate import Levels
-from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Run
-from fastrestore._collaborative.volume_pipeline import Task, restored
-from fastrestore._collaborative.volume_stage import STAGES
-from fastrestore._noise import psd
-from fastrestore._noise.vst import NoiseModel, PoissonGaussian, Rician
-from fastrestore.backends.select import select
+from fastrestore._collaborative.pipeline import Inputs, restore
+from fastrestore._collaborative.profile import Profile, flat, named_profile
+from fastrestore._collaborative.request import Geometry, Request
+from fastrestore._noise.spec import NoiseArguments
+from fastrestore._noise.vst import NoiseModel
 
 
 def bm4d(
@@ -107,89 +105,52 @@ def bm4d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=61) > 32
     True
     """
-    told = {"sigma": sigma, "psd": psd, "noise": noise}
-    validate.at_most_one({name: value for name, value in told.items() if value is not None})
-    there, restore = interop.recognize("volume", volume)
-    axis = _axes(there.shape, channel_axis)
-    validate.check_finite("volume", there)
-    numbers = Profile.named(profile) if isinstance(profile, str) else profile
-    _check(numbers, stage)
-    extent, threads = validate.extent(data_range), validate.workers(workers)
-    count = 1 if axis is None else there.shape[axis]
-    matched = _channel(match_channel, count)
-    levels = _levels(told, there.shape, axis)
-    engine = select(backend, interop.on_host(there), "bm4d_match")
-    across = _slices(slice_axis, there.shape, axis)
-    with reporting(progress, "bm4d") as tick, interop.use_device_of(there):
-        values = engine.bring(there)
-        first = values[None] if axis is None else interop.move_axis(values, axis, 0)
-        planes = interop.move_axis(first, across, 1)
-        if noise is not None:
-            planes = noise.forward(planes)
-            extent = None if extent is None else noise.extent(extent)
-        run = Run(threads, tick, False, engine.memory())
-        task = Task(numbers, stage, extent, matched, engine, run)
-        estimate = restored(planes, _moved(levels, across), task)
-        if noise is not None:
-            estimate = noise.inverse(estimate)
-        back = interop.move_axis(estimate, 1, across)
-        result = back[0] if axis is None else interop.move_axis(back, 0, axis)
-        plain = interop.namespace(result).ascontiguousarray(result)
-        typed = plain.astype(interop.result_dtype(values.dtype))
-        return restore(interop.place_like(typed, there))
+    values, give_back = interop.recognize("volume", volume)
+    numbers = named_profile(profile)
+    geometry = _geometry(values.shape, channel_axis, slice_axis)
+    _check_profile(numbers)
+    matched = validate.index("match_channel", match_channel, geometry.channels)
+    request = Request.validated(
+        geometry,
+        interop.on_host(values),
+        NoiseArguments(sigma, psd, None, noise),
+        profile=numbers if _fits(numbers, geometry) else flat(numbers),
+        stage=stage,
+        data_range=data_range,
+        workers=workers,
+        backend=backend,
+        capability="volume",
+    )
+    request = replace(request, weights=np.eye(geometry.channels)[matched])
+    with reporting(progress, "bm4d") as report, interop.use_device_of(values):
+        return give_back(restore(request.reporting(report), Inputs(values)).image)
 
 
-def _axes(shape: tuple[int, ...], channel_axis: Any) -> int | None:
-    """Check the axes of a volume; return that of channels, counted from the front."""
+def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geometry:
+    """Validate the axes of a volume; slices are across the shortest axis by default."""
     wanted = 3 if channel_axis is None else 4
     if len(shape) != wanted:
         advice = "; channels need channel_axis=" if channel_axis is None and len(shape) == 4 else ""
-        advice = "; for a picture there is bm3d" if len(shape) == 2 else advice
+        advice = "; for an image use bm3d" if len(shape) == 2 else advice
         raise ValueError(f"volume must have {wanted} axes, got shape {shape}{advice}")
     if 0 in shape:
         raise ValueError(f"volume is empty, its shape is {shape}")
-    return None if channel_axis is None else _axis("channel_axis", channel_axis, shape)
-
-
-def _axis(name: str, axis: Any, shape: tuple[int, ...]) -> int:
-    """Check an axis; count it from the front."""
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"{name} must be a whole number or None, got {axis!r}")
-    if not -len(shape) <= axis < len(shape):
-        raise ValueError(f"{name}={axis} is not an axis of shape {shape}")
-    return int(axis) % len(shape)
-
-
-def _slices(slice_axis: Any, shape: tuple[int, ...], channel_axis: int | None) -> int:
-    """Return the axis across slices of (C, ...)."""
-    spatial = [k for k in range(len(shape)) if k != channel_axis]
+    channel = None if channel_axis is None else validate.axis("channel_axis", channel_axis, shape)
+    spatial = [k for k in range(len(shape)) if k != channel]
     if slice_axis is None:
         chosen = min(spatial, key=lambda k: shape[k])
     else:
-        chosen = _axis("slice_axis", slice_axis, shape)
-        if chosen == channel_axis:
+        chosen = validate.axis("slice_axis", slice_axis, shape)
+        if chosen == channel:
             raise ValueError(f"slice_axis={slice_axis} is the axis of channels")
-    return 1 + spatial.index(chosen)
+    return Geometry(shape, channel, 1 + spatial.index(chosen))
 
 
-def _channel(number: Any, count: int) -> int:
-    """Check the channel to match on."""
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-        raise TypeError(f"match_channel must be a whole number, got {number!r}")
-    if not -count <= number < count:
-        raise ValueError(f"match_channel={number}: the volume has {count} channels")
-    return int(number) % count
-
-
-def _check(profile: Any, stage: Any) -> None:
-    """Refuse what is no profile for volumes, or no stage."""
-    if not isinstance(profile, Profile):
-        raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
-    if stage not in STAGES:
-        raise ValueError(f"stage must be 'basic' or 'final', got {stage!r}")
+def _check_profile(profile: Profile) -> None:
+    """Raise if a profile is not for volumes."""
     if profile.residual:
         raise ValueError(f"profile {profile.name!r} filters again, which volumes cannot")
-    for which in STAGES:
+    for which in ("basic", "final"):
         block, thick = getattr(profile, f"block_{which}"), getattr(profile, f"slices_{which}")
         if thick > 1 and block > 8:
             raise ValueError(
@@ -198,22 +159,7 @@ def _check(profile: Any, stage: Any) -> None:
             )
 
 
-def _levels(told: dict[str, Any], shape: tuple[int, ...], axis: int | None) -> Levels | None:
-    """Return the noise by what one argument tells of it, or None if it has to be estimated."""
-    if told["psd"] is not None:
-        return psd.levels_of_psd(told["psd"], shape, axis)
-    if told["noise"] is not None:
-        if not isinstance(told["noise"], (PoissonGaussian, Rician)):
-            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {told['noise']!r}")
-        return Levels(np.ones(1 if axis is None else shape[axis]))
-    return None if told["sigma"] is None else validate.levels(told["sigma"], shape, axis)
-
-
-def _moved(levels: Levels | None, across: int) -> Levels | None:
-    """Bring the slices to the front, of what varies by voxel or frequency."""
-    if levels is None:
-        return None
-    return levels._replace(
-        map=None if levels.map is None else np.moveaxis(levels.map, across, 1),
-        power=None if levels.power is None else np.moveaxis(levels.power, across, 1),
-    )
+def _fits(profile: Profile, geometry: Geometry) -> bool:
+    """Whether there are as many slices as a block is thick."""
+    spatial = [n for k, n in enumerate(geometry.shape) if k != geometry.channel_axis]
+    return spatial[geometry.slice_axis - 1] >= max(profile.slices_basic, profile.slices_final)

@@ -15,6 +15,7 @@ from fastrestore._arrays.register import estimate_motion, refine_motion, resampl
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile
 from fastrestore._noise import estimate
+from fastrestore._noise.spec import noise_of_sigma
 
 SMALLEST_SIDE = 32  # pixels: smaller frames are not registered
 WINDOW = 9  # pixels: mismatch is averaged over a window
@@ -225,9 +226,10 @@ def _levels(sigma: Any, planes: NDArray[Any], channel_axis: int | None) -> Float
     if sigma is None:
         return estimate.sigmas(planes)
     shape = planes.shape[1:] if channel_axis is None else (*planes.shape[1:], len(planes))
-    levels = validate.levels(sigma, shape, None if channel_axis is None else -1)
+    levels = noise_of_sigma(sigma, shape, None if channel_axis is None else -1)
     if levels.map is not None:
         raise ValueError(
             "sigma must be a number, or one for each channel; denoise_burst takes no map"
         )
-    return levels.sigmas
+    result: FloatArray = levels.sigmas
+    return result

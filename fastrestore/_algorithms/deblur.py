@@ -11,8 +11,8 @@ import numpy as np
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
+from fastrestore._collaborative.pipeline import with_spectrum
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import with_spectrum
 from fastrestore._noise.estimate import estimate_sigma
 from fastrestore.inverse.boundary import KINDS, Periodic
 from fastrestore.inverse.operators import Blur

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
+from fastrestore._collaborative.pipeline import with_spectrum
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import with_spectrum
 
 MAX_ROWS = 64  # angles are averaged to about this number
 COARSEST_WIDTH, LEAST_WIDTH = 40, 20  # detector pixels of the coarsest scale: default, least

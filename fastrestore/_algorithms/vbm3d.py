@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Call, Options
+from fastrestore._collaborative.request import Geometry, Request
 from fastrestore._collaborative.stream import restored
+from fastrestore._noise.spec import NoiseArguments
 
 
 def vbm3d(
@@ -108,91 +107,80 @@ def vbm3d(
     >>> fastrestore.metrics.psnr(np.stack([clean] * 5), restored, data_range=62) > 30
     True
     """
-    options = Options(
-        profile, stage, data_range, None, colorspace, chroma_strength, None, False, workers, backend
+    options = {
+        "profile": profile, "stage": stage, "data_range": data_range, "colorspace": colorspace,
+        "chroma_strength": chroma_strength, "workers": workers, "backend": backend,
+    }  # fmt: skip
+    stream = _Stream(
+        NoiseArguments(sigma, psd),
+        options,
+        validate.integer("radius", radius, least=0, most=16),
+        validate.flag("scene_cuts", scene_cuts),
     )
-    reach = _radius(radius)
-    cuts = validate.flag("scene_cuts", scene_cuts)
     check_frames(frames)
-    told = {"sigma": sigma, "psd": psd}
     if not hasattr(frames, "shape"):
         if progress is not False:
             raise ValueError("progress is for arrays; count the frames that come out of a stream")
-        return _stream(frames, told, channel_axis, options, reach, cuts)
+        return stream.restored(frames, channel_axis)
     there, restore = interop.recognize("frames", frames)
     axes = video_axes(there.shape, time_axis, channel_axis)
     film = interop.move_axis(there, axes.time, 0)
-    with reporting(progress, "vbm3d") as tick, interop.use_device_of(there):
+    with reporting(progress, "vbm3d") as report, interop.use_device_of(there):
         out = interop.namespace(there).empty(film.shape, interop.result_dtype(there.dtype))
-        stream = _stream(film, told, axes.in_frame, options, reach, cuts)
-        for number, frame in enumerate(stream):
+        for number, frame in enumerate(stream.restored(film, axes.in_frame)):
             out[number] = frame
-            tick(1 / len(out))
+            report(1 / len(out))
         back = interop.move_axis(out, 0, axes.time)
         return restore(interop.namespace(back).ascontiguousarray(back))
 
 
-def _stream(
-    frames: Iterable[Any],
-    told: dict[str, Any],
-    channel_axis: int | None,
-    options: Options,
-    radius: int,
-    cuts: bool,
-) -> Iterator[Any]:
-    """Restore frame by frame."""
-    given = recognized_frames(frames)
-    first = next(given, None)
-    if first is None:
-        return
-    there = first[0]
-    validate.check_axes("frame 0", there.shape, channel_axis)
-    axis = None if channel_axis is None else -1
-    psd = told["psd"]
-    if axis is not None and np.ndim(psd) == 3:
-        psd = np.moveaxis(interop.to_host(psd), channel_axis or 0, -1)
-    noise = {"sigma": told["sigma"], "psd": psd, "noise_kernel": None, "noise": None}
-    shape = there.shape if axis is None else _last(there.shape, channel_axis or 0)
-    options = options._replace(channel_axis=axis)
-    with interop.use_device_of(there):
-        call = Call.checked(noise, options, shape, interop.on_host(there), "video_stage")
-    if call.job.profile.residual:
-        raise ValueError(f"profile {call.job.profile.name!r} filters again, which films cannot")
-    if call.levels is not None and call.levels.map is not None:
-        raise ValueError("sigma must be a number, or one for each channel; films take no map")
-    made: list[Any] = []  # frames on their way, and how to give one back as its kind
+class _Stream(NamedTuple):
+    """The arguments of `vbm3d` that hold for all frames."""
 
-    def planes() -> Iterator[Any]:
-        for number, (frame, restore) in enumerate(itertools.chain([first], given)):
-            made.append((frame, restore))
-            values = call.job.engine.bring(frame)
-            yield validate.channels(f"frame {number}", values, channel_axis)
+    noise: NoiseArguments
+    options: dict[str, Any]
+    radius: int
+    scene_cuts: bool
 
-    results, dtype = restored(planes(), call, radius, cuts), interop.result_dtype(there.dtype)
-    while True:
-        with interop.use_device_of(there):  # not while the consumer has its turn
-            result = next(results, None)
-            if result is None:
-                return
-            place = 0 if channel_axis is None else channel_axis
-            image = result[0] if channel_axis is None else interop.move_axis(result, 0, place)
-            plain = interop.namespace(image).ascontiguousarray(image)
-            typed = plain if plain.dtype == dtype else plain.astype(dtype)
-            frame, restore = made.pop(0)
-            finished = restore(interop.place_like(typed, frame))
-        yield finished
+    def restored(self, frames: Iterable[Any], channel_axis: int | None) -> Iterator[Any]:
+        """Restore frame by frame."""
+        given = recognized_frames(frames)
+        first = next(given, None)
+        if first is None:
+            return
+        there = first[0]
+        request = self._request(there, channel_axis)
+        made: list[Any] = []  # frames on their way, and how to give one back as its kind
 
+        def planes() -> Iterator[Any]:
+            for number, (frame, restore) in enumerate(itertools.chain([first], given)):
+                made.append((frame, restore))
+                values = request.backend.bring(frame)
+                yield validate.channels(f"frame {number}", values, channel_axis)
 
-def _last(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    """Shape with the channels last."""
-    rest = [size for k, size in enumerate(shape) if k != axis % len(shape)]
-    return (*rest, shape[axis])
+        results = restored(planes(), request, self.radius, self.scene_cuts)
+        while True:
+            with interop.use_device_of(there):  # not while the consumer has its turn
+                result = next(results, None)
+                if result is None:
+                    return
+                frame, restore = made.pop(0)
+                finished = restore(interop.planes_to_image(result, frame, channel_axis))
+            yield finished
 
-
-def _radius(radius: Any) -> int:
-    """Check the number of frames on each side."""
-    if isinstance(radius, bool) or not isinstance(radius, (int, np.integer)):
-        raise TypeError(f"radius must be a whole number, got {radius!r}")
-    if not 0 <= radius <= 16:
-        raise ValueError(f"radius must be from 0 to 16 frames, got {radius}")
-    return int(radius)
+    def _request(self, frame: Any, channel_axis: int | None) -> Request:
+        """Validate the arguments for frames like this one."""
+        validate.check_axes("frame 0", frame.shape, channel_axis)
+        geometry = Geometry(
+            frame.shape, None if channel_axis is None else channel_axis % frame.ndim
+        )
+        on_host = interop.on_host(frame)
+        with interop.use_device_of(frame):
+            request = Request.validated(
+                geometry, on_host, self.noise, capability="video", **self.options
+            )
+        if request.profile.residual:
+            raise ValueError(f"profile {request.profile.name!r} filters again, which videos cannot")
+        if request.noise is not None and request.noise.map is not None:
+            raise ValueError("sigma must be a number, or one for each channel; videos take no map")
+        return request

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
-from fastrestore._collaborative.stage import FloatArray
 
 
 def integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
@@ -163,111 +163,39 @@ def check_finite(name: str, values: Any) -> None:
     )
 
 
-def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> None:
-    """Warn if sigma is so large that it must be in other units than the image."""
-    extent = max(data_range or 0.0, float(values.max()) - float(values.min()))
-    if values.size >= 64 and sigma > extent:
-        warnings.warn(
-            f"sigma={sigma:g} exceeds the whole range of the image, {extent:g}; give sigma in "
-            "the units of the image: for values on [0, 1], 25 gray levels are 25 / 255",
-            stacklevel=5,
+def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> float:
+    """Warn if sigma is so large that it must be in other units; return the range of the image."""
+    extent = float(values.max()) - float(values.min())
+    most = max(data_range or 0.0, extent)
+    if values.size >= 64 and sigma > most:
+        warn(
+            f"sigma={sigma:g} exceeds the whole range of the image, {most:g}; give sigma in "
+            "the units of the image: for values on [0, 1], 25 gray levels are 25 / 255"
         )
+    return extent
 
 
-# Noise of less than this share of the range cannot be seen; who tells of it meant other units
+# Noise of less than this share of the range cannot be seen; its spectrum is in other units
 UNSEEN = 1e-3
 
 
-def warn_of_faint(sigma: float, values: NDArray[Any]) -> None:
-    """Warn of a spectrum or a kernel in other units: they tell of next to no noise."""
+def warn_of_spectrum(sigma: float, values: NDArray[Any]) -> None:
+    """Warn of a spectrum or a kernel with so little noise that it must be in other units."""
     extent = float(values.max()) - float(values.min())
     if values.size >= 64 and 0 < sigma < UNSEEN * extent:
-        warnings.warn(
-            f"psd or noise_kernel tells of noise of sigma={sigma:g}, next to nothing on the range "
-            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalised: that of white "
-            "noise is sigma**2 * rows * columns",
-            stacklevel=4,
+        warn(
+            f"psd or noise_kernel gives noise of sigma={sigma:g}, next to nothing on the range "
+            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalized: that of white "
+            "noise is sigma**2 * rows * columns"
         )
 
 
-def at_most_one(given: dict[str, Any]) -> None:
-    """Refuse to be told the noise in two ways."""
-    if len(given) > 1:
-        quoted = [
-            f"{name}=array of shape {np.shape(value)}"
-            if np.ndim(value) or hasattr(value, "shape")
-            else f"{name}={value!r}"
-            for name, value in given.items()
-        ]
-        raise ValueError(f"{' and '.join(quoted)} tell the noise in two ways; leave one out")
-
-
-class Levels(NamedTuple):
-    """Standard deviation of the noise: of each channel and, if it varies, of each pixel."""
-
-    sigmas: FloatArray  # (C,), with a map their geometric mean without zeros
-    map: FloatArray | None = None  # (C, M, N)
-    # Of correlated noise: power by frequency, DC first, with mean 1; (1 or C, P, Q)
-    power: FloatArray | None = None
-
-
-def levels(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:
-    """Return the noise of an image of this shape."""
-    count = 1 if channel_axis is None else shape[channel_axis]
-    expected = "a number of 0 or more"
-    if channel_axis is not None:
-        expected += f", {count} of them, one for each channel,"
-    expected += (
-        f" or an array that broadcasts to {shape}, in the units of the image (None: estimated)"
-    )
-    sigma = interop.to_host(sigma)
-    if isinstance(sigma, np.ma.MaskedArray):
-        raise TypeError(f"sigma must be {expected}, got a masked array; fill it first")
-    values = np.asarray(sigma)
-    if values.dtype.kind not in "fiu" or (
-        channel_axis is None and isinstance(sigma, (list, tuple))
-    ):
-        raise TypeError(f"sigma must be {expected}, got {sigma!r}")
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError(f"sigma must be {expected}, got {_first_bad(values)}")
-    values = values.astype(np.float64)
-    if values.ndim == 0 or (channel_axis is not None and values.shape == (count,)):
-        return Levels(np.broadcast_to(values, count))
-    planes = _sigma_map(values, shape, channel_axis)
-    if planes is None:
-        raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
-    flat = planes.reshape(len(planes), -1)
-    if (np.ptp(flat, axis=1) == 0).all():
-        return Levels(flat[:, 0])
-    return Levels(np.array([_typical(plane) for plane in planes]), planes)
-
-
-def _sigma_map(
-    values: FloatArray, shape: tuple[int, ...], channel_axis: int | None
-) -> FloatArray | None:
-    """Return a map of sigma as (C, ...), or None if its shape does not suit the image's."""
-    if channel_axis is not None and values.ndim == len(shape) - 1:  # one map for all channels
-        values = np.expand_dims(values, channel_axis)
-    try:
-        whole = np.broadcast_to(values, shape)
-    except ValueError:
-        return None
-    return whole[None] if channel_axis is None else np.moveaxis(whole, channel_axis, 0)
-
-
-def _typical(plane: FloatArray) -> float:
-    """Geometric mean of what is above zero."""
-    positive = plane[plane > 0]
-    return float(np.exp(np.log(positive).mean())) if positive.size else 0.0
-
-
-def _first_bad(values: NDArray[Any]) -> str:
-    """Quote a sigma that is negative or not finite."""
-    if values.ndim == 0:
-        return repr(values.item())
-    bad = np.argwhere(~(np.isfinite(values) & (values >= 0)))
-    first = tuple(int(k) for k in bad[0])
-    return f"{values[first]} at {first}"
+def warn(message: str) -> None:
+    """Warn at the line that called the library."""
+    frame, level = sys._getframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("fastrestore."):
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    warnings.warn(message, stacklevel=level + 1)
 
 
 def extent(data_range: Any) -> float | None:
@@ -300,19 +228,19 @@ def pilot(pilot: Any, image: Any, channel_axis: int | None, stage: str) -> Any:
     return channels("pilot", values, channel_axis)
 
 
-def guide(
-    guide: Any, shape: tuple[int, ...], planes: tuple[int, ...], channel_axis: int | None
-) -> NDArray[Any] | None:
+def guide(guide: Any, shape: tuple[int, ...], channel_axis: int | None) -> NDArray[Any] | None:
     """Return the image that blocks are matched on as (M, N), or None."""
     if guide is None:
         return None
     values = interop.to_host(interop.recognize("guide", guide)[0])
-    if values.shape == planes[1:]:
+    axis = None if channel_axis is None else channel_axis % len(shape)
+    plane = tuple(size for k, size in enumerate(shape) if k != axis)
+    if values.shape == plane:
         picture: NDArray[Any] = channels("guide", values, None)[0]
         return picture
     if values.shape != shape:
         raise ValueError(
-            f"guide has shape {values.shape}; it must be {planes[1:]} or that of the image, {shape}"
+            f"guide has shape {values.shape}; it must be {plane} or that of the image, {shape}"
         )
     mean: NDArray[Any] = channels("guide", values, channel_axis).mean(0, dtype=np.float64)
     return mean

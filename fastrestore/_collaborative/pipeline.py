@@ -1,255 +1,317 @@
-"""BM3D from checked arguments to a result: scale, change colours, pad, run the two stages, undo.
+"""From a validated request to a result: units, colors, padding, the two stages, and back.
 
-Pixels of an image that lies on a GPU are never looked at here: what would need that is left out, or
-left to the backend.
+Images and volumes take the same way: an image has two spatial axes, a volume three. Pixels on a GPU
+are never looked at here: what needs them is left out, or left to the backend.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.validate import Levels
-from fastrestore._collaborative.context import Common, Job, common, measured
-from fastrestore._collaborative.refilter import remains
-from fastrestore._collaborative.stage import (
-    Channels,
-    Image,
-    Noise,
-    NoiseSpectrum,
-    Stage,
-    make_stage,
-)
-from fastrestore._collaborative.tiling import Layout, Tile
+from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore._collaborative.refilter import remaining
+from fastrestore._collaborative.request import Geometry, Request
+from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
+from fastrestore._collaborative.tiling import Tile, Tiling
+from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.psd import split
+from fastrestore._noise.spec import NoiseArguments, NoiseSpec
+from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
-ANY = 2**62  # bytes: any memory is enough
-FAR = 256  # an image this many times its range away from 0 is moved there
-
-
-def restored(
-    planes: Any,
-    pilot: Any,
-    levels: Levels,
-    job: Job,
-    out: Any = None,
-    kept: list[Common] | None = None,
-) -> Any:
-    """Restore channels (C, M, N): see to what needs no filter, scale, filter, scale back.
-
-    The result goes to `out` if there is one. `kept` carries what calls with one noise and one shape
-    share, where it does not depend on pixels.
-    """
-    if out is None:
-        dtype = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
-        out = job.engine.empty(planes.shape, dtype, planes)
-    if not levels.sigmas.any():
-        out[...] = planes  # nothing to remove
-        return out
-    if interop.on_host(planes):
-        planes = np.ascontiguousarray(planes)
-        if ((levels.sigmas == 0) | (planes.min((1, 2)) == planes.max((1, 2)))).all():
-            out[...] = planes  # noise-free, or it had noise
-            return out
-        if _is_gray(planes, pilot, levels):
-            one, first, level = planes[:1], None if pilot is None else pilot[:1], _first(levels)
-            out[...] = restored(one, first, level, replace(job, colorspace=None))
-            return out
-        validate.warn_of_units(float(levels.sigmas.max()), planes, job.data_range)
-        base, extent = planes.min(), float(planes.max()) - float(planes.min())
-        if abs(float(base)) > FAR * max(extent, float(levels.sigmas.max())):
-            # float32 would lose digits; differences are exact in the image's own type
-            first = None if pilot is None else pilot - base.astype(np.float64)
-            out[...] = restored(planes - base, first, levels, job) + base.astype(np.float64)
-            return out
-        kept = None  # the units depend on the range
-    job.engine.warm(job.profile, job.stages(pilot is not None), planes.dtype, job.run)
-    shared = kept[0] if kept else common(planes, levels, job)
-    if kept is not None and not kept and job.colorspace != "pca":
-        kept.append(shared)
-    _in_tiles(planes, pilot, shared, job, out)
-    return out
+FAR = 256  # an image this many times its range away from 0 is shifted
+SLICES = 9  # of a volume, on which noise is estimated
 
 
-def _is_gray(planes: NDArray[Any], pilot: NDArray[Any] | None, levels: Levels) -> bool:
-    """Whether this is a gray picture stored in colour: its noise is the same in all channels."""
-    if len(planes) == 1 or np.ptp(levels.sigmas) > 0:
-        return False
-    images = [image for image in (planes, pilot, levels.map, levels.power) if image is not None]
-    if any((image[1:, 0] != image[:1, 0]).any() for image in images):
-        return False  # the first row tells most colour images
-    return all((image[1:] == image[:1]).all() for image in images)
+class Inputs(NamedTuple):
+    """An image to restore and what goes with it, as recognized arrays."""
+
+    image: Any
+    pilot: Any = None  # planes
+    guide: Any = None  # (M, N), on the host
+    out: Any = None  # of the shape of the image
 
 
-def _first(levels: Levels) -> Levels:
-    """Return the noise of the first channel."""
-    return Levels(
-        levels.sigmas[:1],
-        None if levels.map is None else levels.map[:1],
-        None if levels.power is None else levels.power[:1],
-    )
+class Result(NamedTuple):
+    """A restored image, the noise that was assumed, and what another image may reuse."""
+
+    image: Any
+    noise: NoiseSpec
+    context: Context | None
 
 
-def _in_tiles(planes: Any, pilot: Any, shared: Common, job: Job, out: Any) -> None:
-    """Restore an image in tiles as large as memory allows, smaller ones if it does not."""
-    memory, piloted = job.run.memory, pilot is not None
-    cutting = Cutting.of(planes.shape, shared.maps(), job, piloted)
+def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
+    """Restore an image or a volume; a context of an earlier image of this shape saves work."""
+    target = _open(request, inputs)
+    work = _simplified(target, request)
+    if work is None:
+        target.estimate[...] = target.planes  # nothing to remove
+        return target.result(request, context)
+    backend, piloted = request.backend, work.pilot is not None
+    backend.warm(request.profile, request.stages(piloted), work.planes.dtype, request.execution)
+    shared = context
+    if shared is None or work.request is not request:
+        shared = make_context(work.planes, work.noise, work.request, work.guide)
+    tiling, tiles = None, [_whole(work)]
+    if request.is_limited():
+        tiling = _tiling(work, shared.maps())
+        tiles = list(tiling.tiles())
     while True:
-        side = cutting.side()
-        tiles = list(cutting.layout.tiles(planes.shape[1:], side))
         try:
-            shared = measured(shared, planes, job)
+            ready = measured(shared, work.planes, work.request)  # `shared` may serve other images
             for tile in tiles:
-                _denoise(planes, pilot, shared, job.part(1 / len(tiles)), tile, out)
-                if memory is not None and len(tiles) > 1:
-                    memory.forget()  # the maps of this tile
-            return
+                _restore_tile(work, ready, tile, 1 / len(tiles))
+            break
         except MemoryError:
-            cutting = replace(cutting, limit=cutting.cost_of(side) / 2)
-            if memory is not None:
-                memory.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class Cutting:
-    """How an image (C, M, N) is cut so that a tile takes no more memory than a limit."""
-
-    shape: tuple[int, ...]
-    maps: int
-    layout: Layout
-    limit: float
-    job: Job
-
-    @classmethod
-    def of(cls, shape: tuple[int, ...], maps: int, job: Job, piloted: bool) -> Cutting:
-        """Return that of a job."""
-        layout = Layout.of(job.profile, job.stages(piloted))
-        return cls(shape, maps, layout, ANY if job.max_memory is None else job.max_memory, job)
-
-    def cost_of(self, side: int) -> int:
-        """Return the memory that a tile takes."""
-        return self._cost(*(min(side, size) for size in self.shape[1:]))
-
-    def _cost(self, height: int, width: int) -> int:
-        shape = (self.shape[0], height, width)
-        return self.job.engine.bm3d_memory(shape, self.maps, self.job.profile, self.job.run)
-
-    def side(self) -> int:
-        """Return the side of the tiles, that of the image if one is enough.
-
-        Raises
-        ------
-        MemoryError
-            If the smallest tile takes more than the limit.
-        """
-        rows, columns = self.shape[1:]
-        side = self.layout.side((rows, columns), self.limit, self._cost)
-        whole, one = max(rows, columns), bool(self.job.profile.residual)
-        if side and not (one and side < whole):
-            return side
-        least = whole if one else min(self.layout.least(), whole)
-        asked = "the free memory"
-        if self.limit == self.job.max_memory:
-            asked = f"max_memory={self.limit:g} bytes"
-        part = "the image" if least == whole else f"a tile of {least}x{least}, the smallest,"
-        reason = ""
-        if one:
-            name = self.job.profile.name
-            reason = f" (profile {name!r} judges frequencies of the whole image: no tiles)"
-        raise MemoryError(
-            f"{asked} is too little: restoring {part} takes {self.cost_of(least)} bytes{reason}"
-        )
-
-
-def _denoise(planes: Any, pilot: Any, shared: Common, job: Job, tile: Tile, out: Any) -> None:
-    """Change colours, run the stages, change colours back."""
-    profile, engine, space = job.profile, job.engine, shared.space
-    read, write = (slice(None), *tile.read), (slice(None), *tile.write)
-    steps = len(job.stages(pilot is not None)) * 2 * (2 if profile.residual else 1)
-    job = job.part(1 / steps)
-
-    def loaded(name: str, image: Any) -> Channels:
-        exponent = -shared.exponent
-        return engine.load(name, image[read], exponent, space.matrix, shared.least, job.run)
-
-    guide = None
-    if job.guide is not None:
-        image = job.guide.image[None][read]
-        guide = engine.load("guide", image, 0, np.eye(1), shared.least, job.run)[0]
-    passes = _Passes(
-        noisy=loaded("noisy", planes),
-        guide=guide,
-        shared=shared.part(tile),
-        job=job,
-    )
-    estimate = passes.twice("basic", None) if pilot is None else loaded("pilot", pilot)
-    if job.stage == "final":
-        estimate = passes.twice("final", estimate)
-    if tile.write != tile.read:
-        estimate = estimate[(slice(None), *tile.inner)]
-    exact = shared.exact
-    if exact is not None and exact.shape[1:] != (1, 1) and tile.write != tile.read:
-        exact = exact[write]
-    back = np.linalg.inv(space.matrix).astype(np.float64)
-    engine.store(estimate, shared.exponent, back, exact, planes[write], out[write], job.run)
+            if request.ndim == 3:
+                raise
+            tiling = (tiling or _tiling(work, shared.maps())).smaller()
+            tiles = list(tiling.tiles())
+    if work.out is not target.estimate:
+        target.estimate[...] = work.out if work.offset is None else work.out + work.offset
+    return target.result(request, shared)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Passes:
-    """The transformed channels of an image, and how to run a stage over them."""
+class _Target:
+    """The planes of an image, and where results go."""
+
+    image: Any  # as the caller has it
+    planes: Any  # (C, *spatial), stabilized
+    pilot: Any
+    guide: Any
+    noise: NoiseSpec
+    whole: Any  # the result, of the shape of the image
+    view: Any  # of the result, as planes
+    estimate: Any  # of the planes; `view` where nothing has to be converted
+
+    def result(self, request: Request, context: Context | None) -> Result:
+        """Convert the estimate to the result."""
+        if self.estimate is not self.view:
+            model = self.noise.model
+            estimate = self.estimate if model is None else model.inverse(self.estimate)
+            self.view[...] = estimate
+        keep = context is not None and context.reusable and request.noise is not None
+        image = interop.place_like(self.whole, self.image)
+        return Result(image, self.noise, context if keep else None)
+
+
+def _open(request: Request, inputs: Inputs) -> _Target:
+    """Validate the arrays, stabilize and estimate the noise, and allocate the result."""
+    backend, geometry = request.backend, request.geometry
+    values = backend.bring(inputs.image)
+    validate.check_finite("image" if request.ndim == 2 else "volume", values)
+    planes = geometry.planes(values)
+    pilot = None if inputs.pilot is None else backend.bring(inputs.pilot)
+    noise = request.noise
+    if request.check_spectrum and noise is not None and interop.on_host(values):
+        validate.warn_of_spectrum(noise.largest, planes)
+    model = None if noise is None else noise.model
+    if model is not None:
+        planes = model.forward(planes)
+        pilot = None if pilot is None else model.forward(pilot)
+    if noise is None:
+        noise = NoiseSpec(estimated(interop.to_host(planes)))
+    dtype = interop.result_dtype(values.dtype)
+    whole = backend.empty(values.shape, dtype, values) if inputs.out is None else inputs.out
+    view = estimate = geometry.planes(whole)
+    if model is not None or dtype.itemsize < 4:
+        wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
+        estimate = backend.empty(planes.shape, wide, planes)
+    return _Target(
+        inputs.image, planes, pilot, inputs.guide, noise, whole=whole, view=view, estimate=estimate
+    )
+
+
+def estimated(planes: Any) -> FloatArray:
+    """Estimate the noise of each channel; of volumes the median of some slices."""
+    if planes.ndim == 3:
+        return sigmas(planes)
+    some = np.unique(np.linspace(0, planes.shape[1] - 1, SLICES).round().astype(int))
+    middle: FloatArray = np.median([sigmas(planes[:, k]) for k in some], axis=0)
+    return middle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What is left to filter after what needs no filter is left out."""
+
+    planes: Any
+    pilot: Any
+    guide: Guide | None
+    noise: NoiseSpec
+    request: Request
+    out: Any
+    offset: Any = None  # to add to `out`
+
+
+def _simplified(target: _Target, request: Request) -> _Work | None:
+    """Reduce equal channels to one and shift what is far from 0; None if nothing is to remove."""
+    noise, planes = target.noise, target.planes
+    if not noise.sigmas.any():
+        return None
+    guide = Guide.of(target.guide)
+    work = _Work(planes, target.pilot, guide, noise, request, target.estimate)
+    if not interop.on_host(planes):
+        return work
+    planes = np.ascontiguousarray(planes)
+    spatial = tuple(range(1, planes.ndim))
+    if ((noise.sigmas == 0) | (planes.min(spatial) == planes.max(spatial))).all():
+        return None  # without noise, or constant
+    work = replace(work, planes=planes)
+    if len(planes) > 1 and noise.is_same_in_all_channels() and _equal(planes, target.pilot):
+        work = _first_channel(work)
+    extent = validate.warn_of_units(noise.largest, planes, request.data_range)
+    base = planes.min()
+    if abs(float(base)) > FAR * max(extent, noise.largest):
+        work = _shifted(work, base)
+    if work.planes is not planes:
+        wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
+        work = replace(work, out=request.backend.empty(work.planes.shape, wide, planes))
+    return work
+
+
+def _equal(planes: Any, pilot: Any) -> bool:
+    """Whether all channels are equal, as of a gray image stored in color; so is their noise."""
+    images = [image for image in (planes, pilot) if image is not None]
+    if any((image[1:, 0] != image[:1, 0]).any() for image in images):
+        return False  # the first row shows it for most color images
+    return all((image[1:] == image[:1]).all() for image in images)
+
+
+def _first_channel(work: _Work) -> _Work:
+    """Return the work for the first channel alone."""
+    return replace(
+        work,
+        planes=work.planes[:1],
+        pilot=None if work.pilot is None else work.pilot[:1],
+        noise=work.noise.channel(0),
+        request=replace(work.request, colorspace=None, weights=np.ones(1), chroma_strength=1.0),
+    )
+
+
+def _shifted(work: _Work, base: Any) -> _Work:
+    """Subtract a constant, of which float32 would lose digits; the image's own type does not."""
+    offset = base.astype(np.float64)
+    pilot = None if work.pilot is None else work.pilot - offset
+    return replace(work, planes=work.planes - base, pilot=pilot, offset=offset)
+
+
+def _tiling(work: _Work, maps: int) -> Tiling:
+    """Return how to cut an image so that its tiles fit in memory."""
+    return Tiling.of(work.planes.shape, maps, work.request, work.pilot is not None)
+
+
+def _whole(work: _Work) -> Tile:
+    """Return the whole image as a tile."""
+    whole = tuple(slice(0, size) for size in work.planes.shape[1:])
+    return Tile(whole, whole, whole)
+
+
+class _Passes(NamedTuple):
+    """The transformed channels of a tile, and how to run a stage over them."""
 
     noisy: Channels
     guide: Image | None  # what blocks are matched on instead
-    shared: Common
-    job: Job
+    context: Context
+    request: Request
+    execution: Execution
 
-    def twice(self, which: Literal["basic", "final"], pilot: Channels | None) -> Channels:
-        """Run a stage, and again over what it should not have taken away."""
-        profile, data_range = self.job.profile, self.shared.data_range
-        numbers = self.shared.stage(profile, which)
-        estimate = self._once(self.noisy, pilot, numbers)
-        if not profile.residual:
-            return estimate
-        engine = self.job.engine
-        first = engine.fetch(estimate)
-        rest, noise = self._rest(engine.fetch(self.noisy) - first)
-        rest += first
-        stronger = profile.replace(
-            threshold=profile.threshold_residual, wiener=profile.wiener_residual
+
+def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> None:
+    """Load a tile, run the stages, and store what is exact of the result."""
+    request, backend = work.request, work.request.backend
+    stages, profile = request.stages(work.pilot is not None), request.profile
+    steps = len(stages) * 2 * (2 if profile.residual else 1)
+    execution = _part(request.execution, share / steps)
+    read, write = (slice(None), *tile.read), (slice(None), *tile.write)
+    estimate: Channels | None = None
+    if work.pilot is not None:
+        estimate = backend.load("pilot", work.pilot[read], context.units, execution)
+    noisy = backend.load("noisy", work.planes[read], context.units, execution)
+    passes = _Passes(
+        noisy, _loaded_guide(work, context, read), context.part(tile), request, execution
+    )
+    for which in stages:
+        pilot, stage = estimate, passes.context.stage(profile, which)
+        estimate = _filter(passes, noisy, pilot, stage)
+        if profile.residual:
+            estimate = _refilter(passes, estimate, which)
+    assert estimate is not None
+    if tile.write != tile.read:
+        estimate = estimate[(slice(None), *tile.inner)]
+    unchanged = None
+    if context.exact is not None:
+        constant = set(context.exact.shape[1:]) == {1}
+        unchanged = Unchanged(
+            context.exact if constant else context.exact[write], work.planes[write]
         )
-        numbers = make_stage(stronger, which, noise, data_range)
-        return self._once(engine.put(rest), estimate if which == "final" else None, numbers)
+    backend.store(estimate, context.units, unchanged, work.out[write], execution)
+    if execution.memory is not None and tile.write != tile.read:
+        execution.memory.forget()  # the maps of this tile
 
-    def _once(self, noisy: Channels, pilot: Channels | None, numbers: Stage) -> Channels:
-        """Run a stage."""
-        engine, matched = self.job.engine, self.guide
-        if matched is None:
-            seen = noisy if pilot is None else pilot
-            matched = engine.luminance(seen, self.shared.space.weights, self.job.run)
-        matches = engine.bm3d_match(matched, numbers, self.job.run)
-        if numbers.root != 1:
-            return engine.bm3d_sharpened(noisy, matches, numbers, self.job.run)
-        if pilot is None:
-            return engine.bm3d_basic(noisy, matches, numbers, self.job.run)
-        return engine.bm3d_final(noisy, pilot, matches, numbers, self.job.run)
 
-    def _rest(self, residual: Channels) -> tuple[Channels, Noise]:
-        """Return what noise does not explain of a residual, and the noise in that."""
-        white, known, space = np.ones((1, 1, 1)), self.shared.noise, self.shared.space
-        shapes = white if known.spectrum is None else known.spectrum.channels
-        rest, powers = np.empty_like(residual), []
-        for c, sigma in enumerate(known.sigmas):
-            power = shapes[min(c, len(shapes) - 1)] * sigma**2
-            threshold = self.job.profile.residual
-            rest[c], left = remains(residual[c], power, threshold, self.job.run.workers)
-            powers.append(left)
-        sigmas, spectra = split(np.array(powers))
-        sigma, spectrum = known.sigma, np.ones((1, 1))
-        if self.guide is None:
-            sigma = space.luminance_sigma(sigmas)
-            spectrum = space.luminance_spectrum(spectra, sigmas)
-        return rest, Noise(sigma, sigmas, None, NoiseSpectrum(spectrum, spectra))
+def _part(execution: Execution, share: float) -> Execution:
+    """Return the execution of a part of the work."""
+    report = execution.report_progress
+    return replace(execution, report_progress=lambda done: report(share * done))
+
+
+def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Image | None:
+    """Load the part of the guide that belongs to a tile."""
+    if work.guide is None:
+        return None
+    units = context.units._replace(exponent=0, matrix=np.eye(1))
+    request = work.request
+    image = work.guide.image[None][read]
+    loaded: Image = request.backend.load("guide", image, units, request.execution)[0]
+    return loaded
+
+
+def _filter(passes: _Passes, noisy: Channels, pilot: Channels | None, stage: Stage) -> Channels:
+    """Match blocks and filter their groups, once."""
+    backend, execution, matched = passes.request.backend, passes.execution, passes.guide
+    if matched is None:
+        seen = noisy if pilot is None else pilot
+        matched = backend.luminance(seen, passes.context.weights, execution)
+    if passes.request.ndim == 2:
+        match, basic, final = backend.bm3d_match, backend.bm3d_basic, backend.bm3d_final
+    else:
+        match, basic, final = backend.bm4d_match, backend.bm4d_basic, backend.bm4d_final
+    matches = match(matched, stage, execution)
+    if pilot is None:
+        return basic(noisy, matches, stage, execution)
+    return final(noisy, pilot, matches, stage, execution)
+
+
+def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:
+    """Run a stage again, over its estimate and what noise does not explain of the residual."""
+    backend, profile, context = passes.request.backend, passes.request.profile, passes.context
+    first = backend.fetch(estimate)
+    residual = backend.fetch(passes.noisy) - first
+    rest, powers = remaining(residual, context.statistics.noise, profile, passes.execution.workers)
+    levels, spectra = split(powers)
+    noise = NoiseSpec(levels, None, spectra)
+    matched = context.statistics.matched  # noise of the guide, if there is one
+    if passes.guide is None:
+        matched = noise.mixed(context.weights[None])
+    stronger = profile.replace(threshold=profile.threshold_residual, wiener=profile.wiener_residual)
+    stage = make_stage(stronger, which, context.statistics._replace(noise=noise, matched=matched))
+    rest += first
+    guided = estimate if which == "final" else None
+    return _filter(passes, backend.put(rest), guided, stage)
+
+
+def with_spectrum(
+    image: Any, psd: Any, options: dict[str, Any], pilot: Any = None, stage: str = "final"
+) -> Any:
+    """Restore an image with noise of a computed power spectrum, whose units need no check."""
+    others = {"colorspace": "auto", **options}
+    geometry = Geometry(image.shape, others.pop("channel_axis", None))
+    noise = NoiseArguments(psd=psd)
+    request = Request.validated(geometry, interop.on_host(image), noise, stage=stage, **others)
+    planes = None if pilot is None else geometry.planes(pilot)
+    return restore(replace(request, check_spectrum=False), Inputs(image, planes)).image

@@ -11,6 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
+from fastrestore._arrays import validate
+
+# Fields of each stage that are numbers of 0 or more
+_NUMBERS = ("match", "match_noise", "match_correlation", "kaiser", "static", "static_noise")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -156,35 +161,30 @@ class Profile:
             self._check_stage(stage)
         for field in ("threshold", "wiener"):
             if getattr(self, field) is not None:
-                _at_least(field, getattr(self, field), 0)
-        _at_least("sharpen", self.sharpen, 1)
+                validate.not_negative(field, getattr(self, field))
+        validate.number("sharpen", self.sharpen, least=1)
         for field in ("residual", "threshold_residual", "wiener_residual"):
-            _at_least(field, getattr(self, field), 0)
+            validate.not_negative(field, getattr(self, field))
 
     def _check_stage(self, stage: str) -> None:
-        block, step = getattr(self, f"block_{stage}"), getattr(self, f"step_{stage}")
-        group, radius = getattr(self, f"group_{stage}"), getattr(self, f"radius_{stage}")
-        _integer(f"block_{stage}", block, 2, 16)
-        _integer(f"step_{stage}", step, 1, block)
-        _integer(f"radius_{stage}", radius, 0, 127)
-        if group not in (1, 2, 4, 8, 16, 32, 64):
+        def check(field: str, least: int, most: int) -> None:
+            name = f"{field}_{stage}"
+            validate.integer(name, getattr(self, name), least=least, most=most)
+
+        check("block", 2, 16)
+        check("step", 1, getattr(self, f"block_{stage}"))
+        check("radius", 0, 127)
+        check("group", 1, 64)
+        group = getattr(self, f"group_{stage}")
+        if group & (group - 1):
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
-        _integer(f"predict_{stage}", getattr(self, f"predict_{stage}"), 0, 63)
-        _integer(f"follow_{stage}", getattr(self, f"follow_{stage}"), 0, 63)
-        _integer(f"trails_{stage}", getattr(self, f"trails_{stage}"), 1, 8)
-        thick = getattr(self, f"slices_{stage}")
-        _integer(f"slices_{stage}", thick, 1, 8)
-        _integer(f"step_slices_{stage}", getattr(self, f"step_slices_{stage}"), 1, thick)
-        _integer(f"radius_slices_{stage}", getattr(self, f"radius_slices_{stage}"), 0, 63)
-        for field in (
-            "match",
-            "match_noise",
-            "match_correlation",
-            "kaiser",
-            "static",
-            "static_noise",
-        ):
-            _at_least(f"{field}_{stage}", getattr(self, f"{field}_{stage}"), 0)
+        for field, least, most in (("predict", 0, 63), ("follow", 0, 63), ("trails", 1, 8)):
+            check(field, least, most)
+        check("slices", 1, 8)
+        check("step_slices", 1, getattr(self, f"slices_{stage}"))
+        check("radius_slices", 0, 63)
+        for field in _NUMBERS:
+            validate.not_negative(f"{field}_{stage}", getattr(self, f"{field}_{stage}"))
 
     @classmethod
     def named(cls, name: str) -> Profile:
@@ -193,8 +193,8 @@ class Profile:
             raise ValueError(f"profile {name!r} is unknown; known are {', '.join(PROFILES)}")
         return PROFILES[name]
 
-    def far(self) -> int:
-        """Return how far apart pixels may be that are in one group."""
+    def reach(self) -> int:
+        """Return the largest distance between pixels of one group."""
         reach = (2 * self.radius_basic + self.block_basic, 2 * self.radius_final + self.block_final)
         return max(reach)
 
@@ -205,18 +205,6 @@ class Profile:
             known = ", ".join(field.name for field in fields(self))
             raise TypeError(f"Profile has no field {min(unknown)!r}; its fields are {known}")
         return replace(self, **{"name": "custom", **changes})  # type: ignore[arg-type]
-
-
-def _integer(field: str, value: object, low: int, high: int) -> None:
-    """Refuse a field that is not a whole number from `low` to `high`."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{field} must be a whole number from {low} to {high}, got {value!r}")
-
-
-def _at_least(field: str, value: float, low: float) -> None:
-    """Refuse a field that is not a finite number of at least `low`."""
-    if not (isinstance(value, (int, float)) and low <= value < float("inf")):
-        raise ValueError(f"{field} must be a number of {low} or more, got {value!r}")
 
 
 _NP = Profile(name="np")
@@ -272,3 +260,21 @@ PROFILES: dict[str, Profile] = {
         match_final=3500.0,
     ),
 }
+
+
+def named_profile(profile: str | Profile) -> Profile:
+    """Return the profile that a caller gives by name or as an object."""
+    if isinstance(profile, str):
+        return Profile.named(profile)
+    if not isinstance(profile, Profile):
+        raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
+    return profile
+
+
+def flat(profile: Profile) -> Profile:
+    """Return a profile for volumes of fewer slices than a block: squares of one slice."""
+    changes: dict[str, int | str] = {"name": "flat"}
+    for which in ("basic", "final"):
+        changes |= {f"slices_{which}": 1, f"step_slices_{which}": 1}
+        changes[f"radius_slices_{which}"] = getattr(profile, f"radius_slices_{which}")
+    return Profile.named("np").replace(**changes)

@@ -1,4 +1,4 @@
-"""What a filter took away that noise cannot explain, to be filtered again.
+"""The part of a residual that noise does not explain, to be filtered again.
 
 After Mäkinen, Azzari, Foi, "Collaborative filtering of correlated noise: exact transform-domain
 variance for improved shrinkage and patch matching", IEEE TIP 29, 2020, section VII. There a
@@ -13,7 +13,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import FloatArray
+from fastrestore._arrays.types import FloatArray
+from fastrestore._collaborative.profile import Profile
+from fastrestore._noise.spec import NoiseSpec
 
 # Neighbouring frequencies: deviation of a Gaussian in samples of the transform, and as a share of
 # its size; the greater counts. Of few samples the mean is high by chance.
@@ -21,10 +23,24 @@ NEIGHBOURS, SHARE = 6.0, 1 / 85
 PEAK = 30.0  # a single frequency counts no more than so many times the noise
 
 
-def remains(
+def remaining(
+    residual: NDArray[np.float32], noise: NoiseSpec, profile: Profile, workers: int
+) -> tuple[NDArray[np.float32], FloatArray]:
+    """Return what noise does not explain of a residual (C, M, N), and the power of its noise."""
+    rest, powers = np.empty_like(residual), []
+    for c, sigma in enumerate(noise.sigmas):
+        power = np.ones((1, 1)) * sigma**2
+        if noise.spectrum is not None:
+            power = noise.spectrum[min(c, len(noise.spectrum) - 1)] * sigma**2
+        rest[c], left = remaining_of_channel(residual[c], power, profile.residual, workers)
+        powers.append(left)
+    return rest, np.array(powers)
+
+
+def remaining_of_channel(
     residual: NDArray[np.float32], power: FloatArray, threshold: float, workers: int
 ) -> tuple[NDArray[np.float32], FloatArray]:
-    """Part of a residual (M, N) that is more than its noise, and the power of the noise in that.
+    """Part of a residual (M, N) that exceeds its noise, and the power of the noise in this part.
 
     `power` (P, Q) is that of the noise by frequency, with the variance as its mean. The residual
     is extended by half its size on each side, and frequencies are kept, everywhere in the image,

@@ -1,167 +1,176 @@
-"""The arguments of `bm3d`, checked once, and the calls that they are good for."""
+"""One validated call: geometry of the image, noise, options, backend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from fastrestore._arrays import color, interop, validate
-from fastrestore._arrays.validate import Levels
-from fastrestore._collaborative.context import Common, Guide, Job
-from fastrestore._collaborative.pipeline import restored
-from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Run
-from fastrestore._noise import psd
-from fastrestore._noise.estimate import sigmas
-from fastrestore._noise.vst import NoiseModel, PoissonGaussian, Rician
+from fastrestore._arrays.types import FloatArray
+from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
+from fastrestore._noise.spec import NoiseArguments, NoiseSpec
+from fastrestore.backends.protocol import Backend, Execution, Which
 from fastrestore.backends.select import select
 
-_STAGES = ("basic", "final")
 
+class Geometry(NamedTuple):
+    """Shape and axes of an image or a volume, and its view as planes (C, *spatial)."""
 
-class Options(NamedTuple):
-    """Arguments of `bm3d` of the same names, as users write them."""
-
-    profile: str | Profile
-    stage: str
-    data_range: float | None
+    shape: tuple[int, ...]
     channel_axis: int | None
-    colorspace: str | None
-    chroma_strength: float
-    max_memory: float | None
-    deterministic: bool
-    workers: int | None
-    backend: str | None
+    slice_axis: int = 1  # of (C, ...): becomes the first spatial axis of a volume
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes: 2 for images, 3 for volumes."""
+        return len(self.shape) - (self.channel_axis is not None)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return 1 if self.channel_axis is None else self.shape[self.channel_axis]
+
+    def planes(self, values: Any) -> Any:
+        """View an image as (C, M, N), a volume as (C, P, M, N)."""
+        axis = self.channel_axis
+        first = values[None] if axis is None else interop.move_axis(values, axis, 0)
+        return first if self.slice_axis == 1 else interop.move_axis(first, self.slice_axis, 1)
+
+    def of_planes(self, noise: NoiseSpec | None) -> NoiseSpec | None:
+        """Return the noise of the planes."""
+        if noise is None or self.slice_axis == 1:
+            return noise
+        return noise.with_axis_first(self.slice_axis)
+
+
+def image_geometry(shape: tuple[int, ...], channel_axis: Any) -> Geometry:
+    """Validate the axes of an image."""
+    validate.check_axes("image", shape, channel_axis)
+    return Geometry(shape, None if channel_axis is None else channel_axis % len(shape))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Call:
-    """What holds for every image of one shape."""
+class Request:
+    """What a call asks for, validated."""
 
-    channel_axis: int | None
-    noise: NoiseModel | None
-    levels: Levels | None  # None: to be estimated
-    faint: bool  # whether to warn of a spectrum in other units
-    job: Job
-    kept: list[Common] = field(default_factory=list)
+    geometry: Geometry
+    noise: NoiseSpec | None  # of the planes; None: to be estimated
+    profile: Profile
+    stage: str
+    colorspace: str | None
+    weights: FloatArray  # (C,), of the image that blocks are matched on, without a color transform
+    chroma_strength: float
+    data_range: float | None
+    max_memory: float | None
+    check_spectrum: bool  # whether to warn of a spectrum in other units
+    backend: Backend
+    execution: Execution
 
     @classmethod
-    def checked(
+    def validated(
         cls,
-        told: dict[str, Any],
-        options: Options,
-        shape: tuple[int, ...],
+        geometry: Geometry,
         on_host: bool,
-        needs: str = "bm3d_match",
-    ) -> Call:
-        """Check all but the images; `told` is by which argument the noise is.
-
-        `needs` names a function that the backend must have.
-        """
-        axis = options.channel_axis
-        validate.check_axes("image", shape, axis)
-        count = 1 if axis is None else shape[axis]
-        validate.at_most_one({name: value for name, value in told.items() if value is not None})
-        space = color.check(options.colorspace, count)
-        chroma = validate.positive("chroma_strength", options.chroma_strength)
-        color.check_chroma(chroma, space, count, axis)
-        profile = options.profile
-        numbers = Profile.named(profile) if isinstance(profile, str) else profile
-        if not isinstance(numbers, Profile):
-            raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
-        if options.stage not in _STAGES:
-            raise ValueError(f"stage must be 'basic' or 'final', got {options.stage!r}")
+        noise: NoiseArguments,
+        *,
+        profile: Any = "np",
+        stage: Any = "final",
+        data_range: Any = None,
+        colorspace: Any = None,
+        chroma_strength: Any = 1.0,
+        max_memory: Any = None,
+        deterministic: Any = False,
+        workers: Any = None,
+        backend: Any = None,
+        capability: str = "image",
+    ) -> Request:
+        """Validate the arguments of a call; raise `TypeError` or `ValueError`."""
+        count, axis = geometry.channels, geometry.channel_axis
+        space, chroma = _checked_colors(colorspace, chroma_strength, count, axis)
+        numbers = PROFILES.get(profile) if isinstance(profile, str) else None
+        numbers = named_profile(profile) if numbers is None else numbers
+        validate.choice("stage", stage, ("basic", "final"))
         if numbers.sharpen != 1:
-            if needs != "bm3d_match" or options.stage != "basic":
-                raise ValueError(
-                    f"profile {numbers.name!r} sharpens, which images can be in the basic stage "
-                    "alone; write stage='basic', or use sharpen"
-                )
-            needs = "bm3d_sharpened"
-        extent = validate.extent(options.data_range)
-        limit = validate.max_memory(options.max_memory)
-        threads = validate.workers(options.workers)
-        same = validate.flag("deterministic", options.deterministic)
-        engine = select(options.backend, on_host, needs)
-        levels = _levels(told, shape, axis, numbers)
-        noise = told["noise"]
-        if noise is not None and extent is not None:
-            extent = noise.extent(extent)
-        run = Run(threads, lambda share: None, same, engine.memory())
-        job = Job(numbers, options.stage, space, chroma, extent, None, limit, engine, run)
-        faint = told["psd"] is not None or told["noise_kernel"] is not None
-        return cls(axis, noise, levels, faint, job)
-
-    def run(
-        self,
-        image: Any,
-        pilot: Any,
-        guide: Any,
-        tick: Callable[[float], None],
-        out: Any = None,
-    ) -> tuple[Any, Levels]:
-        """Restore an image; return the result, where the image is, and its noise."""
-        axis, engine, noise = self.channel_axis, self.job.engine, self.noise
-        values = engine.bring(image)
-        planes = validate.channels("image", values, axis)
-        first = validate.pilot(pilot, image, axis, self.job.stage)
-        first = None if first is None else engine.bring(first)
-        matched = validate.guide(guide, values.shape, planes.shape, axis)
-        if self.faint and self.levels is not None and interop.on_host(values):
-            validate.warn_of_faint(float(self.levels.sigmas.max()), planes)
-        if noise is not None:
-            planes = noise.forward(planes)
-            first = None if first is None else noise.forward(first)
-        levels = self.levels
-        if levels is None:
-            levels = Levels(sigmas(interop.to_host(planes)))
-        job = replace(self.job, guide=Guide.of(matched), run=replace(self.job.run, tick=tick))
-        dtype = interop.result_dtype(values.dtype)
-        result = out if out is not None else engine.empty(values.shape, dtype, values)
-        view = result[None] if axis is None else interop.channels_first(result, axis)
-        if noise is None and dtype.itemsize >= 4:
-            restored(planes, first, levels, job, view, self.kept)
-        else:
-            estimate = restored(planes, first, levels, job, None, self.kept)
-            view[...] = estimate if noise is None else noise.inverse(estimate)
-        return interop.place_like(result, image), levels
-
-
-def with_spectrum(
-    image: Any, psd: Any, options: dict[str, Any], pilot: Any = None, stage: str = "final"
-) -> Any:
-    """As `bm3d`, for a spectrum that was computed: nobody is warned that it says little noise."""
-    usual = {
-        "channel_axis": None, "colorspace": "auto", "chroma_strength": 1.0, "max_memory": None,
-        "deterministic": False,
-    }  # fmt: skip
-    told = {"sigma": None, "psd": psd, "noise_kernel": None, "noise": None}
-    given = Options(stage=stage, **usual | options)
-    call = Call.checked(told, given, image.shape, interop.on_host(image))
-    return replace(call, faint=False).run(image, pilot, None, lambda share: None)[0]
-
-
-def _levels(
-    told: dict[str, Any], shape: tuple[int, ...], channel_axis: int | None, profile: Profile
-) -> Levels | None:
-    """Return the noise by what one argument tells of it, or None if it has to be estimated."""
-    if told["psd"] is not None:
-        return psd.levels_of_psd(told["psd"], shape, channel_axis)
-    if told["noise_kernel"] is not None:
-        return psd.levels_of_kernel(told["noise_kernel"], shape, channel_axis, profile.far())
-    if told["noise"] is not None:
-        if not isinstance(told["noise"], (PoissonGaussian, Rician)):
-            raise TypeError(f"noise must be a PoissonGaussian or a Rician, got {told['noise']!r}")
-        return Levels(np.ones(1 if channel_axis is None else shape[channel_axis]))
-    if told["sigma"] is None:
-        return None
-    levels = validate.levels(told["sigma"], shape, channel_axis)
-    if profile.residual and levels.map is not None:
-        raise ValueError(
-            f"profile {profile.name!r} filters the residual again, which needs noise that is the "
-            "same everywhere; sigma is a map, so write profile='np'"
+            capability = _sharpening(numbers, stage, capability)
+        extent = None if data_range is None else validate.positive("data_range", data_range)
+        threads = validate.workers(workers)
+        same = validate.flag("deterministic", deterministic)
+        limit = validate.max_memory(max_memory)
+        engine = select(backend, on_host, capability)
+        spec = noise.spec(geometry.shape, axis, numbers.reach)
+        if numbers.residual and spec is not None and spec.map is not None:
+            raise ValueError(
+                f"profile {numbers.name!r} filters the residual again, which needs noise of one "
+                "level; sigma is a map, so use profile='np'"
+            )
+        if spec is not None and spec.model is not None and extent is not None:
+            extent = spec.model.extent(extent)
+        return cls(
+            geometry=geometry,
+            noise=geometry.of_planes(spec),
+            profile=numbers,
+            stage=stage,
+            colorspace=space,
+            weights=np.full(count, 1 / count),
+            chroma_strength=chroma,
+            data_range=extent,
+            max_memory=limit,
+            check_spectrum=noise.gives_spectrum(),
+            backend=engine,
+            execution=Execution(threads, deterministic=same, memory=engine.memory()),
         )
-    return levels
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes."""
+        return self.geometry.ndim
+
+    def stages(self, piloted: bool) -> tuple[Which, ...]:
+        """Return the stages that run."""
+        if piloted:
+            return ("final",)
+        return ("basic",) if self.stage == "basic" else ("basic", "final")
+
+    def is_limited(self) -> bool:
+        """Whether images may have to be cut into tiles; volumes are not."""
+        limited = self.max_memory is not None or self.execution.memory is not None
+        return self.ndim == 2 and limited
+
+    def least_shape(self) -> tuple[int, ...]:
+        """Return the smallest shape that the stages take."""
+        profile = self.profile
+        block = max(profile.block_basic, profile.block_final)
+        if self.ndim == 2:
+            return (block, block)
+        return (max(profile.slices_basic, profile.slices_final), block, block)
+
+    def reporting(self, report: Callable[[float], None] | None) -> Self:
+        """Return the request with a function that gets shares of the work done."""
+        if report is None:
+            return self
+        return replace(self, execution=replace(self.execution, report_progress=report))
+
+
+def _checked_colors(
+    colorspace: Any, strength: Any, count: int, channel_axis: int | None
+) -> tuple[str | None, float]:
+    """Check how channels are transformed, and the strength of the chroma channels."""
+    if channel_axis is None and colorspace in ("auto", None) and strength == 1.0:
+        return None, 1.0
+    chroma = validate.positive("chroma_strength", strength)
+    space = color.check(colorspace, count)
+    color.check_chroma(chroma, space, count, channel_axis)
+    return space, chroma
+
+
+def _sharpening(profile: Profile, stage: str, capability: str) -> str:
+    """Return the capability that a profile which sharpens needs."""
+    if capability != "image" or stage != "basic":
+        raise ValueError(
+            f"profile {profile.name!r} sharpens, which only the basic stage of images can do; "
+            "use stage='basic', or the function sharpen"
+        )
+    return "sharpen"

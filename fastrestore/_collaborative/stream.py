@@ -1,28 +1,28 @@
-"""V-BM3D as a stream: frames go in, and come out when nothing more can be laid down in them.
+"""V-BM3D as a stream: frames go in, and come out when no more groups can add to them.
 
-A window of 2 radius + 1 frames moves along the film. A frame's own groups are filtered when the
-frames after it are there; it is done when those of the frames after it have been.
+A window of 2 radius + 1 frames moves along the video. The groups of a frame are filtered when the
+frames after it have arrived; the frame is done when those of the frames after it are.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.scenes import SceneCuts
-from fastrestore._arrays.validate import Levels
-from fastrestore._collaborative.context import Common, Job, common, measured
-from fastrestore._collaborative.request import Call
-from fastrestore._collaborative.stage import Channels, make_stage
-from fastrestore._noise import estimate
-from fastrestore.backends.protocol import VideoBackend, VideoStage
+from fastrestore._arrays.types import Channels
+from fastrestore._collaborative.request import Request
+from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
+from fastrestore._noise.estimate import sigmas
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
 
-FARTHEST = 64  # pixels: noise is taken for uncorrelated beyond, in groups of films
+FARTHEST = 64  # pixels: noise is taken for uncorrelated beyond, in groups of a video
 
 
 class Frame(NamedTuple):
@@ -33,95 +33,101 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Film:
+class Video:
     """What all frames share."""
 
-    shared: Common
-    job: Job
+    context: Context
+    request: Request
     radius: int
     shape: tuple[int, ...]  # of a frame, (C, M, N)
 
-    def far(self, which: str) -> int:
-        """How far apart blocks of a group may be that are in one frame."""
-        profile = self.job.profile
+    def stage(self, which: Which) -> Stage:
+        """Return the numbers of a stage, for blocks of a group that are in several frames."""
+        profile = self.request.profile
         beside, follow = getattr(profile, f"predict_{which}"), getattr(profile, f"follow_{which}")
-        strayed: int = max(getattr(profile, f"radius_{which}"), beside + follow * (self.radius - 1))
-        return min(2 * strayed, FARTHEST)
+        moved = beside + follow * (self.radius - 1)
+        reach = min(2 * max(getattr(profile, f"radius_{which}"), moved), FARTHEST)
+        return make_stage(profile, which, self.context.statistics._replace(reach=reach))
 
-    def loaded(self, planes: Any, number: int) -> Channels:
-        """Bring a frame to the units and colours of the stages."""
-        shared, run = self.shared, self.job.run
+    def load(self, planes: Any, number: int) -> Channels:
+        """Convert a frame to the units and colors of the stages."""
         # The final stage has a copy by the time that a name comes again
         name = f"frame {number % (2 * self.radius + 2)}"
-        return self.job.engine.load(
-            name, planes, -shared.exponent, shared.space.matrix, shared.least, run
-        )
+        request = self.request
+        return request.backend.load(name, planes, self.context.units, request.execution)
 
-    def back(self, channels: Channels, planes: Any) -> Any:
-        """Undo it; what has no noise stays as it was."""
-        shared, dtype = self.shared, np.promote_types(interop.result_dtype(planes.dtype), "f4")
-        out = self.job.engine.empty(self.shape, dtype, planes)
-        matrix = np.linalg.inv(shared.space.matrix).astype(np.float64)
-        self.job.engine.store(
-            channels, shared.exponent, matrix, shared.exact, planes, out, self.job.run
-        )
+    def store(self, channels: Channels, planes: Any) -> Any:
+        """Convert a frame back; pixels without noise stay as they were."""
+        request, exact = self.request, self.context.exact
+        dtype = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
+        out = request.backend.empty(self.shape, dtype, planes)
+        unchanged = None if exact is None else Unchanged(exact, planes)
+        request.backend.store(channels, self.context.units, unchanged, out, request.execution)
         return out
 
 
-def restored(frames: Iterator[Any], call: Call, radius: int, cuts: bool) -> Iterator[Any]:
-    """Restore a film of frames (C, M, N), scene by scene; there is at least one."""
+def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
+    """Restore a video of frames (C, M, N), scene by scene; there is at least one frame."""
     first = next(frames)
-    levels = call.levels
-    if levels is None:
-        levels = Levels(estimate.sigmas(interop.to_host(first)))
-    if not levels.sigmas.any():
+    noise = request.noise
+    if noise is None:
+        noise = NoiseSpec(sigmas(interop.to_host(first)))
+    if not noise.sigmas.any():
         for frame in itertools.chain([first], frames):
             yield frame.astype(interop.result_dtype(frame.dtype))
         return
-    shared = measured(common(first, levels, call.job), first, call.job)
-    if not isinstance(shared.data_range, float):  # on a GPU: asked once, for the whole film
-        shared = replace(shared, data_range=float(interop.to_host(shared.data_range)[0]))
-    film = Film(shared, call.job, radius, first.shape)
-    scenes = _Scenes(first, frames, cuts)
-    while scenes.more():
-        yield from _scene(scenes.scene(), film)
+    context = measured(make_context(first, noise, request), first, request)
+    # A range on a GPU is read once, for the whole video
+    context = context.with_range(as_number(context.statistics.data_range))
+    video = Video(context, request, radius, first.shape)
+    for _, scene in itertools.groupby(itertools.chain([first], frames), _scene_numbers(cuts)):
+        yield from _scene(scene, video)
 
 
-def _scene(frames: Iterator[Any], film: Film) -> Iterator[Any]:
+def _scene_numbers(cuts: bool) -> Callable[[Any], int]:
+    """Return a function that numbers the scene of each frame in turn."""
+    detector, number = SceneCuts(), 0
+
+    def number_of(planes: Any) -> int:
+        nonlocal number
+        number += cuts and detector.begins(planes)
+        return number
+
+    return number_of
+
+
+def _scene(frames: Iterator[Any], video: Video) -> Iterator[Any]:
     """Restore the frames of one scene."""
     raw: list[Any] = []  # on their way, for pixels that stay
 
     def loaded() -> Iterator[Frame]:
         for number, planes in enumerate(frames):
             raw.append(planes)
-            yield Frame(film.loaded(planes, number), None)
+            yield Frame(video.load(planes, number), None)
 
-    stream = _stage(loaded(), film, "basic")
-    if film.job.stage == "final":
-        stream = _stage(stream, film, "final")
+    stream = _stage(loaded(), video, "basic")
+    if video.request.stage == "final":
+        stream = _stage(stream, video, "final")
     for frame in stream:
         assert frame.pilot is not None
-        yield film.back(frame.pilot, raw.pop(0))
+        yield video.store(frame.pilot, raw.pop(0))
 
 
-def _stage(
-    frames: Iterator[Frame], film: Film, which: Literal["basic", "final"]
-) -> Iterator[Frame]:
+def _stage(frames: Iterator[Frame], video: Video, which: Which) -> Iterator[Frame]:
     """Run a stage along a scene: frames come out with their estimates as pilots."""
-    radius, slots = film.radius, 2 * film.radius + 1
-    shared, run = film.shared, film.job.run
-    engine = cast(VideoBackend, film.job.engine)  # the call has asked for one
-    numbers = make_stage(film.job.profile, which, shared.noise, shared.data_range, film.far(which))
+    radius, slots = video.radius, 2 * video.radius + 1
+    backend, execution = video.request.backend, video.request.execution
+    stage, weights = video.stage(which), video.context.weights
     window: VideoStage | None = None
     held: dict[int, Channels] = {}
 
-    def step(centre: int, newest: int) -> Iterator[Frame]:
-        first = max(0, centre - radius)
-        times = range(first, min(newest, centre + radius) + 1)
+    def step(center: int, newest: int) -> Iterator[Frame]:
+        first = max(0, center - radius)
+        times = range(first, min(newest, center + radius) + 1)
         assert window is not None
-        window.filter([time % slots for time in times], centre - first)
-        if centre >= radius:
-            yield done(centre - radius)
+        window.filter([time % slots for time in times], center - first)
+        if center >= radius:
+            yield done(center - radius)
 
     def done(time: int) -> Frame:
         assert window is not None
@@ -130,36 +136,14 @@ def _stage(
     newest = -1
     for newest, frame in enumerate(frames):
         if window is None:
-            window = engine.video_stage((slots, *frame.noisy.shape), numbers, run)
+            window = backend.video_stage((slots, *frame.noisy.shape), stage, execution)
         seen = frame.noisy if frame.pilot is None else frame.pilot
-        matched = engine.luminance(seen, shared.space.weights, run)
+        matched = backend.luminance(seen, weights, execution)
         window.put(newest % slots, matched, frame.noisy, frame.pilot)
         held[newest] = frame.noisy
         if newest >= radius:
             yield from step(newest - radius, newest)
-    for centre in range(max(0, newest - radius + 1), newest + 1):
-        yield from step(centre, newest)
+    for center in range(max(0, newest - radius + 1), newest + 1):
+        yield from step(center, newest)
     for time in sorted(held):
         yield done(time)
-
-
-class _Scenes:
-    """A film cut into scenes, one after the other, frame by frame."""
-
-    def __init__(self, first: Any, others: Iterator[Any], cuts: bool) -> None:
-        self._next = first
-        self._others, self._cuts = others, cuts
-
-    def more(self) -> bool:
-        """Whether there is another scene."""
-        return self._next is not None
-
-    def scene(self) -> Iterator[Any]:
-        """Frames up to the next cut; all of them have to be taken."""
-        cuts = SceneCuts()
-        while self._next is not None:
-            frame = self._next
-            if self._cuts and cuts.begins(frame):
-                return
-            self._next = next(self._others, None)
-            yield frame

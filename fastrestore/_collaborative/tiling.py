@@ -1,9 +1,9 @@
-"""Exact tiles: parts of an image, each with so much around it that its result is that of the whole.
+"""Exact tiles: parts of an image, each with enough around it to give the result of the whole.
 
-A tile begins on a common multiple of the steps between reference blocks, so that its grid of
-references is that of the image; beyond what it gives away lies a halo, twice the search radius and
-a block less one for every stage, in which the cut changes the result and from which none of that
-comes further. What is measured of the whole image, its range, has to be told to every tile.
+The corner of a tile is a multiple of the steps between reference blocks, so that its grid of
+references is that of the image. Around the part that a tile writes there is a halo: for every stage
+twice the search radius and a block less one, which is as far as a cut changes the result. What is
+measured of the whole image, its range, is passed to every tile.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.request import Request
 
-Slices = tuple[slice, slice]
+Slices = tuple[slice, ...]
+ANY = 2**62  # bytes: any memory is enough
 
 
 class Tile(NamedTuple):
     """A part of an image."""
 
-    read: Slices  # of the image: what the tile sees
+    read: Slices  # of the image: what the tile reads
     write: Slices  # of the image: where its result is exact
-    inner: Slices  # the same, in the tile
+    inner: Slices  # the same place, in the tile
 
 
 class Layout(NamedTuple):
-    """What tiles have to keep to."""
+    """Halo and grid of tiles."""
 
-    halo: int  # pixels around
-    multiple: int  # where they begin
+    halo: int  # pixels on each side
+    multiple: int  # of the corners of tiles
 
     @classmethod
     def of(cls, profile: Profile, stages: tuple[str, ...]) -> Layout:
@@ -57,10 +60,10 @@ class Layout(NamedTuple):
         """Cut an axis: what is read, what is written, and that seen from the tile."""
         if size <= side:
             return [(slice(0, size), slice(0, size), slice(0, size))]
-        pace = (side - 2 * self.halo) // self.multiple * self.multiple - self.multiple
+        pitch = (side - 2 * self.halo) // self.multiple * self.multiple - self.multiple
         spans = []
-        for first in range(0, size, pace):
-            last = min(size, first + pace)
+        for first in range(0, size, pitch):
+            last = min(size, first + pitch)
             start = max(0, (first - self.halo) // self.multiple * self.multiple)
             stop = min(size, last + self.halo)
             spans.append(
@@ -84,3 +87,67 @@ class Layout(NamedTuple):
             middle = (low + high) // 2
             low, high = (middle, high) if fits(middle) else (low, middle)
         return low if low >= self.least() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How an image (C, M, N) is cut so that no tile takes more memory than a limit."""
+
+    shape: tuple[int, ...]
+    maps: int  # numbers a pixel of the noise map
+    request: Request
+    layout: Layout
+    limit: float
+    side: int = 0
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], maps: int, request: Request, piloted: bool) -> Tiling:
+        """Return the largest tiles that the request allows.
+
+        Raises
+        ------
+        MemoryError
+            If the smallest tile takes more than the limit.
+        """
+        layout = Layout.of(request.profile, request.stages(piloted))
+        limit = ANY if request.max_memory is None else request.max_memory
+        return cls(shape, maps, request, layout, limit)._fitted()
+
+    def tiles(self) -> Iterator[Tile]:
+        """Return the tiles."""
+        return self.layout.tiles((self.shape[1], self.shape[2]), self.side)
+
+    def smaller(self) -> Self:
+        """Return tiles that take half the memory, after the memory of the backend is freed."""
+        if self.request.execution.memory is not None:
+            self.request.execution.memory.clear()
+        return replace(self, limit=self.cost() / 2)._fitted()
+
+    def cost(self, side: int | None = None) -> int:
+        """Return the memory that a tile of a side takes, by default the largest."""
+        side = self.side if side is None else side
+        return self._cost(*(min(side, size) for size in self.shape[1:]))
+
+    def _cost(self, height: int, width: int) -> int:
+        request, shape = self.request, (self.shape[0], height, width)
+        return request.backend.bm3d_memory(shape, self.maps, request.profile, request.execution)
+
+    def _fitted(self) -> Self:
+        """Return the same with the largest side that fits; raise if none does."""
+        rows, columns = self.shape[1:]
+        side = self.layout.side((rows, columns), self.limit, self._cost)
+        whole, indivisible = max(rows, columns), bool(self.request.profile.residual)
+        if side and not (indivisible and side < whole):
+            return replace(self, side=side)
+        least = whole if indivisible else min(self.layout.least(), whole)
+        limit = "the free memory"
+        if self.limit == self.request.max_memory:
+            limit = f"max_memory={self.limit:g} bytes"
+        part = "the image" if least == whole else f"a tile of {least}x{least}, the smallest,"
+        reason = ""
+        if indivisible:
+            name = self.request.profile.name
+            reason = f" (profile {name!r} filters frequencies of the whole image: no tiles)"
+        raise MemoryError(
+            f"{limit} is too little: restoring {part} takes {self.cost(least)} bytes{reason}"
+        )

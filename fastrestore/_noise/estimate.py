@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
-from fastrestore._collaborative.stage import FloatArray
+from fastrestore._arrays.types import FloatArray
 
 PATCH = 7
 # The least eigenvalue of noise is low by chance, at most by (1 - sqrt(unknowns / patches))**2

@@ -10,8 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.validate import Levels
-from fastrestore._collaborative.stage import FloatArray
+from fastrestore._arrays.types import FloatArray
 
 SYMMETRIC = 1e-4  # a spectrum differs by less from its mirror image, relatively
 WHITE = 1e-9  # a spectrum that varies by less is constant
@@ -59,8 +58,7 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.flo
     >>> round(float(psd.sum()) / psd.size**2)  # the variance
     100
     """
-    count = len(shape) if isinstance(shape, (tuple, list)) else 2
-    size = _shape(shape, 3 if count == 3 else 2)
+    size = validate.shape("shape", shape, 3 if np.size(shape) == 3 else 2)
     kernel = _kernels(noise_kernel, None, len(size))[0]
     return _power(kernel, size) * math.prod(size)
 
@@ -105,8 +103,8 @@ def psd_from_flat_field(
     if values.ndim not in (2, 3) or values.size == 0:
         raise ValueError(f"frames must have the shape (K, M, N) or (M, N), got {values.shape}")
     validate.check_finite("frames", values)
-    if reach is not None and not (isinstance(reach, (int, np.integer)) and reach >= 1):
-        raise ValueError(f"reach must be a whole number of 1 or more, or None, got {reach!r}")
+    if reach is not None:
+        reach = validate.integer("reach", reach, least=1)
     stack = values.reshape(-1, *values.shape[-2:]).astype(np.float64)
     count = len(stack)
     noise = stack - (stack.mean(0) if count > 1 else stack.mean())
@@ -114,7 +112,7 @@ def psd_from_flat_field(
     for frame in noise:
         power += np.abs(np.fft.fft2(frame)) ** 2 / frame.size
     power /= max(1, count - 1)
-    wanted = power.shape if shape is None else _shape(shape)
+    wanted = power.shape if shape is None else validate.shape("shape", shape, 2)
     if reach is None and wanted == power.shape:
         return power * power.size
     return _smoothed(np.fft.ifft2(power).real, wanted, reach) * math.prod(wanted)
@@ -216,14 +214,6 @@ def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None)
     return power
 
 
-def _shape(shape: Any, axes: int = 2) -> tuple[int, ...]:
-    """Check the shape of an image, or of a volume."""
-    numbers = tuple(shape) if isinstance(shape, (tuple, list)) else ()
-    if len(numbers) != axes or not all(isinstance(n, (int, np.integer)) and n > 0 for n in numbers):
-        raise ValueError(f"shape must be (rows, columns) of the noisy image, got {shape!r}")
-    return tuple(int(n) for n in numbers)
-
-
 def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> FloatArray:
     """Check a kernel, or one for each channel, and return it as (1 or C, m, n)."""
     if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
@@ -247,24 +237,29 @@ def _power(kernel: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     return power
 
 
-def levels_of_kernel(
-    noise_kernel: Any, shape: tuple[int, ...], channel_axis: int | None, far: int
-) -> Levels:
-    """Return the noise of an image of this shape that was made by a kernel.
+def of_kernel(
+    noise_kernel: Any, shape: tuple[int, ...], channel_axis: int | None, reach: int
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return sigmas and spectrum of white noise convolved with a kernel, as `of_psd`.
 
-    `far` is how far apart pixels are compared. The spectrum is that of an image so large that
-    noise does not wrap around in between.
+    Pixels up to `reach` apart are compared; the spectrum is that of an image so large that noise
+    does not wrap around within this distance.
     """
     kernels = _kernels(noise_kernel, channel_axis)
     count = 1 if channel_axis is None else shape[channel_axis]
     if len(kernels) not in (1, count):
         raise ValueError(f"noise_kernel has {len(kernels)} channels, the image {count}")
-    size = tuple(max(32, n + far) for n in kernels.shape[1:])
-    return _levels(np.array([_power(kernel, (size[0], size[1])) for kernel in kernels]), count)
+    size = tuple(max(32, n + reach) for n in kernels.shape[1:])
+    return _normalized(np.array([_power(kernel, (size[0], size[1])) for kernel in kernels]))
 
 
-def levels_of_psd(psd: Any, shape: tuple[int, ...], channel_axis: int | None) -> Levels:
-    """Return the noise of an image of this shape from its power spectrum."""
+def of_psd(
+    psd: Any, shape: tuple[int, ...], channel_axis: int | None
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return sigmas (1 or C,) and spectrum (1 or C, P, Q) from the power spectrum of an image.
+
+    The spectrum has mean 1; it is None if the noise is white.
+    """
     values = interop.to_host(interop.recognize("psd", psd)[0])
     channel = shape
     if channel_axis is not None:
@@ -290,17 +285,16 @@ def levels_of_psd(psd: Any, shape: tuple[int, ...], channel_axis: int | None) ->
             f"is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. DC comes "
             f"first, at {tuple(0 * n for n in place)}: numpy.fft.ifftshift brings it there"
         )
-    count = 1 if channel_axis is None else shape[channel_axis]
-    return _levels((powers + mirrored) / 2 / math.prod(channel), count)
+    return _normalized((powers + mirrored) / 2 / math.prod(channel))
 
 
-def _levels(powers: FloatArray, count: int) -> Levels:
-    """Split powers (1 or C, P, Q) into sigmas and shapes; noise that is white has no shape."""
+def _normalized(powers: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """Split powers (1 or C, P, Q) into sigmas and spectra of mean 1, None for white noise."""
     sigmas, shapes = split(powers)
     if len(shapes) > 1 and np.allclose(shapes, shapes[:1], rtol=WHITE, atol=0):
         shapes = shapes[:1]
     white = bool(np.ptp(shapes) < WHITE)
-    return Levels(np.broadcast_to(sigmas, count), None, None if white else shapes)
+    return sigmas, None if white else shapes
 
 
 def split(powers: FloatArray) -> tuple[FloatArray, FloatArray]:

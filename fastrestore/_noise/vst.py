@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
-from fastrestore._collaborative.stage import FloatArray
+from fastrestore._arrays.types import FloatArray
 
 
+@runtime_checkable
 class NoiseModel(Protocol):
-    """What `bm3d` needs of a noise model."""
+    """Noise that depends on the signal: any object with these methods."""
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Stabilise: noise has a standard deviation of about 1 afterwards."""
@@ -82,9 +83,9 @@ class PoissonGaussian:
                 f"gain must be a number above 0, got {self.gain!r}; noise that does not grow with "
                 "the signal is told by sigma="
             )
-        _check("gain", self.gain, 0, strictly=True)
-        _check("sigma", self.sigma, 0)
-        _check("offset", self.offset, -math.inf)
+        validate.positive("gain", self.gain)
+        validate.not_negative("sigma", self.sigma)
+        validate.number("offset", self.offset)
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Generalised Anscombe transform."""
@@ -138,7 +139,7 @@ class Rician:
 
     def __post_init__(self) -> None:
         """Refuse what is not a noise level."""
-        _check("sigma", self.sigma, 0, strictly=True)
+        validate.positive("sigma", self.sigma)
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
         """Stabilise."""
@@ -260,12 +261,3 @@ def _level_variances(plane: FloatArray) -> tuple[FloatArray, FloatArray, FloatAr
         found.append((smooth.ravel()[calm].mean(), noise**2, len(calm)))
     means, variances, counts = np.array(found).T
     return means, variances, counts
-
-
-def _check(name: str, value: object, least: float, strictly: bool = False) -> None:
-    """Refuse a parameter that is not a number of at least, or above, `least`."""
-    expected = f"a number {'above' if strictly else 'of at least'} {least}"
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be {expected}, got {value!r}")
-    if not math.isfinite(value) or value < least or (strictly and value == least):
-        raise ValueError(f"{name} must be {expected}, got {value!r}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
-from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Channels, FloatArray, Image, Run
+from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore.backends.protocol import Execution, Stage, Unchanged, Units
+
+if TYPE_CHECKING:
+    from fastrestore._collaborative.profile import Profile
 
 T = TypeVar("T", bound=np.generic)
 
@@ -19,13 +23,17 @@ def memory() -> None:
     """See `fastrestore.backends.protocol.Backend`; nothing is kept here."""
 
 
-def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run) -> None:
+def warm(
+    profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], execution: Execution
+) -> None:
     """Do nothing: CPU kernels compile on first use. See `fastrestore.backends.protocol.Backend`."""
 
 
-def bm3d_memory(shape: tuple[int, int, int], maps: int, profile: Profile, run: Run) -> int:
+def bm3d_memory(
+    shape: tuple[int, int, int], maps: int, profile: Profile, execution: Execution
+) -> int:
     """See `fastrestore.backends.protocol.Backend`."""
-    del run
+    del execution
     channels, height, width = shape
     matches = max(
         4 * profile.group_basic / profile.step_basic**2,
@@ -47,44 +55,35 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], like: NDArray[Any]) -> N
     return np.empty(shape, dtype)
 
 
-def load(
-    name: str, planes: NDArray[Any], exponent: int, matrix: FloatArray, least: int, run: Run
-) -> Channels:
+def load(name: str, planes: NDArray[Any], units: Units, execution: Execution) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    del name, run
-    return padded(product(matrix, scaled(planes, exponent)), least)
+    del name, execution
+    return padded(product(units.matrix, scaled(planes, units.exponent)), units.least)
 
 
-def luminance(channels: Channels, weights: FloatArray, run: Run) -> Image:
+def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> Image:
     """See `fastrestore.backends.protocol.Backend`."""
-    del run
-    one = channels if weights[0] == 1 else product(weights[None], channels)
-    image: Image = one[0]
-    return image
+    del execution
+    one: Image = channels[weights.argmax()]
+    return one if weights.max() == 1 else product(weights[None], channels)[0]
 
 
-def robust_range(image: NDArray[Any], run: Run | None = None) -> float:
+def robust_range(image: NDArray[Any], execution: Execution | None = None) -> float:
     """See `fastrestore.backends.protocol.Backend`."""
-    del run
+    del execution
     low, high = np.percentile(image.astype(np.float64), [1, 99])
     return float(high - low)
 
 
 def store(
-    channels: Channels,
-    exponent: int,
-    matrix: FloatArray,
-    exact: NDArray[np.bool_] | None,
-    planes: NDArray[Any],
-    out: NDArray[Any],
-    run: Run,
+    channels: Channels, units: Units, unchanged: Unchanged | None, out: Any, execution: Execution
 ) -> None:
     """See `fastrestore.backends.protocol.Backend`."""
-    del run
-    inside = channels[:, : out.shape[1], : out.shape[2]]
-    np.ldexp(product(matrix, inside), exponent, out=out, dtype=out.dtype)
-    if exact is not None:
-        np.copyto(out, planes, where=exact, casting="unsafe")
+    del execution
+    inside = channels[tuple(slice(0, size) for size in out.shape)]
+    np.ldexp(product(units.back(), inside), -units.exponent, out=out, dtype=out.dtype)
+    if unchanged is not None:
+        np.copyto(out, unchanged.planes, where=unchanged.where, casting="unsafe")
 
 
 def fetch(channels: Channels) -> Channels:
@@ -101,9 +100,9 @@ def scaled(planes: NDArray[Any], exponent: int) -> Channels:
     return np.ascontiguousarray(np.ldexp(wide, exponent), np.float32)
 
 
-def padded(channels: NDArray[T], least: int) -> NDArray[T]:
-    """Mirror an image that is smaller than a block beyond its lower right."""
-    beyond = [(0, max(0, least - size)) for size in channels.shape[1:]]
+def padded(channels: NDArray[T], least: tuple[int, ...]) -> NDArray[T]:
+    """Mirror an image that is smaller than a block beyond its ends."""
+    beyond = [(0, max(0, n - size)) for n, size in zip(least, channels.shape[1:], strict=True)]
     if not any(after for _, after in beyond):
         return channels
     return np.pad(channels, [(0, 0), *beyond], mode="symmetric")
@@ -121,6 +120,29 @@ def product(matrix: FloatArray, channels: Channels) -> Channels:
     return out
 
 
-def stride(size: int) -> int:
-    """How far apart pixels are taken of an image of so many to measure its range."""
-    return max(1, math.isqrt(size // 2**16))
+def stride(shape: tuple[int, ...]) -> int:
+    """Return the step of a regular sample of an image or a volume, to measure its range."""
+    size = math.prod(shape)
+    if len(shape) == 2:
+        return max(1, math.isqrt(size // 2**16))
+    return int(max(1, round((size / 2**17) ** (1 / 3))))
+
+
+def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
+    """Corners of the reference blocks along one axis: every `step`, and the last that fits."""
+    grid = list(range(0, size - block + 1, step))
+    if grid[-1] != size - block:
+        grid.append(size - block)
+    return np.array(grid, np.int64)
+
+
+def reference_grids(stage: Stage, shape: Sequence[int]) -> tuple[NDArray[np.int64], ...]:
+    """Return the corners of the reference blocks along each axis of an image."""
+    return tuple(map(reference_grid, shape, stage.shape, stage.steps))
+
+
+def thresholds(stage: Stage, corners: tuple[NDArray[np.int64], ...]) -> NDArray[np.float32]:
+    """Return the matching threshold of each reference block."""
+    if stage.match_map is None:
+        return np.full([len(grid) for grid in corners], stage.match, np.float32)
+    return stage.match_map[np.ix_(*corners)]

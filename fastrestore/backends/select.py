@@ -1,9 +1,8 @@
-"""Backends and the choice among them.
+"""The table of backends and the choice among them.
 
-A backend is a module that defines the functions of `Backend`. It never sees user input and
-never raises on it. The choice is made in this order: this call (``backend=``), this block
-(`use_backend`), this process (``FASTRESTORE_BACKEND``), this array, this hardware. An explicit
-wish that cannot run raises; the automatic choice never raises and never warns.
+The order of the choice is: this call (``backend=``), this block (`use_backend`), this process
+(``FASTRESTORE_BACKEND``), this array, this hardware. An explicit request that cannot run raises;
+the automatic choice never raises and never warns.
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import cast
 
-from fastrestore.backends.protocol import Backend
+from fastrestore.backends.protocol import Availability, Backend
 from fastrestore.errors import BackendUnavailableError
 
-# In the order of preference; a module is imported only when its turn comes.
+# In the order of preference. A package is imported when its turn comes, its module `engine` when
+# the backend is available.
 MODULES = {
     "cupy": "fastrestore.backends.cupy",
     "numba": "fastrestore.backends.numba",
@@ -54,7 +55,7 @@ def use_backend(name: str) -> Iterator[None]:
     ...     restored = fastrestore.bm3d(noisy, sigma=25)
     """
     if name != "auto":
-        _wanted(name, f"use_backend({name!r})")
+        _requested(name, f"use_backend({name!r})")
     token = _block.set(name)
     try:
         yield
@@ -62,38 +63,42 @@ def use_backend(name: str) -> Iterator[None]:
         _block.reset(token)
 
 
-def select(backend: str | None = None, on_host: bool = True, needs: str = "bm3d_match") -> Backend:
-    """Return the backend to use for this call (the order is in the module's docstring).
-
-    `needs` names a function that it must have: not every one does everything.
-    """
-    for name, source in _wishes(backend):
+def select(backend: str | None = None, on_host: bool = True, capability: str = "image") -> Backend:
+    """Return the backend for this call, which must have a capability."""
+    for name, source in _requests(backend):
         if name == "auto":
             break
         if name is not None:
-            return _able(_wanted(name, source), source, needs)
+            return _capable(_requested(name, source), source, capability)
     if on_host:
-        return _automatic(needs)
-    return _able(_wanted("cupy", "an image on a GPU"), "an image on a GPU", needs)
+        return _automatic(capability)
+    source = "an image on a GPU"
+    return _capable(_requested("cupy", source), source, capability)
 
 
-def _wishes(backend: str | None) -> list[tuple[str | None, str]]:
-    """Who may have asked for a backend, the strongest first: its name or None, and how it was."""
+def _requests(backend: str | None) -> list[tuple[str | None, str]]:
+    """Return the requested backends, the strongest request first: name or None, and its source."""
+    block, variable = _block.get(), os.environ.get(VARIABLE)
     return [
         (backend, f"backend={backend!r}"),
-        (_block.get(), f"use_backend({_block.get()!r})"),
-        (os.environ.get(VARIABLE) or None, f"{VARIABLE}={os.environ.get(VARIABLE)!r}"),
+        (block, f"use_backend({block!r})"),
+        (variable or None, f"{VARIABLE}={variable!r}"),
     ]
 
 
 def preferred() -> str | None:
-    """Return the backend that a block or the environment asks for, if one does."""
-    return next((name for name, _ in _wishes(None) if name is not None), None)
+    """Return the backend that a block or the environment requests, if one does."""
+    return next((name for name, _ in _requests(None) if name is not None), None)
 
 
+@functools.cache
 def why_unavailable(name: str) -> str | None:
     """Return None if the backend can run, else the reason and the cure in one line."""
-    return _module(name).why_unavailable()
+    return _package(name).why_unavailable()
+
+
+if hasattr(os, "register_at_fork"):  # a driver of a GPU does not survive a fork
+    os.register_at_fork(after_in_child=why_unavailable.cache_clear)
 
 
 def show_backends() -> None:
@@ -111,44 +116,51 @@ def show_backends() -> None:
         reason = why_unavailable(name)
         state = "available" if reason is None else f"unavailable: {reason}"
         print(f"{name:6} {state}{' (automatic choice)' if name == chosen else ''}")  # noqa: T201
-    wishes = [(wish, source) for wish, source in _wishes(None) if wish is not None]
-    if wishes:
-        print(f"{wishes[0][1]} is in force: calls use {wishes[0][0]}")  # noqa: T201
+    requests = [(name, source) for name, source in _requests(None) if name is not None]
+    if requests:
+        print(f"calls use {requests[0][0]}, by {requests[0][1]}")  # noqa: T201
 
 
 @functools.cache
-def _module(name: str) -> Backend:
-    """Import a backend by its name in the table."""
-    module: Backend = importlib.import_module(MODULES[name])
-    return module
+def _package(name: str) -> Availability:
+    """Import the package of a backend by its name in the table."""
+    return cast(Availability, importlib.import_module(MODULES[name]))
 
 
-def _wanted(name: str, source: str) -> Backend:
-    """Return the backend that `source` asks for, or say why not."""
+@functools.cache
+def _engine(name: str) -> Backend:
+    """Import the functions of an available backend."""
+    return cast(Backend, importlib.import_module(f"{MODULES[name]}.engine"))
+
+
+def _requested(name: str, source: str) -> Availability:
+    """Return the backend that `source` requests; raise if it cannot run."""
     if not isinstance(name, str):
         raise TypeError(f"backend must be a name, one of {_names()}, got {name!r}")
     if name not in MODULES:
-        raise ValueError(f"{source}: there is no such backend; write one of {_names()}")
+        raise ValueError(f"{source}: there is no such backend; use one of {_names()}")
     reason = why_unavailable(name)
     if reason is not None:
         raise BackendUnavailableError(f"{source} cannot run here: {reason}")
-    return _module(name)
+    return _package(name)
 
 
-def _able(engine: Backend, source: str, needs: str) -> Backend:
-    """Refuse a backend that does not do what is needed."""
-    if hasattr(engine, needs):
-        return engine
-    able = ", ".join(repr(name) for name in MODULES if hasattr(_module(name), needs))
-    raise BackendUnavailableError(f"{source}: {engine.NAME!r} does not do this; {able} do")
+def _capable(package: Availability, source: str, capability: str) -> Backend:
+    """Return the functions of a backend; raise if it lacks a capability."""
+    if capability in package.capabilities:
+        return _engine(package.NAME)
+    capable = ", ".join(repr(name) for name in MODULES if capability in _package(name).capabilities)
+    raise BackendUnavailableError(
+        f"{source}: {package.NAME!r} lacks the capability {capability!r}; use one of {capable}"
+    )
 
 
-def _automatic(needs: str) -> Backend:
-    """Return the first backend that works; numpy always does."""
-    able = (name for name in MODULES if hasattr(_module(name), needs))
-    name = next(name for name in able if why_unavailable(name) is None)
+def _automatic(capability: str) -> Backend:
+    """Return the first backend that can run; numpy always can."""
+    capable = (name for name in MODULES if capability in _package(name).capabilities)
+    name = next(name for name in capable if why_unavailable(name) is None)
     _log.debug("backend %s chosen", name)
-    return _module(name)
+    return _engine(name)
 
 
 def _names() -> str:

@@ -1,15 +1,17 @@
 """Windows of frames of the backend cupy beside those of numpy."""
 
-from fastrestore._collaborative.stage import Noise, Run, make_stage
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.cupy._device import Memory
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 from support.clips import SMALL
+from support.stages import image_stage
 
 SLOTS = [3, 4, 0, 1, 2]
 
 
 def running():
-    return Run(1, lambda share: None, False, Memory())
+    return Execution(1, memory=Memory())
 
 
 def windows(cupy, frames, stage, slots=SLOTS):
@@ -24,4 +26,4 @@ def windows(cupy, frames, stage, slots=SLOTS):
 
 
 def white(changes, sigma=20.0):
-    return make_stage(SMALL.replace(**changes), "basic", Noise.white(sigma), 255.0)
+    return image_stage(SMALL.replace(**changes), "basic", NoiseSpec.white(sigma), 255.0)

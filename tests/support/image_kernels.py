@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastrestore._collaborative.stage import reference_grid
 from fastrestore.backends.cupy.bm3d import covariance_table
+from fastrestore.backends.host import reference_grid
 from support.cudasim import module
 
 WARPS = 4  # in a block of threads, for matching
@@ -32,8 +32,7 @@ def filtered(images, matches, stage, seed=0, fixed=0):
             *images, np.int32(height), np.int32(width), matches.rows.astype(np.int32),
             matches.columns.astype(np.int32), matches.offsets, matches.sizes,
             stage.forward.astype(np.float32), stage.inverse.astype(np.float32), window,
-            table.values.astype(np.float32), np.int32(table.down), np.int32(table.across),
-            np.int32(table.line), np.int32(table.origin), np.int32(table.apart),
+            table.values.astype(np.float32), *table.numbers(),
             (stage.strength * stage.variances).astype(np.float32), scale,
             np.int32(0 if scale is None or len(scale) == 1 else scale[0].size), numerator, weights,
         ),

@@ -12,19 +12,20 @@ import numpy as np
 
 from fastrestore._arrays import interop
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Noise, Run, make_stage
-from fastrestore._collaborative.volume_stage import make_volume_stage
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 from support import clips, cudasim, film_kernels, image_kernels
 from support.fakecupy import Cupy
 from support.images import noisy, scene
+from support.stages import image_stage, volume_stage
 from support.volume_kernels import estimates, matched, white
 from support.volumes import VOLUME, cells
 from support.volumes import noisy as noisy_volume
 
-RUN = Run(1, lambda share: None)
+EXECUTION = Execution(1)
 
 
 def main(name, start=0, end=0, new=""):
@@ -43,9 +44,9 @@ def main(name, start=0, end=0, new=""):
     image = np.round(np.clip(noisy(scene(13, 15), 20), 0, 255)).astype(np.float32)
     profile = Profile(radius_basic=2, group_basic=4, radius_final=2, group_final=4)
     kind = "final" if name == "bm3d_final" else "basic"
-    stage = make_stage(profile, kind, Noise.white(20.0), 255.0)
+    stage = image_stage(profile, kind, NoiseSpec.white(20.0), 255.0)
     reference = select("numpy")
-    matches = reference.bm3d_match(image, stage, RUN)
+    matches = reference.bm3d_match(image, stage, EXECUTION)
     if name == "bm3d_range":
         wide = np.random.default_rng(0).normal(0, 1, 300).astype(np.float32)
         return np.isclose(
@@ -56,7 +57,7 @@ def main(name, start=0, end=0, new=""):
         return (offsets == matches.offsets).all() and (sizes == matches.sizes).all()
     images = (image[None],) * (2 if kind == "final" else 1)
     run = reference.bm3d_final if kind == "final" else reference.bm3d_basic
-    expected = run(*images, matches, stage, RUN)
+    expected = run(*images, matches, stage, EXECUTION)
     # Sums of either kind, each in one of the kernels: they share the code that adds
     fixed = int(kind == "final")
     actual = image_kernels.filtered(images, matches, stage, 0, fixed)
@@ -93,8 +94,8 @@ def cubes(name, changed):
     profile = VOLUME.replace(**small, match_final=1e9)  # so many groups have a block in common
     which = "final" if name == "bm4d_final" else "basic"
     if name == "bm4d_match":
-        stage = make_volume_stage(profile, which, white(), 255.0)
-        expected = select("numpy").bm4d_match(volume, stage, RUN)
+        stage = volume_stage(profile, which, white(), 255.0)
+        expected = select("numpy").bm4d_match(volume, stage, EXECUTION)
         offsets, sizes = matched(fake, volume, stage)
         return (offsets == expected.offsets).all() and (sizes == expected.sizes).all()
     expected, actual = estimates(

@@ -2,20 +2,21 @@
 
 import numpy as np
 
-from fastrestore._collaborative.stage import Run
-from fastrestore._collaborative.volume_stage import VolumeNoise, make_volume_stage
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.cupy._device import Memory
+from fastrestore.backends.protocol import Execution, Matches
 from fastrestore.backends.select import select
+from support.stages import volume_stage
 
 SIGMA = 15.0
 
 
 def running(deterministic=False):
-    return Run(1, lambda share: None, deterministic, Memory())
+    return Execution(1, deterministic=deterministic, memory=Memory())
 
 
 def white(sigma=SIGMA):
-    return VolumeNoise(np.array([sigma]))
+    return NoiseSpec.white(sigma)
 
 
 def matched(cupy, volume, stage):
@@ -24,14 +25,14 @@ def matched(cupy, volume, stage):
     return found.offsets.get(), found.sizes.get()
 
 
-def estimates(cupy, image, pilot, profile, which, noise, deterministic=False):
+def estimates(cupy, image, pilot, profile, which, noise, deterministic=False, channel=0):
     """The estimates of numpy and of the kernels, from the same matches."""
-    stage = make_volume_stage(profile, which, noise, 255.0)
+    stage = volume_stage(profile, which, noise, 255.0, channel=channel)
     seen = image if which == "basic" else pilot
     reference, engine, run = select("numpy"), select("cupy"), running(deterministic)
-    matches = reference.bm4d_match(seen[noise.matched], stage, run)
-    there = type(matches)(
-        *(cupy.asarray(grid.astype(np.int32)) for grid in matches[:3]),
+    matches = reference.bm4d_match(seen[channel], stage, run)
+    there = Matches(
+        tuple(cupy.asarray(grid.astype(np.int32)) for grid in matches.corners),
         cupy.asarray(matches.offsets), cupy.asarray(matches.sizes),
     )  # fmt: skip
     on_gpu = [cupy.asarray(np.ascontiguousarray(each)) for each in (image, pilot)]

@@ -1,53 +1,18 @@
-"""The GPU: kernels of CUDA, compiled by CuPy when they are first needed, on the current stream."""
+"""The GPU: CUDA kernels that CuPy compiles on first use, on the current stream."""
 
 from __future__ import annotations
 
-import functools
-import os
 from typing import Any
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
-from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
-from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
-from fastrestore.backends.cupy.bm4d import bm4d_basic, bm4d_final, bm4d_match
-from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813
-
-__all__ = [
-    "NAME",
-    "bm3d_basic",
-    "bm3d_final",
-    "bm3d_match",
-    "bm3d_memory",
-    "bm4d_basic",
-    "bm4d_final",
-    "bm4d_match",
-    "bring",
-    "empty",
-    "fetch",
-    "load",
-    "luminance",
-    "memory",
-    "put",
-    "robust_range",
-    "store",
-    "video_stage",
-    "warm",
-    "why_unavailable",
-]
 
 NAME = "cupy"
-OLDEST = 75  # compute capability: what NVRTC of CUDA 13 compiles for, and the kernels are tried on
+capabilities = frozenset({"image", "volume", "video"})
+OLDEST = 75  # compute capability: what NVRTC of CUDA 13 compiles for, and the kernels are tested on
 
 
 def why_unavailable() -> str | None:
-    """Say why nothing can run on a GPU, if so."""
-    return _why_unavailable(os.getpid())  # a driver does not outlive a fork
-
-
-@functools.cache
-def _why_unavailable(process: int) -> str | None:
-    del process
+    """Return None if a GPU can be used, else the reason and the cure in one line."""
     try:
         cupy = interop.load_cupy()
     except ModuleNotFoundError:
@@ -89,18 +54,3 @@ def _too_old(cupy: Any) -> str | None:
         f"the GPU has compute capability {capability[:-1]}.{capability[-1]}; "
         f"{OLDEST // 10}.{OLDEST % 10} (Turing, 2018) or newer is needed"
     )
-
-
-def bring(array: Any) -> Any:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return array
-
-
-def fetch(channels: Any) -> Any:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return channels.get()
-
-
-def put(channels: Any) -> Any:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return interop.load_cupy().asarray(channels)

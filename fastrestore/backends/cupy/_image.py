@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
-from fastrestore._collaborative.stage import Channels, FloatArray, Image, Run
+from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore.backends import host
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._device import launch
+from fastrestore.backends.protocol import Execution, Unchanged, Units
 
 __all__ = ["copy", "empty", "load", "luminance", "robust_range", "store"]
 
@@ -40,58 +41,84 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any], like: Any) -> Any:
     )
 
 
-def load(
-    name: str, planes: Any, exponent: int, matrix: FloatArray, least: int, run: Run
-) -> Channels:
+def load(name: str, planes: Any, units: Units, execution: Execution) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
+    if planes.ndim == 4:
+        return _load_volume(name, planes, units, execution)
     planes = _on_gpu(planes)
-    shape = (len(matrix), *(max(least, size) for size in planes.shape[1:]))
-    out = run.memory.take(name, shape, np.float32)
-    _mix(planes, out, matrix, (exponent, 0), run)
+    sizes = (max(n, size) for n, size in zip(units.least, planes.shape[1:], strict=True))
+    out = execution.memory.take(name, (len(units.matrix), *sizes), np.float32)
+    _mix(planes, out, units.matrix, (units.exponent, 0), execution)
     return out  # type: ignore[no-any-return]
 
 
-def luminance(channels: Channels, weights: FloatArray, run: Run) -> Image:
+def _load_volume(name: str, planes: Any, units: Units, execution: Execution) -> Channels:
+    """Load (C, P, M, N) as tall images; volumes smaller than a block are padded on the host."""
+    if any(size < n for n, size in zip(units.least, planes.shape[1:], strict=True)):
+        padded = host.load(name, interop.to_host(planes), units, execution)
+        return interop.load_cupy().asarray(padded)  # type: ignore[no-any-return]
+    tall = interop.load_cupy().ascontiguousarray(_on_gpu(planes)).reshape(_tall(planes.shape))
+    flat = units._replace(least=(1, 1))
+    return load(name, tall, flat, execution).reshape(planes.shape)
+
+
+def _tall(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Shape of a volume (C, P, M, N) with its slices below each other."""
+    return shape[0], shape[1] * shape[2], shape[3]
+
+
+def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> Image:
     """See `fastrestore.backends.protocol.Backend`."""
-    if weights[0] == 1:
-        first: Image = channels[0]
-        return first
-    out = run.memory.take("luminance", (1, *channels.shape[1:]), np.float32)
-    _mix(channels, out, weights[None], (0, 0), run)
+    if weights.max() == 1:
+        one: Image = channels[int(weights.argmax())]
+        return one
+    out = execution.memory.take("luminance", (1, *channels.shape[1:]), np.float32)
+    _mix(channels, out, weights[None], (0, 0), execution)
     return out[0]  # type: ignore[no-any-return]
 
 
-def copy(source: Channels, out: Channels, run: Run) -> None:
+def copy(source: Channels, out: Channels, execution: Execution) -> None:
     """Copy channels to a part of a larger array."""
-    _mix(source, out, np.eye(len(source)), (0, 0), run)
+    _mix(source, out, np.eye(len(source)), (0, 0), execution)
 
 
-def robust_range(image: Image, run: Run) -> Any:
+def robust_range(image: Image, execution: Execution) -> Any:
     """See `fastrestore.backends.protocol.Backend`; the result stays on the GPU."""
-    out = run.memory.take("range", (1,), np.float32)
+    out = execution.memory.take("range", (1,), np.float32)
     arguments = (image, np.int32(image.size), out)
     launch("bm3d_range", (), (1,), (RANGE_THREADS,), arguments, RANGE_SHARED)
     return out
 
 
 def store(
-    channels: Channels,
-    exponent: int,
-    matrix: FloatArray,
-    exact: NDArray[np.bool_] | None,
-    planes: Any,
-    out: Any,
-    run: Run,
+    channels: Channels, units: Units, unchanged: Unchanged | None, out: Any, execution: Execution
 ) -> None:
     """See `fastrestore.backends.protocol.Backend`."""
-    if not interop.on_host(out):
-        _mix(channels, out, matrix, (0, exponent), run, exact=exact, original=planes)
+    exponents = (0, -units.exponent)
+    if out.ndim == 3 and not interop.on_host(out):
+        _mix(channels, out, units.back(), exponents, execution, unchanged)
         return
-    result = run.memory.take("result", out.shape, out.dtype)
-    _mix(channels, result, matrix, (0, exponent), run)
-    out[...] = result.get()
-    if exact is not None:
-        np.copyto(out, planes, where=exact, casting="unsafe")
+    result = execution.memory.take("result", out.shape, out.dtype)
+    if out.ndim == 4:  # volumes have no color transform
+        inside = channels[tuple(slice(0, size) for size in out.shape)]
+        tall = _tall(out.shape)
+        source = interop.load_cupy().ascontiguousarray(inside).reshape(tall)
+        _mix(source, result.reshape(tall), np.eye(len(out)), exponents, execution)
+    else:
+        _mix(channels, result, units.back(), exponents, execution)
+    out[...] = result.get() if interop.on_host(out) else result
+    if unchanged is not None:
+        _copy_unchanged(unchanged, out, execution)
+
+
+def _copy_unchanged(unchanged: Unchanged, out: Any, execution: Execution) -> None:
+    """Copy pixels without noise from the image, on the host or on the GPU."""
+    if interop.on_host(out):
+        np.copyto(out, unchanged.planes, where=unchanged.where, casting="unsafe")
+        return
+    where = np.ascontiguousarray(np.broadcast_to(unchanged.where, out.shape))
+    cupy = interop.load_cupy()
+    out[...] = cupy.where(cupy.asarray(where), unchanged.planes.astype(out.dtype), out)
 
 
 def _on_gpu(planes: Any) -> Any:
@@ -108,19 +135,18 @@ def _mix(
     out: Any,
     matrix: FloatArray,
     exponents: tuple[int, int],
-    run: Run,
-    exact: NDArray[np.bool_] | None = None,
-    original: Any = None,
+    execution: Execution,
+    unchanged: Unchanged | None = None,
 ) -> None:
     """Launch the kernel: out = matrix @ source, in other units before or after."""
     _, height, width = out.shape
     itself = len(matrix) == len(source) and np.array_equal(matrix, np.eye(len(matrix)))
-    if exact is None:
+    if unchanged is None:
         flags, channel, pixel, original = None, 0, 0, None
     else:
-        original = _on_gpu(original)
-        flags = run.memory.table(exact, np.uint8)
-        channel, pixel = (1, 0) if exact.shape[1:] == (1, 1) else (height * width, 1)
+        original = _on_gpu(unchanged.planes)
+        flags = execution.memory.table(unchanged.where, np.uint8)
+        channel, pixel = (1, 0) if unchanged.where.shape[1:] == (1, 1) else (height * width, 1)
     across, down = THREADS
     launch(
         "bm3d_mix",
@@ -130,8 +156,9 @@ def _mix(
         (
             source, np.int32(len(source)), *(np.int32(size) for size in source.shape[1:]),
             *_strides(source), out, np.int32(height), np.int32(width), *_strides(out),
-            None if itself else run.memory.table(matrix), *(np.int32(each) for each in exponents),
-            flags, np.int32(channel), np.int32(pixel), original,
+            None if itself else execution.memory.table(matrix),
+            *(np.int32(each) for each in exponents), flags, np.int32(channel), np.int32(pixel),
+            original,
             *((np.int64(0),) * 3 if original is None else _strides(original)),
         ),
     )  # fmt: skip

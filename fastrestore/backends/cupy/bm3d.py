@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image, _module
 from fastrestore.backends.cupy._device import FREE_SHARED, current, launch
+from fastrestore.backends.host import reference_grid
+from fastrestore.backends.protocol import Execution, Matches, Stage
+
+if TYPE_CHECKING:
+    from fastrestore._collaborative.profile import Profile
 
 __all__ = ["bm3d_basic", "bm3d_final", "bm3d_match", "bm3d_memory", "warm"]
 
@@ -21,9 +26,9 @@ SPARE = 16
 DIVIDE = (32, 4)  # threads for pixels across and down
 
 
-def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
+def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
-    memory = run.memory
+    memory = execution.memory
     (height, width), group = image.shape, stage.group
     grids = [reference_grid(size, stage.block, stage.step) for size in image.shape]
     rows, columns = (memory.table(grid, np.int32) for grid in grids)
@@ -46,48 +51,48 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
         ),
         shared,
     )  # fmt: skip
-    run.tick(1)
-    return Matches(rows, columns, offsets, sizes)
+    execution.report_progress(1)
+    return Matches((rows, columns), offsets, sizes)
 
 
 def match_shape(stage: Stage) -> tuple[int, int, int]:
     """Displacements down at a time, width of the window in memory, and bytes of shared memory."""
-    across = 2 * stage.radius + 1
+    thick, across = math.prod(stage.shape[:-2]), 2 * stage.radius + 1
     pitch = across + stage.block - 1 + (MATCH_WARPS - 1) * stage.step
-    fixed = MATCH_WARPS * (stage.block**2 + 2 * (stage.group + SPARE) + 2 * stage.group)
-    fixed += (stage.block - 1) * pitch
-    one = pitch + MATCH_WARPS * across  # for every displacement down
+    fixed = MATCH_WARPS * (math.prod(stage.shape) + 2 * (stage.group + SPARE) + 2 * stage.group)
+    fixed += thick * (stage.block - 1) * pitch
+    one = thick * pitch + MATCH_WARPS * across  # for every displacement down
     band = min(-(-across // TILE), max(1, (FREE_SHARED // 4 - fixed) // one // TILE)) * TILE
     return band, pitch, 4 * (fixed + band * one)
 
 
-def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
+def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm3d_basic", (noisy,), matches, stage, run)
+    return _filtered("bm3d_basic", (noisy,), matches, stage, execution)
 
 
 def bm3d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm3d_final", (noisy, pilot), matches, stage, run)
+    return _filtered("bm3d_final", (noisy, pilot), matches, stage, execution)
 
 
 def _filtered(
-    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run
+    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """Filter all groups, lay them down, and divide the sums."""
-    memory = run.memory
+    memory = execution.memory
     channels, height, width = images[0].shape
     plane, corners = height * width, (height - stage.block + 1) * (width - stage.block + 1)
-    kind = np.uint64 if run.deterministic else np.float32
+    kind = np.uint64 if execution.deterministic else np.float32
     sums = memory.take("sums", (channels * (plane + corners),), kind)
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[: channels * plane], sums[channels * plane :]
-    lay_down(name, images, matches, stage, run, (numerator, weights))
+    lay_down(name, images, matches, stage, execution, (numerator, weights))
     out = memory.take(name, (channels, height, width), np.float32)
-    divide(numerator, weights, out, stage, run)
-    run.tick(1)
+    divide(numerator, weights, out, stage, execution)
+    execution.report_progress(1)
     return out  # type: ignore[no-any-return]
 
 
@@ -96,26 +101,25 @@ def lay_down(
     images: tuple[Channels, ...],
     matches: Matches,
     stage: Stage,
-    run: Run,
+    execution: Execution,
     sums: tuple[Any, Any],
 ) -> None:
     """Filter all groups of images, and add them to the sums of pixels and of weights by corner."""
-    memory, block = run.memory, stage.block
+    memory, block = execution.memory, stage.block
     channels, height, width = images[0].shape
     table = covariance_table(stage)
     scale = None if stage.scale is None else memory.table(stage.scale)
     threads = -(-(block**2) // WARP) * WARP
     launch(
         name,
-        constants(stage, run, matches.offsets.dtype),
+        constants(stage, execution, matches.offsets.dtype),
         (len(matches.columns), len(matches.rows), channels),
         (threads,),
         (
             *images, np.int32(height), np.int32(width), matches.rows, matches.columns,
             matches.offsets, matches.sizes, memory.table(stage.forward),
             memory.table(stage.inverse), memory.table(stage.window), memory.table(table.values),
-            np.int32(table.down), np.int32(table.across), np.int32(table.line),
-            np.int32(table.origin), np.int32(table.apart),
+            *table.numbers(),
             memory.table(stage.strength * stage.variances), scale,
             np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
             *sums,
@@ -124,41 +128,46 @@ def lay_down(
     )  # fmt: skip
 
 
-def constants(stage: Stage, run: Run, offsets: np.dtype[Any] | None = None) -> _module.Constants:
+def constants(
+    stage: Stage, execution: Execution, offsets: np.dtype[Any] | None = None
+) -> _module.Constants:
     """-D constants of the kernels that filter and divide."""
     numbers: _module.Constants = (
         ("BLOCK", stage.block),
         ("GROUP", stage.group),
-        ("FIXED", int(run.deterministic)),
+        ("FIXED", int(execution.deterministic)),
     )
     return (*numbers, ("OFFSET", "int")) if offsets == np.int32 else numbers
 
 
-def divide(numerator: Any, weights: Any, out: Channels, stage: Stage, run: Run) -> None:
+def divide(numerator: Any, weights: Any, out: Channels, stage: Stage, execution: Execution) -> None:
     """Divide sums of pixels by those of the weights that are laid down there."""
     channels, height, width = out.shape
     across, down = DIVIDE
     launch(
         "bm3d_divide",
-        constants(stage, run),
+        constants(stage, execution),
         (-(-width // across), -(-height // down), channels),
         DIVIDE,
         (
-            numerator, weights, run.memory.table(stage.window), np.int32(height), np.int32(width),
-            out,
+            numerator, weights, execution.memory.table(stage.window), np.int32(height),
+            np.int32(width), out,
         ),
     )  # fmt: skip
 
 
 class CovarianceTable(NamedTuple):
-    """`Stage.covariance` as the kernels read it: half of it, where left and right are alike."""
+    """`Stage.covariance` as the kernels read it: a part of it, where all signs are alike."""
 
     values: NDArray[np.float64]
-    down: int  # from here on blocks share no noise
-    across: int
-    line: int  # numbers from one row of displacements to the next
-    origin: int  # where displacement (0, 0) begins, 0 if only |dx| counts
-    apart: int  # numbers from channel to channel, 0 if there is one for all
+    reach: tuple[int, ...]  # by axis: from here on blocks share no noise
+    strides: tuple[int, ...]  # numbers from one displacement to the next, but for the last axis
+    origin: int  # where displacement 0 begins, 0 if only magnitudes count
+    channel: int  # numbers from channel to channel, 0 if there is one for all
+
+    def numbers(self) -> tuple[np.int32, ...]:
+        """Return the arguments of the kernels after `values`."""
+        return tuple(map(np.int32, (*self.reach, *self.strides, self.origin, self.channel)))
 
 
 def covariance_table(stage: Stage) -> CovarianceTable:
@@ -177,27 +186,40 @@ MOST_TABLES = 16
 
 
 def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
-    area, across = covariance.shape[-1] ** 2, covariance.shape[2] // 2
-    mirrored = np.allclose(covariance, covariance[:, :, ::-1], rtol=0, atol=1e-7 * covariance.max())
-    values = np.ascontiguousarray(covariance[:, :, across if mirrored else 0 :])
+    """Bring covariances to the layout of the kernels."""
+    ndim = (covariance.ndim - 1) // 2
+    signed, area = range(2, 1 + ndim), math.prod(covariance.shape[1 + ndim :])
+    middle = [covariance.shape[axis] // 2 for axis in signed]
+    limit = 1e-7 * covariance.max()
+    mirrored = all(
+        np.allclose(covariance, np.flip(covariance, axis), rtol=0, atol=limit) for axis in signed
+    )
+    half = (slice(None), slice(None), *(slice(m if mirrored else 0, None) for m in middle))
+    values = np.ascontiguousarray(covariance[half])
+    strides = [area * math.prod(values.shape[1 + axis : 1 + ndim]) for axis in range(1, ndim + 1)]
     # The last ones are 0 unless noise reaches farther than blocks of a group lie apart
-    down = values.shape[1] - (not values[:, -1].any())
+    reach = [values.shape[1] - (not values[:, -1].any())]
+    reach += [
+        m + 1 - (not values.take(-1, axis).any()) for m, axis in zip(middle, signed, strict=True)
+    ]
+    origin = sum(m * stride for m, stride in zip(middle, strides[1:], strict=True))
     return CovarianceTable(
         values,
-        down,
-        across + 1 - (not values[:, :, -1].any()),
-        values.shape[2] * area,
-        0 if mirrored else across * area,
+        tuple(reach),
+        tuple(strides[:-1]),
+        0 if mirrored else origin,
         values[0].size if len(values) > 1 else 0,
     )
 
 
-def bm3d_memory(shape: tuple[int, int, int], maps: int, profile: Profile, run: Run) -> int:
+def bm3d_memory(
+    shape: tuple[int, int, int], maps: int, profile: Profile, execution: Execution
+) -> int:
     """See `fastrestore.backends.protocol.Backend`."""
     channels, height, width = shape
     if height * width > MOST_PIXELS or height > MOST_ROWS:
         return 2**63  # has to be cut
-    sums = 2 * (8 if run.deterministic else 4)
+    sums = 2 * (8 if execution.deterministic else 4)
     images = 4 * (3 * channels + 1)  # noisy, both estimates, and the image to match on
     images += (8 + 1) * maps  # for both stages; and which pixels have no noise
     groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
@@ -211,7 +233,9 @@ def bm3d_memory(shape: tuple[int, int, int], maps: int, profile: Profile, run: R
 MOST_PIXELS, MOST_ROWS = 2**30, 2**17
 
 
-def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: Run) -> None:
+def warm(
+    profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], execution: Execution
+) -> None:
     """See `fastrestore.backends.protocol.Backend`."""
     kind = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind == "f" else dtype
     result = np.promote_types(kind, np.float32) if kind.kind == "f" else np.dtype(np.float32)
@@ -222,7 +246,7 @@ def warm(profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], run: R
     }
     for which in stages:
         block, group = getattr(profile, f"block_{which}"), getattr(profile, f"group_{which}")
-        numbers = (("BLOCK", block), ("GROUP", group), ("FIXED", int(run.deterministic)))
+        numbers = (("BLOCK", block), ("GROUP", group), ("FIXED", int(execution.deterministic)))
         wanted |= {
             ("bm3d_match", numbers[:1]),
             ("bm3d_divide", numbers),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image
 from fastrestore.backends.cupy._device import FREE_SHARED, launch
 from fastrestore.backends.cupy.bm3d import (
@@ -18,15 +18,19 @@ from fastrestore.backends.cupy.bm3d import (
     divide,
     lay_down,
 )
+from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.vbm3d import pitch
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 
 class VideoStage:
-    """See `fastrestore.backends.VideoStage`."""
+    """See `fastrestore.backends.protocol.VideoStage`."""
 
-    def __init__(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int, int], stage: Stage, execution: Execution
+    ) -> None:
         slots, channels, height, width = shape
-        self._stage, self._run, self._size = stage, run, (height, width)
+        self._stage, self._execution, self._size = stage, execution, (height, width)
         self._pitch = pitch(height, stage)
         rows = slots * self._pitch
         if rows * width > MOST_PIXELS:
@@ -37,7 +41,7 @@ class VideoStage:
         empty = interop.load_cupy().empty
         self._matched = empty((rows, width), np.float32)
         self._images = [empty((channels, rows, width), np.float32)]
-        kind = np.uint64 if run.deterministic else np.float32
+        kind = np.uint64 if execution.deterministic else np.float32
         corners = (channels, rows - stage.block + 1, width - stage.block + 1)
         self._sums = empty((channels, rows, width), kind), empty(corners, kind)
         for sums in self._sums:
@@ -53,17 +57,17 @@ class VideoStage:
         if pilot is not None and len(self._images) == 1:
             self._images.append(interop.load_cupy().empty(self._images[0].shape, np.float32))
         rows = self._rows(slot)
-        _image.copy(matched[None], self._matched[None, rows], self._run)
-        _image.copy(noisy, self._images[0][:, rows], self._run)
+        _image.copy(matched[None], self._matched[None, rows], self._execution)
+        _image.copy(noisy, self._images[0][:, rows], self._execution)
         if pilot is not None:
-            _image.copy(pilot, self._images[1][:, rows], self._run)
+            _image.copy(pilot, self._images[1][:, rows], self._execution)
 
-    def filter(self, slots: Sequence[int], centre: int) -> None:
+    def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame, and lay them down."""
         name = "bm3d_final" if self._piloted else "bm3d_basic"
-        matches = self.matches(slots, centre)
+        matches = self.matches(slots, center)
         images = tuple(self._images[: 1 + self._piloted])
-        lay_down(name, images, matches, self._stage, self._run, self._sums)
+        lay_down(name, images, matches, self._stage, self._execution, self._sums)
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame, and make room for another."""
@@ -72,22 +76,29 @@ class VideoStage:
         out = interop.load_cupy().empty((len(self._images[0]), *self._size), np.float32)
         for channel in range(len(out)):
             sums = self._sums[0][channel, rows], self._sums[1][channel, corners]
-            divide(*sums, out[channel : channel + 1], self._stage, self._run)
+            divide(*sums, out[channel : channel + 1], self._stage, self._execution)
             for each in sums:
                 each.data.memset_async(0, each.nbytes)
         return out  # type: ignore[no-any-return]
 
-    def matches(self, slots: Sequence[int], centre: int) -> Matches:
-        """Group the blocks of the frames in `slots`, for the references of the one at `centre`."""
-        stage, memory, (height, width) = self._stage, self._run.memory, self._size
+    def matches(self, slots: Sequence[int], center: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `center`."""
+        stage, memory, (height, width) = self._stage, self._execution.memory, self._size
         grids = [reference_grid(size, stage.block, stage.step) for size in self._size]
         rows, columns = (memory.table(grid, np.int32) for grid in grids)
         shape = (len(rows), len(columns))
         offsets = memory.take("offsets", (*shape, stage.group, 2), np.int32)
         sizes = memory.take("sizes", shape, np.int16)
-        widest = max(stage.radius, stage.predict, stage.follow)
+        widest = max(stage.radius, stage.trails.predict, stage.trails.follow)
         band, shared = match_shape(stage, widest)
-        numbers = (stage.radius, stage.predict, stage.follow, widest, stage.trails, band)
+        numbers = (
+            stage.radius,
+            stage.trails.predict,
+            stage.trails.follow,
+            widest,
+            stage.trails.followed,
+            band,
+        )
         launch(
             "vbm3d_match",
             (("BLOCK", stage.block),),
@@ -95,16 +106,16 @@ class VideoStage:
             (WARP, MATCH_WARPS),
             (
                 self._matched, np.int32(height), np.int32(width), np.int32(self._pitch),
-                memory.table(np.array(slots), np.int32), np.int32(len(slots)), np.int32(centre),
+                memory.table(np.array(slots), np.int32), np.int32(len(slots)), np.int32(center),
                 rows, columns, np.int32(shape[1]), *(np.int32(number) for number in numbers),
-                np.int32(stage.group), np.float32(stage.match), np.float32(stage.static),
+                np.int32(stage.group), np.float32(stage.match), np.float32(stage.trails.static),
                 None if stage.match_bias is None else memory.table(stage.match_bias),
-                np.float32(stage.match_bias_apart), offsets, sizes,
+                np.float32(stage.trails.match_bias), offsets, sizes,
             ),
             shared,
         )  # fmt: skip
-        tall = memory.table(grids[0] + slots[centre] * self._pitch, np.int32)
-        return Matches(tall, columns, offsets, sizes)
+        tall = memory.table(grids[0] + slots[center] * self._pitch, np.int32)
+        return Matches((tall, columns), offsets, sizes)
 
 
 def match_shape(stage: Stage, widest: int) -> tuple[int, int]:

@@ -32,21 +32,8 @@ class Search(NamedTuple):
 
     table: NDArray[np.int64]  # rows (displacement, code, next code)
     bias: NDArray[np.float32]  # (rows of the table, 2), added to the distances
-    radius: int | tuple[int, int, int]
+    radius: int | tuple[int, ...]
     bounds: NDArray[np.float32]  # see `inclusive_bounds`
-
-
-def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the largest distance of a match for each reference, -1 if no block can match.
-
-    A match is nearer than the threshold, and kernels compare with <=. They read whole vectors:
-    LANES more columns follow.
-    """
-    columns = thresholds.shape[-1]
-    bounds = np.full((*thresholds.shape[:-1], columns + LANES), -1, np.float32)
-    bounds[..., :columns] = np.nextafter(thresholds, np.float32(-1))
-    bounds[bounds < 0] = -1
-    return bounds
 
 
 class Scratch(NamedTuple):

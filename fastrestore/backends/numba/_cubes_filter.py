@@ -82,7 +82,7 @@ class Groups(NamedTuple):
     slices: NDArray[np.int64]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    offsets: NDArray[np.int16]
+    offsets: NDArray[np.int16] | NDArray[np.int32]
     sizes: NDArray[np.int16]
     begin: tuple[int, int, int]  # index of the part's first reference
 

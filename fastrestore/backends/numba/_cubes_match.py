@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import Run
-from fastrestore._collaborative.volume_stage import CubeMatches, Volume, VolumeStage
+from fastrestore._arrays.types import Image
+from fastrestore.backends.host import reference_grids
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
@@ -25,12 +25,12 @@ from fastrestore.backends.numba._candidates import (
     Search,
     collect,
     group_size,
-    inclusive_bounds,
     learn_limit,
     memory,
     rank,
     slot,
 )
+from fastrestore.backends.numba._match import inclusive_bounds
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span
 from fastrestore.backends.numba._simd import (
     add,
@@ -43,6 +43,7 @@ from fastrestore.backends.numba._simd import (
     store,
     sub,
 )
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 CODE = 8  # bits of an axis in the code of a displacement
 
@@ -58,15 +59,15 @@ class Band(NamedTuple):
     before: int
 
 
-def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
-    """See `fastrestore.backends.protocol.VolumeBackend`."""
-    slices, rows, columns = stage.grids(volume.shape)
+def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
+    """See `fastrestore.backends.protocol.Backend`."""
+    slices, rows, columns = reference_grids(stage, volume.shape)
     shape = (len(slices), len(rows), len(columns))
     offsets = np.zeros((*shape, stage.group, 3), np.int16)
     sizes = np.ones(shape, np.int16)
-    kernel = match_kernel(stage.shape[0], stage.shape[1], stage.step[2])
+    kernel = match_kernel(stage.shape[0], stage.shape[1], stage.steps[2])
     bounds = _bounds(stage, (slices, rows, columns))
-    step, radius = stage.step[2], stage.radius[1]
+    step, radius = stage.steps[2], stage.radii[1]
     groups = regular(columns, step)
     planes = {part: _planes(volume.shape, len(part), stage) for part in groups}
 
@@ -78,35 +79,37 @@ def bm4d_match(volume: Volume, stage: VolumeStage, run: Run) -> CubeMatches:
     def work(part: tuple[int, range, range]) -> None:
         h, y, x = part
         z = int(slices[h])
-        table = displacements(stage.radius, z, volume.shape[0] - stage.shape[0] - z)
-        search = Search(table, biases(stage.match_bias, table), stage.radius, bounds[h])
+        table = displacements(stage.radii, z, volume.shape[0] - stage.shape[0] - z)
+        search = Search(table, biases(stage.match_bias, table), stage.radii, bounds[h])
         band = Band(z, int(rows[y.start]) + radius, len(y), len(x), y.start, x.start)
         kernel(planes[x], search, band, offsets[h], sizes[h], scratch(stage, len(y)))
 
     if stage.group > 1:
-        for _ in run_bands(copy, [(x, z) for x in groups for z in range(len(volume))], run.workers):
+        for _ in run_bands(
+            copy, [(x, z) for x in groups for z in range(len(volume))], execution.workers
+        ):
             pass
         bands = [
             y
             for band in cut(len(rows), 1, 4, 12)
-            for y in regular(rows[span(band)], stage.step[1], band.start)
+            for y in regular(rows[span(band)], stage.steps[1], band.start)
         ]
         parts = [(h, y, x) for h in range(shape[0]) for y in bands for x in groups]
-        for _ in run_bands(work, parts, run.workers):
-            run.tick(1 / len(parts))
-    return CubeMatches(slices, rows, columns, offsets, sizes)
+        for _ in run_bands(work, parts, execution.workers):
+            execution.report_progress(1 / len(parts))
+    return Matches((slices, rows, columns), offsets, sizes)
 
 
-def _bounds(stage: VolumeStage, grids: tuple[NDArray[np.int64], ...]) -> NDArray[np.float32]:
+def _bounds(stage: Stage, grids: tuple[NDArray[np.int64], ...]) -> NDArray[np.float32]:
     """Return the largest distance of a match for each reference."""
     if stage.match_map is not None:
         return inclusive_bounds(stage.match_map[np.ix_(*grids)])
     return inclusive_bounds(np.full([len(grid) for grid in grids], stage.match, np.float32))
 
 
-def _planes(shape: tuple[int, ...], columns: int, stage: VolumeStage) -> NDArray[np.float32]:
+def _planes(shape: tuple[int, ...], columns: int, stage: Stage) -> NDArray[np.float32]:
     """Allocate the de-interleaved voxels that references at these columns read."""
-    step, radius = stage.step[2], stage.radius[1]
+    step, radius = stage.steps[2], stage.radii[1]
     margin = -(-radius // step)
     useful = LANES - (stage.shape[2] - 1) // step
     across = (columns - 1) // useful * useful + LANES + 2 * margin + 2
@@ -114,9 +117,9 @@ def _planes(shape: tuple[int, ...], columns: int, stage: VolumeStage) -> NDArray
     return np.empty((step, shape[0], down, across), np.float32)
 
 
-def scratch(stage: VolumeStage, rows: int) -> Scratch:
+def scratch(stage: Stage, rows: int) -> Scratch:
     """Allocate the working memory for bands of up to `rows` rows."""
-    (thick, block, _), step = stage.shape, stage.step[2]
+    (thick, block, _), step = stage.shape, stage.steps[2]
     high = rows + (block - 1) // step
     return memory(rows, stage.group, high * thick * step**2 * LANES, step + 1)
 

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import HEAVIEST, LIGHTEST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._simd import (
@@ -41,6 +40,7 @@ from fastrestore.backends.numba._simd import (
     widen,
 )
 from fastrestore.backends.numba._variance import WIDE, group_variance, pair_places
+from fastrestore.backends.protocol import HEAVIEST, LIGHTEST
 
 STRIP = 16  # reference columns filtered together, so that their pixels stay in the cache
 

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import Image, Matches, Run, Stage, reference_grid
+from fastrestore._arrays.types import Image
+from fastrestore.backends.host import reference_grid, thresholds
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
@@ -28,7 +29,6 @@ from fastrestore.backends.numba._candidates import (
     Search,
     collect,
     group_size,
-    inclusive_bounds,
     learn_limit,
     memory,
     rank,
@@ -46,6 +46,7 @@ from fastrestore.backends.numba._simd import (
     store,
     sub,
 )
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 CODE = 16  # bits of a column in the code of a displacement
 
@@ -59,7 +60,7 @@ class Band(NamedTuple):
     before: int
 
 
-def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
+def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
     rows = reference_grid(image.shape[0], stage.block, stage.step)
     columns = reference_grid(image.shape[1], stage.block, stage.step)
@@ -69,7 +70,7 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
     kernel = match_kernel(stage.block, stage.step)
     table = displacements(stage.radius)
     bias = biases(stage.match_bias, table, -(-stage.block // stage.step))
-    bounds = inclusive_bounds(stage.thresholds(rows, columns))
+    bounds = inclusive_bounds(thresholds(stage, (rows, columns)))
     search = Search(table, bias, stage.radius, bounds)
     margin = -(-stage.radius // stage.step) * stage.step
 
@@ -81,16 +82,29 @@ def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
         kernel(planes, search, band, offsets, sizes, scratch(stage, len(y)))
 
     if stage.group > 1:
-        bands = cut(len(rows), 2 * run.workers, 8, 48)
+        bands = cut(len(rows), 2 * execution.workers, 8, 48)
         parts = [
             (y, x)
             for x in regular(columns, stage.step)
             for band in bands
             for y in regular(rows[span(band)], stage.step, band.start)
         ]
-        for _ in run_bands(work, parts, run.workers):
-            run.tick(1 / len(parts))
-    return Matches(rows, columns, offsets, sizes)
+        for _ in run_bands(work, parts, execution.workers):
+            execution.report_progress(1 / len(parts))
+    return Matches((rows, columns), offsets, sizes)
+
+
+def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest distance of a match for each reference, -1 if no block can match.
+
+    A match is nearer than the threshold, and kernels compare with <=. They read whole vectors:
+    LANES more columns follow.
+    """
+    columns = thresholds.shape[-1]
+    bounds = np.full((*thresholds.shape[:-1], columns + LANES), -1, np.float32)
+    bounds[..., :columns] = np.nextafter(thresholds, np.float32(-1))
+    bounds[bounds < 0] = -1
+    return bounds
 
 
 def _planes(stage: Stage, rows: int, columns: int) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastrestore._collaborative.stage import LEAST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
     absolute,
@@ -23,6 +22,7 @@ from fastrestore.backends.numba._simd import (
     store_integers,
     sub,
 )
+from fastrestore.backends.protocol import LEAST
 
 WIDE = 16  # lanes of vectors that run over whole blocks
 

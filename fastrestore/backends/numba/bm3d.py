@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage
+from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.numba import _filter, _merge, _variance
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums, Tables
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span
 from fastrestore.backends.numba._simd import aligned, aligned_copy
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 if TYPE_CHECKING:
-    from fastrestore._collaborative.volume_stage import VolumeStage
     from fastrestore.backends.numba import _cubes_filter
+    from fastrestore.backends.protocol import Stage
 
 __all__ = ["bm3d_basic", "bm3d_final"]
 
 
-def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
+def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy,), matches, stage, run)
+    return _filtered((noisy,), matches, stage, execution)
 
 
 def bm3d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy, pilot), matches, stage, run)
+    return _filtered((noisy, pilot), matches, stage, execution)
 
 
 def filter_tables(stage: Stage) -> list[Tables]:
@@ -46,7 +47,7 @@ def filter_tables(stage: Stage) -> list[Tables]:
 
 
 def channel_tables(
-    stage: Stage | VolumeStage,
+    stage: Stage | Stage,
     matrices: tuple[NDArray[Any], ...],
     covariance: NDArray[np.float32],
     layout: _variance.Reach | _cubes_filter.Reach,
@@ -95,7 +96,9 @@ def even_odd(matrix: NDArray[np.float64]) -> bool:
     return np.allclose(matrix, signs * matrix[:, ::-1], atol=1e-12)
 
 
-def _filtered(images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run) -> Channels:
+def _filtered(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
+) -> Channels:
     """Filter all groups and aggregate them; `images` are the noisy one and the pilot, if any."""
     tables, block, lanes = filter_tables(stage), stage.block, _filter.lanes(stage.block)
     lift = _filter.lift_kernel(block)
@@ -134,14 +137,14 @@ def _filtered(images: tuple[Channels, ...], matches: Matches, stage: Stage, run:
 
     # Bands of wide images are divided, so that what a part reads and writes stays in the cache
     pieces = cut(len(matches.columns), 1, 1, 192)
-    bands = cut(len(matches.rows), 4 * run.workers, 4, 24)
+    bands = cut(len(matches.rows), 4 * execution.workers, 4, 24)
     parts = [(c, y, x) for c in range(channels) for y in bands for x in pieces]
-    for _ in run_bands(work, parts, run.workers):
-        run.tick(1 / len(parts))
-    return _divided(total, stage, run)
+    for _ in run_bands(work, parts, execution.workers):
+        execution.report_progress(1 / len(parts))
+    return _divided(total, stage, execution)
 
 
-def _divided(total: Sums, stage: Stage, run: Run) -> Channels:
+def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
     """Normalize the sums, on threads."""
     channels, width, height = total.numerator.shape
     out = np.empty((channels, height, width), np.float32)
@@ -153,7 +156,9 @@ def _divided(total: Sums, stage: Stage, run: Run) -> Channels:
         sums = Sums(total.numerator[c], total.weights[c])
         _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
-    bands = cut(height, 4 * run.workers, 16, 64)
-    for _ in run_bands(work, [(c, band) for c in range(channels) for band in bands], run.workers):
+    bands = cut(height, 4 * execution.workers, 16, 64)
+    for _ in run_bands(
+        work, [(c, band) for c in range(channels) for band in bands], execution.workers
+    ):
         pass
     return out

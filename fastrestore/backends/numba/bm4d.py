@@ -8,49 +8,49 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import Run
-from fastrestore._collaborative.volume_stage import CubeMatches, Volume, Volumes, VolumeStage
+from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.numba import _cubes_filter, _cubes_merge
 from fastrestore.backends.numba._cubes_filter import Groups
 from fastrestore.backends.numba._filter import Blocks, Sums, Tables
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span
 from fastrestore.backends.numba._simd import aligned
 from fastrestore.backends.numba.bm3d import channel_tables, even_odd
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 __all__ = ["bm4d_basic", "bm4d_final"]
 
 Part = tuple[range, range, range]  # of references: slices, rows, columns
 
 
-def bm4d_basic(noisy: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run) -> Volumes:
-    """See `fastrestore.backends.protocol.VolumeBackend`."""
-    return _filtered((noisy,), matches, stage, run)
+def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    return _filtered((noisy,), matches, stage, execution)
 
 
 def bm4d_final(
-    noisy: Volumes, pilot: Volumes, matches: CubeMatches, stage: VolumeStage, run: Run
-) -> Volumes:
-    """See `fastrestore.backends.protocol.VolumeBackend`."""
-    return _filtered((noisy, pilot), matches, stage, run)
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    return _filtered((noisy, pilot), matches, stage, execution)
 
 
-def _tables(stage: VolumeStage) -> list[Tables]:
+def _tables(stage: Stage) -> list[Tables]:
     """Convert matrices to the layout of the kernels, for each channel; unused lanes are zero.
 
     Where 2-D tables have columns of N pixels, these have slices and rows of `own` voxels.
     """
     thick, block = stage.shape[:2]
     lanes, length = _cubes_filter.lanes(thick, block), _cubes_filter.stride(thick, block)
-    back = [m * w[:, None] for m, w in zip(stage.inverse, stage.window, strict=True)]
+    back = [m * w[:, None] for m, w in zip(stage.inverses, stage.windows, strict=True)]
     own = thick * block
     lift, vertical = np.zeros((2, own, lanes), np.float32)
-    lift[:, :own] = np.einsum("az,by->zyab", *stage.forward[:2]).reshape(own, own)
+    lift[:, :own] = np.einsum("az,by->zyab", *stage.transforms[:2]).reshape(own, own)
     vertical[:, :own] = np.einsum("za,yb->abzy", *back[:2]).reshape(own, own)
-    matrices = (lift, stage.forward[2], back[2], vertical)
+    matrices = (lift, stage.transforms[2], back[2], vertical)
     return channel_tables(stage, matrices, *_covariance(stage), length)
 
 
-def _covariance(stage: VolumeStage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]:
+def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]:
     """Covariances as the kernel reads them: one octant if signs do not matter."""
     thick, block = stage.shape[:2]
     length = _cubes_filter.stride(thick, block)
@@ -75,26 +75,28 @@ def _covariance(stage: VolumeStage) -> tuple[NDArray[np.float32], _cubes_filter.
 
 
 def _filtered(
-    images: tuple[Volumes, ...], matches: CubeMatches, stage: VolumeStage, run: Run
-) -> Volumes:
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
+) -> Channels:
     """Filter all groups and aggregate them; `images` are the noisy one and the pilot, if any."""
     thick, block = stage.shape[:2]
     tables, lanes = _tables(stage), _cubes_filter.lanes(thick, block)
     lift = _cubes_filter.lift_kernel(thick, block)
-    kernel = _cubes_filter.filter_kernel(thick, block, len(images) > 1, even_odd(stage.forward[2]))
+    kernel = _cubes_filter.filter_kernel(
+        thick, block, len(images) > 1, even_odd(stage.transforms[2])
+    )
     channels, depth, height, width = images[0].shape
     total = Sums(*np.zeros((2, channels, width, depth, height)))
     lock = threading.Lock()
 
-    def lifted(volume: Volume, z: range, y: range, x: range) -> NDArray[np.float32]:
+    def lifted(volume: Image, z: range, y: range, x: range) -> NDArray[np.float32]:
         out = np.empty((len(z), len(y), len(x) + block - 1, lanes), np.float32)
         lift(volume, z.start, y.start, x.start, tables[0].lift, out)
         return out
 
     def work(item: tuple[int, Part]) -> None:
         c, part = item
-        corners = [grid[span(one)] for grid, one in zip(matches[:3], part, strict=True)]
-        ranges = list(map(reach, corners, (depth, height, width), stage.shape, stage.radius))
+        corners = [grid[span(one)] for grid, one in zip(matches.corners, part, strict=True)]
+        ranges = list(map(reach, corners, (depth, height, width), stage.shape, stage.radii))
         z, y, x = ranges
         blocks = [lifted(image[c], z, y, x) for image in images]
         z0, y0, x0 = (grid - one.start for grid, one in zip(corners, ranges, strict=True))
@@ -114,22 +116,22 @@ def _filtered(
             _cubes_merge.merge(total.numerator[c][place], sums.numerator)
             _cubes_merge.merge(total.weights[c][place], sums.weights)
 
-    parts = [(c, part) for c in range(channels) for part in _parts(matches.sizes.shape, run)]
-    for _ in run_bands(work, parts, run.workers):
-        run.tick(1 / len(parts))
-    return _divided(total, stage, run)
+    parts = [(c, part) for c in range(channels) for part in _parts(matches.sizes.shape, execution)]
+    for _ in run_bands(work, parts, execution.workers):
+        execution.report_progress(1 / len(parts))
+    return _divided(total, stage, execution)
 
 
-def _parts(shape: tuple[int, ...], run: Run) -> Iterator[Part]:
+def _parts(shape: tuple[int, ...], execution: Execution) -> Iterator[Part]:
     """Divide the references so that what a part reads stays in the cache."""
     slices, rows, columns = shape
     for z in cut(slices, 1, 1, 8):
-        for y in cut(rows, 2 * run.workers, 4, 24):
+        for y in cut(rows, 2 * execution.workers, 4, 24):
             for x in cut(columns, 1, 1, 64):
                 yield z, y, x
 
 
-def _divided(total: Sums, stage: VolumeStage, run: Run) -> Volumes:
+def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
     """Normalize the sums, on threads."""
     channels, width, depth, height = total.numerator.shape
     out = np.empty((channels, depth, height, width), np.float32)
@@ -138,8 +140,10 @@ def _divided(total: Sums, stage: VolumeStage, run: Run) -> Volumes:
         c, z = part
         layer = np.zeros((2, width, height))
         sums = Sums(total.numerator[c], total.weights[c])
-        _cubes_merge.divide(sums, stage.window, z, layer, out[c, z])
+        _cubes_merge.divide(sums, stage.windows, z, layer, out[c, z])
 
-    for _ in run_bands(work, [(c, z) for c in range(channels) for z in range(depth)], run.workers):
+    for _ in run_bands(
+        work, [(c, z) for c in range(channels) for z in range(depth)], execution.workers
+    ):
         pass
     return out

@@ -7,21 +7,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
+from fastrestore._arrays.types import Channels, Image
+from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, run_bands, span
 from fastrestore.backends.numba._simd import aligned
 from fastrestore.backends.numba.bm3d import even_odd, filter_tables
 from fastrestore.backends.numpy.vbm3d import pitch
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 
 class VideoStage:
-    """See `fastrestore.backends.VideoStage`."""
+    """See `fastrestore.backends.protocol.VideoStage`."""
 
-    def __init__(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int, int], stage: Stage, execution: Execution
+    ) -> None:
         slots, channels, height, width = shape
-        self._stage, self._run, self._tables = stage, run, filter_tables(stage)
+        self._stage, self._execution, self._tables = stage, execution, filter_tables(stage)
         self._height, self._width, self._pitch = height, width, pitch(height, stage)
         across = width + 2 * _candidates.LANES
         pixels = aligned((slots * height + _search.TILE) * across, np.float32)
@@ -33,9 +37,11 @@ class VideoStage:
         self._lifted = [np.zeros(shape_lifted, np.float32)]
         self._piloted = False
         # Sums of every thread, transposed, because the kernel finishes blocks column by column
-        self._sums = [self._new_sums(channels, self._tall + lanes) for _ in range(run.workers)]
+        self._sums = [
+            self._new_sums(channels, self._tall + lanes) for _ in range(execution.workers)
+        ]
         self._total = self._new_sums(channels, self._pitch)  # of a frame
-        self._free = list(range(run.workers))
+        self._free = list(range(execution.workers))
         self._lock = threading.Lock()
 
     def _new_sums(self, channels: int, rows: int) -> Sums:
@@ -55,7 +61,7 @@ class VideoStage:
             (image[c], lifted[c], band)
             for image, lifted in zip(images, self._lifted, strict=True)
             for c in range(len(noisy))
-            for band in cut(corners, 2 * self._run.workers, 16, 128)
+            for band in cut(corners, 2 * self._execution.workers, 16, 128)
         ]
 
         def work(part: tuple[Image, Channels, range]) -> None:
@@ -63,11 +69,11 @@ class VideoStage:
             out = lifted[first + band.start : first + band.stop]
             lift(image, band.start, 0, self._tables[0].lift, out)
 
-        for _ in run_bands(work, parts, self._run.workers):
+        for _ in run_bands(work, parts, self._execution.workers):
             pass
 
-    def matches(self, slots: Sequence[int], centre: int) -> Matches:
-        """Group the blocks of the frames in `slots`, for the references of the one at `centre`."""
+    def matches(self, slots: Sequence[int], center: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `center`."""
         stage = self._stage
         rows = reference_grid(self._height, stage.block, stage.step)
         columns = reference_grid(self._width, stage.block, stage.step)
@@ -78,19 +84,19 @@ class VideoStage:
 
         def work(band: range) -> None:
             part = span(band)
-            references = _search.References(order, centre, rows[part], columns)
-            scratch = _search.scratch(stage.block, stage.group, stage.trails)
+            references = _search.References(order, center, rows[part], columns)
+            scratch = _search.scratch(stage.block, stage.group, stage.trails.followed)
             kernel(self._frames, search, references, offsets[part], sizes[part], scratch)
 
         if stage.group > 1 and search.bound >= 0:
-            bands = cut(len(rows), 4 * self._run.workers, 1, 8)
-            for _ in run_bands(work, bands, self._run.workers):
+            bands = cut(len(rows), 4 * self._execution.workers, 1, 8)
+            for _ in run_bands(work, bands, self._execution.workers):
                 pass
-        return Matches(rows + slots[centre] * self._pitch, columns, offsets, sizes)
+        return Matches((rows + slots[center] * self._pitch, columns), offsets, sizes)
 
-    def filter(self, slots: Sequence[int], centre: int) -> None:
+    def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
-        matches, tables, stage = self.matches(slots, centre), self._tables, self._stage
+        matches, tables, stage = self.matches(slots, center), self._tables, self._stage
         kernel = _filter.filter_kernel(stage.block, self._piloted, even_odd(stage.forward))
         noisy, guide = self._lifted[0], self._lifted[-1]
 
@@ -99,20 +105,21 @@ class VideoStage:
             with self._lock:
                 mine = self._free.pop()
             sums = Sums(*(each[c, 1:] for each in self._sums[mine]))
-            groups = Groups(matches.rows[span(band)], *matches[1:], above=band.start, before=0)
+            grid = matches.rows[span(band)], matches.columns
+            groups = Groups(*grid, matches.offsets, matches.sizes, above=band.start, before=0)
             scratch = _filter.scratch(stage.block, stage.group)
             kernel(Blocks(noisy[c], guide[c]), groups, tables[c], None, sums, scratch)
             with self._lock:
                 self._free.append(mine)
 
-        bands = cut(len(matches.rows), 4 * self._run.workers, 1, 16)
+        bands = cut(len(matches.rows), 4 * self._execution.workers, 1, 16)
         parts = [(c, band) for c in range(len(noisy)) for band in bands]
-        for _ in run_bands(work, parts, self._run.workers):
+        for _ in run_bands(work, parts, self._execution.workers):
             pass
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame, and clear its slot."""
-        first, height, run = slot * self._pitch, self._height, self._run
+        first, height, execution = slot * self._pitch, self._height, self._execution
         out = np.empty((len(self._lifted[0]), height, self._width), np.float32)
         window = np.ascontiguousarray(self._stage.window)
 
@@ -130,12 +137,12 @@ class VideoStage:
             sums = Sums(self._total.numerator[c, 1:-1], self._total.weights[c])
             _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
-        each, all_columns = range(len(out)), cut(self._width + 2, run.workers, 64, 1 << 30)
+        each, all_columns = range(len(out)), cut(self._width + 2, execution.workers, 64, 1 << 30)
         parts = [(which, c, band) for c in each for which in range(2) for band in all_columns]
-        for _ in run_bands(gather, parts, run.workers):
+        for _ in run_bands(gather, parts, execution.workers):
             pass
-        halves = [(c, band) for c in each for band in cut(height, run.workers, 64, 1 << 30)]
-        for _ in run_bands(divide, halves, run.workers):
+        halves = [(c, band) for c in each for band in cut(height, execution.workers, 64, 1 << 30)]
+        for _ in run_bands(divide, halves, execution.workers):
             pass
         return out
 
@@ -147,10 +154,10 @@ def _search_of(stage: Stage) -> _search.Search:
         bias = np.pad(stage.match_bias, [(0, _search.TILE), (0, _candidates.LANES)])
     return _search.Search(
         stage.radius,
-        stage.predict,
-        stage.follow,
+        stage.trails.predict,
+        stage.trails.follow,
         bound=np.nextafter(np.float32(stage.match), np.float32(-1)),
-        bonus=np.float32(stage.static),
+        bonus=np.float32(stage.trails.static),
         bias=bias,
-        bias_apart=np.float32(stage.match_bias_apart),
+        bias_apart=np.float32(stage.trails.match_bias),
     )

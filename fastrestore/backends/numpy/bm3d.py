@@ -1,84 +1,77 @@
-"""BM3D step by step, to be read beside the paper.
+"""BM3D and BM4D step by step, to be read beside the papers.
 
-Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain
-collaborative filtering", IEEE TIP 16(8), 2007: the equation numbers below are its own.
-The variances of the coefficients are those of Mäkinen, Azzari, Foi, "Collaborative filtering
-of correlated noise: exact transform-domain variance for improved shrinkage and patch
-matching", IEEE TIP 29, 2020: blocks that overlap share noise, white noise too.
+Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative
+filtering", IEEE TIP 16(8), 2007: the equation numbers below are its own. Volumes are those of
+Maggioni, Katkovnik, Egiazarian, Foi, "Nonlocal transform-domain filter for volumetric data
+denoising and reconstruction", IEEE TIP 22(1), 2013, section III: the same steps with one axis more.
+The variances of the coefficients are those of Mäkinen, Azzari, Foi, "Collaborative filtering of
+correlated noise: exact transform-domain variance for improved shrinkage and patch matching", IEEE
+TIP 29, 2020: blocks that overlap share noise, white noise too.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import (
-    HEAVIEST,
-    LEAST,
-    LIGHTEST,
-    Channels,
-    FloatArray,
-    Image,
-    Matches,
-    Run,
-    Stage,
-    reference_grid,
-)
+from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore.backends.host import reference_grids, thresholds
+from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, Execution, Matches, Stage
 
-# From coefficients (K, N, N) of one or two images, their variance for noise of variance 1 and what
-# multiplies it to shrunk coefficients and the weight of the group
+# From coefficients (K, *block) of one or two images, their variance for noise of variance 1 and
+# what multiplies it to shrunk coefficients and the weight of the group
 Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, float], tuple[FloatArray, float]]
 
 
-def bm3d_match(image: Image, stage: Stage, run: Run) -> Matches:
-    """Steps 1a and 2a, grouping: find the blocks most like each reference block.
+def match(image: Image, stage: Stage, execution: Execution) -> Matches:
+    """Steps 1a and 2a, grouping: find the blocks most similar to each reference block.
 
     Equation 5 for noisy blocks with lambda_2D = 0, equation 8 for blocks of the basic estimate.
     """
-    blocks = sliding_window_view(image.astype(np.float64), (stage.block, stage.block))
-    rows = reference_grid(image.shape[0], stage.block, stage.step)
-    columns = reference_grid(image.shape[1], stage.block, stage.step)
-    thresholds = stage.thresholds(rows, columns)
-    offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int16)
-    count = np.zeros((len(rows), len(columns)), np.int16)
-    for i, y in enumerate(rows):
-        for j, x in enumerate(columns):
-            found = _match_one(blocks, int(y), int(x), stage, float(thresholds[i, j]))
-            count[i, j] = len(found)
-            offsets[i, j, : len(found)] = found
-        run.tick(1 / len(rows))
-    return Matches(rows, columns, offsets, count)
+    blocks = sliding_window_view(image.astype(np.float64), stage.shape)
+    grids = reference_grids(stage, image.shape)
+    limits = thresholds(stage, grids)
+    offsets = np.zeros((*limits.shape, stage.group, image.ndim), np.int16)
+    sizes = np.zeros(limits.shape, np.int16)
+    for place in np.ndindex(limits.shape):
+        corner = tuple(int(grid[k]) for grid, k in zip(grids, place, strict=True))
+        found = _match_one(blocks, corner, stage, float(limits[place]))
+        sizes[place] = len(found)
+        offsets[place][: len(found)] = found
+        execution.report_progress(1 / sizes.size)
+    return Matches(grids, offsets, sizes)
 
 
 def _match_one(
-    blocks: NDArray[np.float64], y: int, x: int, stage: Stage, threshold: float
+    blocks: NDArray[np.float64], corner: tuple[int, ...], stage: Stage, threshold: float
 ) -> NDArray[np.int64]:
-    """Offsets (dy, dx) of the blocks like the one at (y, x), nearest first.
+    """Offsets (dy, dx) of the blocks like the one at a corner, nearest first.
 
     The reference leads; equal distances are ordered by raster order of the displacement.
     """
-    radius = stage.radius
-    top, left = max(0, y - radius), max(0, x - radius)
-    window = blocks[top : y + radius + 1, left : x + radius + 1]
-    distance = ((window - blocks[y, x]) ** 2).sum((2, 3))
+    ndim = len(corner)
+    first = [max(0, c - r) for c, r in zip(corner, stage.radii, strict=True)]
+    part = (slice(f, c + r + 1) for f, c, r in zip(first, corner, stage.radii, strict=True))
+    distance = ((blocks[tuple(part)] - blocks[corner]) ** 2).sum(tuple(range(ndim, 2 * ndim)))
+    start = np.array(first, np.int64) - corner
     if stage.match_bias is not None:
-        down, across = top - y + radius, left - x + radius
-        height, width = distance.shape
-        distance += stage.match_bias[down : down + height, across : across + width]
-    distance[y - top, x - left] = -1  # the reference itself, before any other equal block
+        begin = start + stage.radii
+        distance += stage.match_bias[tuple(map(slice, begin, begin + distance.shape))]
+    distance[tuple(-start)] = -1  # the reference itself, before any other equal block
     nearest = np.argsort(distance, axis=None, kind="stable")[: stage.group]
     nearest = nearest[distance.ravel()[nearest] < threshold]
     size = 2 ** int(np.log2(len(nearest)))  # Haar needs a power of two
-    dy, dx = np.unravel_index(nearest[:size], distance.shape)
-    return np.stack([dy + top - y, dx + left - x], axis=1)
+    found: NDArray[np.int64] = np.stack(np.unravel_index(nearest[:size], distance.shape), 1) + start
+    return found
 
 
-def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
+def basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
     """Steps 1b and 1c: collaborative hard thresholding and aggregation (equations 6, 10, 12)."""
-    return _filter((noisy,), matches, stage, run, shrink_hard)
+    return _filter((noisy,), matches, stage, execution)
 
 
 def shrink_hard(
@@ -89,11 +82,6 @@ def shrink_hard(
     keep = coefficients**2 >= strength * variance
     keep.flat[0] = True  # the mean of the group carries no detail to threshold
     return np.where(keep, coefficients, 0), _weight(variance[keep])
-
-
-def bm3d_sharpened(noisy: Channels, matches: Matches, stage: Stage, run: Run) -> Channels:
-    """The same; the stage says by how much the first channel is made sharper."""
-    return bm3d_basic(noisy, matches, stage, run)
 
 
 def sharpened(kept: FloatArray, root: float) -> FloatArray:
@@ -110,11 +98,11 @@ def sharpened(kept: FloatArray, root: float) -> FloatArray:
     return result
 
 
-def bm3d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, run: Run
+def final(
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """Steps 2b and 2c: collaborative Wiener filtering, aggregation (equations 9, 11, 12)."""
-    return _filter((noisy, pilot), matches, stage, run, shrink_wiener)
+    return _filter((noisy, pilot), matches, stage, execution)
 
 
 def shrink_wiener(
@@ -135,61 +123,67 @@ def _weight(variances: FloatArray) -> float:
 
 
 def _filter(
-    images: tuple[Channels, ...], matches: Matches, stage: Stage, run: Run, shrink: Shrinkage
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter every group, and divide the sums."""
+    """Filter and aggregate every group, and divide the sums."""
     sums = np.zeros((2, *images[0].shape))
-    lay_down(sums, images, matches, stage, run, shrink)
+    aggregate(sums, images, matches, stage, execution)
     estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
     return estimate
 
 
-def lay_down(
+def aggregate(
     sums: FloatArray,
     images: tuple[Channels, ...],
     matches: Matches,
     stage: Stage,
-    run: Run,
-    shrink: Shrinkage,
+    execution: Execution,
 ) -> None:
-    """Transform, shrink, transform back and lay down every group; the first image is filtered.
+    """Transform, shrink, transform back and aggregate every group of the first image.
 
-    sums (2, C, M, N): numerator and denominator of equation 12, which are added to.
+    sums (2, C, M, N): numerator and denominator of equation 12, which are added to. A second image
+    is the pilot of Wiener filtering.
     """
-    window = np.outer(stage.window, stage.window)
-    blocks = [sliding_window_view(f.astype(np.float64), window.shape, (1, 2)) for f in images]
-    for corners in _groups(matches, run):
-        y, x = corners.T
-        haar = haar_matrix(len(corners))
+    shrink: Shrinkage = shrink_hard if len(images) == 1 else shrink_wiener
+    window = functools.reduce(np.multiply.outer, stage.windows)
+    axes = tuple(range(1, 1 + window.ndim))
+    blocks = [sliding_window_view(f.astype(np.float64), stage.shape, axes) for f in images]
+    for corners in _groups(matches, execution):
+        places, haar = tuple(corners.T), haar_matrix(len(corners))
         for channel, strength in enumerate(stage.strength * stage.variances):
             scale = None
             if stage.scale is not None:
-                scale = stage.scale[min(channel, len(stage.scale) - 1), y, x].astype(np.float64)
+                scale = stage.scale[(min(channel, len(stage.scale) - 1), *places)].astype(float)
             covariance = stage.covariance[min(channel, len(stage.covariance) - 1)]
             variance = group_variance(corners, covariance, haar, scale)
-            groups = tuple(transform_group(b[channel, y, x], stage.forward, haar) for b in blocks)
+            groups = tuple(
+                transform_group(b[(channel, *places)], stage.transforms, haar) for b in blocks
+            )
             shrunk, weight = shrink(groups, variance, float(strength))
             if stage.root != 1 and channel == 0:
                 shrunk = sharpened(shrunk, stage.root)
-            estimates = transform_group(shrunk, stage.inverse, haar.T)
-            for estimate, (y0, x0) in zip(estimates, corners, strict=True):
-                place = np.s_[channel, y0 : y0 + stage.block, x0 : x0 + stage.block]
+            estimates = transform_group(shrunk, stage.inverses, haar.T)
+            for estimate, corner in zip(estimates, corners, strict=True):
+                place = (channel, *map(slice, corner, corner + stage.shape))
                 sums[0][place] += weight * window * estimate
                 sums[1][place] += weight * window
 
 
-def _groups(matches: Matches, run: Run) -> Iterator[NDArray[np.int64]]:
-    """Yield the corners (y, x) of the blocks of each group, the reference first."""
-    for i, y in enumerate(matches.rows):
-        for j, x in enumerate(matches.columns):
-            yield matches.offsets[i, j, : matches.sizes[i, j]] + np.array([y, x])
-        run.tick(1 / len(matches.rows))
+def _groups(matches: Matches, execution: Execution) -> Iterator[NDArray[np.int64]]:
+    """Yield the corners of the blocks of each group, the reference first."""
+    for place in np.ndindex(matches.sizes.shape):
+        corner = [grid[k] for grid, k in zip(matches.corners, place, strict=True)]
+        yield matches.offsets[place][: matches.sizes[place]] + np.array(corner)
+        execution.report_progress(1 / matches.sizes.size)
 
 
-def transform_group(group: FloatArray, matrix: FloatArray, haar: FloatArray) -> FloatArray:
-    """Separable 3-D transform: `matrix` on both axes of the blocks (K, N, N), `haar` across."""
-    blocks = matrix @ group @ matrix.T
-    return (haar @ blocks.reshape(len(group), -1)).reshape(blocks.shape)
+def transform_group(
+    group: FloatArray, matrices: tuple[FloatArray, ...], haar: FloatArray
+) -> FloatArray:
+    """Separable transform: `matrices` on the axes of the blocks (K, *block), `haar` across."""
+    for axis, matrix in enumerate(matrices, 1):
+        group = np.moveaxis(np.moveaxis(group, axis, -1) @ matrix.T, -1, axis)
+    return (haar @ group.reshape(len(group), -1)).reshape(group.shape)
 
 
 def haar_matrix(size: int) -> FloatArray:
@@ -206,16 +200,18 @@ def haar_matrix(size: int) -> FloatArray:
 def group_variance(
     corners: NDArray[np.int64], covariance: FloatArray, haar: FloatArray, scale: FloatArray | None
 ) -> FloatArray:
-    """Variance (K, N, N) of every group coefficient, for noise times `scale` (K,) in each block.
+    """Variance (K, *block) of every coefficient, for noise times `scale` (K,) in each block.
 
     Mäkinen et al., equation 12: the noise of a coefficient has a covariance between two blocks that
     depends on their displacement (`coefficient_covariance`), and Haar takes a quadratic form.
     """
-    down, across = len(covariance) - 1, covariance.shape[1] // 2
-    dy, dx = (corners[:, None] - corners[None]).transpose(2, 0, 1)
-    dx = np.where(dy < 0, -dx, dx)
-    pairs = covariance[np.minimum(np.abs(dy), down), np.clip(dx, -across, across) + across]
+    ndim = corners.shape[1]
+    middle = (0, *(n // 2 for n in covariance.shape[1:ndim]))
+    apart = (corners[:, None] - corners[None]).transpose(2, 0, 1)
+    apart = apart * np.where(apart[0] < 0, -1, 1)
+    ends = zip(apart, middle, covariance.shape, strict=False)
+    pairs = covariance[tuple(np.clip(d + m, 0, n - 1) for d, m, n in ends)]
     if scale is not None:
-        pairs = pairs * (scale[:, None] * scale)[..., None, None]
-    variance: FloatArray = np.einsum("kt,tsuv,ks->kuv", haar, pairs, haar)
-    return np.maximum(variance, 0 if scale is not None else LEAST * covariance[0, across])
+        pairs = pairs * (scale[:, None] * scale)[(..., *[None] * ndim)]
+    variance: FloatArray = np.einsum("kt,ts...,ks->k...", haar, pairs, haar)
+    return np.maximum(variance, 0 if scale is not None else LEAST * covariance[middle])

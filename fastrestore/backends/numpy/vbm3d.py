@@ -13,19 +13,23 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._collaborative.stage import Channels, Image, Matches, Run, Stage, reference_grid
-from fastrestore.backends.numpy.bm3d import lay_down, shrink_hard, shrink_wiener
+from fastrestore._arrays.types import Channels, Image
+from fastrestore.backends.host import reference_grid
+from fastrestore.backends.numpy.bm3d import aggregate
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 FARTHEST = 1984  # pixels: a trail leads no farther from its reference
 Candidate = tuple[float, int, int, int]  # distance, frame, row, column: in this order the nearest
 
 
 class VideoStage:
-    """See `fastrestore.backends.VideoStage`."""
+    """See `fastrestore.backends.protocol.VideoStage`."""
 
-    def __init__(self, shape: tuple[int, int, int, int], stage: Stage, run: Run) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int, int], stage: Stage, execution: Execution
+    ) -> None:
         slots, channels, height, width = shape
-        self._stage, self._run, self._height = stage, run, height
+        self._stage, self._execution, self._height = stage, execution, height
         self._pitch = pitch(height, stage)
         self._matched = np.zeros((slots, height, width))
         tall = (channels, slots * self._pitch, width)
@@ -44,12 +48,11 @@ class VideoStage:
         if pilot is not None:
             self._images[1][:, self._rows(slot)] = pilot
 
-    def filter(self, slots: Sequence[int], centre: int) -> None:
+    def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame, and lay them down."""
-        matches = self.matches(slots, centre)
+        matches = self.matches(slots, center)
         images = tuple(self._images[: 1 + self._piloted])
-        shrink = shrink_wiener if self._piloted else shrink_hard
-        lay_down(self._sums, images, matches, self._stage, self._run, shrink)
+        aggregate(self._sums, images, matches, self._stage, self._execution)
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame, and make room for another."""
@@ -58,8 +61,8 @@ class VideoStage:
         sums[:] = 0
         return estimate
 
-    def matches(self, slots: Sequence[int], centre: int) -> Matches:
-        """Group the blocks of the frames in `slots`, for the references of the one at `centre`."""
+    def matches(self, slots: Sequence[int], center: int) -> Matches:
+        """Group the blocks of the frames in `slots`, for the references of the one at `center`."""
         stage, frames = self._stage, self._matched[list(slots)]
         rows, columns = (reference_grid(n, stage.block, stage.step) for n in frames.shape[1:])
         blocks = sliding_window_view(frames, (stage.block, stage.block), (1, 2))
@@ -68,11 +71,11 @@ class VideoStage:
         first = np.array(slots) * self._pitch
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
-                found = search(blocks, centre, int(y), int(x), stage)
+                found = search(blocks, center, int(y), int(x), stage)
                 sizes[i, j] = len(found)
                 for k, (_, frame, v, u) in enumerate(found):
-                    offsets[i, j, k] = v + first[frame] - y - first[centre], u - x
-        return Matches(rows + first[centre], columns, offsets, sizes)
+                    offsets[i, j, k] = v + first[frame] - y - first[center], u - x
+        return Matches((rows + first[center], columns), offsets, sizes)
 
 
 def pitch(height: int, stage: Stage) -> int:
@@ -82,9 +85,9 @@ def pitch(height: int, stage: Stage) -> int:
 
 
 def search(
-    blocks: NDArray[np.float64], centre: int, y: int, x: int, stage: Stage
+    blocks: NDArray[np.float64], center: int, y: int, x: int, stage: Stage
 ) -> list[Candidate]:
-    """Blocks of all frames like the one at (y, x) of the frame `centre`, the nearest first.
+    """Blocks of all frames like the one at (y, x) of the frame `center`, the nearest first.
 
     Section 2 of the paper: the whole window in the frame itself; in the others, one after the other
     in both directions, windows around the `trails` nearest blocks of the frame before. Other than
@@ -92,7 +95,7 @@ def search(
     at the same place in another frame counts as nearer by `static`. The reference leads; equal
     distances are in order of frame, row and column.
     """
-    reference = blocks[centre, y, x]
+    reference = blocks[center, y, x]
 
     def look(frame: int, places: list[tuple[int, int]], radius: int) -> list[Candidate]:
         height, width = blocks.shape[1:3]
@@ -102,25 +105,25 @@ def search(
         found = []
         for v, u in np.argwhere(window):
             distance = float(((blocks[frame, v, u] - reference) ** 2).sum())
-            distance += bias_of(stage, frame == centre, v - y, u - x)
-            if frame != centre and (v, u) == (y, x):
-                distance = max(0.0, distance - stage.static)
+            distance += bias_of(stage, frame == center, v - y, u - x)
+            if frame != center and (v, u) == (y, x):
+                distance = max(0.0, distance - stage.trails.static)
             found.append((distance, frame, int(v), int(u)))
         return sorted(found)
 
-    here = (-1.0, centre, y, x)  # before any other equal block
-    near = [here, *(c for c in look(centre, [(y, x)], stage.radius) if c[2:] != (y, x))]
+    here = (-1.0, center, y, x)  # before any other equal block
+    near = [here, *(c for c in look(center, [(y, x)], stage.radius) if c[2:] != (y, x))]
     candidates = near[: stage.group]
     for step in (1, -1):
-        origins = middles = [c[2:] for c in near[: stage.trails]]
-        frame, radius = centre + step, stage.predict
+        origins = middles = [c[2:] for c in near[: stage.trails.followed]]
+        frame, radius = center + step, stage.trails.predict
         while 0 <= frame < len(blocks):
             seen = look(frame, middles, radius)
             candidates += seen[: stage.group]
-            trail = [c[2:] for c in seen[: stage.trails]]
+            trail = [c[2:] for c in seen[: stage.trails.followed]]
             bounds = _bounds((y, x), blocks.shape)
             middles = [_led(place, origins, middles, radius, bounds) for place in trail]
-            origins, frame, radius = trail, frame + step, stage.follow
+            origins, frame, radius = trail, frame + step, stage.trails.follow
     close = [c for c in sorted(candidates) if c[0] < stage.match][: stage.group]
     return close[: 2 ** int(np.log2(len(close)))]
 
@@ -130,7 +133,7 @@ def bias_of(stage: Stage, same_frame: bool, dy: int, dx: int) -> float:
     if stage.match_bias is None:
         return 0.0
     if not same_frame:
-        return stage.match_bias_apart
+        return stage.trails.match_bias
     return float(stage.match_bias[dy + stage.radius, dx + stage.radius])
 
 

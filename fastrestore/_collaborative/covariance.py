@@ -1,0 +1,178 @@
+"""Exact variances of group coefficients: the covariance of block transforms by displacement.
+
+Mäkinen, Azzari, Foi, "Collaborative filtering of correlated noise: exact transform-domain variance
+for improved shrinkage and patch matching", IEEE Trans. Image Process. 29, 2020, section III.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from fastrestore._arrays.types import FloatArray
+
+# Noise is taken for uncorrelated where its correlation is less: rounding of transforms.
+NEGLIGIBLE = 1e-10
+MOST = 2**24  # entries of a table of covariances, which kernels count in float32
+
+
+def coefficient_covariance(
+    transforms: tuple[FloatArray, ...], powers: FloatArray, most: tuple[int, ...]
+) -> FloatArray:
+    """Covariance of each coefficient of two blocks, by displacement, for noise of a power.
+
+    Entry (channel, dy, E + dx, u, v) of (C, D + 1, 2 E + 1, N, N) is that of coefficient (u, v) of
+    blocks (dy, dx) apart, which is also that of (-dy, -dx); volumes have one axis more. D and E
+    are `most`, or less where blocks farther apart share no noise: then the last entries are zero.
+    """
+    sizes = [len(matrix) for matrix in transforms]
+    margins = tuple(far + size - 1 for far, size in zip(most, sizes, strict=True))
+    lags = [autocovariance(power, margins) for power in powers]
+    reach = [min(far, support(lags, axis) + sizes[axis]) for axis, far in enumerate(most)]
+    count = math.prod(sizes) * (1 + reach[0]) * math.prod(1 + 2 * far for far in reach[1:])
+    if count > MOST:
+        raise ValueError(
+            f"noise that is correlated over {reach} voxels is too much for blocks of {sizes}: use "
+            "a profile with smaller radius_basic and radius_final"
+        )
+    tables = []
+    for lag in lags:
+        table = _transformed(_near(lag, reach, sizes), transforms)
+        _clear_ends(table, reach, most)
+        same = (0, *reach[1:])
+        table[same] = np.maximum(table[same], 0)
+        tables.append(table)
+    return np.array(tables)
+
+
+def _near(lag: FloatArray, reach: list[int], sizes: list[int]) -> FloatArray:
+    """Return the part of a covariance that blocks up to `reach` apart see; dy is 0 or more."""
+    place = []
+    for axis, (far, size) in enumerate(zip(reach, sizes, strict=True)):
+        middle = lag.shape[axis] // 2
+        first = 0 if axis == 0 else -far
+        place.append(slice(middle + first - size + 1, middle + far + size))
+    return lag[tuple(place)]
+
+
+def _transformed(table: FloatArray, transforms: tuple[FloatArray, ...]) -> FloatArray:
+    """Replace lags by displacements of blocks, and append an axis of coefficients for each axis."""
+    ndim = table.ndim
+    for axis in range(ndim - 1, -1, -1):
+        rho = overlaps(transforms[axis])
+        windows = sliding_window_view(table, rho.shape[1], axis=axis)
+        table = np.einsum("ul,...l->...u", rho, windows)
+    order = (*range(ndim), *range(2 * ndim - 1, ndim - 1, -1))
+    return np.ascontiguousarray(table.transpose(order))
+
+
+def _clear_ends(table: FloatArray, reach: list[int], most: tuple[int, ...]) -> None:
+    """Clear the last displacements along each axis where blocks farther apart share no noise."""
+    for axis, (far, limit) in enumerate(zip(reach, most, strict=True)):
+        if far < limit:
+            ends = [far] if axis == 0 else [0, 2 * far]
+            table[(slice(None),) * axis + (ends,)] = 0
+
+
+@functools.cache
+def white_covariance(transform: str, shape: tuple[int, ...]) -> FloatArray:
+    """`coefficient_covariance` for white noise; blocks farther apart than their size share none."""
+    table = np.ones(())
+    for axis, size in enumerate(shape):
+        rho = overlaps(transform_matrix(transform, size))
+        half = np.pad(rho[:, size - 1 :], [(0, 0), (0, 1)])
+        line = half if axis == 0 else np.concatenate([half[:, :0:-1], half], axis=1)
+        table = np.multiply.outer(table, line.T)
+    ndim = len(shape)
+    order = (*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2))
+    return _kept(np.ascontiguousarray(table.transpose(order))[None])
+
+
+@functools.cache
+def transform_matrix(name: str, size: int) -> FloatArray:
+    """Return the matrix of a 1-D transform of `size` samples, rows of unit norm, slow to fast.
+
+    Raises
+    ------
+    ValueError
+        If `name` is neither "dct", "hadamard" nor a discrete wavelet of PyWavelets, or the
+        wavelet's or Hadamard's transform does not exist for this size.
+    """
+    if name == "dct":
+        n, k = np.arange(size), np.arange(size)[:, None]
+        matrix = np.cos(np.pi * (2 * n + 1) * k / (2 * size))
+    elif size & (size - 1):
+        raise ValueError(f"transform {name!r} needs a block of 2, 4, 8 or 16 pixels, not {size}")
+    elif name == "hadamard":
+        matrix = np.ones((1, 1))
+        while len(matrix) < size:
+            matrix = np.kron(np.array([[1, 1], [1, -1]]), matrix)
+    else:
+        matrix = _wavelet_matrix(name, size)
+    return _kept(matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
+
+
+@functools.cache
+def inverse_matrix(name: str, size: int) -> FloatArray:
+    """Return the exact inverse of `transform_matrix`."""
+    return _kept(np.linalg.inv(transform_matrix(name, size)).astype(np.float64))
+
+
+@functools.lru_cache(64)
+def kaiser_window(size: int, beta: float) -> FloatArray:
+    """Return a Kaiser window, whose outer product with itself is the aggregation window."""
+    return _kept(np.kaiser(size, beta) if size > 1 else np.ones(1))
+
+
+def _kept(table: FloatArray) -> FloatArray:
+    """Make a table read-only, since later calls share it."""
+    table.flags.writeable = False
+    return table
+
+
+def _wavelet_matrix(name: str, size: int) -> FloatArray:
+    """Full decomposition of the unit vectors by PyWavelets, periodic at the borders."""
+    import pywt
+
+    if name not in pywt.wavelist(kind="discrete"):
+        raise ValueError(
+            f"transform {name!r} is unknown; write 'dct', 'hadamard' or a discrete wavelet "
+            "of PyWavelets such as 'bior1.5' or 'haar'"
+        )
+    low = np.eye(size)
+    details: list[FloatArray] = []
+    while len(low) > 1:
+        low, high = pywt.dwt(low, name, mode="periodization", axis=0)
+        details.insert(0, high)
+    return np.concatenate([low, *details])
+
+
+def autocovariance(power: FloatArray, reach: tuple[int, ...]) -> FloatArray:
+    """Covariance of the noise at displacements up to `reach`, of a power of noise.
+
+    2 reach + 1 along each axis, displacement 0 in the middle. The spectrum is that of a periodic
+    process, so displacements beyond its size wrap around.
+    """
+    covariance: FloatArray = np.fft.ifftn(power).real
+    places = [np.arange(-far, far + 1) % n for far, n in zip(reach, power.shape, strict=True)]
+    return covariance[np.ix_(*places)]
+
+
+def overlaps(forward: FloatArray) -> FloatArray:
+    """Autocorrelation of each row of a transform: rho[u, size - 1 + l] for samples l apart."""
+    size = len(forward)
+    padded = np.pad(forward, [(0, 0), (size - 1, size - 1)])
+    rho: FloatArray = np.einsum("us,uls->ul", forward, sliding_window_view(padded, size, axis=1))
+    return rho
+
+
+def support(lags: list[FloatArray], axis: int) -> int:
+    """Farthest displacement along an axis at which noise is still correlated."""
+    middle = lags[0].shape[axis] // 2
+    others = tuple(k for k in range(lags[0].ndim) if k != axis)
+    peaks = np.max([np.abs(lag).max(others) for lag in lags], axis=0)
+    far = np.flatnonzero(peaks > NEGLIGIBLE * peaks.max())
+    return int(np.abs(far - middle).max())

@@ -1,0 +1,58 @@
+"""The functions of the CuPy backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastrestore._arrays import interop
+from fastrestore.backends.cupy import NAME, capabilities, why_unavailable
+from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
+from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
+from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
+from fastrestore.backends.cupy.bm4d import bm4d_basic, bm4d_final, bm4d_match
+from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813
+
+if TYPE_CHECKING:
+    from fastrestore.backends.cupy import engine
+    from fastrestore.backends.protocol import Backend
+
+    _: Backend = engine
+
+__all__ = [
+    "NAME",
+    "bm3d_basic",
+    "bm3d_final",
+    "bm3d_match",
+    "bm3d_memory",
+    "bm4d_basic",
+    "bm4d_final",
+    "bm4d_match",
+    "bring",
+    "capabilities",
+    "empty",
+    "fetch",
+    "load",
+    "luminance",
+    "memory",
+    "put",
+    "robust_range",
+    "store",
+    "video_stage",
+    "warm",
+    "why_unavailable",
+]
+
+
+def bring(array: Any) -> Any:
+    """See `fastrestore.backends.protocol.Backend`."""
+    return array
+
+
+def fetch(channels: Any) -> Any:
+    """See `fastrestore.backends.protocol.Backend`."""
+    return channels.get()
+
+
+def put(channels: Any) -> Any:
+    """See `fastrestore.backends.protocol.Backend`."""
+    return interop.load_cupy().asarray(channels)

@@ -1,0 +1,83 @@
+"""The functions of the Numba backend; those of volumes and video are imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastrestore.backends.host import (
+    bm3d_memory,
+    bring,
+    empty,
+    fetch,
+    load,
+    luminance,
+    memory,
+    put,
+    robust_range,
+    store,
+    warm,
+)
+from fastrestore.backends.numba import NAME, capabilities, why_unavailable
+from fastrestore.backends.numba._match import bm3d_match
+from fastrestore.backends.numba.bm3d import bm3d_basic, bm3d_final
+
+if TYPE_CHECKING:
+    from fastrestore._arrays.types import Channels, Image
+    from fastrestore.backends.numba import engine
+    from fastrestore.backends.protocol import Backend, Execution, Matches, Stage, VideoStage
+
+    _: Backend = engine
+
+__all__ = [
+    "NAME",
+    "bm3d_basic",
+    "bm3d_final",
+    "bm3d_match",
+    "bm3d_memory",
+    "bm4d_basic",
+    "bm4d_final",
+    "bm4d_match",
+    "bring",
+    "capabilities",
+    "empty",
+    "fetch",
+    "load",
+    "luminance",
+    "memory",
+    "put",
+    "robust_range",
+    "store",
+    "video_stage",
+    "warm",
+    "why_unavailable",
+]
+
+
+def video_stage(shape: tuple[int, int, int, int], stage: Stage, execution: Execution) -> VideoStage:
+    """See `fastrestore.backends.protocol.Backend`."""
+    from fastrestore.backends.numba import vbm3d
+
+    return vbm3d.VideoStage(shape, stage, execution)
+
+
+def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
+    """See `fastrestore.backends.protocol.Backend`."""
+    from fastrestore.backends.numba import _cubes_match
+
+    return _cubes_match.bm4d_match(image, stage, execution)
+
+
+def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    from fastrestore.backends.numba import bm4d
+
+    return bm4d.bm4d_basic(noisy, matches, stage, execution)
+
+
+def bm4d_final(
+    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    from fastrestore.backends.numba import bm4d
+
+    return bm4d.bm4d_final(noisy, pilot, matches, stage, execution)

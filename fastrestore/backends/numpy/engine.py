@@ -1,0 +1,55 @@
+"""The executable specification: slow, plain, in float64; the judge of the other backends."""
+
+from typing import TYPE_CHECKING
+
+from fastrestore.backends.host import (
+    bm3d_memory,
+    bring,
+    empty,
+    fetch,
+    load,
+    luminance,
+    memory,
+    put,
+    robust_range,
+    store,
+    warm,
+)
+from fastrestore.backends.numpy import NAME, capabilities, why_unavailable
+from fastrestore.backends.numpy.bm3d import basic as bm3d_basic
+from fastrestore.backends.numpy.bm3d import basic as bm4d_basic
+from fastrestore.backends.numpy.bm3d import final as bm3d_final
+from fastrestore.backends.numpy.bm3d import final as bm4d_final
+from fastrestore.backends.numpy.bm3d import match as bm3d_match
+from fastrestore.backends.numpy.bm3d import match as bm4d_match
+from fastrestore.backends.numpy.vbm3d import VideoStage as video_stage  # noqa: N813
+
+if TYPE_CHECKING:
+    from fastrestore.backends.numpy import engine
+    from fastrestore.backends.protocol import Backend
+
+    _: Backend = engine
+
+__all__ = [
+    "NAME",
+    "bm3d_basic",
+    "bm3d_final",
+    "bm3d_match",
+    "bm3d_memory",
+    "bm4d_basic",
+    "bm4d_final",
+    "bm4d_match",
+    "bring",
+    "capabilities",
+    "empty",
+    "fetch",
+    "load",
+    "luminance",
+    "memory",
+    "put",
+    "robust_range",
+    "store",
+    "video_stage",
+    "warm",
+    "why_unavailable",
+]
