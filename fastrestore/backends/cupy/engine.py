@@ -18,30 +18,6 @@ if TYPE_CHECKING:
 
     _: Backend = engine
 
-__all__ = [
-    "NAME",
-    "bm3d_basic",
-    "bm3d_final",
-    "bm3d_match",
-    "bm3d_memory",
-    "bm4d_basic",
-    "bm4d_final",
-    "bm4d_match",
-    "bring",
-    "capabilities",
-    "empty",
-    "fetch",
-    "load",
-    "luminance",
-    "memory",
-    "put",
-    "robust_range",
-    "store",
-    "video_stage",
-    "warm",
-    "why_unavailable",
-]
-
 
 def bring(array: Any) -> Any:
     """See `fastrestore.backends.protocol.Backend`."""
