@@ -5,7 +5,7 @@
 OTHER is a checkout of another commit, for instance of the one before a change. Each row prints the
 median time of both, and of the ratios of the pairs the median and the interval that holds it with
 95 % probability (by the binomial distribution of ranks): a row has become slower if the whole
-interval lies above 1. The restored images of both must have equal PSNR.
+interval lies above 1. The restored images of both must have equal means.
 """
 
 import argparse
