@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastrestore.nets.discriminators import gan_losses
-from fastrestore.nets.frnet import VSRGAN, warped
+from fastrestore.nets.frnet import VSRGAN, neighbors, warped
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches
 from fastrestore.nets.training.perceptual import Perceptual
@@ -106,7 +106,7 @@ def _restore_videos(
     seen, target, true_flows = draw_degraded_videos(recipe, clips, random, net.scale)
     if recipe.flow_alone:
         with autocast(recipe, device):
-            pair = _neighbors(seen)
+            pair = neighbors(seen)
             flows = net.train().flow(*pair).float()
             return Output(_flow_losses(recipe, flows, true_flows, pair), seen, seen)
     if recipe.pingpong:
@@ -116,7 +116,7 @@ def _restore_videos(
         restored = restored.float()
         losses = {"pixel": recipe.pixel * difference(restored, target, recipe.loss)}
         flat = flows.flatten(0, 1).float()
-        losses |= _flow_losses(recipe, flat, true_flows, _neighbors(seen))
+        losses |= _flow_losses(recipe, flat, true_flows, neighbors(seen))
         if recipe.pingpong:
             forward = restored[:, : recipe.frames - 1]
             backward = restored[:, recipe.frames :].flip(1)
@@ -127,11 +127,6 @@ def _restore_videos(
         if state.discriminator is None:
             return Output(losses, restored, target)
         return Output(losses, *(triplets(net, videos, seen) for videos in (restored, target)))
-
-
-def _neighbors(videos: Tensor) -> tuple[Tensor, Tensor]:
-    """Return all frames (B (T - 1), C, H, W) but the first ones, and the frames before them."""
-    return videos[:, 1:].flatten(0, 1), videos[:, :-1].flatten(0, 1)
 
 
 def _flow_losses(
@@ -196,7 +191,6 @@ def discriminator_step(state: State, output: Output, device: str) -> dict[str, T
     """Update the discriminator, unless its lead is too large; return its loss and accuracy."""
     recipe, discriminator = state.recipe, state.discriminator
     assert discriminator is not None
-    assert state.discriminator_adam is not None
     discriminator.requires_grad_(True).train()
     with autocast(recipe, device):
         logits = (
