@@ -344,9 +344,9 @@ def test_discriminators_take_random_crops():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"adversary": "resnet"}, "adversary must be '', 'vgg', 'unet' or 'film', got 'resnet'"),
+        ({"adversary": "resnet"}, "adversary must be one of '', 'vgg', 'unet', 'film', got"),
         ({"adversary": "vgg", "patch": 64}, "patch for adversary='vgg' must be 128, got 64"),
-        ({"task": "blur"}, "task must be one of noise, small, blurred, degraded, got 'blur'"),
+        ({"task": "blur"}, "task must be one of 'noise', 'small', 'blurred', 'degraded', got"),
     ],
 )
 def test_bad_recipes(more, message):

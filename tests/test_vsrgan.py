@@ -405,7 +405,7 @@ def test_the_frames_of_a_degraded_film_are_degraded_alike():
     [
         ({"frames": 1, "pingpong": 0.0}, "frames for network='vsrgan' must be 2 or more"),
         ({"adversary": "unet"}, "adversary for videos must be 'film' if and only if frames"),
-        ({"frames": 0}, "frames must be 1 or more, got 0"),
+        ({"frames": 0}, "frames must be a whole number of 1 or more, got 0"),
         ({"network": "srresnet", "frames": 1, "adversary": "", "task": "blurred", "pingpong": 0.0},
          "task of images must be another than 'blurred', got 'blurred'"),
     ],
