@@ -18,7 +18,7 @@ from fastrestore.nets.batch import Axes, batched, contiguous, sigmas, unbatched
 from fastrestore.nets.files import load, names
 from fastrestore.nets.network import Network
 from fastrestore.nets.registry import KINDS
-from fastrestore.nets.run import Execution, automatic_tile, cached_copy, check_device, run_network
+from fastrestore.nets.run import LARGEST, USUAL, Execution, cached_copy, check_device, run_network
 from fastrestore.nets.units import Units, units
 
 ROUNDING = 1e-6  # relative tolerance at the bounds of sigma
@@ -219,7 +219,10 @@ def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     scale = _units(planes, highest, net, context)
     relative = level / scale.extent if net.takes_sigma else None
     result = forward(net, scale.normalized(planes), relative, context)
-    return _with_exact(scale.denormalized(result, planes.dtype), planes, level)
+    out = scale.denormalized(result, planes.dtype)
+    if np.ndim(level) == 2 and (level == 0).any() and interop.on_host(planes):
+        np.copyto(out, planes, where=level == 0, casting="unsafe")  # pixels without noise
+    return out
 
 
 def forward(net: Network, planes: Any, level: Any, context: Context) -> Any:
@@ -228,16 +231,8 @@ def forward(net: Network, planes: Any, level: Any, context: Context) -> Any:
     if level is not None:
         sigma = tensor(np.atleast_2d(np.asarray(level)), context.device)[None, None]
     seen = tensor(planes, context.device)[None]
-    return array(
-        run_network(on_device(net, context.device), seen, sigma, context.execution)[0], planes
-    )
-
-
-def _with_exact(out: Any, planes: Any, level: Any) -> Any:
-    """Copy the pixels without noise from the image."""
-    if np.ndim(level) == 2 and (level == 0).any() and interop.on_host(planes):
-        np.copyto(out, planes, where=level == 0, casting="unsafe")
-    return out
+    result = run_network(on_device(net, context.device), seen, sigma, context.execution)
+    return array(result[0], planes)
 
 
 def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
@@ -265,7 +260,7 @@ def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
 def _tile(tile: Any, shape: tuple[int, int]) -> int | None:
     """Check the side of the tiles."""
     if isinstance(tile, str) and tile == "auto":
-        return automatic_tile(shape)
+        return None if shape[0] * shape[1] <= LARGEST else USUAL
     if tile is None:
         return None
     if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 16:
@@ -293,10 +288,8 @@ def on_device(net: Network, device: torch.device) -> Network:
 def tensor(values: Any, device: torch.device) -> torch.Tensor:
     """Convert an array of NumPy or CuPy to a float32 tensor on a device."""
     plain = contiguous(values.astype(np.float32))
-    shared = (
-        torch.from_numpy(plain) if interop.on_host(plain) else torch.utils.dlpack.from_dlpack(plain)
-    )
-    return shared.to(device)
+    share = torch.from_numpy if interop.on_host(plain) else torch.utils.dlpack.from_dlpack
+    return share(plain).to(device)
 
 
 def array(tensor: torch.Tensor, like: Any) -> Any:

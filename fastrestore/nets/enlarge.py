@@ -33,8 +33,8 @@ def enlarge(image: Any, scale: Any, model: Any, options: Options) -> Any:
     with reporting(options.progress, name) as report, interop.use_device_of(values):
         enlarger = Enlarger.prepared(Request(net, name, options), planes, report)
         made = run_network(enlarger.net, enlarger.seen(planes), None, enlarger.context.execution)
-        larger = with_axis(enlarger.larger(made, planes), values, options.channel_axis)
-        return to_caller(interop.place_like(larger, values))
+        larger = enlarger.larger(made, planes)
+        return to_caller(interop.planes_to_image(larger, values, options.channel_axis))
 
 
 def chosen(model: Any, scale: Any) -> tuple[Network, str]:
@@ -149,11 +149,8 @@ def _filled(colors: Any, alpha: Any) -> Any:
     hidden = alpha == 0
     if not bool(hidden.any()) or bool(hidden.all()):
         return colors
-    if interop.on_host(alpha):
-        from scipy import ndimage
-    else:
-        from cupyx.scipy import ndimage
-    nearest = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    distance = interop.ndimage(alpha).distance_transform_edt
+    nearest = distance(hidden, return_distances=False, return_indices=True)
     return colors[:, nearest[0], nearest[1]]
 
 
@@ -168,11 +165,3 @@ def _interpolated(alpha: Any, scale: int, device: torch.device) -> Any:
         call.tensor(alpha, device)[None, None], size=size, mode="bicubic", antialias=True
     )
     return call.array(larger[0, 0].clamp(low, high), alpha).astype(dtype)
-
-
-def with_axis(planes: Any, values: Any, axis: int | None) -> Any:
-    """Return (C, M, N) with the channels along the axis of the caller's array."""
-    if axis is None:
-        return planes[0]
-    moved = interop.move_axis(planes, 0, axis % values.ndim)
-    return interop.namespace(moved).ascontiguousarray(moved)

@@ -12,7 +12,7 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.scenes import SceneCuts
 from fastrestore.nets.call import Request
-from fastrestore.nets.enlarge import Enlarger, check_channels, with_axis
+from fastrestore.nets.enlarge import Enlarger, check_channels
 from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import Slices, in_precision, in_tiles, run_network
@@ -47,8 +47,7 @@ def _stream(frames: Iterable[Any], request: Request, scene_cuts: bool) -> Iterat
                 video = _Video(request, planes)
             if scene_cuts and cuts.begins(planes):
                 video.reset()
-            larger = with_axis(video.next(planes), frame, axis)
-            finished = to_caller(interop.place_like(larger, frame))
+            finished = to_caller(interop.planes_to_image(video.next(planes), frame, axis))
         yield finished
 
 
