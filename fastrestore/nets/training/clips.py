@@ -158,13 +158,7 @@ def _mirrored(clip: Clip) -> Clip:
 
 
 def films(folder: Path, channels: int) -> list[np.ndarray]:
-    """Read videos (T, C, M, N) of 8 bits: each is a subfolder with images.
-
-    Raises
-    ------
-    ValueError
-        If there are no such subfolders, or images of one subfolder differ in size.
-    """
+    """Read videos (T, C, M, N) of 8 bits: each is a subfolder with images of one size."""
     videos = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         if not any(path.suffix.lower() in KNOWN for path in place.iterdir()):

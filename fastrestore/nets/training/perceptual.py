@@ -66,15 +66,7 @@ class Perceptual(nn.Module):
 
     @classmethod
     def read(cls, path: Path) -> Perceptual:
-        """Read weights from an HDF5 file in the layout of Keras.
-
-        Raises
-        ------
-        ImportError
-            If h5py is not installed.
-        ValueError
-            If the file does not contain the weights of SqueezeNet 1.1.
-        """
+        """Read the weights of SqueezeNet 1.1 from an HDF5 file in the layout of Keras."""
         arrays = _arrays(path)
         net = cls()
         layers = {"conv1": net.first}

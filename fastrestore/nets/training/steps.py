@@ -193,12 +193,9 @@ def discriminator_step(state: State, output: Output, device: str) -> dict[str, T
     assert discriminator is not None
     discriminator.requires_grad_(True).train()
     with autocast(recipe, device):
-        logits = (
-            discriminator(output.real.detach()).float(),
-            discriminator(output.fake.detach()).float(),
-        )
-    loss = gan_losses(*logits, recipe.relativistic)[0]
-    real, fake = (each.detach() for each in logits)
+        real, fake = (discriminator(each.detach()).float() for each in (output.real, output.fake))
+    loss = gan_losses(real, fake, recipe.relativistic)[0]
+    real, fake = real.detach(), fake.detach()
     if not recipe.lead or _lead(real, fake) < recipe.lead:
         schedule = recipe.rate_at(state.step) / recipe.rate
         advance(state.discriminator_adam, loss, recipe.adversary_rate * schedule)
@@ -226,13 +223,7 @@ class Balance:
         self.accuracy, self.steps = 0.5, 0
 
     def update(self, accuracy: float) -> None:
-        """Add the accuracy in one step.
-
-        Raises
-        ------
-        RuntimeError
-            If the discriminator has been right, or wrong, nearly always for many steps.
-        """
+        """Add the accuracy in one step; raise if it has been extreme for many steps."""
         self.accuracy = SMOOTHING * self.accuracy + (1 - SMOOTHING) * accuracy
         collapsed = not LEAST < self.accuracy < 1 - LEAST
         self.steps = self.steps + 1 if collapsed else 0
