@@ -143,15 +143,19 @@ def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Req
                 f"{', '.join(map(repr, names()))}; write weights= with a file, train a network "
                 f"with `fastrestore train {kind}`, or use bm3d"
             )
-    if isinstance(weights, torch.nn.Module):
-        net, name = weights, type(weights).__name__
-    elif isinstance(weights, (str, os.PathLike)):
-        net, name = load(weights), os.fspath(weights)
-    else:
-        raise TypeError(f"weights must be a name, a file or a network, got {weights!r:.60}")
+    net, name = named("weights", weights)
     if not isinstance(net, expected):
         raise ValueError(f"weights={name!r} is a {type(net).__name__}, not a {expected.__name__}")
     return Request(net, name, options)
+
+
+def named(argument: str, value: Any) -> tuple[Network, str]:
+    """Return a network from an argument that is one, its name or its file; and its name."""
+    if isinstance(value, Network):
+        return value, type(value).__name__
+    if isinstance(value, (str, os.PathLike)):
+        return load(value), os.fspath(value)
+    raise TypeError(f"{argument} must be a name, a file or a network, got {value!r:.60}")
 
 
 def denoised(request: Request, image: Any, sigma: Any) -> Any:
@@ -183,24 +187,22 @@ def each_image(
             f"{name} is for images of {net.channels} channels, and this image has "
             f"{batch.shape[1]}; {advice}"
         )
-    data_range = validate.extent(options.data_range)
     levels = sigmas(sigma, batch, axes)
     with reporting(options.progress, name) as report, interop.use_device_of(values):
-        execution, device = prepared(batch, options, lambda share: report(share / len(batch)))
-        context = Context(data_range, device, execution, name)
+        context = prepared(request, batch, lambda share: report(share / len(batch)))
         results = [restore(*pair, context) for pair in zip(batch, levels, strict=True)]
         stacked = interop.namespace(results[0]).stack(results)
         return to_caller(interop.place_like(unbatched(stacked, values, axes), values))
 
 
-def prepared(
-    planes: Any, options: Options, report: Callable[[float], None]
-) -> tuple[Execution, torch.device]:
+def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> Context:
     """Validate the options that say how and where a network runs on images (..., M, N)."""
+    options = request.options
     validate.choice("precision", options.precision, PRECISIONS)
     device = _device(options.device, planes)
     half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
-    return Execution(_tile(options.tile, planes.shape[-2:]), half, report), device
+    execution = Execution(_tile(options.tile, planes.shape[-2:]), half, report)
+    return Context(validate.extent(options.data_range), device, execution, request.name)
 
 
 def estimated(planes: Any) -> float:

@@ -162,7 +162,7 @@ def _merged(tensors: Tensors, eps: float) -> tuple[list[tuple[Tensor, Tensor]], 
 
 def _of_deepinv(tensors: Tensors, source: str) -> Described:
     """Describe a DnCNN of deepinv, which adds its output where ours subtracts it."""
-    count = sum(bool(re.fullmatch(r"conv_list\.\d+\.weight", name)) for name in tensors)
+    count = _count(tensors, r"conv_list\.(\d+)\.weight$")
     order = ["in_conv", *(f"conv_list.{k}" for k in range(count)), "out_conv"]
     renamed: Tensors = {}
     for k, name in enumerate(order):
@@ -176,17 +176,14 @@ def _of_deepinv(tensors: Tensors, source: str) -> Described:
 def _unet(tensors: Tensors) -> Described:
     """Describe a U-Net by its head, its levels and its blocks."""
     head, tail = tensors["m_head.weight"], tensors["m_tail.weight"]
-    depth = len({name.split(".")[0] for name in tensors if name.startswith("m_down")})
-    blocks = len({name.split(".")[1] for name in tensors if name.startswith("m_body.")})
+    depth = _count(tensors, r"m_down(\d+)\.")
+    blocks = _count(tensors, r"m_body\.(\d+)\.")
     widths = [head.shape[0]]
     for level in range(1, depth + 1):
         name = f"m_down{level}.{blocks}.weight"
         widths.append(tensors[name].shape[0] if name in tensors else widths[-1])
-    sizes = {
-        "widths": tuple(widths),
-        "blocks": blocks,
-        "takes_sigma": head.shape[1] > tail.shape[0],
-    }
+    takes_sigma = head.shape[1] > tail.shape[0]
+    sizes = {"widths": tuple(widths), "blocks": blocks, "takes_sigma": takes_sigma}
     return Described("unet", tail.shape[0], sizes, tensors)
 
 
@@ -249,7 +246,7 @@ def _vsrgan(tensors: Tensors) -> Described:
     channels = rest["srnet.conv_out.weight"].shape[0]
     sizes = {
         "scale": round((inside / channels - 1) ** 0.5),
-        "blocks": 1 + max((int(n.split(".")[2]) for n in rest if ".resblocks." in n), default=-1),
+        "blocks": _count(rest, r"srnet\.resblocks\.(\d+)\."),
         "width": width,
         "flow_width": len(rest["fnet.flow.0.weight"]),
         "upsample": "bicubic" if buffers else "bilinear",

@@ -33,9 +33,8 @@ def _noisy(
     low, high = (level / 255 for level in recipe.sigma)
     share = torch.rand(len(images) // frames, 1, 1, 1, generator=random, device=random.device)
     levels = (low + (high - low) * share).repeat_interleave(frames, 0)
-    return images + levels * torch.randn(
-        images.shape, generator=random, device=images.device
-    ), levels
+    noise = torch.randn(images.shape, generator=random, device=images.device)
+    return images + levels * noise, levels
 
 
 def draw_degraded_videos(
