@@ -65,7 +65,7 @@ class State:
 
     def __init__(self, recipe: Recipe, device: str) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.step, self.seconds = recipe, 0, 0.0
+        self.recipe, self.device, self.step, self.seconds = recipe, device, 0, 0.0
         net = recipe.make()
         for name in recipe.beginnings():
             initialize(net, load(name), name)
@@ -82,9 +82,9 @@ class State:
             self.discriminator_adam = _optimizer(discriminator, recipe.adversary_rate, device)
             self._networks["adversary_"] = discriminator, self.discriminator_adam
 
-    def random(self, device: str) -> torch.Generator:
+    def random(self) -> torch.Generator:
         """Return the random generator of this step; it depends only on the seed and the step."""
-        return torch.Generator(device).manual_seed(self.recipe.seed * 2**40 + self.step)
+        return torch.Generator(self.device).manual_seed(self.recipe.seed * 2**40 + self.step)
 
     def average(self) -> None:
         """Update the running means."""
@@ -99,7 +99,7 @@ class State:
 
     def averaged(self) -> Network:
         """Return a network with the running means as its weights."""
-        net = self.recipe.make().to(next(self.net.parameters()).device)
+        net = self.recipe.make().to(self.device)
         net.load_state_dict(self.mean)
         return net.eval()
 
