@@ -61,10 +61,9 @@ class Clips:
 
         The flow is x and y in pixels; NaN where it is unknown, as in real videos.
         """
-        drawn = [self._one(random) for _ in range(count)]
-        return torch.stack([clip.frames for clip in drawn]), torch.stack(
-            [clip.motion for clip in drawn]
-        )
+        drawn = (self._one(random) for _ in range(count))
+        frames, motion, _ = (torch.stack(each) for each in zip(*drawn, strict=True))
+        return frames, motion
 
     def _one(self, random: torch.Generator) -> Clip:
         """Draw one video."""

@@ -12,7 +12,7 @@ from typing import Any
 from fastrestore._arrays import validate
 from fastrestore.nets.discriminators import DISCRIMINATORS
 from fastrestore.nets.network import Network
-from fastrestore.nets.registry import KINDS, make
+from fastrestore.nets.registry import KINDS
 from fastrestore.nets.training.checks import check_known, check_sizes, typed
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -150,7 +150,7 @@ class Recipe:
 
     def make(self) -> Network:
         """Return the network with random weights."""
-        return make(self.network, self.channels, **self.sizes)
+        return KINDS[self.network](self.channels, **self.sizes)
 
     def by_pixels(self) -> Recipe:
         """Return the recipe of the training before that of a GAN: with the pixel loss only."""

@@ -26,7 +26,7 @@ class Validation:
     """Degraded crops of photographs, the same in each evaluation."""
 
     def __init__(self, images: list[np.ndarray], recipe: Recipe, scale: int, device: str) -> None:
-        crops = [_center(image, _side(images, scale)) for image in images]
+        crops = [center(image, _side(images, scale)) for image in images]
         self.clean = torch.from_numpy(np.stack(crops)).to(device).float() / 255
         self._seen: dict[str, tuple[Tensor, float | None]] = {}
         random = torch.Generator("cpu").manual_seed(1)
@@ -96,7 +96,7 @@ def _side(images: list[np.ndarray], grid: int) -> int:
     return side - side % grid
 
 
-def _center(image: np.ndarray, side: int) -> np.ndarray:
+def center(image: np.ndarray, side: int) -> np.ndarray:
     """Crop a square from the center."""
     top, left = ((n - side) // 2 for n in image.shape[1:])
     return image[:, top : top + side, left : left + side]
