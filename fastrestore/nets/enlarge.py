@@ -81,8 +81,8 @@ class Enlarger:
     def prepared(cls, request: Request, planes: Any, report: Callable[[float], None]) -> Enlarger:
         """Choose the units and the device for an image."""
         context = call.prepared(request, planes, report)
-        units = _units(_without_alpha(planes), context.data_range)
-        return cls(call.on_device(request.net, context.device), units, context)
+        net, colors = call.on_device(request.net, context.device), _without_alpha(planes)
+        return cls(net, _units(colors, context.data_range), context)
 
     def seen(self, planes: Any) -> Tensor:
         """Return the input of the network (1, C, M, N): gray as three equal colors."""

@@ -168,6 +168,7 @@ def _pair(before: int, wide: int) -> nn.Sequential:
 
 
 def _block(width: int) -> Residual:
+    """Return a residual block of two convolutions."""
     first, second = convolution(width, width), convolution(width, width)
     return Residual(OrderedDict(conv=nn.Sequential(first, nn.ReLU(inplace=True), second)))
 

@@ -160,7 +160,7 @@ class State:
             net.load_state_dict(parts[f"{prefix}weights"])
             moments = {which: parts[f"{prefix}{which}"] for which in MOMENTS}
             for name, value in net.named_parameters():
-                if name in moments[MOMENTS[0]]:
+                if name in moments["exp_avg"]:
                     adam.state[value] = {"step": torch.tensor(float(state.step))} | {
                         which: _like(part[name], value) for which, part in moments.items()
                     }
