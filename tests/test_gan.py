@@ -206,7 +206,7 @@ def test_each_network_has_its_own_update(recipe, photographs, monkeypatch):
         ])  # fmt: skip
 
     monkeypatch.setattr(steps, "advance", advance)
-    lost = step(state, patches_of(recipe, photographs), "cpu")
+    lost = step(state, patches_of(recipe, photographs))
     assert moved == [[True, False], [False, True]]
     assert set(lost) == {"pixel", "features", "adversarial", "adversary", "accuracy", "ratio"}
     assert 0 <= lost["accuracy"] <= 1
@@ -217,7 +217,7 @@ def test_twenty_steps_lower_the_loss_of_pixels(recipe, photographs):
     state, patches = State(recipe, "cpu"), patches_of(recipe, photographs)
     first = State(recipe, "cpu")
     for _ in range(20):
-        step(state, patches, "cpu")
+        step(state, patches)
 
     def lost(net):
         from fastrestore.nets.training.tasks import draw_degraded
@@ -344,9 +344,9 @@ def test_discriminators_take_random_crops():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"adversary": "resnet"}, "adversary must be '', 'vgg', 'unet' or 'film', got 'resnet'"),
+        ({"adversary": "resnet"}, "adversary must be one of '', 'vgg', 'unet', 'film', got"),
         ({"adversary": "vgg", "patch": 64}, "patch for adversary='vgg' must be 128, got 64"),
-        ({"task": "blur"}, "task must be one of noise, small, blurred, degraded, got 'blur'"),
+        ({"task": "blur"}, "task must be one of 'noise', 'small', 'blurred', 'degraded', got"),
     ],
 )
 def test_bad_recipes(more, message):

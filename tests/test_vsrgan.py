@@ -230,7 +230,7 @@ def test_each_network_has_its_own_update(photographs, monkeypatch, lead):
 
     monkeypatch.setattr(steps, "advance", advance)
     monkeypatch.setattr(steps, "_lead", lambda real, fake: 0.1)
-    lost = step(state, Clips(photographs, (4, 64), "cpu"), "cpu")
+    lost = step(state, Clips(photographs, (4, 64), "cpu"))
     assert moved == ([[True, False]] if lead else [[True, False], [False, True]])
     names = {"pixel", "warp", "pingpong", "features", "adversarial", "adversary", "accuracy"}
     assert set(lost) == names | {"ratio"}
@@ -252,7 +252,7 @@ def test_twenty_steps_lower_the_loss_of_pixels(photographs, task, tmp_path):
     state, clips = State(recipe, "cpu"), Clips(photographs, (4, 32), "cpu")
     first = State(recipe, "cpu").net
     for _ in range(20):
-        step(state, clips, "cpu")
+        step(state, clips)
     random = torch.Generator().manual_seed(9)
     wanted = clips.draw(8, random)
     seen = degraded_videos(recipe, wanted, random, scale)
@@ -327,7 +327,7 @@ def test_flow_alone_learns_how_photographs_move(photographs):
     )
     state, clips = State(recipe, "cpu"), Clips(photographs, (2, 64), "cpu")
     first = State(recipe, "cpu").net
-    lost = [step(state, clips, "cpu") for _ in range(60)]
+    lost = [step(state, clips) for _ in range(60)]
     assert set(lost[0]) == {"motion"}
     random = torch.Generator().manual_seed(9)
     wanted, motion = clips.draw_moving(16, random)
@@ -353,7 +353,7 @@ def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
     state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")
     clips = Clips(photographs, (4, 64), "cpu", [film])
     monkeypatch.setattr(clips_module, "REAL", 1.0)
-    lost = step(state, clips, "cpu")
+    lost = step(state, clips)
     assert lost["motion"] == 0
     assert lost["warp"] > 0
     assert all(torch.isfinite(value).all() for value in state.net.parameters())
@@ -405,7 +405,7 @@ def test_the_frames_of_a_degraded_film_are_degraded_alike():
     [
         ({"frames": 1, "pingpong": 0.0}, "frames for network='vsrgan' must be 2 or more"),
         ({"adversary": "unet"}, "adversary for videos must be 'film' if and only if frames"),
-        ({"frames": 0}, "frames must be 1 or more, got 0"),
+        ({"frames": 0}, "frames must be a whole number of 1 or more, got 0"),
         ({"network": "srresnet", "frames": 1, "adversary": "", "task": "blurred", "pingpong": 0.0},
          "task of images must be another than 'blurred', got 'blurred'"),
     ],

@@ -58,15 +58,10 @@ class BM3D(nn.Module):
 
     def _one(self, image: Tensor, sigma: float | None) -> Tensor:
         """Restore (C, H, W)."""
-        if len(image) == 1:
-            restored: Tensor = fastrestore.bm3d(image[0], sigma, **self.options)[None]
-        elif len(image) == 3 or "colorspace" in self.options:
-            restored = fastrestore.bm3d(image, sigma, channel_axis=0, **self.options)
-        else:
-            restored = torch.stack(
-                [fastrestore.bm3d(plane, sigma, **self.options) for plane in image]
-            )
-        return restored
+        if len(image) == 3 or (len(image) > 1 and "colorspace" in self.options):
+            restored: Tensor = fastrestore.bm3d(image, sigma, channel_axis=0, **self.options)
+            return restored
+        return torch.stack([fastrestore.bm3d(plane, sigma, **self.options) for plane in image])
 
     @staticmethod
     def _levels(image: Tensor, sigma: Tensor | float | None) -> list[float | None]:

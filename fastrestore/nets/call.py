@@ -18,7 +18,7 @@ from fastrestore.nets.batch import Axes, batched, contiguous, sigmas, unbatched
 from fastrestore.nets.files import load, names
 from fastrestore.nets.network import Network
 from fastrestore.nets.registry import KINDS
-from fastrestore.nets.run import Execution, automatic_tile, cached_copy, check_device, run_network
+from fastrestore.nets.run import LARGEST, USUAL, Execution, cached_copy, check_device, run_network
 from fastrestore.nets.units import Units, units
 
 ROUNDING = 1e-6  # relative tolerance at the bounds of sigma
@@ -143,15 +143,19 @@ def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Req
                 f"{', '.join(map(repr, names()))}; write weights= with a file, train a network "
                 f"with `fastrestore train {kind}`, or use bm3d"
             )
-    if isinstance(weights, torch.nn.Module):
-        net, name = weights, type(weights).__name__
-    elif isinstance(weights, (str, os.PathLike)):
-        net, name = load(weights), os.fspath(weights)
-    else:
-        raise TypeError(f"weights must be a name, a file or a network, got {weights!r:.60}")
+    net, name = named("weights", weights)
     if not isinstance(net, expected):
         raise ValueError(f"weights={name!r} is a {type(net).__name__}, not a {expected.__name__}")
     return Request(net, name, options)
+
+
+def named(argument: str, value: Any) -> tuple[Network, str]:
+    """Return a network from an argument that is one, its name or its file; and its name."""
+    if isinstance(value, Network):
+        return value, type(value).__name__
+    if isinstance(value, (str, os.PathLike)):
+        return load(value), os.fspath(value)
+    raise TypeError(f"{argument} must be a name, a file or a network, got {value!r:.60}")
 
 
 def denoised(request: Request, image: Any, sigma: Any) -> Any:
@@ -183,24 +187,22 @@ def each_image(
             f"{name} is for images of {net.channels} channels, and this image has "
             f"{batch.shape[1]}; {advice}"
         )
-    data_range = validate.extent(options.data_range)
     levels = sigmas(sigma, batch, axes)
     with reporting(options.progress, name) as report, interop.use_device_of(values):
-        execution, device = prepared(batch, options, lambda share: report(share / len(batch)))
-        context = Context(data_range, device, execution, name)
+        context = prepared(request, batch, lambda share: report(share / len(batch)))
         results = [restore(*pair, context) for pair in zip(batch, levels, strict=True)]
         stacked = interop.namespace(results[0]).stack(results)
         return to_caller(interop.place_like(unbatched(stacked, values, axes), values))
 
 
-def prepared(
-    planes: Any, options: Options, report: Callable[[float], None]
-) -> tuple[Execution, torch.device]:
+def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> Context:
     """Validate the options that say how and where a network runs on images (..., M, N)."""
+    options = request.options
     validate.choice("precision", options.precision, PRECISIONS)
     device = _device(options.device, planes)
     half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
-    return Execution(_tile(options.tile, planes.shape[-2:]), half, report), device
+    execution = Execution(_tile(options.tile, planes.shape[-2:]), half, report)
+    return Context(validate.extent(options.data_range), device, execution, request.name)
 
 
 def estimated(planes: Any) -> float:
@@ -219,7 +221,10 @@ def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     scale = _units(planes, highest, net, context)
     relative = level / scale.extent if net.takes_sigma else None
     result = forward(net, scale.normalized(planes), relative, context)
-    return _with_exact(scale.denormalized(result, planes.dtype), planes, level)
+    out = scale.denormalized(result, planes.dtype)
+    if np.ndim(level) == 2 and (level == 0).any() and interop.on_host(planes):
+        np.copyto(out, planes, where=level == 0, casting="unsafe")  # pixels without noise
+    return out
 
 
 def forward(net: Network, planes: Any, level: Any, context: Context) -> Any:
@@ -228,16 +233,8 @@ def forward(net: Network, planes: Any, level: Any, context: Context) -> Any:
     if level is not None:
         sigma = tensor(np.atleast_2d(np.asarray(level)), context.device)[None, None]
     seen = tensor(planes, context.device)[None]
-    return array(
-        run_network(on_device(net, context.device), seen, sigma, context.execution)[0], planes
-    )
-
-
-def _with_exact(out: Any, planes: Any, level: Any) -> Any:
-    """Copy the pixels without noise from the image."""
-    if np.ndim(level) == 2 and (level == 0).any() and interop.on_host(planes):
-        np.copyto(out, planes, where=level == 0, casting="unsafe")
-    return out
+    result = run_network(on_device(net, context.device), seen, sigma, context.execution)
+    return array(result[0], planes)
 
 
 def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
@@ -265,7 +262,7 @@ def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
 def _tile(tile: Any, shape: tuple[int, int]) -> int | None:
     """Check the side of the tiles."""
     if isinstance(tile, str) and tile == "auto":
-        return automatic_tile(shape)
+        return None if shape[0] * shape[1] <= LARGEST else USUAL
     if tile is None:
         return None
     if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 16:
@@ -293,10 +290,8 @@ def on_device(net: Network, device: torch.device) -> Network:
 def tensor(values: Any, device: torch.device) -> torch.Tensor:
     """Convert an array of NumPy or CuPy to a float32 tensor on a device."""
     plain = contiguous(values.astype(np.float32))
-    shared = (
-        torch.from_numpy(plain) if interop.on_host(plain) else torch.utils.dlpack.from_dlpack(plain)
-    )
-    return shared.to(device)
+    share = torch.from_numpy if interop.on_host(plain) else torch.utils.dlpack.from_dlpack
+    return share(plain).to(device)
 
 
 def array(tensor: torch.Tensor, like: Any) -> Any:

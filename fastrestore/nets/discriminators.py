@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -93,13 +91,10 @@ class UNetDiscriminator(nn.Module):
             wide = width * 2 ** (k - 1)
             conv = nn.Conv2d(wide, 2 * wide, 4, 2, 1, bias=False)
             setattr(self, f"conv{k}", spectral_norm(conv))
-        for k in (4, 5, 6):
-            wide = width * 2 ** (7 - k)
-            setattr(
-                self, f"conv{k}", spectral_norm(nn.Conv2d(wide, wide // 2, 3, 1, 1, bias=False))
-            )
-        for k in (7, 8):
-            setattr(self, f"conv{k}", spectral_norm(nn.Conv2d(width, width, 3, 1, 1, bias=False)))
+        for k in (4, 5, 6, 7, 8):
+            wide, narrow = (width * 2 ** max(0, n - k) for n in (7, 6))
+            conv = nn.Conv2d(wide, narrow, 3, 1, 1, bias=False)
+            setattr(self, f"conv{k}", spectral_norm(conv))
         self.conv9 = nn.Conv2d(width, 1, 3, 1, 1)
         self.lrelu = nn.LeakyReLU(SLOPE, inplace=True)
 
@@ -146,8 +141,3 @@ DISCRIMINATORS: dict[str, type[nn.Module]] = {
     "unet": UNetDiscriminator,
     "film": VideoDiscriminator,
 }
-
-
-def make_discriminator(kind: str, channels: int, **sizes: Any) -> nn.Module | None:
-    """Return a discriminator by its name in a recipe; None for the empty name."""
-    return DISCRIMINATORS[kind](channels, **sizes) if kind else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import reporting
 from fastrestore.nets import call
 from fastrestore.nets.call import Context, Options, Request
-from fastrestore.nets.files import load, names
+from fastrestore.nets.files import names
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import run_network
 from fastrestore.nets.units import Units, units
@@ -33,20 +32,14 @@ def enlarge(image: Any, scale: Any, model: Any, options: Options) -> Any:
     with reporting(options.progress, name) as report, interop.use_device_of(values):
         enlarger = Enlarger.prepared(Request(net, name, options), planes, report)
         made = run_network(enlarger.net, enlarger.seen(planes), None, enlarger.context.execution)
-        larger = with_axis(enlarger.larger(made, planes), values, options.channel_axis)
-        return to_caller(interop.place_like(larger, values))
+        larger = enlarger.larger(made, planes)
+        return to_caller(interop.planes_to_image(larger, values, options.channel_axis))
 
 
 def chosen(model: Any, scale: Any) -> tuple[Network, str]:
     """Return the network for a scale, and its name for messages."""
     scale = validate.integer("scale", scale)
-    if isinstance(model, Network):
-        net, name = model, type(model).__name__
-    elif isinstance(model, (str, os.PathLike)):
-        name = os.fspath(model)
-        net = load(_with_scale(name, scale))
-    else:
-        raise TypeError(f"model must be a name, a file or a network, got {model!r:.60}")
+    net, name = call.named("model", _with_scale(model, scale))
     if net.takes_sigma:
         raise ValueError(f"model={name!r} needs the noise level; use denoise")
     if net.scale != scale:
@@ -57,8 +50,8 @@ def chosen(model: Any, scale: Any) -> tuple[Network, str]:
     return net, name
 
 
-def _with_scale(model: str, scale: int) -> str:
-    """Return the name of the built-in weights for a scale, or the file as it is."""
+def _with_scale(model: Any, scale: int) -> Any:
+    """Return the name of the built-in weights for a scale, or the file or network as it is."""
     offered = [name for name in names() if name.startswith(f"{model}-x")]
     if scale > 1 and f"{model}-x{scale}" in offered:
         return f"{model}-x{scale}"
@@ -87,12 +80,9 @@ class Enlarger:
     @classmethod
     def prepared(cls, request: Request, planes: Any, report: Callable[[float], None]) -> Enlarger:
         """Choose the units and the device for an image."""
-        net, name, options = request
-        colors = _without_alpha(planes)
-        data_range = _data_range(options.data_range, colors)
-        execution, device = call.prepared(planes, options, report)
-        context = Context(data_range, device, execution, name)
-        return cls(call.on_device(net, device), _units(colors, data_range), context)
+        context = call.prepared(request, planes, report)
+        net, colors = call.on_device(request.net, context.device), _without_alpha(planes)
+        return cls(net, _units(colors, context.data_range), context)
 
     def seen(self, planes: Any) -> Tensor:
         """Return the input of the network (1, C, M, N): gray as three equal colors."""
@@ -119,12 +109,11 @@ def _without_alpha(planes: Any) -> Any:
     return planes if len(planes) in (1, 3) else planes[:-1]
 
 
-def _data_range(data_range: Any, colors: Any) -> float | None:
-    """Return the range that is given or usual for the type; None if it has to be measured."""
-    given = validate.extent(data_range)
+def _data_range(colors: Any) -> float | None:
+    """Return the range that is usual for the type; None if it has to be measured."""
     dtype = colors.dtype
-    if given is not None or dtype == np.uint8:
-        return given or 255.0
+    if dtype == np.uint8:
+        return 255.0
     if dtype.kind != "f" and dtype != np.uint16:
         return None
     white = 1.0 if dtype.kind == "f" else 65535.0
@@ -134,10 +123,11 @@ def _data_range(data_range: Any, colors: Any) -> float | None:
 
 
 def _units(colors: Any, data_range: float | None) -> Units:
-    """Return the units of the image, measured from minimum to maximum, as there is no noise.
+    """Return the units of the image: of the given or usual range, or from minimum to maximum.
 
-    A constant image is mapped to 0.5.
+    There is no noise to be averaged out. A constant image is mapped to 0.5.
     """
+    data_range = data_range or _data_range(colors)
     if data_range is not None:
         return units(colors, data_range, 0.0)
     low, high = float(colors.min()), float(colors.max())
@@ -149,11 +139,8 @@ def _filled(colors: Any, alpha: Any) -> Any:
     hidden = alpha == 0
     if not bool(hidden.any()) or bool(hidden.all()):
         return colors
-    if interop.on_host(alpha):
-        from scipy import ndimage
-    else:
-        from cupyx.scipy import ndimage
-    nearest = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    distance = interop.ndimage(alpha).distance_transform_edt
+    nearest = distance(hidden, return_distances=False, return_indices=True)
     return colors[:, nearest[0], nearest[1]]
 
 
@@ -168,11 +155,3 @@ def _interpolated(alpha: Any, scale: int, device: torch.device) -> Any:
         call.tensor(alpha, device)[None, None], size=size, mode="bicubic", antialias=True
     )
     return call.array(larger[0, 0].clamp(low, high), alpha).astype(dtype)
-
-
-def with_axis(planes: Any, values: Any, axis: int | None) -> Any:
-    """Return (C, M, N) with the channels along the axis of the caller's array."""
-    if axis is None:
-        return planes[0]
-    moved = interop.move_axis(planes, 0, axis % values.ndim)
-    return interop.namespace(moved).ascontiguousarray(moved)

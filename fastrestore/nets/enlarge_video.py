@@ -12,10 +12,12 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.scenes import SceneCuts
 from fastrestore.nets.call import Request
-from fastrestore.nets.enlarge import Enlarger, check_channels, with_axis
+from fastrestore.nets.enlarge import Enlarger, check_channels
 from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import Slices, in_precision, in_tiles, run_network
+
+Last = tuple[Tensor, Tensor]  # input for the frame before, and its result
 
 
 def enlarge_video(frames: Any, time_axis: Any, request: Request, scene_cuts: bool) -> Iterator[Any]:
@@ -39,55 +41,41 @@ def _slices(frames: Any, time: int) -> Iterator[Any]:
 
 def _stream(frames: Iterable[Any], request: Request, scene_cuts: bool) -> Iterator[Any]:
     """Enlarge frame by frame."""
-    cuts, video, axis = SceneCuts(), None, request.options.channel_axis
+    cuts, axis = SceneCuts(), request.options.channel_axis
+    enlarger: Enlarger | None = None
+    last: Last | None = None
     for number, (frame, to_caller) in enumerate(recognized_frames(frames)):
         planes = validate.channels(f"frame {number}", frame, axis)
         with interop.use_device_of(frame):
-            if video is None:
-                video = _Video(request, planes)
+            if enlarger is None:
+                check_channels(len(planes), request.net, request.name)
+                enlarger = Enlarger.prepared(request, planes, lambda share: None)
             if scene_cuts and cuts.begins(planes):
-                video.reset()
-            larger = with_axis(video.next(planes), frame, axis)
-            finished = to_caller(interop.place_like(larger, frame))
+                last = None
+            seen = enlarger.seen(planes)
+            made = _next(enlarger, seen, last)
+            last = seen, made
+            larger = enlarger.larger(made, planes)
+            finished = to_caller(interop.planes_to_image(larger, frame, axis))
         yield finished
 
 
-class _Video:
-    """The state between frames: the last one and its result."""
+def _next(enlarger: Enlarger, seen: Tensor, last: Last | None) -> Tensor:
+    """Enlarge the input for one frame, given that of the frame before and its result."""
+    execution = enlarger.context.execution
+    if not isinstance(enlarger.net, VSRGAN):
+        return run_network(enlarger.net, seen, None, execution)
 
-    def __init__(self, request: Request, planes: Any) -> None:
-        check_channels(len(planes), request.net, request.name)
-        self._enlarger = Enlarger.prepared(request, planes, lambda share: None)
-        self.reset()
+    def on_tile(read: Slices, larger: Slices) -> Tensor:
+        parts = [seen[(..., *read)]]
+        if last is not None:
+            parts += [last[0][(..., *read)], last[1][(..., *larger)]]
 
-    def reset(self) -> None:
-        """Start a scene."""
-        self._last: tuple[Tensor, Tensor] | None = None
+        def forward(net: Network, dtype: torch.dtype) -> Tensor:
+            assert isinstance(net, VSRGAN)
+            inputs = [part.to(dtype) for part in parts]
+            return net.next(*inputs) if len(inputs) == 3 else net.first(inputs[0])
 
-    def next(self, planes: Any) -> Any:
-        """Enlarge one frame (C, M, N)."""
-        net, seen = self._enlarger.net, self._enlarger.seen(planes)
-        if isinstance(net, VSRGAN):
-            made = self._recurrent(net, seen)
-            self._last = seen, made
-        else:
-            made = run_network(net, seen, None, self._enlarger.context.execution)
-        return self._enlarger.larger(made, planes)
+        return in_precision(enlarger.net, execution.half, forward)
 
-    def _recurrent(self, net: VSRGAN, seen: Tensor) -> Tensor:
-        """Run the network on a frame, in tiles if needed."""
-        execution, last = self._enlarger.context.execution, self._last
-
-        def on_tile(read: Slices, larger: Slices) -> Tensor:
-            parts = [seen[(..., *read)]]
-            if last is not None:
-                parts += [last[0][(..., *read)], last[1][(..., *larger)]]
-
-            def forward(net: Network, dtype: torch.dtype) -> Tensor:
-                assert isinstance(net, VSRGAN)
-                inputs = [part.to(dtype) for part in parts]
-                return net.next(*inputs) if len(inputs) == 3 else net.first(inputs[0])
-
-            return in_precision(net, execution.half, forward)
-
-        return in_tiles(net, seen, on_tile, execution)
+    return in_tiles(enlarger.net, seen, on_tile, execution)

@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fastrestore.nets.layouts import network_of
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import check_device
 
+WEIGHTS = Path(__file__).parent / "weights"
 NOTES = "fastrestore"  # key of the metadata in our own files
 
 
@@ -30,11 +30,7 @@ def names() -> list[str]:
     >>> "unet-gray" in nets.names()
     True
     """
-    folder = resources.files("fastrestore.nets") / "weights"
-    if not folder.is_dir():
-        return []
-    files = (each.name for each in folder.iterdir())
-    return sorted(n.removesuffix(".safetensors") for n in files if n.endswith(".safetensors"))
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
 def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
@@ -82,8 +78,8 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise TypeError(f"name_or_path must be a name or a file, got {name_or_path!r:.60}")
     if isinstance(name_or_path, str) and name_or_path in names():
-        net = _built_in(name_or_path)
-        return net if where.type == "cpu" else _read(_path(name_or_path)).to(where)
+        path = WEIGHTS / f"{name_or_path}.safetensors"
+        return _shared(path) if where.type == "cpu" else _read(path).to(where)
     path = Path(name_or_path)
     if not path.is_file():
         raise FileNotFoundError(
@@ -101,29 +97,19 @@ def _suggestion(name: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-@functools.cache
-def _built_in(name: str) -> Network:
-    """Return a built-in network, read once; it is shared and must not be trained."""
-    return _read(_path(name))
-
-
-def _path(name: str) -> Path:
-    with resources.as_file(resources.files("fastrestore.nets") / "weights") as folder:
-        return folder / f"{name}.safetensors"
-
-
 def _read(path: Path) -> Network:
     """Read a file in any supported format."""
-    notes: dict[str, Any] = {}
-    if path.suffix == ".safetensors":
-        loaded, notes = _safetensors(path)
-    else:
-        loaded = _pickled(path)
+    safe = path.suffix == ".safetensors"
+    loaded, notes = _safetensors(path) if safe else (_pickled(path), {})
     net = network_of(loaded, str(path), ours=bool(notes))
     if "sigmas" in notes:
         low, high = notes["sigmas"]
         net.sigmas = (low / 255, high / 255)
     return net
+
+
+# For built-in weights, which are read once; the network must not be trained
+_shared = functools.cache(_read)
 
 
 def _safetensors(path: Path) -> tuple[Any, dict[str, Any]]:

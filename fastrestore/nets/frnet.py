@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets.network import Network, check_sizes, convolution, interpolated
+from fastrestore.nets.network import Network, Residual, check_sizes, convolution, interpolated
 
 REACH = 24  # largest component of the optical flow, in pixels of the input
 GRID = 8  # the flow network downsamples by this factor
@@ -67,8 +69,6 @@ class VSRGAN(Network):
     ) -> None:
         super().__init__()
         check_sizes(channels, scale=scale, blocks=blocks, width=width, flow_width=flow_width)
-        if scale not in (1, 2, 4):
-            raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         if upsample not in UPSAMPLES:
             raise ValueError(f"upsample must be 'bilinear' or 'bicubic', got {upsample!r}")
         self.channels, self.scale, self.grid = channels, scale, GRID
@@ -96,8 +96,7 @@ class VSRGAN(Network):
     def video(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Enlarge videos (B, T, C, H, W); also return the flow between frames."""
         batch, count = frames.shape[:2]
-        pairs = frames[:, 1:].flatten(0, 1), frames[:, :-1].flatten(0, 1)
-        flow = self.flow(*pairs)
+        flow = self.flow(*neighbors(frames))
         flows = flow.view(batch, count - 1, *flow.shape[1:])
         results = [self.first(frames[:, 0])]
         for k in range(1, count):
@@ -154,10 +153,7 @@ class FlowNet(nn.Module):
         for k in (1, 2, 3):
             seen = nn.functional.max_pool2d(getattr(self, f"encoder{k}")(seen), 2)
         for k in (1, 2, 3):
-            seen = nn.functional.interpolate(
-                getattr(self, f"decoder{k}")(seen), scale_factor=2, mode="bilinear",
-                align_corners=False,
-            )  # fmt: skip
+            seen = interpolated(getattr(self, f"decoder{k}")(seen), 2)
         flow: Tensor = REACH * torch.tanh(self.flow(seen))
         return flow
 
@@ -171,19 +167,10 @@ def _pair(before: int, wide: int) -> nn.Sequential:
     return nn.Sequential(convolution(before, wide), rectify, convolution(wide, wide), rectify)
 
 
-class Residual(nn.Module):
-    """Residual block of two convolutions."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(
-            convolution(width, width), nn.ReLU(inplace=True), convolution(width, width)
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add the result of the convolutions to the features."""
-        result: Tensor = features + self.conv(features)
-        return result
+def _block(width: int) -> Residual:
+    """Return a residual block of two convolutions."""
+    first, second = convolution(width, width), convolution(width, width)
+    return Residual(OrderedDict(conv=nn.Sequential(first, nn.ReLU(inplace=True), second)))
 
 
 class Reconstruction(nn.Module):
@@ -193,12 +180,11 @@ class Reconstruction(nn.Module):
         super().__init__()
         inside = (scale**2 + 1) * channels
         self.conv_in = nn.Sequential(convolution(inside, width), nn.ReLU(inplace=True))
-        self.resblocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
+        self.resblocks = nn.Sequential(*(_block(width) for _ in range(blocks)))
         steps: list[nn.Module] = []
         for _ in range({1: 0, 2: 1, 4: 2}[scale]):
-            steps += [
-                nn.ConvTranspose2d(width, width, 3, 2, 1, output_padding=1), nn.ReLU(inplace=True)
-            ]  # fmt: skip
+            larger = nn.ConvTranspose2d(width, width, 3, 2, 1, output_padding=1)
+            steps += [larger, nn.ReLU(inplace=True)]
         self.conv_up = nn.Sequential(*steps)
         self.conv_out = convolution(width, channels)
 
@@ -221,6 +207,11 @@ class Cubic(nn.Module):
         """Ignore the file: the weights are constant."""
 
 
+def neighbors(videos: Tensor) -> tuple[Tensor, Tensor]:
+    """Return all frames (B (T - 1), C, H, W) but the first ones, and the frames before them."""
+    return videos[:, 1:].flatten(0, 1), videos[:, :-1].flatten(0, 1)
+
+
 def warped(image: Tensor, flow: Tensor) -> Tensor:
     """Warp images (B, C, H, W) by a backward flow (B, 2, H, W), with linear interpolation."""
     height, width = image.shape[-2:]
@@ -238,11 +229,9 @@ def warped(image: Tensor, flow: Tensor) -> Tensor:
 
 def space_to_depth(image: Tensor, scale: int) -> Tensor:
     """Rearrange the pixels of each cell into channels, in the order (dy, dx, color)."""
-    batch, channels, height, width = image.shape
-    cells = image.view(batch, channels, height // scale, scale, width // scale, scale)
-    return cells.permute(0, 3, 5, 1, 2, 4).reshape(
-        batch, scale**2 * channels, height // scale, width // scale
-    )
+    cells = nn.functional.pixel_unshuffle(image, scale)
+    by_color = cells.view(*image.shape[:2], scale**2, *cells.shape[-2:])
+    return by_color.transpose(1, 2).flatten(1, 2)
 
 
 def enlarged(image: Tensor, scale: int, how: str) -> Tensor:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastrestore.nets.gate import Gate
 from fastrestore.nets.network import Network
-from fastrestore.nets.registry import make
+from fastrestore.nets.registry import KINDS
 
 Tensors = dict[str, Tensor]
 
@@ -35,20 +36,14 @@ class Described(NamedTuple):
 
 
 def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
-    """Return the network of a loaded file; `ours` if fastrestore wrote it.
-
-    Raises
-    ------
-    ValueError
-        If the network is unknown, or weights are missing, superfluous, NaN or of a wrong shape.
-    """
+    """Return the network of a loaded file; `ours` if fastrestore wrote it."""
     tensors = _unwrapped(loaded, source)
     found = _recognized(tensors, source, ours)
     for name, value in found.tensors.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{source}: {name} has values that are NaN or infinite")
     try:
-        net = make(found.kind, found.channels, **found.sizes)
+        net = (KINDS | {"gate": Gate})[found.kind](found.channels, **found.sizes)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{source} is not a known network: {error}") from None
     try:
@@ -98,7 +93,7 @@ def _recognized(tensors: Tensors, source: str, ours: bool) -> Described:
     if "m_head.weight" in names and "m_tail.weight" in names:
         return _unet(tensors)
     if {"in_conv.weight", "out_conv.weight"} <= names:
-        return _of_deepinv(tensors)
+        return _of_deepinv(tensors, source)
     if any(name.startswith("dncnn.") for name in names):
         renamed = {f"model.{name.removeprefix('dncnn.')}": v for name, v in tensors.items()}
         return _chain(renamed, source, TORCH_EPS, ours)
@@ -118,24 +113,18 @@ def _quoted(tensors: dict[str, Any]) -> str:
 
 def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Described:
     """Describe a DnCNN or an FFDNet, which are sequences of convolutions."""
-    places = sorted(
-        {int(name.split(".")[1]) for name in tensors if re.match(r"model\.\d+\.", name)}
-    )
-    weights = {k: tensors.get(f"model.{k}.weight") for k in places}
-    convolutions = [k for k in places if weights[k] is not None and weights[k].ndim == 4]  # type: ignore[union-attr]
-    if len(convolutions) < 2:
+    layers, over = _merged(tensors, eps)
+    if len(layers) < 2:
         raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
-    first, last = weights[convolutions[0]], weights[convolutions[-1]]
-    assert first is not None
-    assert last is not None
-    inside, outside, width = first.shape[1], last.shape[0], first.shape[0]
-    sizes = {"layers": len(convolutions), "width": width}
-    merged, used = _merged(tensors, places, convolutions, eps)
-    over = sorted(set(tensors) - used)
     if over:
         raise ValueError(f"{source} is not a complete network: {', '.join(over[:3])} fit no layer")
+    merged: Tensors = {}
+    for k, (weight, bias) in enumerate(layers):
+        merged |= {f"model.{2 * k}.weight": weight, f"model.{2 * k}.bias": bias}
+    (width, inside), outside = layers[0][0].shape[:2], len(layers[-1][0])
+    sizes = {"layers": len(layers), "width": width}
     if inside == outside and inside in (1, 3):
-        if len(convolutions) == 7 and not ours:
+        if len(layers) == 7 and not ours:
             raise ValueError(
                 f"{source} has 7 convolutions like an IRCNN, whose dilations are not in the file; "
                 f"known: {KNOWN}"
@@ -149,63 +138,53 @@ def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Described:
     )
 
 
-def _merged(
-    tensors: Tensors, places: list[int], convolutions: list[int], eps: float
-) -> tuple[Tensors, set[str]]:
-    """Renumber the convolutions with batch normalization merged; also return the names used."""
-    merged: Tensors = {}
-    used: set[str] = set()
-    for number, k in enumerate(convolutions):
-        weight = tensors[f"model.{k}.weight"]
-        bias = tensors.get(f"model.{k}.bias", weight.new_zeros(len(weight)))
-        after = places[places.index(k) + 1 :][:1]
-        used |= {f"model.{k}.weight", f"model.{k}.bias"}
-        if after and f"model.{after[0]}.running_var" in tensors:
-            layer = f"model.{after[0]}"
+def _merged(tensors: Tensors, eps: float) -> tuple[list[tuple[Tensor, Tensor]], list[str]]:
+    """Return weight and bias of each convolution, and the names of the tensors that fit no layer.
+
+    Batch normalization is merged into the convolution before it.
+    """
+    rest, layers = dict(tensors), list[tuple[Tensor, Tensor]]()
+    numbers = {int(found[1]) for name in rest if (found := re.match(r"model\.(\d+)\.", name))}
+    for name in (f"model.{k}" for k in sorted(numbers)):
+        if layers and f"{name}.running_var" in rest:
             gain, shift, mean, variance = (
-                tensors[f"{layer}.{name}"]
-                for name in ("weight", "bias", "running_mean", "running_var")
+                rest.pop(f"{name}.{part}")
+                for part in ("weight", "bias", "running_mean", "running_var")
             )
+            rest.pop(f"{name}.num_batches_tracked", None)
             factor = gain / (variance + eps).sqrt()
-            weight = weight * factor[:, None, None, None]
-            bias = (bias - mean) * factor + shift
-            used |= {name for name in tensors if name.startswith(f"{layer}.")}
-        merged[f"model.{2 * number}.weight"] = weight
-        merged[f"model.{2 * number}.bias"] = bias
-    return merged, used
+            weight, bias = layers[-1]
+            layers[-1] = weight * factor[:, None, None, None], (bias - mean) * factor + shift
+        elif f"{name}.weight" in rest and rest[f"{name}.weight"].ndim == 4:
+            weight = rest.pop(f"{name}.weight")
+            layers.append((weight, rest.pop(f"{name}.bias", weight.new_zeros(len(weight)))))
+    return layers, sorted(rest)
 
 
-def _of_deepinv(tensors: Tensors) -> Described:
+def _of_deepinv(tensors: Tensors, source: str) -> Described:
     """Describe a DnCNN of deepinv, which adds its output where ours subtracts it."""
-    count = sum(bool(re.fullmatch(r"conv_list\.\d+\.weight", name)) for name in tensors)
+    count = _count(tensors, r"conv_list\.(\d+)\.weight$")
     order = ["in_conv", *(f"conv_list.{k}" for k in range(count)), "out_conv"]
     renamed: Tensors = {}
-    for number, name in enumerate(order):
-        weight = tensors[f"{name}.weight"]
-        bias = tensors.get(f"{name}.bias", weight.new_zeros(len(weight)))
-        sign = -1.0 if name == "out_conv" else 1.0
-        renamed[f"model.{2 * number}.weight"] = sign * weight
-        renamed[f"model.{2 * number}.bias"] = sign * bias
-    first = tensors["in_conv.weight"]
-    return Described(
-        "dncnn", first.shape[1], {"layers": len(order), "width": first.shape[0]}, renamed
-    )
+    for k, name in enumerate(order):
+        for part in ("weight", "bias"):
+            value = tensors.get(f"{name}.{part}")
+            if value is not None:
+                renamed[f"model.{k}.{part}"] = -value if name == "out_conv" else value
+    return _chain(renamed, source, KAIR_EPS, ours=True)
 
 
 def _unet(tensors: Tensors) -> Described:
     """Describe a U-Net by its head, its levels and its blocks."""
     head, tail = tensors["m_head.weight"], tensors["m_tail.weight"]
-    depth = len({name.split(".")[0] for name in tensors if name.startswith("m_down")})
-    blocks = len({name.split(".")[1] for name in tensors if name.startswith("m_body.")})
+    depth = _count(tensors, r"m_down(\d+)\.")
+    blocks = _count(tensors, r"m_body\.(\d+)\.")
     widths = [head.shape[0]]
     for level in range(1, depth + 1):
         name = f"m_down{level}.{blocks}.weight"
         widths.append(tensors[name].shape[0] if name in tensors else widths[-1])
-    sizes = {
-        "widths": tuple(widths),
-        "blocks": blocks,
-        "takes_sigma": head.shape[1] > tail.shape[0],
-    }
+    takes_sigma = head.shape[1] > tail.shape[0]
+    sizes = {"widths": tuple(widths), "blocks": blocks, "takes_sigma": takes_sigma}
     return Described("unet", tail.shape[0], sizes, tensors)
 
 
@@ -268,7 +247,7 @@ def _vsrgan(tensors: Tensors) -> Described:
     channels = rest["srnet.conv_out.weight"].shape[0]
     sizes = {
         "scale": round((inside / channels - 1) ** 0.5),
-        "blocks": 1 + max((int(n.split(".")[2]) for n in rest if ".resblocks." in n), default=-1),
+        "blocks": _count(rest, r"srnet\.resblocks\.(\d+)\."),
         "width": width,
         "flow_width": len(rest["fnet.flow.0.weight"]),
         "upsample": "bicubic" if buffers else "bilinear",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,12 +43,24 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
-def check_sizes(channels: Any, **sizes: Any) -> None:
+class Residual(nn.Sequential):
+    """Modules, one after the other, whose result is added to their input."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Add the result to the features."""
+        result: Tensor = features + super().forward(features)  # type: ignore[no-untyped-call]
+        return result
+
+
+def check_sizes(channels: Any, scales: Sequence[int] = (1, 2, 4), **sizes: Any) -> None:
     """Raise unless the sizes of a network are whole numbers of 1 or more."""
     for name, value in {"channels": channels, **sizes}.items():
         validate.integer(name, value, least=1)
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
+    if sizes.get("scale", 1) not in scales:
+        known = ", ".join(map(str, scales[:-1]))
+        raise ValueError(f"scale must be {known} or {scales[-1]}, got {sizes['scale']!r}")
 
 
 def noise_map(image: Tensor, sigma: Tensor | float | None) -> Tensor:

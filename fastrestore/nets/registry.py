@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastrestore.nets.dncnn import DnCNN
 from fastrestore.nets.ffdnet import FFDNet
 from fastrestore.nets.frnet import VSRGAN
-from fastrestore.nets.gate import Gate
 from fastrestore.nets.network import Network
 from fastrestore.nets.rrdb import RRDBNet
 from fastrestore.nets.srresnet import SRResNet
@@ -18,8 +15,3 @@ KINDS: dict[str, type[Network]] = {
     "dncnn": DnCNN, "unet": UNet, "ffdnet": FFDNet,
     "vsrgan": VSRGAN, "srresnet": SRResNet, "srvgg": SRVGG, "rrdb": RRDBNet,
 }  # fmt: skip
-
-
-def make(kind: str, channels: int, **sizes: Any) -> Network:
-    """Return a network with random weights."""
-    return Gate(channels) if kind == "gate" else KINDS[kind](channels, **sizes)

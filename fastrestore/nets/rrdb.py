@@ -76,8 +76,6 @@ class RRDBNet(Network):
     ) -> None:
         super().__init__()
         check_sizes(channels, scale=scale, blocks=blocks, width=width, growth=growth)
-        if scale not in (1, 2, 4):
-            raise ValueError(f"scale must be 1, 2 or 4, got {scale!r}")
         self.channels, self.scale, self.grid = channels, scale, 4 // scale
         self.radius = self.grid * (1 + 15 * blocks + 1 + 2) + self.grid - 1
         self.conv_first = convolution(channels * self.grid**2, width)

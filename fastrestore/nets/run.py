@@ -29,37 +29,22 @@ class Execution(NamedTuple):
 
 
 def run_network(net: Network, image: Tensor, sigma: Tensor | None, execution: Execution) -> Tensor:
-    """Restore (B, C, H, W); sigma (B or 1, 1, H or 1, W or 1).
+    """Restore (1, C, H, W); sigma (1, 1, H or 1, W or 1)."""
+    level = None if sigma is None else sigma.expand(1, 1, *image.shape[-2:])
 
-    Tiles have a halo as wide as the receptive field, so that results equal those of the whole
-    image up to rounding. If memory runs out, the tiles are halved.
+    def on_tile(read: Slices, _: Slices) -> Tensor:
+        part = None if level is None else level[(..., *read)]
+        return _once(net, image[(..., *read)], part, execution.half)
 
-    Raises
-    ------
-    MemoryError
-        If memory does not suffice for the smallest tiles.
-    """
-    parts = []
-    for k in range(len(image)):
-        one = image[k : k + 1]
-        level = None if sigma is None else sigma[k if len(sigma) > 1 else 0][None]
-        level = None if level is None else level.expand(1, 1, *one.shape[-2:])
-
-        def on_tile(
-            read: Slices, _: Slices, one: Tensor = one, level: Tensor | None = level
-        ) -> Tensor:
-            part = None if level is None else level[(..., *read)]
-            return _once(net, one[(..., *read)], part, execution.half)
-
-        share = execution._replace(report=lambda part: execution.report(part / len(image)))
-        parts.append(in_tiles(net, one, on_tile, share))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return in_tiles(net, image, on_tile, execution)
 
 
 def in_tiles(net: Network, image: Tensor, on_tile: OnTile, execution: Execution) -> Tensor:
     """Assemble (1, C, s H, s W) from the results of `on_tile` on tiles of (1, C, H, W).
 
-    Its arguments are the tile with its halo, in pixels of the image and of the result.
+    Its arguments are the tile with its halo, in pixels of the image and of the result. The halo is
+    as wide as the receptive field, so that results equal those of the whole image up to rounding.
+    If memory runs out, the tiles are halved; the error for the smallest ones is a `MemoryError`.
     """
     tile = execution.tile
     while True:
@@ -87,13 +72,13 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def _tiled(net: Network, image: Tensor, on_tile: OnTile, execution: Execution) -> Tensor:
     """Restore tile by tile."""
-    size = image.shape[-2:]
-    tiles = list(_tiles((size[0], size[1]), execution.tile, net))
+    height, width = image.shape[-2:]
+    tiles = list(_tiles((height, width), execution.tile, net))
     out: Tensor | None = None
     for tile in tiles:
         result = on_tile(tile.read, _times(tile.read, net.scale))
         if out is None:
-            out = image.new_empty(1, result.shape[1], *(net.scale * n for n in size))
+            out = image.new_empty(1, result.shape[1], net.scale * height, net.scale * width)
         own, write = (_times(slices, net.scale) for slices in (tile.own, tile.write))
         out[(..., *write)] = result[(..., *own)]
         execution.report(1 / len(tiles))
@@ -168,21 +153,8 @@ def cached_copy(net: Network, key: Any, make: Callable[[], Network]) -> Network:
     return made
 
 
-def automatic_tile(shape: tuple[int, int]) -> int | None:
-    """Return the default side of a tile for an image, None for no tiles."""
-    return None if shape[0] * shape[1] <= LARGEST else USUAL
-
-
 def check_device(device: Any) -> torch.device:
-    """Return a device that is available.
-
-    Raises
-    ------
-    ValueError
-        If it is not the name of a device.
-    BackendUnavailableError
-        If it is not available.
-    """
+    """Return a device; raise if it is not available."""
     try:
         wanted = torch.device(device)
         known = wanted.type in ("cpu", "cuda")

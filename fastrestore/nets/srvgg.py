@@ -38,9 +38,7 @@ class SRVGG(Network):
         self, channels: int = 3, scale: int = 4, layers: int = 16, width: int = 64
     ) -> None:
         super().__init__()
-        check_sizes(channels, scale=scale, layers=layers, width=width)
-        if scale not in (1, 2, 3, 4):
-            raise ValueError(f"scale must be 1, 2, 3 or 4, got {scale!r}")
+        check_sizes(channels, scales=(1, 2, 3, 4), scale=scale, layers=layers, width=width)
         self.channels, self.scale, self.radius = channels, scale, layers + 2
         chain: list[nn.Module] = [convolution(channels, width), nn.PReLU(width)]
         for _ in range(layers):
@@ -50,8 +48,5 @@ class SRVGG(Network):
 
     def forward(self, image: Tensor, sigma: object = None) -> Tensor:
         """Enlarge images (B, C, H, W)."""
-        base = image
-        if self.scale > 1:
-            base = nn.functional.interpolate(image, scale_factor=self.scale, mode="nearest")
-        result: Tensor = self.upsampler(self.body(image)) + base
-        return result
+        result: Tensor = self.upsampler(self.body(image))
+        return result + nn.functional.interpolate(image, scale_factor=self.scale, mode="nearest")

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fastrestore.nets.network import Network, check_sizes, convolution, noise_map, padded
+from fastrestore.nets.network import Network, Residual, check_sizes, convolution, noise_map, padded
 
 
-class Block(nn.Module):
-    """Residual block of two convolutions."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        first, second = (convolution(width, width, bias=False) for _ in range(2))
-        self.res = nn.Sequential(first, nn.ReLU(inplace=True), second)
-        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
-        nn.init.normal_(second.weight, std=0.1 / (3 * width**0.5))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Add the result of the convolutions to the features."""
-        result: Tensor = features + self.res(features)
-        return result
+def block(width: int) -> Residual:
+    """Return a residual block of two convolutions."""
+    first, second = (convolution(width, width, bias=False) for _ in range(2))
+    nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+    nn.init.normal_(second.weight, std=0.1 / (3 * width**0.5))
+    convolutions = nn.Sequential(first, nn.ReLU(inplace=True), second)
+    return Residual(OrderedDict(res=convolutions))
 
 
 class UNet(Network):
@@ -68,7 +63,8 @@ class UNet(Network):
         super().__init__()
         if isinstance(widths, str) or not isinstance(widths, Sequence) or not widths:
             raise ValueError(f"widths must be whole numbers, such as (24, 48), got {widths!r}")
-        check_sizes(channels, blocks=blocks, **{f"widths[{k}]": n for k, n in enumerate(widths)})
+        sizes: dict[str, Any] = {f"widths[{k}]": n for k, n in enumerate(widths)}
+        check_sizes(channels, blocks=blocks, **sizes)
         self.channels, self.takes_sigma = channels, takes_sigma
         self._depth = depth = len(widths) - 1
         self.grid = 2**depth
@@ -78,13 +74,13 @@ class UNet(Network):
         self.m_head = convolution(channels + takes_sigma, widths[0], bias=False)
         for level in range(depth):
             fine, coarse = widths[level : level + 2]
-            here = [Block(fine) for _ in range(blocks)]
+            here = [block(fine) for _ in range(blocks)]
             down = nn.Conv2d(fine, coarse, 2, stride=2, bias=False)
             setattr(self, f"m_down{level + 1}", nn.Sequential(*here, down))
             up = nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
-            here = [Block(fine) for _ in range(blocks)]
+            here = [block(fine) for _ in range(blocks)]
             setattr(self, f"m_up{level + 1}", nn.Sequential(up, *here))
-        self.m_body = nn.Sequential(*(Block(widths[-1]) for _ in range(blocks)))
+        self.m_body = nn.Sequential(*(block(widths[-1]) for _ in range(blocks)))
         self.m_tail = convolution(widths[0], channels, bias=False)
         self._start_from_identity()
 

@@ -75,8 +75,10 @@ def triplets(net: VSRGAN, videos: Tensor, small: Tensor) -> Tensor:
     It consists of three frames of `videos` (B, T, C, s H, s W), the same frames warped to the
     middle one, and interpolated frames of `small` (B, T, C, H, W).
     """
-    batch, count = videos.shape[0], videos.shape[1] // COUNT
-    shown, below = (_in_threes(each, count).flatten(0, 1) for each in (videos, small))
+    count = videos.shape[1] // COUNT
+    shown, below = (
+        each[:, : COUNT * count].reshape(-1, COUNT, *each.shape[2:]) for each in (videos, small)
+    )
     middle = below[:, 1]
     with torch.no_grad():
         flows = [net.flow(middle, below[:, k]) for k in (0, 2)]
@@ -87,13 +89,7 @@ def triplets(net: VSRGAN, videos: Tensor, small: Tensor) -> Tensor:
     large = enlarged(below.flatten(0, 1), net.scale, net.upsample).view_as(shown)
     # Channels in the order (color, frame)
     parts = [part.transpose(1, 2).flatten(1, 2) for part in (shown, warped, large)]
-    assert len(parts[0]) == batch * count
     return torch.cat(parts, 1)
-
-
-def _in_threes(videos: Tensor, count: int) -> Tensor:
-    """Divide videos (B, T, ...) into triplets (B, count, 3, ...)."""
-    return videos[:, : COUNT * count].reshape(len(videos), count, COUNT, *videos.shape[2:])
 
 
 def _without_border(videos: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 
@@ -36,13 +36,7 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def typed(recipe: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Return values with the types of the fields of a recipe.
-
-    Raises
-    ------
-    ValueError
-        If a value has another type.
-    """
+    """Return values with the types of the fields of a recipe; raise if one has another type."""
     result = {}
     for field in dataclasses.fields(recipe):
         if field.name not in values:
@@ -58,9 +52,14 @@ def typed(recipe: type, values: dict[str, Any]) -> dict[str, Any]:
 def check_sizes(name: str, kind: Callable[..., Any], sizes: dict[str, Any]) -> None:
     """Raise if a kind of network does not have one of the sizes."""
     known = [each for each in inspect.signature(kind).parameters if each != "channels"]
-    unknown = [each for each in sizes if each not in known]
+    check_known(f"{name} has no sizes", sizes, known)
+
+
+def check_known(reason: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise `reason` with the names that are not known."""
+    unknown = [name for name in given if name not in known]
     if unknown:
-        raise ValueError(f"{name} has no sizes {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ValueError(f"{reason} {', '.join(unknown)}; it has {', '.join(known)}")
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
@@ -75,9 +74,12 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Describe the values that differ."""
     there, here = _flat(there), _flat(here)
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    pairs = [[repr(each[k]) if k in each else "not given" for each in (there, here)] for k in names]
+
+    def quoted(values: dict[str, Any], name: str) -> str:
+        return repr(values[name]) if name in values else "not given"
+
     return ", ".join(
-        f"{name} is {pair[0]} there and {pair[1]} here"
-        for name, pair in zip(names, pairs, strict=True)
+        f"{name} is {quoted(there, name)} there and {quoted(here, name)} here"
+        for name in there | here
+        if there.get(name) != here.get(name)
     )

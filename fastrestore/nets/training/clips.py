@@ -61,10 +61,9 @@ class Clips:
 
         The flow is x and y in pixels; NaN where it is unknown, as in real videos.
         """
-        drawn = [self._one(random) for _ in range(count)]
-        return torch.stack([clip.frames for clip in drawn]), torch.stack(
-            [clip.motion for clip in drawn]
-        )
+        drawn = (self._one(random) for _ in range(count))
+        frames, motion, _ = (torch.stack(each) for each in zip(*drawn, strict=True))
+        return frames, motion
 
     def _one(self, random: torch.Generator) -> Clip:
         """Draw one video."""
@@ -158,13 +157,7 @@ def _mirrored(clip: Clip) -> Clip:
 
 
 def films(folder: Path, channels: int) -> list[np.ndarray]:
-    """Read videos (T, C, M, N) of 8 bits: each is a subfolder with images.
-
-    Raises
-    ------
-    ValueError
-        If there are no such subfolders, or images of one subfolder differ in size.
-    """
+    """Read videos (T, C, M, N) of 8 bits: each is a subfolder with images of one size."""
     videos = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         if not any(path.suffix.lower() in KNOWN for path in place.iterdir()):

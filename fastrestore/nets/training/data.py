@@ -17,11 +17,6 @@ def photographs(folder: Path, channels: int, only: Path | None = None) -> list[n
     """Read all photographs of a folder and its subfolders, as (C, M, N) of 8 bits.
 
     `only` is a text file with one path relative to the folder in each line.
-
-    Raises
-    ------
-    ValueError
-        If there are no photographs, or one cannot be read.
     """
     from PIL import Image
 
@@ -137,19 +132,19 @@ def _cropped(image: np.ndarray, scale: int) -> np.ndarray:
 
 def smaller(image: np.ndarray, scale: int) -> np.ndarray:
     """Reduce an image by a factor with the bicubic filter of Pillow."""
-    from PIL import Image
-
-    size = (image.shape[2] // scale, image.shape[1] // scale)
-    planes = [Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC) for plane in image]
-    return np.stack([np.asarray(plane) for plane in planes])
+    height, width = (n // scale for n in image.shape[1:])
+    return _resized(image, (height, width), "BICUBIC")
 
 
 def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     """Resize an image by a factor of 1 or less."""
-    if scale == 1:
-        return image
+    height, width = (max(1, round(n * scale)) for n in image.shape[1:])
+    return image if scale == 1 else _resized(image, (height, width), "LANCZOS")
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], how: str) -> np.ndarray:
+    """Resize an image with a filter of Pillow."""
     from PIL import Image
 
-    size = tuple(max(1, round(n * scale)) for n in image.shape[:0:-1])
-    planes = [Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS) for plane in image]
+    planes = [Image.fromarray(each).resize(size[::-1], Image.Resampling[how]) for each in image]
     return np.stack([np.asarray(plane) for plane in planes])

@@ -23,6 +23,7 @@ from fastrestore.nets.call import apply
 from fastrestore.nets.files import load, save
 from fastrestore.nets.gate import Gate, evidence, mixed
 from fastrestore.nets.training.data import photographs
+from fastrestore.nets.training.validation import center
 
 LEVELS = (10.0, 15.0, 25.0, 35.0, 50.0, 70.0)  # of 0..255
 SIDE, PART = 256, 128  # sides of the restored images and of the crops in a step, in pixels
@@ -36,20 +37,14 @@ def samples(images: list[np.ndarray], weights: str) -> Iterator[Sample]:
     net = load(weights)
     for number, image in enumerate(images):
         level = LEVELS[number % len(LEVELS)]
-        top, left = ((n - SIDE) // 2 for n in image.shape[1:])
-        clean = image[0, top : top + SIDE, left : left + SIDE].astype(np.float32)
+        clean = center(image, SIDE)[0].astype(np.float32)
         if number % 2:
             clean = clean + stripes(np.random.default_rng([1, number]))
         noise = np.random.default_rng(number).standard_normal(clean.shape, np.float32)
         noisy = clean + level * noise
-        three = (noisy, bm3d(noisy, level), apply(net, noisy, level))
-        seen, first, second = (torch.from_numpy(each)[None, None] / 255 for each in three)
-        yield (
-            evidence(seen, first, second, level / 255),
-            first,
-            second,
-            torch.from_numpy(clean)[None, None] / 255,
-        )
+        arrays = (noisy, bm3d(noisy, level), apply(net, noisy, level), clean)
+        seen, first, second, target = (torch.from_numpy(each)[None, None] / 255 for each in arrays)
+        yield evidence(seen, first, second, level / 255), first, second, target
 
 
 def stripes(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -116,12 +111,9 @@ def main() -> None:
     parser.add_argument("--weights", default="unet-gray")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    images = [
-        image
-        for image in photographs(options.images, 1, options.only)
-        if min(image.shape[1:]) >= SIDE
-    ]
-    data = list(samples(images, options.weights))
+    images = photographs(options.images, 1, options.only)
+    large = [image for image in images if min(image.shape[1:]) >= SIDE]
+    data = list(samples(large, options.weights))
     gate = fitted(data)
     save(gate, options.out, sigmas=(0.0, 75.0), weights=options.weights)
     with torch.no_grad():

@@ -66,7 +66,7 @@ class Trainer:
 
     def step(self) -> None:
         """Do one step."""
-        losses = step(self.state, self.source, self.session.device, self.session.perceptual)
+        losses = step(self.state, self.source, self.session.perceptual)
         if "accuracy" in losses:
             self.balance.update(losses["accuracy"])
         for name, value in losses.items():
@@ -167,8 +167,6 @@ def _truncate(path: Path, step: int) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = [*csv.reader(file)] or [[]]
     kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
-    if len(kept) == len(rows):
-        return
     new = path.with_name(f"{path.name}.new")
     with new.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *kept])

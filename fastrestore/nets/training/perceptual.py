@@ -24,14 +24,14 @@ class Fire(nn.Module):
 
     def __init__(self, before: int, squeezed: int) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2d(before, squeezed, 1)
-        self.one = nn.Conv2d(squeezed, 4 * squeezed, 1)
-        self.three = nn.Conv2d(squeezed, 4 * squeezed, 3, padding=1)
+        self.squeeze1x1 = nn.Conv2d(before, squeezed, 1)
+        self.expand1x1 = nn.Conv2d(squeezed, 4 * squeezed, 1)
+        self.expand3x3 = nn.Conv2d(squeezed, 4 * squeezed, 3, padding=1)
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return the features of both expand layers."""
-        small = torch.relu(self.squeeze(seen))
-        return torch.cat([torch.relu(self.one(small)), torch.relu(self.three(small))], 1)
+        small = torch.relu(self.squeeze1x1(seen))
+        return torch.relu(torch.cat([self.expand1x1(small), self.expand3x3(small)], 1))
 
 
 class Perceptual(nn.Module):
@@ -66,26 +66,15 @@ class Perceptual(nn.Module):
 
     @classmethod
     def read(cls, path: Path) -> Perceptual:
-        """Read weights from an HDF5 file in the layout of Keras.
-
-        Raises
-        ------
-        ImportError
-            If h5py is not installed.
-        ValueError
-            If the file does not contain the weights of SqueezeNet 1.1.
-        """
+        """Read the weights of SqueezeNet 1.1 from an HDF5 file in the layout of Keras."""
         arrays = _arrays(path)
         net = cls()
-        layers = {"conv1": net.first}
-        for k, fire in enumerate(net.fires):
-            assert isinstance(fire, Fire)
-            name = f"fire{k + 2}"
-            layers |= {f"{name}/squeeze1x1": fire.squeeze, f"{name}/expand1x1": fire.one}
-            layers |= {f"{name}/expand3x3": fire.three}
+        layers: dict[str, Any] = {"conv1": net.first}
+        for k, fire in enumerate(net.fires, 2):
+            layers |= {f"fire{k}/{name}": layer for name, layer in fire.named_children()}
         for name, layer in layers.items():
             own = {value.ndim: value for key, value in arrays.items() if key.startswith(f"{name}/")}
-            if set(own) != {1, 4} or layer.bias is None:
+            if set(own) != {1, 4}:
                 raise ValueError(
                     f"{path} does not contain weights of {name}; it has {list(arrays)[:6]}"
                 )

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastrestore._arrays import validate
 from fastrestore.nets.discriminators import DISCRIMINATORS
 from fastrestore.nets.network import Network
-from fastrestore.nets.registry import KINDS, make
-from fastrestore.nets.training.checks import check_sizes, typed
+from fastrestore.nets.registry import KINDS
+from fastrestore.nets.training.checks import check_known, check_sizes, typed
 
-LOSSES = ("l1", "l2", "charbonnier")
-PRECISIONS = ("float32", "bfloat16")
-TASKS = ("noise", "small", "blurred", "degraded")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "network": tuple(KINDS),
+    "loss": ("l1", "l2", "charbonnier"),
+    "precision": ("float32", "bfloat16"),
+    "task": ("noise", "small", "blurred", "degraded"),
+    "adversary": ("", *DISCRIMINATORS),
+}
 
 # Defaults of the networks and of "gan", as they are called on the command line
 LARGER: dict[str, Any] = {"channels": 3, "task": "small", "patch": 128}
@@ -39,120 +44,79 @@ USUAL: dict[str, dict[str, Any]] = {
 class Recipe:
     """Parameters of a training.
 
-    Attributes
-    ----------
-    network : str
-        "dncnn", "unet", "ffdnet", "srresnet", "srvgg" or "vsrgan".
-    channels : int
-        1 for gray images, 3 for color.
-    sizes : dict
-        Other parameters of the network, such as ``{"layers": 20}``.
-    sigma : (float, float)
-        Range of the standard deviation of the noise, on images from 0 to 255. It is drawn for each
-        patch from the uniform distribution; equal numbers give a constant sigma.
-    patch : int
-        Side of a patch in pixels.
-    batch : int
-        Number of patches in a step.
-    steps : int
-        Number of steps of the optimizer, Adam.
-    rate : float
-        Largest learning rate, after linear warm-up, followed by cosine decay to 0.
-    warm : int
-        Number of steps of the warm-up.
-    average : float
-        Decay of the exponential moving average of the weights, which is the result.
-    loss : {"l1", "l2", "charbonnier"}
-        Loss function: the mean of absolute or squared differences, or of
-        ``sqrt(difference**2 + 1e-6)``.
-    precision : {"float32", "bfloat16"}
-        Precision of products; weights and sums are float32.
-    shrink : tuple of float
-        Factors by which the photographs are resized; reduced photographs have finer detail.
-    turned : bool
-        Whether patches are randomly rotated by 90 degrees; they are always randomly reflected.
-    task : {"noise", "small", "blurred", "degraded"}
-        Degradation: white noise; reduction by the scale of the network with the bicubic filter of
-        Pillow; a Gaussian blur of 1.5 pixels followed by decimation (videos only); or blur,
-        resizing, noise and JPEG compression, twice, at the same size.
-    frames : int
-        Number of frames of a video; 1 for images. Videos are simulated from photographs by a
-        moving camera.
-    adversary : {"", "vgg", "unet", "film"}
-        Discriminator, for the training of the network as the generator of a GAN. "film" takes
-        three frames of a video.
-    adversary_sizes, adversary_rate
-        Sizes and learning rate of the discriminator.
-    pixel, perceptual, features, adversarial : float
-        Weights of the losses of the network: difference of pixels, of features of a network for
-        image classification, of features of the discriminator, and the adversarial loss.
-    warp, motion, pingpong : float
-        Weights of the losses for videos: difference between a frame and the one before, warped by
-        the flow; distance between the flow and the true flow in pixels, for videos simulated from
-        photographs; and difference between the results for a video in forward and in reverse
-        order. With ``pixel=0`` and no discriminator only the flow network is trained.
-    lead : float
-        The discriminator is not updated while the difference of its mean log probabilities of
-        real and fake images exceeds this; 0 for no limit.
-    relativistic : bool
-        Whether the adversarial loss is the relativistic average one.
-    begin : str or tuple of str
-        Initial weights, names or files, such as those of a training with the pixel loss only. A
-        VSRGAN also takes those of an SRResNet of the same number of blocks and features. Later
-        weights replace those from earlier files.
-    seed : int
-        Seed of all random numbers. Trainings with the same recipe, photographs and device give
-        identical weights.
+    Trainings with the same recipe, photographs and device give identical weights.
     """
 
-    network: str = "unet"
-    channels: int = 1
-    sizes: dict[str, Any] = field(default_factory=dict)
+    network: str = "unet"  # one of KINDS
+    channels: int = 1  # 1 for gray images, 3 for color
+    sizes: dict[str, Any] = field(default_factory=dict)  # of the network, such as {"layers": 20}
+    # Range of the standard deviation of the noise, on images from 0 to 255. It is drawn for each
+    # patch from the uniform distribution; equal numbers give a constant sigma.
     sigma: tuple[float, float] = (0.0, 75.0)
-    patch: int = 64
-    batch: int = 16
-    steps: int = 100_000
-    rate: float = 1e-3
-    warm: int = 500
-    average: float = 0.999
+    patch: int = 64  # side of a patch in pixels
+    batch: int = 16  # number of patches in a step
+    steps: int = 100_000  # number of steps of the optimizer, Adam
+    rate: float = 1e-3  # largest learning rate, after linear warm-up; cosine decay to 0 follows
+    warm: int = 500  # number of steps of the warm-up
+    average: float = 0.999  # decay of the moving average of the weights, which is the result
+    # Mean of absolute or squared differences, or of sqrt(difference**2 + 1e-6)
     loss: str = "l1"
-    precision: str = "float32"
+    precision: str = "float32"  # of products; weights and sums are float32
+    # Factors by which the photographs are resized; reduced photographs have finer detail
     shrink: tuple[float, ...] = (1.0,)
-    turned: bool = True
+    turned: bool = True  # whether patches are rotated by 90 degrees; they are always reflected
+    # "noise": white noise. "small": reduction by the scale of the network with the bicubic filter
+    # of Pillow. "blurred": a Gaussian blur of 1.5 pixels followed by decimation (videos only).
+    # "degraded": blur, resizing, noise and JPEG compression, twice, at the same size.
     task: str = "noise"
+    # Discriminator, for the training of the network as the generator of a GAN, with its sizes and
+    # learning rate. "film" takes three frames of a video.
     adversary: str = ""
     adversary_sizes: dict[str, Any] = field(default_factory=dict)
     adversary_rate: float = 1e-4
+    # Weights of the losses of the network: differences of pixels, of features of a network for
+    # image classification and of features of the discriminator, and the adversarial loss
     pixel: float = 1.0
     perceptual: float = 0.0
     features: float = 0.0
     adversarial: float = 0.0
-    relativistic: bool = False
+    relativistic: bool = False  # whether the adversarial loss is the relativistic average one
+    # Frames of a video; 1 for images. Videos are simulated from photographs by a moving camera.
     frames: int = 1
+    # Weights of the losses for videos: difference between a frame and the one before, warped by
+    # the flow; distance between the flow and the true flow in pixels, for simulated videos; and
+    # difference between the results for a video in forward and in reverse order. With pixel=0 and
+    # no discriminator only the flow network is trained.
     warp: float = 0.0
     motion: float = 0.0
     pingpong: float = 0.0
+    # The discriminator is not updated while the difference of its mean log probabilities of real
+    # and fake images exceeds this; 0 for no limit
     lead: float = 0.0
+    # Initial weights, names or files, such as those of a training with the pixel loss only. A
+    # VSRGAN also takes those of an SRResNet of the same number of blocks and features. Later
+    # weights replace those from earlier files.
     begin: str | tuple[str, ...] = ""
-    seed: int = 0
+    seed: int = 0  # of all random numbers
 
     def __post_init__(self) -> None:
         """Raise if a value is invalid."""
+        for name, least in {"batch": 1, "steps": 1, "warm": 0, "frames": 1}.items():
+            validate.integer(name, getattr(self, name), least=least)
+        for name, options in CHOICES.items():
+            validate.choice(name, getattr(self, name), options)
         checks = {
-            "network": (self.network in KINDS, f"one of {', '.join(KINDS)}"),
             "channels": (self.channels in (1, 3), "1 or 3"),
             "sigma": (
                 0 <= self.sigma[0] <= self.sigma[1] <= 255,
                 "two increasing numbers from 0 to 255",
             ),
             "patch": (self.patch >= 16 and self.patch % 8 == 0, "a multiple of 8, 16 or more"),
-            "adversary": (self.adversary in ("", *DISCRIMINATORS), "'', 'vgg', 'unet' or 'film'"),
             "patch for adversary='vgg'": (self.adversary != "vgg" or self.patch == 128, "128"),
             "patch for adversary='film'": (
                 self.adversary != "film" or self.patch % 16 == 0,
                 "a multiple of 16",
             ),
-            "frames": (self.frames >= 1, "1 or more"),
             "frames with pingpong": (not self.pingpong or self.frames >= 2, "2 or more"),
             "frames for network='vsrgan'": (
                 (self.frames > 1) == (self.network == "vsrgan"),
@@ -163,14 +127,8 @@ class Recipe:
                 "'film' if and only if frames is above 1",
             ),
             "task of images": (self.task != "blurred" or self.frames > 1, "another than 'blurred'"),
-            "batch": (self.batch >= 1, "1 or more"),
-            "steps": (self.steps >= 1, "1 or more"),
             "rate": (0 < self.rate < 1, "between 0 and 1"),
-            "warm": (self.warm >= 0, "0 or more"),
             "average": (0 <= self.average < 1, "from 0 to less than 1"),
-            "loss": (self.loss in LOSSES, f"one of {', '.join(LOSSES)}"),
-            "task": (self.task in TASKS, f"one of {', '.join(TASKS)}"),
-            "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
             "shrink": (
                 bool(self.shrink) and all(0 < s <= 1 for s in self.shrink),
                 "scales of more than 0 and at most 1",
@@ -192,7 +150,7 @@ class Recipe:
 
     def make(self) -> Network:
         """Return the network with random weights."""
-        return make(self.network, self.channels, **self.sizes)
+        return KINDS[self.network](self.channels, **self.sizes)
 
     def by_pixels(self) -> Recipe:
         """Return the recipe of the training before that of a GAN: with the pixel loss only."""
@@ -212,18 +170,9 @@ class Recipe:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Recipe:
-        """Return the recipe with these values.
-
-        Raises
-        ------
-        ValueError
-            If a name is unknown or a value is invalid.
-        """
-        names = {each.name for each in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - names)
-        if unknown:
-            known = ", ".join(sorted(names))
-            raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {known}")
+        """Return the recipe with these values; raise if a name is unknown or a value is invalid."""
+        known = sorted(each.name for each in dataclasses.fields(cls))
+        check_known("a recipe has no", values, known)
         values = {
             name: tuple(value) if isinstance(value, list) and name != "sizes" else value
             for name, value in values.items()
@@ -231,8 +180,8 @@ class Recipe:
         recipe = cls(**typed(cls, values))
         check_sizes(recipe.network, KINDS[recipe.network], recipe.sizes)
         if recipe.adversary:
-            kind = DISCRIMINATORS[recipe.adversary]
-            check_sizes(f"adversary={recipe.adversary!r}", kind, recipe.adversary_sizes)
+            name = f"adversary={recipe.adversary!r}"
+            check_sizes(name, DISCRIMINATORS[recipe.adversary], recipe.adversary_sizes)
         try:
             net = recipe.make()
         except (TypeError, ValueError) as error:
@@ -270,13 +219,7 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Read a recipe from a file of JSON.
-
-        Raises
-        ------
-        ValueError
-            If the file cannot be read or is not a recipe.
-        """
+        """Read a recipe from a file of JSON."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict):

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam
 
-from fastrestore.nets.discriminators import make_discriminator
+from fastrestore.nets.discriminators import DISCRIMINATORS
 from fastrestore.nets.files import load
 from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.layouts import described
@@ -26,13 +27,7 @@ Tensors = dict[str, Tensor]
 
 
 def initialize(net: Network, other: Network, name: str) -> None:
-    """Copy the weights of a network of the same kind, or of an SRResNet into a VSRGAN.
-
-    Raises
-    ------
-    ValueError
-        If the other network has another kind or other sizes.
-    """
+    """Copy the weights of a network of the same kind, or of an SRResNet into a VSRGAN."""
     _check_alike(net, other, name)
     if not isinstance(net, VSRGAN) or not isinstance(other, SRResNet):
         own = {k: v for k, v in other.state_dict().items() if "upsample_func" not in k}
@@ -70,26 +65,26 @@ class State:
 
     def __init__(self, recipe: Recipe, device: str) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.step, self.seconds = recipe, 0, 0.0
+        self.recipe, self.device, self.step, self.seconds = recipe, device, 0, 0.0
         net = recipe.make()
         for name in recipe.beginnings():
             initialize(net, load(name), name)
-        self.net = net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean: Tensors = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        self.adam = torch.optim.Adam(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99))
-        sizes: dict[str, Any] = {"side": recipe.patch} if recipe.adversary == "film" else {}
-        sizes |= recipe.adversary_sizes
-        self.discriminator = make_discriminator(recipe.adversary, recipe.channels, **sizes)
-        self.discriminator_adam: torch.optim.Adam | None = None
-        if self.discriminator is not None:
-            self.discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.discriminator_adam = torch.optim.Adam(
-                self.discriminator.parameters(), lr=recipe.adversary_rate, betas=(0.9, 0.99)
-            )
+        self.net, self.adam = net, _optimizer(net, recipe.rate, device)
+        self.mean: Tensors = {k: v.detach().clone() for k, v in net.state_dict().items()}
+        # Networks with their optimizers, by the prefix of their files
+        self._networks: dict[str, tuple[nn.Module, Adam]] = {"": (net, self.adam)}
+        self.discriminator: nn.Module | None = None
+        if recipe.adversary:
+            sizes = {"side": recipe.patch} if recipe.adversary == "film" else {}
+            sizes |= recipe.adversary_sizes
+            discriminator = DISCRIMINATORS[recipe.adversary](recipe.channels, **sizes)
+            self.discriminator = discriminator
+            self.discriminator_adam = _optimizer(discriminator, recipe.adversary_rate, device)
+            self._networks["adversary_"] = discriminator, self.discriminator_adam
 
-    def random(self, device: str) -> torch.Generator:
+    def random(self) -> torch.Generator:
         """Return the random generator of this step; it depends only on the seed and the step."""
-        return torch.Generator(device).manual_seed(self.recipe.seed * 2**40 + self.step)
+        return torch.Generator(self.device).manual_seed(self.recipe.seed * 2**40 + self.step)
 
     def average(self) -> None:
         """Update the running means."""
@@ -104,7 +99,7 @@ class State:
 
     def averaged(self) -> Network:
         """Return a network with the running means as its weights."""
-        net = self.recipe.make().to(next(self.net.parameters()).device)
+        net = self.recipe.make().to(self.device)
         net.load_state_dict(self.mean)
         return net.eval()
 
@@ -129,17 +124,10 @@ class State:
         new.replace(here)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _networks(self) -> dict[str, tuple[nn.Module, torch.optim.Adam]]:
-        """Return the networks with their optimizers, by the prefix of their files."""
-        networks: dict[str, tuple[nn.Module, torch.optim.Adam]] = {"": (self.net, self.adam)}
-        if self.discriminator is not None and self.discriminator_adam is not None:
-            networks["adversary_"] = self.discriminator, self.discriminator_adam
-        return networks
-
     def _parts(self) -> dict[str, Tensors]:
         """Return the tensors of a checkpoint, by the names of the files."""
         parts: dict[str, Tensors] = {"mean": self.mean}
-        for prefix, (net, adam) in self._networks().items():
+        for prefix, (net, adam) in self._networks.items():
             parts[f"{prefix}weights"] = net.state_dict()
             for which in MOMENTS:
                 parts[f"{prefix}{which}"] = {
@@ -151,13 +139,7 @@ class State:
 
     @classmethod
     def load(cls, folder: Path, recipe: Recipe, device: str) -> State:
-        """Read the checkpoint in a folder.
-
-        Raises
-        ------
-        ValueError
-            If it is that of another recipe.
-        """
+        """Read the checkpoint in a folder; raise if it is that of another recipe."""
         from safetensors.torch import load_file
 
         place = checkpoint(folder)
@@ -174,17 +156,21 @@ class State:
         state.step, state.seconds = numbers["step"], numbers["seconds"]
         parts = {path.stem: load_file(path, device=device) for path in place.glob("*.safetensors")}
         state.mean |= parts["mean"]
-        for prefix, (net, adam) in state._networks().items():
+        for prefix, (net, adam) in state._networks.items():
             net.load_state_dict(parts[f"{prefix}weights"])
-            first, second = (parts[f"{prefix}{which}"] for which in MOMENTS)
+            moments = {which: parts[f"{prefix}{which}"] for which in MOMENTS}
             for name, value in net.named_parameters():
-                if name in first:
-                    adam.state[value] = {
-                        "step": torch.tensor(float(state.step)),
-                        "exp_avg": _like(first[name], value),
-                        "exp_avg_sq": _like(second[name], value),
+                if name in moments["exp_avg"]:
+                    adam.state[value] = {"step": torch.tensor(float(state.step))} | {
+                        which: _like(part[name], value) for which, part in moments.items()
                     }
         return state
+
+
+def _optimizer(net: nn.Module, rate: float, device: str) -> Adam:
+    """Move a network to a device, and return its optimizer."""
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Adam(net.parameters(), lr=rate, betas=(0.9, 0.99))
 
 
 def _like(source: Tensor, value: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastrestore.nets.discriminators import gan_losses
-from fastrestore.nets.frnet import VSRGAN, warped
+from fastrestore.nets.frnet import VSRGAN, neighbors, warped
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches
 from fastrestore.nets.training.perceptual import Perceptual
@@ -34,21 +34,21 @@ class Output(NamedTuple):
 
 
 def step(
-    state: State, source: Patches | Clips, device: str, perceptual: Perceptual | None = None
+    state: State, source: Patches | Clips, perceptual: Perceptual | None = None
 ) -> dict[str, float]:
     """Do one step; return the losses by name."""
     recipe = state.recipe
     if isinstance(source, Clips):
-        output = _restore_videos(state, source, device, perceptual)
+        output = _restore_videos(state, source, perceptual)
     else:
-        output = _restore_images(state, source, device, perceptual)
+        output = _restore_images(state, source, perceptual)
     losses: dict[str, Tensor] = output.losses
     if state.discriminator is not None:
-        losses |= _discriminator_losses(state, output, device)
+        losses |= _discriminator_losses(state, output)
     total = torch.stack(list(losses.values())).sum()
     advance(state.adam, total, recipe.rate_at(state.step))
     if state.discriminator is not None:
-        losses |= discriminator_step(state, output, device)
+        losses |= discriminator_step(state, output)
         if recipe.adversarial:
             scaled = losses["adversarial"].detach() / recipe.adversarial
             losses["ratio"] = scaled / losses["adversary"]
@@ -62,16 +62,14 @@ def step(
     return values
 
 
-def _restore_images(
-    state: State, patches: Patches, device: str, perceptual: Perceptual | None
-) -> Output:
+def _restore_images(state: State, patches: Patches, perceptual: Perceptual | None) -> Output:
     """Run the network on degraded patches."""
     recipe = state.recipe
-    random = state.random(device)
+    random = state.random()
     seen, sigma, target = draw_degraded(recipe, patches, random)
     # The target, too: gradients take its memory order, and other orders are slow
     seen, target = (each.contiguous(memory_format=torch.channels_last) for each in (seen, target))
-    with autocast(recipe, device):
+    with autocast(state):
         restored = state.net.train()(seen, sigma).float()
         losses = {"pixel": recipe.pixel * difference(restored, target, recipe.loss)}
         if recipe.adversary == "vgg":  # takes one size only
@@ -96,27 +94,25 @@ def shifted(fake: Tensor, real: Tensor, random: torch.Generator) -> tuple[Tensor
     return fake[crop], real[crop]
 
 
-def _restore_videos(
-    state: State, clips: Clips, device: str, perceptual: Perceptual | None
-) -> Output:
+def _restore_videos(state: State, clips: Clips, perceptual: Perceptual | None) -> Output:
     """Run the network on degraded videos; with the ping-pong loss forward and then backward."""
     recipe, net = state.recipe, state.net
     assert isinstance(net, VSRGAN)
-    random = state.random(device)
+    random = state.random()
     seen, target, true_flows = draw_degraded_videos(recipe, clips, random, net.scale)
     if recipe.flow_alone:
-        with autocast(recipe, device):
-            pair = _neighbors(seen)
+        with autocast(state):
+            pair = neighbors(seen)
             flows = net.train().flow(*pair).float()
             return Output(_flow_losses(recipe, flows, true_flows, pair), seen, seen)
     if recipe.pingpong:
         seen, target = (torch.cat([each, each[:, :-1].flip(1)], 1) for each in (seen, target))
-    with autocast(recipe, device):
+    with autocast(state):
         restored, flows = net.train().video(seen)
         restored = restored.float()
         losses = {"pixel": recipe.pixel * difference(restored, target, recipe.loss)}
         flat = flows.flatten(0, 1).float()
-        losses |= _flow_losses(recipe, flat, true_flows, _neighbors(seen))
+        losses |= _flow_losses(recipe, flat, true_flows, neighbors(seen))
         if recipe.pingpong:
             forward = restored[:, : recipe.frames - 1]
             backward = restored[:, recipe.frames :].flip(1)
@@ -127,11 +123,6 @@ def _restore_videos(
         if state.discriminator is None:
             return Output(losses, restored, target)
         return Output(losses, *(triplets(net, videos, seen) for videos in (restored, target)))
-
-
-def _neighbors(videos: Tensor) -> tuple[Tensor, Tensor]:
-    """Return all frames (B (T - 1), C, H, W) but the first ones, and the frames before them."""
-    return videos[:, 1:].flatten(0, 1), videos[:, :-1].flatten(0, 1)
 
 
 def _flow_losses(
@@ -173,13 +164,13 @@ def advance(adam: torch.optim.Adam, loss: Tensor, rate: float) -> None:
     adam.step()
 
 
-def _discriminator_losses(state: State, output: Output, device: str) -> dict[str, Tensor]:
+def _discriminator_losses(state: State, output: Output) -> dict[str, Tensor]:
     """Return the losses of the network by the discriminator, whose weights are kept."""
     recipe, discriminator = state.recipe, state.discriminator
     assert discriminator is not None
     discriminator.requires_grad_(False).eval()
     losses = {}
-    with autocast(recipe, device):
+    with autocast(state):
         if recipe.features:
             features: Any = discriminator.features
             pairs = zip(features(output.fake), features(output.real), strict=True)
@@ -192,19 +183,15 @@ def _discriminator_losses(state: State, output: Output, device: str) -> dict[str
     return losses
 
 
-def discriminator_step(state: State, output: Output, device: str) -> dict[str, Tensor]:
+def discriminator_step(state: State, output: Output) -> dict[str, Tensor]:
     """Update the discriminator, unless its lead is too large; return its loss and accuracy."""
     recipe, discriminator = state.recipe, state.discriminator
     assert discriminator is not None
-    assert state.discriminator_adam is not None
     discriminator.requires_grad_(True).train()
-    with autocast(recipe, device):
-        logits = (
-            discriminator(output.real.detach()).float(),
-            discriminator(output.fake.detach()).float(),
-        )
-    loss = gan_losses(*logits, recipe.relativistic)[0]
-    real, fake = (each.detach() for each in logits)
+    with autocast(state):
+        real, fake = (discriminator(each.detach()).float() for each in (output.real, output.fake))
+    loss = gan_losses(real, fake, recipe.relativistic)[0]
+    real, fake = real.detach(), fake.detach()
     if not recipe.lead or _lead(real, fake) < recipe.lead:
         schedule = recipe.rate_at(state.step) / recipe.rate
         advance(state.discriminator_adam, loss, recipe.adversary_rate * schedule)
@@ -219,10 +206,10 @@ def _lead(real: Tensor, fake: Tensor) -> float:
     return float(log(real).mean() - log(fake).mean())
 
 
-def autocast(recipe: Recipe, device: str) -> AbstractContextManager[Any]:
-    """Run products in the precision of a recipe."""
-    kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16, enabled=recipe.precision == "bfloat16")
+def autocast(state: State) -> AbstractContextManager[Any]:
+    """Run products in the precision of the recipe."""
+    kind, half = torch.device(state.device).type, state.recipe.precision == "bfloat16"
+    return torch.autocast(kind, torch.bfloat16, enabled=half)
 
 
 class Balance:
@@ -232,13 +219,7 @@ class Balance:
         self.accuracy, self.steps = 0.5, 0
 
     def update(self, accuracy: float) -> None:
-        """Add the accuracy in one step.
-
-        Raises
-        ------
-        RuntimeError
-            If the discriminator has been right, or wrong, nearly always for many steps.
-        """
+        """Add the accuracy in one step; raise if it has been extreme for many steps."""
         self.accuracy = SMOOTHING * self.accuracy + (1 - SMOOTHING) * accuracy
         collapsed = not LEAST < self.accuracy < 1 - LEAST
         self.steps = self.steps + 1 if collapsed else 0

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches
-from fastrestore.nets.training.degrade import Degradation
+from fastrestore.nets.training.degrade import Degradation, resized
 from fastrestore.nets.training.recipe import Recipe
 
 BLUR, RADIUS = 1.5, 6  # pixels: standard deviation and radius of the blur before decimation
@@ -23,15 +23,18 @@ def draw_degraded(
     target = patches.draw(recipe.batch, random)
     if recipe.task == "degraded":
         return Degradation()(target, random), None, target
-    levels = _levels(recipe, recipe.batch, random)
-    noise = torch.randn(target.shape, generator=random, device=target.device)
-    return target + levels * noise, levels, target
+    return *_noisy(recipe, target, random), target
 
 
-def _levels(recipe: Recipe, count: int, random: torch.Generator) -> Tensor:
-    """Draw a noise level for each image or video (B, 1, 1, 1)."""
+def _noisy(
+    recipe: Recipe, images: Tensor, random: torch.Generator, frames: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Add noise to images (B, C, H, W), of one level for each `frames`; return the levels, too."""
     low, high = (level / 255 for level in recipe.sigma)
-    return low + (high - low) * torch.rand(count, 1, 1, 1, generator=random, device=random.device)
+    share = torch.rand(len(images) // frames, 1, 1, 1, generator=random, device=random.device)
+    levels = (low + (high - low) * share).repeat_interleave(frames, 0)
+    noise = torch.randn(images.shape, generator=random, device=images.device)
+    return images + levels * noise, levels
 
 
 def draw_degraded_videos(
@@ -56,15 +59,10 @@ def degraded_videos(recipe: Recipe, videos: Tensor, random: torch.Generator, sca
     elif recipe.task == "blurred":
         seen = _blurred(frames)[..., ::scale, ::scale]
     elif recipe.task == "small":
-        size = [n // scale for n in frames.shape[-2:]]
-        seen = nn.functional.interpolate(
-            frames, size=size, mode="bicubic", align_corners=False, antialias=True
-        )
+        seen = resized(frames, [n // scale for n in frames.shape[-2:]])
         seen = seen.clamp(0, 1).mul(255).round() / 255
     else:
-        levels = _levels(recipe, batch, random).repeat_interleave(count, 0)
-        noise = torch.randn(frames.shape, generator=random, device=videos.device)
-        seen = frames + levels * noise
+        seen, _ = _noisy(recipe, frames, random, count)
     return seen.view(batch, count, *seen.shape[1:])
 
 

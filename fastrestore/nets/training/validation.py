@@ -26,9 +26,7 @@ class Validation:
     """Degraded crops of photographs, the same in each evaluation."""
 
     def __init__(self, images: list[np.ndarray], recipe: Recipe, scale: int, device: str) -> None:
-        side = min(CROP, *(n for image in images for n in image.shape[1:]))
-        side -= side % scale
-        crops = [_center(image, side) for image in images]
+        crops = [center(image, _side(images, scale)) for image in images]
         self.clean = torch.from_numpy(np.stack(crops)).to(device).float() / 255
         self._seen: dict[str, tuple[Tensor, float | None]] = {}
         random = torch.Generator("cpu").manual_seed(1)
@@ -77,10 +75,8 @@ class VideoValidation(Validation):
     """Degraded videos made from photographs, the same in each evaluation of their last frames."""
 
     def __init__(self, images: list[np.ndarray], recipe: Recipe, scale: int, device: str) -> None:
-        side = min(CROP, *(n for image in images for n in image.shape[1:]))
-        side -= side % (8 * scale)
         random = torch.Generator("cpu").manual_seed(1)
-        size = (FRAMES, side)
+        size = (FRAMES, _side(images, 8 * scale))
         videos = torch.cat([Clips([image], size, "cpu").draw(1, random) for image in images])
         seen = degraded_videos(recipe, videos, random, scale)
         self.clean = videos[:, -1].to(device)
@@ -94,7 +90,13 @@ class VideoValidation(Validation):
             return torch.cat([net.video(video[None])[0][:, -1] for video in self._videos])
 
 
-def _center(image: np.ndarray, side: int) -> np.ndarray:
+def _side(images: list[np.ndarray], grid: int) -> int:
+    """Return the side of the crops, a multiple of `grid`."""
+    side: int = min(CROP, *(n for image in images for n in image.shape[1:]))
+    return side - side % grid
+
+
+def center(image: np.ndarray, side: int) -> np.ndarray:
     """Crop a square from the center."""
     top, left = ((n - side) // 2 for n in image.shape[1:])
     return image[:, top : top + side, left : left + side]
