@@ -1,0 +1,87 @@
+"""The specification of noise: what callers give, and what mixing of channels makes of it."""
+
+import numpy as np
+import pytest
+
+from fastrestore import PoissonGaussian
+from fastrestore._noise.spec import NoiseArguments, NoiseSpec, noise_of_sigma
+
+SHAPE = (6, 8)
+FLAT = np.full(SHAPE, 4.0 * 48)  # a psd of white noise of sigma 2
+
+
+def spec(shape=SHAPE, channel_axis=None, **given):
+    return NoiseArguments(**given).spec(shape, channel_axis, lambda: 5)
+
+
+def test_nothing_given_is_to_be_estimated():
+    assert spec() is None
+
+
+def test_number_channels_and_map():
+    assert spec(sigma=3).sigmas.tolist() == [3]
+    assert spec((6, 8, 2), -1, sigma=[1, 2]).sigmas.tolist() == [1, 2]
+    assert spec((6, 8, 2), -1, sigma=3).sigmas.tolist() == [3, 3]
+    level = np.ones(SHAPE)
+    level[:3], level[5] = 4.0, 0.0
+    noise = spec(sigma=level)
+    np.testing.assert_allclose(noise.sigmas[0] * noise.map[0], level)
+    assert noise.is_zero(2)[0, 5].all()
+    assert not noise.is_zero(2)[0, :5].any()
+    assert spec(sigma=np.full(SHAPE, 5.0)).map is None
+
+
+def test_one_map_serves_channels_that_vary_alike():
+    level = np.random.default_rng(0).uniform(1, 2, SHAPE)
+    alike = spec((*SHAPE, 2), -1, sigma=np.stack([level, 3 * level], -1))
+    assert alike.map.shape == (1, *SHAPE)
+    np.testing.assert_allclose(alike.sigmas[1], 3 * alike.sigmas[0])
+    assert spec((*SHAPE, 2), -1, sigma=np.stack([level, level[::-1]], -1)).map.shape == (2, *SHAPE)
+
+
+def test_spectra_have_mean_1_and_white_ones_are_none():
+    white = spec(psd=FLAT)
+    assert white.spectrum is None
+    np.testing.assert_allclose(white.sigmas, 2)
+    noise = spec(noise_kernel=np.full((1, 4), 5.0))
+    np.testing.assert_allclose(noise.spectrum.mean(), 1)
+    np.testing.assert_allclose(noise.sigmas, 10)
+
+
+def test_a_map_gives_the_level_and_a_spectrum_the_shape():
+    level = np.linspace(1, 3, 48).reshape(SHAPE)
+    both = spec(sigma=level, noise_kernel=np.full((1, 4), 5.0))
+    np.testing.assert_allclose(both.sigmas[0] * both.map[0], level)
+    np.testing.assert_allclose(both.spectrum.mean(), 1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"sigma": 2.0, "psd": FLAT},
+        {"psd": FLAT, "noise_kernel": np.ones((1, 2))},
+        {"sigma": np.ones(SHAPE), "noise": PoissonGaussian(1)},
+        {"sigma": np.ones(SHAPE), "psd": FLAT, "noise_kernel": np.ones((1, 2))},
+    ],
+)
+def test_noise_is_specified_once(given):
+    with pytest.raises(ValueError, match=r"pecify the noise once: got both "):
+        spec(**given)
+
+
+def test_mixing_is_that_of_independent_channels():
+    rng = np.random.default_rng(0)
+    level = np.stack([np.full(SHAPE, 2.0), rng.uniform(1, 4, SHAPE)])
+    noise = noise_of_sigma(level, (2, *SHAPE), 0)
+    weights = np.array([[0.5, 0.5], [1.0, -1.0]])
+    mixed = noise.mixed(weights)
+    expected = np.sqrt(np.einsum("kc,cyx->kyx", weights**2, level**2))
+    np.testing.assert_allclose(mixed.sigmas[:, None, None] * mixed.map, expected)
+    assert noise.mixed(np.eye(2)) is noise
+
+
+def test_mixed_spectra_are_weighted_by_power():
+    spectra = np.stack([np.full((1, 2), 1.0), np.array([[0.0, 2.0]])])
+    mixed = NoiseSpec(np.array([1.0, 3.0]), None, spectra).mixed(np.array([[1.0, 1.0]]))
+    np.testing.assert_allclose(mixed.sigmas, np.sqrt(10))
+    np.testing.assert_allclose(mixed.spectrum, [[[0.1, 1.9]]])
