@@ -19,7 +19,7 @@ Constants = tuple[tuple[str, int | str], ...]  # names and values of -D options
 _COMMON = ("common.cuh",)
 _MATCH = (*_COMMON, "match.cuh")
 _GROUP = (*_COMMON, "bm3d_group.cuh")
-_CUBES = (*_GROUP, "bm4d_group.cuh")
+_VOLUME = (*_GROUP, "bm4d_group.cuh")
 HEADERS = {
     "bm3d_mix": _COMMON,
     "bm3d_range": _COMMON,
@@ -29,9 +29,9 @@ HEADERS = {
     "bm3d_divide": _GROUP,
     "vbm3d_match": _MATCH,
     "bm4d_match": _MATCH,
-    "bm4d_basic": (*_CUBES, "hard.cuh"),
-    "bm4d_final": (*_CUBES, "wiener.cuh"),
-    "bm4d_divide": _CUBES,
+    "bm4d_basic": (*_VOLUME, "hard.cuh"),
+    "bm4d_final": (*_VOLUME, "wiener.cuh"),
+    "bm4d_divide": _VOLUME,
 }
 
 
