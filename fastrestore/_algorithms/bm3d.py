@@ -82,8 +82,8 @@ def bm3d(
     data_range : float, optional
         Difference between the largest and smallest possible values of the clean image. The
         thresholds of block matching are proportional to it. By default it is the range between the
-        1st and 99th percentiles of the noisy image. Specify it to process several images, or parts
-        of one image, consistently.
+        1st and 99th percentiles of the noisy image, or of its luminance. Specify it to process
+        several images, or parts of one image, consistently.
     channel_axis : int, optional
         Axis of colors or other channels, such as -1 for an RGB image of shape (M, N, 3). Blocks are
         matched once, on the luminance, and all channels are filtered in the same groups.
@@ -149,10 +149,11 @@ def bm3d(
 
     Both stages follow [1]_, and section VI of it for color. The variance of every group coefficient
     is exact [2]_, because it includes the noise that blocks of a group share: white noise if they
-    overlap, and correlated noise at larger distances too. Correlated noise also affects the
-    distances between blocks, which is compensated, and the default thresholds. `Profile` lists the
-    parameters that differ from the papers, with reasons. Computation is in float32. Up to rounding,
-    ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``. This is exact if b is 0 and a is a power of 2.
+    overlap, and correlated noise at larger distances too. Distances between blocks are corrected
+    for correlated noise, and the default thresholds depend on its spectrum. `Profile` lists the
+    parameters that differ from the papers, with reasons. Computation is in float32. For numbers a
+    and b, up to rounding, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``. This is exact if b is 0
+    and a is a power of 2.
 
     A gray image stored in color, with equal channels, is restored as one channel. If the values of
     an image are large relative to its range, a constant is subtracted first for accuracy.
@@ -218,7 +219,7 @@ def bm3d(
         return restored
     used = float(result.noise.sigmas[0]) if channel_axis is None else result.noise.sigmas
     if result.noise.map is not None:
-        used = np.asarray(sigma)
+        used = np.asarray(interop.to_host(sigma))
     return restored, Info(used, request.noise is None, noise, request.profile, request.backend.NAME)
 
 

@@ -63,9 +63,9 @@ def bm4d(
     match_channel : int, default 0
         Index of the channel that blocks are matched on.
     slice_axis : int, optional
-        Axis that numbers the slices, by default the shortest. If there are fewer slices than a
-        block is thick, blocks are squares of 8x8 pixels in one slice, with the parameters of the
-        profile "np", and are searched for in all slices.
+        Axis along which the slices are stacked, by default the shortest axis. If there are fewer
+        slices than a block is thick, blocks are squares of 8x8 pixels in one slice, with the
+        parameters of the profile "np", and are searched for in all slices.
     workers, backend, progress
         As for `bm3d`. By default a volume on a GPU is restored there.
 

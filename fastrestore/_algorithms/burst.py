@@ -41,7 +41,7 @@ def denoise_burst(
     Parameters
     ----------
     frames : array, shape (T, M, N), or with `channel_axis` (T, M, N, C), or iterable of arrays
-        Noisy photographs of equal exposure, shape and type, which may be any integer or float type.
+        Noisy photographs of equal exposure, shape and type (any integer or float type).
     sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of the frames. By default it is estimated from
         the reference.
@@ -68,13 +68,13 @@ def denoise_burst(
 
     Notes
     -----
-    Each frame is denoised to register it on the reference: a global shift by phase correlation
-    [1]_, then an affine motion by Gauss-Newton steps from coarse to fine [2]_, which is refined
-    once on the merged image. The noisy frames are resampled by quintic splines and averaged, with
-    the inverse of their variance as weight. The weight is lower where a frame differs from the
-    reference by more than noise. Moving objects, and regions outside the other frames, are
-    therefore taken from the reference. Finally `bm3d` removes the remaining noise, whose variance
-    is known at every pixel.
+    Each frame is denoised, only to register it on the reference: a global shift by phase
+    correlation [1]_, then an affine motion by Gauss-Newton steps from coarse to fine [2]_, which is
+    refined once on the merged image. The noisy frames are resampled by quintic splines and
+    averaged, with the inverse of their variance as weight. The weight is lower where a frame
+    differs from the reference by more than noise. Moving objects, and regions outside the other
+    frames, are therefore taken from the reference. Finally `bm3d` removes the remaining noise,
+    whose variance is known at every pixel.
 
     Frames with a side of less than 32 pixels are not registered.
 

@@ -72,9 +72,10 @@ def inpaint(
     Notes
     -----
     Missing pixels are initialized with means of nearby known pixels. `bm3d` then filters the image
-    repeatedly, for a noise level that decreases from 30/255 to 3/255 of the range. Known pixels are
-    reset to their values after each iteration [1]_. This is half-quadratic splitting, see
-    `fastrestore.inverse.pnp`, with an over-relaxation of 1.8 for the missing pixels.
+    repeatedly, for a noise level that decreases from 30/255 to 3/255 of the range, or to `sigma` if
+    that is larger. Known pixels are reset to their values after each iteration [1]_. This is
+    half-quadratic splitting, see `fastrestore.inverse.pnp`, with an over-relaxation of 1.8 for the
+    missing pixels.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Removal of streaks from sinograms, which cause rings in tomography."""
+"""Removal of streaks in sinograms, the cause of ring artifacts in tomography."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def remove_streaks(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Remove streaks from a sinogram, which cause ring artifacts in tomography.
+    """Remove the streaks of a sinogram that cause ring artifacts in tomography.
 
     Parameters
     ----------

@@ -109,6 +109,12 @@ class Profile:
        transform-domain collaborative filtering", IEEE Trans. Image Process. 16(8), 2007.
     .. [2] Y. Mäkinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise",
        IEEE Trans. Image Process. 29, 2020.
+
+    Examples
+    --------
+    >>> import fastrestore
+    >>> fastrestore.Profile.named("fast").replace(step_final=4).step_final
+    4
     """
 
     name: str = "custom"

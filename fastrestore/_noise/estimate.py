@@ -46,7 +46,7 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     -----
     Clean patches lie near a subspace of low dimension, so the smallest eigenvalue of the covariance
     of noisy patches is the variance of the noise [1]_. It is computed from flat patches, which are
-    selected by the energy of their gradients; that of pure noise nearly follows a Gamma
+    selected by the energy of their gradients; the energy of pure noise nearly has a Gamma
     distribution (section III of [1]_). Correlated noise is underestimated, and the noise of an
     image without structure is underestimated by about 4 %. Images too small for patches are
     estimated from the differences of neighboring pixels.

@@ -121,8 +121,7 @@ class Rician:
     Parameters
     ----------
     sigma : float
-        Standard deviation of the real and of the imaginary part, in the units of the image, above
-        0.
+        Standard deviation of each part of the complex noise, in the units of the image, above 0.
 
     Raises
     ------
