@@ -6,4 +6,4 @@ its value and states what is expected.
 
 
 class BackendUnavailableError(RuntimeError):
-    """A backend was requested by name and cannot run here; the message gives reason and remedy."""
+    """The requested backend cannot run here. The message gives the reason and the cure."""

@@ -1,4 +1,4 @@
-"""Measures of the similarity of a restored image to its reference."""
+"""Measures of the similarity between a restored image and its reference."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     Parameters
     ----------
     reference, image : array_like
-        Two arrays of the same shape, in the same units. They are compared in float64 and are
-        not clipped; published tables clip the restored image to its range first. CuPy arrays are
+        Two arrays of the same shape, in the same units. They are compared in float64, without
+        clipping; for published tables the restored image is usually clipped first. CuPy arrays are
         copied to the host.
     data_range : float
-        Largest possible difference: 255 for 8-bit images, 1 for images on [0, 1].
+        Range of the reference: 255 for 8-bit images, 1 for the range [0, 1].
 
     Returns
     -------
@@ -34,6 +34,7 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
 
     Examples
     --------
+    >>> from fastrestore.metrics import psnr
     >>> psnr([0.0, 1.0], [0.1, 0.9], data_range=1.0)
     20.0
     """

@@ -8,7 +8,7 @@ import pytest
 from support.images import camera, noisy, scene
 
 from fastrestore import Profile, bm3d
-from fastrestore._collaborative.tiling import Layout
+from fastrestore._collaborative.tiling import Grid
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -99,11 +99,11 @@ def test_the_halo_is_no_larger_than_needed(stage):
 def test_a_limit_of_memory_changes_nothing(profile):
     image = noisy(camera(100, 100, 310, 260), 20)
     expected = bm3d(image, 20, profile=profile)
-    layout = Layout.of(Profile.named(profile), ("basic", "final"))
-    side = layout.least() + 60
+    grid = Grid.of(Profile.named(profile), ("basic", "final"))
+    side = grid.least() + 60
     run = Execution(1)
     limit = select("numba").bm3d_memory((1, side, side), 0, Profile.named(profile), run)
-    assert len(list(layout.tiles(image.shape, side))) >= 4
+    assert len(list(grid.tiles(image.shape, side))) >= 4
     np.testing.assert_array_equal(bm3d(image, 20, profile=profile, max_memory=limit), expected)
 
 
@@ -132,5 +132,5 @@ def test_too_little_memory():
     image = noisy(scene(200, 210), 20)
     with pytest.raises(MemoryError, match=r"max_memory=1000 bytes .* a tile of \d+x"):
         bm3d(image, 20, max_memory=1000)
-    with pytest.raises(MemoryError, match="'refilter' filters frequencies of the whole image: no"):
+    with pytest.raises(MemoryError, match="'refilter' filters frequencies of the whole image, wi"):
         bm3d(image, 20, max_memory=1000, profile="refilter")

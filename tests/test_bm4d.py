@@ -224,7 +224,7 @@ BAD = [
     ),
     (ValueError, "profile 'nope' is unknown", {"profile": "nope"}),
     (TypeError, "profile must be a name or a Profile, got 3", {"profile": 3}),
-    (ValueError, "profile 'refilter' filters again", {"profile": "refilter"}),
+    (ValueError, "profile 'refilter' is not supported for volumes", {"profile": "refilter"}),
     (ValueError, "block_basic of a volume must be", {"profile": Profile(block_basic=12)}),
     (ValueError, "stage must be", {"stage": "last"}),
     (ValueError, "data_range", {"data_range": 0}),

@@ -305,9 +305,9 @@ def test_bad_options(capsys, monkeypatch, tmp_path, options, message):
 
 def test_chroma_strength_without_a_luminance():
     image = np.stack([scene(24, 24)] * 3, axis=-1)
-    with pytest.raises(ValueError, match=r"chroma_strength=2 is for colours; write channel_axis="):
+    with pytest.raises(ValueError, match=r"chroma_strength=2 is for colors; write channel_axis="):
         fastrestore.bm3d(image[..., 0], 5, chroma_strength=2)
-    with pytest.raises(ValueError, match=r"chroma_strength=2 needs a luminance"):
+    with pytest.raises(ValueError, match=r"chroma_strength=2 is for color transforms"):
         fastrestore.bm3d(image, 5, channel_axis=-1, colorspace=None, chroma_strength=2)
     with pytest.raises(ValueError, match=r"chroma_strength must be a number above 0, got -1"):
         fastrestore.bm3d(image, 5, channel_axis=-1, chroma_strength=-1)

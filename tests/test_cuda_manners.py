@@ -9,7 +9,7 @@ from support.fakecupy import capturing
 from support.images import assert_close, noisy, scene
 
 from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
-from fastrestore._collaborative.tiling import Layout
+from fastrestore._collaborative.tiling import Grid
 from fastrestore.backends.cupy import _module, engine
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select, why_unavailable
@@ -313,12 +313,10 @@ def test_kernels_are_compiled_with_their_constants(fake):
 def test_what_is_too_large_for_one_launch_is_cut():
     profile = Profile.named("np")
     run = Execution(1)
-    layout = Layout.of(profile, ("basic", "final"))
+    grid = Grid.of(profile, ("basic", "final"))
     for shape in ((2**18, 100), (2**16, 2**16)):
         assert engine.bm3d_memory((1, *shape), 0, profile, run) > 2**62
-        side = layout.side(
-            shape, 2**62, lambda m, n: engine.bm3d_memory((1, m, n), 0, profile, run)
-        )
+        side = grid.side(shape, 2**62, lambda m, n: engine.bm3d_memory((1, m, n), 0, profile, run))
         assert 2**14 < side <= 2**17
 
 

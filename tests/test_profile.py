@@ -54,7 +54,7 @@ def test_profiles_are_frozen_and_replaced():
     ],
 )
 def test_bad_fields(field, value, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         Profile(**{field: value})
 
 

@@ -92,7 +92,7 @@ def test_resampling_keeps_the_variance():
     [
         (
             ValueError,
-            r"shape must be \(rows, columns\).*got 64",
+            "shape must be 2 whole numbers above 0, got 64",
             lambda: psd_from_kernel([[1]], 64),
         ),
         (ValueError, r"noise_kernel must have 2 axes", lambda: psd_from_kernel([1.0], (8, 8))),

@@ -54,9 +54,11 @@ def test_version_is_one():
     [
         "_algorithms.bm3d",
         "_algorithms.denoise",
+        "_collaborative.profile",
         "_noise.estimate",
         "_noise.psd",
         "_noise.vst",
+        "backends.select",
         "metrics",
     ],
 )

@@ -130,7 +130,7 @@ def test_estimate(gain, sigma):
         (ValueError, r"gain must be a number above 0, got 0", lambda: PoissonGaussian(0)),
         (ValueError, r"gain must be .*got nan", lambda: PoissonGaussian(float("nan"))),
         (TypeError, r"gain must be .*got '1'", lambda: PoissonGaussian("1")),
-        (ValueError, r"sigma must be .* at least 0, got -1", lambda: PoissonGaussian(1, -1)),
+        (ValueError, r"sigma must be .* of 0 or more, got -1", lambda: PoissonGaussian(1, -1)),
         (ValueError, r"offset must be .*got inf", lambda: PoissonGaussian(1, 0, np.inf)),
         (ValueError, r"sigma must be a number above 0, got 0", lambda: Rician(0)),
         (

@@ -206,8 +206,8 @@ FILM = np.zeros((3, 9, 9), np.float32)
             {"radius": 17},
         ),
         (TypeError, "scene_cuts must be True or False, got 3", (FILM, 1), {"scene_cuts": 3}),
-        (ValueError, "filters again, which videos cannot", (FILM, 1), {"profile": "refilter"}),
-        (ValueError, "videos take no map", (FILM, np.arange(9.0)), {}),
+        (ValueError, "is not supported for videos", (FILM, 1), {"profile": "refilter"}),
+        (ValueError, "sigma of a video must be .* not a map", (FILM, np.arange(9.0)), {}),
         (ValueError, "sigma must be a number of 0 or more", (FILM, -1), {}),
     ],
 )

@@ -1,4 +1,4 @@
-"""BM3D: block matching and collaborative filtering of an image, in two stages."""
+"""BM3D: denoising of images by block matching and collaborative filtering."""
 
 from __future__ import annotations
 
@@ -40,124 +40,130 @@ def bm3d(
     progress: Progress = False,
     return_info: bool = False,
 ) -> Any:
-    """Remove noise from an image by BM3D.
+    """Remove noise from an image with BM3D.
 
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
-        Noisy image of any integer or float type and any range; it is left as it is. NumPy
-        arrays of any byte order and memory layout, CuPy arrays, torch tensors on the CPU or a CUDA
-        device and other arrays of the array API standard are taken. Images smaller than a block
-        work.
+        Noisy image of any integer or float type and any range. It is not modified. It may be a
+        NumPy array, a CuPy array, a PyTorch tensor on the CPU or a CUDA device, or another array
+        of the array API standard. Images smaller than a block are allowed.
     sigma : float, or one for each channel, or array, optional
-        Standard deviation of the noise, in the units of `image`: for noise of 10 % on an
-        image on [0, 1] write 0.1, on the same image in 8 bits 25.5. 0 returns a copy. Without
-        it the level is estimated for each channel, see `estimate_sigma`. An array of the shape
-        of `image`, or that broadcasts to it, says the level at every pixel; a pixel where it is
-        0 stays as it is.
-    psd : array, shape (M, N) or that of `image`, optional
-        In place of `sigma`, the power spectrum of correlated noise: ``E|FFT2(noise)|**2``, not
-        normalised, DC first; that of white noise is ``sigma**2 * M * N`` everywhere. See
+        Standard deviation of the noise, in the units of `image`: 10 % noise is 0.1 on the range
+        [0, 1] and 25.5 in 8 bits. With 0 a copy is returned. By default it is estimated for each
+        channel, see `estimate_sigma`. An array that broadcasts to the shape of `image` is a map of
+        the noise level. Channels and pixels with level 0 are copied.
+    psd : array, shape (M, N) or shape of `image`, optional
+        Power spectrum of correlated noise, ``E|FFT2(noise)|**2``: not normalized, with the zero
+        frequency at index (0, 0). White noise has ``sigma**2 * M * N`` everywhere. See
         `psd_from_kernel`, `psd_from_flat_field` and `estimate_psd`.
     noise_kernel : array, shape (m, n), or one for each channel along `channel_axis`, optional
-        In place of `psd`, the noise is white noise of variance 1 convolved with this kernel, in
-        the units of `image`: its variance is the sum of the squares.
-    noise : PoissonGaussian or Rician, optional
-        In place of `sigma`, noise that follows the signal: the image is transformed so that its
-        noise becomes that of sigma 1, denoised, and transformed back without bias.
+        Kernel of correlated noise: the noise is white noise of variance 1 convolved with this
+        kernel. Its variance is the sum of the squares of the kernel, in the squared units of
+        `image`.
+    noise : PoissonGaussian, Rician or object with the same methods, optional
+        Model of signal-dependent noise. The image is transformed so that the noise has sigma 1,
+        denoised, and transformed back without bias. Any object with the methods ``forward``,
+        ``inverse`` and ``extent`` is accepted.
     profile : str or Profile, default "np"
-        The algorithm's parameters: "np", "refilter", "fast", "lc", "high", "vn", or your own
-        `Profile`. "refilter" takes twice the time and restores more from correlated noise that
-        leaves many frequencies alone.
+        Parameters of the algorithm: "np", "refilter", "fast", "lc", "high", "vn", or a `Profile`.
+        "refilter" takes twice the time. It restores more detail if the noise is correlated and
+        has little power at many frequencies.
     stage : {"final", "basic"}
-        "basic" stops after hard thresholding: quicker, and usually not as good.
+        "basic" stops after hard thresholding, which is faster and usually less accurate.
     pilot : array, shape of `image`, optional
-        An estimate of the clean image, in the units of `image`. It takes the place of the
-        basic estimate and guides the Wiener stage.
-    guide : array, shape (M, N) or that of `image`, optional
-        Another picture of the same scene, pixel on pixel, that shows its structure better: another
-        band, a flash photograph, a modality with less noise. Blocks are matched on it in both
-        stages, in its own units; of channels their mean. Its values do not enter the result.
+        Estimate of the clean image, in the units of `image`, for Wiener filtering. It replaces the
+        basic estimate, and hard thresholding is skipped.
+    guide : array, shape (M, N) or shape of `image`, optional
+        Aligned image of the same scene that shows its structure more clearly, such as another
+        spectral band or a flash photograph. Blocks are matched on the guide in both stages. Its
+        range and noise level are estimated, and channels are averaged. Its values are not copied
+        to the result.
     data_range : float, optional
-        Difference between the largest and smallest value that the clean image can have. The
-        thresholds of block matching are in proportion to it. Without it the range between the
-        1st and 99th percentile of `image` is taken. Give it if results of several images, or of
-        parts of one, are to agree.
+        Difference between the largest and smallest possible values of the clean image. The
+        thresholds of block matching are proportional to it. By default it is the range between the
+        1st and 99th percentiles of the noisy image, or of its luminance. Specify it to process
+        several images, or parts of one image, consistently.
     channel_axis : int, optional
-        The axis of colours or other channels, -1 for an RGB image of shape (M, N, 3). Blocks are
-        matched once, on the luminance, and all channels are filtered by the same groups. A
-        channel whose sigma is 0 stays as it is.
+        Axis of colors or other channels, such as -1 for an RGB image of shape (M, N, 3). Blocks are
+        matched once, on the luminance, and all channels are filtered in the same groups.
     colorspace : {"auto", "opp", "ycbcr", "pca", None}
-        Transform of the channels before filtering: opponent colours or YCbCr for 3 channels,
-        principal components for any number, None for no transform, blocks then being matched on
-        the mean of the channels. "auto" is "opp" for 3 channels and None otherwise.
+        Transform of the channels before filtering: opponent colors or YCbCr for 3 channels, or
+        principal components for any number. With None the channels are not transformed, and blocks
+        are matched on their mean. "auto" is "opp" for 3 channels and None otherwise.
     chroma_strength : float, default 1
-        In all transformed channels but the first, the luminance, noise is taken for so many times
-        as strong: with more than 1, colours are smoothed more.
+        Factor for the noise level of all transformed channels but the first, the luminance. Values
+        above 1 smooth colors more.
     max_memory : float, optional
-        Bytes of working memory, beside image and result: a large image is then restored in tiles,
-        with the same result. Tiles overlap by some 200 pixels, so smaller ones take longer; an
-        image takes some 50 bytes a pixel. On a GPU that runs out of memory this is done without
-        being asked.
+        Limit of the working memory in bytes, without image and result. A larger image is restored
+        in overlapping tiles, with the same result. Smaller tiles take longer, because the overlap
+        is about 200 pixels. Without tiles about 50 bytes per pixel are used. On a GPU, tiles are
+        also used if memory runs out.
     deterministic : bool, default False
-        True: equal results, bit for bit, from run to run on a GPU too, at the price of sums in
-        64 bits. On the CPU that is always so. Between CPU and GPU results differ by rounding.
+        If True, results on a GPU are equal bit for bit from run to run; sums take 64 bits instead
+        of 32. Results on the CPU are always deterministic. CPU and GPU differ by rounding.
     workers : int, optional
-        Number of threads; all the processors this process may use by default, or with -1. The
+        Number of threads. By default, or with -1, all processors available to this process. The
         result does not depend on it.
     backend : {"auto", "numba", "numpy", "cupy"}, optional
-        Who computes, see `use_backend` and `show_backends`. An image on a GPU stays there unless
-        another backend is asked for.
+        Backend to run on, see `use_backend` and `show_backends`. By default an image on a GPU is
+        restored there.
     progress : bool or callable, default False
-        True shows a bar; a callable gets ``(done, total)`` now and then, from this thread.
+        If True, show a progress bar. A callable is called with ``(done, total)`` in the thread of
+        the caller.
     return_info : bool, default False
-        Return also an `Info` of what was estimated and used.
+        If True, also return an `Info` with the parameters that were estimated and used.
 
     Returns
     -------
     array, shape of `image`
-        The estimate of the clean image: same kind of array, on the same device, not clipped. Float
-        types are kept, integers give float32 in the same units.
+        Estimate of the clean image: the same kind of array, on the same device, not clipped. Floats
+        keep their type, integers give float32 in the same units.
     Info
         Only with `return_info`.
 
     Raises
     ------
     TypeError
-        If an argument is of the wrong kind: not an array, masked, boolean, complex.
+        If an argument has the wrong type, or `image` is masked, boolean or complex.
     ValueError
-        If it has a wrong value: other axes, empty, NaN or infinite, a negative sigma, an
-        unknown name, a pilot of another shape, a spectrum that is negative or not symmetric; if
-        the noise is told in two ways.
+        If an argument has an invalid value: for example a wrong number of axes, NaN, a negative
+        `sigma`, or an asymmetric `psd`. Also if the noise is specified more than once.
     BackendUnavailableError
-        If the backend asked for, or that of an image on a GPU, cannot run here.
+        If the requested backend, or the one for an image on a GPU, cannot run here.
     MemoryError
-        If `max_memory`, or the memory of the GPU, is not enough for the smallest tile.
+        If `max_memory`, or the memory of the GPU, is too small for the smallest tile.
 
     Warns
     -----
     UserWarning
-        If sigma exceeds the whole range of the image, and so must be in other units.
+        If `sigma` exceeds the range of the image, or the noise of `psd` or `noise_kernel` is
+        negligible. Both suggest wrong units.
 
     Notes
     -----
-    Both stages are those of [1]_, colour is that of its section VI. The variance of every group
-    coefficient is exact [2]_, for all pairs of blocks: they share noise, white noise where they
-    overlap, correlated noise farther away. Blocks are matched by what noise does not explain, and
-    thresholds follow the spectrum. Numbers that differ from the papers, and why, are in
-    `Profile`. Computation is in float32. The result follows a change of
-    units, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``, up to rounding; for b = 0 and a power
-    of two exactly.
+    Specify the noise once, by `sigma`, `psd`, `noise_kernel` or `noise`, with one exception. A map
+    `sigma` together with `psd` or `noise_kernel` is correlated noise whose level varies: the
+    spectrum gives the shape, and the map gives the level. The profile "refilter" does not support
+    maps.
 
-    A gray picture stored in colour, all channels equal, is restored as one channel, because its
-    noise is one, too. An image far from 0 for its range is moved there first.
+    Both stages follow [1]_, and section VI of it for color. The variance of every group coefficient
+    is exact [2]_, because it includes the noise that blocks of a group share: white noise if they
+    overlap, and correlated noise at larger distances too. Distances between blocks are corrected
+    for correlated noise, and the default thresholds depend on its spectrum. `Profile` lists the
+    parameters that differ from the papers, with reasons. Computation is in float32. For numbers a
+    and b, up to rounding, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``. This is exact if b is 0
+    and a is a power of 2.
 
-    An image on a GPU is restored there, on the current stream; the call returns when the work is
-    queued. Its pixels are not looked at, because the host would have to wait: NaN spreads to blocks
-    around it, sigmas in other units go unnoticed, equal channels count as colours, and an image
-    far from 0 loses digits. The host does wait for the first call, which brings tables to the GPU,
-    to estimate sigma, for a `guide`, for ``colorspace="pca"`` and for a profile that filters again.
-    `BM3DPlan` restores many images of one shape with one allocation each after the first.
+    A gray image stored in color, with equal channels, is restored as one channel. If the values of
+    an image are large relative to its range, a constant is subtracted first for accuracy.
+
+    An image on a GPU is restored on the current stream, and the call returns when the work is
+    queued. To avoid waiting for the GPU, pixels are not inspected: NaN spreads to nearby blocks,
+    there is no warning about units, equal channels are not detected, and images with a large mean
+    lose accuracy. The host waits in the first call, which copies tables to the GPU, and if `sigma`
+    is estimated, a `guide` is given, the color space is "pca", or the profile is "refilter". To
+    restore many images of one shape, use `BM3DPlan`.
 
     References
     ----------
@@ -176,7 +182,7 @@ def bm3d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 35
     True
 
-    Noise in lines, as of a scanner: white noise that was averaged over nine pixels.
+    Horizontal streaks, as from a scanner: white noise, summed over nine pixels.
 
     >>> line = np.full((1, 9), 5.0)
     >>> white = np.random.default_rng(0).standard_normal((64, 72))
@@ -185,7 +191,7 @@ def bm3d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 27
     True
     """
-    values, give_back = interop.recognize("image", image)
+    values, convert_back = interop.recognize("image", image)
     request = Request.validated(
         image_geometry(values.shape, channel_axis),
         interop.on_host(values),
@@ -208,32 +214,32 @@ def bm3d(
     bar = nullcontext() if progress is False else reporting(progress, "bm3d")
     with bar as report, interop.use_device_of(values):
         result = restore(request.reporting(report), inputs)
-    restored = give_back(result.image)
+    restored = convert_back(result.image)
     if not return_info:
         return restored
     used = float(result.noise.sigmas[0]) if channel_axis is None else result.noise.sigmas
     if result.noise.map is not None:
-        used = np.asarray(sigma)
+        used = np.asarray(interop.to_host(sigma))
     return restored, Info(used, request.noise is None, noise, request.profile, request.backend.NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What `bm3d` estimated and used.
+    """Parameters that `bm3d` estimated and used.
 
     Attributes
     ----------
     sigma : float or array
-        Standard deviation of the noise: a number, one for each channel, or a map; 1 with a noise
-        model, whose transform makes it so.
+        Standard deviation of the noise: a number, one for each channel, or a map. With a noise
+        model it is 1, the level after the transform.
     estimated : bool
-        Whether sigma was estimated.
-    noise : PoissonGaussian or Rician or None
-        The noise model.
+        Whether the noise level was estimated.
+    noise : PoissonGaussian, Rician, other noise model or None
+        Noise model.
     profile : Profile
-        The parameters of the algorithm.
+        Parameters of the algorithm.
     backend : str
-        Who computed.
+        Name of the backend.
     """
 
     sigma: float | NDArray[Any]

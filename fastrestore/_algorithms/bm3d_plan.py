@@ -1,4 +1,4 @@
-"""BM3D of many images of one shape: what can be got ready once is kept."""
+"""BM3D of many images of one shape, with tables and buffers that are kept between calls."""
 
 from __future__ import annotations
 
@@ -21,46 +21,47 @@ from fastrestore._noise.vst import NoiseModel
 
 
 class BM3DPlan:
-    """`bm3d` for many images of one shape and type, as frames or iterations give them.
+    """Restore many images of one shape and type with `bm3d`, such as the frames of a video.
 
-    On a GPU the kernels are compiled when the plan is made, buffers and tables are kept from the
-    first call on, and later calls allocate nothing but their result; so they can be captured in a
-    CUDA graph. On the CPU a plan saves little.
+    On a GPU, kernels are compiled when the plan is created, and the first call allocates buffers
+    and tables. Later calls allocate only their result, so they can be captured in a CUDA graph. On
+    the CPU a plan saves little.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of the images.
-    dtype : data type of NumPy or torch, default float32
-        Their type.
+    dtype : data type of NumPy or PyTorch, default float32
+        Type of the images.
     sigma, psd, noise_kernel, noise, profile, stage, data_range, channel_axis, colorspace, \
 chroma_strength, max_memory, deterministic, workers, backend
-        As for `bm3d`. What is left open is measured in every image anew: sigma, and the range that
-        thresholds of matching follow; give `data_range` if frames are to be treated alike.
+        As for `bm3d`. By default noise level and range are measured for each image. Specify
+        `data_range` to process all images consistently.
 
     Raises
     ------
     TypeError, ValueError, BackendUnavailableError, MemoryError
-        As `bm3d`.
+        As for `bm3d`.
 
     Attributes
     ----------
     shape : tuple of int
+        Shape of the images.
     dtype : numpy.dtype
+        Type of the images.
     nbytes : int
-        Memory that a call takes, about, beside image and result.
+        Estimate of the working memory of a call in bytes, without image and result.
     backend : str
-        Who computes: chosen when the plan is made, for good.
+        Name of the backend, which is selected when the plan is created.
 
     Notes
     -----
-    A plan knows no pilot and no guide, see `bm3d` for them. Its images may be on the host or on any
-    GPU. The buffers serve one call at a time: calls from several threads wait for each other, and
-    calls on several CUDA streams need a plan each. A copy of a plan, or one sent to another
-    process, is a new plan.
+    Plans do not support `pilot` and `guide`. Images may be on the host or on any GPU. Calls from
+    several threads run one after the other, because they share buffers. Use one plan for each CUDA
+    stream. Copying or pickling a plan creates a new one.
 
-    Before a CUDA graph is captured, run the plan once: the first call copies tables to the GPU and
-    waits for them. Give the plan's `sigma` and capture ``plan(image, out=result)``.
+    To capture a CUDA graph, call the plan once, then capture ``plan(image, out=result)``. The first
+    call copies tables to the GPU and waits for them. Specify `sigma`: estimating it waits, too.
 
     Examples
     --------
@@ -112,7 +113,7 @@ chroma_strength, max_memory, deterministic, workers, backend
             workers=workers,
             backend=backend,
         )
-        self._context: Context | None = None  # of an earlier image, where another may reuse it
+        self._context: Context | None = None  # of an earlier image, if it can be reused
         self._lock = threading.Lock()
         request = self._request
         self._nbytes = self._memory()
@@ -122,7 +123,7 @@ chroma_strength, max_memory, deterministic, workers, backend
 
     shape = property(lambda self: self._shape, doc="Shape of the images.")
     dtype = property(lambda self: self._dtype, doc="Type of the images.")
-    nbytes = property(lambda self: self._nbytes, doc="Memory that a call takes, about.")
+    nbytes = property(lambda self: self._nbytes, doc="Estimate of the working memory of a call.")
     backend = property(lambda self: self._request.backend.NAME, doc="Name of the backend.")
 
     def __repr__(self) -> str:
@@ -132,7 +133,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         return _made, (self._arguments,)
 
     def _memory(self) -> int:
-        """Estimate the memory of a call, in tiles if the image does not fit."""
+        """Estimate the memory of a call, of the largest tile if the image does not fit."""
         request = self._request
         geometry, noise = request.geometry, request.noise
         rows, columns = np.delete(self._shape, geometry.channel_axis or ()).tolist()[-2:]
@@ -145,22 +146,24 @@ chroma_strength, max_memory, deterministic, workers, backend
         Parameters
         ----------
         image : array
-            Of the shape and type of the plan.
+            Image of the shape and type of the plan.
         sigma : float or array, optional
-            In place of that of the plan, which must not have been told the noise otherwise.
+            Noise level of this image, instead of that of the plan. Not for plans with `psd`,
+            `noise_kernel` or `noise`.
         out : array, optional
-            Where the result goes: of the shape of `image`, the type of a result (float32 for
-            integers), in any layout, where `image` is. It must not share memory with `image`.
+            Array for the result: of the shape and on the device of `image`, of its type if that
+            is a float type and float32 otherwise, in any memory layout. It must not share memory
+            with `image`.
 
         Returns
         -------
         array
-            The estimate of the clean image, or `out`.
+            Estimate of the clean image, or `out`.
 
         Raises
         ------
         TypeError, ValueError
-            If `image` or `out` is of another shape, type or kind.
+            If `image` or `out` has the wrong shape, type or kind.
         """
         values, restore_kind = interop.recognize("image", image)
         if values.shape != self.shape or values.dtype.newbyteorder("=") != self.dtype:
@@ -171,7 +174,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         target = None if out is None else _target(out, values)
         request = self._request if sigma is None else self._with(sigma)
         with self._lock, interop.use_device_of(values):
-            context = self._context if sigma is None else None  # it has the noise of the plan
+            context = self._context if sigma is None else None  # is for the noise of the plan
             result = restore(request, Inputs(values, out=target), context)
             if sigma is None:
                 self._context = result.context
@@ -183,7 +186,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         given = [self._arguments[name] for name in ("psd", "noise_kernel", "noise")]
         if any(value is not None for value in given):
             raise ValueError(
-                "sigma cannot replace the psd, noise_kernel or noise of this plan; make another"
+                "sigma cannot replace the psd, noise_kernel or noise of this plan; create another"
             )
         spec = noise_of_sigma(sigma, self._shape, request.geometry.channel_axis)
         if request.profile.residual and spec.map is not None:
@@ -192,12 +195,12 @@ chroma_strength, max_memory, deterministic, workers, backend
 
 
 def _made(arguments: dict[str, Any]) -> BM3DPlan:
-    """Make a plan again."""
+    """Create a plan from its arguments."""
     return BM3DPlan(**arguments)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
-    """Check the type of images."""
+    """Validate the type of images."""
     name = str(dtype).removeprefix("torch.")
     try:
         kind = np.dtype(name if str(dtype) != name else dtype).newbyteorder("=")
@@ -209,7 +212,7 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def _target(out: Any, image: Any) -> Any:
-    """Check where a result shall go."""
+    """Validate an array for the result."""
     values, _ = interop.recognize("out", out)
     dtype = interop.result_dtype(image.dtype)
     if values.shape != image.shape or values.dtype != dtype:

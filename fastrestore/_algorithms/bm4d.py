@@ -1,4 +1,4 @@
-"""BM4D: a volume restored by groups of cubes."""
+"""BM4D: denoising of volumes by groups of 3-D blocks."""
 
 from __future__ import annotations
 
@@ -32,63 +32,65 @@ def bm4d(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Remove noise from a volume by BM4D.
+    """Remove noise from a volume with BM4D.
 
     Parameters
     ----------
     volume : array, shape (P, M, N), or four axes with `channel_axis`
-        Noisy volume of any integer or float type and any range, as for `bm3d`; it is left as it is.
+        Noisy volume of any integer or float type and any range, as for `bm3d`. It is not modified.
     sigma : float, or one for each channel, or array, optional
-        Standard deviation of the noise, in the units of `volume`. 0 returns a copy. Without it
-        the level of each channel is estimated, the median of that of some slices. An array of the
-        shape of `volume`, or that broadcasts to it, says the level at every voxel; a voxel where it
-        is 0 stays as it is.
-    psd : array, shape (P, M, N) or that of `volume`, optional
-        In place of `sigma`, the power spectrum of correlated noise: ``E|FFTN(noise)|**2`` over the
-        three axes, not normalised, DC first. See `psd_from_kernel`.
-    noise : Rician or PoissonGaussian, optional
-        In place of `sigma`, noise that follows the signal, as for `bm3d`: `Rician` for magnitudes
-        of magnetic resonance.
+        Standard deviation of the noise, in the units of `volume`. With 0 a copy is returned. By
+        default it is the median of the estimates of several slices, for each channel. An array
+        that broadcasts to the shape of `volume` is a map of the noise level. Channels and voxels
+        with level 0 are copied.
+    psd : array, shape (P, M, N) or shape of `volume`, optional
+        Power spectrum of correlated noise, ``E|FFTN(noise)|**2`` over the three axes: not
+        normalized, with the zero frequency at index (0, 0, 0). See `psd_from_kernel`.
+    noise : Rician, PoissonGaussian or object with the same methods, optional
+        Model of signal-dependent noise, as for `bm3d`: `Rician` for magnitude images of magnetic
+        resonance.
     profile : str or Profile, default "volume"
-        The algorithm's parameters. Fields that end in ``slices_basic`` and ``slices_final`` are
-        about the slices: voxels that are longer in one direction may want thinner blocks.
+        Parameters of the algorithm. Fields that end in ``slices_basic`` and ``slices_final`` apply
+        to the slice axis. Thinner blocks may suit volumes whose slices are farther apart than
+        their pixels.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding.
     data_range : float, optional
-        As for `bm3d`, of the channel that blocks are matched on.
+        As for `bm3d`, for the channel that blocks are matched on.
     channel_axis : int, optional
-        The axis of channels. Blocks are matched on one of them, and all are filtered by the same
-        groups.
+        Axis of the channels. Blocks are matched on one channel, and all channels are filtered in
+        the same groups.
     match_channel : int, default 0
-        The channel that blocks are matched on.
+        Index of the channel that blocks are matched on.
     slice_axis : int, optional
-        The axis across slices, by default the shortest. It matters for blocks that are not cubes.
-        A volume with fewer slices than a block is thick is restored by squares of 8x8 pixels, with
-        the numbers of the profile "np", that are looked for in all slices.
+        Axis along which the slices are stacked, by default the shortest axis. If there are fewer
+        slices than a block is thick, blocks are squares of 8x8 pixels in one slice, with the
+        parameters of the profile "np", and are searched for in all slices.
     workers, backend, progress
-        As for `bm3d`. A volume on a GPU stays there.
+        As for `bm3d`. By default a volume on a GPU is restored there.
 
     Returns
     -------
     array, shape of `volume`
-        The estimate of the clean volume: same kind of array, not clipped. Floats keep their type,
+        Estimate of the clean volume: the same kind of array, not clipped. Floats keep their type,
         integers give float32 in the same units.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d`.
+        As for `bm3d`.
     BackendUnavailableError
-        If the backend asked for cannot run here.
+        If the requested backend cannot run here.
 
     Notes
     -----
-    Both stages are those of [1]_; variances of group coefficients are exact, as in `bm3d`. Blocks
-    of the final stage have 5x5x5 voxels, as in the authors' program.
+    Both stages follow [1]_, with the exact variances of group coefficients of `bm3d`. Specify the
+    noise once. A map `sigma` together with `psd` is correlated noise whose level varies: the
+    spectrum gives the shape, and the map gives the level.
 
-    Voxels on a GPU are not looked at: NaN spreads, and a volume far from 0 loses digits. The host
-    waits for its range if `data_range` is not given, for sigma to be estimated, and for a volume
-    smaller than a block.
+    Voxels on a GPU are not inspected: NaN spreads to nearby blocks, and volumes with a large mean
+    lose accuracy. The host waits for the GPU if the range or the noise level is measured, and if
+    the volume is smaller than a block.
 
     References
     ----------
@@ -105,7 +107,7 @@ def bm4d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=61) > 32
     True
     """
-    values, give_back = interop.recognize("volume", volume)
+    values, convert_back = interop.recognize("volume", volume)
     numbers = named_profile(profile)
     geometry = _geometry(values.shape, channel_axis, slice_axis)
     _check_profile(numbers)
@@ -123,11 +125,11 @@ def bm4d(
     )
     request = replace(request, weights=np.eye(geometry.channels)[matched])
     with reporting(progress, "bm4d") as report, interop.use_device_of(values):
-        return give_back(restore(request.reporting(report), Inputs(values)).image)
+        return convert_back(restore(request.reporting(report), Inputs(values)).image)
 
 
 def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geometry:
-    """Validate the axes of a volume; slices are across the shortest axis by default."""
+    """Validate the axes of a volume; by default the shortest axis numbers the slices."""
     wanted = 3 if channel_axis is None else 4
     if len(shape) != wanted:
         advice = "; channels need channel_axis=" if channel_axis is None and len(shape) == 4 else ""
@@ -147,9 +149,9 @@ def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geo
 
 
 def _check_profile(profile: Profile) -> None:
-    """Raise if a profile is not for volumes."""
+    """Raise if volumes do not support a profile."""
     if profile.residual:
-        raise ValueError(f"profile {profile.name!r} filters again, which volumes cannot")
+        raise ValueError(f"profile {profile.name!r} is not supported for volumes")
     for which in ("basic", "final"):
         block, thick = getattr(profile, f"block_{which}"), getattr(profile, f"slices_{which}")
         if thick > 1 and block > 8:

@@ -1,4 +1,4 @@
-"""Burst denoising: several noisy photographs of one scene to one clean image."""
+"""Burst denoising: one clean image from several noisy photographs of a scene."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.register import estimate_motion, refine_motion, resample
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.profile import Profile, named_profile
 from fastrestore._noise import estimate
 from fastrestore._noise.spec import noise_of_sigma
 
 SMALLEST_SIDE = 32  # pixels: smaller frames are not registered
 WINDOW = 9  # pixels: mismatch is averaged over a window
 TOLERANCE = 0.5  # mismatch, in units of the variance, at which the weight of a frame has dropped
-CONFIDENCE = 3.0  # standard deviations of the averaged mismatch that are attributed to chance
-OTHER_SCENE = 2.0  # median mismatch, in units of the variance, of frames that are left out
+CONFIDENCE = 3.0  # standard deviations of the averaged mismatch attributed to chance
+OTHER_SCENE = 2.0  # median mismatch, in units of the variance, above which a frame is left out
 
 
 def denoise_burst(
@@ -41,7 +41,7 @@ def denoise_burst(
     Parameters
     ----------
     frames : array, shape (T, M, N), or with `channel_axis` (T, M, N, C), or iterable of arrays
-        The photographs, with the same shape and type, as `bm3d` takes them.
+        Noisy photographs of equal exposure, shape and type (any integer or float type).
     sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of the frames. By default it is estimated from
         the reference.
@@ -49,35 +49,34 @@ def denoise_burst(
         Axis of the channels in one frame. Frames are registered on the mean of the channels.
     reference : int, default 0
         Index of the frame that defines the pixel grid of the result.
-    profile, data_range, workers, backend
-        As for `bm3d`.
-    progress : bool or callable, default False
+    profile, data_range, workers, backend, progress
         As for `bm3d`.
 
     Returns
     -------
     array, shape of a frame
-        The clean image: the same kind of array, not clipped. Floats keep their type, integers give
-        float32 in the same units.
+        Estimate of the clean image: the same kind of array, not clipped. Floats keep their type,
+        integers give float32 in the same units.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does, and if there are no frames, or a frame differs in shape or type or holds
+        As for `bm3d`, and if there are no frames, or a frame has another shape or type or contains
         NaN; the message gives its index.
     BackendUnavailableError
         If the requested backend cannot run here.
 
     Notes
     -----
-    Each frame is denoised and registered on the reference: a global shift by phase correlation
-    [1]_, then an affine motion by Gauss-Newton steps from coarse to fine [2]_, which is refined
-    once on the merged image. The noisy frames are resampled by quintic splines. Their mean is
-    weighted by the inverse of their variance, and by less where they differ from the reference by
-    more than noise: moving objects, and regions that only the reference shows, come from the
-    reference. Finally `bm3d` removes the remaining noise, whose variance is known at every pixel.
+    Each frame is denoised, only to register it on the reference: a global shift by phase
+    correlation [1]_, then an affine motion by Gauss-Newton steps from coarse to fine [2]_, which is
+    refined once on the merged image. The noisy frames are resampled by quintic splines and
+    averaged, with the inverse of their variance as weight. The weight is lower where a frame
+    differs from the reference by more than noise. Moving objects, and regions outside the other
+    frames, are therefore taken from the reference. Finally `bm3d` removes the remaining noise,
+    whose variance is known at every pixel.
 
-    Frames of less than 32 pixels along a side are not registered. Exposures must be equal.
+    Frames with a side of less than 32 pixels are not registered.
 
     References
     ----------
@@ -100,8 +99,8 @@ def denoise_burst(
     first = images.pop(validate.index("reference", reference, len(images)))
     levels = _levels(sigma, first, channel_axis)
     denoise = _PlanesDenoiser({
-        "profile": Profile.named(profile) if isinstance(profile, str) else profile,
-        "data_range": data_range, "workers": workers, "backend": backend,
+        "profile": named_profile(profile), "data_range": data_range,
+        "workers": workers, "backend": backend,
     })  # fmt: skip
     with reporting(progress, "burst") as report_progress:
         mean, variance = _merge([first, *images], levels, denoise, report_progress)
@@ -117,7 +116,7 @@ class _PlanesDenoiser(NamedTuple):
     options: dict[str, Any]
 
     def __call__(self, planes: FloatArray, levels: FloatArray, **changes: Any) -> FloatArray:
-        """Denoise for noise levels of the channels, or of all pixels."""
+        """Denoise; `levels` has one noise level for each channel, or for each pixel."""
         options = self.options | changes
         if len(planes) > 1:
             estimate: FloatArray = bm3d(planes, levels, channel_axis=0, **options)
@@ -130,7 +129,7 @@ class _View(NamedTuple):
     """A frame and its registration."""
 
     planes: FloatArray  # (C, M, N)
-    picture: FloatArray  # (M, N), mean of the denoised channels
+    gray: FloatArray  # (M, N), mean of the denoised channels
     motion: FloatArray  # from the reference
 
 
@@ -145,11 +144,11 @@ def _merge(
     views: list[_View] = []
     for frame in frames:
         planes, motion = frame.astype(np.float64), np.eye(2, 3)
-        picture = planes[0]
+        gray = planes[0]
         if registers:
-            picture = denoise(planes, levels, profile="fast").mean(0)
-            motion = estimate_motion(views[0].picture, picture) if views else motion
-        views.append(_View(planes, picture, motion))
+            gray = denoise(planes, levels, profile="fast").mean(0)
+            motion = estimate_motion(views[0].gray, gray) if views else motion
+        views.append(_View(planes, gray, motion))
         report_progress(1 / (len(frames) + 1))
     mean, variance = _weighted_mean(views, levels)
     if not registers or not levels.any():
@@ -157,7 +156,7 @@ def _merge(
     noise = np.sqrt(variance) * levels[:, None, None]
     merged = denoise(mean, noise, profile="fast").mean(0)
     for k, view in enumerate(views[1:], 1):
-        views[k] = view._replace(motion=refine_motion(merged, view.picture, view.motion))
+        views[k] = view._replace(motion=refine_motion(merged, view.gray, view.motion))
     return _weighted_mean(views, levels)
 
 
@@ -200,7 +199,7 @@ def _mismatch(difference: FloatArray, gain: FloatArray, levels: FloatArray) -> F
 
 
 def _check_frames(frames: Any, channel_axis: Any) -> tuple[list[NDArray[Any]], Any, Any]:
-    """Return the frames as (C, M, N), how to restore the array type, and the last frame."""
+    """Return the frames as (C, M, N), a function that restores the array type, and a frame."""
     several = isinstance(frames, Iterable) or hasattr(frames, "shape")
     if isinstance(frames, (str, bytes)) or not several:
         raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
@@ -228,8 +227,6 @@ def _levels(sigma: Any, planes: NDArray[Any], channel_axis: int | None) -> Float
     shape = planes.shape[1:] if channel_axis is None else (*planes.shape[1:], len(planes))
     levels = noise_of_sigma(sigma, shape, None if channel_axis is None else -1)
     if levels.map is not None:
-        raise ValueError(
-            "sigma must be a number, or one for each channel; denoise_burst takes no map"
-        )
+        raise ValueError("sigma of a burst must be a number or one for each channel, not a map")
     result: FloatArray = levels.sigmas
     return result

@@ -1,8 +1,7 @@
-"""Deblurring: restoration of noisy images with a known blur."""
+"""Deblurring of noisy images with a known point spread function."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +19,10 @@ from fastrestore.inverse.plug_and_play import default_settings, restore_planes
 from fastrestore.inverse.point_spread import check_psf, transfer_function
 
 ALPHA_INVERSE, ALPHA_WIENER = 4e-4, 5e-3  # regularization of the two inversions, [1]_
-PAPER_RANGE = 255.0  # data range for which the first of them is given
-WARNING_RATIO = 1.6  # estimated noise over sigma: a warning from here on
+PAPER_RANGE = 255.0  # data range of the first
+WARNING_RATIO = 1.6  # estimated noise over sigma, above which there is a warning
 SMALLEST_CHECKED, CHECKED_SIDE = 32, 128  # pixels: images whose noise is compared with sigma
-LOWEST = 1e-3  # of the range: least sigma for the regularization
+LOWEST = 1e-3  # of the range: lowest sigma for the regularization
 
 
 def deblur(
@@ -48,42 +47,43 @@ def deblur(
     image : array, shape (M, N), or three axes with `channel_axis`
         Blurred and noisy image of any integer or float type.
     psf : array, shape (m, n)
-        Point spread function (PSF): the image of a point. Values of 0 or more with sum 1, no larger
-        than the image. The origin is the pixel ``(m // 2, n // 2)``.
+        Point spread function (PSF): the image of a point. Its values are 0 or more and sum to 1,
+        and it is no larger than the image. The origin is the pixel ``(m // 2, n // 2)``.
     sigma : float, optional
         Standard deviation of the noise added after the blur, in the units of the image. By default
-        it is estimated, see `estimate_sigma`. If in doubt give a larger one: the inversion
-        amplifies noise beyond `sigma` (a warning is raised if there seems to be much more).
-        Rounding to integers is noise of 0.29.
+        it is estimated, see `estimate_sigma`. If in doubt, use a larger value, because the
+        inversion amplifies noise that exceeds `sigma`. A warning is issued if the image seems to
+        have much more noise. Rounding to integers adds noise of sigma 0.29.
     method : {"bm3d", "pnp"}
-        "bm3d" inverts twice, and removes the noise of the first inversion by `bm3d` [1]_. "pnp"
-        alternates between the data and a denoiser, as `fastrestore.inverse.pnp` does.
+        "bm3d" inverts the blur twice, and removes the amplified noise each time [1]_. "pnp"
+        alternates between a step towards the data and a denoiser, see `fastrestore.inverse.pnp`.
     boundary : {"reflect", "periodic", "taper"}
-        What lies beyond the border. "reflect": the mirrored image, with the border pixels twice, as
-        in `scipy.ndimage.convolve`. "periodic": the opposite border, as in simulations by Fourier
-        transforms. "taper": unknown; the border is blended into its periodic blur. Use "taper" if
-        "reflect" leaves stripes near the border.
+        Assumption about pixels outside the image. "reflect" mirrors the image and repeats its edge
+        pixels, as `scipy.ndimage.convolve` does. "periodic" repeats the image, as in simulations
+        with Fourier transforms. "taper" assumes nothing: the border is blended with the periodic
+        blur of the image. Use "taper" if "reflect" leaves stripes near the border.
     channel_axis : int, optional
         Axis of the channels of a color image. All channels have the same blur.
     data_range : float, optional
         Range of the clean image, such as 255. By default that of the blurred image is measured.
-    profile : str or Profile
+    profile : str or Profile, default "np"
         As for `bm3d`.
     denoiser : callable or str, optional
-        For "pnp": ``denoiser(image, sigma)`` in the units of the image, or "bm3d" (default), "unet"
-        or "hybrid" of `denoise`.
+        For "pnp": a function ``denoiser(image, sigma)`` in the units of the image, or the name of a
+        method of `denoise`: "bm3d" (default), "unet" or "hybrid".
     workers, backend, progress
         As for `bm3d`.
 
     Returns
     -------
     array, shape of `image`
-        The same kind of array. Floats keep their type, integers give float32.
+        Estimate of the sharp image: the same kind of array, not clipped. Floats keep their type,
+        integers give float32.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does, and if `psf` is not a valid point spread function.
+        As for `bm3d`, and if `psf` is not a valid point spread function.
     BackendUnavailableError
         If the requested backend cannot run here.
 
@@ -94,10 +94,11 @@ def deblur(
 
     Notes
     -----
-    The first inversion is regularized, ``conj(V) / (|V|**2 + alpha sigma**2)`` with the transfer
-    function V, and leaves noise of a known spectrum, which hard thresholding removes. The second is
-    the Wiener filter for the power spectrum of that estimate, followed by collaborative Wiener
-    filtering [1]_. `alpha` is 4e-4 for the first, for a range of 255, and 5e-3 for the second.
+    The first inversion is regularized: ``conj(V) / (|V|**2 + alpha * sigma**2)``, where V is the
+    transfer function. It leaves noise of a known power spectrum, which hard thresholding removes.
+    The second inversion is the Wiener filter for the power spectrum of this basic estimate, and
+    is followed by collaborative Wiener filtering [1]_. The factor alpha is 4e-4 in the first
+    inversion, for a range of 255, and 5e-3 in the second.
 
     References
     ----------
@@ -151,10 +152,9 @@ def _noise_level(sigma: Any, planes: Any, extent: float) -> float:
     top, left = (max(0, n - CHECKED_SIDE) // 2 for n in planes.shape[-2:])
     estimated = _estimate(planes[:1, top : top + CHECKED_SIDE, left : left + CHECKED_SIDE])
     if estimated > WARNING_RATIO * max(level, LOWEST * extent):
-        warnings.warn(
+        validate.warn(
             f"sigma={level:g} is less than the estimated noise of the image, {estimated:.3g}; the "
-            "inversion amplifies the difference, so use a larger sigma or leave it out",
-            stacklevel=3,
+            "inversion amplifies the difference, so use a larger sigma or leave it out"
         )
     return level
 

@@ -1,4 +1,4 @@
-"""Demosaicing: color images from the raw values of a sensor with a Bayer filter."""
+"""Demosaicing: color images from the raw values of a sensor with a Bayer pattern."""
 
 from __future__ import annotations
 
@@ -36,31 +36,33 @@ def demosaic(
     Parameters
     ----------
     mosaic : array, shape (M, N)
-        One color at each pixel, of any integer or float type; linear or gamma-corrected.
+        Raw image of any integer or float type with one color at each pixel. Values may be linear or
+        gamma-corrected.
     pattern : {"RGGB", "BGGR", "GRBG", "GBRG"}
         Colors of the first two pixels of the first row, then of the second row.
     sigma : float, default 0
-        Standard deviation of the noise, in the units of the mosaic. With 0 known values stay
-        exactly as they are.
+        Standard deviation of the noise, in the units of the mosaic. With 0, known values are not
+        changed.
     iterations : int, default 8
-        Number of filter iterations. 0 returns the linear interpolation that they start from.
+        Number of filter iterations. With 0, the initial linear interpolation is returned.
     data_range, profile, workers, backend, progress
         As for `inpaint`.
 
     Returns
     -------
     array, shape (M, N, 3)
-        Red, green and blue. The same kind of array. Floats keep their type, integers give float32.
+        Red, green and blue, as the same kind of array. Floats keep their type, integers give
+        float32.
 
     Raises
     ------
     TypeError, ValueError, BackendUnavailableError
-        As `inpaint` does, and if the pattern is unknown or there are fewer than 4 x 4 pixels.
+        As for `inpaint`, and if the pattern is unknown or there are fewer than 4 x 4 pixels.
 
     Notes
     -----
-    Linear interpolation with gradient correction [1]_, followed by the iterations of `inpaint` for
-    the missing colors, on the three channels jointly.
+    The mosaic is interpolated linearly with gradient correction [1]_. The missing colors are then
+    improved by the iterations of `inpaint`, on the three channels jointly.
 
     References
     ----------

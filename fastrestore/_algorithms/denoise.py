@@ -1,4 +1,4 @@
-"""Noise removal by any method of the library, chosen by name."""
+"""Denoising of images by any method of the library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CLASSICAL, LEARNED = ("auto", "bm3d"), ("dncnn", "unet", "hybrid")
 METHODS = CLASSICAL + LEARNED
-# Options that only some methods take: their defaults, and these methods
+# Options of some methods only: their defaults, and these methods
 PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     "profile": (None, CLASSICAL),
     "workers": (None, (*CLASSICAL, "hybrid")),
@@ -46,7 +46,7 @@ def denoise(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Remove noise from an image by BM3D, a network, or both.
+    """Remove noise from an image with BM3D, a network, or both.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def denoise(
         Noisy image of any integer or float type.
     sigma : float or array, optional
         Standard deviation of the noise, in the units of `image`, or a map of it. By default it is
-        estimated. BM3D also takes one value for each channel; networks take one for each image of
+        estimated. BM3D also accepts one value for each channel, and networks one for each image of
         a batch.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}
         "auto" is "bm3d", which needs neither training nor PyTorch. "dncnn" [1]_ and "unet" [2]_ are
-        networks trained on photographs with white Gaussian noise. "hybrid" is an average of "bm3d"
-        and "unet" with weights that depend on the pixel.
+        networks trained on photographs with white Gaussian noise. "hybrid" averages the results of
+        "bm3d" and "unet", with weights that depend on the pixel.
     profile : str or Profile, optional
         Parameters of the algorithm, for "bm3d": see `bm3d`. The default is "np".
     weights : str, path or Network, optional
@@ -74,8 +74,8 @@ def denoise(
     tile : int, "auto" or None, default "auto"
         Side of the tiles in pixels, for networks; see `fastrestore.nets.apply`.
     device : str, optional
-        Device that networks run on: "cpu", "cuda" or "cuda:1". By default that of the image, or a
-        GPU if PyTorch finds one.
+        Device that networks run on: "cpu", "cuda" or "cuda:1". By default the device of an image on
+        a GPU, else a GPU if PyTorch finds one.
     precision : {"auto", "float32", "float16"}
         Precision of networks; see `fastrestore.nets.apply`.
     workers, backend
@@ -86,7 +86,8 @@ def denoise(
     Returns
     -------
     array, shape of `image`
-        The same kind of array; floats keep their type, integers give float32.
+        Estimate of the clean image: the same kind of array. Floats keep their type, integers give
+        float32.
 
     Raises
     ------
@@ -103,8 +104,8 @@ def denoise(
 
     Notes
     -----
-    "dncnn" has no input for the noise level: `sigma` only serves to check that the network was
-    trained for it.
+    "dncnn" has no input for the noise level. `sigma` is only used to check that the network was
+    trained for this level.
 
     References
     ----------
@@ -151,7 +152,7 @@ def denoise(
 
 
 def _check_method(method: Any, given: dict[str, Any]) -> None:
-    """Raise if there is no such method, or it does not use one of the given options."""
+    """Raise if the method is unknown, or does not use one of the given options."""
     validate.choice("method", method, METHODS)
     for name, value in given.items():
         default, methods = PARTIAL[name]

@@ -17,7 +17,7 @@ GATE = "hybrid-gate"
 
 
 def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) -> Any:
-    """Mix the results of `bm3d` with `options` and of the U-Net by a `Gate`."""
+    """Average the results of `bm3d`, with `options`, and of the U-Net by a `Gate`."""
     gate = load(GATE)
 
     def restore(planes: Any, level: Any, context: Context) -> Any:

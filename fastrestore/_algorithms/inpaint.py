@@ -1,4 +1,4 @@
-"""Inpainting: restoration of missing pixels."""
+"""Inpainting: reconstruction of missing pixels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fastrestore.inverse.operators import check_mask
 
 HIGHEST, LOWEST = 30 / 255, 3 / 255  # of the range: noise level of the first and last iteration
 ITERATIONS = 16
-OVERRELAXATION = 1.8  # missing pixels move further than the filter says; the next one corrects it
+OVERRELAXATION = 1.8  # of missing pixels; the next iteration corrects an overshoot
 WIDTHS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # pixels: Gaussians of the first estimate
-LEAST_WEIGHT = 0.05  # of known pixels under a Gaussian
+LEAST_WEIGHT = 0.05  # least total weight of the known pixels under a Gaussian
 
 
 def inpaint(
@@ -44,14 +44,14 @@ def inpaint(
     mask : array of bool, shape (M, N), or shape of `image`
         True where a pixel is missing: scattered pixels, scratches, text, holes.
     sigma : float, default 0
-        Standard deviation of the noise of the known pixels, in the units of the image, which is
-        removed as well. With 0 known pixels stay exactly as they are.
+        Standard deviation of the noise of the known pixels, in the units of the image. This noise
+        is removed, too. With 0, known pixels are not changed.
     iterations : int, default 16
-        Number of iterations. More change the result little, also in large holes.
+        Number of iterations, at least 1. More than 16 make little difference, even in large holes.
     channel_axis : int, optional
         Axis of the channels of a color image.
     data_range : float, optional
-        Range of the clean image. By default that of the known pixels is measured.
+        Range of the clean image, such as 255. By default that of the known pixels is measured.
     profile : str or Profile, default "lc"
         As for `bm3d`.
     workers, backend, progress
@@ -60,21 +60,22 @@ def inpaint(
     Returns
     -------
     array, shape of `image`
-        The same kind of array. Floats keep their type, integers give float32.
+        The same kind of array, not clipped. Floats keep their type, integers give float32.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does, and if the mask has another shape or marks all pixels as missing.
+        As for `bm3d`, and if the mask has another shape or marks all pixels as missing.
     BackendUnavailableError
         If the requested backend cannot run here.
 
     Notes
     -----
-    Missing pixels start as means of known pixels nearby. `bm3d` then filters the image repeatedly,
-    for a noise level that decreases from 30/255 to 3/255 of the range, and known pixels are
-    restored after each iteration [1]_. This is half-quadratic splitting, see
-    `fastrestore.inverse.pnp`, with over-relaxation by 1.8 of the missing pixels.
+    Missing pixels are initialized with means of nearby known pixels. `bm3d` then filters the image
+    repeatedly, for a noise level that decreases from 30/255 to 3/255 of the range, or to `sigma` if
+    that is larger. Known pixels are reset to their values after each iteration [1]_. This is
+    half-quadratic splitting, see `fastrestore.inverse.pnp`, with an over-relaxation of 1.8 for the
+    missing pixels.
 
     References
     ----------
@@ -134,7 +135,7 @@ def fill(
     denoise: Callable[[Any, float], Any],
     report_progress: Callable[[float], None],
 ) -> Any:
-    """Denoise (C, M, N) repeatedly, and restore the known pixels each time."""
+    """Denoise (C, M, N) repeatedly, and reset the known pixels each time."""
     where = interop.namespace(first).where
     estimate, last = first, len(gaps.sigmas) - 1
     for k, sigma in enumerate(gaps.sigmas):
@@ -159,7 +160,7 @@ def _mask_planes(mask: Any, image: Any, channel_axis: int | None) -> Any:
 
 
 def first_estimate(values: Any, missing: Any) -> Any:
-    """Fill missing pixels with means of known ones, under Gaussians as narrow as possible."""
+    """Fill missing pixels with Gaussian means of known pixels, as narrow as possible."""
     namespace, gaussian_filter = interop.namespace(values), interop.ndimage(values).gaussian_filter
     planes = []
     for plane, gaps in zip(values, missing, strict=True):

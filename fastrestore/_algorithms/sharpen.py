@@ -11,7 +11,7 @@ import numpy as np
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress
-from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.profile import Profile, named_profile
 from fastrestore._noise.estimate import estimate_sigma
 
 LOWEST = 1e-3  # of the range: least noise level
@@ -34,37 +34,41 @@ def sharpen(
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
-        Image of any integer or float type. Black must be 0, because the gain of a detail depends on
-        its size relative to the brightness around it.
+        Image of any integer or float type. Its black level must be 0, because the gain of a detail
+        depends on its amplitude relative to the local mean.
     sigma : float, or one for each channel, optional
-        Standard deviation of the noise, in the units of the image. At least a thousandth of the
-        range is used. By default it is estimated, see `estimate_sigma`.
+        Standard deviation of the noise, in the units of the image; values below a thousandth of the
+        range are raised to it. By default it is estimated, see `estimate_sigma`.
     alpha : float, default 1.5
-        Strength of the sharpening, at least 1. With 1 the image is only denoised, with 2 details
-        become their square roots. For photographs that are not very soft, 1.1 to 1.3 is enough;
-        larger values give halos at edges and values outside the range.
+        Strength of the sharpening, at least 1. With 1 the image is only denoised. With 2 the
+        amplitudes of details, relative to the local mean, are replaced by their square roots. For
+        photographs that are not very soft, 1.1 to 1.3 is enough; larger values cause halos at edges
+        and values outside the range.
     channel_axis : int, optional
-        Axis of the channels. Of 3 channels the luminance is sharpened and the colors are denoised;
-        any other number of channels is sharpened one at a time.
+        Axis of the channels. If there are 3, the luminance is sharpened and the colors are only
+        denoised. Any other number of channels is sharpened one by one.
     data_range : float, optional
-        Range of the clean image. By default that of the noisy image is measured.
+        Range of the clean image, such as 255. By default that of the noisy image is measured.
     profile, workers, backend, progress
-        As for `bm3d`. GPU backends do not support sharpening.
+        As for `bm3d`. The backend "cupy" does not support sharpening; choose another for images on
+        a GPU.
 
     Returns
     -------
     array, shape of `image`
-        The same kind of array. Values are not clipped and may lie outside the range near edges.
+        The same kind of array. Floats keep their type, integers give float32. Values are not
+        clipped and may be outside the range near edges.
 
     Raises
     ------
     TypeError, ValueError, BackendUnavailableError
-        As `bm3d` does, and if `alpha` is less than 1.
+        As for `bm3d`, and if `alpha` is less than 1.
 
     Notes
     -----
-    Alpha-rooting [1]_ of the coefficients of a group that exceed the threshold:
-    ``sign(c) |d| |c / d|**(1 / alpha)``, where d is the mean of the group.
+    Each coefficient c of a group that exceeds the threshold is replaced by
+    ``sign(c) * |d| * |c / d|**(1 / alpha)``, where d is the coefficient of the mean of the group
+    (alpha-rooting, [1]_).
 
     References
     ----------
@@ -86,9 +90,7 @@ def sharpen(
     array, _ = interop.recognize("image", image)
     validate.check_axes("image", array.shape, channel_axis)
     strength = validate.number("alpha", alpha, least=1)
-    if not isinstance(profile, (str, Profile)):
-        raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
-    numbers = Profile.named(profile) if isinstance(profile, str) else profile
+    numbers = named_profile(profile)
     if sigma is None:
         sigma = estimate_sigma(image, channel_axis=channel_axis)
     levels = np.asarray(interop.to_host(sigma), np.float64)
@@ -114,7 +116,7 @@ def _each_channel(image: Any, level: Any, axis: int, sharpened: Callable[..., An
 
 
 def _finite_range(values: Any) -> float:
-    """Return the range of the finite values; `bm3d` raises if there are others."""
+    """Return the range of the finite values; `bm3d` raises if there are NaN or infinite ones."""
     plain = interop.to_host(values)
     finite = plain[np.isfinite(plain)] if plain.dtype.kind == "f" else plain
     return float(finite.max()) - float(finite.min()) or 1.0 if finite.size else 1.0

@@ -1,4 +1,4 @@
-"""Removal of streaks in sinograms, which become rings in tomography."""
+"""Removal of streaks in sinograms, the cause of ring artifacts in tomography."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fastrestore._collaborative.profile import Profile
 MAX_ROWS = 64  # angles are averaged to about this number
 COARSEST_WIDTH, LEAST_WIDTH = 40, 20  # detector pixels of the coarsest scale: default, least
 SMOOTHING = 12  # the streak level is measured on means over 1/12 of the angles
-NEIGHBORS = 9  # detector pixels that a strong streak is compared with
-PASSES = 3  # strong streaks hide each other, so they are searched for repeatedly
+NEIGHBORS = 9  # detector pixels: window of the median that reveals strong streaks
+PASSES = 3  # strong streaks mask each other, so they are detected repeatedly
 DRIFT = 4  # strong streaks may change over 1/4 of the angles
-WHITE = 0.02  # white noise beside the streaks, relative to their standard deviation
+WHITE = 0.02  # other, white noise, relative to the standard deviation of the streaks
 FLOOR = 1e-3  # residual power of streaks that coarser scales have removed
 MAD = 1.4826
 
@@ -38,43 +38,47 @@ def remove_streaks(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Remove streaks along the angles of a sinogram, which become rings in tomography.
+    """Remove the streaks of a sinogram that cause ring artifacts in tomography.
 
     Parameters
     ----------
-    sinogram : array, shape (angles, detector), or three axes for a stack of them
-        Logarithm of the attenuation, of any integer or float type.
+    sinogram : array, shape (angles, detector), or three axes for a stack of sinograms
+        Logarithm of the attenuation, of any integer or float type. Streaks are constant, or change
+        slowly, along the angles.
     strength : float, default 1
-        Factor for the measured level of the streaks. Larger values remove more.
+        Factor for the estimated standard deviation of the streaks. Larger values remove more.
     levels : int, optional
-        Number of coarser scales, each with half the detector pixels, for streaks that are many
-        pixels wide. By default as many as leave 40 pixels; at most as many as leave 20.
+        Number of coarser scales, each with half the detector pixels of the previous one, to remove
+        streaks that are many pixels wide. The coarsest scale must have at least 20 pixels. By
+        default it has at least 40.
     strong : float or None, default 4
-        Streaks of bad detector pixels, stronger than this number of standard deviations, are
+        Streaks that exceed this number of standard deviations, as those of bad detector pixels, are
         subtracted first. With None this step is skipped.
     angle_axis, detector_axis : int
-        Axes of the angles and of the detector pixels. The third axis of a stack is the other one.
+        Axes of the angles and of the detector pixels. The remaining axis of a stack numbers the
+        sinograms.
     profile, workers, backend, progress
         As for `bm3d`.
 
     Returns
     -------
     array, shape of `sinogram`
-        The same kind of array. Floats keep their type, integers give float32. Noise that is not
-        streaks remains.
+        The same kind of array. Floats keep their type, integers give float32. Other noise than
+        streaks is not removed.
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d` does, and if the axes are invalid.
+        As for `bm3d`, and if the axes are invalid.
     BackendUnavailableError
         If the requested backend cannot run here.
 
     Notes
     -----
-    After [1]_: means over neighboring angles are restored by `bm3d` for noise that is constant
-    along the angles, at several scales from coarse to fine. What the filter removes is the streaks;
-    they are interpolated to all angles and subtracted. The computation runs on the host.
+    Based on [1]_. Means over neighboring angles are denoised by `bm3d`, for noise that is constant
+    along the angles, at several scales from coarse to fine. The removed noise is the estimate of
+    the streaks, which is interpolated to all angles and subtracted. The computation runs on the
+    host.
 
     References
     ----------
@@ -118,7 +122,7 @@ def remove_streaks(
 def _axis_order(
     shape: tuple[int, ...], angle_axis: Any, detector_axis: Any
 ) -> tuple[int, int, int]:
-    """Return the axes of the stack, the angles and the detector, in a stack of three axes."""
+    """Return the axes of sinograms, angles and detector in an array of three axes."""
     if len(shape) not in (2, 3) or 0 in shape:
         raise ValueError(f"sinogram must have 2 axes, or 3 for a stack, got shape {shape}")
     angle = validate.axis("angle_axis", angle_axis, shape)
@@ -154,7 +158,7 @@ def _scale_count(levels: Any, width: int) -> int:
 def _find_multiscale(
     means: FloatArray, levels: int, strength: float, options: dict[str, Any]
 ) -> FloatArray:
-    """Return the streaks in means over angles, from coarse to fine scales."""
+    """Estimate the streaks in means over angles, from coarse to fine scales."""
     scales = [means]
     for _ in range(levels):
         scales.append(_halve(scales[-1]))
@@ -213,12 +217,12 @@ def _find_strong(means: FloatArray, bound: float) -> FloatArray:
 
 
 def _denoise(means: FloatArray, level: float, fine: bool, options: dict[str, Any]) -> FloatArray:
-    """Remove noise that is constant along the angles; `fine` if coarser scales came before."""
+    """Remove noise that is constant along the angles; `fine` after a coarser scale."""
     rows, columns = means.shape
     power = np.zeros((rows, columns))
     across = np.fft.fftfreq(columns)
     left = np.ones(columns)
-    if fine:  # means of two pixels and linear interpolation have removed low frequencies
+    if fine:  # coarser scales have removed low frequencies
         passed = np.cos(np.pi * across) ** 2 * np.maximum(0, 1 - 2 * np.abs(across))
         left = (1 - passed) ** 2 + FLOOR
     power[0] = level**2 * rows * rows * columns * left

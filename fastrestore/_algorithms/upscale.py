@@ -1,4 +1,4 @@
-"""Super-resolution and blind restoration of images, by networks."""
+"""Super-resolution and blind restoration of images."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def super_resolve(
     precision: str = "auto",
     progress: Progress = False,
 ) -> Any:
-    """Increase the resolution of an image, by a network, or for a known blur by a denoiser.
+    """Increase the resolution of an image.
 
     Parameters
     ----------
     image : array, shape (M, N), or with channels along `channel_axis`
-        Image of any integer or float type: gray, RGB, or either with alpha (2 or 4 channels).
+        Image of any integer or float type: gray, RGB, or one of them with alpha (2 or 4 channels).
     scale : int, default 4
-        Factor by which rows and columns are multiplied. It has to be that of the model; "pnp"
-        takes any.
+        Factor for the numbers of rows and columns. A network supports only the scale it was trained
+        for; "pnp" supports any.
     model : {"srgan", "srresnet", "pnp"}, path or Network
-        "srresnet" minimizes the mean error (high PSNR, soft); "srgan" generates details that look
-        natural, but may be wrong [1]_. Also a file of weights, or a network of
-        `fastrestore.nets`. "pnp" inverts a known blur followed by decimation, with a denoiser as
-        the prior: `inverse.pnp` with ``inverse.Decimation(psf, scale, "reflect")``, for which the
-        first pixel of `image` is that of the result, and the border is reflected. It does not need
-        PyTorch.
+        "srresnet" is a network that minimizes the mean error: high PSNR, soft images. "srgan"
+        generates details that look natural, but may be wrong [1]_. A file of weights or a network
+        of `fastrestore.nets` can be given instead. "pnp" inverts a known blur followed by
+        decimation with a denoiser as prior, and does not need PyTorch. It calls `inverse.pnp` with
+        ``inverse.Decimation(psf, scale, "reflect")``: the first pixels of `image` and of the result
+        coincide, and the border is reflected.
     psf : array, shape (m, n), optional
-        For "pnp": point spread function, in pixels of the result, as for `deblur`.
+        For "pnp": point spread function in pixels of the result, as for `deblur`.
     sigma : float, default 0
         For "pnp": standard deviation of the noise, in the units of `image`.
     denoiser : callable or str, optional
@@ -55,8 +55,8 @@ def super_resolve(
     data_range : float, optional
         Value of white, with black at 0. By default networks use 255 for uint8, 65535 for uint16
         and 1 for floats, if the values lie within that range and the maximum is above 1/16 of it;
-        otherwise the range from the minimum to the maximum. For data of 12 bits in uint16 write
-        ``data_range=4095``. For "pnp", as for `fastrestore.inverse.pnp`.
+        otherwise the range from the minimum to the maximum. Use ``data_range=4095`` for 12-bit data
+        in uint16. For "pnp", as for `fastrestore.inverse.pnp`.
     tile, device, precision
         For networks: as for `fastrestore.nets.apply`.
     progress : bool or callable, default False
@@ -65,15 +65,15 @@ def super_resolve(
     Returns
     -------
     array
-        The same kind of array, with `scale` times the rows and columns; floats keep their type,
-        integers give float32. Alpha is interpolated by a bicubic filter, and transparent pixels
-        take the colors of the nearest opaque ones before they are enlarged.
+        The same kind of array, with `scale` times the rows and columns. Floats keep their type,
+        integers give float32. Alpha is enlarged by bicubic interpolation. Transparent pixels get
+        the colors of the nearest opaque pixels first.
 
     Raises
     ------
     ValueError
-        If the model is for another scale, the channels are neither gray nor RGB, with or without
-        alpha, or an option is given that the model does not use.
+        If the model is for another scale, the number of channels is not 1 to 4, or an option is
+        given that the model does not use.
     ImportError
         If the model is a network and PyTorch is not installed.
     TypeError, BackendUnavailableError, MemoryError
@@ -122,20 +122,19 @@ def restore(
     precision: str = "auto",
     progress: Progress = False,
 ) -> Any:
-    """Restore an image with unknown blur, noise and compression artifacts, by a network.
+    """Restore an image with unknown blur, noise and compression artifacts.
 
     Parameters
     ----------
     image, channel_axis, data_range, tile, device, precision, progress
         As for `super_resolve`.
     model : {"restore-gan"}, path or Network
-        Name or file of the weights, or a network, of scale 1.
+        Name or file of the weights, or a network of `fastrestore.nets`, of scale 1.
 
     Returns
     -------
     array, shape of `image`
-        The same kind of array; floats keep their type, integers give float32. Alpha is not
-        changed.
+        The same kind of array. Floats keep their type, integers give float32. Alpha is not changed.
 
     Raises
     ------
@@ -144,8 +143,8 @@ def restore(
 
     Notes
     -----
-    The network may generate details that are wrong. For noise of known sigma alone, `denoise`
-    gives better results.
+    The network may generate wrong details. If noise is the only degradation, `denoise` gives better
+    results.
 
     Examples
     --------

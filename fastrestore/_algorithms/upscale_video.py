@@ -1,4 +1,4 @@
-"""Super-resolution of videos by networks."""
+"""Super-resolution of videos."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def super_resolve_video(
     device: str | None = None,
     precision: str = "auto",
 ) -> Iterator[Any]:
-    """Increase the resolution of a video, frame by frame, with a recurrent network.
+    """Increase the resolution of a video with a recurrent network.
 
     Parameters
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
-        Frames of any integer or float type: gray, RGB, or either with alpha. An iterable, such as
-        a generator, is consumed frame by frame, and two frames are held in memory; an empty one
-        gives no frames.
+        Frames of any integer or float type: gray, RGB, or one of them with alpha. An iterable, such
+        as a generator, is consumed frame by frame, and two frames are held in memory. An empty
+        iterable gives no frames.
     scale : int, default 4
-        Factor by which rows and columns are multiplied. It has to be that of the model; 1 restores
-        at the same size.
+        Factor for the numbers of rows and columns, which the model must support. With 1 the video
+        is restored at the same size.
     model : {"vsrgan"}, path or Network
-        "vsrgan" generates details that look natural, but may be wrong [1]_. Also a file of
-        weights, a network of `fastrestore.nets`, or the name of weights such as "srresnet-x4". A
-        network for images restores each frame independently, and the result may flicker.
+        "vsrgan" generates details that look natural, but may be wrong [1]_. A file of weights, the
+        name of other weights such as "srresnet-x4", or a network of `fastrestore.nets` can be given
+        instead. A network for images restores each frame independently, and the result may flicker.
     time_axis : int, default 0
         Time axis of an array.
     channel_axis : int, optional
@@ -46,8 +46,8 @@ def super_resolve_video(
         gray.
     data_range : float, optional
         Value of white, with black at 0. By default it is determined as for `super_resolve`, from
-        the first frame, and is the same for all frames. For data of 12 bits in uint16 write
-        ``data_range=4095``.
+        the first frame, and is the same for all frames. Use ``data_range=4095`` for 12-bit data in
+        uint16.
     scene_cuts : bool, default True
         Whether to detect scene cuts. The recurrence restarts at a cut.
     tile, device, precision
@@ -56,15 +56,15 @@ def super_resolve_video(
     Returns
     -------
     iterator of arrays
-        Frames of the same kind as the input, with `scale` times the rows and columns, each one
-        available as soon as its own input frame is; floats keep their type, integers give float32.
-        ``numpy.stack(list(frames))`` converts frames of NumPy to an array.
+        Frames of the same kind as the input, with `scale` times the rows and columns. Floats keep
+        their type, integers give float32. Each frame is returned without waiting for later ones.
+        ``numpy.stack(list(frames))`` converts NumPy frames to an array.
 
     Raises
     ------
     TypeError, ValueError
-        As for `super_resolve`, at once. While iterating: if the shape or type of frames changes,
-        or a frame has NaN; the message gives the number of the frame.
+        As for `super_resolve`. While iterating: if the shape or type of frames changes, or a frame
+        contains NaN; the message gives the number of the frame.
     ImportError
         If PyTorch is not installed.
     BackendUnavailableError, MemoryError
@@ -72,9 +72,9 @@ def super_resolve_video(
 
     Notes
     -----
-    The network is that of FRVSR [2]_: it estimates the optical flow from the frame before, warps
-    the result for that frame, and combines it with the new frame. Memory does not depend on the
-    length of the video.
+    The network, that of FRVSR [2]_, estimates the optical flow between consecutive frames, warps
+    the previous result accordingly, and combines it with the new frame. The required memory does
+    not depend on the length of the video.
 
     References
     ----------

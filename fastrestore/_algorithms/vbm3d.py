@@ -1,4 +1,4 @@
-"""V-BM3D: a film restored by groups of blocks from several frames."""
+"""V-BM3D: denoising of videos by groups of blocks from several frames."""
 
 from __future__ import annotations
 
@@ -33,64 +33,65 @@ def vbm3d(
     backend: str | None = None,
     progress: Progress = False,
 ) -> Any:
-    """Remove noise from a film by V-BM3D.
+    """Remove noise from a video with V-BM3D.
 
     Parameters
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
-        Noisy frames of any integer or float type, that of `bm3d`. Of an iterable, a generator for
-        instance, no more frames are held than are needed.
+        Noisy frames of any integer or float type. An iterable, such as a generator, is consumed
+        frame by frame, and only the frames that are still needed are held in memory.
     sigma : float, or one for each channel, optional
-        Standard deviation of the noise, in the units of the frames. Without it that of the first
-        frame is estimated.
-    psd : array, shape (M, N) or that of a frame, optional
-        In place of `sigma`, the power spectrum of correlated noise in each frame, as for `bm3d`;
-        noise of different frames is independent.
+        Standard deviation of the noise, in the units of the frames. By default it is estimated from
+        the first frame.
+    psd : array, shape (M, N) or shape of a frame, optional
+        Power spectrum of correlated noise in each frame, as for `bm3d`, instead of `sigma`. The
+        noise of different frames is assumed to be independent.
     time_axis : int, default 0
-        The axis of time of an array.
+        Time axis of an array.
     channel_axis : int, optional
-        The axis of colours: of the array, or of the frames of an iterable.
+        Axis of the colors, in the array, or in each frame of an iterable.
     radius : int, default 4
-        Frames before and after each that its blocks are looked for in, 0 to 16.
+        Number of frames before and after each frame that are searched for similar blocks, 0 to 16.
     profile : str or Profile, default "video"
-        The algorithm's parameters. Fields that begin with ``predict``, ``trails`` and ``static``
-        are about the way from frame to frame.
+        Parameters of the algorithm. Fields that begin with ``predict``, ``follow``, ``trails`` and
+        ``static`` control the search in other frames.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding.
     data_range : float, optional
-        As for `bm3d`; without it that of the first frame is taken.
+        As for `bm3d`. By default that of the first frame is measured.
     colorspace, chroma_strength
         As for `bm3d`.
     scene_cuts : bool, default True
-        Whether to look for cuts, and to start afresh there.
+        Whether to detect scene cuts. Scenes are restored independently.
     workers, backend
-        As for `bm3d`. Frames on a GPU stay there; where one cut after the other is looked for, the
-        host waits for a thumbnail of each.
+        As for `bm3d`. By default frames on a GPU are restored there. To detect scene cuts, the host
+        waits for a thumbnail of each frame.
     progress : bool or callable, default False
-        As for `bm3d`, of an array. Of an iterable the frames that come out may be counted.
+        As for `bm3d`; only for arrays.
 
     Returns
     -------
     array, shape of `frames`
-        Of an array: the same kind of array, floats keep their type, integers give float32.
+        For an array: the same kind of array. Floats keep their type, integers give float32.
     iterator of arrays
-        Of an iterable: a generator of restored frames. It runs 4 `radius` frames behind.
+        For an iterable: a generator of restored frames, ``4 * radius`` frames behind the input, or
+        half as many with stage "basic".
 
     Raises
     ------
     TypeError, ValueError
-        As `bm3d`; if frames change their shape or type, or hold NaN: the frame is named by its
-        number, when its turn comes.
+        As for `bm3d`. While iterating: if the shape or type of frames changes, or a frame contains
+        NaN; the message gives the number of the frame.
     BackendUnavailableError
-        If the backend asked for cannot run here.
+        If the requested backend cannot run here.
 
     Notes
     -----
-    After [1]_: blocks are looked for in the frame itself and from frame to frame around the best
-    blocks of the one before, groups from all frames are filtered together, and each block is laid
-    down in its own frame. Variances of group coefficients are exact, as in `bm3d`. Search widths
-    and group sizes are larger than the paper's, which lose against single frames where motion is
-    fast.
+    Based on [1]_. Blocks are searched for in the whole search window of their own frame, then from
+    frame to frame around the best blocks of the previous frame. Groups with blocks from several
+    frames are filtered together, and each block is aggregated in its own frame. Variances of group
+    coefficients are exact, as in `bm3d`. Search windows and groups are larger than in [1]_, whose
+    values give worse results than `bm3d` on single frames if motion is fast.
 
     References
     ----------
@@ -120,14 +121,14 @@ def vbm3d(
     check_frames(frames)
     if not hasattr(frames, "shape"):
         if progress is not False:
-            raise ValueError("progress is for arrays; count the frames that come out of a stream")
+            raise ValueError("progress is for arrays; count the frames of an iterator instead")
         return stream.restored(frames, channel_axis)
     there, restore = interop.recognize("frames", frames)
     axes = video_axes(there.shape, time_axis, channel_axis)
-    film = interop.move_axis(there, axes.time, 0)
+    ordered = interop.move_axis(there, axes.time, 0)
     with reporting(progress, "vbm3d") as report, interop.use_device_of(there):
-        out = interop.namespace(there).empty(film.shape, interop.result_dtype(there.dtype))
-        for number, frame in enumerate(stream.restored(film, axes.in_frame)):
+        out = interop.namespace(there).empty(ordered.shape, interop.result_dtype(there.dtype))
+        for number, frame in enumerate(stream.restored(ordered, axes.in_frame)):
             out[number] = frame
             report(1 / len(out))
         back = interop.move_axis(out, 0, axes.time)
@@ -135,7 +136,7 @@ def vbm3d(
 
 
 class _Stream(NamedTuple):
-    """The arguments of `vbm3d` that hold for all frames."""
+    """Arguments of `vbm3d` that apply to all frames."""
 
     noise: NoiseArguments
     options: dict[str, Any]
@@ -143,14 +144,14 @@ class _Stream(NamedTuple):
     scene_cuts: bool
 
     def restored(self, frames: Iterable[Any], channel_axis: int | None) -> Iterator[Any]:
-        """Restore frame by frame."""
+        """Yield the restored frames."""
         given = recognized_frames(frames)
         first = next(given, None)
         if first is None:
             return
         there = first[0]
         request = self._request(there, channel_axis)
-        made: list[Any] = []  # frames on their way, and how to give one back as its kind
+        made: list[Any] = []  # pending frames, and functions that convert back to their kind
 
         def planes() -> Iterator[Any]:
             for number, (frame, restore) in enumerate(itertools.chain([first], given)):
@@ -160,7 +161,7 @@ class _Stream(NamedTuple):
 
         results = restored(planes(), request, self.radius, self.scene_cuts)
         while True:
-            with interop.use_device_of(there):  # not while the consumer has its turn
+            with interop.use_device_of(there):  # not while the caller uses a frame
                 result = next(results, None)
                 if result is None:
                     return
@@ -180,7 +181,7 @@ class _Stream(NamedTuple):
                 geometry, on_host, self.noise, capability="video", **self.options
             )
         if request.profile.residual:
-            raise ValueError(f"profile {request.profile.name!r} filters again, which videos cannot")
+            raise ValueError(f"profile {request.profile.name!r} is not supported for videos")
         if request.noise is not None and request.noise.map is not None:
-            raise ValueError("sigma must be a number, or one for each channel; videos take no map")
+            raise ValueError("sigma of a video must be a number or one for each channel, not a map")
         return request

@@ -1,1 +1,1 @@
-"""Arrays in and out: libraries, devices, checks of arguments, colors, progress."""
+"""Array libraries, validation of arguments, colors, registration, progress."""

@@ -1,4 +1,4 @@
-"""Color transforms, which gather the signal in few channels."""
+"""Color transforms, which concentrate the signal in few channels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from fastrestore._arrays.types import Channels, FloatArray
 
 # Opponent colors of "Image denoising by sparse 3-D transform-domain collaborative filtering",
-# section VI, and those of JPEG. The first row is a luminance, whose weights sum to 1.
+# section VI, and YCbCr as in JPEG. The first row is the luminance, whose weights sum to 1.
 _MATRICES = {
     "opp": [[1 / 3, 1 / 3, 1 / 3], [1 / 2, 0, -1 / 2], [1 / 4, -1 / 2, 1 / 4]],
     "ycbcr": [
@@ -21,13 +21,7 @@ NAMES = ("auto", *_MATRICES, "pca", None)
 
 
 def check(name: str | None, count: int) -> str | None:
-    """Return the name of the transform for so many channels, "auto" and one channel resolved.
-
-    Raises
-    ------
-    ValueError
-        If there is no such name, or it does not suit the number of channels.
-    """
+    """Validate the name of a transform of `count` channels; return None for no transform."""
     if name not in NAMES:
         raise ValueError(f"colorspace must be one of {NAMES}, got {name!r}")
     if name in _MATRICES and count not in (1, 3):
@@ -41,12 +35,12 @@ def check(name: str | None, count: int) -> str | None:
 
 
 def check_chroma(strength: float, name: str | None, count: int, channel_axis: int | None) -> None:
-    """Refuse to treat colours in another way than a luminance that there is not."""
+    """Raise if chroma_strength is given but there are no chroma channels."""
     if strength != 1 and channel_axis is None:
-        raise ValueError(f"chroma_strength={strength:g} is for colours; write channel_axis= too")
+        raise ValueError(f"chroma_strength={strength:g} is for colors; write channel_axis= too")
     if strength != 1 and name is None and count > 1:
         raise ValueError(
-            f"chroma_strength={strength:g} needs a luminance, but the channels are not "
+            f"chroma_strength={strength:g} is for color transforms, but the channels are not "
             "transformed; write colorspace='opp' for 3 channels, or 'pca'"
         )
 
@@ -56,8 +50,8 @@ def transform(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the matrix (C, C) of a color transform and the weights of its luminance.
 
-    The luminance, the first transformed channel, is what blocks are matched on. Only "pca" needs
-    the channels, and the noise in them.
+    Blocks are matched on the luminance, the first transformed channel. Only "pca" needs the
+    channels and their noise.
     """
     matrix = (
         np.array(_MATRICES[name]) if channels is None else _principal_components(channels, sigmas)
@@ -66,10 +60,10 @@ def transform(
 
 
 def _principal_components(channels: Channels, sigmas: FloatArray) -> FloatArray:
-    """Orthonormal rows: principal axes of the signal, that with the most energy first.
+    """Orthonormal principal axes of the signal, in rows, in order of decreasing energy.
 
-    The known covariance of the noise is subtracted. The sign of the first axis is chosen so that it
-    points towards brighter channels.
+    The covariance of the noise is subtracted. Signs are chosen so that the weights of each axis
+    have a positive sum.
     """
     pixels = channels.reshape(len(channels), -1).astype(np.float64)
     covariance = np.cov(pixels, ddof=0) - np.diag(sigmas**2)

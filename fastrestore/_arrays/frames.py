@@ -1,4 +1,4 @@
-"""Checks of videos: an array with a time axis, or an iterable of frames."""
+"""Validation of videos: arrays with a time axis, or iterables of frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastrestore._arrays import interop, validate
 
 
 class VideoAxes(NamedTuple):
-    """Axes of an array of frames, not negative."""
+    """Axes of an array of frames, counted from the front."""
 
     time: int
     channel: int | None
@@ -21,7 +21,7 @@ class VideoAxes(NamedTuple):
 
 
 def check_frames(frames: Any) -> None:
-    """Raise if this is neither an array nor an iterable."""
+    """Raise if frames are neither an array nor an iterable."""
     if isinstance(frames, (str, bytes)) or not (
         hasattr(frames, "shape") or isinstance(frames, Iterable)
     ):
@@ -29,9 +29,9 @@ def check_frames(frames: Any) -> None:
 
 
 def recognized_frames(frames: Iterable[Any]) -> Iterator[tuple[Any, interop.Restore]]:
-    """Yield frames as arrays of NumPy or CuPy, with the function that converts results back.
+    """Yield frames as NumPy or CuPy arrays, with functions that convert results back.
 
-    All frames must have the shape, the type and the device of the first.
+    All frames must have the shape, type and device of the first.
     """
     first = None
     for number, frame in enumerate(frames):
@@ -48,7 +48,7 @@ def recognized_frames(frames: Iterable[Any]) -> Iterator[tuple[Any, interop.Rest
 
 
 def video_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> VideoAxes:
-    """Check the axes of an array of frames."""
+    """Validate the axes of an array of frames."""
     wanted = 3 if channel_axis is None else 4
     if len(shape) != wanted:
         advice = "; for colors also write channel_axis="

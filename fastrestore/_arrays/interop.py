@@ -1,7 +1,7 @@
 """Conversion between array libraries; no other module converts arrays or data types.
 
-An input array becomes a NumPy array, or a CuPy array if it is on a GPU, which shares memory with it
-if possible. A result becomes an array of the library and on the device of the input.
+An input array is converted to a NumPy array, or to a CuPy array if it is on a GPU, and shares its
+memory if possible. A result is converted to the library and the device of the input.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def load_cupy() -> Any:
 
 
 def loaded_cupy() -> Any:
-    """Return CuPy if it has been imported, else None: then no array is a CuPy array."""
+    """Return CuPy if it has been imported, else None: then there are no CuPy arrays."""
     return sys.modules.get("cupy")
 
 
 def is_cupy(value: object) -> bool:
-    """Return whether this is a CuPy array."""
+    """Return whether a value is a CuPy array."""
     cupy = loaded_cupy()
     return cupy is not None and isinstance(value, cupy.ndarray)
 
@@ -46,8 +46,7 @@ def recognize(name: str, array: Any) -> tuple[Any, Restore]:
     Raises
     ------
     TypeError
-        If it is not an array, is masked, does not hold real numbers, or is on a device that no
-        backend uses.
+        If it is not an array of real numbers, is masked, or is on an unsupported device.
     """
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
@@ -72,12 +71,12 @@ def recognize(name: str, array: Any) -> tuple[Any, Restore]:
 
 
 def on_host(values: Any) -> bool:
-    """Return whether this is a NumPy array."""
+    """Return whether an array is a NumPy array."""
     return isinstance(values, np.ndarray)
 
 
 def to_host(value: Any) -> Any:
-    """Copy a CuPy array to NumPy, which waits for the GPU; return anything else unchanged."""
+    """Copy a CuPy array to NumPy, after waiting for the GPU; return other values unchanged."""
     return value.get() if is_cupy(value) else value
 
 
@@ -154,7 +153,7 @@ def planes_to_image(planes: Any, image: Any, axis: int | None) -> Any:
 
 
 def result_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type of a result: floats keep theirs, integers give float32."""
+    """Return the type of a result: floats keep their type, integers give float32."""
     return dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float32)
 
 
@@ -176,7 +175,7 @@ def _unchanged(result: Any) -> Any:
 
 
 def _is_torch(array: object) -> bool:
-    """Return whether this is a torch tensor, without importing torch."""
+    """Return whether an array is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, getattr(torch, "Tensor", ()))
 

@@ -1,4 +1,4 @@
-"""Progress of a call: a bar, a callable, or nothing."""
+"""Progress reports: a bar, a callable, or none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOTAL = 100  # steps of a complete call
 
 @contextmanager
 def reporting(progress: Progress, name: str) -> Iterator[Callable[[float], None]]:
-    """Yield a function ``report_progress(share)``; the shares of a complete call sum to 1."""
+    """Yield a function ``report_progress(share)``; the shares of a call sum to 1."""
     if not (isinstance(progress, (bool, np.bool_)) or callable(progress)):
         raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
     if callable(progress):
@@ -30,7 +30,7 @@ def reporting(progress: Progress, name: str) -> Iterator[Callable[[float], None]
 
 
 def _counter(report: Callable[[int, int], object]) -> Callable[[float], None]:
-    """Sum shares and report each whole step once; the last share completes the count."""
+    """Sum shares, and report each whole step once."""
     done, reported = 0.0, 0
 
     def report_progress(share: float) -> None:

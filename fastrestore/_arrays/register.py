@@ -15,9 +15,9 @@ from fastrestore._arrays.types import FloatArray
 
 COARSEST_SIDE = 24  # pixels: the smaller side of the coarsest level of a pyramid, at least
 MAX_STEPS = 12  # Gauss-Newton steps on a level
-CONVERGED = 2e-3  # pixels: the steps end when no corner moves by more
-ROBUST = 3.0  # typical residuals: larger ones get little weight
-SPLINE_ORDER = 5  # of the resampling of frames
+CONVERGED = 2e-3  # pixels: iterations end when no corner moves by more
+ROBUST = 3.0  # in units of the typical residual: larger residuals get little weight
+SPLINE_ORDER = 5  # for resampling
 FRACTIONS = 64  # subpixel positions for which the noise of resampled frames is tabulated
 
 
@@ -64,7 +64,7 @@ def _halve(image: FloatArray) -> FloatArray:
 def refine_motion(
     reference: FloatArray, frame: FloatArray, motion: FloatArray, scale: float = 1.0
 ) -> FloatArray:
-    """Improve a motion by Gauss-Newton steps on one level, whose pixels are `scale` pixels wide.
+    """Improve a motion by Gauss-Newton steps on a level whose pixels are `scale` pixels wide.
 
     Inverse compositional algorithm of Baker and Matthews, "Lucas-Kanade 20 years on", 2004.
     """
@@ -118,7 +118,7 @@ def _gauss_newton_step(slopes: FloatArray, residual: FloatArray, inside: FloatAr
 
 
 def _compose(motion: FloatArray, step: FloatArray, middle: FloatArray) -> FloatArray:
-    """Undo a small motion of the reference, in coordinates from -1 to 1, then apply the other."""
+    """Apply the inverse of a small motion, in coordinates from -1 to 1, then a motion."""
     own = np.eye(3)
     own[:2, :2] += step[:, 1:] / middle
     own[:2, 2] = step[:, 0] - (step[:, 1:] / middle) @ middle

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 
-# A cut: the mean difference between the thumbnails of consecutive frames is above CUT of the range
-# and LEAP times that of the frames before. For the first two frames of a scene, that is assumed to
-# be MOVING of the range, as for a moving camera.
+# At a cut, the mean difference between the thumbnails of consecutive frames exceeds CUT times the
+# range, and LEAP times the previous difference. At the beginning of a scene the previous difference
+# is assumed to be MOVING times the range, as for a moving camera.
 CUT, LEAP, MOVING = 0.08, 3.0, 0.05
 BLOCK = 8  # side of the pixels of a thumbnail, in pixels of the frame
 
 
 class SceneCuts:
-    """Finds the frames at which scenes begin."""
+    """Detector of the frames at which scenes begin."""
 
     def __init__(self) -> None:
         self._before: NDArray[np.float64] | None = None

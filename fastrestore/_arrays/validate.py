@@ -1,7 +1,7 @@
-"""Validators of arguments, one for each kind of value.
+"""Validation of arguments, with one function for each kind of value.
 
-Each returns a plain Python value or array, or raises an error that names the argument, quotes the
-value and states what is expected. Scalars of NumPy count as numbers.
+Functions return a plain Python value or array, or raise an error that names the argument, quotes
+the value and states what is expected. NumPy scalars are valid numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fastrestore._arrays import interop
 
 
 def integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
-    """Return a whole number of Python or NumPy from `least` to `most`."""
+    """Return a whole number from `least` to `most`."""
     wanted = f"a whole number{_bounds(least, most)}"
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
@@ -101,7 +101,7 @@ def shape(name: str, value: Any, axes: int) -> tuple[int, ...]:
 
 
 def same_shape(name: str, values: Any, expected: tuple[int, ...], of: str = "the image") -> None:
-    """Raise if an array has another shape than it must have."""
+    """Raise unless an array has the expected shape."""
     if tuple(values.shape) != tuple(expected):
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}, but {of} has shape {tuple(expected)}"
@@ -109,7 +109,7 @@ def same_shape(name: str, values: Any, expected: tuple[int, ...], of: str = "the
 
 
 def quoted(value: Any) -> str:
-    """Quote a value in a message: the start of a long one, the shape of an array."""
+    """Quote a value in a message: at most 60 characters, or the shape of an array."""
     plain = value.item() if isinstance(value, np.generic) else value
     size = getattr(plain, "shape", ())
     return f"an array of shape {tuple(size)}" if size else f"{plain!r:.60}"
@@ -123,7 +123,7 @@ def _bounds(least: float | None, most: float | None) -> str:
 
 
 def channels(name: str, values: Any, channel_axis: Any) -> Any:
-    """Return an image as (C, M, N); raise if its axes are wrong or it holds NaN."""
+    """Return an image as (C, M, N); raise if its axes are wrong or it contains NaN."""
     check_axes(name, values.shape, channel_axis)
     check_finite(name, values)
     return interop.channels_first(values, channel_axis)
@@ -149,9 +149,9 @@ def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
 
 
 def check_finite(name: str, values: Any) -> None:
-    """Raise if there are NaN or infinite values, with their number and the first place.
+    """Raise if there are NaN or infinite values, with their number and first position.
 
-    Arrays on a GPU are not checked: the host would have to wait for the result.
+    Arrays on a GPU are not checked, because the host would have to wait.
     """
     if not interop.on_host(values) or values.dtype.kind != "f" or np.isfinite(values).all():
         return
@@ -164,7 +164,7 @@ def check_finite(name: str, values: Any) -> None:
 
 
 def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> float:
-    """Warn if sigma is so large that it must be in other units; return the range of the image."""
+    """Warn if sigma exceeds the range, which suggests other units; return the range."""
     extent = float(values.max()) - float(values.min())
     most = max(data_range or 0.0, extent)
     if values.size >= 64 and sigma > most:
@@ -175,23 +175,23 @@ def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) 
     return extent
 
 
-# Noise of less than this share of the range cannot be seen; its spectrum is in other units
+# Noise below this share of the range is invisible, which suggests a spectrum in other units
 UNSEEN = 1e-3
 
 
 def warn_of_spectrum(sigma: float, values: NDArray[Any]) -> None:
-    """Warn of a spectrum or a kernel with so little noise that it must be in other units."""
+    """Warn if the noise of a spectrum or kernel is negligible, which suggests other units."""
     extent = float(values.max()) - float(values.min())
     if values.size >= 64 and 0 < sigma < UNSEEN * extent:
         warn(
-            f"psd or noise_kernel gives noise of sigma={sigma:g}, next to nothing on the range "
-            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalized: that of white "
-            "noise is sigma**2 * rows * columns"
+            f"psd or noise_kernel gives noise of sigma={sigma:g}, negligible relative to the range "
+            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalized: for white noise "
+            "it is sigma**2 * rows * columns"
         )
 
 
 def warn(message: str) -> None:
-    """Warn at the line that called the library."""
+    """Issue a warning for the line that called the library."""
     frame, level = sys._getframe(), 0
     while frame is not None and frame.f_globals.get("__name__", "").startswith("fastrestore."):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
@@ -229,15 +229,15 @@ def pilot(pilot: Any, image: Any, channel_axis: int | None, stage: str) -> Any:
 
 
 def guide(guide: Any, shape: tuple[int, ...], channel_axis: int | None) -> NDArray[Any] | None:
-    """Return the image that blocks are matched on as (M, N), or None."""
+    """Return the guide image as (M, N), or None."""
     if guide is None:
         return None
     values = interop.to_host(interop.recognize("guide", guide)[0])
     axis = None if channel_axis is None else channel_axis % len(shape)
     plane = tuple(size for k, size in enumerate(shape) if k != axis)
     if values.shape == plane:
-        picture: NDArray[Any] = channels("guide", values, None)[0]
-        return picture
+        gray: NDArray[Any] = channels("guide", values, None)[0]
+        return gray
     if values.shape != shape:
         raise ValueError(
             f"guide has shape {values.shape}; it must be {plane} or that of the image, {shape}"
@@ -260,7 +260,7 @@ def workers(workers: Any) -> int:
 
 
 def usable_processors() -> int:
-    """Count the processors this process may use, by its affinity and its container's quota."""
+    """Count the processors of this process, limited by its affinity and the cgroup quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

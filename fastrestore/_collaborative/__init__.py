@@ -1,1 +1,1 @@
-"""What the BM3D family shares between a public call and a backend."""
+"""Common parts of the BM3D family, between public functions and backends."""

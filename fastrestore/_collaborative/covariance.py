@@ -1,4 +1,4 @@
-"""Exact variances of group coefficients: the covariance of block transforms by displacement.
+"""Covariances of block coefficients by displacement, for exact variances of group coefficients.
 
 Mäkinen, Azzari, Foi, "Collaborative filtering of correlated noise: exact transform-domain variance
 for improved shrinkage and patch matching", IEEE Trans. Image Process. 29, 2020, section III.
@@ -14,19 +14,20 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fastrestore._arrays.types import FloatArray
 
-# Noise is taken for uncorrelated where its correlation is less: rounding of transforms.
+# Smaller correlations are rounding errors of the transforms.
 NEGLIGIBLE = 1e-10
-MOST = 2**24  # entries of a table of covariances, which kernels count in float32
+MOST = 2**24  # entries of a table of covariances; kernels compute indices in float32
 
 
 def coefficient_covariance(
     transforms: tuple[FloatArray, ...], powers: FloatArray, most: tuple[int, ...]
 ) -> FloatArray:
-    """Covariance of each coefficient of two blocks, by displacement, for noise of a power.
+    """Covariance of each coefficient of two blocks, by displacement, for a spectrum of the noise.
 
-    Entry (channel, dy, E + dx, u, v) of (C, D + 1, 2 E + 1, N, N) is that of coefficient (u, v) of
-    blocks (dy, dx) apart, which is also that of (-dy, -dx); volumes have one axis more. D and E
-    are `most`, or less where blocks farther apart share no noise: then the last entries are zero.
+    Entry (channel, dy, E + dx, u, v) of (C, D + 1, 2 E + 1, N, N) is the covariance of coefficient
+    (u, v) of two blocks with displacement (dy, dx), which equals that of (-dy, -dx). Volumes have
+    one axis more. D and E are `most`, or less if the noise of blocks farther apart is independent:
+    then the last entries are zero.
     """
     sizes = [len(matrix) for matrix in transforms]
     margins = tuple(far + size - 1 for far, size in zip(most, sizes, strict=True))
@@ -35,8 +36,8 @@ def coefficient_covariance(
     count = math.prod(sizes) * (1 + reach[0]) * math.prod(1 + 2 * far for far in reach[1:])
     if count > MOST:
         raise ValueError(
-            f"noise that is correlated over {reach} voxels is too much for blocks of {sizes}: use "
-            "a profile with smaller radius_basic and radius_final"
+            f"correlations of the noise over {reach} voxels need too much memory for blocks of "
+            f"{sizes}: use a profile with smaller radius_basic and radius_final"
         )
     tables = []
     for lag in lags:
@@ -49,7 +50,7 @@ def coefficient_covariance(
 
 
 def _near(lag: FloatArray, reach: list[int], sizes: list[int]) -> FloatArray:
-    """Return the part of a covariance that blocks up to `reach` apart see; dy is 0 or more."""
+    """Return the covariances for blocks up to `reach` apart; dy is 0 or more."""
     place = []
     for axis, (far, size) in enumerate(zip(reach, sizes, strict=True)):
         middle = lag.shape[axis] // 2
@@ -70,7 +71,7 @@ def _transformed(table: FloatArray, transforms: tuple[FloatArray, ...]) -> Float
 
 
 def _clear_ends(table: FloatArray, reach: list[int], most: tuple[int, ...]) -> None:
-    """Clear the last displacements along each axis where blocks farther apart share no noise."""
+    """Clear the last displacements of axes with `reach` below `most`."""
     for axis, (far, limit) in enumerate(zip(reach, most, strict=True)):
         if far < limit:
             ends = [far] if axis == 0 else [0, 2 * far]
@@ -79,7 +80,7 @@ def _clear_ends(table: FloatArray, reach: list[int], most: tuple[int, ...]) -> N
 
 @functools.cache
 def white_covariance(transform: str, shape: tuple[int, ...]) -> FloatArray:
-    """`coefficient_covariance` for white noise; blocks farther apart than their size share none."""
+    """`coefficient_covariance` for white noise, up to displacements of the size of a block."""
     table = np.ones(())
     for axis, size in enumerate(shape):
         rho = overlaps(transform_matrix(transform, size))
@@ -93,13 +94,12 @@ def white_covariance(transform: str, shape: tuple[int, ...]) -> FloatArray:
 
 @functools.cache
 def transform_matrix(name: str, size: int) -> FloatArray:
-    """Return the matrix of a 1-D transform of `size` samples, rows of unit norm, slow to fast.
+    """Return the matrix of a 1-D transform of `size` samples; its rows have unit norm.
 
     Raises
     ------
     ValueError
-        If `name` is neither "dct", "hadamard" nor a discrete wavelet of PyWavelets, or the
-        wavelet's or Hadamard's transform does not exist for this size.
+        If `name` is unknown, or the transform does not exist for this size.
     """
     if name == "dct":
         n, k = np.arange(size), np.arange(size)[:, None]
@@ -128,7 +128,7 @@ def kaiser_window(size: int, beta: float) -> FloatArray:
 
 
 def _kept(table: FloatArray) -> FloatArray:
-    """Make a table read-only, since later calls share it."""
+    """Make a table read-only, because it is shared by later calls."""
     table.flags.writeable = False
     return table
 
@@ -151,10 +151,10 @@ def _wavelet_matrix(name: str, size: int) -> FloatArray:
 
 
 def autocovariance(power: FloatArray, reach: tuple[int, ...]) -> FloatArray:
-    """Covariance of the noise at displacements up to `reach`, of a power of noise.
+    """Covariance of noise with this power at displacements up to `reach`.
 
-    2 reach + 1 along each axis, displacement 0 in the middle. The spectrum is that of a periodic
-    process, so displacements beyond its size wrap around.
+    The shape is 2 reach + 1 along each axis, with displacement 0 in the center. Displacements
+    beyond the size of the spectrum wrap around.
     """
     covariance: FloatArray = np.fft.ifftn(power).real
     places = [np.arange(-far, far + 1) % n for far, n in zip(reach, power.shape, strict=True)]
@@ -170,7 +170,7 @@ def overlaps(forward: FloatArray) -> FloatArray:
 
 
 def support(lags: list[FloatArray], axis: int) -> int:
-    """Farthest displacement along an axis at which noise is still correlated."""
+    """Largest displacement along an axis at which the noise is correlated."""
     middle = lags[0].shape[axis] // 2
     others = tuple(k for k in range(lags[0].ndim) if k != axis)
     peaks = np.max([np.abs(lag).max(others) for lag in lags], axis=0)

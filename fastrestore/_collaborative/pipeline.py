@@ -1,7 +1,7 @@
 """From a validated request to a result: units, colors, padding, the two stages, and back.
 
-Images and volumes take the same way: an image has two spatial axes, a volume three. Pixels on a GPU
-are never looked at here: what needs them is left out, or left to the backend.
+Images have two spatial axes and volumes three. Pixels on a GPU are not inspected here, which would
+make the host wait: such steps are skipped, or left to the backend.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from fastrestore._noise.psd import split
 from fastrestore._noise.spec import NoiseArguments, NoiseSpec
 from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
-FAR = 256  # an image this many times its range away from 0 is shifted
-SLICES = 9  # of a volume, on which noise is estimated
+FAR = 256  # ratio of offset to range above which an image is shifted
+SLICES = 9  # of a volume, from which the noise level is estimated
 
 
 class Inputs(NamedTuple):
-    """An image to restore and what goes with it, as recognized arrays."""
+    """An image to restore and other images, as recognized arrays."""
 
     image: Any
     pilot: Any = None  # planes
@@ -36,7 +36,7 @@ class Inputs(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A restored image, the noise that was assumed, and what another image may reuse."""
+    """A restored image, its noise, and a context for other images if it can be reused."""
 
     image: Any
     noise: NoiseSpec
@@ -44,7 +44,7 @@ class Result(NamedTuple):
 
 
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
-    """Restore an image or a volume; a context of an earlier image of this shape saves work."""
+    """Restore an image or a volume; a context of an earlier image of the shape saves time."""
     target = _open(request, inputs)
     work = _simplified(target, request)
     if work is None:
@@ -77,16 +77,16 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Target:
-    """The planes of an image, and where results go."""
+    """The planes of an image, and the memory for its result."""
 
-    image: Any  # as the caller has it
+    image: Any  # input array
     planes: Any  # (C, *spatial), stabilized
     pilot: Any
     guide: Any
     noise: NoiseSpec
     whole: Any  # the result, of the shape of the image
     view: Any  # of the result, as planes
-    estimate: Any  # of the planes; `view` where nothing has to be converted
+    estimate: Any  # of the planes; `view` if no conversion is necessary
 
     def result(self, request: Request, context: Context | None) -> Result:
         """Convert the estimate to the result."""
@@ -127,7 +127,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
 
 
 def estimated(planes: Any) -> FloatArray:
-    """Estimate the noise of each channel; of volumes the median of some slices."""
+    """Estimate the noise of each channel; for volumes the median over several slices."""
     if planes.ndim == 3:
         return sigmas(planes)
     some = np.unique(np.linspace(0, planes.shape[1] - 1, SLICES).round().astype(int))
@@ -137,7 +137,7 @@ def estimated(planes: Any) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """What is left to filter after what needs no filter is left out."""
+    """The part of an image that has to be filtered."""
 
     planes: Any
     pilot: Any
@@ -149,7 +149,7 @@ class _Work:
 
 
 def _simplified(target: _Target, request: Request) -> _Work | None:
-    """Reduce equal channels to one and shift what is far from 0; None if nothing is to remove."""
+    """Reduce equal channels to one and subtract a large offset; None if there is no noise."""
     noise, planes = target.noise, target.planes
     if not noise.sigmas.any():
         return None
@@ -175,15 +175,15 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
 
 
 def _equal(planes: Any, pilot: Any) -> bool:
-    """Whether all channels are equal, as of a gray image stored in color; so is their noise."""
+    """Whether all channels are equal, as in a gray image stored in color."""
     images = [image for image in (planes, pilot) if image is not None]
     if any((image[1:, 0] != image[:1, 0]).any() for image in images):
-        return False  # the first row shows it for most color images
+        return False  # for most color images, the first row is enough
     return all((image[1:] == image[:1]).all() for image in images)
 
 
 def _first_channel(work: _Work) -> _Work:
-    """Return the work for the first channel alone."""
+    """Reduce the work to the first channel."""
     return replace(
         work,
         planes=work.planes[:1],
@@ -194,14 +194,14 @@ def _first_channel(work: _Work) -> _Work:
 
 
 def _shifted(work: _Work, base: Any) -> _Work:
-    """Subtract a constant, of which float32 would lose digits; the image's own type does not."""
+    """Subtract a constant in the type of the image, because float32 would lose digits."""
     offset = base.astype(np.float64)
     pilot = None if work.pilot is None else work.pilot - offset
     return replace(work, planes=work.planes - base, pilot=pilot, offset=offset)
 
 
 def _tiling(work: _Work, maps: int) -> Tiling:
-    """Return how to cut an image so that its tiles fit in memory."""
+    """Return the largest tiles that fit in memory."""
     return Tiling.of(work.planes.shape, maps, work.request, work.pilot is not None)
 
 
@@ -212,17 +212,17 @@ def _whole(work: _Work) -> Tile:
 
 
 class _Passes(NamedTuple):
-    """The transformed channels of a tile, and how to run a stage over them."""
+    """The transformed channels of a tile, and the means to run stages on them."""
 
     noisy: Channels
-    guide: Image | None  # what blocks are matched on instead
+    guide: Image | None  # to match blocks on
     context: Context
     request: Request
     execution: Execution
 
 
 def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> None:
-    """Load a tile, run the stages, and store what is exact of the result."""
+    """Load a tile, run the stages, and store its result without the halo."""
     request, backend = work.request, work.request.backend
     stages, profile = request.stages(work.pilot is not None), request.profile
     steps = len(stages) * 2 * (2 if profile.residual else 1)
@@ -251,7 +251,7 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
         )
     backend.store(estimate, context.units, unchanged, work.out[write], execution)
     if execution.memory is not None and tile.write != tile.read:
-        execution.memory.forget()  # the maps of this tile
+        execution.memory.forget()  # maps of this tile
 
 
 def _part(execution: Execution, share: float) -> Execution:
@@ -261,7 +261,7 @@ def _part(execution: Execution, share: float) -> Execution:
 
 
 def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Image | None:
-    """Load the part of the guide that belongs to a tile."""
+    """Load the part of the guide for a tile."""
     if work.guide is None:
         return None
     units = context.units._replace(exponent=0, matrix=np.eye(1))
@@ -288,7 +288,7 @@ def _filter(passes: _Passes, noisy: Channels, pilot: Channels | None, stage: Sta
 
 
 def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:
-    """Run a stage again, over its estimate and what noise does not explain of the residual."""
+    """Run a stage again, on its estimate plus the signal in the residual."""
     backend, profile, context = passes.request.backend, passes.request.profile, passes.context
     first = backend.fetch(estimate)
     residual = backend.fetch(passes.noisy) - first
@@ -308,7 +308,7 @@ def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:
 def with_spectrum(
     image: Any, psd: Any, options: dict[str, Any], pilot: Any = None, stage: str = "final"
 ) -> Any:
-    """Restore an image with noise of a computed power spectrum, whose units need no check."""
+    """Restore an image with noise of a computed power spectrum, whose units are not checked."""
     others = {"colorspace": "auto", **options}
     geometry = Geometry(image.shape, others.pop("channel_axis", None))
     noise = NoiseArguments(psd=psd)

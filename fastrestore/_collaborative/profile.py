@@ -1,9 +1,9 @@
-"""Profiles: every number of BM3D that the papers leave to the user, with a name each.
+"""Profiles: the parameters of the BM3D family.
 
-Distances between blocks are mean squared differences per pixel. A matching threshold has
-two parts: one in the square of 8-bit grey levels, scaled to the image's `data_range`, and
-one in units of the noise variance, because two noisy copies of one block already differ by
-``2 sigma**2`` on average. With a fixed threshold true matches are lost above sigma 40.
+Distances between blocks are mean squared differences per pixel. A matching threshold has two parts:
+one in squared 8-bit gray levels, scaled to the `data_range` of the image, and one in units of the
+noise variance, because two noisy copies of one block already differ by ``2 sigma**2`` on average.
+With a fixed threshold, true matches are lost above sigma 40.
 """
 
 from __future__ import annotations
@@ -19,80 +19,89 @@ _NUMBERS = ("match", "match_noise", "match_correlation", "kaiser", "static", "st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The parameters of BM3D; fields ending in ``_basic`` and ``_final`` belong to one stage.
+    """Parameters of BM3D, V-BM3D and BM4D.
 
-    Take a named one and change what you want: ``Profile.named("np").replace(step_final=4)``.
-    The names are those of the reference implementation:
+    Fields that end in ``_basic`` and ``_final`` belong to one stage. To change a few parameters of
+    a named profile, use ``Profile.named("np").replace(step_final=4)``. Most names are those of the
+    reference implementation:
 
     ==============  ==============================================================
-    ``"np"``        normal: the paper's settings and the default at every sigma
-    ``"refilter"``  normal, and each stage again over what noise does not explain
-    ``"fast"``      what video filters use: step 8, search radius 9, groups of 8
-    ``"lc"``        low complexity: larger steps, smaller search
-    ``"high"``      step 2: slower, for a little more quality
-    ``"video"``     what `vbm3d` takes: smaller search in the frame itself
-    ``"vn"``        very noisy: larger groups and blocks, hardly any block refused
-    ``"volume"``    what `bm4d` takes: cubes of 4 voxels
+    ``"np"``        normal: the settings of the paper, for every noise level
+    ``"refilter"``  normal, and residuals are filtered again; for correlated noise
+    ``"fast"``      step 8, search radius 9, groups of 8
+    ``"lc"``        low complexity: larger steps, smaller search radius
+    ``"high"``      step 2: slower, for slightly better results
+    ``"video"``     default of `vbm3d`: smaller search radius
+    ``"vn"``        very noisy: larger groups and blocks, higher matching thresholds
+    ``"volume"``    default of `bm4d`: blocks of 4 x 4 x 4 voxels, then 5 x 5 x 5
     ==============  ==============================================================
 
     Attributes
     ----------
+    name : str
+        Name of the profile, "custom" for changed ones.
     block_basic, block_final : int
-        Side of a block in pixels, 2 to 16 (N1 of [1]_).
+        Side of a block in pixels, 2 to 16 (N1 in [1]_).
     step_basic, step_final : int
-        Distance between reference blocks, 1 to the side of a block (Nstep).
+        Distance between reference blocks in pixels, 1 to the side of a block (Nstep).
     radius_basic, radius_final : int
-        How far away blocks are looked for, 0 to 127 ((NS - 1) / 2).
+        Search radius in pixels, 0 to 127 ((NS - 1) / 2).
     group_basic, group_final : int
-        Most blocks in a group, a power of two up to 64 (N2).
+        Largest number of blocks in a group, a power of two up to 64 (N2).
     match_basic, match_final : float
-        Largest distance of a block in the group, in squared 8-bit grey levels (tau).
+        Matching threshold, in squared 8-bit gray levels (tau).
     match_noise_basic, match_noise_final : float
-        Added to that: so many times sigma squared.
+        Addition to the matching threshold, in units of the noise variance.
     transform_basic, transform_final : str
-        2-D transform: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D).
+        Transform of blocks: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D).
     kaiser_basic, kaiser_final : float
-        Beta of the Kaiser window with which blocks are laid down.
+        Parameter beta of the Kaiser window for aggregation.
     threshold : float or None
-        Coefficients under so many standard deviations of their noise are dropped (lambda3D).
-        None chooses by the spectrum of the noise: 2.85 for white noise, 2.2 to 4.
+        Threshold of hard thresholding, in standard deviations of the noise of a coefficient
+        (lambda_3D). With None it depends on the spectrum of the noise, from 2.2 to 4: 2.85 for
+        white noise, 3 in volumes.
     wiener : float or None
-        Share of the noise variance in the Wiener gain (mu squared; 1 in [1]_). None chooses by
-        the spectrum: 0.45 for white noise, 0.2 to 4.5.
+        Factor for the noise variance in the Wiener gain (mu**2; 1 in [1]_). With None it depends on
+        the spectrum of the noise, from 0.2 to 4.5: 0.45 for white noise.
     match_correlation_basic, match_correlation_final : float
-        Of correlated noise so many times the part of a distance that the noise explains is taken
-        off, so that blocks are not matched for their noise (gamma of [2]_).
+        Factor for the compensation of correlated noise in the distances between blocks, so that
+        blocks are not matched because of equal noise (gamma in [2]_).
     predict_basic, predict_final : int
-        Of video: how far around the best blocks the frames beside are searched, 0 to 63 (NPR).
+        Videos: search radius in adjacent frames, 0 to 63 ((NPR - 1) / 2).
     follow_basic, follow_final : int
-        Of video: how far around where these have moved to since, at constant speed, the frames
-        after that are searched, 0 to 63.
+        Videos: search radius in all other frames, around positions extrapolated with constant
+        velocity, 0 to 63.
     trails_basic, trails_final : int
-        Of video: how many best blocks are followed from frame to frame, 1 to 8 (NB).
+        Videos: number of best blocks that are followed from frame to frame, 1 to 8 (NB).
     static_basic, static_final : float
-        Of video: the block that has not moved counts as nearer by so much (d).
+        Videos: reduction of the distance of a block that has not moved, in squared 8-bit gray
+        levels (d).
     static_noise_basic, static_noise_final : float
-        Added to that: so many times sigma squared.
+        Addition to this reduction, in units of the noise variance.
     slices_basic, slices_final : int
-        Of volumes: thickness of a block, 1 to 8.
+        Volumes: thickness of a block in slices, 1 to 8.
     step_slices_basic, step_slices_final : int
-        Of volumes: slices from one reference block to the next.
+        Volumes: distance between reference blocks in slices.
     radius_slices_basic, radius_slices_final : int
-        Of volumes: how many slices away blocks are looked for, 0 to 63.
+        Volumes: search radius in slices, 0 to 63.
+    sharpen : float
+        Alpha of `sharpen`, at least 1; 1 for no sharpening. It only applies to the luminance, in
+        the basic stage of images.
     residual : float
-        With more than 0 each stage runs twice: what it took away comes back at frequencies where
-        it has more than so many times the power of the noise, and is filtered again [2]_. This
-        helps where noise has little power at many frequencies; it takes some twice the time.
+        If above 0, each stage is repeated. Frequencies whose residual has more than this multiple
+        of the power of the noise are added to the estimate, and the sum is filtered again [2]_.
+        This is useful for noise with little power at many frequencies, and takes about twice the
+        time.
     threshold_residual, wiener_residual : float
-        `threshold` and `wiener` of the second time.
+        `threshold` and `wiener` of the repetition.
 
     Notes
     -----
-    Symbols are those of Dabov et al. [1]_. The papers have 2.7 and 1 where `threshold` and
-    `wiener` are 2.85 and 0.45 here, 2500 or 5000 for `match_basic`, 400 or 3500 for
-    `match_final`. These two strengths suit the exact variances of [2]_, in which overlapping
-    blocks are correlated. They were chosen on photographs of BSDS500 that are in no test set: of
-    the pairs whose mean PSNR is within 0.02 dB of the best, the one whose worst image is best.
+    Symbols are those of Dabov et al. [1]_. The papers use 2.7 for `threshold`, 1 for `wiener`, 2500
+    or 5000 for `match_basic`, and 400 or 3500 for `match_final`. The values of `threshold` and
+    `wiener` here are for the exact variances of [2]_, in which overlapping blocks are correlated.
+    They were selected on photographs of BSDS500 that are in no test set. Of the pairs whose mean
+    PSNR is within 0.02 dB of the best, the one with the highest PSNR of the worst image was taken.
 
     References
     ----------
@@ -100,23 +109,29 @@ class Profile:
        transform-domain collaborative filtering", IEEE Trans. Image Process. 16(8), 2007.
     .. [2] Y. Mäkinen, L. Azzari, A. Foi, "Collaborative filtering of correlated noise",
        IEEE Trans. Image Process. 29, 2020.
+
+    Examples
+    --------
+    >>> import fastrestore
+    >>> fastrestore.Profile.named("fast").replace(step_final=4).step_final
+    4
     """
 
     name: str = "custom"
 
-    # Basic estimate: hard thresholding (superscript "ht" in [1])
-    block_basic: int = 8  # N1: side of a block, in pixels
-    step_basic: int = 3  # Nstep: distance between reference blocks
-    radius_basic: int = 19  # (NS - 1) / 2: blocks are looked for this far away
-    group_basic: int = 16  # N2: most blocks in a group; a power of two
-    match_basic: float = 3000.0  # tau: largest distance, squared 8-bit grey levels
-    match_noise_basic: float = 2.0  # added to tau: this many times sigma**2
-    transform_basic: str = "bior1.5"  # T2D: a wavelet of PyWavelets, "dct" or "hadamard"
-    threshold: float | None = None  # lambda_3D: under so many deviations it is noise; None: auto
-    match_correlation_basic: float = 3.0  # gamma: blocks with the same noise count as farther away
-    kaiser_basic: float = 2.0  # beta of the window that the blocks are laid down with
+    # Basic estimate: hard thresholding
+    block_basic: int = 8
+    step_basic: int = 3
+    radius_basic: int = 19
+    group_basic: int = 16
+    match_basic: float = 3000.0
+    match_noise_basic: float = 2.0
+    transform_basic: str = "bior1.5"
+    threshold: float | None = None
+    match_correlation_basic: float = 3.0
+    kaiser_basic: float = 2.0
 
-    # Final estimate: empirical Wiener filtering (superscript "wie")
+    # Final estimate: Wiener filtering
     block_final: int = 8
     step_final: int = 3
     radius_final: int = 19
@@ -124,23 +139,23 @@ class Profile:
     match_final: float = 3000.0
     match_noise_final: float = 1.0
     transform_final: str = "dct"
-    wiener: float | None = None  # mu**2: share of the noise in the Wiener gain; None: automatic
+    wiener: float | None = None
     kaiser_final: float = 2.0
     match_correlation_final: float = 3.0
 
-    # From frame to frame of a video
-    predict_basic: int = 15  # (NPR - 1) / 2: so far the frames beside are searched
+    # Videos
+    predict_basic: int = 15
     follow_basic: int = 3
-    trails_basic: int = 1  # NB: so many best blocks are followed
-    static_basic: float = 30.0  # d: so much nearer is a block that has not moved
-    static_noise_basic: float = 0.75  # added to d: so many times sigma**2
+    trails_basic: int = 1
+    static_basic: float = 30.0
+    static_noise_basic: float = 0.75
     predict_final: int = 15
     follow_final: int = 3
     trails_final: int = 1
     static_final: float = 10.0
     static_noise_final: float = 0.1
 
-    # From slice to slice of a volume
+    # Volumes
     slices_basic: int = 4
     step_slices_basic: int = 3
     radius_slices_basic: int = 7
@@ -148,11 +163,11 @@ class Profile:
     step_slices_final: int = 3
     radius_slices_final: int = 7
 
-    # Sharpening, in the basic stage: details c of a group of mean d become c |d / c|**(1 - 1/alpha)
-    sharpen: float = 1.0  # alpha; 1: as they are; of the first channel, the luminance
+    # A detail c of a group with mean d becomes c |d / c|**(1 - 1/sharpen)
+    sharpen: float = 1.0
 
-    # Refiltering of what noise cannot explain in the residual
-    residual: float = 0.0  # frequencies with so many times the power of the noise; 0: none
+    # Filtering of residuals
+    residual: float = 0.0
     threshold_residual: float = 3.4
     wiener_residual: float = 0.5
 
@@ -188,18 +203,18 @@ class Profile:
 
     @classmethod
     def named(cls, name: str) -> Profile:
-        """Return the profile called `name`, one of those above."""
+        """Return the profile with this name."""
         if name not in PROFILES:
             raise ValueError(f"profile {name!r} is unknown; known are {', '.join(PROFILES)}")
         return PROFILES[name]
 
     def reach(self) -> int:
-        """Return the largest distance between pixels of one group."""
+        """Return the largest distance between two pixels of one group along an axis."""
         reach = (2 * self.radius_basic + self.block_basic, 2 * self.radius_final + self.block_final)
         return max(reach)
 
     def replace(self, **changes: float | str) -> Self:
-        """Return a copy with some fields changed, checked like a new one."""
+        """Return a copy with some fields changed, which is validated."""
         unknown = changes.keys() - {field.name for field in fields(self)}
         if unknown:
             known = ", ".join(field.name for field in fields(self))
@@ -263,7 +278,7 @@ PROFILES: dict[str, Profile] = {
 
 
 def named_profile(profile: str | Profile) -> Profile:
-    """Return the profile that a caller gives by name or as an object."""
+    """Return a profile given by name or as an object."""
     if isinstance(profile, str):
         return Profile.named(profile)
     if not isinstance(profile, Profile):
@@ -272,7 +287,7 @@ def named_profile(profile: str | Profile) -> Profile:
 
 
 def flat(profile: Profile) -> Profile:
-    """Return a profile for volumes of fewer slices than a block: squares of one slice."""
+    """Return a profile for volumes with few slices: blocks are squares in one slice."""
     changes: dict[str, int | str] = {"name": "flat"}
     for which in ("basic", "final"):
         changes |= {f"slices_{which}": 1, f"step_slices_{which}": 1}

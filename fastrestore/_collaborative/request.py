@@ -1,4 +1,4 @@
-"""One validated call: geometry of the image, noise, options, backend."""
+"""A validated call: geometry of the image, noise, options, backend."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ def image_geometry(shape: tuple[int, ...], channel_axis: Any) -> Geometry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """What a call asks for, validated."""
+    """Validated arguments of a call."""
 
     geometry: Geometry
     noise: NoiseSpec | None  # of the planes; None: to be estimated
     profile: Profile
     stage: str
     colorspace: str | None
-    weights: FloatArray  # (C,), of the image that blocks are matched on, without a color transform
+    weights: FloatArray  # (C,), of the channels in block matching, without a color transform
     chroma_strength: float
     data_range: float | None
     max_memory: float | None
-    check_spectrum: bool  # whether to warn of a spectrum in other units
+    check_spectrum: bool  # whether to warn if the units of a spectrum seem wrong
     backend: Backend
     execution: Execution
 
@@ -135,12 +135,12 @@ class Request:
         return ("basic",) if self.stage == "basic" else ("basic", "final")
 
     def is_limited(self) -> bool:
-        """Whether images may have to be cut into tiles; volumes are not."""
+        """Whether tiles may be necessary; volumes have none."""
         limited = self.max_memory is not None or self.execution.memory is not None
         return self.ndim == 2 and limited
 
     def least_shape(self) -> tuple[int, ...]:
-        """Return the smallest shape that the stages take."""
+        """Return the smallest shape that the stages support."""
         profile = self.profile
         block = max(profile.block_basic, profile.block_final)
         if self.ndim == 2:
@@ -148,7 +148,7 @@ class Request:
         return (max(profile.slices_basic, profile.slices_final), block, block)
 
     def reporting(self, report: Callable[[float], None] | None) -> Self:
-        """Return the request with a function that gets shares of the work done."""
+        """Return the request with a function that is called with shares of the work."""
         if report is None:
             return self
         return replace(self, execution=replace(self.execution, report_progress=report))
@@ -157,7 +157,7 @@ class Request:
 def _checked_colors(
     colorspace: Any, strength: Any, count: int, channel_axis: int | None
 ) -> tuple[str | None, float]:
-    """Check how channels are transformed, and the strength of the chroma channels."""
+    """Validate the color space and the strength of the chroma channels."""
     if channel_axis is None and colorspace in ("auto", None) and strength == 1.0:
         return None, 1.0
     chroma = validate.positive("chroma_strength", strength)
@@ -167,10 +167,10 @@ def _checked_colors(
 
 
 def _sharpening(profile: Profile, stage: str, capability: str) -> str:
-    """Return the capability that a profile which sharpens needs."""
+    """Return the capability required by a profile that sharpens."""
     if capability != "image" or stage != "basic":
         raise ValueError(
-            f"profile {profile.name!r} sharpens, which only the basic stage of images can do; "
+            f"profile {profile.name!r} sharpens, which only the basic stage of images supports; "
             "use stage='basic', or the function sharpen"
         )
     return "sharpen"

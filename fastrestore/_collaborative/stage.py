@@ -1,4 +1,4 @@
-"""Stages ready to run: what the tiles of an image share, and a profile's numbers in its units."""
+"""Preparation of stages: the context of an image, and the profile in units of its data."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ from fastrestore.backends.protocol import Stage, Trails, Units, Which
 if TYPE_CHECKING:
     from fastrestore._collaborative.tiling import Tile
 
-# On integer images many coefficients equal lambda sigma to the last digit, and rounding would
-# decide which are kept. A threshold a hair lower keeps them all, on every backend.
+# On integer images many coefficients equal lambda sigma exactly, and rounding would decide which of
+# them remain. With a slightly lower threshold all remain, on every backend.
 TIE = 1 - 2.0**-13
 
-# lambda_3D and mu**2 where the profile leaves them open: for white noise, and their bounds. Less
-# is thresholded and more is taken from the pilot, the more of a photograph the noise hides.
-# Chosen on photographs of BSDS500 that are in no test set, with 35 spectra.
+# Default lambda_3D and mu**2 for white noise, and their bounds. The more visible the noise is, the
+# lower is the threshold, and the stronger the Wiener filter. Selected on photographs of BSDS500
+# that are in no test set, with 35 spectra.
 THRESHOLD, THRESHOLDS = 2.85, (2.2, 4.0)
 WIENER, WIENERS = 0.45, (0.2, 4.5)
-COARSEST = 0.02  # cycles per pixel; coarser structure has no more energy
+COARSEST = 0.02  # cycles per pixel; the spectrum of images is flat below
 
-# lambda_4D for white noise: a smaller share of the coefficients of cubes is signal. Chosen, as are
-# the numbers of the profile "volume", on volumes made of photographs of BSDS500 that are in no test
-# set, moved and zoomed from slice to slice, and on drawn ellipsoids.
+# lambda_4D for white noise: fewer coefficients of 3-D blocks are signal. Selected, like the profile
+# "volume", on volumes made of photographs of BSDS500 that are in no test set, moved and zoomed from
+# slice to slice, and on drawn ellipsoids.
 THRESHOLD_VOLUME = 3.0
 
 
-# Where the range is not known before the GPU has measured it, it is assumed to be this many sigmas,
-# to choose the power of two that brings data to about 1.
+# A range that only the GPU can measure is assumed to be this many sigmas, to choose the power of
+# two that scales the data to about 1.
 SIGMAS = 256
 
 
 class Statistics(NamedTuple):
-    """What a stage needs to know of its data, in their units."""
+    """Noise and range of the data of a stage, in their units."""
 
     noise: NoiseSpec  # of the channels that are filtered
-    data_range: Any  # of the image that blocks are matched on; what a backend measured, or a number
+    data_range: Any  # of the image that blocks are matched on: a number, or an array of the backend
     matched: NoiseSpec | None = None  # noise of that image; None: that of the first channel
     ndim: int = 2
-    reach: int | None = None  # of video: blocks of one frame farther apart share no noise
+    reach: int | None = None  # videos: noise of blocks farther apart in a frame is independent
 
 
 def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
@@ -119,7 +119,7 @@ class _Numbers(NamedTuple):
 
 
 def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
-    """Return the fields of a stage that are about block matching."""
+    """Return the fields of a stage for block matching."""
     matched = data.noise.channel(0) if data.matched is None else data.matched
     shape, _, radii = numbers.geometry(data.ndim)
     size, sigma2 = math.prod(shape), float(matched.sigmas[0]) ** 2
@@ -130,7 +130,7 @@ def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
     spread: float = numbers("match_noise") * sigma2
     bias, apart, match_map = None, 0.0, None
     if matched.spectrum is not None:
-        # Of two blocks whose noise has the covariance rho the distance is 2 sigma**2 rho less
+        # The distance of two blocks whose noise has correlation rho is lower by 2 sigma**2 rho
         lag = autocovariance(matched.spectrum[0], radii) * sigma2
         lag *= 2 * numbers("match_correlation")
         bias = ((lag - min(0.0, lag.min())) * size).astype(np.float32)
@@ -141,7 +141,7 @@ def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
         match_map = ((signal + spread * means) * size).astype(np.float32)
     static = numbers("static") * unit + numbers("static_noise") * sigma2
     return {
-        # Rounded to float32, so that all backends compare with one number
+        # Rounded to float32, so that all backends use the same threshold
         "match": float(np.float32((signal + spread) * size)),
         "match_range": 0.0 if known else by_range * size,
         "measured": None if known else data.data_range,
@@ -156,13 +156,13 @@ def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
 def _covariance(
     name: str, transforms: tuple[FloatArray, ...], data: Statistics, radii: tuple[int, ...]
 ) -> FloatArray:
-    """Return the covariance of coefficients of blocks of one group."""
+    """Return the covariances of the coefficients of blocks in a group."""
     spectrum, reach = data.noise.spectrum, data.reach
     if spectrum is None:
         return white_covariance(name, tuple(len(matrix) for matrix in transforms))
     most = tuple(2 * radius if reach is None else reach for radius in radii)
     covariance = coefficient_covariance(transforms, spectrum, most)
-    if reach is not None:  # the last displacement stands for another frame
+    if reach is not None:  # the last displacement represents other frames
         covariance[:, -1] = covariance[:, :, 0] = covariance[:, :, -1] = 0
     return covariance
 
@@ -198,7 +198,7 @@ def masking(power: FloatArray, exponent: float) -> float:
 
 
 def block_means(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Mean of every block, by its corner; each by itself, so that tiles have the same means."""
+    """Mean of every block, by its corner; computed independently, so tiles give the same means."""
     for axis, size in enumerate(shape):
         values = sliding_window_view(values, size, axis=axis).mean(-1)
     return values
@@ -214,7 +214,7 @@ class Guide:
 
     @classmethod
     def of(cls, image: NDArray[Any] | None) -> Guide | None:
-        """Scale and measure the image that a caller gave."""
+        """Scale a guide image, and measure its noise and range."""
         if image is None:
             return None
         scaled = host.scaled(image[None], -math.frexp(float(np.abs(image).max()))[1])
@@ -223,19 +223,19 @@ class Guide:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What all tiles of an image share."""
+    """Data shared by all tiles of an image."""
 
     units: Units
     weights: FloatArray  # of the transformed channels in the image that blocks are matched on
     statistics: Statistics  # of the transformed channels, scaled
     guide: Guide | None
-    exact: NDArray[np.bool_] | None  # what has no noise: (C, 1, ..) or (C, *spatial)
-    reusable: bool  # whether it holds for other images of this shape
-    stages: dict[str, Stage] = field(default_factory=dict)  # made so far
-    parts: dict[str, Context] = field(default_factory=dict)  # with a noise map
+    exact: NDArray[np.bool_] | None  # where there is no noise: (C, 1, ..) or (C, *spatial)
+    reusable: bool  # for other images of this shape
+    stages: dict[str, Stage] = field(default_factory=dict)  # cache
+    parts: dict[str, Context] = field(default_factory=dict)  # cache, with a noise map
 
     def stage(self, profile: Profile, which: Which) -> Stage:
-        """Return the numbers of a stage, made once; a measured range is that of this image."""
+        """Return a stage, from the cache if possible, with the measured range of this image."""
         if which not in self.stages:
             self.stages[which] = make_stage(profile, which, self.statistics)
         stage = self.stages[which]
@@ -248,7 +248,7 @@ class Context:
         return replace(self, statistics=self.statistics._replace(data_range=data_range))
 
     def maps(self) -> int:
-        """Return how many numbers a pixel the noise map takes."""
+        """Return how many values per pixel the noise map has."""
         level = self.statistics.noise.map
         return 0 if level is None else 1 + len(level)
 
@@ -270,7 +270,7 @@ class Context:
             part = replace(self, statistics=statistics, stages={})
             if tile.read != tile.write:
                 return part.with_range(self.statistics.data_range)
-            self.parts[key] = part  # the whole image may come again
+            self.parts[key] = part  # for other images of this shape
         return self.parts[key].with_range(self.statistics.data_range)
 
 
@@ -283,8 +283,8 @@ def make_context(
         known = _host_range(planes) if interop.on_host(planes) else SIGMAS * noise.largest
     else:
         known = extent
-    # A power of two brings the data to about 1 without rounding: no overflow in squares,
-    # whatever the units, and equal results in units a power of two apart.
+    # A power of two scales the data to about 1 without rounding. Squares do not overflow in any
+    # units, and results in units that differ by a power of two are equal.
     exponent = -math.frexp(max(noise.largest, known))[1]
     scaled = noise.scaled(exponent)
     pixels = None
@@ -315,7 +315,7 @@ def make_context(
 
 
 def measured(context: Context, planes: Any, request: Request) -> Context:
-    """Measure the range of what blocks are matched on in a sample of pixels, if it is unknown."""
+    """Measure the range of the image that blocks are matched on, if it is unknown."""
     if context.statistics.data_range is not None:
         return context
     backend, execution = request.backend, request.execution
@@ -324,14 +324,14 @@ def measured(context: Context, planes: Any, request: Request) -> Context:
     units = context.units._replace(least=(1,) * request.ndim)
     channels = backend.load("noisy", sample, units, execution)
     luminance = backend.luminance(channels, context.weights, execution)
-    found = backend.robust_range(luminance, execution)
-    if request.ndim == 3:  # kernels of volumes take a number
-        found = as_number(found)
-    return context.with_range(found)
+    extent = backend.robust_range(luminance, execution)
+    if request.ndim == 3:  # kernels for volumes need a number
+        extent = as_number(extent)
+    return context.with_range(extent)
 
 
 def as_number(data_range: Any) -> float:
-    """Return a range as a number; waits for a GPU that has measured it."""
+    """Return a range as a number; wait for the GPU if it was measured there."""
     if isinstance(data_range, float):
         return data_range
     return float(interop.to_host(data_range)[0])

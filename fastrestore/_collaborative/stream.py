@@ -1,7 +1,8 @@
-"""V-BM3D as a stream: frames go in, and come out when no more groups can add to them.
+"""V-BM3D as a stream: frames are returned when no more groups can contribute to them.
 
 A window of 2 radius + 1 frames moves along the video. The groups of a frame are filtered when the
-frames after it have arrived; the frame is done when those of the frames after it are.
+next `radius` frames have arrived. The frame is complete when the groups of those frames are
+filtered, too.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
 
-FARTHEST = 64  # pixels: noise is taken for uncorrelated beyond, in groups of a video
+FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
 
 
 class Frame(NamedTuple):
-    """A frame on its way through the stages, its channels transformed."""
+    """Transformed channels of a frame in the stages."""
 
     noisy: Channels
     pilot: Channels | None
@@ -34,7 +35,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Video:
-    """What all frames share."""
+    """Data shared by all frames."""
 
     context: Context
     request: Request
@@ -42,7 +43,7 @@ class Video:
     shape: tuple[int, ...]  # of a frame, (C, M, N)
 
     def stage(self, which: Which) -> Stage:
-        """Return the numbers of a stage, for blocks of a group that are in several frames."""
+        """Return a stage for groups with blocks from several frames."""
         profile = self.request.profile
         beside, follow = getattr(profile, f"predict_{which}"), getattr(profile, f"follow_{which}")
         moved = beside + follow * (self.radius - 1)
@@ -51,13 +52,13 @@ class Video:
 
     def load(self, planes: Any, number: int) -> Channels:
         """Convert a frame to the units and colors of the stages."""
-        # The final stage has a copy by the time that a name comes again
+        # The final stage has a copy by the time that a name is reused
         name = f"frame {number % (2 * self.radius + 2)}"
         request = self.request
         return request.backend.load(name, planes, self.context.units, request.execution)
 
     def store(self, channels: Channels, planes: Any) -> Any:
-        """Convert a frame back; pixels without noise stay as they were."""
+        """Convert a frame back, and copy pixels without noise."""
         request, exact = self.request, self.context.exact
         dtype = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         out = request.backend.empty(self.shape, dtype, planes)
@@ -67,7 +68,7 @@ class Video:
 
 
 def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
-    """Restore a video of frames (C, M, N), scene by scene; there is at least one frame."""
+    """Restore at least one frame (C, M, N), scene by scene."""
     first = next(frames)
     noise = request.noise
     if noise is None:
@@ -77,7 +78,7 @@ def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -
             yield frame.astype(interop.result_dtype(frame.dtype))
         return
     context = measured(make_context(first, noise, request), first, request)
-    # A range on a GPU is read once, for the whole video
+    # A range on a GPU is read once for the whole video
     context = context.with_range(as_number(context.statistics.data_range))
     video = Video(context, request, radius, first.shape)
     for _, scene in itertools.groupby(itertools.chain([first], frames), _scene_numbers(cuts)):
@@ -85,7 +86,7 @@ def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -
 
 
 def _scene_numbers(cuts: bool) -> Callable[[Any], int]:
-    """Return a function that numbers the scene of each frame in turn."""
+    """Return a function that gives the scene number of each successive frame."""
     detector, number = SceneCuts(), 0
 
     def number_of(planes: Any) -> int:
@@ -98,7 +99,7 @@ def _scene_numbers(cuts: bool) -> Callable[[Any], int]:
 
 def _scene(frames: Iterator[Any], video: Video) -> Iterator[Any]:
     """Restore the frames of one scene."""
-    raw: list[Any] = []  # on their way, for pixels that stay
+    raw: list[Any] = []  # pending frames, to copy pixels without noise
 
     def loaded() -> Iterator[Frame]:
         for number, planes in enumerate(frames):
@@ -114,7 +115,7 @@ def _scene(frames: Iterator[Any], video: Video) -> Iterator[Any]:
 
 
 def _stage(frames: Iterator[Frame], video: Video, which: Which) -> Iterator[Frame]:
-    """Run a stage along a scene: frames come out with their estimates as pilots."""
+    """Run a stage along a scene; yield the frames with their estimates as pilots."""
     radius, slots = video.radius, 2 * video.radius + 1
     backend, execution = video.request.backend, video.request.execution
     stage, weights = video.stage(which), video.context.weights

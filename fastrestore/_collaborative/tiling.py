@@ -1,9 +1,9 @@
-"""Exact tiles: parts of an image, each with enough around it to give the result of the whole.
+"""Exact tiles: parts of an image with a halo, which give the same result as the whole image.
 
-The corner of a tile is a multiple of the steps between reference blocks, so that its grid of
-references is that of the image. Around the part that a tile writes there is a halo: for every stage
-twice the search radius and a block less one, which is as far as a cut changes the result. What is
-measured of the whole image, its range, is passed to every tile.
+The corner of a tile is a multiple of the steps between reference blocks, so that all tiles use the
+grid of the image. The halo around the part that a tile writes is, for every stage, twice the search
+radius plus the side of a block minus one: the distance up to which a border changes the result. The
+range is measured on the whole image.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request
 
 Slices = tuple[slice, ...]
-ANY = 2**62  # bytes: any memory is enough
+ANY = 2**62  # bytes: no limit
 
 
 class Tile(NamedTuple):
     """A part of an image."""
 
-    read: Slices  # of the image: what the tile reads
-    write: Slices  # of the image: where its result is exact
-    inner: Slices  # the same place, in the tile
+    read: Slices  # of the image, with the halo
+    write: Slices  # of the image, without the halo: the result is exact there
+    inner: Slices  # `write`, relative to the tile
 
 
-class Layout(NamedTuple):
-    """Halo and grid of tiles."""
+class Grid(NamedTuple):
+    """Halo of tiles, and grid of their corners."""
 
     halo: int  # pixels on each side
     multiple: int  # of the corners of tiles
 
     @classmethod
-    def of(cls, profile: Profile, stages: tuple[str, ...]) -> Layout:
-        """Return the layout for these stages, one after the other."""
+    def of(cls, profile: Profile, stages: tuple[str, ...]) -> Grid:
+        """Return the grid for successive stages."""
         reaches = [
             2 * getattr(profile, f"radius_{which}") + getattr(profile, f"block_{which}") - 1
             for which in stages
@@ -50,14 +50,14 @@ class Layout(NamedTuple):
         return 2 * self.halo + 2 * self.multiple
 
     def tiles(self, shape: tuple[int, int], side: int) -> Iterator[Tile]:
-        """Cut an image into tiles of at most `side` pixels each way."""
+        """Divide an image into tiles with sides of at most `side` pixels."""
         spans = [self._spans(size, side) for size in shape]
         for pair in itertools.product(*spans):
             down, across = pair
             yield Tile(*((down[k], across[k]) for k in range(3)))
 
     def _spans(self, size: int, side: int) -> list[tuple[slice, slice, slice]]:
-        """Cut an axis: what is read, what is written, and that seen from the tile."""
+        """Divide an axis into the entries of `Tile`."""
         if size <= side:
             return [(slice(0, size), slice(0, size), slice(0, size))]
         pitch = (side - 2 * self.halo) // self.multiple * self.multiple - self.multiple
@@ -72,10 +72,7 @@ class Layout(NamedTuple):
         return spans
 
     def side(self, shape: tuple[int, int], limit: float, cost: Callable[[int, int], int]) -> int:
-        """Return the side of the largest tiles that cost no more than `limit`.
-
-        Returns 0 if the smallest cost more.
-        """
+        """Return the side of the largest tiles whose cost is at most `limit`, or 0."""
         low, high = self.least() - 1, max(shape)
 
         def fits(side: int) -> bool:
@@ -91,12 +88,12 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How an image (C, M, N) is cut so that no tile takes more memory than a limit."""
+    """Division of an image (C, M, N) into tiles within a memory limit."""
 
     shape: tuple[int, ...]
-    maps: int  # numbers a pixel of the noise map
+    maps: int  # values per pixel of the noise map
     request: Request
-    layout: Layout
+    grid: Grid
     limit: float
     side: int = 0
 
@@ -107,24 +104,24 @@ class Tiling:
         Raises
         ------
         MemoryError
-            If the smallest tile takes more than the limit.
+            If the smallest tile needs more than the limit.
         """
-        layout = Layout.of(request.profile, request.stages(piloted))
+        grid = Grid.of(request.profile, request.stages(piloted))
         limit = ANY if request.max_memory is None else request.max_memory
-        return cls(shape, maps, request, layout, limit)._fitted()
+        return cls(shape, maps, request, grid, limit)._fitted()
 
     def tiles(self) -> Iterator[Tile]:
         """Return the tiles."""
-        return self.layout.tiles((self.shape[1], self.shape[2]), self.side)
+        return self.grid.tiles((self.shape[1], self.shape[2]), self.side)
 
     def smaller(self) -> Self:
-        """Return tiles that take half the memory, after the memory of the backend is freed."""
+        """Free the memory of the backend and return tiles that need half as much."""
         if self.request.execution.memory is not None:
             self.request.execution.memory.clear()
         return replace(self, limit=self.cost() / 2)._fitted()
 
     def cost(self, side: int | None = None) -> int:
-        """Return the memory that a tile of a side takes, by default the largest."""
+        """Return the memory for a tile of a side, by default the largest."""
         side = self.side if side is None else side
         return self._cost(*(min(side, size) for size in self.shape[1:]))
 
@@ -133,13 +130,13 @@ class Tiling:
         return request.backend.bm3d_memory(shape, self.maps, request.profile, request.execution)
 
     def _fitted(self) -> Self:
-        """Return the same with the largest side that fits; raise if none does."""
+        """Return a copy with the largest side that fits; raise if none fits."""
         rows, columns = self.shape[1:]
-        side = self.layout.side((rows, columns), self.limit, self._cost)
+        side = self.grid.side((rows, columns), self.limit, self._cost)
         whole, indivisible = max(rows, columns), bool(self.request.profile.residual)
         if side and not (indivisible and side < whole):
             return replace(self, side=side)
-        least = whole if indivisible else min(self.layout.least(), whole)
+        least = whole if indivisible else min(self.grid.least(), whole)
         limit = "the free memory"
         if self.limit == self.request.max_memory:
             limit = f"max_memory={self.limit:g} bytes"
@@ -147,7 +144,7 @@ class Tiling:
         reason = ""
         if indivisible:
             name = self.request.profile.name
-            reason = f" (profile {name!r} filters frequencies of the whole image: no tiles)"
+            reason = f" (profile {name!r} filters frequencies of the whole image, without tiles)"
         raise MemoryError(
             f"{limit} is too little: restoring {part} takes {self.cost(least)} bytes{reason}"
         )

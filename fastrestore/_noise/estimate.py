@@ -1,4 +1,4 @@
-"""The level of white noise, from the image alone."""
+"""Estimation of the level of white noise from one image."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.types import FloatArray
 
 PATCH = 7
-# The least eigenvalue of noise is low by chance, at most by (1 - sqrt(unknowns / patches))**2
-# (Marchenko and Pastur), texture makes it high: this share of the root did best in training.
+# Chance lowers the smallest eigenvalue of noise, at most by (1 - sqrt(unknowns / patches))**2
+# (Marchenko and Pastur); texture raises it. This share of the root was best on training images.
 CHANCE = 0.3
-ROUNDS = 8  # of choosing patches by the estimate and estimating from them
-CONFIDENCE = 1 - 1e-6  # that a patch of nothing but noise is taken for flat
-FEWEST = 1500  # of fewer patches the least eigenvalues are low by chance, more so every round
+ROUNDS = 8  # of selecting flat patches by the estimate, and estimating from them
+CONFIDENCE = 1 - 1e-6  # probability that a patch of noise alone is selected
+FEWEST = 1500  # patches; with fewer, the estimate is biased low, more in each round
 MOST = 2**18  # patches are enough; a larger image is sampled on a regular grid
 
 
@@ -30,25 +30,26 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     image : array, shape (M, N), or three axes with `channel_axis`
         Noisy image of any integer or float type.
     channel_axis : int, optional
-        The axis of colours or other channels: each gets an estimate of its own.
+        Axis of colors or other channels, whose noise is estimated separately.
 
     Returns
     -------
     float, or numpy array of shape (C,) with `channel_axis`
-        Standard deviation, in the units of the image. 0 for an image of one value.
+        Standard deviation, in the units of the image. It is 0 for a constant image.
 
     Raises
     ------
     TypeError, ValueError
-        For images that `bm3d` refuses, too.
+        As for `bm3d`.
 
     Notes
     -----
-    Patches lie near a subspace of low dimension, so the smallest eigenvalues of their covariance
-    are the variance of the noise alone [1]_. Those of patches without texture are least disturbed;
-    patches are chosen by the energy of their gradients, which for noise is nearly Gamma
-    distributed (section III of [1]_). Noise that is correlated between pixels is taken for less
-    than it is, and noise of an image without any structure for some 4 % less.
+    Clean patches lie near a subspace of low dimension, so the smallest eigenvalue of the covariance
+    of noisy patches is the variance of the noise [1]_. It is computed from flat patches, which are
+    selected by the energy of their gradients; the energy of pure noise nearly has a Gamma
+    distribution (section III of [1]_). Correlated noise is underestimated, and the noise of an
+    image without structure is underestimated by about 4 %. Images too small for patches are
+    estimated from the differences of neighboring pixels.
 
     References
     ----------
@@ -66,8 +67,8 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     """
     values = interop.to_host(interop.recognize("image", image)[0])
     planes = validate.channels("image", values, channel_axis)
-    found = sigmas(planes)
-    return float(found[0]) if channel_axis is None else found
+    estimates = sigmas(planes)
+    return float(estimates[0]) if channel_axis is None else estimates
 
 
 def sigmas(planes: NDArray[Any]) -> FloatArray:
@@ -93,7 +94,7 @@ def _sigma(image: FloatArray) -> float:
 
 
 def _variance(patches: FloatArray, energy: FloatArray) -> float:
-    """Variance of the noise: of all patches, then again and again of the flat ones."""
+    """Variance of the noise: from all patches, then repeatedly from the flat ones."""
     from scipy.special import gammaincinv
 
     # Mean of the gradient energy of noise of variance 1, and its quantile (equation 20)
@@ -109,7 +110,7 @@ def _variance(patches: FloatArray, energy: FloatArray) -> float:
 
 
 def _least_eigenvalue(patches: FloatArray) -> float:
-    """Smallest eigenvalue of the covariance of patches, with some of its bias by chance undone."""
+    """Smallest eigenvalue of the covariance of patches, partly corrected for its bias."""
     chance = (1 - CHANCE * math.sqrt(PATCH**2 / len(patches))) ** 2
     return max(0.0, float(np.linalg.eigvalsh(np.cov(patches.T))[0] / chance))
 
@@ -122,14 +123,14 @@ def _gradient_energy(image: FloatArray) -> FloatArray:
 
 
 def _box(values: FloatArray, height: int, width: int) -> FloatArray:
-    """Sums over all windows of this size."""
+    """Sums over all windows of a size."""
     rows = sliding_window_view(values, height, axis=0).sum(-1)
     sums: FloatArray = sliding_window_view(rows, width, axis=1).sum(-1)
     return sums
 
 
 def _of_differences(image: FloatArray) -> float:
-    """Robust estimate for images too small for patches: from differences of neighbours."""
+    """Robust estimate from differences of neighbors, for images too small for patches."""
     differences = np.concatenate([np.diff(image, axis=k).ravel() for k in (0, 1)])
     if differences.size == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""Power spectra of correlated noise: what users give, and helpers to get one."""
+"""Power spectra of correlated noise: validation, conversion and estimation."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.types import FloatArray
 
-SYMMETRIC = 1e-4  # a spectrum differs by less from its mirror image, relatively
-WHITE = 1e-9  # a spectrum that varies by less is constant
+SYMMETRIC = 1e-4  # largest relative difference of a spectrum from its mirror image
+WHITE = 1e-9  # a spectrum of mean 1 that varies by less is constant
 
 WINDOW = 32  # pixels, of `estimate_psd`
 MOST = 4096  # windows are enough
-FLAT = 0.1  # share of the windows that is taken for noise alone
-ROUNDS = 5  # of choosing them by the estimate and estimating from them
+FLAT = 0.1  # share of the windows, those with the least structure, that are used
+ROUNDS = 5  # of selecting windows by the estimate, and estimating from them
 
 
 def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Power spectrum of white noise of variance 1 that was convolved with a kernel.
+    """Compute the power spectrum of white noise of variance 1 convolved with a kernel.
 
     Parameters
     ----------
     noise_kernel : array, shape (m, n) or (p, m, n)
-        Kernel of the convolution, in the units of the image: the variance of the noise is the sum
-        of its squares.
+        Kernel of the convolution. The variance of the noise is the sum of the squares of the
+        kernel, in the squared units of the image.
     shape : tuple of int
-        Shape of the noisy image, (M, N), or of the volume, (P, M, N).
+        Shape of the noisy image, (M, N), or of the volume, (P, M, N). A kernel larger than this is
+        wrapped around.
 
     Returns
     -------
     numpy array of `shape`, float64
-        ``E|FFT(noise)|**2``, not normalised, DC first, to give to `bm3d` or `bm4d` as ``psd=``.
+        ``E|FFT(noise)|**2`` for periodic noise, not normalized, with the zero frequency first: the
+        `psd` of `bm3d` or `bm4d`.
 
     Raises
     ------
     TypeError, ValueError
-        If the kernel has other axes than the shape, is empty or not finite.
+        If the kernel and the shape have different numbers of axes, or the kernel is empty or not
+        finite.
 
     See Also
     --------
-    bm3d : takes a kernel as ``noise_kernel=``, too.
-
-    Notes
-    -----
-    The discrete Fourier transform is that of noise that wraps around the image.
+    bm3d : Accepts a kernel as ``noise_kernel``, too.
 
     Examples
     --------
@@ -66,29 +65,31 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.flo
 def psd_from_flat_field(
     frames: Any, shape: tuple[int, int] | None = None, *, reach: int | None = None
 ) -> NDArray[np.float64]:
-    """Power spectrum of the noise of a camera or scanner, from pictures of nothing.
+    """Measure the power spectrum of the noise of a camera or scanner from flat fields.
 
     Parameters
     ----------
     frames : array, shape (K, M, N) or (M, N)
-        Pictures of an evenly lit plane, or dark frames, in the units of the image to be denoised.
-        What is the same in all of them, shading and a fixed pattern, is not counted as noise.
-        Of a single picture only its mean is taken off.
+        Images of an evenly lit plane, or dark frames, in the units of the image to be denoised.
+        The mean of the frames is subtracted, so shading and fixed patterns do not count as noise.
+        From a single frame only the mean value is subtracted.
     shape : (int, int), optional
-        Shape of the noisy image, that of the frames by default.
+        Shape of the noisy image. By default that of the frames.
     reach : int, optional
-        Noise is taken for uncorrelated from so many pixels on, which steadies the estimate of
-        few frames (Blackman and Tukey, with a Parzen window). By default nothing is smoothed.
+        Distance in pixels from which the noise is assumed to be uncorrelated. It smooths the
+        spectrum, which is useful if there are few frames (method of Blackman and Tukey with a
+        Parzen window). By default the spectrum is not smoothed.
 
     Returns
     -------
     numpy array of `shape`, float64
-        ``E|FFT2(noise)|**2``, not normalised, DC first, to give to `bm3d` as ``psd=``.
+        ``E|FFT2(noise)|**2``, not normalized, with the zero frequency first: the `psd` of `bm3d`.
 
     Raises
     ------
     TypeError, ValueError
-        If the frames have other axes, are empty or not finite; if `reach` is less than 1.
+        If the frames have another number of axes, are empty or not finite, or `reach` is less
+        than 1.
 
     Examples
     --------
@@ -124,26 +125,29 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
-        Noisy image of any integer or float type, 32 pixels high and wide or more.
+        Noisy image of any integer or float type, at least 32 pixels high and wide.
     channel_axis : int, optional
-        The axis of colours or other channels: each gets an estimate of its own.
+        Axis of colors or other channels, whose spectra are estimated separately.
 
     Returns
     -------
     numpy array, shape of `image`, float64
-        ``E|FFT2(noise)|**2``, not normalised, DC first, to give to `bm3d` as ``psd=``.
+        ``E|FFT2(noise)|**2``, not normalized, with the zero frequency first: the `psd` of `bm3d`.
 
     Raises
     ------
     TypeError, ValueError
-        For images that `bm3d` refuses, too; and for smaller ones.
+        As for `bm3d`, and if the image is smaller than 32 x 32 pixels.
+
+    See Also
+    --------
+    psd_from_kernel, psd_from_flat_field : More accurate, if a kernel or flat fields are available.
 
     Notes
     -----
-    The spectrum is the mean of that of overlapping windows of 32 pixels, of the tenth of them that
-    has least structure beyond the noise. So it is as coarse as 1/32 cycles per pixel: narrow
-    lines come out wide. Texture that fills the image is taken for noise. A spectrum from a kernel
-    or from flat fields is better where it can be had.
+    The spectrum is the mean over overlapping windows of 32 x 32 pixels, from the tenth of the
+    windows with the least structure. Its resolution is 1/32 cycles per pixel, so narrow peaks are
+    widened. Texture that fills the image counts as noise.
 
     Examples
     --------
@@ -166,11 +170,11 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
 
 
 def _estimated(image: FloatArray) -> FloatArray:
-    """Power spectrum, not normalised, of the noise of one channel."""
+    """Power spectrum, not normalized, of the noise of one channel."""
     taper = np.outer(*2 * [np.hanning(WINDOW + 2)[1:-1]])
     powers = _window_powers(image, taper)
     power = np.quantile(powers, FLAT, axis=0)
-    if not power.any():  # a constant image, or most of it is
+    if not power.any():  # most of the image is constant
         return np.zeros(image.shape)
     for _ in range(ROUNDS):
         structure = (powers / np.maximum(power, 1e-12 * power.max())).mean((1, 2))
@@ -181,7 +185,7 @@ def _estimated(image: FloatArray) -> FloatArray:
 
 
 def _window_powers(image: FloatArray, taper: FloatArray) -> FloatArray:
-    """Squared magnitudes (K, WINDOW, WINDOW) of windows without their planes, tapered."""
+    """Power (K, WINDOW, WINDOW) of tapered windows, after subtraction of a fitted plane."""
     windows = sliding_window_view(image, (WINDOW, WINDOW))
     step = max(WINDOW // 4, math.isqrt(windows[:, :, 0, 0].size // MOST))
     blocks = windows[::step, ::step].reshape(-1, WINDOW, WINDOW)
@@ -197,7 +201,8 @@ def _window_powers(image: FloatArray, taper: FloatArray) -> FloatArray:
 def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None) -> FloatArray:
     """Power of noise at the frequencies of a shape from its covariance, (0, 0) first.
 
-    The covariance is cut at half its size, by a window that keeps power positive but for rounding.
+    A Parzen window limits the covariance to half its size and keeps the power positive, except for
+    rounding.
     """
     out = np.zeros(shape)
     spans, tapers = [], []
@@ -215,7 +220,7 @@ def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None)
 
 
 def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> FloatArray:
-    """Check a kernel, or one for each channel, and return it as (1 or C, m, n)."""
+    """Validate a kernel, or one for each channel, and return it as (1 or C, m, n)."""
     if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
         noise_kernel = np.asarray(noise_kernel)
     values = interop.to_host(interop.recognize("noise_kernel", noise_kernel)[0])
@@ -242,8 +247,8 @@ def of_kernel(
 ) -> tuple[FloatArray, FloatArray | None]:
     """Return sigmas and spectrum of white noise convolved with a kernel, as `of_psd`.
 
-    Pixels up to `reach` apart are compared; the spectrum is that of an image so large that noise
-    does not wrap around within this distance.
+    Noise does not wrap around in the spectrum within `reach` pixels, the largest distance of pixels
+    in a group.
     """
     kernels = _kernels(noise_kernel, channel_axis)
     count = 1 if channel_axis is None else shape[channel_axis]
@@ -282,8 +287,8 @@ def of_psd(
         here, there = tuple(place), tuple(-n for n in place)
         raise ValueError(
             "psd must be symmetric, psd[-k, -l] equal to psd[k, l], as the spectrum of real noise "
-            f"is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. DC comes "
-            f"first, at {tuple(0 * n for n in place)}: numpy.fft.ifftshift brings it there"
+            f"is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. The "
+            f"zero frequency must be at {tuple(0 * n for n in place)}: use numpy.fft.ifftshift"
         )
     return _normalized((powers + mirrored) / 2 / math.prod(channel))
 
@@ -298,7 +303,7 @@ def _normalized(powers: FloatArray) -> tuple[FloatArray, FloatArray | None]:
 
 
 def split(powers: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Split powers (C, ...) of noise into its sigmas (C,) and powers with mean 1."""
+    """Split powers (C, ...) of noise into sigmas (C,) and powers with mean 1."""
     variances = powers.mean(tuple(range(1, powers.ndim)))
     shapes, means = np.ones_like(powers), variances.reshape(-1, *[1] * (powers.ndim - 1))
     np.divide(powers, means, where=means > 0, out=shapes)

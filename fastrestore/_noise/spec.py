@@ -1,4 +1,4 @@
-"""The noise of an image: the one form that it has after validation."""
+"""Specification of the noise of an image, after validation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastrestore._noise import psd
 from fastrestore._noise.vst import NoiseModel
 
 FloatArray = NDArray[np.float64]
-ALIKE = 1e-6  # maps of two channels that differ by less, relatively, are one
+ALIKE = 1e-6  # relative difference below which the maps of two channels are equal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class NoiseSpec:
     map : array, shape (1 or C, *spatial), optional
         Standard deviation at every pixel, relative to `sigmas`.
     spectrum : array, shape (1 or C, *frequencies), optional
-        Power by frequency with mean 1, DC first; None for white noise.
+        Power by frequency with mean 1, zero frequency first; None for white noise.
     model : NoiseModel, optional
         Noise that depends on the signal; the other attributes are then those of the stabilized
         image.
@@ -78,7 +78,7 @@ class NoiseSpec:
         return NoiseSpec(sigmas, level, spectrum)
 
     def is_zero(self, ndim: int) -> NDArray[np.bool_] | None:
-        """Return where there is no noise, as (C, 1, ..) or (C, *spatial); None if it is nowhere."""
+        """Return where there is no noise, as (C, 1, ..) or (C, *spatial), or None."""
         zero = self.sigmas.reshape(-1, *[1] * ndim) == 0
         if self.map is not None:
             zero = zero | (self.map == 0)
@@ -116,7 +116,7 @@ def _mean(parts: FloatArray, values: FloatArray, default: float) -> FloatArray:
 
 
 class NoiseArguments(NamedTuple):
-    """How the caller specifies the noise; at most one is given, or a map and a spectrum."""
+    """Arguments that specify the noise: at most one, or a map of sigma and a spectrum."""
 
     sigma: Any = None
     psd: Any = None
@@ -128,7 +128,7 @@ class NoiseArguments(NamedTuple):
     ) -> NoiseSpec | None:
         """Validate; return None if the noise has to be estimated.
 
-        Pixels up to `reach()` apart are compared with each other.
+        `reach` returns the largest distance of pixels in a group.
         """
         given = {name: value for name, value in self._asdict().items() if value is not None}
         if not given:
@@ -153,7 +153,7 @@ class NoiseArguments(NamedTuple):
         return NoiseSpec(np.broadcast_to(sigmas, count), None, spectrum)
 
     def gives_spectrum(self) -> bool:
-        """Whether the noise level is that of a spectrum, in the units of the image."""
+        """Whether a spectrum or kernel sets the noise level."""
         return self.sigma is None and (self.psd is not None or self.noise_kernel is not None)
 
 
@@ -172,7 +172,7 @@ def _given_twice(given: dict[str, Any]) -> str:
 
 
 def _model(model: Any) -> NoiseModel:
-    """Check that an object has the methods of a noise model."""
+    """Raise if an object lacks the methods of a noise model."""
     if not isinstance(model, NoiseModel) or isinstance(model, type):
         raise TypeError(
             "noise must be a PoissonGaussian, a Rician or another object with the methods forward, "
@@ -205,7 +205,7 @@ def _is_by_channel(
 
 
 def _expected(shape: tuple[int, ...], channel_axis: int | None) -> str:
-    """Describe the values of sigma that an image of this shape takes."""
+    """Describe the valid values of sigma for an image of this shape."""
     each = "" if channel_axis is None else f", {shape[channel_axis]} of them, one for each channel,"
     return (
         f"a number of 0 or more{each} or an array that broadcasts to {shape}, in the units of the "
@@ -235,7 +235,7 @@ def _checked(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Fl
 def _planes(
     values: FloatArray, shape: tuple[int, ...], channel_axis: int | None
 ) -> FloatArray | None:
-    """Return a map of sigma as (C, ...), or None if its shape does not suit the image's."""
+    """Return a map of sigma as (C, ...), or None if its shape does not fit the image."""
     if channel_axis is not None and values.ndim == len(shape) - 1:  # one map for all channels
         values = np.expand_dims(values, channel_axis)
     try:
@@ -256,6 +256,6 @@ def _varying(levels: FloatArray) -> NoiseSpec:
 
 
 def _geometric_mean(plane: FloatArray) -> float:
-    """Geometric mean of what is above zero."""
+    """Geometric mean of the positive values."""
     positive = plane[plane > 0]
     return float(np.exp(np.log(positive).mean())) if positive.size else 0.0

@@ -1,4 +1,4 @@
-"""Noise that follows the signal: transforms that make its variance 1, and their exact inverses."""
+"""Signal-dependent noise: transforms that stabilize its variance, and their exact inverses."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from fastrestore._arrays.types import FloatArray
 
 @runtime_checkable
 class NoiseModel(Protocol):
-    """Noise that depends on the signal: any object with these methods."""
+    """Model of signal-dependent noise: any object with these methods."""
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
-        """Stabilise: noise has a standard deviation of about 1 afterwards."""
+        """Stabilize: the noise then has a standard deviation of about 1."""
         ...
 
-    def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
-        """Return the mean of the noise-free signal whose stabilised mean this is."""
+    def inverse(self, stabilized: NDArray[Any]) -> FloatArray:
+        """Return the signal for which the stabilized values have this mean."""
         ...
 
     def extent(self, data_range: float) -> float:
-        """Range of the stabilised image, from that of the image."""
+        """Range of the stabilized image, from that of the image."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PoissonGaussian:
-    """Photons and read-out: ``z = gain * Poisson(x) + offset + sigma * Normal``.
+    """Poisson-Gaussian noise: ``gain * Poisson(x) + offset + Normal(0, sigma**2)``.
 
-    Its variance is ``gain * (mean - offset) + sigma**2``.
+    Photon noise and read-out noise of a sensor. The variance is
+    ``gain * (mean - offset) + sigma**2``.
 
     Parameters
     ----------
     gain : float
-        Image units for one photon (or electron), above 0. 1 for counts.
+        Image units per photon (or electron), above 0. It is 1 for counts.
     sigma : float, default 0
         Standard deviation of the signal-independent part, in the units of the image.
     offset : float, default 0
-        Black level: what no photon gives.
+        Black level: the value without any photon.
 
     Raises
     ------
@@ -52,9 +53,9 @@ class PoissonGaussian:
 
     Notes
     -----
-    The transform is the generalised Anscombe transform. Its inverse is exact and unbiased [1]_: the
-    mean of the transformed noisy value, which is computed here for every brightness, is
-    looked up backwards; for bright pixels the closed form of [1]_ takes over.
+    The image is stabilized by the generalized Anscombe transform. The inverse is exact and unbiased
+    [1]_: it interpolates a table of the mean of the transformed noisy values for each signal. For
+    large signals the closed form of [1]_ is used.
 
     References
     ----------
@@ -77,35 +78,35 @@ class PoissonGaussian:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is not a noise model."""
+        """Validate the parameters."""
         if self.gain == 0:
             raise ValueError(
-                f"gain must be a number above 0, got {self.gain!r}; noise that does not grow with "
-                "the signal is told by sigma="
+                f"gain must be a number above 0, got {self.gain!r}; for signal-independent noise "
+                "use sigma= instead of noise="
             )
         validate.positive("gain", self.gain)
         validate.not_negative("sigma", self.sigma)
         validate.number("offset", self.offset)
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
-        """Generalised Anscombe transform."""
+        """Apply the generalized Anscombe transform."""
         counts = (interop.to_float64(values) - self.offset) / self.gain
         return _anscombe(counts, self._spread)
 
-    def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
-        """Exact unbiased inverse of `forward`; never under the offset."""
-        transformed, xp = interop.to_float64(stabilised), interop.namespace(stabilised)
+    def inverse(self, stabilized: NDArray[Any]) -> FloatArray:
+        """Apply the exact unbiased inverse of `forward`; at least the offset."""
+        transformed, xp = interop.to_float64(stabilized), interop.namespace(stabilized)
         counts, means = _poisson_means(self._spread)
-        dim = xp.interp(transformed, xp.asarray(means), xp.asarray(counts))
+        tabulated = xp.interp(transformed, xp.asarray(means), xp.asarray(counts))
         bright = np.maximum(transformed, means[-1])
         closed = bright**2 / 4 + math.sqrt(1.5) / 4 / bright - 11 / 8 / bright**2
         closed += 5 / 8 * math.sqrt(1.5) / bright**3 - 1 / 8 - self._spread**2
-        found = xp.where(transformed < means[-1], dim, closed)
-        result: FloatArray = self.gain * found + self.offset
+        signal = xp.where(transformed < means[-1], tabulated, closed)
+        result: FloatArray = self.gain * signal + self.offset
         return result
 
     def extent(self, data_range: float) -> float:
-        """Range of the stabilised image, from that of the image."""
+        """Range of the stabilized image, from that of the image."""
         return float(np.ptp(self.forward(np.array([0, data_range]) + self.offset)))
 
     @property
@@ -115,51 +116,66 @@ class PoissonGaussian:
 
 @dataclass(frozen=True, slots=True)
 class Rician:
-    """Magnitude of a complex signal with Gaussian noise in both parts, as MR images have.
+    """Rician noise: magnitude of a complex signal with Gaussian noise, as in MR images.
 
     Parameters
     ----------
     sigma : float
-        Standard deviation in each part, in the units of the image, above 0.
+        Standard deviation of each part of the complex noise, in the units of the image, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `sigma` is not a number above 0.
 
     Notes
     -----
-    Stabilised by ``sqrt(max(0, (z / sigma)**2 - 1/2))``, which makes the variance 1 where the
-    signal is strong and leaves it under 1 in the dark. The inverse is exact and unbiased: the mean
-    of the transformed noisy value is computed for every brightness and looked up backwards, the
-    method of [1]_.
+    The image is stabilized by ``sqrt(max(0, (z / sigma)**2 - 1/2))``. The variance becomes 1 where
+    the signal is strong, and less than 1 where it is weak. The inverse is exact and unbiased, by
+    the method of [1]_: it interpolates a table of the mean of the transformed noisy values for each
+    signal.
 
     References
     ----------
     .. [1] A. Foi, "Noise estimation and removal in MR imaging: the variance-stabilization
        approach", IEEE Int. Symp. Biomedical Imaging, 2011.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> clean = np.add.outer(np.arange(64.0), np.arange(64.0))
+    >>> real, imaginary = np.random.default_rng(0).normal(0, 5, (2, 64, 64))
+    >>> noisy = np.hypot(clean + real, imaginary)
+    >>> restored = fastrestore.bm3d(noisy, noise=fastrestore.Rician(sigma=5))
+    >>> float(np.abs(restored - clean).mean()) < 1
+    True
     """
 
     sigma: float
 
     def __post_init__(self) -> None:
-        """Refuse what is not a noise level."""
+        """Validate sigma."""
         validate.positive("sigma", self.sigma)
 
     def forward(self, values: NDArray[Any]) -> FloatArray:
-        """Stabilise."""
+        """Stabilize the variance."""
         squares = (interop.to_float64(values) / self.sigma) ** 2
-        stabilised: FloatArray = np.sqrt(np.maximum(0, squares - 0.5))
-        return stabilised
+        stabilized: FloatArray = np.sqrt(np.maximum(0, squares - 0.5))
+        return stabilized
 
-    def inverse(self, stabilised: NDArray[Any]) -> FloatArray:
-        """Exact unbiased inverse of `forward`; never negative."""
-        transformed, xp = interop.to_float64(stabilised), interop.namespace(stabilised)
+    def inverse(self, stabilized: NDArray[Any]) -> FloatArray:
+        """Apply the exact unbiased inverse of `forward`; at least 0."""
+        transformed, xp = interop.to_float64(stabilized), interop.namespace(stabilized)
         signal, means = _rician_means()
         strong = np.maximum(transformed, means[-1])
-        far = (strong + np.sqrt(strong**2 - 1)) / 2  # there the mean is x + 1 / (4 x)
+        far = (strong + np.sqrt(strong**2 - 1)) / 2  # the mean there is x + 1 / (4 x)
         near = xp.interp(transformed, xp.asarray(means), xp.asarray(signal))
-        found = xp.where(transformed < means[-1], near, far)
-        result: FloatArray = self.sigma * found
+        result: FloatArray = self.sigma * xp.where(transformed < means[-1], near, far)
         return result
 
     def extent(self, data_range: float) -> float:
-        """Range of the stabilised image, from that of the image."""
+        """Range of the stabilized image, from that of the image."""
         return float(np.ptp(self.forward(np.array([0, data_range]))))
 
 
@@ -173,7 +189,7 @@ def _poisson_means(spread: float) -> tuple[FloatArray, FloatArray]:
     from scipy.stats import poisson
 
     counts = np.concatenate([np.linspace(0, 4, 400, endpoint=False), np.linspace(4, 100, 400)])
-    photons = np.arange(230)  # more than 100 can give
+    photons = np.arange(230)  # enough for a mean of 100
     if spread:
         normal = np.linspace(-8, 8, 2001)
         density = np.exp(-(normal**2) / 2)
@@ -185,7 +201,7 @@ def _poisson_means(spread: float) -> tuple[FloatArray, FloatArray]:
 
 
 def _rician_means() -> tuple[FloatArray, FloatArray]:
-    """Signals and the mean of the transform of their noisy magnitudes, both for sigma 1."""
+    """Signals and the mean of the transform of their noisy magnitudes, for sigma 1."""
     from scipy.special import i0e
 
     signal = np.linspace(0, 16, 801)
@@ -197,34 +213,45 @@ def _rician_means() -> tuple[FloatArray, FloatArray]:
 
 
 def estimate_poisson_gaussian(image: Any) -> tuple[float, float]:
-    """Estimate gain and signal-independent noise of a gray image.
+    """Estimate the parameters of Poisson-Gaussian noise from a gray image.
 
     Parameters
     ----------
     image : array, shape (M, N)
-        Noisy image, unclipped, its black level at 0 (take away an offset first).
+        Noisy image of any integer or float type, not clipped, at least 32 pixels wide and high. Its
+        black level must be 0; subtract an offset first.
 
     Returns
     -------
     gain, sigma : float
-        So that the variance of the noise is ``gain * mean + sigma**2``. Gain is 0 if the noise does
-        not grow with the signal.
+        Parameters of the variance of the noise, ``gain * mean + sigma**2``, in the units of the
+        image. The gain is 0 if the noise does not depend on the signal.
 
     Raises
     ------
     TypeError, ValueError
-        For images that `bm3d` refuses, too, and those under 32 pixels wide or high.
+        As for `bm3d`, and if the image is smaller than 32 x 32 pixels.
 
     Notes
     -----
-    In the manner of [1]_: pixels are put in classes of equal local mean, the noise of each class
-    is measured by the median of second differences where the image is smooth, and a straight line
-    is fitted to the variances, each weighted by its precision.
+    Based on [1]_. Pixels are divided into classes of similar local mean. The noise of each class is
+    measured by the median of second differences, where the image is smooth. A straight line is
+    fitted to the variances, weighted by their precision.
 
     References
     ----------
     .. [1] A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian noise
        modeling and fitting for single-image raw-data", IEEE Trans. Image Process. 17(10), 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> clean = np.add.outer(np.arange(128.0), np.arange(128.0))
+    >>> noisy = 2 * np.random.default_rng(0).poisson(clean / 2)
+    >>> gain, sigma = fastrestore.estimate_poisson_gaussian(noisy)
+    >>> 1.8 < gain < 2.2
+    True
     """
     values = interop.to_host(interop.recognize("image", image)[0])
     plane = validate.channels("image", values, None)[0].astype(np.float64)
@@ -238,26 +265,26 @@ def estimate_poisson_gaussian(image: Any) -> tuple[float, float]:
         gain, constant = np.linalg.lstsq(design * root, variances * root[:, 0], rcond=None)[0]
         if gain <= 0:
             gain, constant = 0.0, float(np.average(variances, weights=weights))
-        elif constant < 0:  # nothing but photons
+        elif constant < 0:  # photon noise only
             gain, constant = float((weights * means) @ variances / ((weights * means) @ means)), 0.0
         fit = np.maximum(gain * means + constant, 1e-12 * (variances.max() or 1))
         residual = np.abs(variances / fit - 1) * np.sqrt(counts / 5)
-        weights = counts / fit**2 / np.maximum(1, residual)  # Huber: textured classes count less
+        weights = counts / fit**2 / np.maximum(1, residual)  # Huber: less for textured classes
     return float(gain), math.sqrt(max(0.0, float(constant)))
 
 
 def _level_variances(plane: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean, noise variance and number of pixels of classes of equal local mean."""
+    """Mean, noise variance and number of pixels of classes of similar local mean."""
     from scipy.ndimage import convolve, gaussian_gradient_magnitude, uniform_filter
 
     detail = convolve(plane, np.outer([1, -2, 1], [1, -2, 1]) / 6.0)
     smooth = uniform_filter(plane, 7)
     slope = gaussian_gradient_magnitude(plane, 2.0)
     order = np.argsort(smooth, axis=None)
-    found = []
+    classes = []
     for part in np.array_split(order, max(8, min(64, order.size // 512))):
         calm = part[slope.ravel()[part] <= np.median(slope.ravel()[part])]
         noise = np.median(np.abs(detail.ravel()[calm])) / 0.67449
-        found.append((smooth.ravel()[calm].mean(), noise**2, len(calm)))
-    means, variances, counts = np.array(found).T
+        classes.append((smooth.ravel()[calm].mean(), noise**2, len(calm)))
+    means, variances, counts = np.array(classes).T
     return means, variances, counts

@@ -1,1 +1,1 @@
-"""Backends: NumPy, Numba and CuPy, the contract they meet and the choice among them."""
+"""Backends NumPy, Numba and CuPy, their protocol and their selection."""

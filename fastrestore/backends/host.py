@@ -1,4 +1,4 @@
-"""What the backends on the CPU do alike: images in and out of the stages."""
+"""Common functions of the CPU backends: conversion of images for the stages and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 def memory() -> None:
-    """See `fastrestore.backends.protocol.Backend`; nothing is kept here."""
+    """See `fastrestore.backends.protocol.Backend`; CPU backends keep no buffers."""
 
 
 def warm(
@@ -95,13 +95,13 @@ put = fetch
 
 
 def scaled(planes: NDArray[Any], exponent: int) -> Channels:
-    """Float32 in C order, times a power of two."""
+    """Convert to float32 in C order, times a power of two."""
     wide = planes if planes.dtype.kind == "f" else planes.astype(np.float64)
     return np.ascontiguousarray(np.ldexp(wide, exponent), np.float32)
 
 
 def padded(channels: NDArray[T], least: tuple[int, ...]) -> NDArray[T]:
-    """Mirror an image that is smaller than a block beyond its ends."""
+    """Pad an image that is smaller than a block by mirroring."""
     beyond = [(0, max(0, n - size)) for n, size in zip(least, channels.shape[1:], strict=True)]
     if not any(after for _, after in beyond):
         return channels
@@ -109,7 +109,7 @@ def padded(channels: NDArray[T], least: tuple[int, ...]) -> NDArray[T]:
 
 
 def product(matrix: FloatArray, channels: Channels) -> Channels:
-    """Multiply in float32, without BLAS, whose threads would go on spinning beside ours."""
+    """Multiply in float32, without BLAS, whose threads would keep spinning beside ours."""
     if len(matrix) == len(channels) and np.array_equal(matrix, np.eye(len(matrix))):
         return channels
     out = np.zeros((len(matrix), *channels.shape[1:]), np.float32)
@@ -121,7 +121,7 @@ def product(matrix: FloatArray, channels: Channels) -> Channels:
 
 
 def stride(shape: tuple[int, ...]) -> int:
-    """Return the step of a regular sample of an image or a volume, to measure its range."""
+    """Return the step of a regular sample of an image or volume, to measure its range."""
     size = math.prod(shape)
     if len(shape) == 2:
         return max(1, math.isqrt(size // 2**16))
@@ -129,7 +129,7 @@ def stride(shape: tuple[int, ...]) -> int:
 
 
 def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:
-    """Corners of the reference blocks along one axis: every `step`, and the last that fits."""
+    """Corners of the reference blocks along one axis: each `step`, and the last that fits."""
     grid = list(range(0, size - block + 1, step))
     if grid[-1] != size - block:
         grid.append(size - block)

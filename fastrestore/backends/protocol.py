@@ -1,6 +1,6 @@
-"""The contract of a backend: its functions, and what they get and return.
+"""Protocol of backends: functions, and types of their arguments and results.
 
-Images and volumes are C-ordered float32. A tuple with an entry for each spatial axis has the order
+Images and volumes are float32 in C order. Tuples with an entry for each spatial axis have the order
 (rows, columns), or (slices, rows, columns) for volumes.
 """
 
@@ -22,19 +22,18 @@ __all__ = ["Channels", "FloatArray", "Image"]
 
 Which = Literal["basic", "final"]  # stage
 
-# The variance of a group coefficient is at least this share of that of its blocks: differences of
-# blocks that share nearly all their noise, in float32.
+# Lower limit for the variance of a group coefficient, relative to that of a block: differences of
+# blocks with nearly equal noise, in float32.
 LEAST = 2.0**-15
 
-# Weights of groups stay within these bounds, also where a map has noise that differs by factors of
-# thousands or is 0: sums of weighted pixels have a fixed resolution and a limit. Noise of one level
-# comes nowhere near them.
+# Limits for the weights of groups: sums of weighted pixels have a fixed resolution and range. They
+# only matter for maps with noise levels that differ by factors of thousands, or are 0.
 LIGHTEST, HEAVIEST = 2.0**-20, 256.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """One stage with all its numbers. Rows and columns of a block are equal."""
+    """Parameters of one stage. Blocks are as high as wide."""
 
     shape: tuple[int, ...]  # of a block
     steps: tuple[int, ...]  # between reference blocks
@@ -47,41 +46,41 @@ class Stage:
     inverse: FloatArray
     window: FloatArray
     group: int  # most blocks of a group
-    match: float  # a block belongs to the group if its sum of squared differences is less
-    match_range: float  # times the square of `measured`, added to that
-    measured: Any  # range of the image, where only the backend can read it, else None
-    trails: Trails  # of video
+    match: float  # threshold for the sum of squared differences of a block in the group
+    match_range: float  # times the square of `measured`: added to `match`
+    measured: Any  # range of the image, as an array of the backend, or None
+    trails: Trails  # for videos
     transforms: tuple[FloatArray, ...]  # rows of unit norm: coefficients = transform @ samples
     inverses: tuple[FloatArray, ...]  # exact inverses of `transforms`
     windows: tuple[FloatArray, ...]  # the aggregation window is their outer product
     covariance: FloatArray  # (1 or C, D + 1, 2 E + 1, .., *shape): see `coefficient_covariance`
-    variances: FloatArray  # (C,), of the noise of each channel
-    strength: FloatArray  # (C,), squared threshold or Wiener factor: multiplies the variances
-    # Of correlated noise, else None: added to the distance of a displaced block
+    variances: FloatArray  # (C,), noise of each channel
+    strength: FloatArray  # (C,), squared threshold or Wiener factor, for the variances
+    # For correlated noise, else None: added to the distance of a displaced block
     match_bias: NDArray[np.float32] | None = None  # 2 radius + 1 along each axis
-    # With a noise map, else None. Both by the corner of the block:
-    match_map: Image | None = None  # in place of `match`
-    scale: Channels | None = None  # (1 or C, ...), sigma of a block over that of its channel
-    root: float = 1.0  # of sharpening, 1 / alpha: of channel 0, the luminance
+    # With a noise map, else None; by the corner of the block
+    match_map: Image | None = None  # replaces `match`
+    scale: Channels | None = None  # (1 or C, ...), sigma of a block relative to its channel
+    root: float = 1.0  # exponent of sharpening, 1 / alpha, for channel 0, the luminance
 
 
 class Trails(NamedTuple):
-    """How V-BM3D follows blocks from frame to frame."""
+    """Parameters to follow blocks from frame to frame in V-BM3D."""
 
     predict: int  # search radius in the next frame, around the nearest blocks of this one
     follow: int  # search radius in the frames after that, around extrapolated positions
-    followed: int  # how many nearest blocks are followed
+    followed: int  # number of nearest blocks that are followed
     static: float  # subtracted from the distance of a block that has not moved
-    match_bias: float  # added to the distance of blocks of other frames, as `Stage.match_bias`
+    match_bias: float  # `Stage.match_bias` for blocks of other frames
 
 
 class Matches(NamedTuple):
-    """The blocks most similar to each reference block, nearest first, the reference itself leading.
+    """The blocks most similar to each reference block, in order of distance, the reference first.
 
-    The reference block [i, j] has its upper left corner at ``(corners[0][i], corners[1][j])`` and
-    ``sizes[i, j]`` matches, a power of two; match k lies ``offsets[i, j, k]`` pixels from it, and
-    offsets beyond are zero. Channels have one axis more. A backend may keep the arrays elsewhere
-    than on the host: only this backend reads them.
+    Reference block [i, j] has its upper left corner at ``(corners[0][i], corners[1][j])`` and
+    ``sizes[i, j]`` matches, a power of two. The displacement of match k is ``offsets[i, j, k]``,
+    and unused offsets are zero. Volumes have one axis more. The arrays may be on a device, because
+    only the backend reads them.
     """
 
     corners: tuple[NDArray[np.int64], ...]
@@ -100,11 +99,11 @@ class Matches(NamedTuple):
 
 
 class Units(NamedTuple):
-    """How an image is converted for the stages."""
+    """Conversion of an image for the stages."""
 
-    exponent: int  # pixels are multiplied by 2**exponent: data of about 1
-    matrix: FloatArray  # (C, C), of colors
-    least: tuple[int, ...]  # smaller images are mirrored to this shape
+    exponent: int  # pixels are multiplied by 2**exponent, which gives data of about 1
+    matrix: FloatArray  # (C, C), color transform
+    least: tuple[int, ...]  # smaller images are padded to this shape
 
     def back(self) -> FloatArray:
         """Return the inverse of the matrix."""
@@ -113,18 +112,20 @@ class Units(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How to run: threads, progress, and what a backend keeps."""
+    """Threads, progress reports and memory of a call."""
 
     workers: int
-    report_progress: Callable[[float], None] = lambda share: None  # gets shares that add up to 1
-    deterministic: bool = False  # equal sums in any order, where that is not so anyway
-    memory: Any = None  # the backend's own, kept from stage to stage and from call to call
+    report_progress: Callable[[float], None] = lambda share: (
+        None
+    )  # called with shares that sum to 1
+    deterministic: bool = False  # sums must not depend on their order
+    memory: Any = None  # buffers of the backend, reused by stages and calls
 
 
 class VideoStage(Protocol):
     """One stage of V-BM3D over a window of frames that moves along a video.
 
-    Frames are in slots, in any order; `slots` lists those in use, in order of time.
+    Frames are stored in slots, in any order. `slots` lists those in use, in order of time.
     """
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
@@ -134,7 +135,7 @@ class VideoStage(Protocol):
     def matches(self, slots: Sequence[int], center: int) -> Matches:
         """Match the blocks of the frames in `slots` to the references of the frame at `center`.
 
-        Offsets are those in a tall image, in which the slots are below each other.
+        Offsets are for a tall image that consists of all slots, one below the other.
         """
         ...
 
@@ -148,55 +149,56 @@ class VideoStage(Protocol):
 
 
 class Availability(Protocol):
-    """The package of a backend, which can be imported whether the backend can run or not."""
+    """Package of a backend, which can be imported even if the backend cannot run."""
 
     NAME: str
-    capabilities: frozenset[str]  # of "image", "sharpen", "volume", "video"
+    capabilities: frozenset[str]  # among "image", "sharpen", "volume", "video"
 
     def why_unavailable(self) -> str | None:
-        """Return None, or the reason and the cure in one line."""
+        """Return None if the backend can run, else the reason and the cure in one line."""
         ...
 
 
 class Backend(Availability, Protocol):
     """The functions of a backend, in its module `engine`.
 
-    Images go in by `load` and out by `store`; in between they are where the backend works, and
-    only its functions read them. Blocks are matched on one image and filtered in every channel, in
-    the same groups. Functions beyond its `capabilities` are never called.
+    `load` and `store` convert images for the stages and back. In between, images are on the device
+    of the backend, and only its functions read them. Blocks are matched on one image, and all
+    channels are filtered in the same groups. Functions for which the backend has no capability are
+    never called.
     """
 
     def memory(self) -> Any:
-        """Return what `Execution.memory` holds: buffers to reuse, or None."""
+        """Return reusable buffers for `Execution.memory`, or None."""
         ...
 
     def warm(
         self, profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], execution: Execution
     ) -> None:
-        """Prepare the stages of images of a type."""
+        """Compile the kernels of stages for images of a type."""
         ...
 
     def bm3d_memory(
         self, shape: tuple[int, int, int], maps: int, profile: Profile, execution: Execution
     ) -> int:
-        """Estimate how many bytes restoring (C, M, N) takes, beside image and result.
+        """Estimate the working memory in bytes for (C, M, N), without image and result.
 
-        The noise map takes `maps` numbers a pixel.
+        The noise map has `maps` values per pixel.
         """
         ...
 
     def bring(self, array: Any) -> Any:
-        """Return an array that `load` takes: on the host for a backend that works there."""
+        """Return an array for `load`, on the host if the backend works there."""
         ...
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], like: Any) -> Any:
-        """Return memory for a result, of the kind of the array `like`."""
+        """Allocate a result, as an array of the kind of `like`."""
         ...
 
     def load(self, name: str, planes: Any, units: Units, execution: Execution) -> Channels:
         """Convert an image to the units, colors and least shape of the stages.
 
-        It replaces the image that was loaded before by the same name.
+        It may overwrite an image that was loaded before with the same name.
         """
         ...
 
@@ -216,7 +218,7 @@ class Backend(Availability, Protocol):
         out: Any,
         execution: Execution,
     ) -> None:
-        """Convert channels back from `units` into `out`, and copy what is `unchanged`."""
+        """Convert channels from `units` to `out`, and copy pixels that are `unchanged`."""
         ...
 
     def fetch(self, channels: Channels) -> Channels:
@@ -224,7 +226,7 @@ class Backend(Availability, Protocol):
         ...
 
     def put(self, channels: Channels) -> Channels:
-        """Return channels that were fetched to where the backend works."""
+        """Copy channels from NumPy to the device of the backend."""
         ...
 
     def bm3d_match(self, image: Image, stage: Stage, execution: Execution) -> Matches:
@@ -234,7 +236,7 @@ class Backend(Availability, Protocol):
     def bm3d_basic(
         self, noisy: Channels, matches: Matches, stage: Stage, execution: Execution
     ) -> Channels:
-        """Filter by hard thresholding and aggregate; with a root, sharpen."""
+        """Filter by hard thresholding, sharpen if `stage.root` is not 1, and aggregate."""
         ...
 
     def bm3d_final(
@@ -245,7 +247,7 @@ class Backend(Availability, Protocol):
         stage: Stage,
         execution: Execution,
     ) -> Channels:
-        """Filter by Wiener gains and aggregate."""
+        """Filter by Wiener filtering, and aggregate."""
         ...
 
     def bm4d_match(self, image: Image, stage: Stage, execution: Execution) -> Matches:

@@ -1,8 +1,8 @@
-"""The table of backends and the choice among them.
+"""Table and selection of backends.
 
-The order of the choice is: this call (``backend=``), this block (`use_backend`), this process
-(``FASTRESTORE_BACKEND``), this array, this hardware. An explicit request that cannot run raises;
-the automatic choice never raises and never warns.
+The order of selection is: the call (``backend=``), the block (`use_backend`), the process
+(``FASTRESTORE_BACKEND``), the array library, the hardware. An explicit request that cannot run
+raises an error. The automatic choice never raises or warns.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import cast
 from fastrestore.backends.protocol import Availability, Backend
 from fastrestore.errors import BackendUnavailableError
 
-# In the order of preference. A package is imported when its turn comes, its module `engine` when
-# the backend is available.
+# In order of preference. A package is imported to check whether it is available, and its module
+# `engine` when it is selected.
 MODULES = {
     "cupy": "fastrestore.backends.cupy",
     "numba": "fastrestore.backends.numba",
@@ -34,25 +34,34 @@ _block: ContextVar[str | None] = ContextVar("fastrestore_backend", default=None)
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Use one backend inside a ``with`` block, or as a decorator, in this thread or task.
+    """Select the backend for a ``with`` block, or as a decorator for a function.
 
     Parameters
     ----------
-    name : str
-        "numpy", "numba", "cupy", or "auto" for the automatic choice.
+    name : {"auto", "cupy", "numba", "numpy"}
+        Name of the backend, or "auto" for the automatic choice.
 
     Raises
     ------
-    ValueError
-        If there is no such backend.
+    TypeError, ValueError
+        If `name` is not the name of a backend.
     BackendUnavailableError
-        If it cannot run here. The array type of a result is that of the input all the same:
-        an array of another kind is copied to the backend and back.
+        If the backend cannot run here.
+
+    Notes
+    -----
+    The selection applies to the current thread or asynchronous task. The argument ``backend`` of a
+    function takes precedence, and the environment variable ``FASTRESTORE_BACKEND`` sets the
+    default. Results are arrays of the same kind as the input for every backend; arrays are copied
+    to the device of the backend and back if necessary.
 
     Examples
     --------
-    >>> with fastrestore.use_backend("numba"):  # doctest: +SKIP
-    ...     restored = fastrestore.bm3d(noisy, sigma=25)
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> noisy = np.random.default_rng(0).normal(100, 10, (32, 32))
+    >>> with fastrestore.use_backend("numpy"):
+    ...     restored = fastrestore.bm3d(noisy, sigma=10, profile="fast")
     """
     if name != "auto":
         _requested(name, f"use_backend({name!r})")
@@ -64,7 +73,7 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def select(backend: str | None = None, on_host: bool = True, capability: str = "image") -> Backend:
-    """Return the backend for this call, which must have a capability."""
+    """Return the backend for a call that requires a capability."""
     for name, source in _requests(backend):
         if name == "auto":
             break
@@ -77,7 +86,7 @@ def select(backend: str | None = None, on_host: bool = True, capability: str = "
 
 
 def _requests(backend: str | None) -> list[tuple[str | None, str]]:
-    """Return the requested backends, the strongest request first: name or None, and its source."""
+    """Return the requested backends, by precedence: name or None, and its source."""
     block, variable = _block.get(), os.environ.get(VARIABLE)
     return [
         (backend, f"backend={backend!r}"),
@@ -97,12 +106,12 @@ def why_unavailable(name: str) -> str | None:
     return _package(name).why_unavailable()
 
 
-if hasattr(os, "register_at_fork"):  # a driver of a GPU does not survive a fork
+if hasattr(os, "register_at_fork"):  # GPU drivers do not work after a fork
     os.register_at_fork(after_in_child=why_unavailable.cache_clear)
 
 
 def show_backends() -> None:
-    """Print every backend, whether it can run here and, if not, why and what helps.
+    """Print all backends, whether they can run here, and if not, the reason and the cure.
 
     Examples
     --------
@@ -129,7 +138,7 @@ def _package(name: str) -> Availability:
 
 @functools.cache
 def _engine(name: str) -> Backend:
-    """Import the functions of an available backend."""
+    """Import the module of an available backend."""
     return cast(Backend, importlib.import_module(f"{MODULES[name]}.engine"))
 
 
@@ -146,7 +155,7 @@ def _requested(name: str, source: str) -> Availability:
 
 
 def _capable(package: Availability, source: str, capability: str) -> Backend:
-    """Return the functions of a backend; raise if it lacks a capability."""
+    """Return the module of a backend; raise if it lacks a capability."""
     if capability in package.capabilities:
         return _engine(package.NAME)
     capable = ", ".join(repr(name) for name in MODULES if capability in _package(name).capabilities)
@@ -156,7 +165,7 @@ def _capable(package: Availability, source: str, capability: str) -> Backend:
 
 
 def _automatic(capability: str) -> Backend:
-    """Return the first backend that can run; numpy always can."""
+    """Return the first backend that can run; "numpy" always can."""
     capable = (name for name in MODULES if capability in _package(name).capabilities)
     name = next(name for name in capable if why_unavailable(name) is None)
     _log.debug("backend %s chosen", name)

@@ -1,4 +1,4 @@
-"""The GPU: CUDA kernels that CuPy compiles on first use, on the current stream."""
+"""CuPy backend: CUDA kernels, compiled on first use and launched on the current stream."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastrestore._arrays import interop
 
 NAME = "cupy"
 capabilities = frozenset({"image", "volume", "video"})
-OLDEST = 75  # compute capability: what NVRTC of CUDA 13 compiles for, and the kernels are tested on
+OLDEST = 75  # compute capability: oldest that NVRTC of CUDA 13 supports
 
 
 def why_unavailable() -> str | None:
@@ -25,28 +25,28 @@ def why_unavailable() -> str | None:
     except Exception as error:
         return _explained(error)
     if count == 0 or not cupy.cuda.is_available():
-        return "CuPy finds no GPU; nvidia-smi shows whether the driver does"
+        return "CuPy finds no GPU; nvidia-smi shows whether the driver finds one"
     return _too_old(cupy)
 
 
 def _explained(error: Exception) -> str:
-    """Say what an error of the driver or the compiler means."""
+    """Explain an error of the driver or the compiler."""
     text = str(error)
     if "InsufficientDriver" in text:
         return (
             f"there is no CUDA driver, or it is too old for this CuPy ({text}); install or update "
-            "NVIDIA's driver, nvidia-smi shows it"
+            "the NVIDIA driver, nvidia-smi shows its version"
         )
     if "NoDevice" in text:
-        return f"there is no GPU ({text}); nvidia-smi shows what the driver sees"
+        return f"there is no GPU ({text}); nvidia-smi lists the GPUs of the driver"
     if "nvrtc" in text.lower():
         first = text.splitlines()[0]
-        return f"CuPy does not find NVRTC, the compiler of CUDA ({first}): {interop.CUPY_CURE}"
+        return f"CuPy does not find NVRTC, the CUDA compiler ({first}): {interop.CUPY_CURE}"
     return f"the CUDA driver does not work here ({text})"
 
 
 def _too_old(cupy: Any) -> str | None:
-    """Refuse a current GPU that the kernels are not made for."""
+    """Return the reason if the kernels do not support the current GPU."""
     capability = cupy.cuda.Device().compute_capability
     if int(capability) >= OLDEST:
         return None

@@ -1,4 +1,4 @@
-"""Memory of a GPU and launches on it. Nothing waits here, but for a table that is kept."""
+"""Memory of a GPU and kernel launches. Only copying a small table waits for the GPU."""
 
 from __future__ import annotations
 
@@ -12,56 +12,53 @@ from numpy.typing import DTypeLike, NDArray
 from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _module
 
-FREE_SHARED = 48 * 1024  # bytes of shared memory a block may have without asking
-SMALL = 1 << 16  # bytes; smaller tables are told apart by what is in them
+FREE_SHARED = 48 * 1024  # bytes of shared memory per thread block without opting in
+SMALL = 1 << 16  # bytes; tables up to this size are cached by content
 
 _NOTHING = np.uintp(0)  # a null pointer
 
 
 class Memory:
-    """Buffers by name, used again by the next stage and the next call.
-
-    One `Memory` serves one stream at a time.
-    """
+    """Named buffers, reused by later stages and calls on one stream at a time."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[int, str], Any] = {}
         self._tables: dict[tuple[int, int, str], tuple[NDArray[Any], Any]] = {}
 
     def take(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Any:
-        """Return a buffer, as an array with anything in it; that taken before is the same one."""
+        """Return an uninitialized array in the buffer of this name, which is overwritten."""
         cupy, key, kind = interop.load_cupy(), (current(), name), np.dtype(dtype)
         size = math.prod(shape) * kind.itemsize
         if key not in self._buffers or self._buffers[key].nbytes < size:
-            self._buffers.pop(key, None)  # free before the larger one is taken
+            self._buffers.pop(key, None)  # free it before a larger one is allocated
             self._buffers[key] = cupy.empty(size, np.uint8)
         return cupy.ndarray(shape, kind, self._buffers[key].data)
 
     def table(self, values: NDArray[Any], dtype: DTypeLike = np.float32) -> Any:
-        """Return a table of the host on the GPU, copied once."""
+        """Return a copy of a table on the GPU, from the cache if possible."""
         kind = np.dtype(dtype)
         if values.size * kind.itemsize <= SMALL:
             plain = np.ascontiguousarray(values, kind)
             return _small(current(), plain.shape, kind.str, plain.tobytes())
         key = (current(), id(values), kind.str)
-        if key not in self._tables:  # with the array, so that no other one gets its id
+        if key not in self._tables:  # a reference to the array keeps its id valid
             plain = np.ascontiguousarray(values, kind)
             self._tables[key] = values, interop.load_cupy().asarray(plain)
         return self._tables[key][1]
 
     def forget(self) -> None:
-        """Give the tables back to the pool."""
+        """Return the tables to the memory pool."""
         self._tables.clear()
 
     def clear(self) -> None:
-        """Give everything back to the pool."""
+        """Return all memory to the memory pool."""
         self._buffers.clear()
         self._tables.clear()
 
 
 @functools.lru_cache(512)
 def _small(device: int, shape: tuple[int, ...], dtype: str, data: bytes) -> Any:
-    """Copy a table that any call, on any stream, may use later."""
+    """Copy a table, which later calls on any stream may use."""
     del device  # it is the current one
     cupy = interop.load_cupy()
     table = cupy.asarray(np.frombuffer(data, dtype).reshape(shape))
@@ -83,7 +80,7 @@ def launch(
     arguments: tuple[Any, ...],
     shared: int = 0,
 ) -> None:
-    """Queue a kernel on the current stream; None stands for a null pointer."""
+    """Launch a kernel on the current stream; None is a null pointer."""
     kernel = _module.kernel(current(), name, constants)
     if shared > FREE_SHARED and kernel.max_dynamic_shared_size_bytes < shared:
         kernel.max_dynamic_shared_size_bytes = shared

@@ -1,4 +1,4 @@
-"""Images into the stages on a GPU and out of them, by kernels/bm3d_mix.cu and bm3d_range.cu."""
+"""Conversion of images for the stages on a GPU, with kernels/bm3d_mix.cu and bm3d_range.cu."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _TYPES = {
     "u4": "unsigned", "i4": "int", "u8": "unsigned long long", "i8": "long long",
     "f4": "float", "f8": "double",
 }  # fmt: skip
-_NARROW = ("u1", "i1", "u2", "i2", "f4")  # float32 holds them
+_NARROW = ("u1", "i1", "u2", "i2", "f4")  # exact in float32
 
 
 def constants(source: Any, result: Any, original: Any) -> _module.Constants:
-    """-D constants of the kernel for arrays of these dtypes."""
+    """Return the constants of the kernel for arrays of these dtypes."""
     kinds = [np.dtype(each).str[1:] for each in (source, result, original)]
     wide = "float" if all(kind in _NARROW for kind in kinds[:2]) else "double"
     names = [_TYPES[kind] for kind in kinds]
@@ -53,7 +53,7 @@ def load(name: str, planes: Any, units: Units, execution: Execution) -> Channels
 
 
 def _load_volume(name: str, planes: Any, units: Units, execution: Execution) -> Channels:
-    """Load (C, P, M, N) as tall images; volumes smaller than a block are padded on the host."""
+    """Load (C, P, M, N) as tall images; pad volumes smaller than a block on the host."""
     if any(size < n for n, size in zip(units.least, planes.shape[1:], strict=True)):
         padded = host.load(name, interop.to_host(planes), units, execution)
         return interop.load_cupy().asarray(padded)  # type: ignore[no-any-return]
@@ -63,7 +63,7 @@ def _load_volume(name: str, planes: Any, units: Units, execution: Execution) -> 
 
 
 def _tall(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Shape of a volume (C, P, M, N) with its slices below each other."""
+    """Shape of a volume (C, P, M, N) as a tall image, with one slice below the other."""
     return shape[0], shape[1] * shape[2], shape[3]
 
 
@@ -78,7 +78,7 @@ def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> 
 
 
 def copy(source: Channels, out: Channels, execution: Execution) -> None:
-    """Copy channels to a part of a larger array."""
+    """Copy channels to another array, such as a view."""
     _mix(source, out, np.eye(len(source)), (0, 0), execution)
 
 
@@ -122,7 +122,7 @@ def _copy_unchanged(unchanged: Unchanged, out: Any, execution: Execution) -> Non
 
 
 def _on_gpu(planes: Any) -> Any:
-    """Copy what is on the host, and convert what the kernels do not know."""
+    """Copy host arrays to the GPU, and convert types that the kernels do not support."""
     if interop.on_host(planes):
         native = planes.astype(planes.dtype.newbyteorder("="), copy=False)
         planes = interop.load_cupy().asarray(np.ascontiguousarray(native))
@@ -138,9 +138,9 @@ def _mix(
     execution: Execution,
     unchanged: Unchanged | None = None,
 ) -> None:
-    """Launch the kernel: out = matrix @ source, in other units before or after."""
+    """Launch the kernel: out = matrix @ source, with powers of two before and after."""
     _, height, width = out.shape
-    itself = len(matrix) == len(source) and np.array_equal(matrix, np.eye(len(matrix)))
+    identity = len(matrix) == len(source) and np.array_equal(matrix, np.eye(len(matrix)))
     if unchanged is None:
         flags, channel, pixel, original = None, 0, 0, None
     else:
@@ -156,7 +156,7 @@ def _mix(
         (
             source, np.int32(len(source)), *(np.int32(size) for size in source.shape[1:]),
             *_strides(source), out, np.int32(height), np.int32(width), *_strides(out),
-            None if itself else execution.memory.table(matrix),
+            None if identity else execution.memory.table(matrix),
             *(np.int32(each) for each in exponents), flags, np.int32(channel), np.int32(pixel),
             original,
             *((np.int64(0),) * 3 if original is None else _strides(original)),

@@ -1,4 +1,4 @@
-"""Where the CUDA kernels are, their text as it is compiled, and the compiled ones."""
+"""Location, source and compilation of the CUDA kernels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fastrestore._arrays import interop
 
 Constants = tuple[tuple[str, int | str], ...]  # names and values of -D options
 
-# Headers that come before a kernel file, in their order. They are joined into one text, because the
-# disk cache of compiled kernels does not see included files.
+# Headers of each kernel file, in order. They are concatenated with it, because the disk cache of
+# compiled kernels does not detect changes of included files.
 _COMMON = ("common.cuh",)
 _MATCH = (*_COMMON, "match.cuh")
 _GROUP = (*_COMMON, "bm3d_group.cuh")
-_CUBES = (*_GROUP, "bm4d_group.cuh")
+_VOLUME = (*_GROUP, "bm4d_group.cuh")
 HEADERS = {
     "bm3d_mix": _COMMON,
     "bm3d_range": _COMMON,
@@ -29,19 +29,19 @@ HEADERS = {
     "bm3d_divide": _GROUP,
     "vbm3d_match": _MATCH,
     "bm4d_match": _MATCH,
-    "bm4d_basic": (*_CUBES, "hard.cuh"),
-    "bm4d_final": (*_CUBES, "wiener.cuh"),
-    "bm4d_divide": _CUBES,
+    "bm4d_basic": (*_VOLUME, "hard.cuh"),
+    "bm4d_final": (*_VOLUME, "wiener.cuh"),
+    "bm4d_divide": _VOLUME,
 }
 
 
 def folder() -> Traversable:
-    """Return the folder of the kernels: inside the package in a wheel, beside it in a checkout.
+    """Return the folder of the kernels: inside the package, or beside it in a checkout.
 
     Raises
     ------
     FileNotFoundError
-        If it is in neither place.
+        If it does not exist.
     """
     inside = resources.files("fastrestore") / "kernels"
     beside = Path(__file__).parents[3] / "kernels"
@@ -53,7 +53,7 @@ def folder() -> Traversable:
 
 @functools.cache
 def source(name: str) -> str:
-    """Return the text of a kernel file after its headers, with marks of where each line is from."""
+    """Return a kernel file after its headers, with line directives."""
     parts = []
     for file in (*HEADERS[name], f"{name}.cu"):
         text = (folder() / file).read_text(encoding="utf-8")
@@ -63,10 +63,7 @@ def source(name: str) -> str:
 
 @functools.cache
 def kernel(device: int, name: str, constants: Constants) -> Any:
-    """Return a kernel for the current GPU, whose number is `device`; compiled on first use.
-
-    CuPy keeps what it has compiled on disk.
-    """
+    """Return a kernel for the current GPU `device`; CuPy compiles it once and caches it on disk."""
     del device
     options = ("-std=c++17", *(f"-D{key}={value}" for key, value in constants))
     module = interop.load_cupy().RawModule(code=source(name), options=options, backend="nvrtc")
@@ -74,7 +71,7 @@ def kernel(device: int, name: str, constants: Constants) -> Any:
 
 
 def compile_all(device: int, kernels: Iterable[tuple[str, Constants]]) -> None:
-    """Compile kernels for a GPU, several at a time."""
+    """Compile kernels for a GPU in parallel."""
     new = [each for each in kernels if (device, *each) not in _ready]
     if not new:
         return

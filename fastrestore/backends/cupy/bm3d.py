@@ -1,4 +1,4 @@
-"""The stages of BM3D on a GPU: what the kernels of kernels/bm3d_*.cu get, and how they are cut."""
+"""Stages of BM3D on a GPU: launches of kernels/bm3d_*.cu."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["bm3d_basic", "bm3d_final", "bm3d_match", "bm3d_memory", "warm"]
 
 WARP = 32
-MATCH_WARPS = 4  # references of a thread block, as in bm3d_match.cu
-TILE = 4  # displacements below each other that a thread computes
+MATCH_WARPS = 4  # references per thread block, as in bm3d_match.cu
+TILE = 4  # vertical displacements per thread
 SPARE = 16
 DIVIDE = (32, 4)  # threads for pixels across and down
 
@@ -56,12 +56,12 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
 
 
 def match_shape(stage: Stage) -> tuple[int, int, int]:
-    """Displacements down at a time, width of the window in memory, and bytes of shared memory."""
-    thick, across = math.prod(stage.shape[:-2]), 2 * stage.radius + 1
+    """Vertical displacements per pass, width of the window in memory, bytes of shared memory."""
+    slices, across = math.prod(stage.shape[:-2]), 2 * stage.radius + 1
     pitch = across + stage.block - 1 + (MATCH_WARPS - 1) * stage.step
     fixed = MATCH_WARPS * (math.prod(stage.shape) + 2 * (stage.group + SPARE) + 2 * stage.group)
-    fixed += thick * (stage.block - 1) * pitch
-    one = thick * pitch + MATCH_WARPS * across  # for every displacement down
+    fixed += slices * (stage.block - 1) * pitch
+    one = slices * pitch + MATCH_WARPS * across  # for each vertical displacement
     band = min(-(-across // TILE), max(1, (FREE_SHARED // 4 - fixed) // one // TILE)) * TILE
     return band, pitch, 4 * (fixed + band * one)
 
@@ -81,7 +81,7 @@ def bm3d_final(
 def _filtered(
     name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter all groups, lay them down, and divide the sums."""
+    """Filter all groups, aggregate them, and normalize the sums."""
     memory = execution.memory
     channels, height, width = images[0].shape
     plane, corners = height * width, (height - stage.block + 1) * (width - stage.block + 1)
@@ -89,14 +89,14 @@ def _filtered(
     sums = memory.take("sums", (channels * (plane + corners),), kind)
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[: channels * plane], sums[channels * plane :]
-    lay_down(name, images, matches, stage, execution, (numerator, weights))
+    aggregate(name, images, matches, stage, execution, (numerator, weights))
     out = memory.take(name, (channels, height, width), np.float32)
     divide(numerator, weights, out, stage, execution)
     execution.report_progress(1)
     return out  # type: ignore[no-any-return]
 
 
-def lay_down(
+def aggregate(
     name: str,
     images: tuple[Channels, ...],
     matches: Matches,
@@ -104,7 +104,7 @@ def lay_down(
     execution: Execution,
     sums: tuple[Any, Any],
 ) -> None:
-    """Filter all groups of images, and add them to the sums of pixels and of weights by corner."""
+    """Filter all groups, and add them to the sums of pixels and of weights by corner."""
     memory, block = execution.memory, stage.block
     channels, height, width = images[0].shape
     table = covariance_table(stage)
@@ -131,7 +131,7 @@ def lay_down(
 def constants(
     stage: Stage, execution: Execution, offsets: np.dtype[Any] | None = None
 ) -> _module.Constants:
-    """-D constants of the kernels that filter and divide."""
+    """Return the constants of the kernels that filter and normalize."""
     numbers: _module.Constants = (
         ("BLOCK", stage.block),
         ("GROUP", stage.group),
@@ -141,7 +141,7 @@ def constants(
 
 
 def divide(numerator: Any, weights: Any, out: Channels, stage: Stage, execution: Execution) -> None:
-    """Divide sums of pixels by those of the weights that are laid down there."""
+    """Divide sums of weighted pixels by the sums of their weights."""
     channels, height, width = out.shape
     across, down = DIVIDE
     launch(
@@ -157,13 +157,13 @@ def divide(numerator: Any, weights: Any, out: Channels, stage: Stage, execution:
 
 
 class CovarianceTable(NamedTuple):
-    """`Stage.covariance` as the kernels read it: a part of it, where all signs are alike."""
+    """`Stage.covariance` in the layout of the kernels: only one half if it is symmetric."""
 
     values: NDArray[np.float64]
-    reach: tuple[int, ...]  # by axis: from here on blocks share no noise
-    strides: tuple[int, ...]  # numbers from one displacement to the next, but for the last axis
-    origin: int  # where displacement 0 begins, 0 if only magnitudes count
-    channel: int  # numbers from channel to channel, 0 if there is one for all
+    reach: tuple[int, ...]  # by axis: displacement from which the noise is independent
+    strides: tuple[int, ...]  # values from one displacement to the next, without the last axis
+    origin: int  # position of displacement 0; 0 if only magnitudes matter
+    channel: int  # values from one channel to the next, 0 if there is one for all
 
     def numbers(self) -> tuple[np.int32, ...]:
         """Return the arguments of the kernels after `values`."""
@@ -171,7 +171,7 @@ class CovarianceTable(NamedTuple):
 
 
 def covariance_table(stage: Stage) -> CovarianceTable:
-    """Return the table of a stage; the same one for the same covariance."""
+    """Return the table of a stage, from the cache if possible."""
     key = id(stage.covariance)
     if key not in _TABLES:
         if len(_TABLES) >= MOST_TABLES:
@@ -180,13 +180,13 @@ def covariance_table(stage: Stage) -> CovarianceTable:
     return _TABLES[key][1]
 
 
-# With the covariance, so that no other one gets its id
+# A reference to the covariance keeps its id valid
 _TABLES: dict[int, tuple[NDArray[np.float64], CovarianceTable]] = {}
 MOST_TABLES = 16
 
 
 def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
-    """Bring covariances to the layout of the kernels."""
+    """Convert covariances to the layout of the kernels."""
     ndim = (covariance.ndim - 1) // 2
     signed, area = range(2, 1 + ndim), math.prod(covariance.shape[1 + ndim :])
     middle = [covariance.shape[axis] // 2 for axis in signed]
@@ -197,7 +197,7 @@ def _covariance_table(covariance: NDArray[np.float64]) -> CovarianceTable:
     half = (slice(None), slice(None), *(slice(m if mirrored else 0, None) for m in middle))
     values = np.ascontiguousarray(covariance[half])
     strides = [area * math.prod(values.shape[1 + axis : 1 + ndim]) for axis in range(1, ndim + 1)]
-    # The last ones are 0 unless noise reaches farther than blocks of a group lie apart
+    # The last ones are 0 unless the noise is correlated over the largest distance in a group
     reach = [values.shape[1] - (not values[:, -1].any())]
     reach += [
         m + 1 - (not values.take(-1, axis).any()) for m, axis in zip(middle, signed, strict=True)
@@ -218,10 +218,10 @@ def bm3d_memory(
     """See `fastrestore.backends.protocol.Backend`."""
     channels, height, width = shape
     if height * width > MOST_PIXELS or height > MOST_ROWS:
-        return 2**63  # has to be cut
+        return 2**63  # too large for the kernels: use tiles
     sums = 2 * (8 if execution.deterministic else 4)
     images = 4 * (3 * channels + 1)  # noisy, both estimates, and the image to match on
-    images += (8 + 1) * maps  # for both stages; and which pixels have no noise
+    images += (8 + 1) * maps  # for both stages, and a mask of pixels without noise
     groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
     matches = max(
         (height // step + 2) * (width // step + 2) * (4 * group + 2) for step, group in groups
@@ -229,7 +229,7 @@ def bm3d_memory(
     return height * width * (images + sums * channels) + matches
 
 
-# Kernels count pixels of a channel in 32 bits, and a grid has no more than 65535 blocks downwards
+# Kernels count pixels of a channel in 32 bits, and a grid has at most 65535 blocks vertically
 MOST_PIXELS, MOST_ROWS = 2**30, 2**17
 
 

@@ -1,4 +1,4 @@
-"""The stages of BM4D on a GPU: what the kernels of kernels/bm4d_*.cu get, and how they are cut."""
+"""Stages of BM4D on a GPU: launches of kernels/bm4d_*.cu."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
     if math.prod(image.shape) > MOST_PIXELS:
         raise MemoryError(
-            f"a volume of shape {image.shape} is too large for the kernels, which count "
+            f"a volume of shape {image.shape} is too large for the kernels, which support "
             f"{MOST_PIXELS} voxels; restore it in parts"
         )
     memory, group = execution.memory, stage.group
@@ -71,8 +71,8 @@ def bm4d_final(
 def _filtered(
     name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter all groups, lay them down, and divide the sums."""
-    memory, (thick, block, _), area = execution.memory, stage.shape, math.prod(stage.shape)
+    """Filter all groups, aggregate them, and normalize the sums."""
+    memory, (slices, block, _), area = execution.memory, stage.shape, math.prod(stage.shape)
     channels, *size = images[0].shape
     count = channels * math.prod(size)
     sums = memory.take("sums", (2 * count,), np.uint64 if execution.deterministic else np.float32)
@@ -83,7 +83,7 @@ def _filtered(
     window = memory.table(np.concatenate([stage.windows[1], stage.windows[0]]))
     threads = -(-area // WARP) * WARP
     constants = (
-        ("SLICES", thick), ("BLOCK", block), ("GROUP", stage.group),
+        ("SLICES", slices), ("BLOCK", block), ("GROUP", stage.group),
         ("FIXED", int(execution.deterministic)),
     )  # fmt: skip
     dimensions = tuple(np.int32(n) for n in size)
@@ -119,5 +119,5 @@ def _filtered(
 
 
 def _matrices(matrices: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
-    """The matrix of rows and columns, then that of slices."""
+    """Concatenate the matrix for rows and columns, and the matrix for slices."""
     return np.concatenate([matrices[1].ravel(), matrices[0].ravel()])

@@ -1,4 +1,4 @@
-"""The functions of the CuPy backend."""
+"""Functions of the CuPy backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage of V-BM3D on a GPU: predictive search, and the filters of BM3D on a tall image."""
+"""Stages of V-BM3D on a GPU: predictive search, and the filters of BM3D on a tall image."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fastrestore.backends.cupy.bm3d import (
     MOST_PIXELS,
     TILE,
     WARP,
+    aggregate,
     divide,
-    lay_down,
 )
 from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.vbm3d import pitch
@@ -36,7 +36,7 @@ class VideoStage:
         if rows * width > MOST_PIXELS:
             raise MemoryError(
                 f"{slots} frames of {height} x {width} pixels are too many for the kernels, which "
-                f"count {MOST_PIXELS} pixels; a smaller radius or smaller frames would do"
+                f"support {MOST_PIXELS} pixels; use a smaller radius or smaller frames"
             )
         empty = interop.load_cupy().empty
         self._matched = empty((rows, width), np.float32)
@@ -52,7 +52,7 @@ class VideoStage:
         return slice(slot * self._pitch, slot * self._pitch + self._size[0])
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
-        """Place a frame."""
+        """Store a frame."""
         self._piloted = pilot is not None
         if pilot is not None and len(self._images) == 1:
             self._images.append(interop.load_cupy().empty(self._images[0].shape, np.float32))
@@ -63,14 +63,14 @@ class VideoStage:
             _image.copy(pilot, self._images[1][:, rows], self._execution)
 
     def filter(self, slots: Sequence[int], center: int) -> None:
-        """Filter the groups of a frame, and lay them down."""
+        """Filter the groups of a frame and aggregate them."""
         name = "bm3d_final" if self._piloted else "bm3d_basic"
         matches = self.matches(slots, center)
         images = tuple(self._images[: 1 + self._piloted])
-        lay_down(name, images, matches, self._stage, self._execution, self._sums)
+        aggregate(name, images, matches, self._stage, self._execution, self._sums)
 
     def take(self, slot: int) -> Channels:
-        """Return the estimate of a frame, and make room for another."""
+        """Return the estimate of a frame and free its slot."""
         rows = self._rows(slot)
         corners = slice(rows.start, rows.stop - self._stage.block + 1)
         out = interop.load_cupy().empty((len(self._images[0]), *self._size), np.float32)
@@ -82,7 +82,7 @@ class VideoStage:
         return out  # type: ignore[no-any-return]
 
     def matches(self, slots: Sequence[int], center: int) -> Matches:
-        """Group the blocks of the frames in `slots`, for the references of the one at `center`."""
+        """Match the blocks of the frames in `slots` to the references of the frame at `center`."""
         stage, memory, (height, width) = self._stage, self._execution.memory, self._size
         grids = [reference_grid(size, stage.block, stage.step) for size in self._size]
         rows, columns = (memory.table(grid, np.int32) for grid in grids)
@@ -119,10 +119,10 @@ class VideoStage:
 
 
 def match_shape(stage: Stage, widest: int) -> tuple[int, int]:
-    """Displacements down at a time, and bytes of shared memory."""
+    """Vertical displacements per pass, and bytes of shared memory."""
     wide, block = 2 * widest + 1, stage.block
     keys = 8 * (2 * stage.group + 2 * WARP)
     fixed = keys + 4 * (block**2 + (block - 1) * (wide + block - 1))
-    one = 4 * (wide + block - 1 + wide)  # for every displacement down
+    one = 4 * (wide + block - 1 + wide)  # for each vertical displacement
     band = min(-(-wide // TILE), max(1, (FREE_SHARED // MATCH_WARPS - fixed) // one // TILE)) * TILE
     return band, MATCH_WARPS * (fixed + band * one)

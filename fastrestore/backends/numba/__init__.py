@@ -1,4 +1,4 @@
-"""Fast CPU kernels: compiled by Numba, vectorized, on a thread pool of the package."""
+"""Numba backend: compiled, vectorized CPU kernels on threads of the package."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ capabilities = frozenset({"image", "sharpen", "volume", "video"})
 
 
 def why_unavailable() -> str | None:
-    """Say why Numba cannot be used, if so; importing it is what shows it."""
+    """Return the reason if Numba cannot be imported or is disabled, else None."""
     try:
         import numba
     except Exception as error:
         return f"importing numba failed ({error}); reinstall it: pip install -U numba"
     if numba.config.DISABLE_JIT:
-        return "NUMBA_DISABLE_JIT is set and the kernels exist only compiled; unset it"
+        return "NUMBA_DISABLE_JIT is set, but the kernels only run compiled; unset it"
     return None

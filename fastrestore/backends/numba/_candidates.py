@@ -21,9 +21,9 @@ from fastrestore.backends.numba._simd import (
     trailing_zeros,
 )
 
-LANES = 16  # references of a vector: the bits of `hits` count on it
-KEYS = 8  # keys of a vector
-OPENING = 64  # pairs of displacements whose distances give the first limit
+LANES = 16  # references per vector, equal to the number of bits in `hits`
+KEYS = 8  # keys per vector
+OPENING = 64  # pairs of displacements that determine the first limit
 FARTHEST = np.iinfo(np.int64).max
 
 
@@ -39,8 +39,8 @@ class Search(NamedTuple):
 class Scratch(NamedTuple):
     """Working memory for a band of references.
 
-    A candidate is a key: the bits of its distance, which sort like the distance, above its code;
-    all keys differ. Reference r has ``filled[r]`` of them, unordered, from ``r * room`` on.
+    A candidate is a key: the bits of its distance, which sort like the distance, above its code.
+    All keys differ. Reference r has ``filled[r]`` keys, unordered, from ``r * room`` on.
     """
 
     room: int  # keys per reference
@@ -113,9 +113,9 @@ def collect(scratch, want, first, last, begin, code):
 
 @_jit.kernel
 def sift(near, filled, which, room, want):
-    """Keep the nearest candidates of a reference, `want` or a few more; return their bound.
+    """Select the nearest candidates of a reference by bisection; return their bound.
 
-    Bisect between the keys.
+    Their number is `want` or slightly more.
     """
     count = np.int64(filled[which])
     begin = np.int64(which) * room

@@ -1,8 +1,8 @@
-"""Collaborative filtering of groups of cubes, and their aggregation.
+"""Collaborative filtering of groups of 3-D blocks, and their aggregation.
 
-As `_filter`: the lanes of a vector hold the transform along slices and rows, computed
-once at every position, and columns are left for each block. Accumulators have the columns
-first, because blocks are computed column by column.
+As in `_filter`, part of the transform is computed once for every position: the lanes of a vector
+hold the transform along slices and rows, and only the transform along columns is computed for each
+block. Accumulators have the columns first, because blocks are computed column by column.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def lanes(thick: int, block: int) -> int:
 
 
 def stride(thick: int, block: int) -> int:
-    """Floats from one block of a group to the next: whole fours of wide vectors.
+    """Floats from one block of a group to the next: a multiple of four wide vectors.
 
-    Columns follow each other without a gap.
+    Columns are stored without gaps.
     """
     return -(-thick * block * block // (4 * WIDE)) * 4 * WIDE
 
@@ -64,8 +64,8 @@ def stride(thick: int, block: int) -> int:
 class Reach(NamedTuple):
     """Layout of the covariances of coefficients by the displacement (dz, dy, dx) of two blocks.
 
-    As in `_variance`, dz from 0 to `down`. For dy and dx either the magnitude counts, and `origin`
-    is 0, or they go from -across to across and from -along to along.
+    As in `_variance`, dz is from 0 to `down`. For symmetric covariances dy and dx are magnitudes,
+    and `origin` is 0. Otherwise they are from -across to across and from -along to along.
     """
 
     down: int
@@ -73,7 +73,7 @@ class Reach(NamedTuple):
     along: int
     layer: int  # floats from one dz to the next
     line: int  # floats from one dy to the next
-    origin: int  # where displacement (0, 0, 0) begins
+    origin: int  # position of displacement (0, 0, 0)
 
 
 class Groups(NamedTuple):
@@ -84,7 +84,7 @@ class Groups(NamedTuple):
     columns: NDArray[np.int64]
     offsets: NDArray[np.int16] | NDArray[np.int32]
     sizes: NDArray[np.int16]
-    begin: tuple[int, int, int]  # index of the part's first reference
+    begin: tuple[int, int, int]  # index of the first reference of the part
 
 
 class Scratch(NamedTuple):
@@ -105,7 +105,7 @@ class Scratch(NamedTuple):
 def scratch(thick: int, block: int, most: int) -> Scratch:
     """Allocate the working memory for groups of up to `most` blocks."""
     length, width, most = stride(thick, block), lanes(thick, block), max(2, most)
-    whole = most * length + width  # the last column is read and written by a whole vector
+    whole = most * length + width  # the last column is accessed as a whole vector
     return Scratch(
         group=aligned(whole, np.float32),
         pilot=aligned(whole, np.float32),
@@ -122,7 +122,7 @@ def scratch(thick: int, block: int, most: int) -> Scratch:
 
 @_jit.kernel
 def pair_places(floats, size, length, reach, places):
-    """Where the covariance of each pair of blocks begins; floats (3, ..): their offsets."""
+    """Compute the positions of the covariances of pairs of blocks with offsets `floats` (3, ..)."""
     row = -(-size // WIDE) * WIDE
     zero = splat(np.float32(0), WIDE)
     down = splat(np.float32(reach.down), WIDE)
@@ -155,14 +155,14 @@ def pair_places(floats, size, length, reach, places):
 
 @_jit.kernel
 def turned(value, sign, zero):
-    """`value`, or its negative where `sign` is negative."""
+    """Negate `value` where `sign` is negative."""
     kept = keep_ge(value, sign, zero)
     return sub(kept, sub(value, kept))
 
 
 @_jit.kernel
 def clipped(value, limit, zero):
-    """`value` between -limit and limit."""
+    """Clip `value` to the range from -limit to limit."""
     return sub(zero, minimum(sub(zero, minimum(value, limit)), limit))
 
 
@@ -230,7 +230,7 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
             h = n // one
             i, j = in_strips(n % one, len(rows), len(columns))
             count = sizes[begin[0] + h, begin[1] + i, begin[2] + j]
-            size = max(2, count)  # a group of one is filtered as if it were there twice
+            size = max(2, count)  # a single block is filtered as a pair of equal blocks
             shifts = offsets[begin[0] + h, begin[1] + i, begin[2] + j]
             for k in range(size):
                 for axis in range(3):

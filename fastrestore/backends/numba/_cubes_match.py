@@ -1,9 +1,9 @@
-"""Block matching in volumes: all distances of a band of reference blocks, and the nearest of each.
+"""Block matching in volumes: all distances of a band of references, and the nearest blocks.
 
-As `_match`, but only columns are de-interleaved: column x goes to plane x mod step, so that
-16 neighboring references are one vector. Neighboring blocks share the sums of rows and
-columns that are in both; slices are summed for each block. The order of additions is
-relative to the block: it does not depend on where a band begins.
+As in `_match`, but only columns are de-interleaved: column x is stored in plane x mod step, so that
+16 neighboring references are one vector. Neighboring blocks share sums of rows and columns; slices
+are summed for each block. The order of additions is relative to the block and does not depend on
+the bands.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from fastrestore.backends.numba._simd import (
 )
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-CODE = 8  # bits of an axis in the code of a displacement
+CODE = 8  # bits per axis in the code of a displacement
 
 
 class Band(NamedTuple):
-    """References of a band: position in the planes, number, first indices in the slice's grid."""
+    """References of a band: position in the planes, number, first indices in the grid."""
 
     z: int
     top: int
@@ -130,7 +130,7 @@ def displacements(
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows (dz, dy, dx, code, next code): pairs dx and dx + 1, the nearest first.
 
-    dz goes from -back to forth. Codes as in `_match`, of three axes.
+    dz is from -back to forth. Codes are those of `_match`, with three axes.
     """
     slices, reach = radius[0], radius[1]
 
@@ -266,7 +266,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                         start[c] = (c + dx) % step * plane + (c + dx) // step + first
                         start[c] += (z + table[d, 0]) * layer + (top + table[d, 1]) * across
                 for i in range(0 if opened else high):
-                    # Of whole rows and of the first ones: sums of all columns, of the first ones
+                    # For whole and for remaining rows: sums of all columns and of remaining ones
                     all0 = all1 = left0 = left1 = zero
                     part0 = part1 = corner0 = corner1 = zero
                     for c in range(step):
@@ -293,7 +293,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                             left1 = all1
                             corner0 = part0
                             corner1 = part1
-                    for k in range(history):  # the latest first
+                    for k in range(history):  # latest first
                         at = 4 * k * LANES
                         part0 = add(load(sums, at, LANES), part0)
                         part1 = add(load(sums, at + LANES, LANES), part1)

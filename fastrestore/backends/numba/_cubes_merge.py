@@ -1,4 +1,4 @@
-"""The end of a stage of BM4D: from sums of weighted blocks to a volume."""
+"""End of a stage of BM4D: from sums of weighted blocks to a volume."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from fastrestore.backends.numba import _jit
 
 @_jit.kernel
 def merge(total, part):
-    """Add the sums of a part to those of the volume, (columns, slices, rows) both.
+    """Add the sums of a part to those of the volume, both (columns, slices, rows).
 
-    The part has more rows, which are empty.
+    The part may have additional, empty rows.
     """
     for x in range(total.shape[0]):
         for z in range(total.shape[1]):
@@ -23,10 +23,10 @@ def merge(total, part):
 def divide(sums, window, z, layer, out):
     """Divide slice z by the sum of the windows.
 
-    Sums (columns, slices, rows); the weight of every block is at its corner, so
-    that the sum of the windows is a separable convolution, whose order of additions is fixed
-    relative to the voxel. window: along slices, rows and columns. layer (2, columns, rows):
-    working memory of zeros.
+    Sums are (columns, slices, rows), with the weight of every block at its corner. The sum of the
+    windows is then a separable convolution, whose order of additions is fixed relative to the
+    voxel. window: along slices, rows and columns. layer (2, columns, rows): working memory of
+    zeros.
     """
     numerator, weights = sums
     across_slices, across_rows, across_columns = window

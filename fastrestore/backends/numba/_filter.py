@@ -1,16 +1,16 @@
 """Collaborative filtering of the groups of a band, and their aggregation.
 
-The vertical half of the 2-D transform is done once for every pixel position beforehand
-(`lift`), so that a block is N consecutive vectors, one for each of its columns, and only the
-horizontal half is left for each block of a group. The matrices of the inverse transform include the
-aggregation window, and blocks are computed column by column: accumulators are transposed images.
+The vertical half of the 2-D transform is computed once for every pixel position (`lift`). A block
+is then N consecutive vectors, one for each of its columns, and only the horizontal half is computed
+for each block of a group. The matrices of the inverse transform include the aggregation window.
+Blocks are computed column by column, so accumulators are transposed images.
 
-Haar across the group adds and subtracts without scaling. A coefficient of 2**l blocks is then
-2**(l/2) times too large; variances include that factor, and the inverse divides by 2**l.
+The Haar transform across the group adds and subtracts without scaling. A coefficient of 2**l blocks
+is then 2**(l/2) times too large; variances include this factor, and the inverse divides by 2**l.
 
-Weighted pixels are rounded to multiples of a fixed quantum before they are added in float64.
-Such sums are exact, so the result does not depend on the order of the groups, nor on how an
-image is divided into bands or tiles.
+Weighted pixels are rounded to multiples of a fixed quantum before they are added in float64. Such
+sums are exact, so the result depends neither on the order of the groups nor on the division of an
+image into bands or tiles.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from fastrestore.backends.numba._simd import (
 from fastrestore.backends.numba._variance import WIDE, group_variance, pair_places
 from fastrestore.backends.protocol import HEAVIEST, LIGHTEST
 
-STRIP = 16  # reference columns filtered together, so that their pixels stay in the cache
+STRIP = 16  # reference columns filtered together, so that their pixels remain in the cache
 
-# Weighted pixels are summed in multiples of this. A float64 sum of multiples of q is exact, hence
-# independent of its order, while it stays under 2**53 q; a pixel is a sum of some hundred to ten
+# Weighted pixels are summed in multiples of this quantum q. A float64 sum of multiples of q is
+# exact, hence independent of the order, below 2**53 q. A pixel is a sum of a hundred to ten
 # thousand numbers of the size of the data, which is about 1. And 2**-34 is far below the resolution
-# of float32, also in a block of weight 1/1024.
+# of float32, even in a block of weight 1/1024.
 QUANTUM = 2.0**-34
-ROUNDER = np.float32(1.5 * 2**23 * QUANTUM)  # to add and subtract it rounds to the quantum
+ROUNDER = np.float32(1.5 * 2**23 * QUANTUM)  # adding and subtracting it rounds to the quantum
 
 
 def lanes(block: int) -> int:
@@ -58,7 +58,7 @@ def lanes(block: int) -> int:
 
 
 def stride(block: int) -> int:
-    """Floats from one block of a group to the next: whole fours of wide vectors, the rest zero."""
+    """Floats from one block of a group to the next: a multiple of four wide vectors."""
     return -(-block * lanes(block) // (4 * WIDE)) * 4 * WIDE
 
 
@@ -66,14 +66,14 @@ class Blocks(NamedTuple):
     """Half-transformed blocks at every position, (rows, columns, lanes), see `lift_kernel`."""
 
     noisy: NDArray[np.float32]
-    pilot: NDArray[np.float32]  # the same in the basic stage
+    pilot: NDArray[np.float32]  # the same array in the basic stage
 
 
 class Groups(NamedTuple):
     """Groups of a part of the references.
 
-    Corners are relative to the part's blocks; offsets and sizes are those of all references, as in
-    `Matches`, the part's from (above, before) on.
+    Corners are relative to the blocks of the part. Offsets and sizes are those of all references,
+    as in `Matches`; those of the part begin at (above, before).
     """
 
     rows: NDArray[np.int64]
@@ -143,9 +143,9 @@ def scratch(block: int, most: int) -> Scratch:
 
 @_jit.kernel
 def haar(group, size, length):
-    """Haar without scaling, in place, except for its first step.
+    """Haar transform without scaling, in place, except for its first step.
 
-    Coefficient k covers lowbit(k) blocks on either side.
+    Coefficient k is the difference of two sums of lowbit(k) blocks.
     """
     half = 2
     while half < size:
@@ -201,7 +201,7 @@ def shrink_hard(group, variance, size, length, threshold):
 
 @_jit.kernel
 def sharpen(group, size, length, root):
-    """Take roots of the remaining coefficients over the mean: small details gain most."""
+    """Take roots of coefficients relative to the mean of the group, to amplify small details."""
     mean = abs(group[0]) * math.sqrt(size)
     if mean == 0:
         return
@@ -253,7 +253,7 @@ def lane_sum(vector, scratch):
 
 @_jit.kernel
 def in_strips(n, rows, columns):
-    """Row and column of the n-th reference, all rows of a strip of columns before the next."""
+    """Row and column of the n-th reference, in strips of columns."""
     first = n // (rows * STRIP) * STRIP
     width = min(STRIP, columns - first)
     rest = n - rows * first
@@ -262,7 +262,7 @@ def in_strips(n, rows, columns):
 
 @_jit.kernel
 def prefetch_group(blocks, guide, start, shifts, count, across, width, floats):
-    """Prefetch the blocks of the group of the reference at `start`: they lie far apart."""
+    """Prefetch the scattered blocks of the group of the reference at `start`."""
     for k in range(count):
         at = start + shifts[k, 0] * across + shifts[k, 1] * width
         for line in range(0, floats + WIDE, WIDE):
@@ -301,7 +301,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     """Compile the filtering of groups of blocks of one size.
 
     `even_odd`: the rows of the transform are alternately even and odd, as those of the DCT.
-    One function, because Numba's cache does not recognize a kernel that closes over another.
+    It is one function, because Numba's cache does not support kernels that close over others.
     """
     width = lanes(block)
     length = stride(block)
@@ -328,7 +328,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         for n in range(len(rows) * len(columns)):
             i, j = in_strips(n, len(rows), len(columns))
             count = sizes[above + i, before + j]
-            size = max(2, count)  # a group of one is filtered as if it were there twice
+            size = max(2, count)  # a single block is filtered as a pair of equal blocks
             shifts = offsets[above + i, before + j]
             if n + 1 < len(rows) * len(columns):
                 i1, j1 = in_strips(n + 1, len(rows), len(columns))

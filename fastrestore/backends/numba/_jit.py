@@ -1,8 +1,8 @@
-"""All the options of Numba, with their reasons, and where compiled kernels are kept.
+"""All options of Numba, with reasons, and the disk cache of compiled kernels.
 
-Numba's disk cache sees changes in the file of a function, not in the files of what it calls,
-so kernels are kept in a folder named after a hash of all sources of this backend, the version
-of the package and the version of Numba: what is found there was made from this very text.
+Numba's disk cache detects changes of the file of a function, but not of the functions it calls. The
+folder of the cache is therefore named after the versions of the package and of Numba, and a hash of
+all sources of this backend.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ import platformdirs
 
 import fastrestore
 
-VARIABLE = "FASTRESTORE_NUMBA_CACHE"  # "0" or "off": none; else the folder to use
+VARIABLE = "FASTRESTORE_NUMBA_CACHE"  # "0" or "off" for no cache, else a folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 _lock = threading.RLock()
 
 
 def kernel(function: F) -> F:
-    """Compile a function on its first call, for all processors of this machine's kind.
+    """Compile a function on its first call.
 
-    Serial and without the interpreter's lock: threads are ours (see `_pool`). No fast-math:
-    sums keep their order, so that a result does not depend on how work was divided.
-
-    Kernels allocate nothing, callers give them their working memory: so Numba need not count
-    references to arrays, which with atomic counters costs a tenth of the time.
+    Kernels are serial and release the GIL, because the package has its own threads (see `_pool`).
+    Without fast-math the order of additions is fixed, so results do not depend on the division of
+    work. Kernels allocate nothing and get their working memory from the caller, so reference
+    counting is switched off; its atomic operations take a tenth of the time.
     """
     folder = cache_folder()
     with _lock, _numba_cache(folder):
@@ -46,16 +45,16 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile a function into its callers, where passing large structures would cost time."""
+    """Inline a function into its callers, to avoid passing large structures."""
     compiled: F = numba.njit(inline="always", nogil=True, error_model="numpy")(function)
     return compiled
 
 
 def once(make: F) -> F:
-    """Cache the kernels that a function makes; two threads never make the same one twice."""
+    """Cache the kernels that a function compiles, so that threads compile each one once."""
     made = functools.cache(make)
 
-    @functools.cache  # so that a hit needs no lock
+    @functools.cache  # a hit needs no lock
     @functools.wraps(make)
     def locked(*args: Any) -> Any:
         with _lock:
@@ -66,7 +65,7 @@ def once(make: F) -> F:
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Folder of compiled kernels, or None where none can be written."""
+    """Return the folder of compiled kernels, or None without a cache."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen.lower() in ("0", "off"):
         return None
@@ -77,13 +76,13 @@ def cache_folder() -> Path | None:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
-        return None  # a read-only home: kernels are compiled anew in every process
+        return None  # read-only: every process compiles its kernels
 
 
 def _source_hash() -> str:
-    """Hash of the sources of this backend, and of the constants that its kernels hold."""
+    """Hash of the sources of this backend, and of the file with constants of its kernels."""
     digest = hashlib.sha256()
-    constants = Path(fastrestore.__file__).parent / "_collaborative" / "stage.py"
+    constants = Path(fastrestore.__file__).parent / "backends" / "protocol.py"
     for source in [*sorted(Path(__file__).parent.glob("*.py")), constants]:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
@@ -91,7 +90,7 @@ def _source_hash() -> str:
 
 @contextmanager
 def _numba_cache(folder: Path | None) -> Iterator[None]:
-    """Point Numba at our folder while it decorates: it remembers the folder of that moment."""
+    """Set the cache folder of Numba while it decorates a function."""
     before = numba.config.CACHE_DIR
     try:
         if folder is not None:

@@ -1,13 +1,12 @@
-"""Block matching: all distances of a band of reference blocks, and the nearest of each.
+"""Block matching: all distances of a band of references, and the nearest blocks.
 
-The image is de-interleaved: pixel (y, x) goes to plane (y mod step, x mod step), so that a
-reference block is one element further along each plane and 16 neighboring references
-are one vector. For one displacement the squared differences of a row of blocks are summed over
-`step` image rows, these sums over the rows of a block, likewise columns, and each partial sum
-is used by all blocks that share it.
+The image is de-interleaved: pixel (y, x) is stored in plane (y mod step, x mod step), so that
+neighboring references are neighboring elements, and 16 of them are one vector. For one displacement
+the squared differences of a row of blocks are summed over `step` image rows, then these sums over
+the rows of a block, and likewise for columns. Each partial sum is used by all blocks that share it.
 
-A block of N = q step + r pixels is q whole steps and r remaining pixels. The order of additions is
-that of the nested sums, relative to the block: it does not depend on where a band begins.
+A block of N = q step + r pixels consists of q whole steps and r remaining pixels. The order of
+additions is relative to the block and does not depend on the bands.
 """
 
 from __future__ import annotations
@@ -48,11 +47,11 @@ from fastrestore.backends.numba._simd import (
 )
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-CODE = 16  # bits of a column in the code of a displacement
+CODE = 16  # bits for a column in the code of a displacement
 
 
 class Band(NamedTuple):
-    """References of a band: how many, and the first one's indices in the grid."""
+    """References of a band: their number, and the first indices in the grid."""
 
     rows: int
     columns: int
@@ -97,8 +96,8 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
 def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the largest distance of a match for each reference, -1 if no block can match.
 
-    A match is nearer than the threshold, and kernels compare with <=. They read whole vectors:
-    LANES more columns follow.
+    Distances of matches are below the threshold, and kernels compare with <=. LANES columns are
+    appended, because kernels read whole vectors.
     """
     columns = thresholds.shape[-1]
     bounds = np.full((*thresholds.shape[:-1], columns + LANES), -1, np.float32)
@@ -130,8 +129,8 @@ def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows (dy, dx, code, next code): pairs of displacements dx and dx + 1, center first.
 
     Codes sort equal distances in raster order. Displacement zero, the reference itself, and
-    those outside the search window have code -1. Short displacements come first, because they
-    match best and so tighten the threshold early.
+    those outside the search window have code -1. Short displacements come first, because they match
+    best and so lower the limit early.
     """
 
     def code(dy: int, dx: int) -> int:
@@ -194,7 +193,7 @@ def write_out(scratch, which, want, radius, offsets):
 
 @_jit.inlined
 def locate(start, dy, dx, step, plane, across):
-    """Write where the first block displaced by (dy, dx) begins in each plane to `start`."""
+    """Write the position of the first block displaced by (dy, dx) in each plane to `start`."""
     for c in range(step + 1):
         for r in range(step):
             at = ((r + dy) % step * step + (c + dx) % step) * plane
@@ -281,7 +280,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                                 part0 = rows0
                                 part1 = rows1
                         at = c * history * 2 * LANES
-                        for k in range(history):  # the latest first
+                        for k in range(history):  # latest first
                             part0 = add(load(sums, at + 2 * k * LANES, LANES), part0)
                             part1 = add(load(sums, at + (2 * k + 1) * LANES, LANES), part1)
                         for k in range(history - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""The end of a stage: from sums of weighted blocks to an image."""
+"""End of a stage: from sums of weighted blocks to an image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def merge(total, part, left, top, rows):
 
 @_jit.kernel
 def drain(source, top, target, add):
-    """Move rows from `top` on to `target`, both transposed (columns, rows); zeros remain."""
+    """Move rows from `top` on to `target`, both transposed (columns, rows), and clear them."""
     rows = target.shape[1]
     for x in range(len(target)):
         old = source[x, top : top + rows]
@@ -39,10 +39,10 @@ def drain(source, top, target, add):
 def divide(sums, window, first, last, lines, out):
     """Divide by the sum of the windows, equation 12, in rows `first` to `last`.
 
-    Sums (columns, rows), the weights with an empty column before and after: the weight
-    of every block is at its corner, so that the sum of the windows is a separable convolution.
-    Its order of additions is fixed relative to the pixel. lines (block + 1, ...): working
-    memory, sums along the last columns, with room for whole vectors.
+    Sums are (columns, rows), with the weight of every block at its corner, and weights have an
+    empty column before and after. The sum of the windows is then a separable convolution, whose
+    order of additions is fixed relative to the pixel. lines (block + 1, ...): working memory for
+    the sums along the last columns, padded to whole vectors.
     """
     numerator, weights = sums
     block = len(window)

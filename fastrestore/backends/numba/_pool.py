@@ -1,7 +1,7 @@
-"""Bands of an image or volume, each processed by a serial kernel in a thread without the GIL.
+"""Bands of an image or volume, processed by serial kernels that release the GIL, on threads.
 
-A thread pool lives for one call, so nothing is inherited by a fork, shared between callers or
-left to shut down.
+A thread pool exists for one call only: it is not inherited by forks, not shared between callers,
+and needs no shutdown.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> Iterable[None]:
-    """Do `work` on every band, in up to `workers` threads; yield after each band in turn."""
+    """Call `work` for every band, on up to `workers` threads; yield after each band in turn."""
     if workers == 1 or len(bands) == 1:
         return map(work, bands)
     return _run_threads(work, bands, workers)
@@ -33,7 +33,7 @@ def _run_threads(work: Callable[[T], None], bands: Sequence[T], workers: int) ->
 
 
 def cut(size: int, bands: int, least: int, most: int) -> list[range]:
-    """Cut `size` rows into about `bands` bands, each of `least` to `most` rows."""
+    """Divide `size` rows into about `bands` bands of `least` to `most` rows."""
     rows = min(most, max(least, -(-size // bands)))
     return [range(at, min(at + rows, size)) for at in range(0, size, rows)]
 
@@ -52,7 +52,7 @@ def regular(grid: NDArray[np.int64], step: int, start: int = 0) -> list[range]:
 
 
 def reach(corners: NDArray[np.int64], size: int, block: int, radius: int) -> range:
-    """Corners of all blocks that groups with these references may have, along one axis."""
+    """Range of corners of all possible blocks in groups with these references, along one axis."""
     first = max(0, int(corners[0]) - radius)
     last = min(size - block, int(corners[-1]) + radius)
     return range(first, last + 1)

@@ -1,4 +1,4 @@
-"""Sums of many vectors held in registers, for Numba kernels; see `_simd`."""
+"""Sums of many vectors in registers, for Numba kernels; see `_simd`."""
 
 from llvmlite import ir
 from numba.core import types
@@ -18,9 +18,9 @@ def _weighted_sum(builder, factors, vectors):
 
 
 def _folded(builder, entry, source):
-    """Multiply by rows that are alternately even and odd: half the products.
+    """Multiply by rows that are alternately even and odd, with half the products.
 
-    Even rows see sums of opposite samples, odd rows differences.
+    Even rows are multiplied by sums of opposite samples, odd rows by differences.
     """
     count, half = len(source), len(source) // 2
     pairs = [(source[k], source[count - 1 - k]) for k in range(half)]
@@ -65,10 +65,10 @@ def transform_pair(
 
     A block is `size` vectors, `pitch` apart in `values` and `pitch_out` apart in `out`; the blocks
     begin at `a` and `b` of `values`. The product of the matrix (size, size) and ``a + b`` is
-    written at `at_out`, that with ``a - b`` at ``at_out + apart``, in this order and vector by
-    vector: where they overlap, the later one stays. All results are held in registers until the
-    end, because LLVM cannot prove that `out` and `values` are different arrays and would read every
-    vector again. `kind` is a key of `_PRODUCTS`. Pass the constants, from `apart` on, by keyword.
+    written at `at_out`, and that with ``a - b`` at ``at_out + apart``, vector by vector; if they
+    overlap, the second overwrites the first. All results remain in registers until the end, because
+    LLVM cannot prove that `out` and `values` are different arrays and would reload every vector.
+    `kind` is a key of `_PRODUCTS`. Pass the constants, from `apart` on, by keyword.
     """
     vector = vector_of(values, lanes)
     count = size.literal_value
@@ -108,7 +108,7 @@ def transform_pair(
 
 @intrinsic(prefer_literal=True)
 def combine(typingctx, out, factors, at, vectors, columns, terms, lanes):
-    """Combine `terms` vectors to `columns` vectors: the transform along the lanes of `factors`.
+    """Combine `terms` vectors to `columns` vectors by a matrix product.
 
     ``out[c] = sum_u factors[c, u] * vectors[u]``, where row c of `factors` has `lanes` elements
     and the first begins at `at`. Pass the constants, from `columns` on, by keyword.

@@ -1,9 +1,9 @@
-"""Predictive search of V-BM3D: the blocks of several frames that are most like each reference.
+"""Predictive search of V-BM3D: the most similar blocks of several frames for each reference.
 
-Blocks like a reference are searched for in its own frame, then from frame to frame, forward and
+Similar blocks are searched for in the frame of the reference, then from frame to frame, forward and
 backward, around the best blocks of the previous frame. Sixteen adjacent displacements are one
-vector, eight rows of them are summed at a time. Candidates are keys as in `_match`, distance above
-and code below, so that equal distances are in order of frame, row and column.
+vector, and eight rows of them are summed at a time. Candidates are keys as in `_match`, so that
+equal distances are in order of frame, row and column.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from fastrestore.backends.numba._simd import (
 )
 
 TILE = 8  # rows summed at a time
-BITS = 12  # of a row or a column in a code, counted from MIDDLE
+BITS = 12  # for a row or a column in a code, relative to MIDDLE
 MIDDLE = 1 << (BITS - 1)
 MASK = (1 << BITS) - 1
-FARTHEST = MIDDLE - 64  # longest trail; a code has BITS for a row or column
+FARTHEST = MIDDLE - 64  # longest trail that fits in BITS
 NO_KEY = np.iinfo(np.int64).max
 ALL_BITS = np.uint64((1 << LANES) - 1)
 
@@ -41,8 +41,8 @@ ALL_BITS = np.uint64((1 << LANES) - 1)
 class Frames(NamedTuple):
     """Frames to search in.
 
-    pixels: frames (slots, height, across) in slots, infinite in the columns from `width` on, and
-    TILE more rows at the end.
+    pixels: frames (slots, height, across), infinite in the columns from `width` on, and with TILE
+    additional rows at the end.
     """
 
     pixels: NDArray[np.float32]
@@ -55,9 +55,9 @@ class Frames(NamedTuple):
 class Search(NamedTuple):
     """Parameters of the search; `bias` is (1, 1) for white noise."""
 
-    radius: int  # of windows in the reference's own frame,
-    predict: int  # in the frames beside it,
-    follow: int  # and in all others
+    radius: int  # of windows in the frame of the reference
+    predict: int  # in adjacent frames
+    follow: int  # in all other frames
     bound: np.float32  # largest distance of a match
     bonus: np.float32  # subtracted from the distance of a block at the reference's position
     # Added to distances in the same frame, zero beyond the window; and in other frames
@@ -82,7 +82,7 @@ class Scratch(NamedTuple):
     limit: NDArray[np.float32]  # (2,): largest distance of a candidate, and in the trail
     limit_bits: NDArray[np.int32]
     trail: NDArray[np.int64]  # (trails,): the best of this frame, sorted
-    start: NDArray[np.int64]  # (trails,): those of the reference's own frame
+    start: NDArray[np.int64]  # (trails,): those of the frame of the reference
     found: NDArray[np.float32]  # (TILE, LANES)
     found_bits: NDArray[np.int32]
     pixels: NDArray[np.float32]  # of the reference
@@ -115,7 +115,7 @@ def scratch(block: int, group: int, trails: int) -> Scratch:
 
 @_jit.kernel
 def insert(trail, key, parent, window):
-    """Insert a key and its window into the sorted trail; the last one drops out."""
+    """Insert a key and its window into the sorted trail, and remove the last one."""
     place = len(trail)
     while place > 0 and trail[place - 1] > key:
         place -= 1
@@ -149,7 +149,7 @@ def consider(scratch, bits, position, reference, row, bonus, window, radius, wan
         lane = np.int64(trailing_zeros(bits))
         bits &= bits - np.uint64(1)
         column = u + lane
-        seen = False  # in the window of another block of the trail
+        seen = False  # whether it is in the window of another block of the trail
         for k in range(window):
             seen |= abs(v - windows[k, 0]) <= radius and abs(column - windows[k, 1]) <= radius
         if seen:
@@ -201,9 +201,9 @@ def write_out(scratch, want, pitch, slots, center, offsets):
 def follow_trail(scratch, y, x, bottom, right, first):
     """Set the windows of a frame around the predicted trail; return their number.
 
-    In the `first` frame beside the reference's, no motion is known yet; after that, motion is
-    taken to be constant. Centers of windows are block corners, at most (bottom, right), and within
-    FARTHEST pixels of the reference.
+    In the `first` frame next to that of the reference there is no motion estimate yet. After that,
+    constant velocity is assumed. Centers of windows are block corners, at most (bottom, right), and
+    within FARTHEST pixels of the reference.
     """
     trail, windows = scratch.trail, scratch.windows
     parent, origin = scratch.parent, scratch.origin
@@ -289,7 +289,7 @@ def search_kernel(block: int) -> Callable[..., None]:
                             origin[0, k, 1] = origin[1, k, 1]
                     trail[:] = NO_KEY
                     limit[1] = np.inf
-                    if turn == 0:  # the reference is first in its own trail
+                    if turn == 0:  # the reference is the first of its trail
                         code = (frame << 2 * BITS) | (MIDDLE << BITS) | MIDDLE
                         trail[0] = code - (np.int64(1) << 40)
                         if len(trail) == 1:
@@ -301,7 +301,7 @@ def search_kernel(block: int) -> Callable[..., None]:
                         bottom = min(height - block, windows[window, 0] + reach)
                         left = max(0, windows[window, 1] - reach)
                         right = min(width - block, windows[window, 1] + reach)
-                        # The middle first: it is most similar and excludes most others
+                        # Center first, because it lowers the limit most
                         tiles = (bottom - top) // TILE + 1
                         middle = max(0, min(tiles - 1, (windows[window, 0] - top) // TILE))
                         for tile in range(-1, tiles):

@@ -1,8 +1,8 @@
 """Vectors inside Numba kernels: values of `lanes` floats, and operations on them.
 
-LLVM's own vectorizer fails on most loops of block matching and on small transforms, so
-the kernels use explicit vectors. Everything here is plain LLVM IR, which LLVM turns
-into the widest instructions of the processor it runs on (AVX-512, AVX2, SSE, NEON).
+The vectorizer of LLVM fails on most loops of block matching and on small transforms, so the kernels
+use explicit vectors. They are plain LLVM IR, which is compiled to the widest instructions of the
+processor (AVX-512, AVX2, SSE, NEON).
 
 Arrays are one-dimensional and contiguous; an index counts elements and is not checked.
 `lanes` is a literal: a constant of the kernel, not a variable.
@@ -18,7 +18,7 @@ _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
 def aligned(size, dtype):
-    """Zeros that begin on a cache line: a wide vector across two lines costs double."""
+    """Return zeros aligned to a cache line; a wide vector across two lines takes twice the time."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.zeros(size + 64 // itemsize, dtype)
     first = -memory.ctypes.data % 64 // itemsize
@@ -26,7 +26,7 @@ def aligned(size, dtype):
 
 
 def aligned_copy(values):
-    """Copy to flat float32 memory that begins on a cache line."""
+    """Return a flat float32 copy aligned to a cache line."""
     out = aligned(values.size, np.float32)
     out[:] = values.reshape(-1)
     return out
@@ -61,7 +61,7 @@ def pointer(context, builder, array_type, array, index, vector_type):
 
 
 def _whole(vector):
-    """Whether these are integers."""
+    """Whether a vector has integer elements."""
     return isinstance(vector.type.element, ir.IntType)
 
 
@@ -71,7 +71,7 @@ def _compare(builder, operator, a, b):
 
 
 def broadcast(builder, scalar, lanes):
-    """Put one scalar into every lane."""
+    """Set every lane to a scalar."""
     vector = ir.VectorType(scalar.type, lanes)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INT32(0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, lanes), None))
@@ -130,7 +130,7 @@ def prefetch(typingctx, array, index):
 
 @intrinsic(prefer_literal=True)
 def spread(typingctx, array, index, lanes):
-    """Read one element into every lane."""
+    """Set every lane to one element of an array."""
     vector = vector_of(array, lanes)
 
     def generate(context, builder, signature, args):
@@ -142,7 +142,7 @@ def spread(typingctx, array, index, lanes):
 
 @intrinsic(prefer_literal=True)
 def splat(typingctx, value, lanes):
-    """Put a number, of whatever type it has, into every lane."""
+    """Set every lane to a number of any type."""
     element = value
     vector = Vector(lanes.literal_value, element)
 
@@ -153,7 +153,7 @@ def splat(typingctx, value, lanes):
 
 
 def _elementwise(name):
-    """Make the intrinsic of an LLVM instruction of two operands, of floats or of integers."""
+    """Create the intrinsic for an LLVM instruction with two operands, floats or integers."""
 
     @intrinsic
     def operation(typingctx, a, b):
@@ -193,7 +193,7 @@ def fnma(typingctx, a, b, c):
 
 @intrinsic
 def widen(typingctx, value):
-    """Turn float32 into float64."""
+    """Convert float32 to float64."""
     vector = Vector(value.lanes, types.float64)
 
     def generate(context, builder, signature, args):
@@ -230,7 +230,7 @@ def head(typingctx, value, count):
 
 @intrinsic
 def mask_le(typingctx, a, b):
-    """Bit k of the result says whether ``a[k] <= b[k]``; never for a NaN."""
+    """Set bit k of the result if ``a[k] <= b[k]``; never for a NaN."""
 
     def generate(context, builder, signature, args):
         bits = ir.IntType(args[0].type.count)
@@ -280,7 +280,7 @@ def absolute(typingctx, value):
 
 @intrinsic
 def store_integers(typingctx, array, index, value):
-    """Write a vector of whole numbers to consecutive elements of an int32 array."""
+    """Write a vector of integers to consecutive elements of an int32 array."""
 
     def generate(context, builder, signature, args):
         kind = ir.VectorType(_INT32, args[2].type.count)
@@ -333,7 +333,7 @@ def count_ones(typingctx, bits):
 
 @intrinsic(prefer_literal=True)
 def stack_floats(typingctx, size):
-    """Make a float32 array on the stack, which LLVM can then keep in registers."""
+    """Create a float32 array on the stack, which LLVM can hold in registers."""
     array = types.Array(types.float32, 1, "C")
     count = size.literal_value
 

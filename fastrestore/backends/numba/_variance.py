@@ -24,25 +24,26 @@ from fastrestore.backends.numba._simd import (
 )
 from fastrestore.backends.protocol import LEAST
 
-WIDE = 16  # lanes of vectors that run over whole blocks
+WIDE = 16  # lanes of vectors over whole blocks
 
 
 class Reach(NamedTuple):
     """Layout of the covariances of coefficients by the displacement (dy, dx) of two blocks.
 
-    `length` floats for each displacement, dy from 0 to `down`. Of dx either the magnitude counts,
-    up to `across`, and `origin` is 0, or dx goes from -across to across.
+    There are `length` floats for each displacement, with dy from 0 to `down`. For symmetric
+    covariances dx is the magnitude, up to `across`, and `origin` is 0. Otherwise dx is from -across
+    to across.
     """
 
     down: int
     across: int
     line: int  # floats from one dy to the next
-    origin: int  # where displacement (0, 0) begins
+    origin: int  # position of displacement (0, 0)
 
 
 @_jit.kernel
 def pair_places(rows, columns, size, length, reach, places):
-    """Where the covariance of each pair of blocks begins; see `Reach`."""
+    """Compute the positions of the covariances of pairs of blocks; see `Reach`."""
     line = -(-size // WIDE) * WIDE
     zero = splat(np.float32(0), WIDE)
     far = splat(np.float32(reach.across), WIDE)
@@ -56,7 +57,7 @@ def pair_places(rows, columns, size, length, reach, places):
         for b in range(a // WIDE * WIDE, size, WIDE):
             dy = sub(load(rows, b, WIDE), y)
             dx = sub(load(columns, b, WIDE), x)
-            if reach.origin:  # rotate by half a turn, so that dy is not negative
+            if reach.origin:  # negate both, so that dy is not negative
                 upward = keep_ge(dx, dy, zero)
                 dx = sub(upward, sub(dx, upward))
                 dx = sub(zero, minimum(sub(zero, minimum(dx, far)), far))
@@ -68,13 +69,12 @@ def pair_places(rows, columns, size, length, reach, places):
 
 @_jit.kernel
 def group_variance(variance, size, length, tables, places, scale):
-    """Variance of every coefficient of `haar`, exactly.
+    """Compute the exact variance of every coefficient of `haar`.
 
-    For noise of variance 1, or with the sigma `scale` in each of the blocks.
-
-    With A and B the sums of two halves of a part of the group, ``var(A +- B) = var A + var B
-    +- 2 cov(A, B)``, and the covariance is a sum over pairs of blocks. `places` in the table of
-    covariances are from `pair_places`; that of a block with itself is at ``reach.origin``.
+    The noise has variance 1, or standard deviation `scale` in each of the blocks. If A and B are
+    the sums of two halves of a part of the group, ``var(A +- B) = var A + var B +- 2 cov(A, B)``,
+    where the covariance is a sum over pairs of blocks. `places` are from `pair_places`; the
+    covariance of a block with itself is at ``reach.origin``.
     """
     covariance, origin = tables.covariance, tables.reach.origin
     line = -(-size // WIDE) * WIDE
@@ -129,7 +129,7 @@ def group_variance(variance, size, length, tables, places, scale):
 
 @_jit.kernel
 def combine_variances(variance, a, b, sums, limit):
-    """Turn the variances of two sums into those of their sum and difference, at least `limit`."""
+    """Convert the variances of two sums to those of their sum and difference, at least `limit`."""
     both = add(load(variance, a, WIDE), load(variance, b, WIDE))
     twice = add(sums, sums)
     store(variance, a, maximum(add(both, twice), limit))

@@ -1,4 +1,4 @@
-"""Filtering stages of BM3D on the CPU: bands of references on threads, compiled kernels inside."""
+"""Filtering stages of BM3D on the CPU: compiled kernels for bands of references, on threads."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def channel_tables(
     lift, forward, horizontal, vertical = map(aligned_copy, matrices)
     strength = np.empty((len(stage.variances), 2 * length), np.float32)
     strength[:] = (stage.strength * stage.variances)[:, None]
-    strength[:, 0] = 0  # the mean of a group passes
+    strength[:, 0] = 0  # the mean of a group is not changed
     return [
         Tables(
             lift,
@@ -74,7 +74,7 @@ def channel_tables(
 
 
 def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _variance.Reach]:
-    """Covariances as the kernel reads them: one quadrant if left and right are equal."""
+    """Convert covariances to the layout of the kernels: one quadrant if they are symmetric."""
     size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
     tables = stage.covariance.transpose(0, 1, 2, 4, 3)
     mirrored = np.allclose(tables, tables[:, :, ::-1], rtol=0, atol=1e-7 * tables.max())

@@ -1,4 +1,4 @@
-"""Filtering stages of BM4D on the CPU: parts of the references on threads, compiled kernels."""
+"""Filtering stages of BM4D on the CPU: compiled kernels for parts of the references, on threads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bm4d_final(
 def _tables(stage: Stage) -> list[Tables]:
     """Convert matrices to the layout of the kernels, for each channel; unused lanes are zero.
 
-    Where 2-D tables have columns of N pixels, these have slices and rows of `own` voxels.
+    Columns of N pixels in the 2-D tables correspond to slices and rows of `own` voxels here.
     """
     thick, block = stage.shape[:2]
     lanes, length = _cubes_filter.lanes(thick, block), _cubes_filter.stride(thick, block)
@@ -51,7 +51,7 @@ def _tables(stage: Stage) -> list[Tables]:
 
 
 def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]:
-    """Covariances as the kernel reads them: one octant if signs do not matter."""
+    """Convert covariances to the layout of the kernels: one octant if they are symmetric."""
     thick, block = stage.shape[:2]
     length = _cubes_filter.stride(thick, block)
     tables = stage.covariance
@@ -65,7 +65,7 @@ def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]
     count, shape = len(tables), tables.shape[1:4]
     flat = aligned(count * int(np.prod(shape)) * length, np.float32)
     out = flat.reshape(count, *shape, length)
-    one = np.moveaxis(tables, 6, 4)  # a block is columns of (slices, rows)
+    one = np.moveaxis(tables, 6, 4)  # a block consists of columns of (slices, rows)
     out[..., : thick * block**2] = one.reshape(count, *shape, -1)
     stretch = shape[2] * length
     layer = shape[1] * stretch

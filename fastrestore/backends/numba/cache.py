@@ -1,4 +1,4 @@
-"""The compiled kernels on disk: make them, count them, remove them."""
+"""Compiled kernels on disk: compile, count and remove them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from fastrestore import bm3d
 from fastrestore.backends.numba._jit import cache_folder
 
-KERNELS = ("*.nbi", "*.nbc")  # Numba's index and code
+KERNELS = ("*.nbi", "*.nbc")  # index and code files of Numba
 
 
 def warm() -> float:
-    """Compile the kernels of the default profile; return the seconds it took."""
+    """Compile the kernels of the default profile; return the time in seconds."""
     start = time.perf_counter()
     bm3d(np.add.outer(np.arange(16.0), np.arange(16.0)), 1.0, backend="numba")
     return time.perf_counter() - start
 
 
 def info() -> dict[str, object]:
-    """Return the folder (None where none can be written), its number of files and their bytes."""
+    """Return the folder, or None without a cache, its number of files and their size in bytes."""
     files = _files()
     return {
         "path": cache_folder(),
@@ -31,7 +31,7 @@ def info() -> dict[str, object]:
 
 
 def clear() -> int:
-    """Remove the kernels of this version, and of others beside it; return how many files."""
+    """Remove the kernels of all versions; return the number of files."""
     files = _files()
     for file in files:
         file.unlink(missing_ok=True)
@@ -39,7 +39,7 @@ def clear() -> int:
 
 
 def _files() -> list[Path]:
-    """All kernels under the folder that holds one folder for each version."""
+    """Return the files of all kernels, of all versions."""
     folder = cache_folder()
     if folder is None:
         return []

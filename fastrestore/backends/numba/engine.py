@@ -1,4 +1,4 @@
-"""The functions of the Numba backend; those of volumes and video are imported on first use."""
+"""Functions of the Numba backend; those for volumes and videos are imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stage of V-BM3D on the CPU: predictive search, and the filters of BM3D on a tall image."""
+"""Stages of V-BM3D on the CPU: predictive search, and the filters of BM3D on a tall image."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class VideoStage:
         return Sums(*np.zeros((2, channels, self._width + 2, rows)))
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
-        """Place a frame."""
+        """Store a frame."""
         rows = self._frames.pixels.reshape(-1, self._frames.across)
         rows[slot * self._height : (slot + 1) * self._height, : self._width] = matched
         self._piloted = pilot is not None
@@ -73,7 +73,7 @@ class VideoStage:
             pass
 
     def matches(self, slots: Sequence[int], center: int) -> Matches:
-        """Group the blocks of the frames in `slots`, for the references of the one at `center`."""
+        """Match the blocks of the frames in `slots` to the references of the frame at `center`."""
         stage = self._stage
         rows = reference_grid(self._height, stage.block, stage.step)
         columns = reference_grid(self._width, stage.block, stage.step)
@@ -118,7 +118,7 @@ class VideoStage:
             pass
 
     def take(self, slot: int) -> Channels:
-        """Return the estimate of a frame, and clear its slot."""
+        """Return the estimate of a frame and free its slot."""
         first, height, execution = slot * self._pitch, self._height, self._execution
         out = np.empty((len(self._lifted[0]), height, self._width), np.float32)
         window = np.ascontiguousarray(self._stage.window)
@@ -127,7 +127,7 @@ class VideoStage:
             which, c, band = part
             columns = span(band)
             total = self._total[which][c, columns]
-            for worker, sums in enumerate(self._sums):  # exact: see `_filter.QUANTUM`
+            for worker, sums in enumerate(self._sums):  # exact sums, see `_filter.QUANTUM`
                 _merge.drain(sums[which][c, columns], first, total, worker > 0)
 
         def divide(part: tuple[int, range]) -> None:

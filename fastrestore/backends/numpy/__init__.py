@@ -1,9 +1,9 @@
-"""The executable specification: slow, plain, in float64; the judge of the other backends."""
+"""NumPy backend: the executable specification, slow, plain and in float64."""
 
 NAME = "numpy"
 capabilities = frozenset({"image", "sharpen", "volume", "video"})
 
 
 def why_unavailable() -> str | None:
-    """Return None: NumPy is always there."""
+    """Return None: NumPy is always available."""
     return None

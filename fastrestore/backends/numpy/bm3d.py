@@ -1,12 +1,12 @@
-"""BM3D and BM4D step by step, to be read beside the papers.
+"""BM3D and BM4D step by step, in the order of the papers.
 
 Dabov, Foi, Katkovnik, Egiazarian, "Image denoising by sparse 3-D transform-domain collaborative
-filtering", IEEE TIP 16(8), 2007: the equation numbers below are its own. Volumes are those of
-Maggioni, Katkovnik, Egiazarian, Foi, "Nonlocal transform-domain filter for volumetric data
-denoising and reconstruction", IEEE TIP 22(1), 2013, section III: the same steps with one axis more.
-The variances of the coefficients are those of Mäkinen, Azzari, Foi, "Collaborative filtering of
-correlated noise: exact transform-domain variance for improved shrinkage and patch matching", IEEE
-TIP 29, 2020: blocks that overlap share noise, white noise too.
+filtering", IEEE TIP 16(8), 2007: the source of equation numbers. Volumes follow Maggioni,
+Katkovnik, Egiazarian, Foi, "Nonlocal transform-domain filter for volumetric data denoising and
+reconstruction", IEEE TIP 22(1), 2013, section III: the same steps with one axis more. The variances
+of the coefficients are those of Mäkinen, Azzari, Foi, "Collaborative filtering of correlated noise:
+exact transform-domain variance for improved shrinkage and patch matching", IEEE TIP 29, 2020, which
+include the noise that overlapping blocks share.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from fastrestore._arrays.types import Channels, FloatArray, Image
 from fastrestore.backends.host import reference_grids, thresholds
 from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, Execution, Matches, Stage
 
-# From coefficients (K, *block) of one or two images, their variance for noise of variance 1 and
-# what multiplies it to shrunk coefficients and the weight of the group
+# A function of the coefficients (K, *block) of one or two images, their variance for noise of
+# variance 1 and a factor for it, which returns shrunk coefficients and the weight of the group
 Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, float], tuple[FloatArray, float]]
 
 
@@ -49,9 +49,9 @@ def match(image: Image, stage: Stage, execution: Execution) -> Matches:
 def _match_one(
     blocks: NDArray[np.float64], corner: tuple[int, ...], stage: Stage, threshold: float
 ) -> NDArray[np.int64]:
-    """Offsets (dy, dx) of the blocks like the one at a corner, nearest first.
+    """Offsets (dy, dx) of the blocks similar to the one at a corner, in order of distance.
 
-    The reference leads; equal distances are ordered by raster order of the displacement.
+    The reference is first; equal distances are in raster order of the displacement.
     """
     ndim = len(corner)
     first = [max(0, c - r) for c, r in zip(corner, stage.radii, strict=True)]
@@ -77,24 +77,24 @@ def basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution)
 def shrink_hard(
     groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
 ) -> tuple[FloatArray, float]:
-    """Drop what noise explains; return the rest and the weight of the group."""
+    """Set coefficients below the threshold to zero; also return the weight of the group."""
     (coefficients,) = groups
     keep = coefficients**2 >= strength * variance
-    keep.flat[0] = True  # the mean of the group carries no detail to threshold
+    keep.flat[0] = True  # the mean of the group is not thresholded
     return np.where(keep, coefficients, 0), _weight(variance[keep])
 
 
-def sharpened(kept: FloatArray, root: float) -> FloatArray:
-    """Take roots of what is kept, over the mean of the group: small details gain most.
+def sharpened(shrunk: FloatArray, root: float) -> FloatArray:
+    """Take roots of coefficients relative to the mean of the group, to amplify small details.
 
     Dabov, Foi, Katkovnik, Egiazarian, "Joint image sharpening and denoising by 3D transform-domain
     collaborative filtering", SMMSP 2007.
     """
-    mean = abs(float(kept.flat[0]))
-    ratio = np.abs(kept) / mean if mean > 0 else np.ones_like(kept)
+    mean = abs(float(shrunk.flat[0]))
+    ratio = np.abs(shrunk) / mean if mean > 0 else np.ones_like(shrunk)
     ratio[ratio == 0] = 1
     ratio.flat[0] = 1
-    result: FloatArray = kept * ratio ** (root - 1)
+    result: FloatArray = shrunk * ratio ** (root - 1)
     return result
 
 
@@ -108,24 +108,24 @@ def final(
 def shrink_wiener(
     groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
 ) -> tuple[FloatArray, float]:
-    """Multiply by the Wiener gain of the pilot; return that and the weight of the group."""
+    """Multiply by the Wiener gain of the pilot; also return the weight of the group."""
     coefficients, guide = groups
     noise = strength * variance
-    noise.flat[0] = 0  # the mean of the group passes, so that an added constant does
+    noise.flat[0] = 0  # the mean of the group is not attenuated, for invariance to offsets
     energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
     gain = energy / (energy + noise)
     return gain * coefficients, _weight(variance * gain**2)
 
 
 def _weight(variances: FloatArray) -> float:
-    """Weight of a group: the inverse of the noise that is left in it."""
+    """Weight of a group: the inverse of its remaining noise variance."""
     return float(1 / np.clip(variances.sum(), 1 / HEAVIEST, 1 / LIGHTEST))
 
 
 def _filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter and aggregate every group, and divide the sums."""
+    """Filter and aggregate all groups, and normalize the sums."""
     sums = np.zeros((2, *images[0].shape))
     aggregate(sums, images, matches, stage, execution)
     estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
@@ -139,10 +139,10 @@ def aggregate(
     stage: Stage,
     execution: Execution,
 ) -> None:
-    """Transform, shrink, transform back and aggregate every group of the first image.
+    """Transform, shrink, transform back and aggregate all groups of the first image.
 
-    sums (2, C, M, N): numerator and denominator of equation 12, which are added to. A second image
-    is the pilot of Wiener filtering.
+    Numerator and denominator of equation 12 are added to `sums` (2, C, M, N). The second image, if
+    any, is the pilot of Wiener filtering.
     """
     shrink: Shrinkage = shrink_hard if len(images) == 1 else shrink_wiener
     window = functools.reduce(np.multiply.outer, stage.windows)
@@ -180,7 +180,7 @@ def _groups(matches: Matches, execution: Execution) -> Iterator[NDArray[np.int64
 def transform_group(
     group: FloatArray, matrices: tuple[FloatArray, ...], haar: FloatArray
 ) -> FloatArray:
-    """Separable transform: `matrices` on the axes of the blocks (K, *block), `haar` across."""
+    """Separable transform: `matrices` along the axes of blocks, `haar` across the group."""
     for axis, matrix in enumerate(matrices, 1):
         group = np.moveaxis(np.moveaxis(group, axis, -1) @ matrix.T, -1, axis)
     return (haar @ group.reshape(len(group), -1)).reshape(group.shape)
@@ -202,8 +202,8 @@ def group_variance(
 ) -> FloatArray:
     """Variance (K, *block) of every coefficient, for noise times `scale` (K,) in each block.
 
-    Mäkinen et al., equation 12: the noise of a coefficient has a covariance between two blocks that
-    depends on their displacement (`coefficient_covariance`), and Haar takes a quadratic form.
+    Mäkinen et al., equation 12: a quadratic form of the Haar transform. The covariance between two
+    blocks depends on their displacement, see `coefficient_covariance`.
     """
     ndim = corners.shape[1]
     middle = (0, *(n // 2 for n in covariance.shape[1:ndim]))

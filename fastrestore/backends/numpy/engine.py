@@ -1,4 +1,4 @@
-"""The executable specification: slow, plain, in float64; the judge of the other backends."""
+"""NumPy backend: the executable specification, slow, plain and in float64."""
 
 from typing import TYPE_CHECKING
 

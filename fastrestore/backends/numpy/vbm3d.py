@@ -1,8 +1,8 @@
-"""V-BM3D step by step, to be read beside the paper.
+"""V-BM3D step by step, in the order of the paper.
 
 Dabov, Foi, Egiazarian, "Video denoising by sparse 3D transform-domain collaborative filtering",
-EUSIPCO 2007. The frames of a window lie below each other in one tall image, so that groups are
-filtered as those of an image are; blocks of two frames share no noise.
+EUSIPCO 2007. The frames of a window are stored one below the other in a tall image, so that groups
+are filtered like those of an image. The noise of different frames is independent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.bm3d import aggregate
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-FARTHEST = 1984  # pixels: a trail leads no farther from its reference
-Candidate = tuple[float, int, int, int]  # distance, frame, row, column: in this order the nearest
+FARTHEST = 1984  # pixels: largest distance of a trail from its reference
+Candidate = tuple[float, int, int, int]  # distance, frame, row, column: sorted in this order
 
 
 class VideoStage:
@@ -41,7 +41,7 @@ class VideoStage:
         return slice(slot * self._pitch, slot * self._pitch + self._height)
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
-        """Place a frame."""
+        """Store a frame."""
         self._matched[slot] = matched
         self._images[0][:, self._rows(slot)] = noisy
         self._piloted = pilot is not None
@@ -49,20 +49,20 @@ class VideoStage:
             self._images[1][:, self._rows(slot)] = pilot
 
     def filter(self, slots: Sequence[int], center: int) -> None:
-        """Filter the groups of a frame, and lay them down."""
+        """Filter the groups of a frame and aggregate them."""
         matches = self.matches(slots, center)
         images = tuple(self._images[: 1 + self._piloted])
         aggregate(self._sums, images, matches, self._stage, self._execution)
 
     def take(self, slot: int) -> Channels:
-        """Return the estimate of a frame, and make room for another."""
+        """Return the estimate of a frame and free its slot."""
         sums = self._sums[:, :, self._rows(slot)]
         estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
         sums[:] = 0
         return estimate
 
     def matches(self, slots: Sequence[int], center: int) -> Matches:
-        """Group the blocks of the frames in `slots`, for the references of the one at `center`."""
+        """Match the blocks of the frames in `slots` to the references of the frame at `center`."""
         stage, frames = self._stage, self._matched[list(slots)]
         rows, columns = (reference_grid(n, stage.block, stage.step) for n in frames.shape[1:])
         blocks = sliding_window_view(frames, (stage.block, stage.block), (1, 2))
@@ -79,7 +79,7 @@ class VideoStage:
 
 
 def pitch(height: int, stage: Stage) -> int:
-    """Rows from one frame to the next in a tall image: no noise is shared across the gap."""
+    """Rows from one frame to the next in a tall image; no blocks across the gap share noise."""
     reach: int = stage.covariance.shape[1] - 1
     return height - stage.block + reach
 
@@ -87,17 +87,18 @@ def pitch(height: int, stage: Stage) -> int:
 def search(
     blocks: NDArray[np.float64], center: int, y: int, x: int, stage: Stage
 ) -> list[Candidate]:
-    """Blocks of all frames like the one at (y, x) of the frame `center`, the nearest first.
+    """Blocks of all frames similar to the one at (y, x) of the frame `center`, nearest first.
 
-    Section 2 of the paper: the whole window in the frame itself; in the others, one after the other
-    in both directions, windows around the `trails` nearest blocks of the frame before. Other than
-    there, a trail that has moved is taken to go on at that speed, within `follow` pixels. A block
-    at the same place in another frame counts as nearer by `static`. The reference leads; equal
-    distances are in order of frame, row and column.
+    Section 2 of the paper. In the frame itself the whole search window is searched. In the other
+    frames, one by one in both directions, windows around the `trails` nearest blocks of the
+    previous frame are searched. Unlike in the paper, these positions are extrapolated with constant
+    velocity, and searched within `follow` pixels. The distance of a block at the same position in
+    another frame is reduced by `static`. The reference is first; equal distances are in order of
+    frame, row and column.
     """
     reference = blocks[center, y, x]
 
-    def look(frame: int, places: list[tuple[int, int]], radius: int) -> list[Candidate]:
+    def candidates_of(frame: int, places: list[tuple[int, int]], radius: int) -> list[Candidate]:
         height, width = blocks.shape[1:3]
         window = np.zeros((height, width), bool)
         for v, u in places:
@@ -112,13 +113,13 @@ def search(
         return sorted(found)
 
     here = (-1.0, center, y, x)  # before any other equal block
-    near = [here, *(c for c in look(center, [(y, x)], stage.radius) if c[2:] != (y, x))]
+    near = [here, *(c for c in candidates_of(center, [(y, x)], stage.radius) if c[2:] != (y, x))]
     candidates = near[: stage.group]
     for step in (1, -1):
         origins = middles = [c[2:] for c in near[: stage.trails.followed]]
         frame, radius = center + step, stage.trails.predict
         while 0 <= frame < len(blocks):
-            seen = look(frame, middles, radius)
+            seen = candidates_of(frame, middles, radius)
             candidates += seen[: stage.group]
             trail = [c[2:] for c in seen[: stage.trails.followed]]
             bounds = _bounds((y, x), blocks.shape)
@@ -129,7 +130,7 @@ def search(
 
 
 def bias_of(stage: Stage, same_frame: bool, dy: int, dx: int) -> float:
-    """What is added to a distance for the noise that blocks share: none in another frame."""
+    """Addition to a distance for the noise that blocks share, for this displacement."""
     if stage.match_bias is None:
         return 0.0
     if not same_frame:
@@ -141,7 +142,7 @@ Bounds = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _bounds(reference: tuple[int, int], shape: tuple[int, ...]) -> Bounds:
-    """Where a trail may lead: first and last row, and column."""
+    """First and last row and column that a trail may reach."""
     (y, x), (height, width) = reference, shape[1:3]
     return (
         (max(0, y - FARTHEST), min(height - 1, y + FARTHEST)),
@@ -156,7 +157,7 @@ def _led(
     radius: int,
     bounds: Bounds,
 ) -> tuple[int, int]:
-    """Where a trail leads that was at `origins[k]` and was found in the window at `middles[k]`."""
+    """Extrapolate a trail, from its previous position, that of the window that contains it."""
     (v, u), ((top, bottom), (left, right)) = place, bounds
     found = (max(abs(v - y), abs(u - x)) <= radius for y, x in middles)
     y, x = next(origin for origin, here in zip(origins, found, strict=True) if here)
