@@ -59,8 +59,8 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; use one of .mp4, .m4v, .mov"),
         ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; use one of .png"),
         ("a.mkv", "%d.jpg", [], "1.jpg: JPEG is not written"),
-        ("a.mkv", "%d%d.png", [], "%d%d.png: exactly one number is expected, in the file name"),
-        ("a.mkv", "%d/%d.png", [], "%d/%d.png: exactly one number is expected, in the file name"),
+        ("a.mkv", "%d%d.png", [], "%d%d.png: expected exactly one number in the file name"),
+        ("a.mkv", "%d/%d.png", [], "%d/%d.png: expected exactly one number in the file name"),
         ("a.mkv", "old%d.png", [], "old7.png exists already; add --overwrite to replace it"),
         ("a.mkv", "b.mkv", ["--fps", "25"], "--fps 25 is for images; a.mkv has its own"),
         ("old%d.png", "b.mkv", [], "old%d.png: images have no frame rate; specify fps"),
@@ -189,7 +189,8 @@ def test_frames_that_change_size(capsys, folder, identity):
     (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
     line = fails(capsys, "video", "c.ts", "d.mkv", "--sigma", "0.1")
     assert line == (
-        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p; split the video there first"
+        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p"
+        "; split the video there first"
     )
     assert names(folder) == ["a.ts", "b.ts", "c.ts"]
 
