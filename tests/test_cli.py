@@ -114,7 +114,7 @@ def test_demo(monkeypatch, capsys, small_demo):
     monkeypatch.setenv("FASTRESTORE_BACKEND", "numpy")
     out = works(capsys, "demo")
     assert "backend  numpy\n" in out
-    assert "picture  fastrestore-demo.png\n" in out
+    assert "output   fastrestore-demo.png\n" in out
     assert re.search(r"time     \d+\.\d\d s\n", out)
     before, after = decibels(out)
     assert before == pytest.approx(20.17, abs=0.3)
@@ -155,7 +155,7 @@ def test_demo_replaces_its_own_file_only(capsys, monkeypatch, small_demo, calls)
     [
         (["--sigma", "nan"], "--sigma nan: write a non-negative number, such as 25"),
         (["--sigma=-3"], "--sigma -3: write a non-negative number, such as 25"),
-        (["-o", "demo.jpg"], "demo.jpg: JPEG is read, not written"),
+        (["-o", "demo.jpg"], "demo.jpg: JPEG is not written"),
         (["-o", "no/demo.png"], "there is no directory no; create it first"),
     ],
 )

@@ -115,7 +115,7 @@ def test_tiff_of_many_channels(capsys, tmp_path, identity):
     line = fails(
         capsys, "denoise", tmp_path / "a.tif", "-o", tmp_path / "c.png", "--sigma", "9/255"
     )
-    assert "PNG holds gray or RGB, and" in line
+    assert "PNG stores gray or RGB, and" in line
 
 
 @pytest.mark.parametrize("source", [".png", ".tif"])

@@ -128,7 +128,7 @@ def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
     [
         (np.uint8, ["25"], ["is ambiguous", "--sigma 25/255", "--sigma 25 --sigma-scale 8bit"]),
         (np.uint16, ["1"], ["uint16", "--sigma 1/255", "--sigma 1 --sigma-scale 8bit", "native"]),
-        (np.uint8, ["300/255"], ["300/255 is the whole range", "a fraction under 1"]),
+        (np.uint8, ["300/255"], ["300/255 is at least the whole range", "a fraction below 1"]),
         (np.uint8, ["25/255", "--sigma-scale", "8bit"], ["25/255 is a fraction", "8bit out"]),
         (np.uint8, ["1/255", "--sigma-scale", "native"], ["1/255 is a fraction", "native out"]),
         (np.float32, ["25", "--sigma-scale", "8bit"], ["for integer files", "own units"]),

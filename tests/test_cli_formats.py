@@ -129,8 +129,8 @@ def test_rounding_and_clipping(dtype, values, expected):
 @pytest.mark.parametrize(
     ("dtype", "target", "message"),
     [
-        (np.float32, "b.png", "PNG holds uint8 and uint16, and {} is float32; write .tif or .npy"),
-        (np.int16, "b.png", "PNG holds uint8 and uint16, and {} is int16; write .tif or .npy"),
+        (np.float32, "b.png", "PNG stores uint8 and uint16, and {} is float32; write .tif or .npy"),
+        (np.int16, "b.png", "PNG stores uint8 and uint16, and {} is int16; write .tif or .npy"),
     ],
 )
 def test_type_that_the_output_has_not(capsys, tmp_path, identity, dtype, target, message):
@@ -234,9 +234,9 @@ def test_png_of_several_frames(capsys, tmp_path):
         (np.zeros((4, 4, 3, 2)), "shape is (4, 4, 3, 2); two axes are expected, or three with"),
         (np.zeros(5), "its shape is (5,); two axes are expected"),
         (np.zeros((0, 5)), "it has no pixels"),
-        (np.zeros((4, 4), bool), "it holds bool, neither integers nor floats"),
-        (np.zeros((4, 4), complex), "it holds complex128, neither"),
-        (np.array([["a"]]), "it holds <U1, neither"),
+        (np.zeros((4, 4), bool), "its type is bool; integers and floats"),
+        (np.zeros((4, 4), complex), "its type is complex128; integers"),
+        (np.array([["a"]]), "its type is <U1; integers"),
         (np.array([[{}]]), "allow_pickle=False"),
     ],
 )

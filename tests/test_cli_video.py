@@ -184,7 +184,7 @@ def test_no_noise_at_all(capsys, tmp_path):
     Image.fromarray(np.full((32, 32), 9, np.uint8)).save(tmp_path / "in1.png")
     status = main(["video", f"{tmp_path}/in%d.png", f"{tmp_path}/out%d.png", "--sigma", "auto"])
     assert status == 0
-    assert "no noise was found, frames stay as they are" in capsys.readouterr().err
+    assert "no noise was found; frames are not changed" in capsys.readouterr().err
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "0", "--lossless")
     np.testing.assert_array_equal(frames(tmp_path / "out.mkv")[1], same)
 

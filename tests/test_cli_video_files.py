@@ -42,31 +42,31 @@ def folder(monkeypatch, tmp_path):
     ("source", "target", "words", "message"),
     [
         ("none.mp4", "b.mkv", [], "none.mp4: no such file"),
-        (".", "b.mkv", [], ". is a directory; write the pictures in it as in %05d.png"),
-        ("a.png", "b.mkv", [], "a.png is one picture; `fastrestore denoise` restores it"),
+        (".", "b.mkv", [], ". is a directory; specify the images in it, such as %05d.png"),
+        ("a.png", "b.mkv", [], "a.png is one image; `fastrestore denoise` restores it"),
         ("text.mp4", "b.mkv", [], "cannot read text.mp4: Invalid data found"),
         ("empty.mp4", "b.mkv", [], "cannot read empty.mp4: Invalid data found"),
         ("sound.mkv", "b.mkv", [], "cannot read sound.mkv: it has no video track, only audio"),
         ("nothing.mkv", "b.mkv", [], "cannot read nothing.mkv: End of file"),
-        ("nothing.avi", "b.mkv", [], "nothing.avi has no frames that can be read"),
+        ("nothing.avi", "b.mkv", [], "cannot read nothing.avi: no frame could be decoded"),
         ("pal.mkv", "b.mkv", [], "cannot read pal.mkv: its pixel format ya8 is not supported"),
         ("a.mkv", "a.mkv", ["--overwrite"], "a.mkv is both input and output; choose another"),
         ("a.mkv", "./a.mkv", ["--overwrite"], "a.mkv is both input and output"),
         ("a.mkv", "there.mkv", [], "there.mkv exists already; add --overwrite to replace it"),
         ("a.mkv", "no/b.mkv", [], "no/b.mkv: there is no directory no; create it first"),
         ("a.mkv", "no/%d.png", [], "no/1.png: there is no directory no; create it first"),
-        ("a.mkv", "full.mkv", [], "full.mkv is a directory; write a file name"),
-        ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; supported are .mp4, .m4v, .mov"),
-        ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; supported are .png"),
-        ("a.mkv", "%d.jpg", [], "1.jpg: JPEG is read, not written"),
-        ("a.mkv", "%d%d.png", [], "%d%d.png: exactly one number is expected, in the file name"),
-        ("a.mkv", "%d/%d.png", [], "%d/%d.png: exactly one number is expected, in the file name"),
+        ("a.mkv", "full.mkv", [], "full.mkv is a directory; specify a file name"),
+        ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; use one of .mp4, .m4v, .mov"),
+        ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; use one of .png"),
+        ("a.mkv", "%d.jpg", [], "1.jpg: JPEG is not written"),
+        ("a.mkv", "%d%d.png", [], "%d%d.png: expected exactly one number in the file name"),
+        ("a.mkv", "%d/%d.png", [], "%d/%d.png: expected exactly one number in the file name"),
         ("a.mkv", "old%d.png", [], "old7.png exists already; add --overwrite to replace it"),
-        ("a.mkv", "b.mkv", ["--fps", "25"], "--fps 25 is for pictures; a.mkv has its own"),
-        ("old%d.png", "b.mkv", [], "old%d.png: pictures have no frame rate; specify fps"),
+        ("a.mkv", "b.mkv", ["--fps", "25"], "--fps 25 is for images; a.mkv has its own"),
+        ("old%d.png", "b.mkv", [], "old%d.png: images have no frame rate; specify fps"),
         ("old%d.png", "b.mkv", ["--fps", "0"], "--fps 0 is not a rate; write for example"),
         ("old%d.png", "b.mkv", ["--fps", "1/0"], "--fps 1/0 is not a rate"),
-        ("f%d.npy", "b.mkv", ["--fps", "9"], "f%d.npy: films hold gray or RGB in uint8 and uint16"),
+        ("f%d.npy", "b.mkv", ["--fps", "9"], "f%d.npy: videos are gray or RGB in uint8 or uint16"),
         ("g%d.npy", "%d.tif", [], "g1.npy has shape (16, 16, 3), and .npy does not record"),
         ("a.mkv", "b.mkv", ["--codec", "h9"], "codec='h9': PyAV has no such encoder; choose"),
         ("a.mkv", "b.mkv", ["--codec", "aac"], "codec='aac' encodes audio, not video"),
@@ -84,8 +84,8 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "b.mkv", ["--pixel-format", "x"], "pixel_format='x': libx264 supports yuv420p, "),
         ("odd.mkv", "b.mp4", [], "libx264 needs an even width and height for yuv420p"),
         ("loud.mkv", "b.webm", [], "b.webm: .webm does not support track 1 (audio, pcm_s16le)"),
-        ("a.mkv", "%d.png", ["--crf", "9"], "--crf is for films, and %d.png stands for pictures"),
-        ("a.mkv", "%d.png", ["--lossless"], "--lossless is for films"),
+        ("a.mkv", "%d.png", ["--crf", "9"], "--crf is for videos, and %d.png is a pattern"),
+        ("a.mkv", "%d.png", ["--lossless"], "--lossless is for videos"),
         ("a.mkv", "b.mkv", ["--radius", "17"], "--radius 17 is not a number of frames"),
         ("a.mkv", "b.mkv", ["--chroma-strength", "0"], "--chroma-strength 0 is not a positive"),
         ("a.mkv", "b.mkv", ["--sigma", "25"], "--sigma 25 is ambiguous for a.mkv"),
@@ -165,7 +165,7 @@ def test_without_pyav(capsys, monkeypatch, folder):
     (folder / "a.mp4").write_bytes(b"film")
     monkeypatch.setitem(sys.modules, "av", None)
     line = fails(capsys, "video", "a.mp4", "b.mp4", "--sigma", "0.1")
-    assert line.startswith("films need PyAV; install it with pip install 'fastrestore[video]'")
+    assert line.startswith("videos need PyAV; install it with pip install 'fastrestore[video]'")
 
 
 def test_pictures_need_no_pyav(capsys, monkeypatch, folder, identity):
@@ -189,7 +189,8 @@ def test_frames_that_change_size(capsys, folder, identity):
     (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
     line = fails(capsys, "video", "c.ts", "d.mkv", "--sigma", "0.1")
     assert line == (
-        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p; split the film there first"
+        "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p"
+        "; split the video there first"
     )
     assert names(folder) == ["a.ts", "b.ts", "c.ts"]
 
@@ -207,10 +208,10 @@ def test_warnings(capsys, folder, identity):
     )
     Image.fromarray(np.zeros((16, 16, 4), np.uint8)).save("p1.png")
     assert main(["video", "p%d.png", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
-    assert "p.mkv: the alpha of the pictures is not written" in capsys.readouterr().err
+    assert "p.mkv: the alpha of the images is not written" in capsys.readouterr().err
     film(folder / "alpha.mkv", pixels="yuva420p", count=2)
     assert main(["video", "alpha.mkv", "q%d.png", "--sigma", "0.1"]) == 0
-    assert "q%d.png: the alpha of the film is not written" in capsys.readouterr().err
+    assert "q%d.png: the alpha of the video is not written" in capsys.readouterr().err
 
 
 # Damaged films

@@ -115,7 +115,7 @@ def numbered(folder, numbers, name="a{:03d}.png", shape=(16, 20), dtype=np.uint8
 @pytest.mark.parametrize(
     ("there", "message"),
     [
-        ([], "a%03d.png: there are no such pictures; the first could be a001.png"),
+        ([], "a%03d.png: no images match this pattern, such as a001.png"),
         ([7, 8, 10, 11], "a009.png is missing between a007.png and a011.png"),
         ([7, 11], "a008.png and 2 more are missing between a007.png and a011.png"),
     ],

@@ -274,12 +274,12 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     (tmp_path / "in" / "more").mkdir()
     assert main(command) == 0
     told = capsys.readouterr().err
-    assert told.endswith("in: skipped, because they are not pictures: more, notes.txt\n")
+    assert told.endswith("in: skipped files that are not images: more, notes.txt\n")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.png"}
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()
     assert main(["upscale", str(tmp_path / "empty"), "-o", str(tmp_path / "x.png")]) == 2
-    assert "empty holds no pictures" in capsys.readouterr().err
+    assert "empty contains no images" in capsys.readouterr().err
 
 
 def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
@@ -290,9 +290,9 @@ def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
         (["pnp"], "--model pnp needs the blur, which only fastrestore.super_resolve"),
         (["restore-gan"], "makes images of the same size; scale is 4; write --scale 1"),
         (["SRGAN"], "did you mean 'srgan-x4'?"),
-        ([weights, "--crf", "20"], "--crf is for films, and"),
-        ([weights, "--lossless"], "--lossless is for films, and"),
-        ([weights, "--pixel-format", "yuv420p"], "--pixel-format is for films, and"),
+        ([weights, "--crf", "20"], "--crf is for videos, and"),
+        ([weights, "--lossless"], "--lossless is for videos, and"),
+        ([weights, "--pixel-format", "yuv420p"], "--pixel-format is for videos, and"),
         ([weights, "--tile", "2"], "tile must be 16 pixels or more"),
         (["none"], "fastrestore: error: 'none' is neither a file nor one of the built-in weights"),
     ):

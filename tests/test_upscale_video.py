@@ -329,12 +329,12 @@ def test_numbered_pictures(folder, capsys):
     ("words", "message"),
     [
         (["none.mkv", "-o", "b.mkv"], "none.mkv: no such file"),
-        (["in.mkv", "in.mkv", "-o", "b.mkv"], "in.mkv is a film; write one film at a time"),
+        (["in.mkv", "in.mkv", "-o", "b.mkv"], "in.mkv is a video; specify one video at a time"),
         (["in.mkv", "-o", "in.mkv"], "in.mkv is both input and output"),
         (["in.mkv", "-o", "b.mkv", "--scale", "2"], "makes images 4 times larger; scale is 2"),
         (["in.mkv", "-o", "b.xyz"], "b.xyz: unknown extension"),
-        (["in.mkv", "-o", "b.mkv", "--channel-axis", "-1"], "--channel-axis -1 is for pictures"),
-        (["in.mkv", "-o", "b.mkv", "--data-range", "9"], "--data-range 9 is for pictures; in.mkv"),
+        (["in.mkv", "-o", "b.mkv", "--channel-axis", "-1"], "--channel-axis -1 is for images"),
+        (["in.mkv", "-o", "b.mkv", "--data-range", "9"], "--data-range 9 is for images; in.mkv"),
         (["sound.mkv", "-o", "b.mkv"], "sound.mkv: it has no video track, only audio"),
     ],
 )

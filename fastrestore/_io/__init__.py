@@ -1,1 +1,1 @@
-"""Files in and out: `images`, `volumes` and `films` are what the command line uses."""
+"""Reading and writing files; the command line uses `images`, `volumes` and `films` (videos)."""

@@ -1,4 +1,4 @@
-"""The choice of encoder, pixel format and encoder options for a film."""
+"""The choice of encoder, pixel format and encoder options for a video."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ _FINEST = 65535  # most ticks a second in MPEG-4 part 2
 
 
 def is_film(path: Path) -> bool:
-    """Whether the extension is that of a film."""
+    """Whether the extension is that of a video."""
     return path.suffix.lower() in CONTAINERS
 
 
 def encoder(options: EncoderOptions, path: Path, pixel_format: str) -> Any:
-    """Return the codec for a film of this pixel format."""
+    """Return the codec for a video of this pixel format."""
     container = CONTAINERS[path.suffix.lower()]
     name = options.codec or (container.lossless_codec if options.lossless else container.codec)
     if options.lossless and name == "libx264" and is_rgb(pixel_format):
@@ -137,7 +137,7 @@ def _closest_format(codec: str, wanted: str, supported: list[str], *, lossless: 
         if is_rgb(wanted) and best.name != _COMMON and _COMMON in supported:
             advice = f"; some players support only pixel_format={_COMMON!r}"
         warnings.warn(
-            f"{codec} does not support {wanted}; the film is converted to {best.name}{advice}",
+            f"{codec} does not support {wanted}; the video is converted to {best.name}{advice}",
             stacklevel=3,
         )
     return str(best.name)
@@ -148,7 +148,7 @@ def check_size(name: str, format: Any) -> None:
     across, down = 64 // format.chroma_width(64), 64 // format.chroma_height(64)
     if name in _WHOLE_CHROMA and (format.width % across or format.height % down):
         raise FileError(
-            f"{name} needs an even width and height for {format.name}, and the film is "
+            f"{name} needs an even width and height for {format.name}, and the video is "
             f"{format.width} x {format.height}; use the codec ffv1 in an .mkv "
             "file, or pixel_format='yuv444p'"
         )

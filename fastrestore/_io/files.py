@@ -1,4 +1,4 @@
-"""What all formats share: extensions, checks of paths, and writing a file whole or not at all."""
+"""Common parts of all formats: extensions, checks of paths, atomic writing."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ def records_axes(path: Path) -> bool:
 def check_extension(path: Path, known: Collection[str]) -> None:
     """Raise if the extension is not one of `known`."""
     if extension(path) not in known:
-        raise FileError(
-            f"{path}: unknown extension {path.suffix!r}; supported are {', '.join(known)}"
-        )
+        raise FileError(f"{path}: unknown extension {path.suffix!r}; use one of {', '.join(known)}")
 
 
 def check_input(path: Path, known: Collection[str]) -> None:
     """Raise if `path` is not an existing file of a known format."""
     if path.is_dir():
-        raise FileError(f"{path} is a directory; write the files in it, as in {path / '*.png'}")
+        raise FileError(f"{path} is a directory; specify the files in it, such as {path / '*.png'}")
     if not path.exists():
         raise FileError(f"{path}: no such file")
     check_extension(path, known)
@@ -41,7 +39,7 @@ def check_input(path: Path, known: Collection[str]) -> None:
 def check_output(path: Path, known: Collection[str]) -> None:
     """Raise if a file of a known format cannot be created or replaced at `path`."""
     if path.is_dir():
-        raise FileError(f"{path} is a directory; write a file name")
+        raise FileError(f"{path} is a directory; specify a file name")
     check_extension(path, known)
     if path.exists() and not path.is_file():
         raise FileError(f"{path} is not a regular file")
@@ -59,7 +57,7 @@ def temporary_name(path: Path) -> tuple[Path, Path]:
 
 
 def write_bytes(path: Path, encode: Callable[[], bytes]) -> None:
-    """Write what `encode` returns under a temporary name, then rename: the whole file or none."""
+    """Write the result of `encode` atomically: to a temporary file, which is then renamed."""
     target, temporary = temporary_name(path)
     try:
         data = encode()

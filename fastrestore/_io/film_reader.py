@@ -1,6 +1,7 @@
-"""Films read by PyAV: frames of the first video track, and the packets of all other tracks.
+"""Videos read by PyAV: frames of the first video track, and the packets of all other tracks.
 
-A damaged or truncated film is read as far as possible; `FilmReader.damage` describes it at the end.
+A damaged or truncated video is read as far as possible;
+`FilmReader.damage` describes the damage at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SAMPLES = 5  # frames for the estimate of the noise
 
 @dataclass
 class FilmInfo:
-    """The properties of a film and its tracks."""
+    """The properties of a video and its tracks."""
 
     width: int
     height: int
@@ -39,7 +40,7 @@ class FilmInfo:
 
 
 class FilmReader:
-    """An open film; call `close` at the end."""
+    """An open video; call `close` at the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,7 +53,7 @@ class FilmReader:
             self._source = self._decode()
             self._first: Any = next(self._source, None)
             if self._first is None:
-                raise FileError(f"{path} has no frames that can be read")
+                raise FileError(f"cannot read {path}: no frame could be decoded")
             self.layout: Layout = self._planes(self._first)[0]
             self._pixel_format: str = self._first.format.name
         except BaseException:
@@ -83,7 +84,7 @@ class FilmReader:
                 raise FileError(
                     f"{self.path}: frame {self._count} is {planar.width} x {planar.height} "
                     f"{frame.format.name}, the first is {self._size()[0]} x {self._size()[1]} "
-                    f"{self._pixel_format}; split the film there first"
+                    f"{self._pixel_format}; split the video there first"
                 )
             if planar.pts is None:  # as in AVI, which stores only the frame rate
                 planar.pts = 0 if when is None else round(when + interval)
@@ -98,7 +99,7 @@ class FilmReader:
             yield self._others.popleft()
 
     def samples(self) -> Iterator[Planes]:
-        """Read a few frames spread over the film, from a second handle of the file."""
+        """Read a few frames spread over the video, from a second handle of the file."""
         with closing(_open(self.path)) as container:
             track = _video_track(container, self.path)
             for k in range(SAMPLES):
@@ -118,7 +119,7 @@ class FilmReader:
         return f"{self.path} is damaged or truncated: {self._count}{total} frames could be read"
 
     def info(self) -> FilmInfo:
-        """Return the properties of the film."""
+        """Return the properties of the video."""
         frame, track, context = self._first, self.track, self.track.codec_context
         colors = {
             name: int(getattr(frame, name))
@@ -191,7 +192,7 @@ def _open(path: Path) -> Any:
 
 
 def _video_track(container: Any, path: Path) -> Any:
-    """Return the first video track that is not a cover picture."""
+    """Return the first video track that is not a cover image."""
     av = load_pyav()
     cover = av.stream.Disposition.attached_pic
     for track in container.streams.video:
@@ -222,7 +223,7 @@ def _rate(track: Any) -> Fraction:
 
 
 def _display_matrix(frame: Any) -> list[int] | None:
-    """Return the rotation and mirroring of the film, or None."""
+    """Return the rotation and mirroring of the video, or None."""
     import numpy as np
 
     for data in frame.side_data:

@@ -1,4 +1,4 @@
-"""Films written by PyAV: frames are encoded, all other tracks copied packet by packet.
+"""Videos written by PyAV: frames are encoded, all other tracks copied packet by packet.
 
 The file is written under a temporary name and renamed when it is complete.
 """
@@ -26,7 +26,7 @@ _OUTDATED = {"encoder", "duration", "major_brand", "minor_version", "compatible_
 
 
 class FilmWriter:
-    """A film to write: call `write` and `copy_packets`, then `finish` or `abort`."""
+    """A video to write: call `write` and `copy_packets`, then `finish` or `abort`."""
 
     def __init__(self, path: Path, info: FilmInfo, options: codecs.EncoderOptions) -> None:
         self.path, self.count, self._done = path, 0, False
@@ -94,7 +94,7 @@ class FilmWriter:
         if not isinstance(frame.origin, Picture):
             return store_planes(frame.planes, frame.origin)
         if frame.origin.alpha is not None and not self.count:
-            warnings.warn(f"{self.path}: the alpha of the pictures is not written", stacklevel=2)
+            warnings.warn(f"{self.path}: the alpha of the images is not written", stacklevel=2)
         info = self._info
         made = load_pyav().VideoFrame(info.width, info.height, info.pixel_format)
         made.pts, made.time_base, made.color_range = self.count, info.time_base, FULL
@@ -189,7 +189,7 @@ def _set_colors(context: Any, info: FilmInfo) -> None:
 def _label(track: Any) -> str:
     """Return a name for a track in messages."""
     codec = getattr(track, "name", None) or "unknown"
-    return f"track {track.index} ({track.type}, {codec}) of the film"
+    return f"track {track.index} ({track.type}, {codec}) of the video"
 
 
 def _valid_metadata(metadata: dict[str, str]) -> dict[str, str]:

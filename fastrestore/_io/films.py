@@ -1,4 +1,4 @@
-"""Films, and numbered pictures such as ``frames/%05d.png`` that stand for a film."""
+"""Videos: files, or numbered images such as ``frames/%05d.png``."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ Writer = FilmWriter | SequenceWriter
 
 
 def is_film(name: str) -> bool:
-    """Whether a name is that of a film, or a pattern of numbered pictures."""
+    """Whether a name is that of a video, or a pattern of numbered images."""
     return codecs.is_film(Path(name)) or is_sequence(name)
 
 
 def open_reader(name: str, rate: Fraction | None) -> Reader:
-    """Open a film or numbered pictures; `rate` is the frame rate of the latter."""
+    """Open a video or numbered images; `rate` is the frame rate of the latter."""
     path = Path(name)
     if is_sequence(name):
         return SequenceReader(name, rate)
     if path.is_dir():
         raise FileError(
-            f"{path} is a directory; write the pictures in it as in {path / '%05d.png'}"
+            f"{path} is a directory; specify the images in it, such as {path / '%05d.png'}"
         )
     if not path.exists():
         raise FileError(f"{path}: no such file")
@@ -56,7 +56,7 @@ def open_reader(name: str, rate: Fraction | None) -> Reader:
 
 
 def open_writer(name: str, source: Reader, options: EncoderOptions, scale: int = 1) -> Writer:
-    """Open a file, or numbered pictures, for the frames of `source` enlarged by `scale`."""
+    """Open a file, or numbered images, for the frames of `source` enlarged by `scale`."""
     if is_sequence(name):
         numbers = source.numbers if isinstance(source, SequenceReader) else None
         return SequenceWriter(name, numbers)
@@ -66,7 +66,7 @@ def open_writer(name: str, source: Reader, options: EncoderOptions, scale: int =
 
 
 def check_output(name: str) -> None:
-    """Raise if a film, or numbered pictures, cannot be written under this name."""
+    """Raise if a video, or numbered images, cannot be written under this name."""
     if is_sequence(name):
         images.check_output(Pattern(name).file(1))
     else:

@@ -67,23 +67,23 @@ def check_output(path: Path) -> None:
     """Raise if an image cannot be written to `path`."""
     if is_lossy(path) and not path.is_dir():
         raise FileError(
-            f"{path}: JPEG is read, not written: it would lose restored detail; write .png or .tif"
+            f"{path}: JPEG is not written: it loses restored detail; write .png or .tif"
         )
     files.check_output(path, [name for name in _READERS if not is_lossy(Path("a" + name))])
 
 
 def check_format(path: Path, picture: Picture, source: Path) -> None:
-    """Raise if the format of `path` cannot hold the type and channels of a picture."""
+    """Raise if the format of `path` cannot hold the type and channels of an image."""
     dtype, shape = picture.values.dtype, picture.values.shape
     if extension(path) != ".png":
         return
     if dtype not in (np.uint8, np.uint16):
         raise FileError(
-            f"{path}: PNG holds uint8 and uint16, and {source} is {dtype}; write .tif or .npy"
+            f"{path}: PNG stores uint8 and uint16, and {source} is {dtype}; write .tif or .npy"
         )
     if len(shape) == 3 and shape[2] != 3:
         raise FileError(
-            f"{path}: PNG holds gray or RGB, and {source} has {shape[2]} channels; "
+            f"{path}: PNG stores gray or RGB, and {source} has {shape[2]} channels; "
             "write .tif or .npy"
         )
 
@@ -98,7 +98,9 @@ def read(path: Path) -> Picture:
         raise FileError(f"cannot read {path}: {reason(error)}") from error
     image = picture.values
     if image.dtype.kind not in "iuf":
-        raise FileError(f"cannot read {path}: it holds {image.dtype}, neither integers nor floats")
+        raise FileError(
+            f"cannot read {path}: its type is {image.dtype}; integers and floats are supported"
+        )
     if image.size == 0:
         raise FileError(f"cannot read {path}: it has no pixels")
     return replace(picture, values=image.astype(image.dtype.newbyteorder("="), copy=False))
@@ -126,7 +128,7 @@ def read_channels_last(path: Path, channel_axis: int | None) -> Picture:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """Write the whole file or nothing."""
+    """Write the file atomically."""
     files.write_bytes(path, lambda: _encode(picture, extension(path)))
 
 

@@ -1,4 +1,4 @@
-"""JPEG of 8 bits, gray and RGB; read only, because writing it would lose restored detail."""
+"""JPEG of 8 bits, gray and RGB. It is not written, because that would lose restored detail."""
 
 from __future__ import annotations
 

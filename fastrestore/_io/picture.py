@@ -1,4 +1,4 @@
-"""An image together with what its file stores beside the pixels."""
+"""An image and the metadata of its file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Picture:
         return cls(pixels, mask, **metadata)
 
     def resized(self, values: Image, alpha: Image | None) -> Picture:
-        """Return the picture with values of another size, and that size in its EXIF."""
+        """Return the image with values of another size, and that size in its EXIF."""
         if self.exif is not None:
             tags = self.exif.get_ifd(EXIF)
             height, width = values.shape[:2]

@@ -1,4 +1,4 @@
-"""Frames of a film as gray or RGB images of full range, and back."""
+"""Frames of a video as gray or RGB images of full range, and back."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def full_range(planes: Planes, frame: Any) -> Image:
     layout = layout_of(frame)
     if layout.kind == "yuv" and int(frame.colorspace) not in MATRICES:
         raise FileError(
-            f"cannot convert the film to RGB: color matrix {int(frame.colorspace)} (FFmpeg's "
+            f"cannot convert the video to RGB: color matrix {int(frame.colorspace)} (FFmpeg's "
             "number) is not supported; write the output as .mkv"
         )
     if layout.kind == "yuv" and layout.subsampling != (1, 1):

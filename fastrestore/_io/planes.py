@@ -1,4 +1,4 @@
-"""Frames of a film as planes, and back.
+"""Frames of a video as planes, and back.
 
 A plane is an array (rows, columns) of stored values, uint8 for 8 bits and uint16 for more, in
 limited or full range as stored: values are not converted. Formats that hold the same values in
@@ -59,7 +59,7 @@ _BT601 = (0.299, 0.114)  # FFmpeg's default for unspecified matrices
 
 
 class Frame(NamedTuple):
-    """The planes of a frame, and the PyAV frame or the picture that they were read from."""
+    """The planes of a frame, and the PyAV frame or the image that they were read from."""
 
     planes: Planes
     origin: Any
@@ -67,7 +67,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The meaning of the planes of a film, or of the channels of pictures."""
+    """The meaning of the planes of a video, or of the channels of images."""
 
     kind: str  # "gray", "rgb", "yuv", or "other" channels
     count: int  # number of planes
@@ -110,7 +110,7 @@ def layout_of(frame: Any) -> Layout:
 
 
 def layout_of_values(values: Image) -> Layout:
-    """Describe pictures (M, N) or (M, N, C)."""
+    """Describe images (M, N) or (M, N, C)."""
     count = 1 if values.ndim == 2 else values.shape[2]
     kind = "gray" if values.ndim == 2 else "rgb" if count == 3 else "other"
     if values.dtype.kind == "f":

@@ -1,4 +1,4 @@
-"""PyAV, the library that decodes and encodes films, and conversion between its pixel formats."""
+"""PyAV, the library that decodes and encodes videos, and conversion between its pixel formats."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def load_pyav() -> Any:
         import av
     except ImportError:
         raise FileError(
-            "films need PyAV; install it with pip install 'fastrestore[video]', or restore "
-            "numbered pictures, such as frames/%05d.png"
+            "videos need PyAV; install it with pip install 'fastrestore[video]', or restore "
+            "numbered images, such as frames/%05d.png"
         ) from None
     return av
 

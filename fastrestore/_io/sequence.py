@@ -1,4 +1,4 @@
-"""Numbered pictures, such as ``frames/%05d.png``, read and written as a film."""
+"""Numbered images, such as ``frames/%05d.png``, read and written as a video."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"%(0?)(\d*)d")
 
 
 def is_sequence(name: str) -> bool:
-    """Whether a name is a pattern of numbered pictures."""
+    """Whether a name is a pattern of numbered images."""
     path = Path(name)
     numbered = _NUMBER.search(path.name) is not None
     return numbered and not codecs.is_film(path) and not path.exists()
@@ -37,19 +37,19 @@ class Pattern:
     def __init__(self, name: str) -> None:
         self.path = Path(name)
         if len(_NUMBER.findall(self.path.name)) != 1 or _NUMBER.search(str(self.path.parent)):
-            raise FileError(f"{name}: exactly one number is expected, in the file name, as in "
+            raise FileError(f"{name}: expected exactly one number in the file name, such as "
                             "frames/%05d.png")  # fmt: skip
         check_extension(self.path, images.readable_extensions())
         self._before, zero, width, self._after = _NUMBER.split(self.path.name)
         self._width = int(width or 0) if zero else 0
 
     def file(self, number: int) -> Path:
-        """Return the path of the picture with this number."""
+        """Return the path of the image with this number."""
         name = f"{self._before}{number:0{self._width}d}{self._after}"
         return self.path.with_name(name)
 
     def numbers(self) -> list[int]:
-        """Return the numbers of the existing pictures, sorted."""
+        """Return the numbers of the existing images, sorted."""
         found = []
         wanted = re.compile(re.escape(self._before) + r"(\d+)" + re.escape(self._after))
         folder = self.path.parent
@@ -61,7 +61,7 @@ class Pattern:
 
 
 class SequenceReader:
-    """Numbered pictures, read one by one."""
+    """Numbered images, read one by one."""
 
     interlaced = False
 
@@ -70,7 +70,7 @@ class SequenceReader:
         self._pattern = Pattern(name)
         self.numbers = self._pattern.numbers()
         if not self.numbers:
-            raise FileError(f"{name}: there are no such pictures; the first could be "
+            raise FileError(f"{name}: no images match this pattern, such as "
                             f"{self._pattern.file(1)}")  # fmt: skip
         first, last = self.numbers[0], self.numbers[-1]
         missing = last - first + 1 - len(self.numbers)
@@ -86,11 +86,11 @@ class SequenceReader:
 
     @property
     def length(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.numbers)
 
     def frames(self) -> Iterator[Frame]:
-        """Read picture by picture."""
+        """Read image by image."""
         shape, dtype = self._first.values.shape, self._first.values.dtype
         for number in self.numbers:
             picture = self._read(number)
@@ -103,31 +103,29 @@ class SequenceReader:
             yield Frame(split_channels(values), picture)
 
     def samples(self) -> Iterator[Planes]:
-        """Read a few pictures spread over the sequence."""
+        """Read a few images spread over the sequence."""
         for number in self.numbers[:: -(-len(self.numbers) // SAMPLES)]:
             yield split_channels(self._read(number).values)
 
     def take_packets(self) -> Iterator[Any]:
-        """Yield nothing: pictures have no other tracks."""
+        """Yield nothing: images have no other tracks."""
         return iter(())
 
     def damage(self) -> None:
-        """Return None: damaged pictures raise when they are read."""
+        """Return None: damaged images raise when they are read."""
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
     def info(self) -> FilmInfo:
-        """Return the properties of a film made of the pictures."""
+        """Return the properties of a video made of the images."""
         if self._rate is None:
-            raise FileError(
-                f"{self.path}: pictures have no frame rate; specify fps, for example 25"
-            )
+            raise FileError(f"{self.path}: images have no frame rate; specify fps, for example 25")
         values = self._first.values
         if values.dtype not in (np.uint8, np.uint16) or self.layout.kind == "other":
             raise FileError(
-                f"{self.path}: films hold gray or RGB in uint8 and uint16, and these pictures have "
-                f"shape {values.shape} and type {values.dtype}; write the output as pictures too"
+                f"{self.path}: videos are gray or RGB in uint8 or uint16, and these images have "
+                f"shape {values.shape} and type {values.dtype}; write the output as images too"
             )
         name = "gray" if self.layout.kind == "gray" else "gbrp"
         deep = "16le" if values.dtype == np.uint16 else ""
@@ -147,18 +145,18 @@ class SequenceReader:
 
 
 class SequenceWriter:
-    """Numbered pictures to write; each file is complete or missing."""
+    """Numbered images to write; each file is complete or missing."""
 
     def __init__(self, name: str, numbers: list[int] | None) -> None:
         self.path, self.count = Path(name), 0
         self._pattern = Pattern(name)
-        self._numbers = numbers  # of the pictures that are read; None counts from 1
+        self._numbers = numbers  # of the images that are read; None counts from 1
 
     def write(self, frame: Frame) -> None:
-        """Write a picture."""
+        """Write an image."""
         number = self._numbers[self.count] if self._numbers else self.count + 1
         if not self.count and len(getattr(frame.origin, "planes", ())) == 4:
-            warnings.warn(f"{self.path}: the alpha of the film is not written", stacklevel=2)
+            warnings.warn(f"{self.path}: the alpha of the video is not written", stacklevel=2)
         images.write(self._pattern.file(number), _picture(frame))
         self.count += 1
 
@@ -168,14 +166,14 @@ class SequenceWriter:
             pass
 
     def finish(self) -> None:
-        """Do nothing: all pictures are written."""
+        """Do nothing: all images are written."""
 
     def abort(self) -> None:
-        """Do nothing: pictures already written stay."""
+        """Do nothing: images already written stay."""
 
 
 def _picture(frame: Frame) -> Picture:
-    """Return a frame as a picture, gray or RGB of full range."""
+    """Return a frame as an image, gray or RGB of full range."""
     planes = frame.planes
     if isinstance(frame.origin, Picture):
         values = planes[0] if frame.origin.values.ndim == 2 else np.stack(planes, -1)

@@ -82,7 +82,7 @@ def _channel_axis(shape: tuple[int, ...], axes: str) -> int | None:
     found = [k for k, name in enumerate(axes) if name in "CS"]
     rest = "".join(name for name in axes if name not in "CS")
     if axes == "YX" or rest == "YX":
-        raise FileError("it has one page, so it is an image; a volume has several")
+        raise FileError("it has one page; a volume has several")
     if len(rest) != 3 or not rest.endswith("YX") or len(found) > 1:
         raise FileError(
             f"its shape is {shape}, its axes are {axes}; one stack of pages is supported, gray or "

@@ -75,7 +75,9 @@ def read(path: Path, channel_axis: int | None) -> Volume:
         raise FileError(f"cannot read {path}: {reason(error)}") from error
     values = volume.values
     if values.dtype.kind not in "iuf":
-        raise FileError(f"cannot read {path}: it holds {values.dtype}, neither integers nor floats")
+        raise FileError(
+            f"cannot read {path}: its type is {values.dtype}; integers and floats are supported"
+        )
     if values.size == 0:
         raise FileError(f"cannot read {path}: it has no voxels")
     native = values.astype(values.dtype.newbyteorder("="), copy=False)
@@ -96,12 +98,12 @@ def check_format(path: Path, volume: Volume, source: Path) -> None:
         raise FileError(f"{path}: NIfTI needs a header and an affine, which {source} lacks; write "
                        "the format of the input")  # fmt: skip
     if extension(path) in _TIFF and volume.nifti is not None:
-        raise FileError(f"{path}: TIFF does not hold the header and the affine of {source}; write "
+        raise FileError(f"{path}: TIFF cannot store the header and the affine of {source}; write "
                        ".nii, .nii.gz or .npy")  # fmt: skip
 
 
 def write(path: Path, volume: Volume) -> None:
-    """Write the whole file or nothing."""
+    """Write the file atomically."""
     files.write_bytes(path, lambda: _encode(extension(path), volume))
 
 

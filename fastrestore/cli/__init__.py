@@ -19,20 +19,20 @@ from fastrestore import __version__
 from fastrestore._io.errors import FileError
 from fastrestore.cli.errors import CommandError
 
-COMMANDS = {  # name of the module, and what `fastrestore --help` says
-    "denoise": "remove noise with BM3D, or a network",
-    "video": "remove noise from films with V-BM3D",
+COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help`
+    "denoise": "remove noise from images with BM3D or a network",
+    "video": "remove noise from videos with V-BM3D",
     "volume": "remove noise from volumes with BM4D",
-    "upscale": "make pictures and films larger with a network",
-    "deblur": "undo a blur that is known, and remove noise",
+    "upscale": "enlarge images and videos with a network",
+    "deblur": "remove a known blur and noise",
     "inpaint": "fill in missing pixels",
-    "sharpen": "make details stand out, and remove noise",
-    "streaks": "remove streaks of sinograms, rings to be",
+    "sharpen": "sharpen images and remove noise",
+    "streaks": "remove streaks from sinograms, which cause ring artifacts",
     "train": "train a network on photographs (needs PyTorch)",
     "demo": "add noise to a photograph, remove it and compare",
-    "backends": "list the backends and say which can run here",
+    "backends": "list the backends and whether they are available",
     "info": "print size, type and range of images",
-    "cache": "compiled kernels that are kept on disk",
+    "cache": "manage the cache of compiled kernels",
 }
 
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 after success; 2 after an error, which is printed as one line on
-        standard error; 130 after Ctrl-C; 141 if the reader of standard output has gone.
+        standard error; 130 after Ctrl-C; 141 if standard output was closed by its reader.
     """
     try:
         with warnings.catch_warnings():
@@ -119,6 +119,7 @@ def _parser(command: str | None) -> _Parser:
         subparser = commands.add_parser(
             name,
             help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

@@ -37,7 +37,7 @@ def process_files(
 
 
 def restore_images(args: argparse.Namespace, restore: Restore) -> None:
-    """Read, restore and write image after image; the first error ends it."""
+    """Read, restore and write the images one by one; stop at the first error."""
 
     def process(source: Path, target: Path) -> None:
         picture = images.read_channels_last(source, args.channel_axis)

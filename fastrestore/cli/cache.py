@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=("warm", "info", "clear"),
-        help="compile the kernels now; say where they are kept; remove them",
+        help="compile all kernels; show where they are stored; remove them",
     )
 
 

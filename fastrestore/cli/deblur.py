@@ -20,11 +20,16 @@ examples:
   fastrestore deblur *.tif -o sharp/ --psf psf.png --sigma auto --boundary taper
   fastrestore deblur blurred.png -o sharp.png --psf psf.npy --sigma 0.01 --method pnp
 
---psf is what a point of light becomes, its middle being where the point was, no larger than the
-picture. Floats have to sum to 1; a picture of integers is divided by its sum. Noise came after the
-blur. Beyond the border lies the mirrored picture (reflect), the opposite border (periodic, as in
-simulations by Fourier transforms), or nobody knows (taper: where reflect leaves stripes). --sigma
-that is too little makes noise large; if in doubt take more, or auto.
+--psf is the point spread function, the image of a point of light. Its origin is the pixel (m // 2,
+n // 2) of its m rows and n columns, and it must not be larger than the image. Floats must sum to 1;
+integers are divided by their sum.
+
+--sigma is the level of the noise, which is added after the blur. A value that is too small
+amplifies the noise; if in doubt, use a larger value or auto.
+
+--boundary is the assumption about the image beyond its border: mirrored (reflect); continued at the
+opposite border (periodic), as in simulations with Fourier transforms; or unknown (taper), for
+photographs on which reflect leaves stripes.
 """
 
 
@@ -35,19 +40,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_channel_axis(parser)
     options.add_data_range(parser)
     add = parser.add_argument
-    add("--psf", required=True, metavar="FILE", help="what a point becomes: a picture, or NPY")
+    add(
+        "--psf",
+        required=True,
+        metavar="FILE",
+        help="point spread function: an image or NPY file; see below",
+    )
     options.add_optional_sigma(parser, "auto")
-    add("--method", choices=("bm3d", "pnp"), default="bm3d", help="default: bm3d")
+    add(
+        "--method",
+        choices=("bm3d", "pnp"),
+        default="bm3d",
+        help="bm3d: BM3D deblurring; pnp: plug-and-play; default: bm3d",
+    )
     add(
         "--boundary",
         choices=("reflect", "periodic", "taper"),
         default="reflect",
-        help="what lies beyond the border, see below; default: reflect",
+        help="image beyond its border; see below; default: reflect",
     )
     add(
         "--denoiser",
         choices=("bm3d", "unet", "hybrid"),
-        help="of --method pnp; networks need PyTorch; default: bm3d",
+        help="denoiser for --method pnp; networks need PyTorch; default: bm3d",
     )
     options.add_profile(parser, "np")
     options.add_execution(parser)
@@ -75,11 +90,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_psf(path: Path) -> Image:
-    """Read a point spread function; integers, which have no units, are divided by their sum."""
+    """Read a point spread function; integers are divided by their sum."""
     values = images.read(path).values
     if values.ndim != 2:
         raise CommandError(
-            f"{path}: a point spread function has two axes, this file has shape {values.shape}"
+            f"{path}: a point spread function must have two axes, got shape {values.shape}"
         )
     if values.dtype.kind == "f":
         return values

@@ -25,10 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     add = parser.add_argument
     add(
-        "-o", "--output", metavar="OUT", help="default: fastrestore-demo.png, which may be replaced"
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="output file; default: fastrestore-demo.png, which is replaced",
     )
-    add("--sigma", type=float, default=25.0, metavar="S", help="on the scale 0..255; default: 25")
-    add("--overwrite", action="store_true", help="replace the OUT you named if it exists")
+    add(
+        "--sigma",
+        type=float,
+        default=25.0,
+        metavar="S",
+        help="noise level on a scale from 0 to 255; default: 25",
+    )
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"backend  {backend}")
     print(f"PSNR     {before:.2f} dB before, {after:.2f} dB after")
     print(f"time     {times}")
-    print(f"picture  {output}")
+    print(f"output   {output}")
 
 
 def _timed(noisy: Image, sigma: float, backend: str) -> tuple[Image, str]:

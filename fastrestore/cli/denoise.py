@@ -12,23 +12,23 @@ from fastrestore.cli import batch, noise, options
 from fastrestore.cli.errors import CommandError, require_torch
 
 EPILOG = """\
-how the noise is told, in one of these ways:
-  integer file   --sigma 25/255                   a fraction of the type's maximum
-                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
-                 --sigma 25 --sigma-scale native  in the file's own grey levels
-  float file     --sigma 0.1                      in the file's own units
-  any file       --sigma auto                     estimated from each image
-  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
-                 --noise poisson:auto             estimated from each image
+noise: specify exactly one of these
+  integer files  --sigma 25/255                   as a fraction of the maximum of the type
+                 --sigma 25 --sigma-scale 8bit    on a scale from 0 to 255, for any integer type
+                 --sigma 25 --sigma-scale native  in the gray levels of the file
+  float files    --sigma 0.1                      in the units of the file
+  all files      --sigma auto                     estimated from each image
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, units of the file
+                 --noise poisson:auto             both numbers estimated from each image
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
-                 --kernel kernel.npy              white noise of sigma 1 convolved with this
+                 --kernel kernel.npy              white noise of sigma 1 convolved with this kernel
 
-Files are gray or RGB, with or without alpha: PNG (8 and 16 bits) and TIFF (integer and float; other
-channels too), and NPY, of which --channel-axis says where channels are. JPEG is read, not written;
-in a directory OUT it becomes PNG. The name of OUT says what to write; the type of the numbers stays
-that of IN. Results for integer files are rounded, halves to the even number, and clipped to the
-type's range. Alpha stays as it is; colour profile, EXIF and orientation are carried over, to NPY
-nothing is.
+Images are gray or RGB, with or without alpha. PNG (8 and 16 bits), TIFF (integers and floats, any
+number of channels) and NPY are read and written; --channel-axis is the channel axis of NPY files.
+JPEG is only read; if OUT is a directory, the result is a PNG file. The extension of OUT selects the
+format. The output has the number type of the input: results for integers are rounded (half to even)
+and clipped to the range of the type. Alpha is not changed. Color profile, EXIF and orientation are
+copied, except to NPY, which cannot store them.
 """
 # Options that networks do not support, and their defaults
 BM3D_ONLY = {
@@ -44,13 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_sigma(parser)
     options.add_noise(parser)
     add = parser.add_argument
-    add("--kernel", metavar="FILE", help="kernel of correlated noise, see below")
+    add("--kernel", metavar="FILE", help="kernel of correlated noise; see below")
     options.add_channel_axis(parser)
     add(
         "--colorspace",
         choices=("auto", "opp", "ycbcr", "pca", "none"),
         default="auto",
-        help="in which channels are filtered; default: auto, opponent colours for RGB",
+        help="color space for filtering; default: auto, which is opp for RGB",
     )
     options.add_chroma_strength(parser)
     add(
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="X",
-        help="share of the result, the rest is the noisy image; default: 1",
+        help="weight of the result in its average with the noisy image; default: 1",
     )
     options.add_data_range(parser)
     _add_method(parser)
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-memory",
         type=float,
         metavar="BYTES",
-        help="working memory, as 2e9: larger images are done in tiles, with the same result",
+        help="memory limit, such as 2e9; large images are processed in tiles, with equal results",
     )
     options.add_stage(parser)
     options.add_execution(parser)
@@ -79,9 +79,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
         default="bm3d",
-        help="networks need PyTorch, and take white noise of --sigma alone; default: bm3d",
+        help="networks need PyTorch and --sigma (white noise); default: bm3d",
     )
-    text = "of --method, in place of those of the library"
+    text = "weights file to use for --method instead of the built-in weights"
     parser.add_argument("--weights", metavar="FILE", help=text)
 
 

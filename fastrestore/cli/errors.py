@@ -1,4 +1,4 @@
-"""The exception for wrong arguments, and how errors of the library become it."""
+"""The exception for invalid arguments, and conversion of the library's errors to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CommandError(Exception):
 
 @contextmanager
 def explained(what: Path | str) -> Iterator[None]:
-    """Turn errors of the library into a `CommandError` about `what`."""
+    """Raise errors of the library as a `CommandError` that names `what`."""
     try:
         yield
     except FileError:  # it names its file already

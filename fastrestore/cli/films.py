@@ -1,6 +1,6 @@
-"""Reading, processing and writing a film frame by frame, shared by `video` and `upscale`.
+"""Reading, processing and writing a video frame by frame, shared by `video` and `upscale`.
 
-Films are streams: the memory used does not grow with their length.
+Videos are streams: the memory used does not grow with their length.
 """
 
 from __future__ import annotations
@@ -25,17 +25,21 @@ from fastrestore.cli.paths import check_overwrite
 def add_encoder(parser: argparse.ArgumentParser) -> None:
     """Add the options of the encoder."""
     add = parser.add_argument
-    add("--codec", metavar="NAME", help="encoder, as FFmpeg calls it; default: by OUT's extension")
-    add("--crf", type=float, metavar="Q", help="quality of the encoder: less is better and larger")
-    add("--lossless", action="store_true", help="lose nothing after restoring, in large files")
-    add("--pixel-format", metavar="NAME", help="as FFmpeg calls it; default: that of IN")
-    add("--fps", metavar="RATE", help="frames a second of a film made of pictures")
+    add(
+        "--codec",
+        metavar="NAME",
+        help="FFmpeg's name of the encoder; default: by the extension of OUT",
+    )
+    add("--crf", type=float, metavar="Q", help="quality of the encoder: lower is better and larger")
+    add("--lossless", action="store_true", help="encode without loss, in large files")
+    add("--pixel-format", metavar="NAME", help="FFmpeg's name; default: that of IN")
+    add("--fps", metavar="RATE", help="frames per second of a video made from numbered images")
 
 
 def process_film(
     args: argparse.Namespace, process: Callable[[Reader], Iterator[Frame]], scale: int = 1
 ) -> None:
-    """Read the film `args.input`, and write what `process` returns to `args.output`."""
+    """Read the video `args.input`, and write what `process` returns to `args.output`."""
     encoder = _encoder_options(args)
     with closing(_open_reader(args)) as source:
         _check_output(args)
@@ -86,8 +90,8 @@ def _encoder_options(args: argparse.Namespace) -> EncoderOptions:
         raise CommandError(f"--crf {args.crf:g} is not a number from 0 (best) to 63")
     given = [name for name, value in encoder._asdict().items() if value]
     if given and films.is_sequence(args.output):
-        raise CommandError(f"{spelled(given[0])} is for films, and {args.output} stands for "
-                           "pictures; leave it out")  # fmt: skip
+        raise CommandError(f"{spelled(given[0])} is for videos, and {args.output} is a pattern "
+                           "of images; leave it out")  # fmt: skip
     return encoder
 
 
@@ -97,11 +101,11 @@ def _open_reader(args: argparse.Namespace) -> Reader:
     if films.is_sequence(args.input):
         return films.open_reader(args.input, _frame_rate(args.fps))
     if args.fps is not None:
-        raise CommandError(f"--fps {args.fps} is for pictures; {path} has its own frame rate")
+        raise CommandError(f"--fps {args.fps} is for images; {path} has its own frame rate")
     if path.is_file() and images.can_read(path):
-        raise CommandError(f"{path} is one picture; `fastrestore denoise` restores it (or, if it "
-                           "is a stack, `fastrestore volume`), and numbered pictures are written "
-                           "as in frames/%05d.png")  # fmt: skip
+        raise CommandError(f"{path} is one image; `fastrestore denoise` restores it (or, if it "
+                           "is a stack, `fastrestore volume`); specify numbered images as "
+                           "frames/%05d.png")  # fmt: skip
     return films.open_reader(args.input, None)
 
 

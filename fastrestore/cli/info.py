@@ -13,7 +13,7 @@ from fastrestore.cli.errors import CommandError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files."""
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="image files")
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="input images")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -14,11 +14,12 @@ from fastrestore.cli.errors import CommandError
 
 EPILOG = """\
 examples:
-  fastrestore inpaint scratched.png -o whole.png --mask scratches.png
-  fastrestore inpaint dead.tif -o whole.tif --mask pixels.npy --sigma 5/255
+  fastrestore inpaint scratched.png -o restored.png --mask scratches.png
+  fastrestore inpaint dead.tif -o restored.tif --mask pixels.npy --sigma 5/255
 
-The mask is as large as the picture; pixels that are not 0 in it are missing, or, of a mask with
-transparent parts, those that are not transparent. Without noise all others stay as they are.
+The mask has the shape of the images. Pixels are missing where the mask is not 0. If the mask has
+transparent pixels, all pixels are missing where it is not transparent. With --sigma 0 the known
+pixels are not changed.
 """
 
 
@@ -29,9 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_channel_axis(parser)
     options.add_data_range(parser)
     add = parser.add_argument
-    add("--mask", required=True, metavar="FILE", help="picture that is not black where they miss")
+    add(
+        "--mask",
+        required=True,
+        metavar="FILE",
+        help="image that is not black where pixels are missing",
+    )
     options.add_optional_sigma(parser, "0", auto=False)
-    add("--iterations", type=int, default=16, metavar="N", help="default: 16")
+    add("--iterations", type=int, default=16, metavar="N", help="number of iterations; default: 16")
     options.add_profile(parser, "lc")
     options.add_execution(parser)
 

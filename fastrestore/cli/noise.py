@@ -149,8 +149,8 @@ def _too_large(text: str, dtype: np.dtype[Any], source: Path) -> str:
     """Return the message for a sigma of 1 or more without a scale, for integers."""
     if "/" in text:
         return (
-            f"--sigma {text} is the whole range of {source} ({dtype}) or more; "
-            "write a fraction under 1, such as 25/255"
+            f"--sigma {text} is at least the whole range of {source} ({dtype}); "
+            "specify a fraction below 1, such as 25/255"
         )
     return (
         f"--sigma {text} is ambiguous for {source} ({dtype}); "

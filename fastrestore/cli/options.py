@@ -14,42 +14,52 @@ PROFILES = ("np", "refilter", "fast", "lc", "high", "vn")
 def add_files(parser: argparse.ArgumentParser) -> None:
     """Add the input files and the output."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="image files")
-    add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
+    add("inputs", nargs="+", metavar="IN", help="input images")
+    add(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="output file, or directory if there are several IN",
+    )
 
 
 def add_channel_axis(parser: argparse.ArgumentParser, axes: str = "three") -> None:
     """Add --channel-axis."""
-    text = f"of NPY with {axes} axes: -1 is the last"
+    text = f"channel axis of NPY files with {axes} axes; -1 is the last"
     parser.add_argument("--channel-axis", type=int, metavar="N", help=text)
 
 
 def add_data_range(parser: argparse.ArgumentParser) -> None:
     """Add --data-range."""
-    text = "white minus black, in the file's own units"
+    text = "range of the clean data, white minus black, in the units of the file"
     parser.add_argument("--data-range", type=float, metavar="X", help=text)
 
 
 def add_sigma(parser: argparse.ArgumentParser) -> None:
     """Add --sigma and --sigma-scale, explained below the options."""
     add = parser.add_argument
-    add("--sigma", metavar="S", help="standard deviation of the noise, or auto, see below")
-    add("--sigma-scale", choices=("native", "8bit"), help="what sigma is measured in, see below")
+    add("--sigma", metavar="S", help="standard deviation of the noise, or auto; see below")
+    add("--sigma-scale", choices=("native", "8bit"), help="units of --sigma; see below")
 
 
 def add_optional_sigma(parser: argparse.ArgumentParser, default: str, *, auto: bool = True) -> None:
     """Add --sigma with a default, and --sigma-scale."""
     add, examples = parser.add_argument, "2/255, 0.01 or auto" if auto else "2/255 or 0.01"
-    text = f"standard deviation of the noise, {examples}; default: {default}"
+    text = f"standard deviation of the noise, such as {examples}; default: {default}"
     add("--sigma", metavar="S", default=default, help=text)
-    add("--sigma-scale", choices=("native", "8bit"), help="as for `fastrestore denoise`")
+    add(
+        "--sigma-scale",
+        choices=("native", "8bit"),
+        help="units of --sigma; see `fastrestore denoise --help`",
+    )
 
 
 def add_noise(parser: argparse.ArgumentParser) -> None:
     """Add the noise specifications other than --sigma: a model and a power spectrum."""
     add = parser.add_argument
-    add("--noise", metavar="MODEL", help="noise that follows the signal, see below")
-    add("--psd", metavar="FILE", help="power spectrum of correlated noise, see below")
+    add("--noise", metavar="MODEL", help="model of noise that depends on the signal; see below")
+    add("--psd", metavar="FILE", help="power spectrum of correlated noise; see below")
 
 
 def add_chroma_strength(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +69,7 @@ def add_chroma_strength(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="X",
-        help="of colours, noise is taken for so many times as strong; default: 1",
+        help="multiplier for the noise level of the chroma channels; default: 1",
     )
 
 
@@ -73,23 +83,29 @@ def add_profile(
     parser: argparse.ArgumentParser, default: str, choices: tuple[str, ...] = PROFILES
 ) -> None:
     """Add --profile."""
-    text = f"default: {default}"
+    text = f"parameters of the algorithm; default: {default}"
     parser.add_argument("--profile", choices=choices, default=default, help=text)
 
 
 def add_stage(parser: argparse.ArgumentParser) -> None:
     """Add --stage."""
     choices = ("basic", "final")
-    parser.add_argument("--stage", choices=choices, default="final", help="default: final")
+    parser.add_argument(
+        "--stage", choices=choices, default="final", help="last stage to run; default: final"
+    )
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
     """Add --backend, --workers, --overwrite and --quiet."""
     add = parser.add_argument
-    add("--backend", metavar="NAME", help="see `fastrestore backends`; default: the fastest")
-    add("--workers", type=int, metavar="N", help="threads; default: one for each core")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    add("--quiet", action="store_true", help="no progress bar")
+    add(
+        "--backend",
+        metavar="NAME",
+        help="see `fastrestore backends`; default: the fastest one available",
+    )
+    add("--workers", type=int, metavar="N", help="number of threads; default: one for each core")
+    add("--overwrite", action="store_true", help="replace existing files")
+    add("--quiet", action="store_true", help="show no progress bar")
 
 
 def show_progress(args: argparse.Namespace) -> bool:

@@ -14,6 +14,9 @@ EPILOG = """\
 examples:
   fastrestore sharpen soft.png -o sharp.png
   fastrestore sharpen soft.png -o sharp.png --sigma 5/255 --alpha 1.3
+
+For photographs that are not very soft, --alpha 1.1 to 1.3 is enough. Larger values cause halos at
+edges.
 """
 
 
@@ -25,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_data_range(parser)
     options.add_optional_sigma(parser, "auto")
     parser.add_argument(
-        "--alpha", type=float, default=1.5, metavar="X", help="1 denoises alone; default: 1.5"
+        "--alpha",
+        type=float,
+        default=1.5,
+        metavar="X",
+        help="strength; 1 only denoises; default: 1.5",
     )
     options.add_profile(parser, "np")
     options.add_execution(parser)

@@ -16,7 +16,8 @@ examples:
   fastrestore streaks sinogram.tif -o clean.tif
   fastrestore streaks stack.npy -o clean.npy --angle-axis 0 --detector-axis 2
 
-Sinograms hold the logarithm of the attenuation: gray TIFF, PNG or NPY, stacks as NPY.
+The values of a sinogram must be logarithms of the attenuation. A sinogram is a gray TIFF, PNG or
+NPY file; a stack of sinograms is an NPY file.
 """
 
 
@@ -25,10 +26,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     options.add_files(parser)
     add = parser.add_argument
-    add("--strength", type=float, default=1.0, metavar="X", help="more removes more; default: 1")
-    add("--levels", type=int, metavar="N", help="of scale; default: as the detector is wide")
-    add("--angle-axis", type=int, default=-2, metavar="N", help="default: -2")
-    add("--detector-axis", type=int, default=-1, metavar="N", help="default: -1, the last")
+    add(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="multiplier for the level of the streaks; default: 1",
+    )
+    add(
+        "--levels",
+        type=int,
+        metavar="N",
+        help="number of scales; default: by the width of the detector",
+    )
+    add("--angle-axis", type=int, default=-2, metavar="N", help="axis of the angles; default: -2")
+    add(
+        "--detector-axis",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="axis of the detector pixels; default: -1, the last",
+    )
     options.add_execution(parser)
 
 

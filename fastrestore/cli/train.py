@@ -27,26 +27,28 @@ examples:
   fastrestore train srresnet --images photographs --out trained --set sizes.scale=2
   fastrestore train gan --images photographs --out trained
 
-OUT gets the weights, as safetensors in half precision, log.csv, crops.png with photographs that are
-not trained on, and a checkpoint. The same command goes on where the one before stopped, by Ctrl-C
-too, or were it killed. One photograph in 36 is kept for the log. dncnn, unet and ffdnet are gray
-without --color; srresnet, srvgg, gan and vsrgan are for colours, gray by --set channels=1.
+OUT receives the weights (safetensors in half precision), log.csv, crops.png with restored crops of
+validation images, and a checkpoint. The same command resumes an interrupted training. One
+photograph in 36 is used for validation. dncnn, unet and ffdnet are trained for gray images unless
+--color is given; srresnet, srvgg, gan and vsrgan for color images unless --set channels=1 is given.
 
-A gan is an srresnet (--set network=srvgg, rrdb, unet) that is trained by pixels alone first, into
-OUT/pixels, which --set begin=FILE skips, then in turn with a discriminator: steps are done twice,
-once in each way. --set task=degraded --set sizes.scale=1 trains one that mends pictures of the same
-size. A vsrgan is trained likewise, on films that are made by moving over the photographs, and on
-those of --films. --perceptual FILE adds a loss of weight 1, unless --set perceptual says another.
+gan trains an srresnet (--set network=srvgg, rrdb or unet for another network) in two phases, each
+of as many steps as the recipe specifies: with the pixel loss only, in OUT/pixels, then together
+with a discriminator. --set begin=FILE skips the first phase and starts from these weights. With
+--set task=degraded --set sizes.scale=1 the network restores degraded images at the same size.
+vsrgan is trained in the same two phases, on videos simulated from the photographs by a moving
+camera and on those of --films. --perceptual FILE adds the perceptual loss with weight 1, unless
+--set perceptual gives another weight.
 
-A recipe is a JSON file of the numbers that --set sets; those of the weights that come with the
-library lie beside them. The numbers:
-  what        network (dncnn, unet, ffdnet, srresnet, srvgg, rrdb, vsrgan), channels, sizes.NAME
+A recipe is a JSON file with the parameters of a training; --set changes one of them. The recipes of
+the built-in weights are in the same directory as the weights. Parameters:
+  network     network (dncnn, unet, ffdnet, srresnet, srvgg, rrdb, vsrgan), channels, sizes.NAME
               (scale, blocks, width, layers, ... of the network), begin
-  of what     task: noise (sigma=[0,75]), small (reduced), blurred (films), degraded; patch, batch,
+  data        task: noise (sigma=[0,75]), small (reduced), blurred (videos), degraded; patch, batch,
               shrink, turned, frames
-  how         steps, rate, warm, average, loss (l1, l2, charbonnier), precision (float32, bfloat16),
+  optimizer   steps, rate, warm, average, loss (l1, l2, charbonnier), precision (float32, bfloat16),
               seed
-  losses      pixel, perceptual, features, adversarial; of films warp, motion, pingpong
+  losses      pixel, perceptual, features, adversarial; for videos warp, motion, pingpong
   adversary   adversary (vgg, unet, film), adversary_sizes.NAME, adversary_rate, relativistic, lead
 """
 
@@ -58,31 +60,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "network",
         choices=("dncnn", "unet", "ffdnet", "srresnet", "srvgg", "gan", "vsrgan"),
-        help="what to train",
+        help="network to train",
     )
-    add("--images", required=True, metavar="DIR", help="folder of photographs, and those in it")
-    add("--only", metavar="FILE", help="train on these alone: paths in DIR, one in each line")
-    add("--out", required=True, metavar="OUT", help="folder for weights, log and checkpoint")
-    add("--recipe", metavar="FILE", help="numbers of the training, as JSON")
-    add("--color", action="store_true", help="for colour images; default: see below")
+    add(
+        "--images",
+        required=True,
+        metavar="DIR",
+        help="directory of photographs, with subdirectories",
+    )
+    add(
+        "--only",
+        metavar="FILE",
+        help="text file of the photographs to use, one path in DIR on each line",
+    )
+    add("--out", required=True, metavar="OUT", help="directory for weights, log and checkpoint")
+    add("--recipe", metavar="FILE", help="JSON file with the parameters of the training")
+    add("--color", action="store_true", help="train for color images; default: see below")
     add(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a number of the recipe: steps, batch, patch, sigma, rate, sizes.layers, ...",
+        help="set a parameter of the recipe: steps, batch, patch, sigma, rate, sizes.layers, ...",
     )
-    add("--films", metavar="DIR", help="folders of frames, beside films made of the photographs")
+    add(
+        "--films",
+        metavar="DIR",
+        help="directory of videos, each a subdirectory of frames, to train on as well",
+    )
     add(
         "--perceptual",
         metavar="FILE",
-        help="SqueezeNet 1.1 of Keras, for recipes that compare by it",
+        help="weights of SqueezeNet 1.1 (Keras, .h5) for the perceptual loss",
     )
-    add("--minutes", type=float, metavar="T", help="stop after so many, to be called again")
-    add("--device", metavar="D", help="cpu, cuda or cuda:1; default: a GPU if there is one")
-    add("--threads", type=int, metavar="N", help="of the processor; default: as PyTorch has it")
-    add("--tensorboard", action="store_true", help="write for TensorBoard, too")
-    add("-q", "--quiet", action="store_true", help="print nothing but errors")
+    add("--minutes", type=float, metavar="T", help="stop after T minutes; the same command resumes")
+    add("--device", metavar="D", help="cpu, cuda or cuda:1; default: a GPU if available")
+    add("--threads", type=int, metavar="N", help="number of CPU threads; default: that of PyTorch")
+    add("--tensorboard", action="store_true", help="also write logs for TensorBoard")
+    add("-q", "--quiet", action="store_true", help="print only errors")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -144,11 +159,11 @@ def _train(args: argparse.Namespace, recipe: Recipe, device: str) -> None:
     except (ValueError, ArithmeticError, RuntimeError, FileNotFoundError) as error:
         raise CommandError(str(error)) from None
     if not args.quiet:
-        print(path or f"stopped after {args.minutes:g} minutes; run the same command to continue")
+        print(path or f"stopped after {args.minutes:g} minutes; run the same command to resume")
 
 
 def _data(args: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, Any]:
-    """Read photographs for training and for validation, and films."""
+    """Read photographs for training and for validation, and videos."""
     from fastrestore.nets.training import clips, data
 
     only = None if args.only is None else Path(args.only)
@@ -158,7 +173,7 @@ def _data(args: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, Any]:
 
 
 def _phases(training: _Training, recipe: Recipe) -> Path | None:
-    """Train; a GAN without initial weights first by the pixel loss alone."""
+    """Train; a GAN without initial weights first with the pixel loss only."""
     out, path = Path(training.args.out), None
     if recipe.adversary and not recipe.begin:
         path = _phase(training, recipe.by_pixels(), out / "pixels")

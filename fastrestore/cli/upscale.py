@@ -1,4 +1,4 @@
-"""``fastrestore upscale``: enlarge pictures and films with a network."""
+"""``fastrestore upscale``: enlarge images and videos with a network."""
 
 from __future__ import annotations
 
@@ -30,18 +30,21 @@ from fastrestore.cli.films import add_encoder, process_film
 EPILOG = """\
 examples:
   fastrestore upscale small.png -o large.png --scale 4
-  fastrestore upscale pictures -o larger --model srresnet
-  fastrestore upscale photo.jpg -o mended.png --scale 1 --model restore-gan
-  fastrestore upscale film.mp4 -o larger.mp4 --scale 4
+  fastrestore upscale photos -o larger --model srresnet
+  fastrestore upscale photo.jpg -o restored.png --scale 1 --model restore-gan
+  fastrestore upscale video.mp4 -o larger.mp4 --scale 4
 
---model srgan makes up details that look right; srresnet does not, and is softer. Of films, also
-numbered pictures such as frames/%05d.png, the first is vsrgan; all other tracks are copied. A
-file of weights will do, too. With --scale 1 and restore-gan a picture is mended that is blurred,
-noisy and compressed. Alpha is interpolated. The type of the numbers stays that of IN. Files may be
-PNG, TIFF, NPY and JPEG, which is read and not written: in a folder OUT it becomes PNG.
+srgan generates plausible details, which may be wrong; srresnet does not, and its results are
+softer. vsrgan is for videos, and for numbered images such as frames/%05d.png; all other tracks of
+a video are copied. restore-gan, with --scale 1, restores images with blur, noise and compression
+artifacts at the same size. --model may also be a file of weights.
 
-White is 255 or 65535 in files of 8 and 16 bits, and 1 in those of floats, unless their values tell
-that it is not; --data-range 4095 is for 12 bits in a file of 16.
+Alpha is interpolated. The output has the number type of the input. PNG, TIFF and NPY are read and
+written. JPEG is only read; if OUT is a directory, the result is a PNG file.
+
+White is 255 for 8 bits, 65535 for 16 bits, and 1 for floats. For floats that are not between 0 and
+1, or all close to 0, the range is measured. Use --data-range if white differs, for example
+--data-range 4095 for 12 bits in a file of 16 bits.
 """
 FILM_OPTIONS = ("codec", "crf", "lossless", "pixel_format", "fps")
 SHOWN = 8  # names of skipped files in the warning
@@ -51,21 +54,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="image files, or folders of them")
-    add("-o", "--output", required=True, metavar="OUT", help="file, or directory for several IN")
-    add("--scale", type=int, default=4, metavar="N", help="times larger; default: 4")
-    add("--model", metavar="NAME", help="or a file of weights; default: srgan, of films vsrgan")
+    add("inputs", nargs="+", metavar="IN", help="images, directories of images, or one video")
+    add(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="output file, or directory if there are several IN",
+    )
+    add("--scale", type=int, default=4, metavar="N", help="factor for rows and columns; default: 4")
+    add("--model", metavar="NAME", help="see below; default: srgan, for videos vsrgan")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
-    add("--tile", type=int, metavar="N", help="pixels along a side of the pieces; default: as fit")
-    add("--device", metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if there is one")
+    add("--tile", type=int, metavar="N", help="side of the tiles in pixels; default: automatic")
+    add("--device", metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if available")
     add_encoder(parser)
-    add("--overwrite", action="store_true", help="replace files that exist")
-    add("-q", "--quiet", action="store_true", help="no progress bar")
+    add("--overwrite", action="store_true", help="replace existing files")
+    add("-q", "--quiet", action="store_true", help="show no progress bar")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Enlarge a film, or pictures file by file."""
+    """Enlarge a video, or images file by file."""
     require_torch()
     if is_film(args.inputs[0]):
         _upscale_film(args)
@@ -73,7 +82,7 @@ def run(args: argparse.Namespace) -> None:
     given = [name for name in FILM_OPTIONS if getattr(args, name)]
     if given:
         raise CommandError(
-            f"{options.spelled(given[0])} is for films, and {args.inputs[0]} is not one; "
+            f"{options.spelled(given[0])} is for videos, and {args.inputs[0]} is not one; "
             "leave it out"
         )
     _check_model(args, "srgan")
@@ -103,23 +112,23 @@ def _check_model(args: argparse.Namespace, default: str) -> None:
 
 
 def _files(path: Path) -> list[Path]:
-    """Return a file, or the pictures in a directory; warn about its other files."""
+    """Return a file, or the images in a directory; warn about its other files."""
     if not path.is_dir():
         return [path]
     entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
     pictures = [entry for entry in entries if images.can_read(entry) and entry.is_file()]
     if not pictures:
-        raise CommandError(f"{path} holds no pictures ({', '.join(images.readable_extensions())})")
+        raise CommandError(f"{path} contains no images ({', '.join(images.readable_extensions())})")
     skipped = [entry.name for entry in entries if entry not in pictures]
     if skipped:
         more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
         names = f"{', '.join(skipped[:SHOWN])}{more}"
-        warnings.warn(f"{path}: skipped, because they are not pictures: {names}", stacklevel=1)
+        warnings.warn(f"{path}: skipped files that are not images: {names}", stacklevel=1)
     return pictures
 
 
 def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> None:
-    """Read, enlarge and write one picture."""
+    """Read, enlarge and write one image."""
     picture = images.read_channels_last(source, args.channel_axis)
     images.check_format(target, picture, source)
     with explained(source):
@@ -148,7 +157,7 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
 
 
 def _network_arguments(args: argparse.Namespace, pixels: Image) -> dict[str, Any]:
-    """Return the keyword arguments for images and films."""
+    """Return the keyword arguments for images and videos."""
     return {
         "channel_axis": None if pixels.ndim == 2 else -1,
         "data_range": _data_range(args, pixels.dtype),
@@ -166,15 +175,15 @@ def _data_range(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
 
 
 def _upscale_film(args: argparse.Namespace) -> None:
-    """Enlarge a film frame by frame, in gray or RGB."""
+    """Enlarge a video frame by frame, in gray or RGB."""
     if len(args.inputs) > 1:
-        raise CommandError(f"{args.inputs[0]} is a film; write one film at a time")
+        raise CommandError(f"{args.inputs[0]} is a video; specify one video at a time")
     args.input = args.inputs[0]
     names = ("channel_axis",) if is_sequence(args.input) else ("channel_axis", "data_range")
     for name in names:
         if getattr(args, name) is not None:
             option = f"{options.spelled(name)} {getattr(args, name):g}"
-            raise CommandError(f"{option} is for pictures; {args.input} stores it itself")
+            raise CommandError(f"{option} is for images; {args.input} has its own, so leave it out")
     _check_model(args, "vsrgan")
 
     def process(source: Reader) -> Iterator[Frame]:

@@ -1,4 +1,4 @@
-"""``fastrestore video``: remove noise from films."""
+"""``fastrestore video``: remove noise from videos."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ examples:
   fastrestore video frames/%05d.png clean.mp4 --fps 24 --sigma 25 --sigma-scale 8bit
   fastrestore video noisy.mov clean/%05d.png --sigma auto
 
---sigma is that of red, green and blue, as a fraction of white or on the scale 0..255; a film that
-stores luminance and colours has less of it there, which is reckoned with. --sigma-scale native
-tells the noise of what is stored, the same for luminance and colours. auto estimates each of
-them from frames all over the film.
+--sigma is the noise level of red, green and blue, as a fraction of white or, with --sigma-scale
+8bit, on a scale from 0 to 255. If a video stores luminance and chroma, the noise levels of these
+are computed from it. With --sigma-scale native, --sigma is the noise level of the stored values,
+equal for luminance and chroma. --sigma auto estimates the noise level of luminance and of both
+chroma channels from frames spread over the video.
 
-Frame rate, time stamps, pixel format, colours, rotation and metadata stay as they are, and all
-other tracks are copied. After Ctrl-C OUT holds what was restored until then. A film that is
-damaged is restored as far as it can be read; the exit status is 2.
+Frame rate, time stamps, pixel format, color properties, rotation and metadata are preserved, and
+all other tracks are copied. After Ctrl-C, OUT contains the frames restored so far. If IN is
+damaged, all frames that can be read are restored, and the exit status is 2.
 """
 
 
@@ -35,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("input", metavar="IN", help="film, or numbered pictures such as frames/%%05d.png")
-    add("output", metavar="OUT", help="film (.mp4, .mkv, .mov, .webm, .avi), or pictures")
+    add("input", metavar="IN", help="video, or numbered images such as frames/%%05d.png")
+    add("output", metavar="OUT", help="video (.mp4, .mkv, .mov, .webm, .avi), or numbered images")
     options.add_sigma(parser)
     options.add_chroma_strength(parser)
     add(
@@ -44,9 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=4,
         metavar="N",
-        help="frames before and after each that are looked through, 0 to 16; default: 4",
+        help="number of frames to search before and after each, 0 to 16; default: 4",
     )
-    add("--no-scene-cuts", dest="scene_cuts", action="store_false", help="do not look for cuts")
+    add("--no-scene-cuts", dest="scene_cuts", action="store_false", help="do not detect scene cuts")
     options.add_profile(parser, "video", ("video", "fast", "lc", "np", "high", "vn"))
     films.add_encoder(parser)
     options.add_stage(parser)
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Denoise the film frame by frame."""
+    """Denoise the video frame by frame."""
     noise.check(args)
     options.check_chroma_strength(args)
     if not 0 <= args.radius <= 16:
@@ -75,7 +76,7 @@ def _noise_levels(source: Reader, args: argparse.Namespace) -> PlaneNoise:
         return video_planes.plane_noise(level, layout, stored=sigma.scale == "native")
     levels = video_planes.estimate_noise(source.samples(), layout)
     if not any(levels.planes):
-        warnings.warn(f"{source.path}: no noise was found, frames stay as they are", stacklevel=2)
+        warnings.warn(f"{source.path}: no noise was found; frames are not changed", stacklevel=2)
     return levels
 
 

@@ -1,11 +1,11 @@
-"""Denoising of films in the color space they are stored in.
+"""Denoising of videos in the color space they are stored in.
 
-YUV films, most of which store chroma at half the resolution, are not converted to RGB. Upsampled
+YUV videos, most of which store chroma at half the resolution, are not converted to RGB. Upsampled
 chroma has correlated noise, which V-BM3D would treat as detail, and RGB cannot represent all
-values of a film of limited range. Instead the luminance is denoised alone, and the chroma at its
+values of a video of limited range. Instead the luminance is denoised alone, and the chroma at its
 own resolution together with the downsampled luminance, on which blocks are matched. For noise in
-RGB the quality is that of the conversion to RGB, for noise in the planes it is some dB better, and
-it takes less time. RGB films are passed to `vbm3d` unchanged.
+RGB the quality equals that of a conversion to RGB; for noise in the planes it is some dB better. It
+also takes less time. RGB videos are passed to `vbm3d` unchanged.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _downsampled(luma: Image, shape: tuple[int, ...], layout: Layout) -> NDArray
 def denoise(
     frames: Iterator[Frame], layout: Layout, noise: PlaneNoise, options: dict[str, Any]
 ) -> Iterator[Frame]:
-    """Denoise a film; `options` are those of `vbm3d`. Type and range of the planes are kept."""
+    """Denoise a video; `options` are those of `vbm3d`. Type and range of the planes are kept."""
     waiting: deque[Frame] = deque()
 
     def planes() -> Iterator[Planes]:

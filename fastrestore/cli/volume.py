@@ -16,19 +16,20 @@ from fastrestore.cli.noise import Sigma
 from fastrestore.cli.paths import check_overwrite
 
 EPILOG = """\
-how the noise is told, in one of these ways:
-  integer file   --sigma 25/255                   a fraction of the type's maximum
-                 --sigma 25 --sigma-scale 8bit    on the scale 0..255, whatever the type
-                 --sigma 25 --sigma-scale native  in the file's own grey levels
-  float file     --sigma 0.1                      in the file's own units
-  any file       --sigma auto                     estimated from the volume
-  magnitudes     --noise rician:20                of MR, in the file's own units
-  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, own units
+noise: specify exactly one of these
+  integer files  --sigma 25/255                   as a fraction of the maximum of the type
+                 --sigma 25 --sigma-scale 8bit    on a scale from 0 to 255, for any integer type
+                 --sigma 25 --sigma-scale native  in the gray levels of the file
+  float files    --sigma 0.1                      in the units of the file
+  all files      --sigma auto                     estimated from the volume
+  MR magnitudes  --noise rician:20                sigma 20, in the units of the file
+  counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, units of the file
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
 
-Of NIfTI (.nii, .nii.gz) header and affine stay as they are. One with scl_slope or scl_inter is a
-float file in the units they lead to, whatever it stores. The type of the numbers stays that of IN:
-results for integers are rounded, halves to the even number, and clipped to the type's range.
+Header and affine of NIfTI files (.nii, .nii.gz) are preserved. A NIfTI file with scl_slope or
+scl_inter is treated as a float file in the scaled units, whatever type it stores. The output has
+the number type of the input: results for integers are rounded (half to even) and clipped to the
+range of the type.
 """
 RICIAN = "rician:"
 
@@ -37,14 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("input", metavar="IN", help="TIFF of several pages, NPY or NIfTI")
-    add("output", metavar="OUT", help="file of the same kind, or NPY")
+    add("input", metavar="IN", help="TIFF with several pages, NPY or NIfTI")
+    add("output", metavar="OUT", help="file of the same format, or NPY")
     options.add_sigma(parser)
     options.add_noise(parser)
     options.add_channel_axis(parser, "four")
-    add("--slice-axis", type=int, metavar="N", help="see fastrestore.bm4d")
+    add(
+        "--slice-axis", type=int, metavar="N", help="axis of the slices; default: the shortest axis"
+    )
     options.add_data_range(parser)
-    add("--profile", default="volume", metavar="NAME", help="default: volume")
+    add(
+        "--profile",
+        default="volume",
+        metavar="NAME",
+        help="parameters of the algorithm; default: volume",
+    )
     options.add_stage(parser)
     options.add_execution(parser)
 
