@@ -167,9 +167,9 @@ def test_progress():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"psf": np.ones((9, 9))}, ValueError, r"psf must sum to 1, got 81; write psf / psf.sum"),
-        ({"psf": np.zeros((3, 3))}, ValueError, "psf must sum to 1, got 0; it is all 0"),
-        ({"psf": [[2.0, -1.0]]}, ValueError, "psf has negative values, the least is -1"),
+        ({"psf": np.ones((9, 9))}, ValueError, r"psf must sum to 1, got 81; use psf / psf.sum"),
+        ({"psf": np.zeros((3, 3))}, ValueError, "psf must sum to 1, got 0; all its values are 0"),
+        ({"psf": [[2.0, -1.0]]}, ValueError, "psf must not have negative values, got -1"),
         ({"psf": np.full((90, 3), 1 / 270)}, ValueError, r"psf of shape \(90, 3\) is larger than"),
         ({"psf": np.ones(3) / 3}, ValueError, r"psf must have two axes .*, got shape \(3,\)"),
         ({"psf": [[np.nan]]}, ValueError, "psf has values that are NaN or infinite"),

@@ -263,7 +263,7 @@ def test_no_growth_over_many_iterations():
         ({"sigmas": [1.0, -2.0]}, ValueError, "each of sigmas must be a number above 0"),
         ({"sigmas": [1.0], "iterations": 3}, ValueError, "sigmas has 1 numbers for 3 iterations"),
         ({"denoiser": "blur"}, ValueError, "denoiser must be callable or one of .*, got 'blur'"),
-        ({"denoiser": "dncnn"}, ValueError, "'dncnn' takes no noise level"),
+        ({"denoiser": "dncnn"}, ValueError, "'dncnn' has no input for the noise level"),
         ({"sigmas": []}, ValueError, "sigmas is empty"),
         ({"sigmas": np.array([20, -10])}, ValueError, "each of sigmas must be .*, got -10$"),
         ({"regularization": 0}, ValueError, "regularization must be a number above 0"),

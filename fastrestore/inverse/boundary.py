@@ -1,8 +1,8 @@
-"""Blur of a whole image, by the kind of boundary, and its regularized inversion.
+"""Blur of an image for several boundary conditions, and its regularized inversion.
 
-Each kind of boundary offers, for an image (M, N) of float64 on the host or a GPU, the convolution
-with a PSF, its adjoint, the minimizer of ``|psf * x - z|**2 + <x, penalty x>``, where the penalty
-is a number or a power for each frequency, and the power spectrum of an image on the same grid.
+For an image (M, N) of float64, on the host or on a GPU, each class computes the convolution with a
+PSF, its adjoint, the minimizer of ``|psf * x - z|**2 + <x, penalty x>``, and the power spectrum of
+the image. The penalty is a number, or an array with a value for each frequency.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Periodic:
         self._transfer = interop.DeviceCopies(transfer)
 
     def prepare(self, image: Any) -> Any:
-        """Return the image as the model of the boundary needs it."""
+        """Adapt the image to the boundary condition."""
         return image
 
     def blur(self, image: Any) -> Any:
@@ -68,7 +68,7 @@ class Periodic:
 
 
 class Tapered(Periodic):
-    """The surroundings are unknown: near the border the image is blended into a periodic one."""
+    """Unknown surroundings: near its border the image is blended into a periodic one."""
 
     def prepare(self, image: Any) -> Any:
         """Blend the image near its border with its periodic blur."""
@@ -103,7 +103,7 @@ class Mirrored(Periodic):
         return interop.namespace(image).pad(image, ((0, height), (0, width)), "symmetric")
 
     def solve(self, image: Any, penalty: Any) -> Any:
-        """Invert the blur; by conjugate gradients if the blurred image is not mirrored."""
+        """Invert the blur; use conjugate gradients if the PSF is not symmetric."""
         first = super().solve(image, penalty)
         if self._symmetric:
             return first
@@ -119,7 +119,7 @@ class Mirrored(Periodic):
         )
 
     def adjoint(self, image: Any) -> Any:
-        """Correlate with the PSF, and fold what falls beyond the border back."""
+        """Correlate with the PSF, and reflect values beyond the border back into the image."""
         namespace = interop.namespace(image)
         height, width = self.shape
         padded = namespace.pad(image, ((0, height), (0, width)))
@@ -130,7 +130,7 @@ class Mirrored(Periodic):
 
 
 def _symmetrize(power: Any) -> Any:
-    """Return powers that are even along each axis, as those of a mirrored image."""
+    """Return the even part of powers, which a mirrored image has."""
     flipped = interop.namespace(power).roll(power[::-1], 1, 0)
     return (power + flipped) / 2
 

@@ -1,4 +1,4 @@
-"""Super-resolution from a known blur and a denoiser, without a network for it."""
+"""Super-resolution with a known blur and a denoiser."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ from fastrestore.inverse.operators import Forward
 
 Denoiser = Callable[[Any, float], Any]
 REGULARIZATION = {"hqs": 0.23, "admm": 1.0, "pgm": 1.0}  # of "hqs": lambda of DPIR
-DIVERGED = 1e3  # growth of the misfit at which an iteration has diverged
+DIVERGED = 1e3  # growth of the squared residual at which an iteration has diverged
 POWER_STEPS = 20  # power iterations for the norm of an operator
 
 
 class DivergenceError(RuntimeError):
-    """The iterations diverge: the image moves away from the data, or is not finite."""
+    """The iterations diverge: the residual grows, or the image is not finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +32,11 @@ class Result:
         The restored image.
     history : list of dict
         For each iteration: "sigma", the noise level given to the denoiser; "data", half the squared
-        distance from the data divided by the variance of the noise; "change", the norm of the
+        norm of the residual divided by the variance of the noise; "change", the norm of the
         change relative to the norm of the image; and "psnr" if `truth` was given.
     stopped : {"iterations", "tolerance"}
-        Why the iterations ended: all were done, or the image changed by less than the tolerance.
+        Why the iterations ended: after the last one, or because the relative change was at most
+        `tolerance`.
     """
 
     image: Any
@@ -44,7 +45,7 @@ class Result:
 
 
 class Settings(NamedTuple):
-    """What an iteration needs beside the data and the operator."""
+    """Parameters of the iterations."""
 
     denoiser: Denoiser
     sigmas: list[float]  # noise level of the denoiser in each iteration
@@ -72,7 +73,7 @@ def decreasing_sigmas(highest: float, lowest: float, count: int) -> list[float]:
 def iterate(
     data: Any, forward: Forward, settings: Settings, first: Any, monitor: Monitor
 ) -> Result:
-    """Alternate between the data and the denoiser, starting with a first image."""
+    """Alternate between fitting the data and denoising, from an initial estimate."""
     state = _State(data, forward, settings, first)
     history: list[dict[str, float]] = []
     variance, share = settings.sigma**2, 1 / len(settings.sigmas)
@@ -83,8 +84,8 @@ def iterate(
         misfit = state.misfit()
         if not misfit <= DIVERGED * reference:
             raise DivergenceError(
-                f"iteration {number} diverged: the distance from the data is "
-                f"{misfit / reference:.3g} times that of the first image; {_cure(settings.method)}"
+                f"iteration {number} diverged: the squared residual is {misfit / reference:.3g} "
+                f"times that of the initial estimate; {_cure(settings.method)}"
             )
         change = norm(state.image - before) / (norm(state.image) or 1.0)
         entry = {"sigma": level, "data": misfit / (2 * variance), "change": change}
@@ -108,7 +109,7 @@ def _cure(method: str) -> str:
 
 
 class _State:
-    """The current image and what an iteration needs to improve it."""
+    """The current image, and one iteration."""
 
     def __init__(self, data: Any, forward: Forward, settings: Settings, first: Any) -> None:
         self.data, self.forward, self.settings = data, forward, settings
@@ -120,7 +121,7 @@ class _State:
         return self.forward.apply(self.image).reshape(self.data.shape) - self.data
 
     def misfit(self) -> float:
-        """Return the squared distance of the image from the data."""
+        """Return the squared norm of the residual."""
         residual = self._residual()
         return float((residual * residual).sum())
 

@@ -1,6 +1,6 @@
 """Forward operators: blur, missing pixels, decimation, or any linear operator.
 
-A forward operator A maps an image (M, N) to data. The iterations use two operations of it:
+A forward operator A maps an image (M, N) to data. The iterations use two of its methods:
 ``apply(x)``, which is A x, and ``proximal(v, data, weight)``, the minimizer over x of
 ``|A x - data|**2 + weight |x - v|**2``.
 """
@@ -26,9 +26,9 @@ class Forward:
     ----------
     apply : callable, or scipy.sparse.linalg.LinearOperator
         ``apply(image)`` returns data of any shape. A LinearOperator, such as those of PyLops,
-        provides both functions, for flat arrays.
+        replaces both functions; it operates on flattened arrays.
     adjoint : callable, optional
-        ``adjoint(data)`` returns an image.
+        ``adjoint(data)`` returns an image. Required unless `apply` is a LinearOperator.
     shape : (int, int)
         Shape of the image.
 
@@ -84,7 +84,7 @@ class Forward:
         return image.reshape(self.shape)
 
     def prepare(self, data: Any) -> Any:
-        """Return the data as the model needs them."""
+        """Adapt the data to the model."""
         return data
 
     def proximal(self, image: Any, data: Any, weight: float) -> Any:
@@ -105,9 +105,9 @@ class Forward:
         return back * (float((again * data.reshape(again.shape)).sum()) / power if power else 0.0)
 
     def check(self, data: Any) -> None:
-        """Raise if the data have another shape than the operator returns, or the adjoint is wrong.
+        """Raise if the data have a wrong shape, or `adjoint` is not the adjoint of `apply`.
 
-        The test of the adjoint uses one random image.
+        The adjoint is tested with one random image.
         """
         rng, namespace = np.random.default_rng(0), interop.namespace(data)
         image = namespace.asarray(rng.standard_normal(self.shape))
@@ -150,7 +150,7 @@ class Blur(Forward):
         self._border: Periodic | None = None
 
     def check(self, data: Any) -> None:
-        """Raise if the data are not an image, or the PSF does not suit it."""
+        """Raise if the data are not an image, or the PSF is invalid for it."""
         self.border(data)
 
     def border(self, data: Any) -> Periodic:
@@ -203,13 +203,13 @@ class Mask(Forward):
         self._known = interop.DeviceCopies((~self._mask).astype(np.float64))
 
     def prepare(self, data: Any) -> Any:
-        """Set missing pixels to 0, which may be NaN."""
+        """Set missing pixels, which may be NaN, to 0."""
         self.check(data)
         namespace = interop.namespace(data)
         return namespace.where(namespace.asarray(self._mask), 0, data)
 
     def check(self, data: Any) -> None:
-        """Raise if the mask has another shape."""
+        """Raise if the mask and the data differ in shape."""
         check_two_axes(data)
         validate.same_shape("mask", self._mask, data.shape)
 
@@ -231,7 +231,7 @@ class Mask(Forward):
 
 
 class Decimation(Forward):
-    """Convolution, followed by subsampling: every `factor`-th pixel is kept, from the first.
+    """Convolution, followed by subsampling: every `factor`-th pixel, from the first, is kept.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ class Decimation(Forward):
         self._border: Periodic | None = None
 
     def check(self, data: Any) -> None:
-        """Raise if the data are not an image, or the PSF does not suit it."""
+        """Raise if the data are not an image, or the PSF is invalid for it."""
         self._border_of_large(data)
 
     def _border_of_large(self, data: Any) -> Periodic:
@@ -316,7 +316,7 @@ class Decimation(Forward):
         return image + self.adjoint(solution)
 
     def initial_estimate(self, data: Any) -> Any:
-        """Interpolate linearly; known pixels stay in place."""
+        """Interpolate linearly between the pixels of the data."""
         self.check(data)
         rows, columns = (np.arange(self.factor * n) / self.factor for n in data.shape)
         places = interop.namespace(data).asarray(

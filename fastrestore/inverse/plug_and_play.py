@@ -1,4 +1,4 @@
-"""Plug-and-play restoration: any denoiser in place of a model of natural images."""
+"""Plug-and-play restoration, with a denoiser as the prior."""
 
 from __future__ import annotations
 
@@ -56,11 +56,12 @@ def pnp(
         Forward operator: `Blur`, `Mask`, `Decimation`, or `Forward` with two functions or a SciPy
         LinearOperator.
     sigma : float
-        Standard deviation of the noise in the data, in their units. If in doubt give a larger one:
-        the inversion amplifies noise beyond `sigma`.
+        Standard deviation of the noise in the data, in their units. If in doubt, use a larger
+        value: if `sigma` is too small, noise is amplified.
     denoiser : callable or str, default "bm3d"
-        ``denoiser(image, sigma)`` returns an image of the same shape. Or a method of
-        `fastrestore.denoise`: "bm3d", "unet", "hybrid" or "auto". ("dncnn" takes no noise level.)
+        A function ``denoiser(image, sigma)`` that returns an image of the same shape, or a method
+        of `fastrestore.denoise`: "bm3d", "unet", "hybrid" or "auto". "dncnn" is not supported,
+        because the noise level is not one of its inputs.
     method : {"hqs", "admm", "pgm"}
         Half-quadratic splitting [1]_, alternating direction method of multipliers [2]_, or
         proximal gradient method.
@@ -68,24 +69,25 @@ def pnp(
         Number of iterations. Default: 8 for "hqs", 20 for "admm", 50 for "pgm".
     sigmas : sequence of float, optional
         Noise level given to the denoiser in each iteration, in the units of the image. By default
-        it decreases from 49/255 of the range to `sigma` by equal factors. The default suits
-        operators that keep the units, such as means; give `sigmas` for sums, such as projections.
+        it decreases geometrically from 49/255 of the range to `sigma`. The default assumes that
+        data and image have the same units, as for weighted means; specify `sigmas` for other
+        operators, such as projections.
     regularization : float, optional
         Weight of the denoiser relative to the data. Default: 0.23 for "hqs", 1 for "admm". Not for
         "pgm".
     start : array, shape (M, N), optional
-        First image. By default the forward operator makes one. For an operator given by functions
-        this is the scaled adjoint; pixels without any data then need many iterations. (`Mask`
-        starts with the nearest known pixels.)
+        Initial estimate. The default is ``forward.initial_estimate(data)``: the nearest known
+        pixels for `Mask`, and the scaled adjoint of the data for a `Forward` of two functions. With
+        the latter, pixels that do not contribute to the data need many iterations.
     tolerance : float, default 0
-        Stop when the norm of the change is at most this fraction of the norm of the image. With 0
-        all iterations are done.
+        Stop when the norm of the change in one iteration is at most this fraction of the norm of
+        the image. With 0, no iteration is omitted.
     data_range : float, optional
-        Range of the clean image. By default it is measured: that of the first image for the
-        denoiser, that of `truth` for "psnr".
+        Range of the clean image. By default the range of the initial estimate is used for the
+        denoiser, and that of `truth` for "psnr".
     self_ensemble : bool, default False
-        Whether to rotate or mirror the image before the denoiser, differently in each iteration,
-        and undo it afterwards. This reduces the artifacts of networks.
+        Whether to rotate and mirror the image before the denoiser, differently in each iteration,
+        and back afterwards. This reduces artifacts of networks.
     truth : array, shape (M, N), optional
         The clean image, for "psnr" in the history.
     progress : bool or callable, default False
@@ -98,8 +100,8 @@ def pnp(
     Returns
     -------
     array, shape (M, N), or Result
-        The same kind of array as the data, on the same device. The type is float32 for float32
-        and integers, else float64.
+        The same kind of array as the data, on the same device: float32 for data of float32 or
+        integers, otherwise float64.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def pnp(
         If an argument is invalid, if `adjoint` is not the adjoint of `apply`, or if the denoiser
         returns another shape or NaN.
     DivergenceError
-        If the image moves away from the data.
+        If the residual grows far beyond that of the initial estimate.
 
     Notes
     -----
@@ -201,14 +203,14 @@ def default_settings(
 
 
 def named_denoiser(denoiser: Any, data_range: float, **options: Any) -> Denoiser:
-    """Return the denoiser of the caller, or a method of `fastrestore.denoise`."""
+    """Return a callable as it is, or the method of `fastrestore.denoise` with this name."""
     if callable(denoiser):
         given: Denoiser = denoiser
         return given
     if denoiser == "dncnn":
         raise ValueError(
-            "denoiser='dncnn' takes no noise level, which the iterations need; use 'unet', "
-            "'hybrid' or 'bm3d'"
+            "denoiser='dncnn' has no input for the noise level, which pnp requires; use "
+            "'unet', 'hybrid' or 'bm3d'"
         )
     if denoiser not in DENOISERS:
         known = ", ".join(map(repr, DENOISERS))
@@ -231,7 +233,7 @@ def _schedule(
         return decreasing_sigmas(*ends, count)
     levels = [validate.positive("each of sigmas", s) for s in np.atleast_1d(sigmas).tolist()]
     if not levels:
-        raise ValueError("sigmas is empty; it needs one number for each iteration")
+        raise ValueError("sigmas is empty; it must have one number for each iteration")
     if iterations is not None and len(levels) != count:
         raise ValueError(f"sigmas has {len(levels)} numbers for {count} iterations")
     return levels

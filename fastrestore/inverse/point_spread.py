@@ -19,7 +19,7 @@ def check_psf(psf: Any, shape: tuple[int, int]) -> FloatArray:
     Raises
     ------
     TypeError, ValueError
-        If it is not an array of two axes with numbers of 0 or more that sum to 1, or if it is
+        If it is not an array of two axes with non-negative values that sum to 1, or if it is
         larger than the image.
     """
     values = np.asarray(interop.to_host(psf))
@@ -38,23 +38,23 @@ def check_psf(psf: Any, shape: tuple[int, int]) -> FloatArray:
     plain = values.astype(np.float64)
     if plain.min() < -NEGATIVE_TOLERANCE * np.abs(plain).max():
         raise ValueError(
-            f"psf has negative values, the least is {plain.min():.3g}; light only adds up, so "
-            "clip them: psf.clip(0)"
+            f"psf must not have negative values, got {plain.min():.3g}; clip them, for example "
+            "psf.clip(0)"
         )
     total = float(plain.sum())
     if abs(total - 1) > SUM_TOLERANCE:
-        cure = "write psf / psf.sum()" if total > 0 else "it is all 0"
+        cure = "use psf / psf.sum()" if total > 0 else "all its values are 0"
         raise ValueError(f"psf must sum to 1, got {total:.6g}; {cure}")
     return plain
 
 
 def center(psf: FloatArray) -> tuple[int, int]:
-    """Return the origin of a PSF: the middle, of even sizes the pixel after it."""
+    """Return the origin of a PSF: pixel n // 2 along each axis."""
     return psf.shape[0] // 2, psf.shape[1] // 2
 
 
 def transfer_function(psf: FloatArray, shape: tuple[int, int], real: bool = False) -> Any:
-    """Return the Fourier transform of a PSF on a grid, its center at the origin."""
+    """Return the Fourier transform of a PSF, with its center at the origin of a grid."""
     grid = np.zeros(shape)
     grid[: psf.shape[0], : psf.shape[1]] = psf
     grid = np.roll(grid, [-k for k in center(psf)], (0, 1))

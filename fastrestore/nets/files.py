@@ -52,8 +52,8 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     Returns
     -------
     Network
-        A `torch.nn.Module` in evaluation mode. Its ``sigmas`` are the noise levels it was trained
-        for, on images from 0 to 1, if the file specifies them.
+        A `torch.nn.Module` in evaluation mode. Its attribute ``sigmas`` is the range of noise
+        levels it was trained for, on images from 0 to 1, or None if the file does not specify it.
 
     Raises
     ------
