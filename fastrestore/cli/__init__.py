@@ -27,7 +27,7 @@ COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help
     "deblur": "remove a known blur and noise",
     "inpaint": "fill in missing pixels",
     "sharpen": "sharpen images and remove noise",
-    "streaks": "remove streaks from sinograms, which cause ring artifacts",
+    "streaks": "remove streaks, the cause of ring artifacts, from sinograms",
     "train": "train a network on photographs (needs PyTorch)",
     "demo": "add noise to a photograph, remove it and compare",
     "backends": "list the backends and whether they are available",

@@ -25,7 +25,7 @@ def __getattr__(name: str) -> object:
 
 
 def need_torch() -> None:
-    """Raise `ImportError`, with the cure, if PyTorch or safetensors is not installed."""
+    """Raise `ImportError` with installation advice if PyTorch or safetensors is not installed."""
     for module in ("torch", "safetensors"):
         try:
             importlib.import_module(module)

@@ -29,7 +29,7 @@ Log = Callable[[State, dict[str, float], dict[str, float]], None]
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where and how long to train, and data beside the photographs."""
+    """Where and how long to train, and data in addition to the photographs."""
 
     folder: Path
     device: str = "cpu"
