@@ -107,7 +107,7 @@ def apply(
     ------
     TypeError, ValueError
         If an argument is invalid, the channels of the image are not those of the network, the
-        image has NaN, or the network was not trained for sigma.
+        image contains NaN, or the network was not trained for this noise level.
     BackendUnavailableError
         If `device` is not available.
     MemoryError

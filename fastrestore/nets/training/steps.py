@@ -165,7 +165,7 @@ def advance(adam: torch.optim.Adam, loss: Tensor, rate: float) -> None:
 
 
 def _discriminator_losses(state: State, output: Output) -> dict[str, Tensor]:
-    """Return the losses of the network by the discriminator, whose weights are kept."""
+    """Return the losses that use the discriminator, whose weights are not updated."""
     recipe, discriminator = state.recipe, state.discriminator
     assert discriminator is not None
     discriminator.requires_grad_(False).eval()

@@ -1,4 +1,4 @@
-"""PSNR on photographs and videos that are not used for training, and a picture of some results."""
+"""PSNR on photographs and videos that are not used for training, and an image of some results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastrestore.nets.training.recipe import Recipe
 from fastrestore.nets.training.tasks import degraded_videos
 
 CROP = 160  # side of the validation images, in pixels
-SHOWN = 4  # number of validation images in the picture
+SHOWN = 4  # number of validation crops in the image of results
 FRAMES = 12  # of a validation video
 LEVELS = (15.0, 25.0, 50.0)  # sigmas of 255
 
