@@ -137,6 +137,23 @@ def test_automatic_choice_passes_over_what_cannot_run(monkeypatch):
         select("numba")
 
 
+@pytest.mark.parametrize("module", ["unimportable_backend", "support.readonly_backend"])
+def test_a_backend_whose_check_fails(monkeypatch, capsys, module):
+    def fail():
+        raise RuntimeError("no driver")
+
+    monkeypatch.setattr("support.readonly_backend.why_unavailable", fail)
+    monkeypatch.setattr(select_module, "MODULES", {"mine": module, **select_module.MODULES})
+    select_module._package.cache_clear()
+    with pytest.raises(BackendUnavailableError, match="backend='mine' cannot run here: the check"):
+        select("mine")
+    assert select().NAME == "numba"
+    fastrestore.show_backends()
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line.startswith("mine   unavailable: the check of this backend failed: ")
+    assert "no driver" in line or "No module named" in line
+
+
 def test_numba_says_when_compiling_is_switched_off(monkeypatch):
     import numba
 

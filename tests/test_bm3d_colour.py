@@ -148,3 +148,17 @@ def test_transforms_are_those_of_the_papers():
         assert 255 * np.abs(weights @ matrix).sum() == pytest.approx(255)  # range of luminance
         white = product(matrix, np.full((3, 1, 1), 255, np.float32))
         np.testing.assert_allclose(white.ravel(), [255, 0, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("strength", [True, "1", [1.0]])
+def test_a_strength_that_is_not_a_number(strength):
+    with pytest.raises(TypeError, match="chroma_strength must be a number above 0, got"):
+        bm3d(scene(16, 16), 20, chroma_strength=strength)
+    with pytest.raises(ValueError, match=r"chroma_strength must be .* got an array of shape"):
+        bm3d(scene(16, 16), 20, chroma_strength=np.ones((2, 2)))
+
+
+def test_a_colorspace_that_is_not_a_name():
+    for name in (np.ones(2), ["opp"], {}):
+        with pytest.raises(ValueError, match="colorspace must be one of"):
+            bm3d(scene(16, 16), 20, colorspace=name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.images import assert_close, camera, psnr, scene
+from support.images import assert_close, camera, noisy, psnr, scene
 from support.stages import assert_same_matches, image_stage
 
 import fastrestore
@@ -243,3 +243,12 @@ def test_more_bad_input():
         bm3d(image, psd=ones + 1j)
     with pytest.raises(ValueError, match=r"'refilter' filters the residual again.*sigma is a map"):
         bm3d(image, np.linspace(1, 9, 16), profile="refilter")
+
+
+def test_refiltering_a_channel_without_noise(recwarn):
+    image = noisy(scene(24, 24), 20)
+    pair = np.stack([image, image[::-1]], -1)
+    psd = np.stack([psd_from_kernel(np.full((1, 3), 10.0), (24, 24)), np.zeros((24, 24))], -1)
+    restored = bm3d(pair, psd=psd, channel_axis=2, profile="refilter")
+    assert not recwarn.list
+    np.testing.assert_array_equal(restored[..., 1], pair[..., 1])

@@ -1,13 +1,16 @@
 """The same bits whatever the threads, the process, the tile."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from support.images import camera, noisy, scene
 
-from fastrestore import Profile, bm3d
+from fastrestore import BM3DPlan, Profile, bm3d
 from fastrestore._collaborative.tiling import Grid
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
@@ -134,3 +137,27 @@ def test_too_little_memory():
         bm3d(image, 20, max_memory=1000)
     with pytest.raises(MemoryError, match="'refilter' filters frequencies of the whole image, wi"):
         bm3d(image, 20, max_memory=1000, profile="refilter")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_plan_that_another_thread_used_during_a_fork():
+    small = image()[:40, :40]
+    plan = BM3DPlan(small.shape, sigma=25, profile="fast", workers=1)
+    expected = plan(small)
+    entered, left = threading.Event(), threading.Event()
+
+    def hold():
+        with plan._lock:
+            entered.set()
+            left.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # ends the child if the lock is never released
+        os._exit(0 if np.array_equal(plan(small), expected) else 1)
+    left.set()
+    holder.join()
+    assert os.waitpid(child, 0)[1] == 0

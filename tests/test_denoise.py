@@ -69,6 +69,11 @@ def test_bad_input():
     image = np.arange(900.0).reshape(30, 30)
     with pytest.raises(ValueError, match=r"method must be one of 'auto', 'bm3d', .* got 'nlm'"):
         denoise(image, 20, method="nlm")
+    for error, profile in ((TypeError, ()), (ValueError, ""), (TypeError, np.ones((2, 2)))):
+        with pytest.raises(error, match="profile"):
+            denoise(image, 20, profile=profile)
+    with pytest.raises(ValueError, match=r"tile=an array of shape \(2,\) is not used by"):
+        denoise(image, 20, tile=np.ones(2))
     with pytest.raises(ValueError, match=r"weights=.*DnCNN.* is a DnCNN, not a UNet"):
         denoise(image, 20, method="unet", weights=trained("dncnn"))
     with pytest.raises(TypeError, match="weights must be a name, a file or a network, got 3"):

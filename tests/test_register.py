@@ -103,3 +103,8 @@ def test_noise_of_resampled_frames():
     np.testing.assert_allclose(gains, gains[::-1])
     assert gains[0] == pytest.approx(1)
     assert gains.min() == gains[register.FRACTIONS // 2] < 0.9
+
+
+def test_constant_images_do_not_move():
+    flat = np.full((40, 40), 7.0)
+    np.testing.assert_array_equal(estimate_motion(flat, flat), np.eye(2, 3))

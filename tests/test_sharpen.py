@@ -103,6 +103,22 @@ def test_bad_input(given, error, message):
         sharpen(photograph()[1], **given)
 
 
+def test_channels_take_no_map():
+    image = np.random.default_rng(0).normal(100, 5, (9, 11, 4))
+    message = r"sigma must be a number, or one for each of 4 channels, got an array of shape \("
+    for sigma in (np.ones((9, 11)), np.ones(image.shape), np.ones(3)):
+        with pytest.raises(ValueError, match=message):
+            sharpen(image, sigma, channel_axis=2)
+
+
+def test_channels_that_are_no_colors_follow_the_profile():
+    image = np.random.default_rng(0).normal(100, 5, (32, 32, 2))
+    results = [sharpen(image, 5, channel_axis=2, profile=each) for each in ("np", "fast")]
+    assert (results[0] != results[1]).any()
+    single = sharpen(image[..., 1], 5, profile="fast")
+    np.testing.assert_array_equal(results[1][..., 1], single)
+
+
 def test_a_profile_can_say_it():
     """It is a number of the profile, so that the second stage can follow."""
     assert Profile.named("np").sharpen == 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.images import camera, psnr, scene
+from support.images import camera, noisy, psnr, scene
 
 from fastrestore import PoissonGaussian, Rician, bm3d, estimate_poisson_gaussian
 
@@ -102,6 +102,49 @@ def test_a_noise_model_of_the_callers_own(options):
     extent = {"data_range": 255**0.5} if "data_range" in options else {}
     steps = model.inverse(bm3d(model.forward(noisy), 1.0, **{**options, **extent}))
     np.testing.assert_array_equal(restored, steps)
+
+
+@pytest.mark.parametrize(
+    ("method", "returned", "error", "message"),
+    [
+        (
+            "forward",
+            lambda v: v[:, 1:],
+            ValueError,
+            r"of noise.forward has shape \(1, 31, 32\), but",
+        ),
+        ("forward", lambda v: v.tolist(), TypeError, "of noise.forward must be an array, got list"),
+        ("forward", lambda v: None, TypeError, "of noise.forward must be an array, got NoneType"),
+        ("forward", lambda v: v + 0j, TypeError, "of noise.forward is complex"),
+        ("forward", lambda v: v * np.nan, ValueError, "of noise.forward has values that are NaN"),
+        ("inverse", lambda v: v[:, :1, :1], ValueError, "of noise.inverse has shape"),
+        ("inverse", lambda v: None, TypeError, "of noise.inverse must be an array, got NoneType"),
+        ("extent", lambda v: None, TypeError, "of noise.extent must be a number of 0 or more"),
+        ("extent", lambda v: -1.0, ValueError, "of noise.extent must be a number of 0 or more"),
+        ("extent", lambda v: np.nan, ValueError, "of noise.extent must be a number of 0 or more"),
+    ],
+)
+def test_a_noise_model_that_returns_something_else(method, returned, error, message):
+    model = type("Model", (Root,), {method: lambda self, values: returned(values)})()
+    with pytest.raises(error, match=f"the result {message}"):
+        bm3d(scene(32, 32), noise=model, data_range=255, profile="fast", backend="numpy")
+
+
+def test_a_noise_model_of_float32():
+    image = noisy(scene(32, 32) + 30, 5)
+    single = type("Single", (Root,), {"forward": lambda _, v: Root().forward(v).astype("f4")})()
+    restored = bm3d(image, noise=single)
+    assert restored.dtype == np.float64
+    np.testing.assert_allclose(restored, bm3d(image, noise=Root()), rtol=1e-4)
+
+
+def test_a_noise_model_cannot_change_the_image():
+    image = scene(32, 32)
+    before = image.copy()
+    model = type("InPlace", (Root,), {"forward": lambda _, v: np.sqrt(v, out=v)})()
+    with pytest.raises(ValueError, match="read-only"):
+        bm3d(image, noise=model)
+    np.testing.assert_array_equal(image, before)
 
 
 @pytest.mark.parametrize("missing", ["forward", "inverse", "extent"])

@@ -98,9 +98,13 @@ def test_axes_and_indices():
 
 def test_shapes():
     assert validate.shape("shape", np.array([3, 4]), 2) == (3, 4)
-    for value in ((3,), 3, (1, 2, 3), None):
-        with pytest.raises(ValueError, match="shape must be 2 whole numbers above 0, got"):
-            validate.shape("shape", value, 2)
+    for error, values in (
+        (ValueError, ((3,), (1, 2, 3), [])),
+        (TypeError, (3, None, "ab", b"ab", {1, 2}, {}, np.array(2), math.inf)),
+    ):
+        for value in values:
+            with pytest.raises(error, match=r"^shape must be 2 whole numbers above 0, got"):
+                validate.shape("shape", value, 2)
     with pytest.raises(ValueError, match=r"each number of shape must be .* of 1 or more, got 0"):
         validate.shape("shape", (3, 0), 2)
     with pytest.raises(TypeError, match=r"each number of shape must be .* of 1 or more, got 2.5"):

@@ -296,3 +296,13 @@ def test_progress():
     assert seen == [(25, 100), (50, 100), (75, 100), (100, 100)]
     with pytest.raises(ValueError, match="progress is for arrays"):
         vbm3d(iter(frames), 20, progress=True)
+
+
+def test_searches_shorter_than_a_block(engine):
+    """Noise of blocks that no group combines is left out; frames are not."""
+    frames, psd = striped(film(3, 20, 22)[0])
+    radii = {"radius_basic": 1, "radius_final": 1, "predict_basic": 1, "predict_final": 1}
+    options = {"psd": psd, "radius": 1, "profile": SMALL.replace(**radii)}
+    results = [vbm3d(frames, **options, backend=name) for name in (engine, "numpy")]
+    assert np.isfinite(results).all()
+    assert_close(results[0], results[1], 255)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -115,6 +117,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         )
         self._context: Context | None = None  # of an earlier image, if it can be reused
         self._lock = threading.Lock()
+        _plans.add(self)
         request = self._request
         self._nbytes = self._memory()
         filtered = self._dtype if noise is None else np.dtype(np.float64)
@@ -192,6 +195,19 @@ chroma_strength, max_memory, deterministic, workers, backend
         if request.profile.residual and spec.map is not None:
             raise ValueError(f"profile {request.profile.name!r} does not take a map of sigma")
         return replace(request, noise=spec)
+
+
+_plans: weakref.WeakSet[BM3DPlan] = weakref.WeakSet()
+
+
+def _unlock() -> None:
+    """Replace locks that threads of the parent process held during a fork."""
+    for plan in _plans:
+        plan._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def _made(arguments: dict[str, Any]) -> BM3DPlan:

@@ -134,7 +134,11 @@ def denoise(
         "progress": progress,
     }
     if method in CLASSICAL:
-        used: dict[str, Any] = {"profile": profile or "np", "workers": workers, "backend": backend}
+        used: dict[str, Any] = {
+            "profile": "np" if profile is None else profile,
+            "workers": workers,
+            "backend": backend,
+        }
         return bm3d(image, sigma, **used, **shared)
     from fastrestore.nets import need_torch
 
@@ -156,7 +160,8 @@ def _check_method(method: Any, given: dict[str, Any]) -> None:
     validate.choice("method", method, METHODS)
     for name, value in given.items():
         default, methods = PARTIAL[name]
-        if method not in methods and value is not default and value != default:
+        is_default = value is default or (isinstance(value, str) and value == default)
+        if method not in methods and not is_default:
             known = ", ".join(map(repr, methods))
             raise ValueError(
                 f"{name}={validate.quoted(value)} is not used by method={method!r}, only by {known}"

@@ -102,6 +102,11 @@ def sharpen(
         profile=numbers.replace(sharpen=strength) if strength > 1 else numbers, progress=progress,
     )  # fmt: skip
     if channel_axis is not None and array.shape[channel_axis] not in (1, 3):
+        if level.shape not in ((), (1,), (array.shape[channel_axis],)):
+            raise ValueError(
+                f"sigma must be a number, or one for each of {array.shape[channel_axis]} channels, "
+                f"got {validate.quoted(levels)}"
+            )
         return _each_channel(image, level, channel_axis, sharpened)
     return sharpened(image, float(level) if level.ndim == 0 else level, channel_axis=channel_axis)
 

@@ -22,7 +22,7 @@ NAMES = ("auto", *_MATRICES, "pca", None)
 
 def check(name: str | None, count: int) -> str | None:
     """Validate the name of a transform of `count` channels; return None for no transform."""
-    if name not in NAMES:
+    if not (name is None or isinstance(name, str)) or name not in NAMES:
         raise ValueError(f"colorspace must be one of {NAMES}, got {name!r}")
     if name in _MATRICES and count not in (1, 3):
         raise ValueError(

@@ -113,6 +113,8 @@ def _gauss_newton_step(slopes: FloatArray, residual: FloatArray, inside: FloatAr
     weight = inside / (1 + (residual / (ROBUST * typical + 1e-12)) ** 2) ** 2
     weighted = slopes * weight.ravel()
     normal = weighted @ slopes.T
+    if not normal.any():  # a constant image shows no motion
+        return np.zeros((2, 3))
     normal += 1e-6 * np.trace(normal) * np.eye(6)
     return np.linalg.solve(normal, weighted @ residual.ravel()).reshape(2, 3)
 

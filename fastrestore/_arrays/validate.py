@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,11 @@ def index(name: str, value: Any, count: int) -> int:
 
 def shape(name: str, value: Any, axes: int) -> tuple[int, ...]:
     """Return a shape with this number of axes, none of them empty."""
-    sizes = tuple(value) if isinstance(value, Iterable) else ()
-    if len(sizes) != axes:
-        raise ValueError(f"{name} must be {axes} whole numbers above 0, got {quoted(value)}")
-    return tuple(integer(f"each number of {name}", size, least=1) for size in sizes)
+    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
+    if not several or np.shape(value) == () or len(value) != axes:
+        error = ValueError if several and np.shape(value) != () else TypeError
+        raise error(f"{name} must be {axes} whole numbers above 0, got {quoted(value)}")
+    return tuple(integer(f"each number of {name}", size, least=1) for size in value)
 
 
 def same_shape(name: str, values: Any, expected: tuple[int, ...], of: str = "the image") -> None:

@@ -17,6 +17,7 @@ from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
+from fastrestore._noise import vst
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.psd import split
 from fastrestore._noise.spec import NoiseArguments, NoiseSpec
@@ -92,7 +93,7 @@ class _Target:
         """Convert the estimate to the result."""
         if self.estimate is not self.view:
             model = self.noise.model
-            estimate = self.estimate if model is None else model.inverse(self.estimate)
+            estimate = self.estimate if model is None else vst.inverse(model, self.estimate)
             self.view[...] = estimate
         keep = context is not None and context.reusable and request.noise is not None
         image = interop.place_like(self.whole, self.image)
@@ -111,8 +112,8 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         validate.warn_of_spectrum(noise.largest, planes)
     model = None if noise is None else noise.model
     if model is not None:
-        planes = model.forward(planes)
-        pilot = None if pilot is None else model.forward(pilot)
+        planes = vst.forward(model, planes)
+        pilot = None if pilot is None else vst.forward(model, pilot)
     if noise is None:
         noise = NoiseSpec(estimated(interop.to_host(planes)))
     dtype = interop.result_dtype(values.dtype)

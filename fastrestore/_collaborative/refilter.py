@@ -53,7 +53,8 @@ def remaining_of_channel(
     shape = (2 * height, 2 * width)
     transform = fft2(residual, shape, workers=workers)
     noise = _extended(resampled(power, shape), workers)
-    ratio = np.minimum(np.abs(transform) ** 2 / (noise * residual.size), PEAK)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a channel may have no noise
+        ratio = np.minimum(np.abs(transform) ** 2 / (noise * residual.size), PEAK)
     deviations = [max(NEIGHBORS, size * SHARE) for size in shape]
     mask = gaussian_filter(ratio, deviations, mode="wrap", truncate=3) > threshold
     signal = ifft2(transform * mask, workers=workers).real[:height, :width]

@@ -11,6 +11,7 @@ import numpy as np
 from fastrestore._arrays import color, interop, validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
+from fastrestore._noise import vst
 from fastrestore._noise.spec import NoiseArguments, NoiseSpec
 from fastrestore.backends.protocol import Backend, Execution, Which
 from fastrestore.backends.select import select
@@ -107,7 +108,7 @@ class Request:
                 "level; sigma is a map, so use profile='np'"
             )
         if spec is not None and spec.model is not None and extent is not None:
-            extent = spec.model.extent(extent)
+            extent = vst.extent(spec.model, extent)
         return cls(
             geometry=geometry,
             noise=geometry.of_planes(spec),
@@ -158,7 +159,8 @@ def _checked_colors(
     colorspace: Any, strength: Any, count: int, channel_axis: int | None
 ) -> tuple[str | None, float]:
     """Validate the color space and the strength of the chroma channels."""
-    if channel_axis is None and colorspace in ("auto", None) and strength == 1.0:
+    plain = colorspace is None or (isinstance(colorspace, str) and colorspace == "auto")
+    if channel_axis is None and plain and isinstance(strength, float) and strength == 1:
         return None, 1.0
     chroma = validate.positive("chroma_strength", strength)
     space = color.check(colorspace, count)

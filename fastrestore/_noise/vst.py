@@ -30,6 +30,35 @@ class NoiseModel(Protocol):
         ...
 
 
+def forward(model: NoiseModel, values: Any) -> Any:
+    """Stabilize an image; raise unless the model returns finite values for all pixels."""
+    stabilized = _applied("forward", model, values)
+    validate.check_finite("the result of noise.forward", stabilized)
+    return stabilized
+
+
+def inverse(model: NoiseModel, stabilized: Any) -> Any:
+    """Return an image from its stabilized form; raise unless the model returns all pixels."""
+    return _applied("inverse", model, stabilized)
+
+
+def extent(model: NoiseModel, data_range: float) -> float:
+    """Return the range of a stabilized image; raise unless the model returns a number."""
+    return validate.not_negative("the result of noise.extent", model.extent(data_range))
+
+
+def _applied(method: str, model: NoiseModel, values: Any) -> Any:
+    """Call a method of a model with an image that it must not change."""
+    given = values
+    if interop.on_host(values):
+        given = values.view()
+        given.flags.writeable = False
+    name = f"the result of noise.{method}"
+    result, _ = interop.recognize(name, getattr(model, method)(given))
+    validate.same_shape(name, result, values.shape, "its argument")
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class PoissonGaussian:
     """Poisson-Gaussian noise: ``gain * Poisson(x) + offset + Normal(0, sigma**2)``.

@@ -103,7 +103,10 @@ def preferred() -> str | None:
 @functools.cache
 def why_unavailable(name: str) -> str | None:
     """Return None if the backend can run, else the reason and the cure in one line."""
-    return _package(name).why_unavailable()
+    try:
+        return _package(name).why_unavailable()
+    except Exception as error:  # of a backend that was added from outside
+        return f"the check of this backend failed: {error!r}"
 
 
 if hasattr(os, "register_at_fork"):  # GPU drivers do not work after a fork
@@ -158,7 +161,11 @@ def _capable(package: Availability, source: str, capability: str) -> Backend:
     """Return the module of a backend; raise if it lacks a capability."""
     if capability in package.capabilities:
         return _engine(package.NAME)
-    capable = ", ".join(repr(name) for name in MODULES if capability in _package(name).capabilities)
+    capable = ", ".join(
+        repr(name)
+        for name in MODULES
+        if why_unavailable(name) is None and capability in _package(name).capabilities
+    )
     raise BackendUnavailableError(
         f"{source}: {package.NAME!r} lacks the capability {capability!r}; use one of {capable}"
     )
@@ -166,8 +173,11 @@ def _capable(package: Availability, source: str, capability: str) -> Backend:
 
 def _automatic(capability: str) -> Backend:
     """Return the first backend that can run; "numpy" always can."""
-    capable = (name for name in MODULES if capability in _package(name).capabilities)
-    name = next(name for name in capable if why_unavailable(name) is None)
+    name = next(
+        name
+        for name in MODULES
+        if why_unavailable(name) is None and capability in _package(name).capabilities
+    )
     _log.debug("backend %s chosen", name)
     return _engine(name)
 

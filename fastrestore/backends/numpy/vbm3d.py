@@ -81,7 +81,7 @@ class VideoStage:
 def pitch(height: int, stage: Stage) -> int:
     """Rows from one frame to the next in a tall image; no blocks across the gap share noise."""
     reach: int = stage.covariance.shape[1] - 1
-    return height - stage.block + reach
+    return height - stage.block + max(reach, stage.block)  # frames do not overlap
 
 
 def search(
