@@ -53,7 +53,11 @@ def test_version_is_one():
     "module",
     [
         "_algorithms.bm3d",
+        "_algorithms.bm3d_plan",
+        "_algorithms.bm4d",
+        "_algorithms.burst",
         "_algorithms.denoise",
+        "_algorithms.vbm3d",
         "_collaborative.profile",
         "_noise.estimate",
         "_noise.psd",
