@@ -10,7 +10,7 @@ import pytest
 import scipy.ndimage
 from PIL import Image
 from support.commandline import names, works
-from support.films import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
+from support.videos import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
 
 import fastrestore
 from fastrestore._io.films import Layout

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commandline import fails, names, works
-from support.films import film, frames, keep_frames, packets, sound
+from support.videos import film, frames, keep_frames, packets, sound
 
 import fastrestore
 from fastrestore._io import film_writer

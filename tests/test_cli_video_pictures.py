@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commandline import fails, names, read, works
-from support.films import BT709, FULL, LIMITED, film, first, frames, keep_frames
+from support.videos import BT709, FULL, LIMITED, film, first, frames, keep_frames
 
 import fastrestore
 from fastrestore.cli import main

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.clips import SMALL, film, runaway, striped
-from support.film_kernels import SLOTS, white, windows
 from support.images import assert_close
 from support.stages import image_stage
+from support.video_kernels import SLOTS, white, windows
 
 from fastrestore import vbm3d
 from fastrestore._noise.spec import NoiseSpec

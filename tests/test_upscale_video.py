@@ -9,8 +9,8 @@ from support.nets import torch_or_skip
 torch = torch_or_skip()
 
 from support.commandline import fails, works  # noqa: E402
-from support.films import BT709, film, first, frames, sound  # noqa: E402
 from support.images import scene  # noqa: E402
+from support.videos import BT709, film, first, frames, sound  # noqa: E402
 
 from fastrestore import super_resolve, super_resolve_video  # noqa: E402
 from fastrestore._algorithms import upscale_video as upscale_video_module  # noqa: E402

@@ -17,7 +17,7 @@ from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
-from support import clips, cudasim, film_kernels, image_kernels
+from support import clips, cudasim, image_kernels, video_kernels
 from support.fakecupy import Cupy
 from support.images import noisy, scene
 from support.stages import image_stage, volume_stage
@@ -79,8 +79,8 @@ def films(changed):
     _, frames = clips.film(3, 11, 13)
     # Candidates are sifted, and windows searched in bands
     changes = {"group_basic": 8, "match_basic": 1e5, "trails_basic": 2, "predict_basic": 4}
-    stage = film_kernels.white(changes)
-    both = film_kernels.windows(fake, frames, stage, [0, 1, 2])
+    stage = video_kernels.white(changes)
+    both = video_kernels.windows(fake, frames, stage, [0, 1, 2])
     expected, found = (window.matches([0, 1, 2], 1) for window in both)
     return (found.offsets.get() == expected.offsets).all()
 
