@@ -1,4 +1,4 @@
-"""Images, warm-up and what a saved result must tell about the computer it comes from."""
+"""Images, warm-up and the description of the computer in a saved result."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ def pair():
     def make(size):
         clean = photographs.photograph(size)
         noisy = photographs.noisy(clean)
-        noisy.setflags(write=False)  # nobody times a call that spoils the next one's input
+        noisy.setflags(write=False)  # a call must not change the input of the next one
         return clean, noisy
 
     return make

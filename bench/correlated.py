@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 beside it: slow")
     options = parser.parse_args()
     images = photographs(options.images)
-    columns = ["noisy", "told sigma", "np", "refilter"]
+    columns = ["noisy", "sigma given", "np", "refilter"]
     columns += ["bm3d np", "bm3d refilter"] if options.peers else []
     print("house / peppers / cameraman / Barbara, and their mean, in dB\n")
     print(f"| kernel | {' | '.join(columns)} | time over white noise's |")

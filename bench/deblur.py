@@ -4,7 +4,7 @@
     python bench/deblur.py --images DIR --psfs Levin09.mat [--count 6] [--denoisers unet bm3d]
     python bench/deblur.py --repeated
 
-FILE is a gray picture of 256x256 of 8 bits, "cameraman" in the paper: improvements in
+FILE is a gray image of 256x256 of 8 bits, "cameraman" in the paper: improvements in
 signal-to-noise ratio in dB of its six experiments, periodic borders, noise of ``default_rng(0)``.
 The peer is `bm3d_deblurring` of PyPI's bm3d, which calls what NumPy has no more (`numpy.trapz`,
 given back here) and takes an image of three axes. `--psfs` is PSNR in dB of the first images of DIR
@@ -91,10 +91,10 @@ def print_experiments(options):
 
 def ours(seen, psf, sigma):
     """Time the second call: the first one compiles."""
-    told = {"boundary": "periodic", "data_range": 255}
-    fastrestore.deblur(seen, psf, sigma, **told)
+    options = {"boundary": "periodic", "data_range": 255}
+    fastrestore.deblur(seen, psf, sigma, **options)
     begun = time.perf_counter()
-    result = fastrestore.deblur(seen, psf, sigma, **told)
+    result = fastrestore.deblur(seen, psf, sigma, **options)
     return time.perf_counter() - begun, result
 
 
@@ -142,10 +142,10 @@ def scored(clean, psf, sigma, options):
     """PSNR of the blurred image and of each result."""
     seen = blurred(clean, psf)
     seen += sigma * np.random.default_rng(0).standard_normal(clean.shape)
-    told = {"boundary": "periodic", "data_range": 255}
-    results = [seen, fastrestore.deblur(seen, psf, sigma, **told)]
+    given = {"boundary": "periodic", "data_range": 255}
+    results = [seen, fastrestore.deblur(seen, psf, sigma, **given)]
     for name in options.denoisers:
-        results.append(fastrestore.deblur(seen, psf, sigma, method="pnp", denoiser=name, **told))
+        results.append(fastrestore.deblur(seen, psf, sigma, method="pnp", denoiser=name, **given))
     return [psnr(clean, np.clip(result, 0, 255)) for result in results]
 
 

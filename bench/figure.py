@@ -1,4 +1,4 @@
-"""Draw the picture of the README: a scene, the same with noise, and what bm3d makes of it.
+"""Draw the figure of the README: a scene, its noisy version, and the result of `bm3d`.
 
 python bench/figure.py [OUT.png]
 """
@@ -41,14 +41,14 @@ def scene(height=288, width=288):
 
 
 def main():
-    """Write the picture and print the PSNR of its parts."""
+    """Write the figure and print the PSNR of its parts."""
     clean = scene()
     noisy = clean + SIGMA * np.random.default_rng(0).standard_normal(clean.shape)
     restored = fastrestore.bm3d(noisy, SIGMA)
     gap = np.full((len(clean), 6), 255.0)
-    picture = np.hstack([noisy, gap, restored, gap, clean]).clip(0, 255).round().astype(np.uint8)
+    figure = np.hstack([noisy, gap, restored, gap, clean]).clip(0, 255).round().astype(np.uint8)
     out = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("figure.png"))
-    Image.fromarray(picture).save(out, optimize=True)
+    Image.fromarray(figure).save(out, optimize=True)
     for name, image in (("noisy", noisy), ("restored", restored)):
         print(f"{name:9}{psnr(clean, image.clip(0, 255), data_range=255):.2f} dB")
     print(out)

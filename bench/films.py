@@ -1,8 +1,8 @@
-"""Print what `vbm3d` gains over single frames, how much films flicker, and memory and speed.
+"""Print what `vbm3d` gains over single frames, how much videos flicker, and memory and speed.
 
     python bench/films.py [--clip DIR] [--speed] [--memory] [--sigma 20 40]
 
-Without `--clip` on films made of a photograph: a still camera with something that moves, and equal
+Without `--clip` on videos made of a photograph: a still camera with something that moves, and equal
 frames. Frame number i gets the noise of ``default_rng(i)``. PSNR is the mean over the three frames
 in the middle, that of `bm3d` frame by frame beside it.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from photographs import photograph, psnr
 
-COUNT = 13  # frames of a film; those in the middle are judged
+COUNT = 13  # frames of a video; those in the middle are judged
 
 # Print the peak memory of restoring a stream of so many frames, made as they are asked for
 STREAM = """
@@ -42,10 +42,10 @@ print(json.dumps([total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 10
 
 def main():
     """Print the tables that are asked for."""
-    parser = argparse.ArgumentParser(description="quality, flicker, speed and memory of films")
+    parser = argparse.ArgumentParser(description="quality, flicker, speed and memory of videos")
     parser.add_argument("--clip", type=Path, metavar="DIR", help="frames in order of their names")
     parser.add_argument("--sigma", type=float, nargs="+", default=[20.0, 40.0])
-    parser.add_argument("--speed", action="store_true", help="frames a second, in colour")
+    parser.add_argument("--speed", action="store_true", help="frames a second, in color")
     parser.add_argument("--memory", action="store_true", help="of 50 and of 2000 frames")
     parser.add_argument("--workers", type=int)
     options = parser.parse_args()
@@ -76,7 +76,7 @@ def clip(folder):
 
 
 def still_camera():
-    """Return a film of a still photograph before which a disk moves, and where it never is."""
+    """Return a video of a still photograph before which a disk moves, and where it never is."""
     scene = photograph(512)[120:312, 150:406].astype(np.float64)
     y, x = np.mgrid[: scene.shape[0], : scene.shape[1]]
     frames, still = [], np.ones(scene.shape, bool)
@@ -93,16 +93,16 @@ def middle(frames):
 
 
 def print_gain(name, clean, sigmas):
-    """Print PSNR of the film, and of its frames one by one."""
+    """Print PSNR of the video, and of its frames one by one."""
     import fastrestore
 
     print(f"{name}: {len(clean)} frames of {clean.shape[2]}x{clean.shape[1]}, gray\n")
     print("| sigma | bm3d, frame by frame | vbm3d | gain dB |\n| --- | --- | --- | --- |")
     for sigma in sigmas:
         noise = noisy(clean, sigma)
-        film = psnr(middle(clean), middle(fastrestore.vbm3d(noise, sigma)))
+        video = psnr(middle(clean), middle(fastrestore.vbm3d(noise, sigma)))
         single = psnr(middle(clean), [fastrestore.bm3d(frame, sigma) for frame in middle(noise)])
-        print(f"| {sigma:g} | {single:.2f} | {film:.2f} | {film - single:+.2f} |")
+        print(f"| {sigma:g} | {single:.2f} | {video:.2f} | {video - single:+.2f} |")
     print()
 
 
@@ -112,12 +112,12 @@ def print_equal_frames():
 
     sigma, clean = 25.0, photograph(256)
     noise = noisy(np.array([clean] * 9), sigma)
-    film = psnr(clean, fastrestore.vbm3d(noise, sigma, radius=4)[4])
+    video = psnr(clean, fastrestore.vbm3d(noise, sigma, radius=4)[4])
     single = psnr(clean, fastrestore.bm3d(noise[4], sigma))
     mean = psnr(clean, fastrestore.bm3d(noise.mean(0), sigma / 3))
     print(f"nine equal frames, sigma {sigma:g}, radius 4, 256x256\n")
     print("| way | PSNR dB | over one frame |\n| --- | --- | --- |")
-    for name, value in (("bm3d of one", single), ("vbm3d", film), ("bm3d of their mean", mean)):
+    for name, value in (("bm3d of one", single), ("vbm3d", video), ("bm3d of their mean", mean)):
         print(f"| {name} | {value:.2f} | {value - single:+.2f} |")
     print()
 
@@ -135,13 +135,13 @@ def print_flicker(sigmas):
         def flicker(restored):
             return float(np.abs(np.diff(np.asarray(restored) - clean, axis=0))[:, still].mean())
 
-        film = flicker(fastrestore.vbm3d(noise, sigma))
+        video = flicker(fastrestore.vbm3d(noise, sigma))
         single = flicker([fastrestore.bm3d(frame, sigma) for frame in noise])
-        print(f"| {sigma:g} | {single:.3f} | {film:.3f} | {film / single:.2f} |")
+        print(f"| {sigma:g} | {single:.3f} | {video:.3f} | {video / single:.2f} |")
 
 
 def print_speed(options):
-    """Print frames a second of a colour film of 432x240."""
+    """Print frames a second of a color video of 432x240."""
     from skimage.data import astronaut
 
     import fastrestore
@@ -149,19 +149,19 @@ def print_speed(options):
     whole = astronaut().astype(np.float32)
     path = [(3 * k % 200, 2 * k % 80) for k in range(40)]
     clean = np.array([whole[y : y + 240, x : x + 432] for y, x in path])
-    film = noisy(clean, 20)
+    video = noisy(clean, 20)
     settings = {"channel_axis": -1, "workers": options.workers}
     print("| frames | radius | workers | frames a second | PSNR dB |")
     print("| --- | --- | --- | --- | --- |")
     for radius in (1, 2, 4):
-        fastrestore.vbm3d(film[:2], 20, radius=radius, **settings)
+        fastrestore.vbm3d(video[:2], 20, radius=radius, **settings)
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
-            restored = fastrestore.vbm3d(film, 20, radius=radius, **settings)
+            restored = fastrestore.vbm3d(video, 20, radius=radius, **settings)
             seconds.append(time.perf_counter() - start)
-        rate, score = len(film) / np.median(seconds), psnr(clean, restored)
-        shape = f"{len(film)} of 432x240 in colour"
+        rate, score = len(video) / np.median(seconds), psnr(clean, restored)
+        shape = f"{len(video)} of 432x240 in color"
         print(f"| {shape} | {radius} | {options.workers or 'all'} | {rate:.2f} | {score:.2f} |")
 
 

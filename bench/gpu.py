@@ -1,6 +1,6 @@
 """Print what fastrestore does on a GPU, beside the CPU and other GPU programs, in one table.
 
-    python bench/gpu.py --images DIR [--peers] [--rows 512 hd colour triton film volume]
+    python bench/gpu.py --images DIR [--peers] [--rows 512 hd color triton video volume]
     python bench/gpu.py --images DIR --executed-on-cpu
 
 Times of the GPU are those of device events around one call, the image and the result being there,
@@ -67,10 +67,10 @@ def main() -> int:
     steps = {
         "512": lambda: speed(512, 512, {"np": 2.0, "fast": None, "lc": None, "high": None}),
         "hd": lambda: speed(1080, 1920, {"np": 15.0, "fast": 1.5}),
-        "colour": colour,
+        "color": color,
         "triton": lambda: triton() if options.peers else None,
         "cupy": lambda: headline(options.peers),
-        "film": film,
+        "video": video,
         "volume": volume,
         "large": large,
         "first": first,
@@ -158,8 +158,8 @@ def speed(height: int, width: int, profiles: dict[str, float | None]) -> None:
         )
 
 
-def colour(height: int = 512, width: int = 512) -> None:
-    """Time of a colour image over that of its luminance."""
+def color(height: int = 512, width: int = 512) -> None:
+    """Time of a color image over that of its luminance."""
     cupy = interop.load_cupy()
     _, noisy = pair(height, width)
     image = cupy.asarray(np.stack([noisy, noisy[::-1], noisy[:, ::-1]], axis=-1))
@@ -169,7 +169,7 @@ def colour(height: int = 512, width: int = 512) -> None:
         BM3DPlan(gray.shape, sigma=25, backend="cupy"),
     )
     three, one = timed(lambda: both[0](image)), timed(lambda: both[1](gray))
-    line(f"{width}x{height} colour, np", "", f"{three:.3f} ms, {three / one:.2f} times gray")
+    line(f"{width}x{height} color, np", "", f"{three:.3f} ms, {three / one:.2f} times gray")
 
 
 def triton(size: int = 512) -> None:
@@ -243,8 +243,8 @@ def headline(peers: bool) -> None:
     )
 
 
-def film(height: int = 480, width: int = 864, count: int = 24) -> None:
-    """Frames a second of a gray film that pans, and its PSNR beside the CPU."""
+def video(height: int = 480, width: int = 864, count: int = 24) -> None:
+    """Frames a second of a gray video that pans, and its PSNR beside the CPU."""
     cupy = interop.load_cupy()
     clean, _ = pair(height + 2 * count, width + 4 * count)
     clean = np.stack([clean[2 * k :, 4 * k :][:height, :width] for k in range(count)])

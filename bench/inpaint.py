@@ -23,7 +23,7 @@ def main():
     parser.add_argument("--missing", type=float, default=0.8, metavar="SHARE")
     parser.add_argument("--peers", action="store_true", help="scikit-image, too")
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--strip", type=Path, metavar="OUT", help="picture of the first images")
+    parser.add_argument("--strip", type=Path, metavar="OUT", help="figure of the first images")
     options = parser.parse_args()
     methods = {"fastrestore": ours} | ({"biharmonic": theirs} if options.peers else {})
     head = " | ".join(f"{name} dB | s" for name in methods)

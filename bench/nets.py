@@ -5,7 +5,7 @@
     python bench/nets.py --time
     python bench/nets.py --tiles
 
-DIR holds photographs of 8 bits: gray ones, or colour ones with ``--color``. Noise is white, not
+DIR holds photographs of 8 bits: gray ones, or color ones with ``--color``. Noise is white, not
 clipped, from one generator for each image; results are clipped to 0..255, no border is left out and
 the mean is over the PSNR of the images. ``--time`` is of a noisy photograph of 512x512 pixels, the
 median of 5, on the processor and on a GPU if there is one.

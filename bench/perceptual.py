@@ -1,4 +1,4 @@
-"""How unlike two pictures look: by features of networks that were trained to recognise things.
+"""Perceptual distance of two images: by features of networks that were trained to recognize things.
 
 SqueezeNet's are also what the networks of the library were trained by, so that they know what it
 looks at; EfficientNet-Lite0 is a judge that they have never met. Its weights come with a package of

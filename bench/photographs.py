@@ -22,7 +22,7 @@ def photograph(size):
 
 
 def gray(path):
-    """Read a picture of 8 bits as gray, in float64."""
+    """Read an 8-bit image as gray, in float64."""
     from PIL import Image
 
     return np.asarray(Image.open(path).convert("L"), np.float64)

@@ -2,7 +2,7 @@
 
     python bench/quality.py --images DIR --sigma 15 25 50 [--peers] [--profile np]
     python bench/quality.py --images DIR --sigma 25 --at-least 25:29.9
-    python bench/quality.py --images DIR --sigma 25 --colour --skip FILE
+    python bench/quality.py --images DIR --sigma 25 --color --skip FILE
 
 Image number i in name order (from 0) gets the noise ``default_rng(i)`` times sigma, in float64
 and not clipped. Results are clipped to 0..255 before they are judged, as in the papers.
@@ -38,7 +38,7 @@ def main() -> int:
     floors: dict[float, float] = dict(options.at_least)
     passed = True
     for sigma in options.sigma:
-        mean = table(paths, sigma, programs, "RGB" if options.colour else "L")
+        mean = table(paths, sigma, programs, "RGB" if options.color else "L")
         if sigma in floors and not mean >= floors.pop(sigma):
             print(f"sigma {sigma:g}: the mean PSNR is under the floor", file=sys.stderr)
             passed = False
@@ -84,7 +84,7 @@ def table(paths: list[Path], sigma: float, programs: dict[str, Denoiser], mode: 
 
 
 def read(path: Path, mode: str) -> FloatArray:
-    """Read an image as gray levels (L) or colours (RGB) 0..255."""
+    """Read an image as gray levels (L) or colors (RGB) 0..255."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -161,7 +161,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="PSNR and SSIM over a folder of images")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
     parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR to leave out")
-    parser.add_argument("--colour", action="store_true", help="RGB instead of gray")
+    parser.add_argument("--color", "--colour", action="store_true", help="RGB instead of gray")
     parser.add_argument("--sigma", type=float, nargs="+", default=[15.0, 25.0, 50.0])
     parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 (np) beside it: slow")
     parser.add_argument("--profile", default="np")

@@ -2,7 +2,7 @@
 
     python bench/speed.py [--workers 2] [--rounds 5] [--profiles]
     python bench/speed.py --peak-memory 2048
-    python bench/speed.py --colour
+    python bench/speed.py --color
 
 Times depend on the computer and on what else it does, ratios much less: so our rounds are run
 half before and half after the peer's.
@@ -51,10 +51,12 @@ def main():
     parser.add_argument(
         "--peak-memory", type=int, metavar="SIZE", help="instead: memory of one np call"
     )
-    parser.add_argument("--colour", action="store_true", help="instead: colour beside luminance")
+    parser.add_argument(
+        "--color", "--colour", action="store_true", help="instead: compare color with luminance"
+    )
     options = parser.parse_args()
-    if options.colour:
-        print_colour(options.workers, options.rounds)
+    if options.color:
+        print_color(options.workers, options.rounds)
     elif options.peak_memory:
         print_memory(options.peak_memory, options.workers)
     else:
@@ -105,8 +107,8 @@ def print_table(options):
         print(f"| {program} | {name} | {seconds:.3f} | {quality:.2f} | {ratio} |")
 
 
-def print_colour(workers, rounds):
-    """Time a colour photograph and its luminance in turn; print both and the ratio."""
+def print_color(workers, rounds):
+    """Time a color photograph and its luminance in turn; print both and the ratio."""
     import numpy as np
     from skimage.data import astronaut
 
@@ -114,11 +116,11 @@ def print_colour(workers, rounds):
 
     clean = astronaut().astype(np.float32)
     noise = 25 * np.random.default_rng(0).standard_normal(clean.shape)
-    colour = (clean + noise).astype(np.float32)
-    gray = np.ascontiguousarray(colour.mean(-1))
+    color = (clean + noise).astype(np.float32)
+    gray = np.ascontiguousarray(color.mean(-1))
     calls = {
         "luminance": ((gray, 25 / 3**0.5), {}),
-        "colour": ((colour, 25.0), {"channel_axis": -1}),
+        "color": ((color, 25.0), {"channel_axis": -1}),
     }
     times = {name: [] for name in calls}
     for k in range(rounds + 1):
@@ -130,7 +132,7 @@ def print_colour(workers, rounds):
     medians = {name: statistics.median(runs) for name, runs in times.items()}
     for name, seconds in medians.items():
         print(f"{name:12} {seconds:.3f} s")
-    print(f"ratio        {medians['colour'] / medians['luminance']:.2f}")
+    print(f"ratio        {medians['color'] / medians['luminance']:.2f}")
 
 
 def timed(function, arguments, keywords):

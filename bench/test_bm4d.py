@@ -28,8 +28,8 @@ def volume():
     return make
 
 
-def told(benchmark, clean):
-    """Put the speed beside the time."""
+def record_speed(benchmark, clean):
+    """Record the speed beside the time."""
     rate = clean.size / 1e6 / benchmark.stats.stats.median
     benchmark.extra_info["megavoxels_a_second"] = round(rate, 3)
 
@@ -39,7 +39,7 @@ def test_bm4d(benchmark, volume, judge, side):
     benchmark.group = f"bm4d {side}x{side}x32"
     clean, noisy = volume(side)
     restored = benchmark.pedantic(fastrestore.bm4d, (noisy, SIGMA), rounds=3, warmup_rounds=1)
-    told(benchmark, clean)
+    record_speed(benchmark, clean)
     judge(clean, restored, FLOORS[side])
 
 
@@ -52,5 +52,5 @@ def test_peer_bm4d(benchmark, volume, judge):
     restored = benchmark.pedantic(
         lambda: peer.bm4d(noisy / 255, SIGMA / 255) * 255, rounds=1, warmup_rounds=0
     )
-    told(benchmark, clean)
+    record_speed(benchmark, clean)
     judge(clean, restored, FLOORS[side] - 0.2)

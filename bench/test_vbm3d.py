@@ -72,8 +72,8 @@ def test_peer_bm3dcpu(benchmark, clip, judge, step, reach, floor):
         )
         source = vapoursynth.core.std.ModifyFrame(blank, blank, frame_of)
         pilot = vapoursynth.core.bm3dcpu.BM3Dv2(source, **options)
-        film = vapoursynth.core.bm3dcpu.BM3Dv2(source, ref=pilot, **options)
-        return [255 * np.array(frame[0]) for frame in film.frames()]
+        video = vapoursynth.core.bm3dcpu.BM3Dv2(source, ref=pilot, **options)
+        return [255 * np.array(frame[0]) for frame in video.frames()]
 
     restored = benchmark.pedantic(restore, rounds=3, warmup_rounds=1)
     benchmark.extra_info["frames_a_second"] = round(COUNT / benchmark.stats.stats.median, 2)

@@ -4,7 +4,7 @@
     python bench/upscale.py --images DIR --degraded [--models restore-gan] [--strip OUT.png]
     ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
 
-DIR holds colour photographs of 8 bits. Small images are those of Pillow's bicubic filter; results
+DIR holds color photographs of 8 bits. Small images are those of Pillow's bicubic filter; results
 are clipped and rounded to 8 bits, a border of 4 pixels is left out. Y is the luminance of video
 (BT.601, 16 to 235), SSIM that of scikit-image with a Gaussian window. With ``--degraded`` they are
 blurred, reduced, noisy and compressed, twice, by a generator for each image. Perceptual distances
@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR left out")
     parser.add_argument("--count", type=int, metavar="N", help="the first so many alone")
     add_distances(parser)
-    parser.add_argument("--strip", type=Path, metavar="OUT", help="picture of all, side by side")
+    parser.add_argument("--strip", type=Path, metavar="OUT", help="figure of all, side by side")
     parser.add_argument("--each", action="store_true", help="every image, too")
     options = parser.parse_args()
     models = options.models or (["restore-gan"] if options.degraded else ["srresnet", "srgan"])
@@ -54,7 +54,7 @@ def main():
 
 
 def photographs(options):
-    """Read colour photographs, cut to a multiple of the scale."""
+    """Read color photographs, cut to a multiple of the scale."""
     if options.only:
         paths = [options.images / line for line in options.only.read_text().split()]
     else:
@@ -84,7 +84,7 @@ def enlarged(clean, models):
 
 
 def degraded(clean, models, seed):
-    """Mend the degraded image in every way; a denoiser that has to be told sigma estimates it."""
+    """Restore the degraded image by each method; denoisers that need sigma estimate it."""
     image = torch.from_numpy(clean.transpose(2, 0, 1) / 255)[None].float()
     seen = Degradation()(image, torch.Generator().manual_seed(seed))[0]
     seen = rounded(seen.numpy().transpose(1, 2, 0) * 255)
@@ -119,13 +119,13 @@ def measured(clean, result, looks):
     inner = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
     a, b = clean[inner], result[inner]
     y, z = luminance(a), luminance(b)
-    told = {
+    scores = {
         "PSNR Y": psnr(y, z),
         "SSIM Y": ssim(y, z),
         "PSNR RGB": psnr(a, b),
         "SSIM RGB": ssim(a, b, channel_axis=-1),
     }
-    return told | {name: float(apart(tensor(a), tensor(b))) for name, apart in looks.items()}
+    return scores | {name: float(apart(tensor(a), tensor(b))) for name, apart in looks.items()}
 
 
 def psnr(a, b):

@@ -1,15 +1,15 @@
-"""Print how good an enlarged film is and how much it flickers, and show it.
+"""Print how good an enlarged video is and how much it flickers, and show it.
 
     python bench/upscale_video.py --clip DIR [--models srresnet srgan vsrgan] [--count N]
     ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
     ... --strip OUT.png --film OUT.mp4
     python bench/upscale_video.py --memory [--models vsrgan]
 
-DIR holds colour frames of 8 bits in the order of their names. Small ones are those of Pillow's
+DIR holds color frames of 8 bits in the order of their names. Small ones are those of Pillow's
 bicubic filter. PSNR and SSIM are as in `upscale.py`, means over the frames. Flicker is the mean
 absolute difference, of 255, between a result and the one before, moved to it by the flow between
 the true frames, OpenCV's DIS or that of a network; that of the true frames is shown, too. Flicker
-"still" is that of one photograph with noise of sigma 1, without any flow. ``--strip`` is a picture
+"still" is that of one photograph with noise of sigma 1, without any flow. ``--strip`` is a figure
 of results side by side, with a row of pixels of each over time below; ``--film`` plays them side by
 side. ``--memory`` is the peak for 50 and for 1000 frames of 180x144, and the time for each.
 """
@@ -48,8 +48,8 @@ def frames(count):
         yield whole[k % 20 : k % 20 + 144, k % 64 : k % 64 + 180]
 
 begun = time.perf_counter()
-film = frames(int(sys.argv[1]))
-larger = fastrestore.super_resolve_video(film, model=sys.argv[2], channel_axis=-1)
+video = frames(int(sys.argv[1]))
+larger = fastrestore.super_resolve_video(video, model=sys.argv[2], channel_axis=-1)
 total = sum(1 for _ in larger)
 took = time.perf_counter() - begun
 print(json.dumps([total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, took]))
@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--models", nargs="+", metavar="NAME", default=MODELS)
     parser.add_argument("--count", type=int, metavar="N", help="the first so many frames alone")
     add_distances(parser)
-    parser.add_argument("--flow", metavar="NAME", default="dis", help="or a network for films")
+    parser.add_argument("--flow", metavar="NAME", default="dis", help="or a network for videos")
     parser.add_argument("--strip", type=Path, metavar="OUT")
     parser.add_argument("--film", type=Path, metavar="OUT")
     parser.add_argument("--memory", action="store_true")
@@ -80,20 +80,20 @@ def print_quality(options):
     small = [reduced(frame) for frame in true]
     flows, stills = flows_between(true, options.flow), still(true[0])
     looks = distances(options)
-    rows, films = {}, {}
+    rows, videos = {}, {}
     for name in ("bicubic", *options.models):
-        films[name] = list(made(small, name))
-        each = [measured(a, b, looks) for a, b in zip(true, films[name], strict=True)]
+        videos[name] = list(made(small, name))
+        each = [measured(a, b, looks) for a, b in zip(true, videos[name], strict=True)]
         rows[name] = {kind: np.mean([m[kind] for m in each]) for kind in each[0]}
-        rows[name]["flicker"] = flicker(films[name], flows)
+        rows[name]["flicker"] = flicker(videos[name], flows)
         rows[name]["still"] = flicker(list(made(stills, name)))
     print_table(f"{options.clip.name}, {len(true)} frames", [rows])
     print(f"\nflicker of the true frames: {flicker(true, flows):.4f}")
-    films["true"] = true
+    videos["true"] = true
     if options.strip:
-        write_strip(films, options.strip)
+        write_strip(videos, options.strip)
     if options.film:
-        write_film(films, options.film)
+        write_video(videos, options.film)
 
 
 def clip(options):
@@ -113,14 +113,14 @@ def reduced(frame):
 
 
 def still(frame):
-    """Small frames of a film in which nothing moves."""
+    """Small frames of a video in which nothing moves."""
     rng = np.random.default_rng(0)
     noisy = (frame + rng.normal(0, 1, frame.shape) for _ in range(STILL))
     return [reduced(rounded(each)) for each in noisy]
 
 
 def made(small, name):
-    """Enlarge frames, by one network for films or frame by frame."""
+    """Enlarge frames, by one network for videos or frame by frame."""
     if name == "bicubic":
         for frame in small:
             size = (SCALE * frame.shape[1], SCALE * frame.shape[0])
@@ -132,7 +132,7 @@ def made(small, name):
 
 
 def flows_between(frames, name):
-    """Where pixels were in the frame before: by OpenCV's DIS, or by a network for films."""
+    """Where pixels were in the frame before: by OpenCV's DIS, or by a network for videos."""
     if name == "dis":
         import cv2
 
@@ -162,14 +162,14 @@ def tensor(frame):
     return torch.from_numpy(frame.transpose(2, 0, 1) / 255)[None].float()
 
 
-def write_strip(films, path):
+def write_strip(videos, path):
     """Show the middle of three frames of each, and below it how a row of pixels goes on in time."""
-    count = len(films["true"])
+    count = len(videos["true"])
     rows = []
     for k in (count // 4, count // 2, 3 * count // 4):
-        rows.append(np.concatenate([middle(frames[k]) for frames in films.values()], 1))
+        rows.append(np.concatenate([middle(frames[k]) for frames in videos.values()], 1))
     traces = []
-    for frames in films.values():
+    for frames in videos.values():
         row = len(frames[0]) // 2
         trace = np.stack([middle(frame[row - 64 : row + 64])[64] for frame in frames])
         traces.append(trace)
@@ -182,12 +182,12 @@ def middle(frame, side=128):
     return frame[top : top + side, left : left + side]
 
 
-def write_film(films, path):
+def write_video(videos, path):
     """Play all side by side."""
     import av
 
     with av.open(str(path), "w") as file:
-        frames = [np.concatenate(each, 1) for each in zip(*films.values(), strict=True)]
+        frames = [np.concatenate(each, 1) for each in zip(*videos.values(), strict=True)]
         track = file.add_stream("libx264", rate=24, options={"crf": "16"})
         track.height, track.width = frames[0].shape[0] // 2 * 2, frames[0].shape[1] // 2 * 2
         track.pix_fmt = "yuv420p"
@@ -203,8 +203,8 @@ def print_memory(model):
     print("\n| frames of 180x144 | peak MB | seconds | a frame |\n| --- | --- | --- | --- |")
     for count in (50, 1000):
         command = [sys.executable, "-c", STREAM, str(count), name]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        total, peak, took = json.loads(told)
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        total, peak, took = json.loads(output)
         print(f"| {total} | {peak:.0f} | {took:.1f} | {took / total:.4f} |", flush=True)
 
 

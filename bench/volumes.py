@@ -3,7 +3,7 @@
     python bench/volumes.py [--image FILE] [--peers] [--workers 2] [--rounds 5]
 
 Volumes are made of photographs that move from slice to slice, and of drawn ellipsoids. Of a 256x256
-picture given by `--image` one is made of 128x128x32, which moves by (1, 2) pixels: Set12 01 gives
+image given by `--image` one is made of 128x128x32, which moves by (1, 2) pixels: Set12 01 gives
 that of published tables. Noise is of sigma 0.1 on [0, 1], from ``default_rng(3)``.
 """
 
@@ -19,7 +19,7 @@ SIGMA = 0.1
 def main():
     """Print a row for each volume and program."""
     parser = argparse.ArgumentParser(description="PSNR and time of volumes")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a gray picture of 256x256")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a gray image of 256x256")
     parser.add_argument("--peers", action="store_true", help="run bm4d of PyPI, too")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--rounds", type=int, default=5)
@@ -53,7 +53,7 @@ def volumes(path):
 
 
 def moving(image, down, right, count):
-    """Stack a picture that moves from slice to slice along the last axis."""
+    """Stack an image that moves from slice to slice along the last axis."""
     return np.stack([np.roll(image, (down * k, right * k), (0, 1)) for k in range(count)], -1)
 
 
@@ -63,8 +63,8 @@ def ellipsoids(shape):
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     volume = 0.1 * np.sin(25 * x + 9 * z) * (y > 0)
     for _ in range(30):
-        centre, radii = rng.uniform(-0.8, 0.8, 3), rng.uniform(0.08, 0.5, 3)
-        axes = zip((z, y, x), centre, radii, strict=True)
+        center, radii = rng.uniform(-0.8, 0.8, 3), rng.uniform(0.08, 0.5, 3)
+        axes = zip((z, y, x), center, radii, strict=True)
         volume[sum(((axis - c) / r) ** 2 for axis, c, r in axes) < 1] += rng.uniform(-0.3, 0.3)
     return (volume - volume.min()) / np.ptp(volume)
 

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from support.clips import SMALL as FILM
-from support.clips import film
+from support.clips import SMALL as VIDEO
+from support.clips import video
 from support.images import noisy, scene
 from support.volumes import VOLUME, cells
 from support.volumes import noisy as noisy_volume
@@ -112,19 +112,19 @@ CALLS = {
         CUBES, psd=psd_from_kernel(np.full((1, 3, 2), 5.0), CUBES.shape), profile=VOLUME
     ),
     "volume by another axis": lambda: bm4d(CUBES, 15, slice_axis=2, profile=VOLUME),
-    "video": lambda: vbm3d(FRAMES, 20, radius=2, profile=FILM),
-    "video stream": lambda: np.array(list(vbm3d(iter(FRAMES), radius=1, profile=FILM))),
+    "video": lambda: vbm3d(FRAMES, 20, radius=2, profile=VIDEO),
+    "video stream": lambda: np.array(list(vbm3d(iter(FRAMES), radius=1, profile=VIDEO))),
     "video in color": lambda: vbm3d(
         np.stack([FRAMES, 255 - FRAMES, FRAMES[::-1]], 1),
         (20, 20, 0),
         channel_axis=1,
         radius=1,
-        profile=FILM,
+        profile=VIDEO,
     ),
 }
 TILED = SMALL.replace(radius_basic=2, radius_final=2)
 CUBES = noisy_volume(cells(6, 11, 14), 15)
-FRAMES = film(5, 20, 22)[1]
+FRAMES = video(5, 20, 22)[1]
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,4 +1,4 @@
-"""Colour and other channels: axes, transforms, noise of its own for each channel."""
+"""Color and other channels: axes, transforms, noise of its own for each channel."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.host import product
 
 
-def colours(height=48, width=56):
-    """Draw a picture whose channels share edges but not values."""
+def colors(height=48, width=56):
+    """Draw an image whose channels share edges but not values."""
     gray, other = scene(height, width), scene(height, width, seed=3)
     return np.stack([gray, 0.7 * gray + 20, 0.5 * gray + 0.3 * other], axis=-1)
 
 
 @pytest.mark.parametrize("name", ["auto", "opp", "ycbcr", "pca", None])
 def test_noise_is_removed_and_backends_agree(name):
-    clean = colours()
+    clean = colors()
     image = noisy(clean, 20)
     results = [
         bm3d(image, 20, channel_axis=-1, colorspace=name, backend=backend)
@@ -28,8 +28,8 @@ def test_noise_is_removed_and_backends_agree(name):
     assert_close(results[1], results[0], 255)
 
 
-def test_opponent_colours_beat_single_channels():
-    clean = colours(96, 96)
+def test_opponent_colors_beat_single_channels():
+    clean = colors(96, 96)
     image = noisy(clean, 25)
     single = np.stack([bm3d(image[..., k], 25) for k in range(3)], axis=-1)
     assert psnr(clean, bm3d(image, 25, channel_axis=-1)) > psnr(clean, single) + 0.5
@@ -37,7 +37,7 @@ def test_opponent_colours_beat_single_channels():
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -3, -2, np.int64(0)])
 def test_any_axis_may_hold_the_channels(axis):
-    image = noisy(colours(24, 28), 20).astype("f4")
+    image = noisy(colors(24, 28), 20).astype("f4")
     expected = bm3d(image, 20, channel_axis=-1)
     moved = np.moveaxis(image, -1, axis)
     result = bm3d(moved, 20, channel_axis=axis)
@@ -46,7 +46,7 @@ def test_any_axis_may_hold_the_channels(axis):
     np.testing.assert_array_equal(np.moveaxis(result, axis, -1), expected)
 
 
-def test_a_gray_picture_in_colour_equals_the_gray_result():
+def test_a_gray_image_in_color_equals_the_gray_result():
     image = noisy(scene(40, 44), 20)
     gray = bm3d(image, 20)
     for pilot in (None, scene(40, 44)):
@@ -66,7 +66,7 @@ def test_one_channel_equals_the_gray_result():
 
 @pytest.mark.parametrize("name", ["opp", "pca", None])
 def test_each_channel_may_have_its_own_noise(name):
-    clean = colours(64, 64)
+    clean = colors(64, 64)
     sigmas = np.array([5.0, 40.0, 15.0])
     image = clean + sigmas * np.random.default_rng(1).standard_normal(clean.shape)
     own = bm3d(image, sigmas, channel_axis=-1, colorspace=name)
@@ -77,7 +77,7 @@ def test_each_channel_may_have_its_own_noise(name):
 
 
 def test_a_channel_without_noise_stays_as_it_is():
-    clean = colours()
+    clean = colors()
     image = noisy(clean, 20)
     image[..., 1] = clean[..., 1]
     for name in ("opp", None):
@@ -87,7 +87,7 @@ def test_a_channel_without_noise_stays_as_it_is():
 
 
 def test_a_constant_channel_stays_constant_without_a_transform():
-    image = noisy(colours(24, 28), 20)
+    image = noisy(colors(24, 28), 20)
     image[..., 2] = 77
     result = bm3d(image, 20, channel_axis=-1, colorspace=None)
     np.testing.assert_allclose(result[..., 2], 77, rtol=1e-6)
@@ -112,16 +112,16 @@ def test_principal_components_gather_many_channels():
     assert psnr(clean, pca) > psnr(clean, bm3d(image, 20, channel_axis=0)) + 2
 
 
-def test_colour_does_not_depend_on_workers_and_leaves_the_input():
-    image = noisy(colours(), 20)
+def test_color_does_not_depend_on_workers_and_leaves_the_input():
+    image = noisy(colors(), 20)
     before = image.copy()
     expected = bm3d(image, 20, channel_axis=-1, workers=1)
     np.testing.assert_array_equal(bm3d(image, 20, channel_axis=-1, workers=3), expected)
     np.testing.assert_array_equal(image, before)
 
 
-def test_units_of_colour():
-    image = noisy(colours(32, 32), 20)
+def test_units_of_color():
+    image = noisy(colors(32, 32), 20)
     expected = bm3d(image, 20, channel_axis=-1)
     for scale in (2.0**-9, 8.0):
         result = bm3d(image * scale, 20 * scale, channel_axis=-1)
@@ -130,7 +130,7 @@ def test_units_of_colour():
 
 
 def test_a_channel_by_itself_and_bytes():
-    image = np.clip(noisy(colours(24, 28), 20), 0, 255).astype(np.uint8)
+    image = np.clip(noisy(colors(24, 28), 20), 0, 255).astype(np.uint8)
     result = bm3d(image, 20, channel_axis=-1)
     assert result.dtype == np.float32
     expected = bm3d(image.astype("f4"), 20, channel_axis=-1)

@@ -1,4 +1,4 @@
-"""Matching on another picture of the same scene."""
+"""Block matching on another image of the same scene."""
 
 import numpy as np
 import pytest

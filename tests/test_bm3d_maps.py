@@ -73,7 +73,7 @@ def test_extreme_maps_give_numbers():
 
 
 @pytest.mark.parametrize("name", ["opp", "pca", None])
-def test_colour(name):
+def test_color(name):
     clean = np.stack([scene(48, 48), 0.7 * scene(48, 48) + 20, scene(48, 48, seed=4)], axis=-1)
     plane = rising((48, 48))
     image = noisy(clean, plane[..., None])

@@ -1,4 +1,4 @@
-"""Correlated noise: told by its spectrum or its kernel, on both backends."""
+"""Correlated noise: specified by its spectrum or its kernel, on both backends."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def spoilt(clean, kernel, seed=3):
     return clean + noise_of(kernel, clean.shape, seed)
 
 
-def test_white_noise_told_by_its_spectrum(backend):
+def test_psd_of_white_noise_equals_sigma(backend):
     clean = scene(40, 52)
     image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
     expected = bm3d(image, 20, backend=backend)
@@ -48,8 +48,8 @@ def test_nearly_white_noise_is_treated_nearly_as_white():
     frequency = np.abs(np.fft.fftfreq(128))
     tilted = 1 + 0.02 * (frequency[:, None] + frequency - 0.5)  # 1 % at most
     tilted *= 625 * image.size
-    plain, told = bm3d(image, 25), bm3d(image, psd=tilted)
-    assert abs(psnr(clean, plain) - psnr(clean, told)) < 0.05
+    plain, colored = bm3d(image, 25), bm3d(image, psd=tilted)
+    assert abs(psnr(clean, plain) - psnr(clean, colored)) < 0.05
 
 
 @pytest.mark.parametrize(("name", "gain"), [("line", 2), ("diagonal", 2), ("blur", 1), ("wave", 5)])
@@ -57,9 +57,9 @@ def test_knowing_the_spectrum_pays(name, gain):
     clean = camera(60, 100, 160, 160)
     image = spoilt(clean, KERNELS[name])
     psd = psd_from_kernel(KERNELS[name], image.shape)
-    told = psnr(clean, bm3d(image, psd=psd))
-    assert told > psnr(clean, bm3d(image, 20)) + gain
-    assert psnr(clean, bm3d(image, noise_kernel=KERNELS[name])) == pytest.approx(told, abs=0.02)
+    score = psnr(clean, bm3d(image, psd=psd))
+    assert score > psnr(clean, bm3d(image, 20)) + gain
+    assert psnr(clean, bm3d(image, noise_kernel=KERNELS[name])) == pytest.approx(score, abs=0.02)
 
 
 def test_refiltering_pays_where_noise_leaves_frequencies_alone():
@@ -80,8 +80,8 @@ def test_refiltering_pays_where_noise_leaves_frequencies_alone():
 @pytest.mark.parametrize("profile", ["np", "vn", "refilter"])
 def test_backends_agree(name, profile):
     image = np.round(spoilt(scene(44, 52), KERNELS[name]))
-    told = {"noise_kernel": KERNELS[name], "profile": profile}
-    results = [bm3d(image, backend=each, **told) for each in ("numpy", "numba")]
+    options = {"noise_kernel": KERNELS[name], "profile": profile}
+    results = [bm3d(image, backend=each, **options) for each in ("numpy", "numba")]
     assert_close(results[1], results[0], 255)
 
 
@@ -144,8 +144,8 @@ def test_kernels_for_each_channel():
     clean = np.stack([scene(48, 48), scene(48, 48, seed=4)])
     image = np.stack([spoilt(clean[0], KERNELS["blur"]), spoilt(clean[1], KERNELS["wave"])])
     kernels = np.stack([KERNELS["blur"], KERNELS["wave"]])
-    told = bm3d(image, noise_kernel=kernels, channel_axis=0)
-    assert psnr(clean, told) > psnr(clean, bm3d(image, 20, channel_axis=0)) + 1
+    restored = bm3d(image, noise_kernel=kernels, channel_axis=0)
+    assert psnr(clean, restored) > psnr(clean, bm3d(image, 20, channel_axis=0)) + 1
     with pytest.raises(ValueError, match=r"noise_kernel has 2 channels, the image 3"):
         bm3d(np.zeros((3, 48, 48)), noise_kernel=kernels, channel_axis=0)
 

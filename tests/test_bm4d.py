@@ -87,8 +87,8 @@ def test_volume_is_left_as_it_is(noisy):
 def test_slices_are_across_the_shortest_axis(noisy, restored):
     for axis in (1, 2):
         turned = np.moveaxis(noisy, 0, axis)
-        for told in (None, axis, axis - 3):
-            back = np.moveaxis(bm4d(turned, SIGMA, slice_axis=told), axis, 0)
+        for slice_axis in (None, axis, axis - 3):
+            back = np.moveaxis(bm4d(turned, SIGMA, slice_axis=slice_axis), axis, 0)
             np.testing.assert_array_equal(back, restored)
     assert not np.array_equal(bm4d(noisy, SIGMA, slice_axis=2), restored)
 
@@ -155,14 +155,14 @@ def test_map_of_sigma(clean):
     level = np.linspace(2, 30, clean.shape[2]) * np.ones(clean.shape)
     level[:, :4] = 0
     noisy = clean + level * np.random.default_rng(4).standard_normal(clean.shape)
-    told = bm4d(noisy, level)
-    np.testing.assert_array_equal(told[:, :4], noisy[:, :4])
+    denoised = bm4d(noisy, level)
+    np.testing.assert_array_equal(denoised[:, :4], noisy[:, :4])
     single = max(psnr(clean, bm4d(noisy, sigma)) for sigma in (10, 15, 20))
-    assert psnr(clean, told) > single + 0.5
+    assert psnr(clean, denoised) > single + 0.5
     same = bm4d(noisy, np.full((1, 1, clean.shape[2]), SIGMA))
     np.testing.assert_array_equal(same, bm4d(noisy, SIGMA))
     wide = bm4d(noisy.transpose(1, 2, 0), level.transpose(1, 2, 0))
-    np.testing.assert_array_equal(wide.transpose(2, 0, 1), told)
+    np.testing.assert_array_equal(wide.transpose(2, 0, 1), denoised)
 
 
 def test_spectrum_of_white_noise_is_sigma(noisy, restored):
@@ -181,10 +181,10 @@ def test_correlated_noise(clean):
     )
     noisy, psd = clean + noise, fastrestore.psd_from_kernel(kernel, clean.shape)
     assert abs(psd.sum() / psd.size**2 - SIGMA**2) < 1e-9 * psd.size
-    told = bm4d(noisy, psd=psd)
-    assert psnr(clean, told) > psnr(clean, bm4d(noisy, SIGMA)) + 2
+    denoised = bm4d(noisy, psd=psd)
+    assert psnr(clean, denoised) > psnr(clean, bm4d(noisy, SIGMA)) + 2
     turned = bm4d(noisy.transpose(2, 0, 1), psd=psd.transpose(2, 0, 1))
-    np.testing.assert_allclose(turned.transpose(1, 2, 0), told, atol=0.01)
+    np.testing.assert_allclose(turned.transpose(1, 2, 0), denoised, atol=0.01)
 
 
 def test_rician_noise(clean):
@@ -192,9 +192,9 @@ def test_rician_noise(clean):
     signal[:, :, :12] = 0  # air
     real, imaginary = rng.normal(0, SIGMA, (2, *clean.shape))
     magnitude = np.hypot(signal + real, imaginary)
-    told = bm4d(magnitude, noise=fastrestore.Rician(SIGMA))
-    assert psnr(signal, told) > psnr(signal, bm4d(magnitude, SIGMA)) + 1
-    assert abs(told[:, 4:-4, 3:9].mean()) < 8
+    denoised = bm4d(magnitude, noise=fastrestore.Rician(SIGMA))
+    assert psnr(signal, denoised) > psnr(signal, bm4d(magnitude, SIGMA)) + 1
+    assert abs(denoised[:, 4:-4, 3:9].mean()) < 8
 
 
 def test_data_range_matters_and_agrees(noisy):
@@ -233,10 +233,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "message", "told"), BAD, ids=[row[1] for row in BAD])
-def test_bad_arguments(noisy, kind, message, told):
+@pytest.mark.parametrize(("kind", "message", "options"), BAD, ids=[row[1] for row in BAD])
+def test_bad_arguments(noisy, kind, message, options):
     with pytest.raises(kind, match=message):
-        bm4d(noisy, **{"sigma": 1, **told})
+        bm4d(noisy, **{"sigma": 1, **options})
 
 
 SHAPES = [
@@ -249,10 +249,10 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("shape", "told", "message"), SHAPES, ids=[row[2] for row in SHAPES])
-def test_bad_shapes(noisy, shape, told, message):
+@pytest.mark.parametrize(("shape", "options", "message"), SHAPES, ids=[row[2] for row in SHAPES])
+def test_bad_shapes(noisy, shape, options, message):
     with pytest.raises(ValueError, match=message):
-        bm4d(shape(noisy), **{"sigma": 1, **told})
+        bm4d(shape(noisy), **{"sigma": 1, **options})
 
 
 def test_a_list_is_no_volume():

@@ -121,12 +121,12 @@ def test_demo(monkeypatch, capsys, small_demo):
     assert after > before + 5
     with Image.open("fastrestore-demo.png") as image:
         assert (image.mode, image.size) == ("L", (2 * 40 + 4, 48))
-        picture = np.asarray(image)
+        pixels = np.asarray(image)
     noise = np.random.default_rng(0).normal(0, 25, (48, 40))
     left = np.clip(photograph() + noise, 0, 255)
-    assert np.abs(picture[:, :40] - left).max() < 0.501
-    assert (picture[:, 40:44] == 255).all()
-    assert psnr(photograph(), picture[:, 44:], data_range=255) == pytest.approx(after, abs=0.1)
+    assert np.abs(pixels[:, :40] - left).max() < 0.501
+    assert (pixels[:, 40:44] == 255).all()
+    assert psnr(photograph(), pixels[:, 44:], data_range=255) == pytest.approx(after, abs=0.1)
 
 
 def test_demo_tells_the_first_call_from_the_next(monkeypatch, capsys, small_demo, calls):

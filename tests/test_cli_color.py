@@ -1,4 +1,4 @@
-"""The command line: colour, alpha and metadata of files, and the ways to tell the noise."""
+"""The command line: color, alpha and metadata of files, and the options that specify the noise."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def identity(monkeypatch):
 @pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("source", [".png", ".tif"])
 @pytest.mark.parametrize("target", [".png", ".tif"])
-def test_colour_and_alpha_survive(capsys, tmp_path, identity, dtype, count, source, target):
+def test_color_and_alpha_survive(capsys, tmp_path, identity, dtype, count, source, target):
     pixels = samples(count, dtype)
     images.write(tmp_path / f"a{source}", Picture.from_pixels(pixels, alpha=count in (2, 4)))
     denoise(capsys, tmp_path / f"a{source}", "-o", tmp_path / f"b{target}")
@@ -75,7 +75,7 @@ def png_by_hand(pixels):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def test_sixteen_bits_of_colour(tmp_path):
+def test_sixteen_bits_of_color(tmp_path):
     pixels = samples(3, np.uint16)
     (tmp_path / "a.png").write_bytes(png_by_hand(pixels))
     np.testing.assert_array_equal(read(tmp_path / "a.png"), pixels)
@@ -180,13 +180,13 @@ def test_chunks_of_png_are_copied(capsys, tmp_path, identity):
     assert back.info["dpi"] == pytest.approx((72, 72), abs=0.1)
 
 
-def test_png_with_a_transparent_colour(capsys, tmp_path):
+def test_png_with_a_transparent_color(capsys, tmp_path):
     Image.fromarray(NOISE8).save(tmp_path / "a.png", transparency=3)
     line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
     assert "it has a transparent color; save it with an alpha channel instead" in line
 
 
-def test_sixteen_bits_of_colour_without_their_library(capsys, monkeypatch, tmp_path):
+def test_sixteen_bits_of_color_without_their_library(capsys, monkeypatch, tmp_path):
     write(tmp_path / "a.png", samples(3, np.uint16))
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     assert "install it with pip install 'fastrestore[io]'" in fails(
@@ -227,7 +227,7 @@ def run(tmp_path, image, *options):
     return np.load(tmp_path / "out.npy")
 
 
-def test_colour_is_restored_as_by_the_function(tmp_path):
+def test_color_is_restored_as_by_the_function(tmp_path):
     clean = np.stack([scene(40, 40), 0.6 * scene(40, 40), scene(40, 40, seed=3)], axis=-1)
     image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
     axis = ("--channel-axis", -1)
@@ -254,8 +254,8 @@ def test_noise_that_follows_the_signal(tmp_path):
     estimated = run(tmp_path, image, "--noise", "poisson:auto")
     assert psnr(clean, estimated) > psnr(clean, image) + 3
     both = np.stack([image, image], axis=-1)
-    colour = run(tmp_path, both, "--noise", "poisson:auto", "--channel-axis", -1)
-    np.testing.assert_array_equal(colour[..., 0], estimated)
+    color = run(tmp_path, both, "--noise", "poisson:auto", "--channel-axis", -1)
+    np.testing.assert_array_equal(color[..., 0], estimated)
 
 
 def test_noise_that_does_not_follow_the_signal_after_all(tmp_path):
@@ -274,11 +274,11 @@ def test_correlated_noise(tmp_path):
     image = clean + sum(5 * white[:, k : k + 96] for k in range(9))
     np.save(tmp_path / "kernel.npy", kernel)
     np.save(tmp_path / "psd.npy", fastrestore.psd_from_kernel(kernel, image.shape))
-    told = run(tmp_path, image, "--kernel", tmp_path / "kernel.npy")
-    np.testing.assert_array_equal(told, fastrestore.bm3d(image, noise_kernel=kernel))
-    assert psnr(clean, told) > psnr(clean, run(tmp_path, image, "--sigma", 15)) + 2
+    denoised = run(tmp_path, image, "--kernel", tmp_path / "kernel.npy")
+    np.testing.assert_array_equal(denoised, fastrestore.bm3d(image, noise_kernel=kernel))
+    assert psnr(clean, denoised) > psnr(clean, run(tmp_path, image, "--sigma", 15)) + 2
     spectral = run(tmp_path, image, "--psd", tmp_path / "psd.npy", "--profile", "refilter")
-    assert psnr(clean, spectral) > psnr(clean, told) - 0.2
+    assert psnr(clean, spectral) > psnr(clean, denoised) - 0.2
 
 
 @pytest.mark.parametrize(

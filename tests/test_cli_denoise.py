@@ -1,4 +1,4 @@
-"""The command line: `denoise`, its units of sigma and how its errors are told."""
+"""The command line: `denoise`, its units of sigma and its error messages."""
 
 from __future__ import annotations
 

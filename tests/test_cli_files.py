@@ -92,7 +92,7 @@ def test_directory(capsys, tmp_path, there, count):
     if there:
         out.mkdir()
     inputs = [png(tmp_path / name) for name in ("a.png", "b.png")[:count]]
-    # One input needs the separator, or the directory, to tell a directory from a file.
+    # One input needs the separator, or the directory, to distinguish a directory from a file.
     denoise(capsys, *inputs, "-o", out if there or count > 1 else f"{out}{os.sep}")
     assert names(out) == ["a.png", "b.png"][:count]
 

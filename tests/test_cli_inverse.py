@@ -16,7 +16,7 @@ BOX = np.full((3, 3), 1 / 9)
 
 @pytest.fixture
 def soft(tmp_path):
-    """A blurred picture of 8 bits, with its point spread function beside it."""
+    """A blurred 8-bit image, with its point spread function beside it."""
     rng = np.random.default_rng(0)
     image = ndimage.convolve(scene(48, 56), BOX, mode="reflect") + rng.normal(0, 2, (48, 56))
     image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
@@ -26,8 +26,8 @@ def soft(tmp_path):
 
 
 def command(tmp_path, name, *more, source="in.png", target="out.png"):
-    told = [name, str(tmp_path / source), "-o", str(tmp_path / target), *more, "--quiet"]
-    status = main([str(word) for word in told])
+    command = [name, str(tmp_path / source), "-o", str(tmp_path / target), *more, "--quiet"]
+    status = main([str(word) for word in command])
     return read(tmp_path / target).values if status == 0 else status
 
 
@@ -40,7 +40,7 @@ def test_deblur(tmp_path, soft):
     np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX, 2)))
 
 
-def test_deblur_with_a_picture_of_the_psf(tmp_path, soft):
+def test_deblur_with_an_image_of_the_psf(tmp_path, soft):
     Image.fromarray(np.full((3, 3), 200, np.uint8)).save(tmp_path / "psf.png")
     more = ["--psf", tmp_path / "psf.png", "--sigma", "auto", "--boundary", "taper"]
     out = command(tmp_path, "deblur", *more)
@@ -82,12 +82,12 @@ def test_deblur_estimates_sigma(tmp_path, soft):
     np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX)))
 
 
-def test_sharpen_in_colour_with_alpha(tmp_path):
-    colours = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
+def test_sharpen_in_color_with_alpha(tmp_path):
+    colors = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
     alpha = np.arange(480).reshape(20, 24).astype(np.uint8)
-    write(tmp_path / "in.png", Picture(colours, alpha))
+    write(tmp_path / "in.png", Picture(colors, alpha))
     out = command(tmp_path, "sharpen", "--sigma", "5/255", "--alpha", "1.2")
-    expected = fastrestore.sharpen(colours, 5, 1.2, channel_axis=-1)
+    expected = fastrestore.sharpen(colors, 5, 1.2, channel_axis=-1)
     np.testing.assert_array_equal(out, as_bytes(expected))
     np.testing.assert_array_equal(read(tmp_path / "out.png").alpha, alpha)
 
@@ -147,7 +147,7 @@ def test_errors_are_one_line(tmp_path, capsys, soft, words, message):
     assert not (tmp_path / "out.png").exists()
 
 
-def test_colours_are_no_sinogram(tmp_path, capsys):
+def test_colors_are_no_sinogram(tmp_path, capsys):
     write(tmp_path / "in.png", Picture(np.zeros((9, 9, 3), np.uint8)))
     assert command(tmp_path, "streaks") == 2
     assert "write stacks of sinograms as .npy" in capsys.readouterr().err

@@ -10,7 +10,17 @@ import pytest
 import scipy.ndimage
 from PIL import Image
 from support.commandline import names, works
-from support.videos import BT709, FULL, LIMITED, film, first, frames, keep_frames, packets, sound
+from support.videos import (
+    BT709,
+    FULL,
+    LIMITED,
+    draw_video,
+    first,
+    frames,
+    keep_frames,
+    packets,
+    sound,
+)
 
 import fastrestore
 from fastrestore._io.films import Layout
@@ -40,7 +50,9 @@ def rounded(values, top=255):
 
 
 def test_gray_is_what_vbm3d_gives(capsys, tmp_path):
-    noisy = np.stack([planes[0] for planes in film(tmp_path / "in.mkv", pixels="gray", colours={})])
+    noisy = np.stack(
+        [planes[0] for planes in draw_video(tmp_path / "in.mkv", pixels="gray", colors={})]
+    )
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "10/255", "--lossless",
           *LIGHT, "--profile", "fast", "--no-scene-cuts")  # fmt: skip
     expected = fastrestore.vbm3d(
@@ -52,7 +64,7 @@ def test_gray_is_what_vbm3d_gives(capsys, tmp_path):
 
 
 def test_rgb_is_what_vbm3d_gives(capsys, tmp_path):
-    noisy = film(tmp_path / "in.mkv", pixels="gbrp10le", colours={}, sigma=40)
+    noisy = draw_video(tmp_path / "in.mkv", pixels="gbrp10le", colors={}, sigma=40)
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "40/1023", "--lossless",
           *LIGHT)  # fmt: skip
     rgb = np.stack([np.stack([red, green, blue], -1) for green, blue, red in noisy])
@@ -63,7 +75,7 @@ def test_rgb_is_what_vbm3d_gives(capsys, tmp_path):
     np.testing.assert_array_equal(result, rounded(expected, 1023))
 
 
-def test_pictures_are_what_vbm3d_gives(capsys, tmp_path):
+def test_images_are_what_vbm3d_gives(capsys, tmp_path):
     rng = np.random.default_rng(0)
     noisy = rng.normal(120, 20, (5, 32, 48, 3)).astype(np.uint8)
     for number, values in enumerate(noisy, 98):
@@ -78,16 +90,16 @@ def test_pictures_are_what_vbm3d_gives(capsys, tmp_path):
         )
     )
     for number, values in enumerate(expected, 98):
-        with Image.open(tmp_path / "out" / f"{number:05d}.tif") as picture:
-            np.testing.assert_array_equal(np.asarray(picture), values)
+        with Image.open(tmp_path / "out" / f"{number:05d}.tif") as image:
+            np.testing.assert_array_equal(np.asarray(image), values)
 
 
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
-def test_luminance_and_colours_have_less_noise(capsys, tmp_path, pixels, size):
+def test_luminance_and_colors_have_less_noise(capsys, tmp_path, pixels, size):
     scale = 4 if pixels.endswith("10le") else 1
-    noisy = film(tmp_path / "in.mkv", pixels=pixels, sigma=10 * scale, size=size)
-    clean = film(tmp_path / "clean.mkv", pixels=pixels, sigma=0, size=size)
+    noisy = draw_video(tmp_path / "in.mkv", pixels=pixels, sigma=10 * scale, size=size)
+    clean = draw_video(tmp_path / "clean.mkv", pixels=pixels, sigma=0, size=size)
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", str(10 * scale),
           "--sigma-scale", "native", "--lossless", *LIGHT)  # fmt: skip
     result = frames(tmp_path / "out.mkv")[1]
@@ -96,16 +108,16 @@ def test_luminance_and_colours_have_less_noise(capsys, tmp_path, pixels, size):
         before, after = (
             psnr(
                 np.stack([planes[k] for planes in clean]).astype(float),
-                np.stack([planes[k] for planes in films]).astype(float),
+                np.stack([planes[k] for planes in videos]).astype(float),
                 data_range=256 * scale - 1,
             )
-            for films in (noisy, result)
+            for videos in (noisy, result)
         )
         assert after - before > 5
 
 
 def test_luminance_by_itself_is_what_vbm3d_gives(capsys, tmp_path):
-    noisy = film(tmp_path / "in.mkv")
+    noisy = draw_video(tmp_path / "in.mkv")
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "10", "--sigma-scale",
           "native", "--lossless", *LIGHT)  # fmt: skip
     luma = np.stack([planes[0] for planes in noisy])
@@ -114,21 +126,21 @@ def test_luminance_by_itself_is_what_vbm3d_gives(capsys, tmp_path):
     np.testing.assert_array_equal(result, rounded(expected))
 
 
-def test_sigma_of_rgb_in_luminance_and_colours(capsys, tmp_path, identity):
-    film(tmp_path / "in.mkv")
+def test_sigma_of_rgb_in_luminance_and_colors(capsys, tmp_path, identity):
+    draw_video(tmp_path / "in.mkv")
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "20/255")
     rng = np.random.default_rng(0)
     red, green, blue = rng.normal(0, 20, (3, 400, 400))
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     assert identity[0]["sigma"] == pytest.approx(219 / 255 * luma.std(), rel=0.01)
-    # The colours are scaled to noise of 1, so what is seen of them is the scale of the luminance.
+    # The colors are scaled to noise of 1, so what is seen of them is the scale of the luminance.
     reduced = luma.reshape(200, 2, 200, 2).mean((1, 3)).std() * 219 / 255
     assert identity[1]["sigma"] == 1
     assert identity[1]["data_range"] == pytest.approx(219 / reduced / np.sqrt(3), rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("words", "colours", "expected"),
+    ("words", "colors", "expected"),
     [
         (["25/255"], {"color_range": FULL}, 25),
         (["25/255"], {"color_range": LIMITED}, 25 * 219 / 255),
@@ -137,14 +149,14 @@ def test_sigma_of_rgb_in_luminance_and_colours(capsys, tmp_path, identity):
         (["0.1"], {}, 25.5),
     ],
 )
-def test_units_of_sigma(capsys, tmp_path, identity, words, colours, expected):
-    film(tmp_path / "in.mkv", pixels="gray", count=2, colours=colours)
+def test_units_of_sigma(capsys, tmp_path, identity, words, colors, expected):
+    draw_video(tmp_path / "in.mkv", pixels="gray", count=2, colors=colors)
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", *words)
     assert identity[0]["sigma"] == pytest.approx(expected)
 
 
 def test_sigma_is_estimated_from_frames_that_have_noise(capsys, tmp_path, identity):
-    """The first frames of a film are often black."""
+    """The first frames of a video are often black."""
     rng = np.random.default_rng(0)
     for k in range(8):
         values = np.zeros((64, 64)) if k < 2 else rng.normal(100, 12, (64, 64))
@@ -153,8 +165,8 @@ def test_sigma_is_estimated_from_frames_that_have_noise(capsys, tmp_path, identi
     assert identity[0]["sigma"] == pytest.approx(12, rel=0.1)
 
 
-def test_noise_of_luminance_and_colours_is_estimated(capsys, tmp_path):
-    noisy = film(tmp_path / "in.mkv", count=4, size=(128, 96))
+def test_noise_of_luminance_and_colors_is_estimated(capsys, tmp_path):
+    noisy = draw_video(tmp_path / "in.mkv", count=4, size=(128, 96))
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "auto", "--lossless",
           *LIGHT)  # fmt: skip
     result = frames(tmp_path / "out.mkv")[1]
@@ -163,8 +175,8 @@ def test_noise_of_luminance_and_colours_is_estimated(capsys, tmp_path):
         assert 7 < taken.std() < 11
 
 
-def test_noise_of_colours_that_were_smoothed():
-    """As films have it that were reduced by more than means."""
+def test_noise_of_colors_that_were_smoothed():
+    """As videos have it that were reduced by more than means."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:192, :256]
     luma = 120 + 40 * np.sin(x / 30) + rng.normal(0, 10, x.shape)
@@ -180,7 +192,9 @@ def test_noise_of_colours_that_were_smoothed():
 
 @pytest.mark.filterwarnings("default")
 def test_no_noise_at_all(capsys, tmp_path):
-    same = film(tmp_path / "in.mkv", pixels="gray", sigma=0, count=1, size=(16, 16), colours={})
+    same = draw_video(
+        tmp_path / "in.mkv", pixels="gray", sigma=0, count=1, size=(16, 16), colors={}
+    )
     Image.fromarray(np.full((32, 32), 9, np.uint8)).save(tmp_path / "in1.png")
     status = main(["video", f"{tmp_path}/in%d.png", f"{tmp_path}/out%d.png", "--sigma", "auto"])
     assert status == 0
@@ -190,7 +204,7 @@ def test_no_noise_at_all(capsys, tmp_path):
 
 
 def test_options_reach_vbm3d(capsys, tmp_path, identity):
-    film(tmp_path / "in.mkv", pixels="gray", count=2, colours={})
+    draw_video(tmp_path / "in.mkv", pixels="gray", count=2, colors={})
     argv = [tmp_path / "in.mkv", tmp_path / "out.mkv", "--overwrite", "--sigma", "0.1"]
     video(capsys, *argv)
     video(capsys, *argv, "--radius", "2", "--profile", "fast", "--stage", "basic", "--workers", "2",
@@ -214,7 +228,7 @@ UNEVEN = [0, 25, 50, 100, 110, 120, 200, 300]
 @pytest.mark.parametrize(("codec", "extension"), [("libx264", ".mp4"), ("libx264", ".mov")])
 def test_time_stamps(capsys, tmp_path, identity, codec, extension, times):
     source, target = tmp_path / f"in{extension}", tmp_path / f"out{extension}"
-    film(source, codec=codec, times=times)
+    draw_video(source, codec=codec, times=times)
     video(capsys, source, target, "--sigma", "0.1")
     before, after = frames(source)[0], frames(target)[0]
     assert before == [Fraction(k, 600) for k in times or range(0, 200, 25)]
@@ -226,7 +240,7 @@ def test_time_stamps(capsys, tmp_path, identity, codec, extension, times):
 
 @pytest.mark.parametrize("extension", [".mkv", ".webm"])
 def test_time_stamps_in_milliseconds(capsys, tmp_path, identity, extension):
-    film(tmp_path / "in.mkv", times=UNEVEN)
+    draw_video(tmp_path / "in.mkv", times=UNEVEN)
     video(capsys, tmp_path / "in.mkv", tmp_path / f"out{extension}", "--sigma", "0.1")
     before = frames(tmp_path / "in.mkv")[0]
     assert frames(tmp_path / f"out{extension}")[0] == before
@@ -234,7 +248,7 @@ def test_time_stamps_in_milliseconds(capsys, tmp_path, identity, extension):
 
 
 def test_avi_counts_frames(capsys, tmp_path, identity):
-    film(tmp_path / "in.mp4", codec="libx264")
+    draw_video(tmp_path / "in.mp4", codec="libx264")
     video(capsys, tmp_path / "in.mp4", tmp_path / "out.avi", "--sigma", "0.1")
     video(capsys, tmp_path / "out.avi", tmp_path / "back.mp4", "--sigma", "0.1")
     assert frames(tmp_path / "back.mp4")[0] == [Fraction(k, 24) for k in range(8)]
@@ -252,7 +266,7 @@ def test_avi_counts_frames(capsys, tmp_path, identity):
 )
 def test_sound_is_copied(capsys, tmp_path, identity, codec, source, target):
     tracks = [sound(codec, "fra")]
-    film(tmp_path / source, codec="libx264", tracks=tracks)
+    draw_video(tmp_path / source, codec="libx264", tracks=tracks)
     video(capsys, tmp_path / source, tmp_path / target, "--sigma", "0.1")
     before, after = packets(tmp_path / source, "audio"), packets(tmp_path / target, "audio")
     assert len(before) > 3
@@ -263,9 +277,9 @@ def test_sound_is_copied(capsys, tmp_path, identity, codec, source, target):
         assert container.streams.audio[0].metadata["language"] == "fra"
 
 
-def test_sound_stays_with_the_film_where_time_begins_at_0(capsys, tmp_path, identity):
+def test_sound_stays_with_the_video_where_time_begins_at_0(capsys, tmp_path, identity):
     """Matroska has no time below 0, where AAC begins in MP4: all tracks move alike."""
-    film(tmp_path / "in.mp4", codec="libx264", tracks=[sound("aac")])
+    draw_video(tmp_path / "in.mp4", codec="libx264", tracks=[sound("aac")])
     video(capsys, tmp_path / "in.mp4", tmp_path / "out.mkv", "--sigma", "0.1")
     (early, _), *_ = packets(tmp_path / "in.mp4", "audio")
     assert early == Fraction(-1024, 48000)
@@ -273,18 +287,18 @@ def test_sound_stays_with_the_film_where_time_begins_at_0(capsys, tmp_path, iden
     assert frames(tmp_path / "out.mkv")[0][0] - start == pytest.approx(-early, abs=1e-3)
 
 
-@pytest.mark.parametrize("colours", [
+@pytest.mark.parametrize("colors", [
     BT709,
     {"color_range": FULL, "colorspace": 6, "color_primaries": 6, "color_trc": 13},
     {"color_range": LIMITED, "colorspace": 9, "color_primaries": 9, "color_trc": 16},
 ])  # fmt: skip
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
-def test_colours_keep_their_meaning(capsys, tmp_path, identity, extension, colours):
+def test_colors_keep_their_meaning(capsys, tmp_path, identity, extension, colors):
     source, target = tmp_path / f"in{extension}", tmp_path / f"out{extension}"
-    film(source, codec="libx264", colours=colours, options={"qp": "0"})
+    draw_video(source, codec="libx264", colors=colors, options={"qp": "0"})
     video(capsys, source, target, "--sigma", "0.1", "--lossless")
     frame = first(target)[0]
-    assert {name: int(getattr(frame, name)) for name in colours} == colours
+    assert {name: int(getattr(frame, name)) for name in colors} == colors
     assert frame.format.name.replace("yuvj", "yuv") == "yuv420p"
     np.testing.assert_array_equal(
         [planes[0] for planes in frames(target)[1]], [planes[0] for planes in frames(source)[1]]
@@ -308,7 +322,7 @@ def test_colours_keep_their_meaning(capsys, tmp_path, identity, extension, colou
 )
 def test_pixel_format(capsys, tmp_path, identity, source, codec, target, words, expected):
     drawn = "rgb24" if codec == "libx264rgb" else source
-    film(tmp_path / "in.mkv", pixels=drawn, codec=codec, colours={}, count=3)
+    draw_video(tmp_path / "in.mkv", pixels=drawn, codec=codec, colors={}, count=3)
     video(capsys, tmp_path / "in.mkv", tmp_path / target, "--sigma", "0.1", *words)
     assert first(tmp_path / target)[0].format.name == expected
     if words == ["--lossless"]:
@@ -320,21 +334,21 @@ def test_pixel_format(capsys, tmp_path, identity, source, codec, target, words, 
 
 @pytest.mark.parametrize(("pixels", "middle"), [("gray", 128), ("gray10le", 512)])
 def test_gray_stays_gray(capsys, tmp_path, pixels, middle):
-    """H.264 holds it as gray, and FFmpeg reads that as colours of 0."""
-    noisy = film(tmp_path / "in.mkv", pixels=pixels, colours={})
+    """H.264 holds it as gray, and FFmpeg reads that as colors of 0."""
+    noisy = draw_video(tmp_path / "in.mkv", pixels=pixels, colors={})
     video(capsys, tmp_path / "in.mkv", tmp_path / "one.mp4", "--sigma", "0", "--lossless")
     video(capsys, tmp_path / "one.mp4", tmp_path / "two.mkv", "--sigma", "0.04", *LIGHT,
           "--lossless")  # fmt: skip
     one, two = frames(tmp_path / "one.mp4")[1], frames(tmp_path / "two.mkv")[1]
-    for (gray,), (same, *flat), (luma, *colours) in zip(noisy, one, two, strict=True):
+    for (gray,), (same, *flat), (luma, *colors) in zip(noisy, one, two, strict=True):
         np.testing.assert_array_equal(same, gray)
         assert np.abs(luma.astype(int) - gray).max() > 1
-        assert {int(value) for plane in flat + colours for value in plane.flat} == {middle}
+        assert {int(value) for plane in flat + colors for value in plane.flat} == {middle}
 
 
 def test_shape_of_pixels_rotation_and_metadata(capsys, tmp_path, identity):
-    film(tmp_path / "in.mp4", codec="libx264", aspect=Fraction(4, 3), rotation=90,
-         metadata={"title": "A pattern", "comment": "drawn"})  # fmt: skip
+    draw_video(tmp_path / "in.mp4", codec="libx264", aspect=Fraction(4, 3), rotation=90,
+               metadata={"title": "A pattern", "comment": "drawn"})  # fmt: skip
     for target in (tmp_path / "out.mp4", tmp_path / "out.mkv"):
         video(capsys, tmp_path / "in.mp4", target, "--sigma", "0.1")
         frame, said = first(target)
@@ -349,7 +363,7 @@ def test_subtitles_and_covers_are_copied(capsys, tmp_path, identity):
     srt.write_text(
         "1\n00:00:00,000 --> 00:00:00,100\nOne\n\n2\n00:00:00,200 --> 00:00:00,300\nTwo\n"
     )
-    film(tmp_path / "plain.mkv")
+    draw_video(tmp_path / "plain.mkv")
     with (
         av.open(str(tmp_path / "plain.mkv")) as plain,
         av.open(str(srt)) as words,

@@ -1,4 +1,4 @@
-"""The command line: `video`, its errors, damaged films and Ctrl-C."""
+"""The command line: `video`, its errors, damaged videos and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commandline import fails, names, works
-from support.videos import film, frames, keep_frames, packets, sound
+from support.videos import draw_video, frames, keep_frames, packets, sound
 
 import fastrestore
 from fastrestore._io import film_writer
@@ -110,7 +110,7 @@ def test_errors(capsys, folder, identity, source, target, words, message):
     ],
 )
 def test_errors_of_vbm3d(capsys, folder, words, message):
-    film(folder / "a.mkv", count=2)
+    draw_video(folder / "a.mkv", count=2)
     line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", *words)
     assert line.startswith(message)
     assert names(folder) == ["a.mkv"]
@@ -126,24 +126,24 @@ def prepare(folder, source, target):
     Image.fromarray(np.zeros((16, 16), np.uint8)).save(folder / "old7.png")
     np.save(folder / "f1.npy", np.zeros((16, 16), np.float32))
     np.save(folder / "g1.npy", np.zeros((16, 16, 3), np.uint8))
-    film(folder / "a.mkv", count=2)
+    draw_video(folder / "a.mkv", count=2)
     made = {
         "sound.mkv": {"count": 0, "tracks": [sound("aac")]},
         "nothing.mkv": {"count": 0},
         "nothing.avi": {"count": 0},
-        "pal.mkv": {"pixels": "ya8", "count": 1, "colours": {}},
+        "pal.mkv": {"pixels": "ya8", "count": 1, "colors": {}},
         "odd.mkv": {"size": (33, 47), "count": 1},
         "deep.mkv": {"pixels": "yuv422p12le", "count": 1},
         "loud.mkv": {"count": 2, "tracks": [sound("pcm_s16le")]},
     }
     if source in made:
-        film(folder / source, **made[source])
+        draw_video(folder / source, **made[source])
     if source == "sound.mkv":
         only_sound(folder / source)
 
 
 def only_sound(path):
-    """Write the sound of a film alone."""
+    """Write the sound of a video alone."""
     whole = path.with_name("whole.mkv")
     path.rename(whole)
     with av.open(str(whole)) as source, av.open(str(path), "w") as out:
@@ -156,7 +156,7 @@ def only_sound(path):
 
 
 def test_noise_that_is_not_specified(capsys, folder):
-    film(folder / "a.mkv", count=1)
+    draw_video(folder / "a.mkv", count=1)
     line = fails(capsys, "video", "a.mkv", "b.mkv")
     assert line == "the noise is not specified; add --sigma S or --sigma auto"
 
@@ -168,7 +168,7 @@ def test_without_pyav(capsys, monkeypatch, folder):
     assert line.startswith("videos need PyAV; install it with pip install 'fastrestore[video]'")
 
 
-def test_pictures_need_no_pyav(capsys, monkeypatch, folder, identity):
+def test_images_need_no_pyav(capsys, monkeypatch, folder, identity):
     Image.fromarray(np.full((16, 16), 9, np.uint8)).save("a1.png")
     monkeypatch.setitem(sys.modules, "av", None)
     assert works(capsys, "video", "a%d.png", "b%d.png", "--sigma", "0.1") == ""
@@ -176,16 +176,16 @@ def test_pictures_need_no_pyav(capsys, monkeypatch, folder, identity):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_short_films(capsys, folder, count):
-    film(folder / "a.mkv", count=count)
+def test_short_videos(capsys, folder, count):
+    draw_video(folder / "a.mkv", count=count)
     assert works(capsys, "video", "a.mkv", "b.mkv", *LIGHT) == ""
     assert len(frames("b.mkv")[0]) == count
 
 
 def test_frames_that_change_size(capsys, folder, identity):
-    """As MPEG-TS files do where two programmes were joined."""
-    film(folder / "a.ts", codec="libx264", count=3)
-    film(folder / "b.ts", codec="libx264", count=3, size=(80, 48))
+    """As MPEG-TS files do where two programs were joined."""
+    draw_video(folder / "a.ts", codec="libx264", count=3)
+    draw_video(folder / "b.ts", codec="libx264", count=3, size=(80, 48))
     (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
     line = fails(capsys, "video", "c.ts", "d.mkv", "--sigma", "0.1")
     assert line == (
@@ -197,11 +197,11 @@ def test_frames_that_change_size(capsys, folder, identity):
 
 @pytest.mark.filterwarnings("default")
 def test_warnings(capsys, folder, identity):
-    film(folder / "a.mkv", pixels="yuv422p10le", count=3)
+    draw_video(folder / "a.mkv", pixels="yuv422p10le", count=3)
     assert main(["video", "a.mkv", "b.webm", "--sigma", "0.1"]) == 0
     err = capsys.readouterr().err
     assert err.startswith("fastrestore: warning: libvpx-vp9 does not support yuv422p10le; the")
-    film(folder / "i.mp4", codec="libx264", count=3, options={"x264-params": "interlaced=1"})
+    draw_video(folder / "i.mp4", codec="libx264", count=3, options={"x264-params": "interlaced=1"})
     assert main(["video", "i.mp4", "j.mp4", "--sigma", "0.1"]) == 0
     assert capsys.readouterr().err == (
         "fastrestore: warning: i.mp4 is interlaced; deinterlace it first\n"
@@ -209,19 +209,19 @@ def test_warnings(capsys, folder, identity):
     Image.fromarray(np.zeros((16, 16, 4), np.uint8)).save("p1.png")
     assert main(["video", "p%d.png", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
     assert "p.mkv: the alpha of the images is not written" in capsys.readouterr().err
-    film(folder / "alpha.mkv", pixels="yuva420p", count=2)
+    draw_video(folder / "alpha.mkv", pixels="yuva420p", count=2)
     assert main(["video", "alpha.mkv", "q%d.png", "--sigma", "0.1"]) == 0
     assert "q%d.png: the alpha of the video is not written" in capsys.readouterr().err
 
 
-# Damaged films
+# Damaged videos
 
 
 @pytest.mark.parametrize("extension", [".mkv", ".mp4"])
-def test_a_film_that_is_cut_short(capsys, folder, identity, extension):
+def test_a_video_that_is_cut_short(capsys, folder, identity, extension):
     whole, cut = folder / f"whole{extension}", folder / f"cut{extension}"
     muxer = {"movflags": "+faststart"} if extension == ".mp4" else {}
-    drawn = film(whole, codec="libx264", count=20, muxer=muxer)
+    drawn = draw_video(whole, codec="libx264", count=20, muxer=muxer)
     data = whole.read_bytes()
     cut.write_bytes(data[: len(data) * 6 // 10])
     line = fails(capsys, "video", cut, "out.mkv", "--sigma", "0.1")
@@ -233,8 +233,8 @@ def test_a_film_that_is_cut_short(capsys, folder, identity, extension):
     assert works(capsys, "video", whole, "all.mkv", "--sigma", "0.1") == ""
 
 
-def test_a_film_that_is_damaged_in_the_middle(capsys, folder, identity):
-    film(folder / "a.mkv", codec="libx264", count=10)
+def test_a_video_that_is_damaged_in_the_middle(capsys, folder, identity):
+    draw_video(folder / "a.mkv", codec="libx264", count=10)
     data = bytearray((folder / "a.mkv").read_bytes())
     middle = len(data) // 2
     data[middle : middle + 2000] = bytes(2000)
@@ -249,7 +249,7 @@ def test_a_film_that_is_damaged_in_the_middle(capsys, folder, identity):
 
 @pytest.mark.parametrize("target", ["b.mp4", "b.mkv", "%d.png"])
 def test_interrupt_leaves_what_was_restored(capsys, monkeypatch, folder, target):
-    film(folder / "a.mkv", count=12, tracks=[sound("aac")])
+    draw_video(folder / "a.mkv", count=12, tracks=[sound("aac")])
 
     def vbm3d(stream, sigma=None, **options):
         for number, frame in enumerate(stream):
@@ -259,8 +259,8 @@ def test_interrupt_leaves_what_was_restored(capsys, monkeypatch, folder, target)
 
     monkeypatch.setattr(fastrestore, "vbm3d", vbm3d)
     assert main(["video", "a.mkv", target, "--sigma", "0.1"]) == 130
-    told = f"fastrestore: interrupted: 5 frames were written to {target}\n"
-    assert capsys.readouterr() == ("", told)
+    message = f"fastrestore: interrupted: 5 frames were written to {target}\n"
+    assert capsys.readouterr() == ("", message)
     if target == "%d.png":
         assert names(folder) == ["1.png", "2.png", "3.png", "4.png", "5.png", "a.mkv"]
         return
@@ -270,7 +270,7 @@ def test_interrupt_leaves_what_was_restored(capsys, monkeypatch, folder, target)
 
 
 def test_interrupt_before_the_first_frame(capsys, monkeypatch, folder):
-    film(folder / "a.mkv", count=3)
+    draw_video(folder / "a.mkv", count=3)
 
     def vbm3d(stream, sigma=None, **options):
         yield from ()
@@ -283,7 +283,7 @@ def test_interrupt_before_the_first_frame(capsys, monkeypatch, folder):
 
 
 def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, identity):
-    film(folder / "a.mkv", count=6)
+    draw_video(folder / "a.mkv", count=6)
     write = film_writer.FilmWriter.write
 
     def interrupted(self, shot):
@@ -298,7 +298,7 @@ def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, 
 
 def test_in_a_thread(capsys, folder, identity):
     """Where no handler of signals may be set."""
-    film(folder / "a.mkv", count=2)
+    draw_video(folder / "a.mkv", count=2)
     status = []
     argv = ["video", "a.mkv", "b.mkv", "--sigma", "0.1"]
     thread = threading.Thread(target=lambda: status.append(main(argv)))
@@ -312,7 +312,7 @@ def test_in_a_thread(capsys, folder, identity):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_failed_write_leaves_nothing(capsys, monkeypatch, folder, identity, overwrite):
-    film(folder / "a.mkv", count=3)
+    draw_video(folder / "a.mkv", count=3)
     if overwrite:
         (folder / "b.mkv").write_bytes(b"kept")
     before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -327,7 +327,7 @@ def test_failed_write_leaves_nothing(capsys, monkeypatch, folder, identity, over
 
 
 def test_overwrite(capsys, folder, identity):
-    film(folder / "a.mkv", count=3)
+    draw_video(folder / "a.mkv", count=3)
     (folder / "b.mkv").write_bytes(b"old")
     assert works(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite") == ""
     assert len(frames("b.mkv")[0]) == 3
@@ -338,7 +338,7 @@ def test_overwrite(capsys, folder, identity):
 
 
 class Bar:
-    """What tqdm is told."""
+    """Stand in for tqdm and record its calls."""
 
     def __init__(self, **options):
         self.options, self.done = options, 0
@@ -367,7 +367,7 @@ def test_progress(monkeypatch, folder, identity, terminal, words, shown, source)
         for k in range(6):
             Image.fromarray(np.full((16, 16), k, np.uint8)).save(f"p{k}.png")
     else:
-        film(folder / source, count=6, codec="libx264")
+        draw_video(folder / source, count=6, codec="libx264")
     monkeypatch.setattr("tqdm.tqdm", Bar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     argv = ["video", source, "b.mkv", "--sigma", "0.1", *words]

@@ -1,4 +1,4 @@
-"""The command line: `video` of numbered pictures."""
+"""The command line: `video` of numbered images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commandline import fails, names, read, works
-from support.videos import BT709, FULL, LIMITED, film, first, frames, keep_frames
+from support.videos import BT709, FULL, LIMITED, draw_video, first, frames, keep_frames
 
 import fastrestore
 from fastrestore.cli import main
@@ -32,13 +32,13 @@ def rounded(values, top=255):
     return np.clip(np.rint(np.asarray(values, np.float64)), 0, top)
 
 
-def test_film_to_pictures_and_back(capsys, tmp_path, identity):
-    film(tmp_path / "in.mkv", pixels="rgb24", codec="libx264rgb", colours={}, count=4)
+def test_video_to_images_and_back(capsys, tmp_path, identity):
+    draw_video(tmp_path / "in.mkv", pixels="rgb24", codec="libx264rgb", colors={}, count=4)
     video(capsys, tmp_path / "in.mkv", tmp_path / "f%03d.png", "--sigma", "0.1")
     assert names(tmp_path) == ["f001.png", "f002.png", "f003.png", "f004.png", "in.mkv"]
     green, blue, red = frames(tmp_path / "in.mkv")[1][2]
-    with Image.open(tmp_path / "f003.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), np.stack([red, green, blue], -1))
+    with Image.open(tmp_path / "f003.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.stack([red, green, blue], -1))
     video(capsys, tmp_path / "f%03d.png", tmp_path / "out.mp4", "--sigma", "0.1", "--lossless",
           "--fps", "30000/1001")  # fmt: skip
     times, planes = frames(tmp_path / "out.mp4")
@@ -49,12 +49,12 @@ def test_film_to_pictures_and_back(capsys, tmp_path, identity):
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(("matrix", "red", "blue"), [(1, 0.2126, 0.0722), (6, 0.299, 0.114)])
 @pytest.mark.parametrize("bits", [8, 10])
-def test_pictures_have_the_colours_of_the_film(
+def test_images_have_the_colors_of_the_video(
     capsys, tmp_path, identity, full, matrix, red, blue, bits
 ):
     pixels = "yuv444p" if bits == 8 else "yuv444p10le"
-    film(tmp_path / "in.mkv", pixels=pixels, count=1, sigma=2**bits / 200,
-         colours=BT709 | {"colorspace": matrix, "color_range": 1 + full})  # fmt: skip
+    draw_video(tmp_path / "in.mkv", pixels=pixels, count=1, sigma=2**bits / 200,
+               colors=BT709 | {"colorspace": matrix, "color_range": 1 + full})  # fmt: skip
     video(capsys, tmp_path / "in.mkv", tmp_path / "%d.tif", "--sigma", "0.01")
     step = 2 ** (bits - 8)
     y, u, v = (plane.astype(float) for plane in frames(tmp_path / "in.mkv")[1][0])
@@ -72,23 +72,23 @@ def test_pictures_have_the_colours_of_the_film(
     assert np.abs(result - expected).max() <= 0.5 + 1e-6
 
 
-@pytest.mark.parametrize(("colours", "black"), [({"color_range": FULL}, 0), (BT709, 16)])
+@pytest.mark.parametrize(("colors", "black"), [({"color_range": FULL}, 0), (BT709, 16)])
 @pytest.mark.parametrize("pixels", ["gray", "gray10le"])
-def test_pictures_of_gray_films_have_the_full_range(
-    capsys, tmp_path, identity, pixels, colours, black
+def test_images_of_gray_videos_have_the_full_range(
+    capsys, tmp_path, identity, pixels, colors, black
 ):
-    film(tmp_path / "in.mkv", pixels=pixels, count=1, colours=colours)
+    draw_video(tmp_path / "in.mkv", pixels=pixels, count=1, colors=colors)
     video(capsys, tmp_path / "in.mkv", tmp_path / "%d.png", "--sigma", "0.01")
     (stored,) = frames(tmp_path / "in.mkv")[1][0]
     step = 1 if pixels == "gray" else 4
     shares = (stored - black * step) / ((219 * step) if black else 256 * step - 1)
-    with Image.open(tmp_path / "1.png") as picture:
-        result = np.asarray(picture)
+    with Image.open(tmp_path / "1.png") as image:
+        result = np.asarray(image)
     most = 255 if pixels == "gray" else 65535
     np.testing.assert_array_equal(result, rounded(shares * most, most))
 
 
-def test_pictures_of_rgb_become_a_film_of_limited_range(capsys, tmp_path):
+def test_images_of_rgb_become_a_video_of_limited_range(capsys, tmp_path):
     values = np.zeros((32, 48, 3), np.uint8)
     values[:, :16], values[:, 16:32] = (255, 255, 255), (255, 0, 0)
     for k in range(3):
@@ -120,13 +120,13 @@ def numbered(folder, numbers, name="a{:03d}.png", shape=(16, 20), dtype=np.uint8
         ([7, 11], "a008.png and 2 more are missing between a007.png and a011.png"),
     ],
 )
-def test_missing_pictures(capsys, monkeypatch, tmp_path, there, message):
+def test_missing_images(capsys, monkeypatch, tmp_path, there, message):
     monkeypatch.chdir(tmp_path)
     numbered(tmp_path, there)
     assert fails(capsys, "video", "a%03d.png", "b%03d.png", "--sigma", "0.1") == message
 
 
-def test_pictures_that_differ(capsys, monkeypatch, tmp_path):
+def test_images_that_differ(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     numbered(tmp_path, range(3))
     numbered(tmp_path, [3], shape=(16, 21))
@@ -143,23 +143,23 @@ def test_names_that_only_look_numbered(capsys, tmp_path, identity):
     assert [name for name in names(tmp_path) if name[0] == "b"] == ["b10.png", "b8.png", "b9.png"]
 
 
-def test_a_film_whose_name_looks_numbered(capsys, tmp_path, identity):
-    film(tmp_path / "50%done.mkv", count=2)
+def test_a_video_whose_name_looks_numbered(capsys, tmp_path, identity):
+    draw_video(tmp_path / "50%done.mkv", count=2)
     video(capsys, tmp_path / "50%done.mkv", tmp_path / "100%done.mkv", "--sigma", "0.1")
     assert len(frames(tmp_path / "100%done.mkv")[0]) == 2
 
 
-def test_alpha_stays_in_pictures(capsys, tmp_path, identity):
+def test_alpha_stays_in_images(capsys, tmp_path, identity):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (3, 16, 20, 4), np.uint8)
     for k in range(3):
         Image.fromarray(values[k]).save(tmp_path / f"a{k}.png")
     video(capsys, tmp_path / "a%d.png", tmp_path / "b%d.png", "--sigma", "0.1")
-    with Image.open(tmp_path / "b2.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), values[2])
+    with Image.open(tmp_path / "b2.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), values[2])
 
 
-def test_float_pictures(capsys, tmp_path):
+def test_float_images(capsys, tmp_path):
     noisy = np.random.default_rng(0).normal(0.5, 0.1, (4, 24, 32)).astype(np.float32)
     for k in range(4):
         np.save(tmp_path / f"a{k}.npy", noisy[k])

@@ -268,9 +268,9 @@ def test_progress_on_a_terminal(monkeypatch, capsys, folder, calls, words, expec
 def test_errors(capsys, folder, calls, source, target, words, message):
     prepare()
     before = names(folder)
-    told = words if words and words[0] in ("--noise", "--psd", "--sigma") else ["--sigma", "0.1"]
-    rest = [] if told is words else words
-    assert fails(capsys, "volume", source, target, *told, *rest).startswith(message)
+    noise = words if words and words[0] in ("--noise", "--psd", "--sigma") else ["--sigma", "0.1"]
+    rest = [] if noise is words else words
+    assert fails(capsys, "volume", source, target, *noise, *rest).startswith(message)
     assert calls == []
     assert names(folder) == before
 

@@ -14,7 +14,7 @@ def integer(image):
     return np.round(np.clip(image, 0, 255)).astype(np.float32)
 
 
-def colours(height, width):
+def colors(height, width):
     clean = np.stack([scene(height, width, seed=c) for c in range(3)], axis=-1)
     return integer(noisy(clean, 20))
 
@@ -77,8 +77,8 @@ def test_layouts(cupy):
 
 
 @pytest.mark.parametrize("space", ["opp", "ycbcr", "pca", None])
-def test_colours(cupy, space):
-    image = colours(26, 30)
+def test_colors(cupy, space):
+    image = colors(26, 30)
     assert_equal(cupy, image, 20, profile=SMALL, channel_axis=-1, colorspace=space)
     levels = [10, 20, 0]
     first = np.ascontiguousarray(image.transpose(2, 0, 1))
@@ -91,7 +91,7 @@ def test_colours(cupy, space):
 
 
 def test_two_channels_and_five(cupy):
-    image = colours(22, 26)[..., [0, 1, 2, 0, 1]] + np.arange(5, dtype=np.float32)
+    image = colors(22, 26)[..., [0, 1, 2, 0, 1]] + np.arange(5, dtype=np.float32)
     assert_equal(cupy, image, 20, profile=SMALL, channel_axis=-1)
     assert_equal(cupy, image[..., :2], 20, profile=SMALL, channel_axis=-1, data_range=255)
 
@@ -112,7 +112,7 @@ def test_maps(cupy):
     for result in (host, there):
         assert_close(result, expected, 255)
         np.testing.assert_array_equal(result[:, 0], image[:, 0])  # no noise there
-    image = colours(24, 26)
+    image = colors(24, 26)
     level = np.stack([rising[:24, :26], rising[:24, 25::-1], rising[:24, :26]], axis=-1)
     assert_equal(cupy, image, level, profile=SMALL, channel_axis=-1)
 
@@ -173,7 +173,7 @@ def test_plans(cupy):
 @pytest.mark.parametrize("options", [{}, {"channel_axis": -1}, {"sigma": np.full((90, 84), 20.0)}])
 def test_tiles_equal_the_whole(cupy, options):
     profile = SMALL.replace(radius_basic=3, radius_final=3, step_final=4)
-    image = colours(90, 84) if "channel_axis" in options else integer(noisy(scene(90, 84), 20))
+    image = colors(90, 84) if "channel_axis" in options else integer(noisy(scene(90, 84), 20))
     options = {"sigma": 20, "profile": profile, "deterministic": True, **options}
     if "channel_axis" not in options:
         options["sigma"] = options["sigma"] * np.linspace(0.5, 1, 84)

@@ -119,7 +119,7 @@ def test_matrices(kind, rows, seed):
         assert_close(actual, load("", source, Units(exponent, matrix, (1, 1)), EXECUTION))
 
 
-def test_colours_there_and_back():
+def test_colors_there_and_back():
     source = image("u1", (3, 12, 40)).astype("f4")
     channels = mix(source, unwritten(source.shape), OPPONENT, -8)
     assert_close(mix(channels, unwritten(source.shape), np.linalg.inv(OPPONENT), 8), source)
@@ -196,9 +196,9 @@ def test_units_that_are_far_apart(exponent):
     np.testing.assert_array_equal(mix(source, unwritten(source.shape), exponent=exponent), pixels)
     there = mix(pixels, unwritten(source.shape, "f8"), exponent=-exponent)
     np.testing.assert_array_equal(there, source)
-    colours = np.repeat(source, 3, axis=0)
-    grey = mix(colours, unwritten(source.shape), OPPONENT[:1], exponent)
-    np.testing.assert_allclose(grey, pixels, rtol=1e-6)
+    colors = np.repeat(source, 3, axis=0)
+    gray = mix(colors, unwritten(source.shape), OPPONENT[:1], exponent)
+    np.testing.assert_allclose(gray, pixels, rtol=1e-6)
 
 
 @pytest.mark.parametrize("top", [1.9 * 2.0**127, 1.9 * 2.0**-124])

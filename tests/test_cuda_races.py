@@ -90,10 +90,10 @@ MISSING = [
     ("bm4d_match", "__syncthreads();  // all have done with the window before", 0),
 ]
 # Votes hide in test_cuda_mutations that they order no memory
-OF_FILMS = source("vbm3d_match").split('#line 1 "vbm3d_match.cu"')
+OF_VIDEOS = source("vbm3d_match").split('#line 1 "vbm3d_match.cu"')
 MISSING += [
-    ("vbm3d_match", "__syncwarp(ALL_LANES);", k + OF_FILMS[0].count("__syncwarp(ALL_LANES);"))
-    for k in range(OF_FILMS[1].count("__syncwarp(ALL_LANES);"))
+    ("vbm3d_match", "__syncwarp(ALL_LANES);", k + OF_VIDEOS[0].count("__syncwarp(ALL_LANES);"))
+    for k in range(OF_VIDEOS[1].count("__syncwarp(ALL_LANES);"))
 ]
 
 

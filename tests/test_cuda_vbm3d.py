@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.clips import SMALL, film, runaway, striped
+from support.clips import SMALL, runaway, striped, video
 from support.images import assert_close
 from support.stages import image_stage
 from support.video_kernels import SLOTS, white, windows
@@ -36,14 +36,14 @@ def assert_same(cupy, frames, stage, centers=(0, 2, 4), slots=SLOTS):
     ],
 )
 def test_match_lists_are_identical(cupy, changes):
-    _, frames = film(5, 30, 37)
+    _, frames = video(5, 30, 37)
     assert_same(cupy, frames, white(changes))
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 41), (33, 9)])
 def test_small_and_flat_frames(cupy, shape):
     slots = [0, 1, 2]
-    _, frames = film(3, *shape)
+    _, frames = video(3, *shape)
     assert_same(cupy, frames, white({"group_basic": 32}), (0, 1, 2), slots)
     for static in (0.0, 30.0):  # equal distances: order of frame, row and column
         flat, stage = np.full((3, *shape), 7, np.float32), white({"static_basic": static})
@@ -51,7 +51,7 @@ def test_small_and_flat_frames(cupy, shape):
 
 
 def test_wide_windows_are_searched_in_bands(cupy):
-    _, frames = film(3, 60, 64)
+    _, frames = video(3, 60, 64)
     changes = {"predict_basic": 25, "radius_basic": 30, "follow_basic": 20, "trails_basic": 2}
     stage = replace(white({**changes, "group_basic": 64}), step=25, steps=(25, 25))
     assert_same(cupy, frames, stage, (0, 1, 2), [2, 0, 1])
@@ -64,12 +64,12 @@ def test_trails_lead_no_farther_than_a_key_can_tell(cupy):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_order_of_threads_does_not_matter(fake, seed):
     fake.seed = seed
-    _, frames = film(5, 26, 29)
+    _, frames = video(5, 26, 29)
     assert_same(fake, frames, white({"trails_basic": 2, "group_basic": 32}))
 
 
 def test_correlated_noise(cupy):
-    clean, _ = film(5, 30, 37)
+    clean, _ = video(5, 30, 37)
     frames, psd = striped(clean)
     power = psd / psd.mean()
     noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
@@ -87,8 +87,8 @@ CALLS = {
     "unknown": {},
     "time last": {"sigma": 20, "time_axis": -1},
     "channels": {"sigma": (20, 20, 0), "channel_axis": 1},
-    "colours": {"sigma": 20, "channel_axis": -1, "scene_cuts": False},
-    "psd": {"psd": striped(film(5, 26, 29)[0])[1]},
+    "colors": {"sigma": 20, "channel_axis": -1, "scene_cuts": False},
+    "psd": {"psd": striped(video(5, 26, 29)[0])[1]},
     "no noise": {"sigma": 0},
 }
 
@@ -96,7 +96,7 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_whole_call(cupy, name):
     options = {"profile": SMALL, "radius": 2, **CALLS[name]}
-    _, frames = film(6, 26, 29)
+    _, frames = video(6, 26, 29)
     if "channel_axis" in options:
         frames = np.stack([frames, frames[:, ::-1], 255 - frames], options["channel_axis"])
     if "time_axis" in options:
@@ -114,7 +114,7 @@ def test_whole_call(cupy, name):
 
 
 def test_streams_and_types(cupy):
-    _, frames = film(7, 20, 22)
+    _, frames = video(7, 20, 22)
     small = np.clip(frames, 0, 255).astype(np.uint8)
     for kind in ("u1", "f2", "f8"):
         expected = vbm3d(small.astype(kind), 20, radius=1, profile=SMALL, backend="numpy")
@@ -126,7 +126,7 @@ def test_streams_and_types(cupy):
 
 
 def test_cuts_are_found(cupy):
-    _, first = film(5, 24, 26)
+    _, first = video(5, 24, 26)
     both = np.concatenate([first[:3], 255 - first[:3, ::-1, ::-1]])
     loose = SMALL.replace(match_basic=1e5, match_final=1e5, group_basic=64)
     options = {"profile": loose, "radius": 2, "data_range": 255.0}
@@ -135,14 +135,14 @@ def test_cuts_are_found(cupy):
 
 
 def test_the_cpu_may_be_asked_for(cupy):
-    _, frames = film(4, 20, 22)
+    _, frames = video(4, 20, 22)
     expected = vbm3d(frames, 20, radius=1, profile=SMALL, backend="numba")
     there = vbm3d(cupy.asarray(frames), 20, radius=1, profile=SMALL, backend="numba")
     np.testing.assert_array_equal(there.get(), expected)
 
 
 def test_nothing_is_fetched_but_thumbnails(fake):
-    _, frames = film(1, 20, 22)
+    _, frames = video(1, 20, 22)
     there = fake.asarray(np.concatenate([frames] * 6))  # no cuts
     options = {"radius": 1, "profile": SMALL, "data_range": 255.0}
     for _ in range(2):
@@ -157,10 +157,10 @@ def test_nothing_is_fetched_but_thumbnails(fake):
     assert fake.count("d2h") == 6
 
 
-def test_a_long_film_takes_no_more_memory(fake):
+def test_a_long_video_takes_no_more_memory(fake):
     def peak(count):
         fake.peak = fake.live
-        _, frames = film(3, 16, 17)
+        _, frames = video(3, 16, 17)
         for _ in vbm3d((fake.asarray(frames[k % 3]) for k in range(count)), 20, radius=1):
             pass
         return fake.peak
@@ -170,7 +170,7 @@ def test_a_long_film_takes_no_more_memory(fake):
 
 
 def test_frames_of_two_places_are_refused(fake):
-    _, frames = film(2, 16, 17)
+    _, frames = video(2, 16, 17)
     mixed = [fake.asarray(frames[0]), frames[1]]
     with pytest.raises(ValueError, match="frame 1 is on the host and the first on GPU 0; move one"):
         list(vbm3d(mixed, 20, profile=SMALL))
@@ -178,6 +178,6 @@ def test_frames_of_two_places_are_refused(fake):
 
 def test_too_many_pixels_are_refused(fake, monkeypatch):
     monkeypatch.setattr("fastrestore.backends.cupy.vbm3d.MOST_PIXELS", 1000)
-    _, frames = film(3, 16, 17)
+    _, frames = video(3, 16, 17)
     with pytest.raises(MemoryError, match="9 frames of 16 x 17 pixels are too many"):
         vbm3d(fake.asarray(frames), 20)

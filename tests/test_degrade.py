@@ -16,14 +16,14 @@ from fastrestore.nets.training.data import Patches, Sampling, smaller  # noqa: E
 from fastrestore.nets.training.degrade import Degradation, blurred, jpeg  # noqa: E402
 
 
-def colours(height=64, width=80):
+def colors(height=64, width=80):
     return np.stack([scene(height, width, seed=c) for c in range(3)]).clip(0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize("quality", [20, 50, 75, 95])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_is_that_of_pillow(quality, channels):
-    image = colours()[:channels]
+    image = colors()[:channels]
     file = BytesIO()
     Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0)).save(
         file, "JPEG", quality=quality, subsampling=0
@@ -39,7 +39,7 @@ def test_jpeg_is_that_of_pillow(quality, channels):
 
 
 def test_blur_is_a_gaussian():
-    image = colours()[:1].astype(np.float32) / 255
+    image = colors()[:1].astype(np.float32) / 255
     widths = torch.tensor([[1.5, 1.5]])
     ours = blurred(torch.from_numpy(image)[None], widths, torch.tensor([0.3]))[0, 0].numpy()
     theirs = ndimage.gaussian_filter(image[0].astype(float), 1.5, mode="mirror", radius=7)
@@ -50,7 +50,7 @@ def test_blur_is_a_gaussian():
 
 
 def test_degradations_can_be_repeated():
-    image = torch.from_numpy(colours() / 255).float()[None].repeat(3, 1, 1, 1)
+    image = torch.from_numpy(colors() / 255).float()[None].repeat(3, 1, 1, 1)
     degrade = Degradation()
     first, second = (degrade(image, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first, second)
@@ -63,7 +63,7 @@ def test_degradations_can_be_repeated():
 
 
 def test_small_images_are_those_of_pillow():
-    image = colours(64, 96)
+    image = colors(64, 96)
     theirs = Image.fromarray(image.transpose(1, 2, 0)).resize((24, 16), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(smaller(image, 4), np.asarray(theirs).transpose(2, 0, 1))
 

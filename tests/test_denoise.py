@@ -130,9 +130,9 @@ def test_a_mixture_keeps_the_conventions(gate):
     assert np.isfinite(denoise(image, sigma, **options)).all()
     small = denoise(image.astype(np.uint8), 20, **options)
     assert small.dtype == np.float32
-    colour = np.stack([image, image[::-1], image], -1)
-    result = denoise(colour, 20, method="hybrid", weights=trained("unet", 3), channel_axis=-1)
-    assert result.shape == colour.shape
+    color = np.stack([image, image[::-1], image], -1)
+    result = denoise(color, 20, method="hybrid", weights=trained("unet", 3), channel_axis=-1)
+    assert result.shape == color.shape
     seen = []
     denoise(image, 20, progress=lambda done, _: seen.append(done), **options)
     assert seen[-1] == 100
@@ -164,7 +164,7 @@ def test_what_comes_with_the_library_denoises(sigma):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A noisy picture and weights, as files."""
+    """A noisy image and weights, as files."""
     image = np.clip(noisy(scene(40, 50), 20), 0, 255).astype(np.uint8)
     write(tmp_path / "noisy.png", image)
     for name in ("dncnn", "unet"):

@@ -273,16 +273,22 @@ def test_a_beginning_of_other_sizes(tmp_path, net, message):
 
 
 def test_a_patch_is_whole_pixels_of_the_small_image():
-    told = {"network": "srvgg", "channels": 3, "task": "small", "patch": 128, "sizes": {"scale": 3}}
+    fields = {
+        "network": "srvgg",
+        "channels": 3,
+        "task": "small",
+        "patch": 128,
+        "sizes": {"scale": 3},
+    }
     with pytest.raises(ValueError, match="multiple of 24 for scale 3, got 128; write patch=120 or"):
-        Recipe.of(told)
-    assert Recipe.of(told | {"patch": 120.0}).patch == 120
+        Recipe.of(fields)
+    assert Recipe.of(fields | {"patch": 120.0}).patch == 120
     with pytest.raises(
         ValueError, match="task='noise' is for networks of scale 1, and this one has scale 3"
     ):
-        Recipe.of(told | {"patch": 120, "task": "noise"})
+        Recipe.of(fields | {"patch": 120, "task": "noise"})
     with pytest.raises(ValueError, match="is for networks that enlarge, and this one has scale 1"):
-        Recipe.of(told | {"sizes": {"scale": 1}})
+        Recipe.of(fields | {"sizes": {"scale": 1}})
     with pytest.raises(
         ValueError, match=r"has no sigma, which unet needs; write sizes.takes_sigma=false"
     ):
@@ -315,17 +321,17 @@ def test_differences_of_sizes():
 def test_a_gan_that_collapses():
     balance = Balance()
 
-    def told(accuracy, steps):
+    def update(accuracy, steps):
         for _ in range(steps):
             balance.update(accuracy)
 
-    told(0.5, 1000)
-    told(1.0, 2000)
-    told(0.6, 100)  # never mind
+    update(0.5, 1000)
+    update(1.0, 2000)
+    update(0.6, 100)  # too few steps to count
     with pytest.raises(RuntimeError, match="the discriminator is too strong: its accuracy was 100"):
-        told(1.0, 5000)
+        update(1.0, 5000)
     with pytest.raises(RuntimeError, match="the discriminator is too weak"):
-        told(0.0, 8000)
+        update(0.0, 8000)
 
 
 def test_discriminators_take_random_crops():

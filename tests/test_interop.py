@@ -166,8 +166,8 @@ def test_arrays_on_a_gpu(fakes):
     interop.check_same_device("guide", first, first)
     with pytest.raises(ValueError, match="guide is on the host and image on GPU 0; move one"):
         interop.check_same_device("guide", IMAGE, first)
-    with pytest.raises(ValueError, match="guide is on GPU 1 and film on GPU 0; move one"):
-        interop.check_same_device("guide", second, first, "film")
+    with pytest.raises(ValueError, match="guide is on GPU 1 and video on GPU 0; move one"):
+        interop.check_same_device("guide", second, first, "video")
 
 
 def test_one_copy_for_each_gpu(fakes):

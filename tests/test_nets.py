@@ -17,14 +17,14 @@ from fastrestore.nets import DnCNN, FFDNet, UNet, load  # noqa: E402
 from fastrestore.nets.files import save  # noqa: E402
 
 
-def picture(channels=1, height=21, width=30, seed=1):
+def random_images(channels=1, height=21, width=30, seed=1):
     return torch.rand(2, channels, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes_and_sizes(name, channels, tmp_path):
-    net, image = shaken(SMALL[name](channels)), picture(channels)
+    net, image = shaken(SMALL[name](channels)), random_images(channels)
     with torch.no_grad():
         expected = net(image, 0.1)
     assert expected.shape == image.shape
@@ -68,12 +68,12 @@ def test_the_radius_is_how_far_an_output_sees(name):
 
 
 def test_a_unet_without_biases_scales():
-    net, image = shaken(UNet(widths=(8, 8), blocks=1)), picture()
+    net, image = shaken(UNet(widths=(8, 8), blocks=1)), random_images()
     torch.testing.assert_close(net(4 * image, 0.4), 4 * net(image, 0.1))
 
 
-def normalised(layers=5, width=8, seed=0):
-    """A DnCNN with batch normalisation that has seen something."""
+def normalized(layers=5, width=8, seed=0):
+    """A DnCNN with batch normalization that has seen something."""
     torch.manual_seed(seed)
     net = DnCNN(1, layers, width, batch_norm=True).train()
     for _ in range(5):
@@ -81,8 +81,8 @@ def normalised(layers=5, width=8, seed=0):
     return shaken(net)
 
 
-def test_batch_normalisation_is_merged(tmp_path):
-    net, image = normalised(), picture()
+def test_batch_normalization_is_merged(tmp_path):
+    net, image = normalized(), random_images()
     torch.save({"params": net.state_dict()}, tmp_path / "kair.pth")
     merged = load(tmp_path / "kair.pth")
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in merged.modules())
@@ -91,7 +91,7 @@ def test_batch_normalisation_is_merged(tmp_path):
 
 def test_the_common_pytorch_layout(tmp_path):
     """Noise is what the network gives; no biases, another epsilon."""
-    net = normalised()
+    net = normalized()
     for part in net.model:
         if isinstance(part, torch.nn.BatchNorm2d):
             part.eps = 1e-5
@@ -103,7 +103,7 @@ def test_the_common_pytorch_layout(tmp_path):
         if not (name.endswith(".bias") and value.abs().sum() == 0)
     }
     torch.save(renamed, tmp_path / "net.pth")
-    image = picture()
+    image = random_images()
     torch.testing.assert_close(load(tmp_path / "net.pth")(image), net(image), atol=1e-6, rtol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_the_layout_of_deepinv(tmp_path):
         for kind in ("weight", "bias"):
             renamed[f"{name}.{kind}"] = sign * net.state_dict()[f"model.{2 * number}.{kind}"]
     torch.save(renamed, tmp_path / "net.pth")
-    image = picture()
+    image = random_images()
     torch.testing.assert_close(load(tmp_path / "net.pth")(image), net(image))
 
 
@@ -126,7 +126,7 @@ def test_our_files_tell_what_they_are_for(tmp_path):
     save(net, tmp_path / "net.safetensors", sigmas=(0, 55))
     again = load(tmp_path / "net.safetensors")
     assert again.sigmas == pytest.approx((0, 55 / 255))
-    torch.testing.assert_close(again(picture()), net(picture()), atol=2e-3, rtol=0)
+    torch.testing.assert_close(again(random_images()), net(random_images()), atol=2e-3, rtol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["net.safetensors"]
 
 

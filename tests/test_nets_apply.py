@@ -78,7 +78,7 @@ def test_units_do_not_matter():
 
 
 def test_types_axes_and_batches():
-    net, colour = shaken(SMALL["unet"](1)), shaken(SMALL["unet"](3))
+    net, color = shaken(SMALL["unet"](1)), shaken(SMALL["unet"](3))
     image = np.clip(noisy(scene(30, 40), 20), 0, 255)
     expected = nets.apply(net, image.astype(np.float32), 20)
     assert nets.apply(net, image, 20).dtype == np.float64
@@ -96,13 +96,13 @@ def test_types_axes_and_batches():
     together = nets.apply(net, batch, [20, 20, 10], batch_axis=1)
     np.testing.assert_array_equal(together, np.stack(each, axis=1))
     rgb = np.stack([image, image[::-1], image / 2], axis=-1)
-    first = nets.apply(colour, rgb, 20, channel_axis=-1)
+    first = nets.apply(color, rgb, 20, channel_axis=-1)
     np.testing.assert_array_equal(
-        nets.apply(colour, np.moveaxis(rgb, -1, 0), 20, channel_axis=0),
+        nets.apply(color, np.moveaxis(rgb, -1, 0), 20, channel_axis=0),
         np.moveaxis(first, -1, 0),
     )
     both = np.stack([rgb, rgb[::-1]], axis=2)  # rows, columns, batch, channels
-    result = nets.apply(colour, both, 20, channel_axis=3, batch_axis=2)
+    result = nets.apply(color, both, 20, channel_axis=3, batch_axis=2)
     np.testing.assert_array_equal(result[:, :, 0], first)
 
 

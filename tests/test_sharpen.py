@@ -17,7 +17,7 @@ def photograph():
 
 
 def detail(image):
-    """Mean size of the differences of neighbours."""
+    """Mean size of the differences of neighbors."""
     return float(np.abs(np.diff(image, axis=0)).mean() + np.abs(np.diff(image, axis=1)).mean())
 
 

@@ -31,8 +31,8 @@ TINY = Recipe(
 )  # fmt: skip
 
 
-def tell(*_):
-    """Say nothing."""
+def ignore(*_):
+    """Ignore a report of progress."""
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +52,29 @@ def images(folder, channels=1):
 
 
 def test_loss_falls_and_what_comes_out_denoises(folder, tmp_path):
-    told = []
+    reports = []
     recipe = replace(TINY, steps=60, sigma=(25, 25), rate=1e-2)
     path = train(
         recipe,
         *images(folder),
         Session(tmp_path, validate_every=20),
-        lambda *each: told.append(each),
+        lambda *each: reports.append(each),
     )
     rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
     assert [int(row["step"]) for row in rows] == [20, 40, 60]
     assert float(rows[-1]["psnr_25"]) > float(rows[0]["psnr_25"]) + 0.3
-    assert told[-1][:2] == (60, 60)
+    assert reports[-1][:2] == (60, 60)
     net = nets.load(path)
     assert net.sigmas == pytest.approx((25 / 255, 25 / 255))
-    picture = np.asarray(Image.open(tmp_path / "crops.png"))
-    assert picture.shape[1] == 3 * picture.shape[0] / len(images(folder)[1])
+    crops = np.asarray(Image.open(tmp_path / "crops.png"))
+    assert crops.shape[1] == 3 * crops.shape[0] / len(images(folder)[1])
 
 
 def weights(folder, out, recipe=TINY, sessions=1):
     """Train in so many sessions; return what comes out."""
     for k in range(sessions):
         session = Session(out, minutes=1e-9 if k < sessions - 1 else None, validate_every=1000)
-        path = train(recipe, *images(folder), session, tell)
+        path = train(recipe, *images(folder), session, ignore)
         assert (path is None) == (k < sessions - 1)
     return nets.load(path).state_dict()
 
@@ -95,7 +95,7 @@ def test_a_kill_leaves_a_checkpoint(folder, tmp_path, kill):
     whole = weights(folder, tmp_path / "whole", recipe)
     out = tmp_path / "killed"
     session = Session(out, minutes=1e-9)
-    assert train(recipe, *images(folder), session, tell) is None
+    assert train(recipe, *images(folder), session, ignore) is None
     if kill == "while writing":  # the next one is begun
         (out / "checkpoint.new").mkdir()
         (out / "checkpoint.new" / "weights.safetensors").write_bytes(b"half")
@@ -109,7 +109,7 @@ def test_a_kill_leaves_a_checkpoint(folder, tmp_path, kill):
 
 @pytest.fixture
 def interruptible():
-    """As in a terminal: processes in the background may be told to take no notice of Ctrl-C."""
+    """Handle Ctrl-C as in a terminal; processes in the background may ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -143,10 +143,10 @@ def test_a_second_ctrl_c_does_not_wait():
 def test_the_log_repeats_no_rows(folder, tmp_path):
     """A kill loses the steps after a checkpoint: they are done, and logged, once more."""
     recipe, log = replace(TINY, steps=6), tmp_path / "log.csv"
-    train(recipe, *images(folder), Session(tmp_path, minutes=1e-9, validate_every=1), tell)
+    train(recipe, *images(folder), Session(tmp_path, minutes=1e-9, validate_every=1), ignore)
     once = log.read_text()
     log.write_text(once + once.splitlines()[1].replace("1,", "2,", 1) + "\r\n2,cut")
-    train(recipe, *images(folder), Session(tmp_path, validate_every=1), tell)
+    train(recipe, *images(folder), Session(tmp_path, validate_every=1), ignore)
     rows = list(csv.DictReader(log.read_text().splitlines()))
     assert [row["step"] for row in rows] == list("123456")
     assert log.read_text().startswith(once.splitlines()[0])
@@ -170,7 +170,7 @@ SIZES = {
 @pytest.mark.parametrize("name", SIZES)
 def test_every_network_learns(folder, tmp_path, name):
     recipe = replace(TINY, network=name.split()[0], sizes=SIZES[name], channels=3)
-    path = train(recipe, *images(folder, 3), Session(tmp_path), tell)
+    path = train(recipe, *images(folder, 3), Session(tmp_path), ignore)
     assert nets.load(path).channels == 3
     assert path.name == f"{name.split()[0]}-color.safetensors"
 
@@ -319,8 +319,8 @@ def test_bad_folders_and_recipes(folder, tmp_path, capsys):
     assert "recipe.json is not a recipe: it contains a list" in capsys.readouterr().err
     assert command(folder, tmp_path / "out") == 0
     assert command(folder, tmp_path / "out", "--set", "seed=4") == 2
-    told = capsys.readouterr().err
-    assert "has a checkpoint of another recipe: seed is 0 there and 4 here; choose" in told
+    message = capsys.readouterr().err
+    assert "has a checkpoint of another recipe: seed is 0 there and 4 here; choose" in message
     only = tmp_path / "only.txt"
     only.write_text("none.png\n")
     assert command(folder, tmp_path / "out", "--only", str(only)) == 2
@@ -334,4 +334,4 @@ def test_a_loss_that_explodes(folder, tmp_path):
         state.net.m_head.weight.fill_(torch.inf)
     state.save(tmp_path)
     with pytest.raises(FloatingPointError, match="the loss of step 1 is nan; try a smaller rate"):
-        train(recipe, *images(folder), Session(tmp_path), tell)
+        train(recipe, *images(folder), Session(tmp_path), ignore)

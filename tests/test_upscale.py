@@ -1,4 +1,4 @@
-"""Larger images: arrays of any kind, colours, alpha, tiles, and what cannot be."""
+"""Larger images: arrays of any kind, colors, alpha, tiles, and what cannot be."""
 
 import doctest
 
@@ -33,12 +33,12 @@ def mender():
     return SRVGG(scale=1, layers=2, width=8).eval()
 
 
-def colours(height=20, width=31):
+def colors(height=20, width=31):
     return np.stack([scene(height, width, seed=c) for c in range(3)], -1).clip(0, 255)
 
 
-def test_colours_are_what_the_network_gives(net):
-    image = colours().astype(np.uint8)
+def test_colors_are_what_the_network_gives(net):
+    image = colors().astype(np.uint8)
     result = super_resolve(image, model=net, channel_axis=-1)
     with torch.no_grad():
         expected = net(torch.from_numpy(image.transpose(2, 0, 1) / 255)[None].float())[0] * 255
@@ -50,13 +50,13 @@ def test_colours_are_what_the_network_gives(net):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint16])
 def test_types_and_units(net, dtype):
-    image = colours().astype(dtype)
+    image = colors().astype(dtype)
     result = super_resolve(image, model=net, channel_axis=-1)
     assert result.dtype == (np.float32 if dtype == np.uint16 else dtype)
     other = super_resolve(image.astype(float) / 100 - 7, model=net, channel_axis=-1)
     np.testing.assert_allclose((other + 7) * 100, result, atol=0.3 if dtype == np.float16 else 1e-3)
-    told = super_resolve(image, model=net, channel_axis=-1, data_range=255)
-    assert float(np.abs(told.astype(float) - result).max()) > 1e-3  # the range matters
+    other = super_resolve(image, model=net, channel_axis=-1, data_range=255)
+    assert float(np.abs(other.astype(float) - result).max()) > 1e-3  # the range matters
 
 
 class Eye(SRVGG):
@@ -71,10 +71,10 @@ class Eye(SRVGG):
         return image
 
 
-def shown(image, **told):
+def shown(image, **options):
     """What a network sees of a gray image."""
     eye = Eye().eval()
-    result = restore(image, model=eye, **told)
+    result = restore(image, model=eye, **options)
     np.testing.assert_allclose(result, image, rtol=1e-5, atol=1e-5 * float(np.abs(image).max()))
     return eye.seen[0][0, 0]
 
@@ -105,13 +105,13 @@ def test_other_ranges_are_measured_from_end_to_end(dtype, low, high):
 
 
 def test_torch_in_torch_out(net):
-    image = torch.from_numpy(colours())
+    image = torch.from_numpy(colors())
     result = super_resolve(image, model=net, channel_axis=-1)
     assert isinstance(result, torch.Tensor)
     assert result.dtype == torch.float64
 
 
-def test_gray_is_gray_in_colours(net):
+def test_gray_is_gray_in_colors(net):
     gray = scene(17, 23)
     result = super_resolve(gray, model=net)
     three = super_resolve(np.stack([gray] * 3, -1), model=net, channel_axis=-1)
@@ -121,7 +121,7 @@ def test_gray_is_gray_in_colours(net):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_alpha(net, count):
-    """Alpha is bicubic; colours under nothing do not show in what is next to them."""
+    """Alpha is bicubic; colors under nothing do not show in what is next to them."""
     image = np.full((24, 24, count + 1), 90, np.uint8)
     image[:, 12:, :count] = 255  # hidden
     image[:, :12, -1], image[:, 12:, -1] = 255, 0
@@ -147,7 +147,7 @@ def test_any_size(net, shape):
 
 
 def test_tiles_are_exact(net, mender):
-    image = colours(70, 90)
+    image = colors(70, 90)
     for enlarge, model in ((super_resolve, net), (restore, mender)):
         whole = enlarge(image, model=model, channel_axis=-1, tile=None)
         tiled = enlarge(image, model=model, channel_axis=-1, tile=16)
@@ -155,7 +155,7 @@ def test_tiles_are_exact(net, mender):
 
 
 def test_restore_keeps_the_size(mender):
-    image = colours()
+    image = colors()
     result = restore(image, model=mender, channel_axis=-1)
     assert result.shape == image.shape
     with_alpha = np.concatenate([image, np.full((*image.shape[:2], 1), 200.0)], -1)
@@ -172,7 +172,7 @@ def test_constant_images(net):
 
 def test_files_of_weights(net, tmp_path):
     save(net, tmp_path / "mine.safetensors", sigmas=(0, 0))
-    image = colours()
+    image = colors()
     result = super_resolve(image, model=tmp_path / "mine.safetensors", channel_axis=-1)
     np.testing.assert_allclose(
         result, super_resolve(image, model=net, channel_axis=-1), atol=0.5
@@ -197,20 +197,20 @@ def test_files_of_weights(net, tmp_path):
     ],
 )
 def test_bad_arguments(net, change, error, message):
-    told = {"scale": 4, "model": net, "channel_axis": -1} | change
+    options = {"scale": 4, "model": net, "channel_axis": -1} | change
     with pytest.raises(error, match=message):
-        super_resolve(colours(), **told)
+        super_resolve(colors(), **options)
 
 
 def test_bad_images(net):
     with pytest.raises(ValueError, match="image has 5 channels; it must have 1 or 3, or one more"):
         super_resolve(np.zeros((8, 8, 5)), model=net, channel_axis=-1)
-    bad = colours()
+    bad = colors()
     bad[3, 4, 1] = np.nan
     with pytest.raises(ValueError, match=r"NaN or infinite, 1 in all, the first is nan at \(3, 4"):
         super_resolve(bad, model=net, channel_axis=-1)
     with pytest.raises(ValueError, match="'SRResNet' makes images 4 times larger; scale is 1"):
-        restore(colours(), model=net, channel_axis=-1)
+        restore(colors(), model=net, channel_axis=-1)
     with pytest.raises(TypeError, match="image"):
         super_resolve("photo.png", model=net)
 
@@ -220,7 +220,7 @@ def test_a_scale_that_is_not_offered():
     if not offered:
         pytest.skip("no weights that enlarge come with the library")
     with pytest.raises(ValueError, match="model='srgan' is available for scale 4, got scale=3"):
-        super_resolve(colours(), 3, channel_axis=-1)
+        super_resolve(colors(), 3, channel_axis=-1)
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def weights(net, tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_the_command(weights, tmp_path, dtype, alpha):
-    image = colours().astype(dtype) * (1 if dtype == np.uint8 else 200)
+    image = colors().astype(dtype) * (1 if dtype == np.uint8 else 200)
     mask = np.full(image.shape[:2], np.iinfo(dtype).max // 3, dtype) if alpha else None
     write(tmp_path / "in.tif", Picture(image, mask))
     out = tmp_path / "out.tif"
@@ -253,7 +253,7 @@ def test_the_command(weights, tmp_path, dtype, alpha):
 
 
 def test_the_command_takes_white_for_that_of_the_type(weights, tmp_path):
-    image = np.rint(colours() * 4095 / 255).astype(np.uint16)
+    image = np.rint(colors() * 4095 / 255).astype(np.uint16)
     write(tmp_path / "in.png", Picture(image))
     for words, white in (([], 65535), (["--data-range", "4095"], 4095)):
         command = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), *words]
@@ -273,8 +273,8 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "in" / "c.jpg")
     (tmp_path / "in" / "more").mkdir()
     assert main(command) == 0
-    told = capsys.readouterr().err
-    assert told.endswith("in: skipped files that are not images: more, notes.txt\n")
+    message = capsys.readouterr().err
+    assert message.endswith("in: skipped files that are not images: more, notes.txt\n")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.png"}
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()

@@ -1,4 +1,4 @@
-"""Larger films: streams, cuts, tiles, alpha, the command line, and what cannot be."""
+"""Larger videos: streams, cuts, tiles, alpha, the command line, and what cannot be."""
 
 import doctest
 
@@ -10,7 +10,7 @@ torch = torch_or_skip()
 
 from support.commandline import fails, works  # noqa: E402
 from support.images import scene  # noqa: E402
-from support.videos import BT709, film, first, frames, sound  # noqa: E402
+from support.videos import BT709, draw_video, first, frames, sound  # noqa: E402
 
 from fastrestore import super_resolve, super_resolve_video  # noqa: E402
 from fastrestore._algorithms import upscale_video as upscale_video_module  # noqa: E402
@@ -29,10 +29,10 @@ def net():
 
 
 def moving(count=5, height=20, width=30):
-    """A film (T, M, N, 3) of 8 bits that moves to the left."""
+    """A video (T, M, N, 3) of 8 bits that moves to the left."""
     wide = np.stack([scene(height, width + 2 * count, seed=c) for c in range(3)], -1)
-    film = np.stack([wide[:, 2 * t : 2 * t + width] for t in range(count)])
-    return film.clip(0, 255).astype(np.uint8)
+    video = np.stack([wide[:, 2 * t : 2 * t + width] for t in range(count)])
+    return video.clip(0, 255).astype(np.uint8)
 
 
 def expected(net, clip):
@@ -81,7 +81,7 @@ def test_a_stream_is_taken_frame_by_frame(net):
     assert closed == [True]
 
 
-def test_films_do_not_know_each_other(net):
+def test_videos_do_not_know_each_other(net):
     clip = moving(3)
     one = list(super_resolve_video(clip, model=net, channel_axis=-1))
     list(super_resolve_video(clip[::-1], model=net, channel_axis=-1))
@@ -130,13 +130,13 @@ def test_the_range_of_the_first_frame_holds_for_all(net):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_films_may_begin_with_black(net, dtype):
+def test_videos_may_begin_with_black(net, dtype):
     white = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
     clip = (moving(3) / 255 * white).astype(dtype)
     clip[0] = 0
     result = list(super_resolve_video(clip, model=net, channel_axis=-1))
-    told = list(super_resolve_video(clip, model=net, channel_axis=-1, data_range=white))
-    np.testing.assert_allclose(result, told, atol=1e-5 * white)
+    given = list(super_resolve_video(clip, model=net, channel_axis=-1, data_range=white))
+    np.testing.assert_allclose(result, given, atol=1e-5 * white)
 
 
 def test_torch_in_torch_out(net):
@@ -152,7 +152,7 @@ def test_any_size(net, shape):
     assert [frame.shape for frame in result] == [(4 * shape[0], 4 * shape[1], 3)] * 2
 
 
-def test_short_films(net):
+def test_short_videos(net):
     assert list(super_resolve_video([], model=net)) == []
     clip = moving(1)
     only = list(super_resolve_video(clip, model=net, channel_axis=-1))
@@ -187,15 +187,15 @@ def test_the_same_size():
         ({"time_axis": 3}, ValueError, "are the same axis"),
         ({"data_range": 0}, ValueError, "data_range"),
         ({"scene_cuts": 3}, TypeError, "scene_cuts"),
-        ({"frames": "film.mp4"}, TypeError, "frames must be an array or an iterable of arrays"),
+        ({"frames": "video.mp4"}, TypeError, "frames must be an array or an iterable of arrays"),
         ({"frames": 5}, TypeError, "frames must be an array or an iterable of arrays, got 5"),
         ({"model": "none"}, FileNotFoundError, "'none' is neither a file nor"),
     ],
 )
-def test_bad_arguments_are_told_at_once(net, change, error, message):
-    told = {"frames": moving(2), "scale": 4, "model": net, "channel_axis": -1} | change
+def test_bad_arguments_raise_before_the_first_frame(net, change, error, message):
+    options = {"frames": moving(2), "scale": 4, "model": net, "channel_axis": -1} | change
     with pytest.raises(error, match=message):
-        super_resolve_video(told.pop("frames"), told.pop("scale"), **told)
+        super_resolve_video(options.pop("frames"), options.pop("scale"), **options)
 
 
 def test_bad_frames_are_named_when_their_turn_comes(net):
@@ -218,7 +218,7 @@ def test_bad_frames_are_named_when_their_turn_comes(net):
 
 
 def test_memory_does_not_grow(net):
-    """What a film keeps is two frames: those before are gone."""
+    """What a video keeps is two frames: those before are gone."""
     import gc
     import weakref
 
@@ -256,7 +256,7 @@ def linear(plane):
     return torch.nn.functional.interpolate(values, scale_factor=4, mode="bilinear")[0, 0].numpy()
 
 
-def colours_of(path):
+def colors_of(path):
     """Red, green and blue of all frames, or gray."""
     import av
 
@@ -270,9 +270,9 @@ WORDS = ["--scale", "4", "--model", "plain.safetensors", "--quiet"]
 
 
 @pytest.mark.parametrize("pixels", ["yuv444p", "yuv420p", "bgr0", "gray", "yuv420p10le"])
-def test_a_film(folder, capsys, pixels):
-    colours = {"color_range": 2, "colorspace": 0} if pixels == "bgr0" else BT709
-    film(folder / "in.mkv", pixels=pixels, colours=colours, sigma=2, tracks=[sound("flac")])
+def test_a_video(folder, capsys, pixels):
+    colors = {"color_range": 2, "colorspace": 0} if pixels == "bgr0" else BT709
+    draw_video(folder / "in.mkv", pixels=pixels, colors=colors, sigma=2, tracks=[sound("flac")])
     works(capsys, "upscale", "in.mkv", "-o", "out.mkv", *WORDS, "--lossless")
     times, after = frames(folder / "out.mkv")
     assert times == frames(folder / "in.mkv")[0]
@@ -281,11 +281,11 @@ def test_a_film(folder, capsys, pixels):
     assert frame.format.name == pixels
     assert said.rate == first(folder / "in.mkv")[1].rate
     assert len(after) == 8
-    for small, large in zip(colours_of("in.mkv"), colours_of("out.mkv"), strict=True):
+    for small, large in zip(colors_of("in.mkv"), colors_of("out.mkv"), strict=True):
         wanted = np.stack([linear(plane) for plane in np.atleast_3d(small).transpose(2, 0, 1)], -1)
         error = np.abs(wanted - np.atleast_3d(large))
         top = np.iinfo(small.dtype).max
-        # Colours of half the resolution are enlarged, reduced and enlarged
+        # Colors of half the resolution are enlarged, reduced and enlarged
         assert error.mean() < (0.02 if "420" in pixels else 0.004) * top
     import av
 
@@ -301,12 +301,12 @@ def rgb(path):
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-@pytest.mark.parametrize("told", [0, 1, 2], ids=["untagged", "limited", "full"])
+@pytest.mark.parametrize("color_range", [0, 1, 2], ids=["untagged", "limited", "full"])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
-def test_levels_stay(folder, capsys, told, pixels):
-    """Whatever the film says of the range of its numbers: without a word it is limited."""
-    film(folder / "in.mp4", pixels=pixels, count=2, sigma=2, codec="libx264",
-         options={"qp": "0"}, colours={"color_range": told})  # fmt: skip
+def test_levels_stay(folder, capsys, color_range, pixels):
+    """Whatever the video says of the range of its numbers: without a word it is limited."""
+    draw_video(folder / "in.mp4", pixels=pixels, count=2, sigma=2, codec="libx264",
+               options={"qp": "0"}, colors={"color_range": color_range})  # fmt: skip
     works(capsys, "upscale", "in.mp4", "-o", "out.mp4", *WORDS, "--lossless")
     before, after = rgb("in.mp4"), rgb("out.mp4")
     assert first("out.mp4")[0].color_range == first("in.mp4")[0].color_range
@@ -314,7 +314,7 @@ def test_levels_stay(folder, capsys, told, pixels):
     assert abs(after.std() / before.std() - 1) < 0.035  # it was 8 %
 
 
-def test_numbered_pictures(folder, capsys):
+def test_numbered_images(folder, capsys):
     clip = moving(3)
     for k, frame in enumerate(clip):
         write(folder / f"in{k:02}.png", Picture(frame))
@@ -339,7 +339,7 @@ def test_numbered_pictures(folder, capsys):
     ],
 )
 def test_the_command_refuses(folder, capsys, words, message):
-    film(folder / "in.mkv", count=2)
+    draw_video(folder / "in.mkv", count=2)
     import av
 
     with av.open("sound.mkv", "w") as out:

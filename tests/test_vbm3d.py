@@ -1,8 +1,8 @@
-"""V-BM3D: films against the specification, as arrays and as streams."""
+"""V-BM3D: videos against the specification, as arrays and as streams."""
 
 import numpy as np
 import pytest
-from support.clips import SMALL, film, runaway, striped
+from support.clips import SMALL, runaway, striped, video
 from support.images import assert_close, noisy, psnr, scene
 from support.stages import image_stage
 
@@ -26,7 +26,7 @@ EXECUTION = Execution(2)
     ],
 )
 def test_match_lists_are_identical(engine, changes):
-    _, frames = film(5, 30, 37)
+    _, frames = video(5, 30, 37)
     stage = image_stage(SMALL.replace(**changes), "basic", NoiseSpec.white(20.0), 255.0)
     shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
     windows = [select(name).video_stage(shape, stage, EXECUTION) for name in ("numpy", engine)]
@@ -66,7 +66,7 @@ def test_equal_frames_come_in_order_of_time(engine):
 
 @pytest.mark.parametrize("options", [{}, {"channel_axis": -1}, {"channel_axis": 1}])
 def test_the_specification_is_met(options):
-    clean, frames = film(5)
+    clean, frames = video(5)
     if options:
         turned = [frames, frames[:, ::-1], frames[:, :, ::-1]]
         frames = np.stack(turned, axis=options["channel_axis"])
@@ -84,7 +84,7 @@ def test_the_specification_is_met(options):
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
 @pytest.mark.parametrize("radius", [0, 1, 3])
 def test_a_stream_equals_the_array(count, radius):
-    _, frames = film(count)
+    _, frames = video(count)
     expected = vbm3d(frames, 20, radius=radius, profile=SMALL)
     assert expected.shape == frames.shape
     assert np.isfinite(expected).all()
@@ -92,15 +92,15 @@ def test_a_stream_equals_the_array(count, radius):
     np.testing.assert_array_equal(np.array(list(stream)), expected)
 
 
-def test_without_neighbours_it_is_bm3d():
-    _, frames = film(2)
+def test_without_neighbors_it_is_bm3d():
+    _, frames = video(2)
     expected = np.array([bm3d(f, 20, profile=SMALL, data_range=200.0) for f in frames])
     result = vbm3d(frames, 20, radius=0, profile=SMALL, data_range=200.0)
     assert_close(result, expected, 255)
 
 
 def test_a_stream_takes_no_more_frames_than_it_needs():
-    _, frames = film(30, 20, 24)
+    _, frames = video(30, 20, 24)
     taken = []
 
     def camera():
@@ -118,7 +118,7 @@ def test_a_stream_takes_no_more_frames_than_it_needs():
 
 
 def test_a_cut_starts_afresh():
-    _, first = film(5)
+    _, first = video(5)
     second = 255 - first[:, ::-1, ::-1]
     loose = SMALL.replace(match_basic=1e5, match_final=1e5, group_basic=64)  # anything matches
     options = {"profile": loose, "radius": 2, "data_range": 255.0}
@@ -151,7 +151,7 @@ def test_motion_is_followed():
 
 
 def test_kinds_axes_and_types():
-    _, frames = film(4)
+    _, frames = video(4)
     expected = vbm3d(frames, 20, radius=1, profile=SMALL)
     small = np.clip(frames, 0, 255).astype(np.uint8)
     whole = vbm3d(small, 20, radius=1, profile=SMALL)
@@ -161,54 +161,54 @@ def test_kinds_axes_and_types():
     assert vbm3d(frames.astype("f8"), 20, radius=1, profile=SMALL).dtype == np.float64
     last = vbm3d(np.moveaxis(frames, 0, -1), 20, time_axis=-1, radius=1, profile=SMALL)
     np.testing.assert_array_equal(np.moveaxis(last, -1, 0), expected)
-    colour = np.stack([frames] * 3, axis=-1)
-    first = vbm3d(np.moveaxis(colour, -1, 0), 20, time_axis=1, channel_axis=0, radius=1,
+    color = np.stack([frames] * 3, axis=-1)
+    first = vbm3d(np.moveaxis(color, -1, 0), 20, time_axis=1, channel_axis=0, radius=1,
                   profile=SMALL)  # fmt: skip
-    by_frame = vbm3d(iter(colour), 20, channel_axis=-1, radius=1, profile=SMALL)
+    by_frame = vbm3d(iter(color), 20, channel_axis=-1, radius=1, profile=SMALL)
     np.testing.assert_array_equal(np.moveaxis(first, 0, -1), np.array(list(by_frame)))
     np.testing.assert_array_equal(vbm3d(frames, 0), frames)
-    levels = vbm3d(colour, [20, 20, 0], channel_axis=-1, radius=1, profile=SMALL)
-    np.testing.assert_array_equal(levels[..., 2], colour[..., 2])
+    levels = vbm3d(color, [20, 20, 0], channel_axis=-1, radius=1, profile=SMALL)
+    np.testing.assert_array_equal(levels[..., 2], color[..., 2])
     assert np.isfinite(vbm3d(frames, radius=1, profile=SMALL)).all()  # sigma estimated
     assert np.isfinite(vbm3d(frames, 20, radius=1, profile=SMALL, stage="basic")).all()
     assert list(vbm3d([], 20)) == []
 
 
 def test_workers_do_not_matter():
-    _, frames = film(5)
+    _, frames = video(5)
     results = [vbm3d(frames, 20, radius=2, profile=SMALL, workers=n) for n in (1, 2, 3)]
     np.testing.assert_array_equal(results[1], results[0])
     np.testing.assert_array_equal(results[2], results[0])
 
 
-FILM = np.zeros((3, 9, 9), np.float32)
+VIDEO = np.zeros((3, 9, 9), np.float32)
 
 
 @pytest.mark.parametrize(
     ("error", "message", "arguments", "options"),
     [
         (TypeError, "frames must be an array or an iterable of arrays, got 7", (7, 1), {}),
-        (TypeError, "frames must be an array .* got 'film.mp4'", ("film.mp4", 1), {}),
-        (ValueError, r"frames must have 3 axes, got shape \(9, 9\)", (FILM[0], 1), {}),
-        (ValueError, "frames is empty", (FILM[:0], 1), {}),
-        (ValueError, "time_axis=3 is not an axis", (FILM, 1), {"time_axis": 3}),
-        (ValueError, "are the same axis", (FILM[None], 1), {"channel_axis": 0}),
+        (TypeError, "frames must be an array .* got 'video.mp4'", ("video.mp4", 1), {}),
+        (ValueError, r"frames must have 3 axes, got shape \(9, 9\)", (VIDEO[0], 1), {}),
+        (ValueError, "frames is empty", (VIDEO[:0], 1), {}),
+        (ValueError, "time_axis=3 is not an axis", (VIDEO, 1), {"time_axis": 3}),
+        (ValueError, "are the same axis", (VIDEO[None], 1), {"channel_axis": 0}),
         (
             TypeError,
             "radius must be a whole number from 0 to 16, got 1.5",
-            (FILM, 1),
+            (VIDEO, 1),
             {"radius": 1.5},
         ),
         (
             ValueError,
             "radius must be a whole number from 0 to 16, got 17",
-            (FILM, 1),
+            (VIDEO, 1),
             {"radius": 17},
         ),
-        (TypeError, "scene_cuts must be True or False, got 3", (FILM, 1), {"scene_cuts": 3}),
-        (ValueError, "is not supported for videos", (FILM, 1), {"profile": "refilter"}),
-        (ValueError, "sigma of a video must be .* not a map", (FILM, np.arange(9.0)), {}),
-        (ValueError, "sigma must be a number of 0 or more", (FILM, -1), {}),
+        (TypeError, "scene_cuts must be True or False, got 3", (VIDEO, 1), {"scene_cuts": 3}),
+        (ValueError, "is not supported for videos", (VIDEO, 1), {"profile": "refilter"}),
+        (ValueError, "sigma of a video must be .* not a map", (VIDEO, np.arange(9.0)), {}),
+        (ValueError, "sigma must be a number of 0 or more", (VIDEO, -1), {}),
     ],
 )
 def test_bad_input(error, message, arguments, options):
@@ -222,14 +222,14 @@ def test_frames_that_change_are_named():
         (good[:, :-1], ValueError, r"frame 3 has shape \(16, 19\) and type float64, the first has"),
         (good.astype("f4"), ValueError, "frame 3 has .* type float32, the first has .* float64"),
         (good * np.where(good == good.max(), np.nan, 1), ValueError, "frame 3 has values that are"),
-        ("picture", TypeError, "frame 3 must be an array, got str 'picture'"),
+        ("image", TypeError, "frame 3 must be an array, got str 'image'"),
     ):
         with pytest.raises(error, match=message):
             list(vbm3d([good, good, good, bad], 5, radius=1, profile=SMALL))
 
 
 def test_match_lists_of_correlated_noise(engine):
-    clean, _ = film(5, 30, 37)
+    clean, _ = video(5, 30, 37)
     frames, psd = striped(clean)
     frames = np.round(frames).astype(np.float32)
     power = psd / psd.mean()
@@ -241,7 +241,7 @@ def test_match_lists_of_correlated_noise(engine):
         for slot, frame in zip(slots, frames, strict=True):
             window.put(slot, frame, frame[None], None)
     expected, found = (window.matches(slots, 2) for window in windows)
-    # Distances are no whole numbers: rounding may turn neighbours about
+    # Distances are no whole numbers: rounding may turn neighbors about
     assert (found.offsets == expected.offsets).mean() > 0.99
     same_frame = (np.abs(found.offsets[..., 0]) < 20) & (np.arange(8) > 0)
     near = same_frame & (np.abs(found.offsets[..., 1]) < 4) & (found.offsets[..., 0] == 0)
@@ -255,17 +255,17 @@ def test_match_lists_of_correlated_noise(engine):
 
 
 def test_correlated_noise(engine):
-    clean, _ = film(5, 40, 44)
+    clean, _ = video(5, 40, 44)
     frames, psd = striped(clean)
-    told, expected = (
+    denoised, expected = (
         vbm3d(frames, psd=psd, profile=SMALL, radius=2, backend=name) for name in (engine, "numpy")
     )
-    assert_close(told, expected, 255)
-    assert psnr(clean, told) > psnr(clean, vbm3d(frames, 20, profile=SMALL, radius=2)) + 1.5
+    assert_close(denoised, expected, 255)
+    assert psnr(clean, denoised) > psnr(clean, vbm3d(frames, 20, profile=SMALL, radius=2)) + 1.5
 
 
 def test_spectrum_of_white_noise_is_sigma():
-    _, frames = film(4)
+    _, frames = video(4)
     psd = np.full(frames.shape[1:], 400.0 * frames[0].size)
     np.testing.assert_array_equal(
         vbm3d(frames, psd=psd, profile=SMALL), vbm3d(frames, 20, profile=SMALL)
@@ -273,16 +273,16 @@ def test_spectrum_of_white_noise_is_sigma():
 
 
 def test_spectra_of_channels():
-    clean, _ = film(4, 30, 32)
+    clean, _ = video(4, 30, 32)
     frames, psd = striped(clean)
-    colours = np.stack([frames, frames[::-1], 255 - frames], axis=1)
-    one = vbm3d(colours, psd=psd, channel_axis=1, profile=SMALL)
-    three = vbm3d(colours, psd=np.stack([psd] * 3), channel_axis=1, profile=SMALL, colorspace="opp")
+    colors = np.stack([frames, frames[::-1], 255 - frames], axis=1)
+    one = vbm3d(colors, psd=psd, channel_axis=1, profile=SMALL)
+    three = vbm3d(colors, psd=np.stack([psd] * 3), channel_axis=1, profile=SMALL, colorspace="opp")
     np.testing.assert_allclose(three, one, atol=0.01)
 
 
 def test_noise_in_two_ways_is_refused():
-    _, frames = film(3)
+    _, frames = video(3)
     with pytest.raises(ValueError, match="specify the noise once"):
         vbm3d(frames, 20, psd=frames[0])
     with pytest.raises(ValueError, match="psd must have the shape of the image"):
@@ -290,7 +290,7 @@ def test_noise_in_two_ways_is_refused():
 
 
 def test_progress():
-    _, frames = film(4)
+    _, frames = video(4)
     seen = []
     vbm3d(frames, 20, profile=SMALL, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(25, 100), (50, 100), (75, 100), (100, 100)]
@@ -300,7 +300,7 @@ def test_progress():
 
 def test_searches_shorter_than_a_block(engine):
     """Noise of blocks that no group combines is left out; frames are not."""
-    frames, psd = striped(film(3, 20, 22)[0])
+    frames, psd = striped(video(3, 20, 22)[0])
     radii = {"radius_basic": 1, "radius_final": 1, "predict_basic": 1, "predict_final": 1}
     options = {"psd": psd, "radius": 1, "profile": SMALL.replace(**radii)}
     results = [vbm3d(frames, **options, backend=name) for name in (engine, "numpy")]

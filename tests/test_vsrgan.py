@@ -39,7 +39,7 @@ def small(scale=4, seed=0, **more):
     return VSRGAN(scale=scale, **({"blocks": 1, "width": 8} | more)).eval()
 
 
-def film(count=4, height=24, width=32, seed=1):
+def video(count=4, height=24, width=32, seed=1):
     return torch.rand(1, count, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -52,8 +52,8 @@ def test_published_sizes():
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("upsample", ["bilinear", "bicubic"])
 def test_files(scale, upsample, tmp_path):
-    """Files for blurred films carry the filter that enlarges them, twice."""
-    net, frames = small(scale, upsample=upsample), film()
+    """Files for blurred videos carry the filter that enlarges them, twice."""
+    net, frames = small(scale, upsample=upsample), video()
     tensors = dict(net.state_dict())
     filters = {f"{part}upsample_func.kernels" for part in ("", "srnet.")}
     assert {name for name in tensors if "upsample" in name} == (
@@ -139,8 +139,8 @@ def test_any_size(size):
         assert net.flow(now, before).shape == (1, 2, *size)
 
 
-def test_a_film_is_its_frames():
-    net, frames = small(), film()
+def test_a_video_is_its_frames():
+    net, frames = small(), video()
     with torch.no_grad():
         made, flows = net.video(frames)
         one = net.first(frames[:, 0])
@@ -176,10 +176,10 @@ def nn_blur(image):
 def test_what_is_judged():
     """Three frames, the same moved to the middle one without their border, and the small ones."""
     net = small()
-    small_ones, large = film(7, 16, 16), film(7, 64, 64, seed=2)
+    small_ones, large = video(7, 16, 16), video(7, 64, 64, seed=2)
     seen = triplets(net, large, small_ones)
     assert seen.shape == (2, 27, 64, 64)
-    for c in range(3):  # colours one after the other, in each its three frames
+    for c in range(3):  # colors one after the other, in each its three frames
         for t in range(3):
             assert torch.equal(seen[1, 3 * c + t], large[0, 3 + t, c])
     moved = seen[0, 9:18]
@@ -278,7 +278,7 @@ def test_a_resumed_training_is_bitwise_the_same(photographs, tmp_path):
 
 
 def test_clips_move_over_photographs():
-    """Panned ones are parts of the photograph; neighbouring frames of all differ by little."""
+    """Panned ones are parts of the photograph; neighboring frames of all differ by little."""
     image = scene(90, 100).clip(0, 255).astype(np.uint8)
     clips = Clips([image[None]], (5, 32), "cpu")
     random = torch.Generator().manual_seed(0)
@@ -321,7 +321,7 @@ def test_motion_points_to_where_a_pixel_was(layered, monkeypatch):
 
 
 def test_flow_alone_learns_how_photographs_move(photographs):
-    """Its loss falls on films it has not seen; the rest of the network stays as it began."""
+    """Its loss falls on videos it has not seen; the rest of the network stays as it began."""
     recipe = replace(
         TINY.by_pixels(), pixel=0.0, motion=1.0, warp=0.0, frames=2, batch=4, steps=60, rate=2e-3
     )
@@ -348,10 +348,10 @@ def nn_pool(motion):
 
 
 def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
-    """Real films are learnt from by what is seen alone, and weights stay finite."""
-    film = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
+    """Real videos are learnt from by what is seen alone, and weights stay finite."""
+    video = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
     state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")
-    clips = Clips(photographs, (4, 64), "cpu", [film])
+    clips = Clips(photographs, (4, 64), "cpu", [video])
     monkeypatch.setattr(clips_module, "REAL", 1.0)
     lost = step(state, clips)
     assert lost["motion"] == 0
@@ -359,7 +359,7 @@ def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
     assert all(torch.isfinite(value).all() for value in state.net.parameters())
 
 
-def test_real_films(tmp_path):
+def test_real_videos(tmp_path):
     for name, count in (("one", 6), ("two", 5)):
         (tmp_path / name).mkdir()
         for k in range(count):
@@ -380,7 +380,7 @@ def test_real_films(tmp_path):
         films(tmp_path / "one", 3)
 
 
-def test_blurred_films_are_every_fourth_pixel_of_a_gaussian(photographs):
+def test_blurred_videos_are_every_fourth_pixel_of_a_gaussian(photographs):
     recipe = replace(TINY, task="blurred")
     wanted = torch.from_numpy(photographs[0][:, :88, :96] / 255).float()[None, None]
     seen = degraded_videos(recipe, wanted, torch.Generator(), 4)[0, 0].numpy()
@@ -390,7 +390,7 @@ def test_blurred_films_are_every_fourth_pixel_of_a_gaussian(photographs):
     np.testing.assert_allclose(seen, expected[:, ::4, ::4], atol=1e-5)
 
 
-def test_the_frames_of_a_degraded_film_are_degraded_alike():
+def test_the_frames_of_a_degraded_video_are_degraded_alike():
     frames = torch.rand(1, 1, 3, 64, 64).expand(2, 3, -1, -1, -1).contiguous()
     recipe = replace(TINY, task="degraded", sizes={**TINY.sizes, "scale": 1})
     seen = degraded_videos(recipe, frames, torch.Generator().manual_seed(3), 1)
@@ -438,7 +438,7 @@ def test_the_command(tmp_path, capsys):
     assert "sizes of vsrgan: scale must be 1, 2 or 4, got 3" in capsys.readouterr().err
 
 
-def test_a_film_network_begins_with_one_for_images(tmp_path):
+def test_a_video_network_begins_with_one_for_images(tmp_path):
     """Its blocks are those of the file, and it sees the frame alone at first."""
     single = SRResNet(blocks=2, width=8)
     save(single, tmp_path / "one.safetensors", sigmas=(0, 0))
@@ -450,7 +450,7 @@ def test_a_film_network_begins_with_one_for_images(tmp_path):
     torch.testing.assert_close(net.srnet.resblocks(features), kept.body(features))
 
 
-def test_a_film_network_begins_with_the_flow_of_another(photographs, tmp_path):
+def test_a_video_network_begins_with_the_flow_of_another(photographs, tmp_path):
     """First flow alone, then all: from the file of that, and one for images over it."""
     sizes = {"blocks": 2, "width": 8, "flow_width": 4}
     flow = replace(TINY.by_pixels(), sizes=sizes, pixel=0.0, motion=1.0, steps=2)

@@ -74,8 +74,8 @@ def test_bm3d_with_rician_noise_dtype_pilot_and_range():
     assert info.sigma == 1
     assert not info.estimated
     assert psnr(clean, bm3d(noisy, noise=Rician(20), pilot=clean)) > psnr(clean, restored)
-    colour = bm3d(np.stack([noisy, noisy.T, noisy]), noise=Rician(20), channel_axis=0)
-    assert np.isfinite(colour).all()
+    color = bm3d(np.stack([noisy, noisy.T, noisy]), noise=Rician(20), channel_axis=0)
+    assert np.isfinite(color).all()
 
 
 class Root:
@@ -84,8 +84,8 @@ class Root:
     def forward(self, values):
         return np.sqrt(np.maximum(np.asarray(values, np.float64), 0))
 
-    def inverse(self, stabilised):
-        return np.maximum(stabilised, 0) ** 2 + 1
+    def inverse(self, stabilized):
+        return np.maximum(stabilized, 0) ** 2 + 1
 
     def extent(self, data_range):
         return float(np.sqrt(data_range))

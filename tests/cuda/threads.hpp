@@ -29,7 +29,7 @@ constexpr auto PATIENCE = std::chrono::seconds(60);
 }
 
 // A barrier for some threads, which adds up what they bring. Rounds have two locks in turn: with one,
-// who leaves a round late would come after what others did before they arrived at the next, and a
+// a thread that leaves a round late would come after what others did before they arrived at the next, and a
 // race between them would not show.
 class Barrier {
   public:
@@ -65,7 +65,7 @@ class Barrier {
     Round rounds_[2];
 };
 
-// Lanes that tell each other a number each, and nothing more: relaxed, so that no memory is ordered.
+// Lanes that exchange a number each, and nothing more: relaxed, so that no memory is ordered.
 // x86 keeps the order of the stores themselves.
 class Exchange {
   public:

@@ -34,7 +34,7 @@ def color(image=COLOR, sigma=SIGMA, **options):
     return fastrestore.bm3d(image, sigma, **{"channel_axis": -1, **options})
 
 
-def told(image, **noise):
+def with_noise(image, **noise):
     return fastrestore.bm3d(image, **noise)
 
 
@@ -97,7 +97,7 @@ PROFILES = {
     "bm3d lc": lambda: gray(profile="lc"),
     "bm3d high": lambda: gray(profile="high"),
     "bm3d vn": lambda: gray(profile="vn"),
-    "bm3d refilter": lambda: told(STRIPED, noise_kernel=LINE, profile="refilter"),
+    "bm3d refilter": lambda: with_noise(STRIPED, noise_kernel=LINE, profile="refilter"),
     "bm3d refilter, white": lambda: gray(profile="refilter"),
     "bm3d hadamard": lambda: gray(profile=named("lc", transform_basic="hadamard")),
     "bm3d blocks of 4 and 7": lambda: gray(
@@ -114,21 +114,21 @@ PROFILES = {
 }
 
 NOISE = {
-    "bm3d psd": lambda: told(STRIPED, psd=spectrum(STRIPED)),
-    "bm3d psd, basic": lambda: told(STRIPED, psd=spectrum(STRIPED), stage="basic"),
-    "bm3d noise_kernel": lambda: told(STRIPED, noise_kernel=LINE),
-    "bm3d noise_kernel, color": lambda: told(COLOR, noise_kernel=CROSS, channel_axis=-1),
-    "bm3d psd of each channel": lambda: told(COLOR, psd=spectra(), channel_axis=-1),
+    "bm3d psd": lambda: with_noise(STRIPED, psd=spectrum(STRIPED)),
+    "bm3d psd, basic": lambda: with_noise(STRIPED, psd=spectrum(STRIPED), stage="basic"),
+    "bm3d noise_kernel": lambda: with_noise(STRIPED, noise_kernel=LINE),
+    "bm3d noise_kernel, color": lambda: with_noise(COLOR, noise_kernel=CROSS, channel_axis=-1),
+    "bm3d psd of each channel": lambda: with_noise(COLOR, psd=spectra(), channel_axis=-1),
     "bm3d map": lambda: gray(sigma=levels(GRAY.shape)),
     "bm3d map, color": lambda: color(sigma=levels(COLOR.shape) + np.arange(3)),
     "bm3d map, zeros": lambda: gray(sigma=levels(GRAY.shape) * (GRAY > 60.5)),
-    "bm3d Poisson": lambda: told(COUNTS, noise=fastrestore.PoissonGaussian(gain=1)),
-    "bm3d Poisson and Gaussian": lambda: told(
+    "bm3d Poisson": lambda: with_noise(COUNTS, noise=fastrestore.PoissonGaussian(gain=1)),
+    "bm3d Poisson and Gaussian": lambda: with_noise(
         COUNTS + 10,
         noise=fastrestore.PoissonGaussian(gain=0.5, sigma=1.5, offset=10),
         data_range=40,
     ),
-    "bm3d Rician": lambda: told(abs(GRAY), noise=fastrestore.Rician(sigma=SIGMA)),
+    "bm3d Rician": lambda: with_noise(abs(GRAY), noise=fastrestore.Rician(sigma=SIGMA)),
     "bm3d sigma 0": lambda: gray(sigma=0),
 }
 

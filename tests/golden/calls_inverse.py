@@ -39,8 +39,8 @@ def pnp(name, method="hqs", **options):
     forward = OPERATORS[name]
     seen = forward.apply(CLEAN)
     seen = seen + noise(seen.shape, 15, 1)
-    told = {"denoiser": halfway, "iterations": 4, **options}
-    return inverse.pnp(seen, forward, 1.6, method=method, **told)
+    options = {"denoiser": halfway, "iterations": 4, **options}
+    return inverse.pnp(seen, forward, 1.6, method=method, **options)
 
 
 def with_history():

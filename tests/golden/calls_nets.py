@@ -1,7 +1,7 @@
 """Golden calls of networks, by name; they need PyTorch."""
 
 import numpy as np
-from inputs import COLOR, FILM, GRAY, SIGMA, TINY, levels, scene
+from inputs import COLOR, GRAY, SIGMA, TINY, VIDEO, levels, scene
 
 import fastrestore
 from fastrestore import nets
@@ -19,7 +19,7 @@ def enlarged(image, model, **options):
     return fastrestore.super_resolve(image, 4, model=model, **CPU, **options)
 
 
-def enlarged_film(frames, **options):
+def enlarged_video(frames, **options):
     return np.stack(list(fastrestore.super_resolve_video(frames, 4, **CPU, **options)))
 
 
@@ -57,10 +57,10 @@ CALLS = {
     "super_resolve alpha": lambda: enlarged(ALPHA, "srgan", channel_axis=-1),
     "restore": lambda: fastrestore.restore(BYTES, channel_axis=-1, **CPU),
     "restore, gray": lambda: fastrestore.restore(scene(16, 18), data_range=255, **CPU),
-    "super_resolve_video": lambda: enlarged_film(
-        np.clip(FILM[:3, :12, :14], 0, 255).astype(np.uint8)
+    "super_resolve_video": lambda: enlarged_video(
+        np.clip(VIDEO[:3, :12, :14], 0, 255).astype(np.uint8)
     ),
-    "super_resolve_video, images": lambda: enlarged_film(
+    "super_resolve_video, images": lambda: enlarged_video(
         iter(COLOR[None, :10, :12] / 256), model="srresnet-x4", channel_axis=-1, data_range=1
     ),
     "nets apply, batch": lambda: applied("unet-gray", np.stack([TINY, TINY[::-1]]), batch_axis=0),

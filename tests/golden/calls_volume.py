@@ -2,24 +2,24 @@
 
 import numpy as np
 from inputs import (
-    FILM,
     LINE,
     SIGMA,
-    TINY_FILM,
+    TINY_VIDEO,
     TINY_VOLUME,
+    VIDEO,
     VOLUME,
-    film,
     levels,
     noise,
     noisy,
     scene,
+    video,
 )
 
 import fastrestore
 
 CHANNELS = np.stack([VOLUME, 255 - VOLUME // 2], axis=-1)
-COLOR_FILM = np.stack([FILM, FILM[::, ::-1], 255 - FILM // 2], axis=-1)[:4, :28, :32]
-CUT = np.concatenate([FILM[:4], 255 - FILM[:3, ::-1, ::-1]])
+COLOR_VIDEO = np.stack([VIDEO, VIDEO[::, ::-1], 255 - VIDEO // 2], axis=-1)[:4, :28, :32]
+CUT = np.concatenate([VIDEO[:4], 255 - VIDEO[:3, ::-1, ::-1]])
 CUBE = np.array([[[6.0, 0], [0, 6]], [[0, 6], [16, 0]]])
 BURST = np.stack([noisy(np.roll(scene(48, 56), (k, -k), (0, 1)), 20 + k) for k in range(4)])
 COLOR_BURST = np.stack([BURST, BURST[:, ::-1], 255 - BURST // 2], axis=-1)[:3]
@@ -29,7 +29,7 @@ def bm4d(volume=VOLUME, sigma=SIGMA, **options):
     return fastrestore.bm4d(volume, sigma, **options)
 
 
-def vbm3d(frames=FILM, sigma=SIGMA, **options):
+def vbm3d(frames=VIDEO, sigma=SIGMA, **options):
     return fastrestore.vbm3d(frames, sigma, **options)
 
 
@@ -74,23 +74,23 @@ VBM3D = {
     "vbm3d": lambda: vbm3d(workers=1),
     "vbm3d, 2 workers": lambda: vbm3d(workers=2),
     "vbm3d basic": lambda: vbm3d(stage="basic"),
-    "vbm3d generator": lambda: stream(FILM, radius=1),
-    "vbm3d radius 0": lambda: vbm3d(FILM[:3], radius=0),
+    "vbm3d generator": lambda: stream(VIDEO, radius=1),
+    "vbm3d radius 0": lambda: vbm3d(VIDEO[:3], radius=0),
     "vbm3d radius 2": lambda: vbm3d(radius=2, data_range=255),
-    "vbm3d color": lambda: vbm3d(COLOR_FILM, channel_axis=-1),
+    "vbm3d color": lambda: vbm3d(COLOR_VIDEO, channel_axis=-1),
     "vbm3d color, ycbcr": lambda: vbm3d(
-        COLOR_FILM, [12, 20, 28], channel_axis=-1, colorspace="ycbcr", chroma_strength=1.5
+        COLOR_VIDEO, [12, 20, 28], channel_axis=-1, colorspace="ycbcr", chroma_strength=1.5
     ),
     "vbm3d color, generator": lambda: stream(
-        np.moveaxis(COLOR_FILM, -1, 1), channel_axis=0, radius=1
+        np.moveaxis(COLOR_VIDEO, -1, 1), channel_axis=0, radius=1
     ),
-    "vbm3d time last": lambda: vbm3d(np.moveaxis(FILM, 0, -1), time_axis=-1, radius=1),
-    "vbm3d psd": lambda: vbm3d(FILM[:4], None, psd=spectrum(FILM)),
+    "vbm3d time last": lambda: vbm3d(np.moveaxis(VIDEO, 0, -1), time_axis=-1, radius=1),
+    "vbm3d psd": lambda: vbm3d(VIDEO[:4], None, psd=spectrum(VIDEO)),
     "vbm3d cut": lambda: vbm3d(CUT, radius=2),
     "vbm3d cut, not looked for": lambda: vbm3d(CUT, radius=2, scene_cuts=False),
-    "vbm3d uint8": lambda: vbm3d(np.clip(FILM[:4], 0, 255).astype(np.uint8)),
+    "vbm3d uint8": lambda: vbm3d(np.clip(VIDEO[:4], 0, 255).astype(np.uint8)),
     "vbm3d still": lambda: vbm3d(scene(32, 36) + noise((4, 32, 36), 9), profile="np"),
-    "vbm3d numpy": lambda: vbm3d(TINY_FILM[:3], radius=1, backend="numpy"),
+    "vbm3d numpy": lambda: vbm3d(TINY_VIDEO[:3], radius=1, backend="numpy"),
 }
 
 BURSTS = {
@@ -100,7 +100,7 @@ BURSTS = {
         np.clip(frame, 0, 255).astype(np.uint8) for frame in BURST[:3]
     ),
     "burst, color": lambda: burst(COLOR_BURST, [20, 20, 10], channel_axis=-1, profile="fast"),
-    "burst, small": lambda: burst(noisy(film(3, 24, 28), 6), profile="fast"),
+    "burst, small": lambda: burst(noisy(video(3, 24, 28), 6), profile="fast"),
 }
 
 CALLS = BM4D | VBM3D | BURSTS

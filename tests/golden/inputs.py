@@ -1,4 +1,4 @@
-"""Images, films and volumes for the golden calls, the same numbers on every computer.
+"""Images, videos and volumes for the golden calls, the same numbers on every computer.
 
 They are drawn in integer arithmetic: no sine and no logarithm, whose last digits differ between
 libraries. Noise is a sum of four uniform integers, close to normal.
@@ -37,14 +37,14 @@ def colors(height, width):
     return np.stack([first, (3 * first + second) // 4, 255 - first // 2], axis=-1)
 
 
-def film(frames, height, width):
-    """A picture that moves by two pixels a frame; int64."""
+def video(frames, height, width):
+    """An image that moves by two pixels a frame; int64."""
     wide = scene(height, width + 2 * frames)
     return np.stack([wide[:, 2 * k : 2 * k + width] for k in range(frames)])
 
 
 def volume(depth, height, width):
-    """A picture that moves and brightens from slice to slice; int64."""
+    """An image that moves and brightens from slice to slice; int64."""
     slices = np.arange(depth)[:, None, None]
     wide = scene(height, width + depth)
     moved = [wide[:, k : k + width] for k in range(depth)]
@@ -61,8 +61,8 @@ GRAY = noisy(scene(48, 56))
 TINY = noisy(scene(24, 26))
 COLOR = noisy(colors(48, 56), 2)
 TINY_COLOR = noisy(colors(20, 22), 2)
-FILM = noisy(film(6, 40, 44), 3)
-TINY_FILM = noisy(film(4, 18, 20), 3)
+VIDEO = noisy(video(6, 40, 44), 3)
+TINY_VIDEO = noisy(video(4, 18, 20), 3)
 VOLUME = noisy(volume(10, 24, 26), 4)
 TINY_VOLUME = noisy(volume(6, 12, 13), 4)
 

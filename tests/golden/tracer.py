@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from inputs import FILM, GRAY, SIGMA, VOLUME
+from inputs import GRAY, SIGMA, VIDEO, VOLUME
 from numba.core.registry import CPUDispatcher
 
 import fastrestore
@@ -25,7 +25,7 @@ ONE = {"workers": 1, "backend": "numba"}
 PATHS = {
     "bm3d": lambda: fastrestore.bm3d(GRAY, SIGMA, **ONE),
     "bm4d": lambda: fastrestore.bm4d(VOLUME, SIGMA, **ONE),
-    "vbm3d": lambda: fastrestore.vbm3d(FILM, SIGMA, **ONE),
+    "vbm3d": lambda: fastrestore.vbm3d(VIDEO, SIGMA, **ONE),
 }
 
 

@@ -1,4 +1,4 @@
-"""Short films as arrays, for V-BM3D."""
+"""Short videos as arrays, for V-BM3D."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ SMALL = Profile.named("video").replace(
 )
 
 
-def film(count=6, height=34, width=40, sigma=20):
+def video(count=6, height=34, width=40, sigma=20):
     """A scene that moves down and right, and its noisy version, both of whole numbers."""
     clean = np.array([np.roll(scene(height, width), (k, 2 * k), (0, 1)) for k in range(count)])
     return clean, np.round(noisy(clean, sigma)).astype(np.float32)

@@ -34,7 +34,7 @@ def main(name, start=0, end=0, new=""):
     if name.startswith("bm4d"):
         return cubes(name, changed)
     if name == "vbm3d_match":
-        return films(changed)
+        return videos(changed)
     whole = cudasim.module
 
     def module(kernel, text=None, **constants):
@@ -73,10 +73,10 @@ def standing_in(name, changed):
     return fake
 
 
-def films(changed):
-    """Run the search in films by its backend."""
+def videos(changed):
+    """Run the search in videos by its backend."""
     fake = standing_in("vbm3d_match", changed)
-    _, frames = clips.film(3, 11, 13)
+    _, frames = clips.video(3, 11, 13)
     # Candidates are sifted, and windows searched in bands
     changes = {"group_basic": 8, "match_basic": 1e5, "trails_basic": 2, "predict_basic": 4}
     stage = video_kernels.white(changes)

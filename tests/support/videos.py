@@ -1,4 +1,4 @@
-"""Films that the tests draw."""
+"""Videos that the tests draw."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -31,21 +31,21 @@ def drawn(number, plane, shape, sigma, top, rng):
     return np.clip(np.rint(noisy), 0, top)
 
 
-def film(path, *, pixels="yuv420p", count=8, size=(64, 48), times=None, codec="ffv1", sigma=10,
-         colours=BT709, tracks=(), rate=24, options=None, **extra):  # fmt: skip
-    """Draw a film; return its planes, frame by frame."""
+def draw_video(path, *, pixels="yuv420p", count=8, size=(64, 48), times=None, codec="ffv1",
+               sigma=10, colors=BT709, tracks=(), rate=24, options=None, **extra):  # fmt: skip
+    """Draw a video; return its planes, frame by frame."""
     rng, kept = np.random.default_rng(0), []
     with av.open(str(path), "w", options=extra.get("muxer", {})) as out:
         out.metadata.update(extra.get("metadata", {}))
-        video = out.add_stream(codec, rate=rate, options=options or {})
-        video.width, video.height, video.pix_fmt = *size, pixels
-        video.codec_context.time_base = video.time_base = TICK
-        for name, value in colours.items():
-            setattr(video.codec_context, name, value)
+        stream = out.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
+        stream.codec_context.time_base = stream.time_base = TICK
+        for name, value in colors.items():
+            setattr(stream.codec_context, name, value)
         if "aspect" in extra:
-            video.codec_context.sample_aspect_ratio = extra["aspect"]
+            stream.codec_context.sample_aspect_ratio = extra["aspect"]
         if "rotation" in extra:
-            video.set_display_rotation(extra["rotation"])
+            stream.set_display_rotation(extra["rotation"])
         added = [add(out) for add in tracks]
         out.start_encoding()
         for number in range(count):
@@ -55,8 +55,8 @@ def film(path, *, pixels="yuv420p", count=8, size=(64, 48), times=None, codec="f
                 view[...] = drawn(number, k, view.shape, sigma, top, rng)
             kept.append([view.copy() for view in planes_of(frame)])
             frame.pts, frame.time_base = (times or range(0, 25 * count, 25))[number], TICK
-            out.mux(video.encode(frame))
-        out.mux(video.encode(None))
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
         for fill in added:
             fill()
     return kept
@@ -85,7 +85,7 @@ def sound(codec, language=None):
 
 
 def frames(path):
-    """Decode a film: time stamps in seconds, and planes."""
+    """Decode a video: time stamps in seconds, and planes."""
     with av.open(str(path)) as container:
         track = container.streams.video[0]
         found = [
@@ -110,7 +110,7 @@ def first(path):
 
 
 def packets(path, kind):
-    """What tracks other than the film hold: time stamps in seconds, and bytes."""
+    """What tracks other than the video hold: time stamps in seconds, and bytes."""
     with av.open(str(path)) as container:
         track = next(s for s in container.streams if s.type == kind)
         return [
@@ -124,10 +124,10 @@ def keep_frames(monkeypatch):
     """Replace vbm3d by the identity, with a lag, and collect its arguments."""
     calls = []
 
-    def vbm3d(film, sigma=None, **options):
+    def vbm3d(video, sigma=None, **options):
         calls.append({"sigma": sigma, **options})
         held = []
-        for frame in film:
+        for frame in video:
             held.append(frame)
             if len(held) > 4:
                 yield held.pop(0).astype(np.float32)
