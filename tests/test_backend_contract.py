@@ -79,7 +79,7 @@ def test_every_video_stage_has_the_methods_of_the_contract(stage):
         assert parameters(getattr(made, name))[1:] == names
 
 
-def test_another_module_is_no_backend():
+def test_other_modules_are_not_backends():
     assert set(unlike(json, Backend)) == set(functions(Backend))
     assert len(functions(Backend)) >= 15
 
@@ -139,7 +139,7 @@ def test_images_of_another_kind_give_equal_results(added, name):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_tiles_are_cut(added, monkeypatch):
+def test_memory_limits_require_tiles(added, monkeypatch):
     """The limits of memory above are small enough."""
     engine, shapes = select.select(added), []
     whole = engine.bm3d_match
@@ -155,7 +155,7 @@ def test_tiles_are_cut(added, monkeypatch):
     assert max(shapes) < WIDE.shape
 
 
-def test_it_is_listed_and_asked_for(added, capsys):
+def test_added_backend_is_listed_and_selected(added, capsys):
     fastrestore.show_backends()
     assert "mine   available\n" in capsys.readouterr().out
     assert select.select(added).NAME == "mine"

@@ -54,7 +54,7 @@ def test_order_of_selection(monkeypatch, argument, block, variable, expected):
             assert expected == select(argument).NAME
 
 
-def test_blocks_nest_and_end():
+def test_use_backend_blocks_nest():
     with use_backend("numpy"):
         with use_backend("numba"):
             assert select().NAME == "numba"
@@ -64,7 +64,7 @@ def test_blocks_nest_and_end():
     assert select().NAME == "numba"
 
 
-def test_a_block_belongs_to_its_thread():
+def test_use_backend_affects_its_thread_only():
     seen = []
     with use_backend("numpy"):
         thread = threading.Thread(target=lambda: seen.append(select().NAME))
@@ -73,7 +73,7 @@ def test_a_block_belongs_to_its_thread():
     assert seen == ["numba"]
 
 
-def test_use_backend_is_a_decorator_too():
+def test_use_backend_as_a_decorator():
     @use_backend("numpy")
     def name():
         return select().NAME
@@ -81,7 +81,7 @@ def test_use_backend_is_a_decorator_too():
     assert name() == "numpy"
 
 
-def test_the_chosen_backend_computes(monkeypatch):
+def test_the_selected_backend_is_called(monkeypatch):
     image = noisy(scene(20, 20), 10)
     calls = []
     numpy_backend = select("numpy")
@@ -97,7 +97,7 @@ def test_the_chosen_backend_computes(monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["argument", "block", "variable"])
-def test_an_explicit_wish_that_cannot_run_raises(monkeypatch, source):
+def test_explicit_request_for_unavailable_backend_raises(monkeypatch, source):
     image = noisy(scene(12, 12), 5)
     if source == "argument":
         with pytest.raises(
@@ -129,7 +129,7 @@ def test_an_unknown_name_raises(monkeypatch, source):
             select()
 
 
-def test_automatic_choice_passes_over_what_cannot_run(monkeypatch):
+def test_automatic_choice_skips_unavailable_backends(monkeypatch):
     monkeypatch.setattr(numba_package, "why_unavailable", lambda: "broken")
     select_module.why_unavailable.cache_clear()
     assert select().NAME == "numpy"
@@ -154,7 +154,7 @@ def test_a_backend_whose_check_fails(monkeypatch, capsys, module):
     assert "no driver" in line or "No module named" in line
 
 
-def test_numba_says_when_compiling_is_switched_off(monkeypatch):
+def test_numba_is_unavailable_with_jit_disabled(monkeypatch):
     import numba
 
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
@@ -163,7 +163,7 @@ def test_numba_says_when_compiling_is_switched_off(monkeypatch):
     assert select().NAME == "numpy"
 
 
-def test_numba_says_when_it_cannot_be_imported(monkeypatch):
+def test_numba_is_unavailable_if_its_import_fails(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "numba", None)
@@ -171,7 +171,7 @@ def test_numba_says_when_it_cannot_be_imported(monkeypatch):
     assert "importing numba failed" in select_module.why_unavailable("numba")
 
 
-def test_a_gpu_is_the_automatic_choice(cupy, monkeypatch, capsys):
+def test_automatic_choice_prefers_the_gpu(cupy, monkeypatch, capsys):
     monkeypatch.delenv(VARIABLE, raising=False)
     assert why_unavailable("cupy") is None
     assert select().NAME == "cupy"
@@ -188,7 +188,7 @@ def test_show_backends(capsys):
     assert lines[1:] == ["numba  available (automatic choice)", "numpy  available"]
 
 
-def test_the_choice_is_logged_not_printed(caplog, capfd):
+def test_selection_is_logged_and_not_printed(caplog, capfd):
     with caplog.at_level("DEBUG", logger="fastrestore"):
         bm3d(noisy(scene(12, 12), 5), 5)
     assert "backend numba chosen" in caplog.text
@@ -203,7 +203,7 @@ def test_results_keep_the_type_of_the_input():
         assert result.dtype == np.float32
 
 
-def test_show_backends_tells_of_a_wish(monkeypatch, capsys):
+def test_show_backends_names_the_requested_backend(monkeypatch, capsys):
     monkeypatch.setenv("FASTRESTORE_BACKEND", "numpy")
     fastrestore.show_backends()
     assert "calls use numpy, by FASTRESTORE_BACKEND='numpy'" in capsys.readouterr().out

@@ -30,7 +30,7 @@ def test_every_profile_removes_noise(profile):
     assert psnr(clean, bm3d(image, 20, profile=profile)) > psnr(clean, image) + 6
 
 
-def test_pilot_takes_the_place_of_the_basic_estimate(backend):
+def test_pilot_replaces_the_basic_estimate(backend):
     clean = scene(32, 40)
     image = noisy(clean, 20)
     basic = bm3d(image, 20, stage="basic", backend=backend)
@@ -71,7 +71,7 @@ def layouts(image):
 
 
 @pytest.mark.parametrize("layout", ["fortran", "strided", "reversed", "read-only", "big-endian"])
-def test_any_memory_layout(layout):
+def test_memory_layouts(layout):
     image = noisy(scene(30, 41), 10).astype("f4")
     other = layouts(image)[layout]
     before = other.copy()
@@ -181,7 +181,7 @@ def test_a_constant_image_stays_constant(value, shape):
 
 
 @pytest.mark.parametrize("scale", [2.0**-30, 0.5, 2.0, 1024.0, 2.0**40])
-def test_powers_of_two_change_nothing_but_the_units(scale):
+def test_scaling_by_powers_of_two_is_exact(scale):
     image = noisy(scene(40, 50), 20)
     np.testing.assert_array_equal(bm3d(scale * image, scale * 20), scale * bm3d(image, 20))
 
@@ -189,7 +189,7 @@ def test_powers_of_two_change_nothing_but_the_units(scale):
 @pytest.mark.parametrize("scale", [255.0, 65535.0, 1e-3])
 @pytest.mark.parametrize("offset", [0, 0.3, 1, -1])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_a_change_of_units_changes_the_units(scale, offset, dtype):
+def test_scaling_and_offset_of_units(scale, offset, dtype):
     clean = camera() / 255
     image = noisy(clean, 0.1)
     shift = scale * offset
@@ -206,7 +206,7 @@ def test_a_change_of_units_changes_the_units(scale, offset, dtype):
     seed=st.integers(0, 9),
 )
 @settings(max_examples=40, deadline=None)
-def test_any_shape_type_and_scale(height, width, dtype, exponent, profile, seed):
+def test_shapes_types_and_scales(height, width, dtype, exponent, profile, seed):
     scale = 1.0 if np.dtype(dtype).kind in "iu" else 2.0**exponent
     clean = np.add.outer(np.arange(height), np.arange(width)) + 20.0
     image = (scale * noisy(clean, 5, seed)).astype(dtype)
@@ -227,7 +227,7 @@ def hot_pixel(image, where, data_range=255):
     return hot
 
 
-def test_a_hot_pixel_stays_where_it_is():
+def test_a_hot_pixel_affects_only_its_surroundings():
     clean = np.pad(camera(), ((0, 130), (0, 130)), mode="reflect")
     image = noisy(clean, 20)
     hot = hot_pixel(image, (20, 30))
@@ -239,7 +239,7 @@ def test_a_hot_pixel_stays_where_it_is():
     assert abs(psnr(clean[far], other[far]) - psnr(clean[far], guessed[far])) < 0.01
 
 
-def test_progress_counts_to_the_end(backend):
+def test_progress_reaches_the_total(backend):
     image = noisy(scene(24, 24), 10)
     for keywords in ({}, {"stage": "basic"}, {"pilot": image}):
         done, totals = [], []
@@ -254,7 +254,7 @@ def test_progress_counts_to_the_end(backend):
         assert set(totals) == {100}
 
 
-def test_progress_bar_is_quiet_unless_asked(capfd):
+def test_progress_bar_is_off_by_default(capfd):
     image = noisy(scene(24, 24), 10)
     bm3d(image, 10)
     assert capfd.readouterr() == ("", "")
@@ -264,7 +264,7 @@ def test_progress_bar_is_quiet_unless_asked(capfd):
     assert "bm3d" in err
 
 
-def test_an_error_in_the_progress_callable_comes_through():
+def test_errors_of_the_progress_callable_propagate():
     def stop(done, total):
         raise KeyError("stop")
 
@@ -379,7 +379,7 @@ def test_a_sigma_in_other_units_warns():
         bm3d(image, 25)
 
 
-def test_own_profile():
+def test_custom_profile():
     profile = Profile.named("np").replace(step_basic=4, group_final=8)
     assert psnr(scene(16, 16), bm3d(IMAGE, 5, profile=profile)) > psnr(scene(16, 16), IMAGE)
     assert fastrestore.bm3d is bm3d
@@ -388,14 +388,14 @@ def test_own_profile():
 @pytest.mark.parametrize(
     ("dtype", "far"), [("f8", 1e9), ("i4", -(2**24)), ("u4", 2**24), ("f4", 2**17)]
 )
-def test_images_far_from_zero_lose_nothing(dtype, far):
+def test_large_offsets_keep_precision(dtype, far):
     image = np.round(noisy(scene(30, 34), 20)) + 500 * np.sign(far)
     result = bm3d((image + far).astype(dtype), 20).astype("f8") - far
     tolerance = 1e-3 if dtype == "f8" else np.spacing(np.float32(abs(far)))
     np.testing.assert_allclose(result, bm3d(image, 20), atol=tolerance)
 
 
-def test_a_pilot_far_from_zero():
+def test_pilot_with_a_large_offset():
     image = noisy(scene(30, 34), 20)
     expected = bm3d(image, 20, pilot=scene(30, 34))
     result = bm3d(image + 1e9, 20, pilot=scene(30, 34) + 1e9) - 1e9

@@ -36,7 +36,7 @@ def test_opponent_colors_beat_single_channels():
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -3, -2, np.int64(0)])
-def test_any_axis_may_hold_the_channels(axis):
+def test_channel_axes(axis):
     image = noisy(colors(24, 28), 20).astype("f4")
     expected = bm3d(image, 20, channel_axis=-1)
     moved = np.moveaxis(image, -1, axis)
@@ -65,7 +65,7 @@ def test_one_channel_equals_the_gray_result():
 
 
 @pytest.mark.parametrize("name", ["opp", "pca", None])
-def test_each_channel_may_have_its_own_noise(name):
+def test_noise_level_per_channel(name):
     clean = colors(64, 64)
     sigmas = np.array([5.0, 40.0, 15.0])
     image = clean + sigmas * np.random.default_rng(1).standard_normal(clean.shape)
@@ -76,7 +76,7 @@ def test_each_channel_may_have_its_own_noise(name):
     np.testing.assert_array_equal(equal, bm3d(image, 20, channel_axis=-1, colorspace=name))
 
 
-def test_a_channel_without_noise_stays_as_it_is():
+def test_a_channel_without_noise_is_unchanged():
     clean = colors()
     image = noisy(clean, 20)
     image[..., 1] = clean[..., 1]
@@ -104,7 +104,7 @@ def test_few_pixels_and_many_channels(shape, name):
     assert image.size < 50 or result.std() < image.std()
 
 
-def test_principal_components_gather_many_channels():
+def test_principal_components_of_many_channels():
     weights = np.random.default_rng(2).uniform(0.2, 1, (16, 2))
     clean = np.einsum("cs,syx->cyx", weights, [scene(48, 48), scene(48, 48, seed=5)])
     image = noisy(clean, 20)
@@ -112,7 +112,7 @@ def test_principal_components_gather_many_channels():
     assert psnr(clean, pca) > psnr(clean, bm3d(image, 20, channel_axis=0)) + 2
 
 
-def test_color_does_not_depend_on_workers_and_leaves_the_input():
+def test_workers_do_not_change_results_or_the_input():
     image = noisy(colors(), 20)
     before = image.copy()
     expected = bm3d(image, 20, channel_axis=-1, workers=1)
@@ -120,7 +120,7 @@ def test_color_does_not_depend_on_workers_and_leaves_the_input():
     np.testing.assert_array_equal(image, before)
 
 
-def test_units_of_color():
+def test_units():
     image = noisy(colors(32, 32), 20)
     expected = bm3d(image, 20, channel_axis=-1)
     for scale in (2.0**-9, 8.0):
@@ -129,7 +129,7 @@ def test_units_of_color():
     assert_close(bm3d(image / 255 - 1, 20 / 255, channel_axis=-1) * 255 + 255, expected, 255)
 
 
-def test_a_channel_by_itself_and_bytes():
+def test_uint8_equals_float32():
     image = np.clip(noisy(colors(24, 28), 20), 0, 255).astype(np.uint8)
     result = bm3d(image, 20, channel_axis=-1)
     assert result.dtype == np.float32
@@ -137,7 +137,7 @@ def test_a_channel_by_itself_and_bytes():
     np.testing.assert_array_equal(result, expected)
 
 
-def test_transforms_are_those_of_the_papers():
+def test_transforms_equal_the_published_ones():
     levels = {"opp": [0.57735, 0.70711, 0.61237], "ycbcr": [0.66856, 0.62306, 0.6572]}
     for name, expected in levels.items():
         matrix, weights = color.transform(name, None, np.ones(3))

@@ -7,7 +7,7 @@ from support.images import assert_close, noisy, psnr, scene
 from fastrestore import bm3d
 
 
-def test_a_clean_guide_helps():
+def test_a_clean_guide_improves_the_result():
     clean = scene(72, 72)
     image = noisy(clean, 60)
     plain = psnr(clean, bm3d(image, 60))
@@ -15,7 +15,7 @@ def test_a_clean_guide_helps():
         assert psnr(clean, bm3d(image, 60, guide=guide)) > plain + 0.3
 
 
-def test_backends_agree_and_the_image_may_guide_itself():
+def test_backends_agree_and_the_image_as_guide():
     clean = scene(40, 48)
     image, guide = np.round(noisy(clean, 30)), np.round(noisy(clean, 5, seed=2))
     results = [bm3d(image, 30, guide=guide, backend=name) for name in ("numpy", "numba")]
@@ -24,7 +24,7 @@ def test_backends_agree_and_the_image_may_guide_itself():
     assert psnr(clean, itself) > psnr(clean, image) + 5
 
 
-def test_units_of_the_guide_do_not_matter():
+def test_units_of_the_guide_are_independent():
     image, guide = noisy(scene(32, 32), 30), scene(32, 32)
     expected = bm3d(image, 30, guide=guide)
     np.testing.assert_array_equal(bm3d(image, 30, guide=guide * 2.0**20), expected)

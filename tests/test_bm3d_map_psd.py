@@ -63,7 +63,7 @@ def test_backends_agree(profile):
 
 @pytest.mark.parametrize("level", [np.full((40, 44), 20.0), np.full(44, 20)])
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 400.0])
-def test_a_constant_map_gives_the_level_whatever_that_of_the_spectrum(level, scale):
+def test_constant_map_overrides_the_level_of_the_spectrum(level, scale):
     image = spoilt(scene(40, 44), 20)
     psd = psd_from_kernel(LINE, image.shape)
     expected = bm3d(image, psd=400 * psd)
@@ -72,7 +72,7 @@ def test_a_constant_map_gives_the_level_whatever_that_of_the_spectrum(level, sca
     assert_close(bm3d(image, level, noise_kernel=scale * LINE), by_kernel, 255)
 
 
-def test_a_nearly_constant_map_is_nearly_a_constant_one():
+def test_nearly_constant_map_is_close_to_constant_map():
     image = spoilt(scene(40, 44), 20)
     psd = psd_from_kernel(LINE, image.shape)
     expected = bm3d(image, psd=400 * psd)
@@ -80,7 +80,7 @@ def test_a_nearly_constant_map_is_nearly_a_constant_one():
     assert np.abs(result - expected).mean() < 0.05
 
 
-def test_both_together_beat_either():
+def test_map_with_spectrum_is_better_than_either():
     clean = camera(60, 100, 160, 160)
     level = rising(clean.shape)
     image = spoilt(clean, level)
@@ -126,14 +126,14 @@ def test_volumes():
     assert_close(constant, bm4d(volume, psd=400 * psd, profile=VOLUME), 255)
 
 
-def test_refiltering_is_refused_with_the_reason():
+def test_profile_refilter_with_a_map_raises():
     image, psd = scene(24, 26), np.ones((24, 26))
     with pytest.raises(ValueError, match=r"'refilter' filters the residual again.*sigma is a map"):
         bm3d(image, rising(image.shape), psd=psd, profile="refilter")
 
 
 @pytest.mark.parametrize("sigma", [5, (5, 5, 5)])
-def test_a_sigma_that_is_no_map_is_refused(sigma):
+def test_single_sigma_with_psd_raises(sigma):
     image = np.stack([scene(24, 26)] * 3)
     with pytest.raises(ValueError, match="specify the noise once: got both sigma="):
         bm3d(image, sigma, psd=np.ones((24, 26)), channel_axis=0)

@@ -16,7 +16,7 @@ def noisy(clean, sigma, seed=1):
     return clean + sigma * np.random.default_rng(seed).standard_normal(clean.shape)
 
 
-def test_a_map_beats_every_single_sigma():
+def test_a_map_is_better_than_any_single_sigma():
     clean = camera(60, 100, 192, 192)
     sigma = rising(clean.shape)
     image = noisy(clean, sigma)
@@ -33,7 +33,7 @@ def test_backends_agree(profile):
     assert_close(results[1], results[0], 255)
 
 
-def test_a_constant_map_is_a_number():
+def test_constant_map_equals_a_number():
     image = noisy(scene(32, 40), 20)
     expected = bm3d(image, 20)
     for sigma in (np.full((32, 40), 20.0), np.full(40, 20), np.full((32, 1), 20, "u1")):
@@ -48,7 +48,7 @@ def test_maps_broadcast():
     np.testing.assert_array_equal(bm3d(image, row[None]), expected)
 
 
-def test_pixels_without_noise_stay_and_help(backend):
+def test_pixels_without_noise_are_unchanged_and_improve_others(backend):
     clean = scene(40, 40)
     sigma = np.full(clean.shape, 25.0)
     sigma[10:20, 5:30] = 0
@@ -59,7 +59,7 @@ def test_pixels_without_noise_stay_and_help(backend):
     assert psnr(clean, result) > psnr(clean, bm3d(image, 25, backend=backend))
 
 
-def test_extreme_maps_give_numbers():
+def test_extreme_maps_give_finite_results():
     clean = scene(40, 44)
     for low, high in ((0.0, 60.0), (1e-6, 60.0), (1e-3, 1e3)):
         sigma = np.where(clean > 100, low, high)

@@ -42,7 +42,7 @@ def test_psd_of_white_noise_equals_sigma(backend):
     np.testing.assert_array_equal(bm3d(image, noise_kernel=[[20]], backend=backend), expected)
 
 
-def test_nearly_white_noise_is_treated_nearly_as_white():
+def test_nearly_white_psd_is_close_to_sigma():
     clean = camera(60, 100, 128, 128)
     image = clean + 25 * np.random.default_rng(0).standard_normal(clean.shape)
     frequency = np.abs(np.fft.fftfreq(128))
@@ -53,7 +53,7 @@ def test_nearly_white_noise_is_treated_nearly_as_white():
 
 
 @pytest.mark.parametrize(("name", "gain"), [("line", 2), ("diagonal", 2), ("blur", 1), ("wave", 5)])
-def test_knowing_the_spectrum_pays(name, gain):
+def test_psd_improves_psnr(name, gain):
     clean = camera(60, 100, 160, 160)
     image = spoilt(clean, KERNELS[name])
     psd = psd_from_kernel(KERNELS[name], image.shape)
@@ -62,7 +62,7 @@ def test_knowing_the_spectrum_pays(name, gain):
     assert psnr(clean, bm3d(image, noise_kernel=KERNELS[name])) == pytest.approx(score, abs=0.02)
 
 
-def test_refiltering_pays_where_noise_leaves_frequencies_alone():
+def test_refiltering_improves_psnr_for_band_limited_noise():
     clean = camera(60, 100, 160, 160)
     gains = {}
     for name, kernel in KERNELS.items():
@@ -120,7 +120,7 @@ def test_blocks_with_the_same_noise_are_avoided():
     assert found[3.0] < 0.05
 
 
-def test_channels_share_or_have_their_own_spectrum():
+def test_one_spectrum_or_one_per_channel():
     clean = np.stack([scene(56, 60), 0.7 * scene(56, 60) + 20, scene(56, 60, seed=4)], axis=-1)
     kernels = [KERNELS["line"], KERNELS["wave"], KERNELS["line"].T]
     image = np.stack([spoilt(clean[..., c], kernels[c], c) for c in range(3)], axis=-1)
@@ -150,7 +150,7 @@ def test_kernels_for_each_channel():
         bm3d(np.zeros((3, 48, 48)), noise_kernel=kernels, channel_axis=0)
 
 
-def test_units_workers_and_input_are_kept():
+def test_units_workers_and_unchanged_input():
     kernel = KERNELS["diagonal"]
     image = spoilt(scene(45, 50), kernel)
     before = image.copy()
@@ -164,7 +164,7 @@ def test_units_workers_and_input_are_kept():
 
 
 @pytest.mark.parametrize("profile", ["np", "refilter"])
-def test_degenerate_cases_give_numbers(profile):
+def test_degenerate_cases_give_finite_results(profile):
     for shape in ((1, 1), (2, 9), (5, 3), (2, 40)):
         small = np.arange(float(np.prod(shape))).reshape(shape)
         result = bm3d(small, noise_kernel=KERNELS["blur"], profile=profile)
@@ -185,7 +185,7 @@ def test_degenerate_cases_give_numbers(profile):
     assert np.isfinite(bm3d(many, psd=psd[0], channel_axis=0, profile="fast")).all()
 
 
-def test_refilter_takes_white_noise_and_poisson():
+def test_refilter_with_white_and_poisson_noise():
     clean = scene(48, 48)
     image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
     plain, refiltered = (bm3d(image, 20, profile=each) for each in ("np", "refilter"))

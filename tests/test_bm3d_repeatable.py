@@ -26,11 +26,11 @@ def expected():
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8, -1, None])
-def test_any_number_of_workers(expected, workers):
+def test_workers_do_not_change_results(expected, workers):
     np.testing.assert_array_equal(bm3d(image(), 25, workers=workers), expected)
 
 
-def test_repeated_calls(expected):
+def test_repeated_calls_give_equal_results(expected):
     for _ in range(3):
         np.testing.assert_array_equal(bm3d(image(), 25), expected)
 
@@ -99,7 +99,7 @@ def test_the_halo_is_no_larger_than_needed(stage):
 
 
 @pytest.mark.parametrize("profile", ["fast", "lc", "np", "vn"])
-def test_a_limit_of_memory_changes_nothing(profile):
+def test_memory_limit_does_not_change_results(profile):
     image = noisy(camera(100, 100, 310, 260), 20)
     expected = bm3d(image, 20, profile=profile)
     grid = Grid.of(Profile.named(profile), ("basic", "final"))
@@ -113,7 +113,7 @@ def test_a_limit_of_memory_changes_nothing(profile):
 @pytest.mark.parametrize("options", [{"stage": "basic"}, {"pilot": True}, {"guide": True},
     {"channel_axis": 0}, {"sigma": np.linspace(0, 30, 300)}, {"noise_kernel": np.ones((3, 3)) * 5},
 ])  # fmt: skip
-def test_tiles_of_everything(options):
+def test_tiles_with_each_option(options):
     clean = camera(100, 100, 280, 300)
     image = noisy(clean, 20)
     if "channel_axis" in options:

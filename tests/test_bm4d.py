@@ -26,7 +26,7 @@ def restored(noisy):
     return bm4d(noisy, SIGMA)
 
 
-def test_it_restores(clean, noisy, restored):
+def test_noise_is_removed(clean, noisy, restored):
     assert restored.shape == clean.shape
     assert restored.dtype == np.float64
     assert psnr(clean, restored) > psnr(clean, noisy) + 7
@@ -77,7 +77,7 @@ def test_types_and_layouts(noisy, restored):
     np.testing.assert_array_equal(bm4d(turned, SIGMA), restored)
 
 
-def test_volume_is_left_as_it_is(noisy):
+def test_input_is_not_changed(noisy):
     before = noisy.copy()
     noisy.flags.writeable = False
     bm4d(noisy, SIGMA)
@@ -98,7 +98,7 @@ def assert_same(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-4)
 
 
-def test_channels_are_filtered_by_the_groups_of_one(clean, noisy, restored):
+def test_channels_share_the_groups_of_match_channel(clean, noisy, restored):
     other = 200 - 0.4 * clean
     second = other + 5 * np.random.default_rng(5).standard_normal(clean.shape)
     both = np.stack([noisy, second], axis=-1)
@@ -111,20 +111,20 @@ def test_channels_are_filtered_by_the_groups_of_one(clean, noisy, restored):
     np.testing.assert_array_equal(front[0], first[..., 0])
 
 
-def test_channel_without_noise_stays(noisy):
+def test_channel_without_noise_is_unchanged(noisy):
     both = np.stack([noisy, noisy + 1])
     result = bm4d(both, (SIGMA, 0), channel_axis=0)
     np.testing.assert_array_equal(result[1], both[1])
 
 
-def test_one_slice_is_an_image():
+def test_one_slice_equals_bm3d():
     image = scene(40, 44) + SIGMA * np.random.default_rng(2).standard_normal((40, 44))
     np.testing.assert_allclose(bm4d(image[None], SIGMA)[0], bm3d(image, SIGMA), atol=0.02)
     np.testing.assert_allclose(bm4d(image[:, None], SIGMA)[:, 0], bm3d(image, SIGMA), atol=0.02)
 
 
 @pytest.mark.parametrize("slices", [2, 3, 4])
-def test_few_slices_help_each_other(slices):
+def test_few_slices_are_better_than_one(slices):
     clean = np.stack([scene(40, 44)] * slices)
     noisy = clean + SIGMA * np.random.default_rng(2).standard_normal(clean.shape)
     alone = np.array([bm3d(one, SIGMA) for one in noisy])
@@ -165,7 +165,7 @@ def test_map_of_sigma(clean):
     np.testing.assert_array_equal(wide.transpose(2, 0, 1), denoised)
 
 
-def test_spectrum_of_white_noise_is_sigma(noisy, restored):
+def test_psd_of_white_noise_equals_sigma(noisy, restored):
     psd = np.full(noisy.shape, SIGMA**2 * noisy.size)
     np.testing.assert_array_equal(bm4d(noisy, psd=psd), restored)
 
@@ -197,7 +197,7 @@ def test_rician_noise(clean):
     assert abs(denoised[:, 4:-4, 3:9].mean()) < 8
 
 
-def test_data_range_matters_and_agrees(noisy):
+def test_data_range(noisy):
     whole = bm4d(noisy, SIGMA, data_range=255)
     assert not np.array_equal(whole, bm4d(noisy, SIGMA, data_range=25))
 
@@ -255,12 +255,12 @@ def test_bad_shapes(noisy, shape, options, message):
         bm4d(shape(noisy), **{"sigma": 1, **options})
 
 
-def test_a_list_is_no_volume():
+def test_a_list_raises():
     with pytest.raises(TypeError, match="volume must be an array"):
         bm4d([[[1.0]]], 1)
 
 
-def test_nan_is_refused_with_its_place(noisy):
+def test_nan_raises_with_its_position(noisy):
     bad = noisy.copy()
     bad[2, 3, 4] = np.nan
     with pytest.raises(ValueError, match=r"NaN or infinite, 1 in all.* at \(2, 3, 4\)"):

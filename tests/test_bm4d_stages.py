@@ -89,7 +89,7 @@ def assert_filters(engine, image, pilot, profile, which, noise, channel=0):
     np.testing.assert_allclose(actual, expected, atol=255 * 4e-6)
 
 
-def test_covariance_is_that_of_noise():
+def test_covariance_equals_that_of_simulated_noise():
     """Coefficients of blocks of much correlated noise vary as the table says."""
     rng = np.random.default_rng(3)
     kernel = rng.uniform(0.1, 1, (2, 3, 2))
@@ -127,7 +127,7 @@ def test_white_noise_by_a_spectrum_has_the_same_variances():
     np.testing.assert_allclose(near, white.covariance[:, : 1 + most], atol=1e-12)
 
 
-def test_correlation_over_too_many_voxels_is_refused():
+def test_correlation_over_too_many_voxels_raises():
     power = np.zeros((1, 64, 90, 90))
     power[0, 0, 0, 0] = power.size  # every voxel has the same noise
     wide = VOLUME.replace(radius_basic=40, radius_slices_basic=30)

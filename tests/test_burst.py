@@ -64,7 +64,7 @@ def test_the_result_is_aligned_with_the_reference(scene, frames):
         )
 
 
-def test_moving_objects_come_from_the_reference(scene, frames):
+def test_moving_objects_follow_the_reference(scene, frames):
     y, x = np.mgrid[: scene.shape[0], : scene.shape[1]]
     passing = [(y - 30 - 12 * k) ** 2 + (x - 30 - 15 * k) ** 2 < 12**2 for k in range(4)]
     noise = np.random.default_rng(9).normal(0, SIGMA, (4, *scene.shape))
@@ -77,7 +77,7 @@ def test_moving_objects_come_from_the_reference(scene, frames):
     assert np.abs(result - clean)[where].mean() < 1.2 * np.abs(one - clean)[where].mean()
 
 
-def test_frames_of_another_scene_are_left_out(scene, frames):
+def test_frames_of_another_scene_are_ignored(scene, frames):
     other = camera(top=300, left=30, height=110, width=120)
     other_scene = other + SIGMA * np.random.default_rng(5).standard_normal(other.shape)
     without = psnr(scene, denoise_burst(frames[:3], SIGMA))
@@ -105,7 +105,7 @@ def test_colors_and_types(scene, frames):
     assert psnr(scene, whole) > psnr(scene, bm3d(eight[0], SIGMA)) + 2.5
 
 
-def test_one_frame_is_bm3d(frames):
+def test_one_frame_equals_bm3d(frames):
     np.testing.assert_array_equal(denoise_burst(frames[:1], SIGMA), bm3d(frames[0], SIGMA))
     np.testing.assert_array_equal(denoise_burst(frames[:1]), bm3d(frames[0]))
 

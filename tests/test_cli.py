@@ -41,7 +41,7 @@ def calls(monkeypatch):
 # The program
 
 
-def test_importing_it_is_light():
+def test_import_loads_no_heavy_module():
     heavy = "{'numpy', 'numba', 'scipy', 'PIL', 'tifffile', 'tqdm', 'pywt', 'av', 'nibabel'}"
     code = f"import sys, fastrestore.cli; print({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -129,7 +129,7 @@ def test_demo(monkeypatch, capsys, small_demo):
     assert psnr(photograph(), pixels[:, 44:], data_range=255) == pytest.approx(after, abs=0.1)
 
 
-def test_demo_tells_the_first_call_from_the_next(monkeypatch, capsys, small_demo, calls):
+def test_demo_separates_first_and_later_calls(monkeypatch, capsys, small_demo, calls):
     monkeypatch.setattr("fastrestore.backends.select.select", lambda: SimpleNamespace(NAME="numba"))
     out = works(capsys, "demo", "--sigma", "60", "-o", "mine.tif")
     assert re.search(
@@ -142,7 +142,7 @@ def test_demo_tells_the_first_call_from_the_next(monkeypatch, capsys, small_demo
     assert [path.name for path in small_demo.iterdir()] == ["mine.tif"]
 
 
-def test_demo_replaces_its_own_file_only(capsys, monkeypatch, small_demo, calls):
+def test_demo_overwrites_only_its_own_file(capsys, monkeypatch, small_demo, calls):
     monkeypatch.setenv("FASTRESTORE_BACKEND", "numpy")
     works(capsys, "demo")
     works(capsys, "demo")
@@ -206,7 +206,7 @@ def test_output_that_cannot_be_printed(source, unbuffered):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
-def test_reader_that_went_away(source):
+def test_closed_output_pipe(source):
     read, write = os.pipe()
     os.close(read)
     run = shell("info", source, stdout=write)
@@ -230,7 +230,7 @@ def test_cache(capsys, tmp_path, kernels):
     assert works(capsys, "cache", "clear") == "files removed: 7\n"
 
 
-def test_cache_that_is_off(capsys, kernels):
+def test_cache_switched_off(capsys, kernels):
     kernels("info", lambda: {"path": None, "files": 0, "bytes": 0})
     assert works(capsys, "cache", "info") == (
         "kernels are not cached: FASTRESTORE_NUMBA_CACHE is 0, or the directory is not writable\n"
@@ -245,7 +245,7 @@ def test_cache_that_cannot_be_emptied(capsys, kernels):
     assert fails(capsys, "cache", "clear") == "kernels: Permission denied"
 
 
-def test_info_goes_on_after_a_file_it_cannot_read(tmp_path, capsys):
+def test_info_continues_after_an_unreadable_file(tmp_path, capsys):
     good = tmp_path / "good.npy"
     np.save(good, np.ones((3, 4)))
     assert main(["info", str(tmp_path / "none.npy"), str(good)]) == 2

@@ -51,7 +51,7 @@ def identity(monkeypatch):
 @pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("source", [".png", ".tif"])
 @pytest.mark.parametrize("target", [".png", ".tif"])
-def test_color_and_alpha_survive(capsys, tmp_path, identity, dtype, count, source, target):
+def test_color_and_alpha_are_kept(capsys, tmp_path, identity, dtype, count, source, target):
     pixels = samples(count, dtype)
     images.write(tmp_path / f"a{source}", Picture.from_pixels(pixels, alpha=count in (2, 4)))
     denoise(capsys, tmp_path / f"a{source}", "-o", tmp_path / f"b{target}")
@@ -75,7 +75,7 @@ def png_by_hand(pixels):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def test_sixteen_bits_of_color(tmp_path):
+def test_16_bit_color(tmp_path):
     pixels = samples(3, np.uint16)
     (tmp_path / "a.png").write_bytes(png_by_hand(pixels))
     np.testing.assert_array_equal(read(tmp_path / "a.png"), pixels)
@@ -186,7 +186,7 @@ def test_png_with_a_transparent_color(capsys, tmp_path):
     assert "it has a transparent color; save it with an alpha channel instead" in line
 
 
-def test_sixteen_bits_of_color_without_their_library(capsys, monkeypatch, tmp_path):
+def test_16_bit_color_without_the_library_raises(capsys, monkeypatch, tmp_path):
     write(tmp_path / "a.png", samples(3, np.uint16))
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     assert "install it with pip install 'fastrestore[io]'" in fails(
@@ -206,7 +206,7 @@ def test_npy_with_channels(capsys, tmp_path, identity, axis):
     np.testing.assert_array_equal(read(tmp_path / "b.png"), np.moveaxis(pixels, axis, -1))
 
 
-def test_channel_axis_where_it_does_not_belong(capsys, tmp_path):
+def test_invalid_channel_axis(capsys, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((8, 8, 3)))
     base = ("denoise", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--sigma", "0.1")
     assert "specify channel_axis, for example -1 for the last axis" in fails(capsys, *base)
@@ -227,7 +227,7 @@ def run(tmp_path, image, *options):
     return np.load(tmp_path / "out.npy")
 
 
-def test_color_is_restored_as_by_the_function(tmp_path):
+def test_color_equals_bm3d(tmp_path):
     clean = np.stack([scene(40, 40), 0.6 * scene(40, 40), scene(40, 40, seed=3)], axis=-1)
     image = clean + 20 * np.random.default_rng(0).standard_normal(clean.shape)
     axis = ("--channel-axis", -1)
@@ -245,7 +245,7 @@ def test_color_is_restored_as_by_the_function(tmp_path):
     np.testing.assert_array_equal(more, expected)
 
 
-def test_noise_that_follows_the_signal(tmp_path):
+def test_signal_dependent_noise(tmp_path):
     clean = 0.5 * scene(64, 64)
     image = 2 * np.random.default_rng(0).poisson(clean / 2).astype(float)
     model = fastrestore.PoissonGaussian(2, 0)
@@ -258,7 +258,7 @@ def test_noise_that_follows_the_signal(tmp_path):
     np.testing.assert_array_equal(color[..., 0], estimated)
 
 
-def test_noise_that_does_not_follow_the_signal_after_all(tmp_path):
+def test_poisson_auto_with_zero_gain_equals_sigma(tmp_path):
     image = np.tile(scene(64, 64), (1, 2))
     image += 20 * np.random.default_rng(5).standard_normal(image.shape) * (2 - image / 255)
     gain, sigma = fastrestore.estimate_poisson_gaussian(image)

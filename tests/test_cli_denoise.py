@@ -115,7 +115,7 @@ def test_units_of_sigma(capsys, tmp_path, calls, dtype, words, expected):
 @pytest.mark.parametrize(
     "text", ["-1", "-1/2", "nan", "inf", "inf/inf", "1/0", "x", "25/", "/255", "1/2/3", "25%", ""]
 )
-def test_sigma_that_is_no_number(capsys, tmp_path, source, text):
+def test_sigma_that_is_not_a_number(capsys, tmp_path, source, text):
     line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", f"--sigma={text}")
     assert line == (
         " ".join(f"--sigma {text} is not a non-negative number; ".split())
@@ -194,7 +194,9 @@ def test_errors_of_bm3d(capsys, tmp_path, source, words, message):
         (MemoryError("cannot allocate 9 GiB"), "cannot allocate 9 GiB"),
     ],
 )
-def test_exceptions_of_bm3d_become_one_line(monkeypatch, capsys, tmp_path, source, error, message):
+def test_exceptions_of_bm3d_are_printed_in_one_line(
+    monkeypatch, capsys, tmp_path, source, error, message
+):
     def broken(*args, **options):
         raise error
 

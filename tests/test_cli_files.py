@@ -44,7 +44,7 @@ def identity(monkeypatch):
         ("noext", "{}: unknown extension ''"),
     ],
 )
-def test_input_that_is_not_there(capsys, tmp_path, identity, command, name, message):
+def test_missing_input(capsys, tmp_path, identity, command, name, message):
     (tmp_path / "folder").mkdir()
     png(tmp_path / "a.bmp")
     png(tmp_path / "noext")
@@ -147,7 +147,7 @@ def test_link_is_followed(capsys, tmp_path):
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the names are written with slashes")
-def test_output_that_is_refused(capsys, monkeypatch, tmp_path, identity, inputs, output, message):
+def test_invalid_outputs(capsys, monkeypatch, tmp_path, identity, inputs, output, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full" / "a.png").mkdir(parents=True)
     (tmp_path / "sub").mkdir()
@@ -247,7 +247,7 @@ def test_full_disk(tmp_path):
     assert names(tmp_path) == ["a.png"]
 
 
-def test_files_before_the_first_error_stay(capsys, tmp_path):
+def test_files_written_before_an_error_are_kept(capsys, tmp_path):
     good, bad = png(tmp_path / "a.png"), tmp_path / "b.png"
     bad.write_bytes(good.read_bytes()[:200])
     fails(capsys, "denoise", good, bad, "-o", tmp_path / "out", "--sigma", "0.1")

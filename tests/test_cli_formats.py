@@ -53,7 +53,7 @@ def identity(monkeypatch):
         ("a.npy", np.asfortranarray(NOISE16.astype(np.float64))),
     ],
 )
-def test_values_survive(capsys, tmp_path, name, image):
+def test_values_are_kept(capsys, tmp_path, name, image):
     write(tmp_path / name, image)
     denoise(capsys, tmp_path / name, "-o", f"{tmp_path / 'out'}{os.sep}")
     result = read(tmp_path / "out" / name)
@@ -73,7 +73,7 @@ def test_formats_are_converted_at_the_same_depth(capsys, tmp_path, image, source
 
 
 @pytest.mark.parametrize(("image", "mode"), [(NOISE8, "L"), (NOISE16, "I;16")])
-def test_png_is_what_others_read(tmp_path, image, mode):
+def test_png_is_readable_by_pillow(tmp_path, image, mode):
     write(tmp_path / "a.png", image)
     data = (tmp_path / "a.png").read_bytes()
     assert data[24] == 8 * image.itemsize  # the depth in the file itself
@@ -85,7 +85,7 @@ def test_png_is_what_others_read(tmp_path, image, mode):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}])
-def test_tiff_of_others(tmp_path, dtype, byteorder, options):
+def test_tiff_written_by_other_programs(tmp_path, dtype, byteorder, options):
     image = NOISE8.astype(dtype) * np.dtype(dtype).type(1.5)
     tifffile.imwrite(
         tmp_path / "a.tif", image, byteorder=byteorder, photometric="minisblack", **options
@@ -96,7 +96,7 @@ def test_tiff_of_others(tmp_path, dtype, byteorder, options):
     np.testing.assert_array_equal(result, image)
 
 
-def test_tiff_with_white_at_zero_is_turned_round(tmp_path):
+def test_tiff_with_white_at_zero_is_inverted(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", NOISE16, photometric="miniswhite")
     np.testing.assert_array_equal(read(tmp_path / "a.tif"), 65535 - NOISE16)
 
@@ -133,7 +133,7 @@ def test_rounding_and_clipping(dtype, values, expected):
         (np.int16, "b.png", "PNG stores uint8 and uint16, and {} is int16; write .tif or .npy"),
     ],
 )
-def test_type_that_the_output_has_not(capsys, tmp_path, identity, dtype, target, message):
+def test_unsupported_output_type(capsys, tmp_path, identity, dtype, target, message):
     source = tmp_path / "a.tif"
     write(source, NOISE8.astype(dtype))
     line = fails(capsys, "denoise", source, "-o", tmp_path / target, "--sigma", "0.1")
@@ -240,14 +240,14 @@ def test_png_of_several_frames(capsys, tmp_path):
         (np.array([[{}]]), "allow_pickle=False"),
     ],
 )
-def test_npy_that_is_no_gray_image(capsys, tmp_path, array, message):
+def test_npy_that_is_not_a_gray_image(capsys, tmp_path, array, message):
     np.save(tmp_path / "a.npy", array)
     line = fails(capsys, "info", tmp_path / "a.npy")
     assert line.startswith(f"cannot read {tmp_path / 'a.npy'}: ")
     assert message in line
 
 
-def test_large_png_is_not_taken_for_an_attack(capsys, tmp_path, monkeypatch):
+def test_large_png_is_read(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     denoise(capsys, png(tmp_path / "a.png"), "-o", tmp_path / "b.png")
 

@@ -62,7 +62,7 @@ def test_inpaint(tmp_path, soft):
     np.testing.assert_array_equal(out, as_bytes(expected))
 
 
-def test_a_mask_painted_on_a_layer(tmp_path, soft):
+def test_mask_from_an_alpha_channel(tmp_path, soft):
     """Black strokes where nothing else is: what is opaque is missing."""
     mask = np.random.default_rng(0).random(soft.shape) < 0.3
     layer = np.zeros((*soft.shape, 4), np.uint8)
@@ -147,7 +147,7 @@ def test_errors_are_one_line(tmp_path, capsys, soft, words, message):
     assert not (tmp_path / "out.png").exists()
 
 
-def test_colors_are_no_sinogram(tmp_path, capsys):
+def test_streaks_of_a_color_image_raises(tmp_path, capsys):
     write(tmp_path / "in.png", Picture(np.zeros((9, 9, 3), np.uint8)))
     assert command(tmp_path, "streaks") == 2
     assert "write stacks of sinograms as .npy" in capsys.readouterr().err

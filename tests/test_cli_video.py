@@ -49,7 +49,7 @@ def rounded(values, top=255):
 # What is restored
 
 
-def test_gray_is_what_vbm3d_gives(capsys, tmp_path):
+def test_gray_equals_vbm3d(capsys, tmp_path):
     noisy = np.stack(
         [planes[0] for planes in draw_video(tmp_path / "in.mkv", pixels="gray", colors={})]
     )
@@ -63,7 +63,7 @@ def test_gray_is_what_vbm3d_gives(capsys, tmp_path):
     assert first(tmp_path / "out.mkv")[0].format.name == "gray"
 
 
-def test_rgb_is_what_vbm3d_gives(capsys, tmp_path):
+def test_rgb_equals_vbm3d(capsys, tmp_path):
     noisy = draw_video(tmp_path / "in.mkv", pixels="gbrp10le", colors={}, sigma=40)
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "40/1023", "--lossless",
           *LIGHT)  # fmt: skip
@@ -75,7 +75,7 @@ def test_rgb_is_what_vbm3d_gives(capsys, tmp_path):
     np.testing.assert_array_equal(result, rounded(expected, 1023))
 
 
-def test_images_are_what_vbm3d_gives(capsys, tmp_path):
+def test_images_equal_vbm3d(capsys, tmp_path):
     rng = np.random.default_rng(0)
     noisy = rng.normal(120, 20, (5, 32, 48, 3)).astype(np.uint8)
     for number, values in enumerate(noisy, 98):
@@ -96,7 +96,7 @@ def test_images_are_what_vbm3d_gives(capsys, tmp_path):
 
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
-def test_luminance_and_colors_have_less_noise(capsys, tmp_path, pixels, size):
+def test_noise_of_luminance_and_chroma_is_reduced(capsys, tmp_path, pixels, size):
     scale = 4 if pixels.endswith("10le") else 1
     noisy = draw_video(tmp_path / "in.mkv", pixels=pixels, sigma=10 * scale, size=size)
     clean = draw_video(tmp_path / "clean.mkv", pixels=pixels, sigma=0, size=size)
@@ -116,7 +116,7 @@ def test_luminance_and_colors_have_less_noise(capsys, tmp_path, pixels, size):
         assert after - before > 5
 
 
-def test_luminance_by_itself_is_what_vbm3d_gives(capsys, tmp_path):
+def test_luminance_alone_equals_vbm3d(capsys, tmp_path):
     noisy = draw_video(tmp_path / "in.mkv")
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "10", "--sigma-scale",
           "native", "--lossless", *LIGHT)  # fmt: skip
@@ -126,7 +126,7 @@ def test_luminance_by_itself_is_what_vbm3d_gives(capsys, tmp_path):
     np.testing.assert_array_equal(result, rounded(expected))
 
 
-def test_sigma_of_rgb_in_luminance_and_colors(capsys, tmp_path, identity):
+def test_sigma_of_rgb_is_converted_to_luminance_and_chroma(capsys, tmp_path, identity):
     draw_video(tmp_path / "in.mkv")
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "20/255")
     rng = np.random.default_rng(0)
@@ -165,7 +165,7 @@ def test_sigma_is_estimated_from_frames_that_have_noise(capsys, tmp_path, identi
     assert identity[0]["sigma"] == pytest.approx(12, rel=0.1)
 
 
-def test_noise_of_luminance_and_colors_is_estimated(capsys, tmp_path):
+def test_noise_of_luminance_and_chroma_is_estimated(capsys, tmp_path):
     noisy = draw_video(tmp_path / "in.mkv", count=4, size=(128, 96))
     video(capsys, tmp_path / "in.mkv", tmp_path / "out.mkv", "--sigma", "auto", "--lossless",
           *LIGHT)  # fmt: skip
@@ -175,7 +175,7 @@ def test_noise_of_luminance_and_colors_is_estimated(capsys, tmp_path):
         assert 7 < taken.std() < 11
 
 
-def test_noise_of_colors_that_were_smoothed():
+def test_noise_of_smoothed_chroma():
     """As videos have it that were reduced by more than means."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:192, :256]
@@ -247,7 +247,7 @@ def test_time_stamps_in_milliseconds(capsys, tmp_path, identity, extension):
     assert [round(600 * when) for when in before] == UNEVEN
 
 
-def test_avi_counts_frames(capsys, tmp_path, identity):
+def test_time_stamps_of_avi(capsys, tmp_path, identity):
     draw_video(tmp_path / "in.mp4", codec="libx264")
     video(capsys, tmp_path / "in.mp4", tmp_path / "out.avi", "--sigma", "0.1")
     video(capsys, tmp_path / "out.avi", tmp_path / "back.mp4", "--sigma", "0.1")
@@ -277,7 +277,7 @@ def test_sound_is_copied(capsys, tmp_path, identity, codec, source, target):
         assert container.streams.audio[0].metadata["language"] == "fra"
 
 
-def test_sound_stays_with_the_video_where_time_begins_at_0(capsys, tmp_path, identity):
+def test_sound_stays_synchronous_in_matroska(capsys, tmp_path, identity):
     """Matroska has no time below 0, where AAC begins in MP4: all tracks move alike."""
     draw_video(tmp_path / "in.mp4", codec="libx264", tracks=[sound("aac")])
     video(capsys, tmp_path / "in.mp4", tmp_path / "out.mkv", "--sigma", "0.1")
@@ -293,7 +293,7 @@ def test_sound_stays_with_the_video_where_time_begins_at_0(capsys, tmp_path, ide
     {"color_range": LIMITED, "colorspace": 9, "color_primaries": 9, "color_trc": 16},
 ])  # fmt: skip
 @pytest.mark.parametrize("extension", [".mp4", ".mkv"])
-def test_colors_keep_their_meaning(capsys, tmp_path, identity, extension, colors):
+def test_color_tags_are_kept(capsys, tmp_path, identity, extension, colors):
     source, target = tmp_path / f"in{extension}", tmp_path / f"out{extension}"
     draw_video(source, codec="libx264", colors=colors, options={"qp": "0"})
     video(capsys, source, target, "--sigma", "0.1", "--lossless")

@@ -218,7 +218,7 @@ def test_warnings(capsys, folder, identity):
 
 
 @pytest.mark.parametrize("extension", [".mkv", ".mp4"])
-def test_a_video_that_is_cut_short(capsys, folder, identity, extension):
+def test_truncated_video(capsys, folder, identity, extension):
     whole, cut = folder / f"whole{extension}", folder / f"cut{extension}"
     muxer = {"movflags": "+faststart"} if extension == ".mp4" else {}
     drawn = draw_video(whole, codec="libx264", count=20, muxer=muxer)
@@ -233,7 +233,7 @@ def test_a_video_that_is_cut_short(capsys, folder, identity, extension):
     assert works(capsys, "video", whole, "all.mkv", "--sigma", "0.1") == ""
 
 
-def test_a_video_that_is_damaged_in_the_middle(capsys, folder, identity):
+def test_video_damaged_in_the_middle(capsys, folder, identity):
     draw_video(folder / "a.mkv", codec="libx264", count=10)
     data = bytearray((folder / "a.mkv").read_bytes())
     middle = len(data) // 2
@@ -248,7 +248,7 @@ def test_a_video_that_is_damaged_in_the_middle(capsys, folder, identity):
 
 
 @pytest.mark.parametrize("target", ["b.mp4", "b.mkv", "%d.png"])
-def test_interrupt_leaves_what_was_restored(capsys, monkeypatch, folder, target):
+def test_interrupt_keeps_restored_frames(capsys, monkeypatch, folder, target):
     draw_video(folder / "a.mkv", count=12, tracks=[sound("aac")])
 
     def vbm3d(stream, sigma=None, **options):
@@ -296,7 +296,7 @@ def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, 
     assert len(frames("b.mkv")[0]) == 1
 
 
-def test_in_a_thread(capsys, folder, identity):
+def test_command_in_a_thread(capsys, folder, identity):
     """Where no handler of signals may be set."""
     draw_video(folder / "a.mkv", count=2)
     status = []

@@ -135,7 +135,7 @@ def test_images_that_differ(capsys, monkeypatch, tmp_path):
     assert line == "a003.png has shape (16, 21) and type uint8, the first has (16, 20) and uint8"
 
 
-def test_names_that_only_look_numbered(capsys, tmp_path, identity):
+def test_pattern_ignores_names_with_other_padding(capsys, tmp_path, identity):
     numbered(tmp_path, [8, 9, 10])
     numbered(tmp_path, [7, 12], name="a{:02d}.png")
     numbered(tmp_path, [1], name="a{:04d}.png")
@@ -143,13 +143,13 @@ def test_names_that_only_look_numbered(capsys, tmp_path, identity):
     assert [name for name in names(tmp_path) if name[0] == "b"] == ["b10.png", "b8.png", "b9.png"]
 
 
-def test_a_video_whose_name_looks_numbered(capsys, tmp_path, identity):
+def test_video_name_with_a_percent_sign(capsys, tmp_path, identity):
     draw_video(tmp_path / "50%done.mkv", count=2)
     video(capsys, tmp_path / "50%done.mkv", tmp_path / "100%done.mkv", "--sigma", "0.1")
     assert len(frames(tmp_path / "100%done.mkv")[0]) == 2
 
 
-def test_alpha_stays_in_images(capsys, tmp_path, identity):
+def test_alpha_of_images_is_kept(capsys, tmp_path, identity):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (3, 16, 20, 4), np.uint8)
     for k in range(3):

@@ -50,7 +50,7 @@ def volume(capsys, *argv):
     assert works(capsys, "volume", *argv) == ""
 
 
-def test_it_is_what_bm4d_gives(capsys, folder):
+def test_result_equals_bm4d(capsys, folder):
     levels = np.linspace(50, 200, 20)
     noisy = np.random.default_rng(0).normal(levels, 10, (8, 20, 20)).astype(np.uint8)
     tifffile.imwrite("a.tif", noisy, photometric="minisblack")
@@ -68,7 +68,7 @@ def test_it_is_what_bm4d_gives(capsys, folder):
 @pytest.mark.parametrize(("source", "target"), [
     ("a.tif", "b.tif"), ("a.npy", "b.npy"), ("a.tif", "b.npy"), ("a.npy", "b.tiff"),
 ])  # fmt: skip
-def test_values_survive(capsys, folder, calls, dtype, source, target):
+def test_values_are_kept(capsys, folder, calls, dtype, source, target):
     values = drawn(dtype)
     if source == "a.npy":
         np.save(source, values)

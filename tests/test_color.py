@@ -18,7 +18,7 @@ def test_names_are_resolved(name, count, expected):
     assert color.check(name, count) == expected
 
 
-def test_transforms_that_do_not_suit():
+def test_transforms_for_other_numbers_of_channels_raise():
     with pytest.raises(ValueError, match=r"colorspace must be one of .*, got 'lab'"):
         color.check("lab", 3)
     with pytest.raises(ValueError, match="colorspace='opp' is for 3 channels, the image has 4"):
@@ -37,7 +37,7 @@ def test_luminance_comes_first_and_keeps_gray(name):
     assert np.linalg.matrix_rank(matrix) == 3
 
 
-def test_principal_components_are_those_of_the_signal():
+def test_principal_components_ignore_the_noise():
     """Channel 1 has the most noise, but channel 0 the most signal."""
     rng = np.random.default_rng(0)
     sigmas = np.array([1.0, 30.0, 1.0])

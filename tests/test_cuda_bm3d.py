@@ -131,7 +131,7 @@ def test_correlated_noise_of_a_varying_level(cupy):
 
 
 @pytest.mark.parametrize("noise", [PoissonGaussian(2.0, 3.0), Rician(8.0)])
-def test_noise_that_follows_the_signal(cupy, noise):
+def test_signal_dependent_noise(cupy, noise):
     image = integer(noisy(scene(26, 30), 8))
     assert_equal(cupy, image, noise=noise, profile=SMALL)
 

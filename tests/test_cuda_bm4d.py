@@ -170,7 +170,7 @@ def test_views(cupy):
     assert_close(bm4d(there[part], SIGMA, profile=VOLUME, data_range=255.0).get(), expected, 255)
 
 
-def test_nothing_is_fetched_and_nothing_waits(fake):
+def test_no_transfer_and_no_synchronization(fake):
     volume = fake.asarray(noisy(cells(6, 9, 10), SIGMA))
     bm4d(volume, SIGMA, profile=VOLUME, data_range=255.0)
     fake.log.clear()
@@ -182,7 +182,7 @@ def test_nothing_is_fetched_and_nothing_waits(fake):
     ]  # fmt: skip
 
 
-def test_a_volume_beyond_32_bits_is_refused(fake, monkeypatch):
+def test_a_volume_beyond_32_bits_raises(fake, monkeypatch):
     monkeypatch.setattr("fastrestore.backends.cupy.bm4d.MOST_PIXELS", 100)
     with pytest.raises(MemoryError, match=r"shape \(6, 9, 10\) is too large for the kernels"):
         bm4d(fake.asarray(noisy(cells(6, 9, 10), SIGMA)), SIGMA)

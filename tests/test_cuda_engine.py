@@ -66,7 +66,7 @@ def test_barriers_shuffles_and_votes(seed):
         ("if (threadIdx.x < 5) __syncwarp(ALL_LANES); else __syncthreads();", r"waits for ever"),
     ],
 )
-def test_what_cuda_does_not_define(body, message, seed):
+def test_undefined_behavior_raises(body, message, seed):
     with pytest.raises(LaunchError, match=message):
         toy(body, seed=seed)
 
@@ -103,13 +103,13 @@ def test_wrong_launches(options, message):
         toy("out[0] = n;", **options)
 
 
-def test_a_kernel_that_is_not_there():
+def test_missing_kernel_raises():
     with pytest.raises(LaunchError, match="there is no kernel other"):
         module("bm3d_match", BLOCK=8).launch("other", (1,), (1,), ())
 
 
 @pytest.mark.usefixtures("fake")
-def test_the_way_to_a_gpu():
+def test_launch_on_a_gpu():
     image, out = np.arange(101, dtype=np.float32), np.zeros(1, np.float32)
     OnGPU("bm3d_range", {}).launch("bm3d_range", (1,), (1024,), (image, np.int32(101), out), 4128)
     assert out[0] == 98

@@ -30,7 +30,7 @@ def logged(fake, call):
     return fake
 
 
-def test_an_image_on_the_gpu_is_one_chain_of_launches(fake):
+def test_image_on_the_gpu_needs_no_transfer(fake):
     image = fake.asarray(integer())
     logged(fake, lambda: bm3d(image, 20, profile=SMALL))
     assert fake.launches() == ["bm3d_mix", "bm3d_range", "bm3d_mix", *STAGES, "bm3d_mix"]
@@ -42,13 +42,13 @@ def test_an_image_on_the_gpu_is_one_chain_of_launches(fake):
     assert sum(entry[1] for entry in fake.log if entry[0] == "h2d") <= 8
 
 
-def test_a_range_that_is_told_is_not_measured(fake):
+def test_given_data_range_is_not_measured(fake):
     image = fake.asarray(integer())
     logged(fake, lambda: bm3d(image, 20, data_range=255, profile=SMALL))
     assert fake.launches() == ["bm3d_mix", *STAGES, "bm3d_mix"]
 
 
-def test_an_image_of_numpy_goes_there_and_back_once(fake):
+def test_numpy_image_is_transferred_once_each_way(fake):
     image = integer()
     logged(fake, lambda: bm3d(image, 20, profile=SMALL, backend="cupy"))
     sizes = [entry[1] for entry in fake.log if entry[0] in ("h2d", "d2h")]
@@ -86,7 +86,7 @@ def test_a_plan_allocates_its_result_and_can_be_captured(fake, options):
     assert_close(result.get(), first, 255)
 
 
-def test_memory_is_what_was_estimated(fake):
+def test_memory_equals_the_estimate(fake):
     profile = SMALL.replace(step_basic=3, step_final=2)
     for channels, deterministic, sigma in (
         (None, False, 20),
@@ -106,7 +106,7 @@ def test_memory_is_what_was_estimated(fake):
         del plan, result
 
 
-def test_a_limit_is_kept(fake):
+def test_memory_limit_is_respected(fake):
     profile = SMALL.replace(radius_basic=2, radius_final=2)
     image = fake.asarray(integer(120, 130))
     options = {"profile": profile, "deterministic": True}
@@ -159,7 +159,7 @@ def test_the_device_of_the_image_is_used_and_others_refused(fakes):
         bm3d(integer(), 20, pilot=there)
 
 
-def test_another_backend_is_asked_for(fake):
+def test_gpu_array_with_a_host_backend(fake):
     image = fake.asarray(integer())
     result = bm3d(image, 20, profile=SMALL, backend="numpy")
     assert isinstance(result, fake.ndarray)
@@ -169,7 +169,7 @@ def test_another_backend_is_asked_for(fake):
     assert "bm3d_match" not in fake.launches()
 
 
-def test_plans_refuse_other_images(fake):
+def test_plans_reject_other_images(fake):
     image = fake.asarray(integer())
     plan = BM3DPlan((30, 34), sigma=20, profile=SMALL, backend="cupy")
     wrong = fake.asarray(integer().astype("f8"))
@@ -221,7 +221,7 @@ def test_torch_tensors_share_memory_both_ways(fake, monkeypatch):
         bm3d(Tensor(fake.asarray(np.ones((9, 9), bool))), 20)
 
 
-def test_what_is_refused_on_the_gpu_too(fake):
+def test_invalid_arguments_on_the_gpu(fake):
     image = fake.asarray(integer())
     for arguments, options, error, message in (
         ((fake.asarray(np.zeros((0, 9), "f4")), 1), {}, ValueError, "image is empty"),
@@ -235,7 +235,7 @@ def test_what_is_refused_on_the_gpu_too(fake):
             bm3d(*arguments, **options)
 
 
-def test_noise_may_be_told_by_arrays_of_the_gpu(fake):
+def test_noise_specified_by_gpu_arrays(fake):
     image = fake.asarray(integer())
     level = np.linspace(5, 25, 34)
     expected = bm3d(image, level, profile=SMALL).get()
@@ -272,7 +272,7 @@ def fails(text):
         ),
     ],
 )
-def test_why_it_cannot_run(fakes, break_it, message):
+def test_why_unavailable(fakes, break_it, message):
     fake = fakes()
     image = fake.asarray(integer())
     break_it(fake)
@@ -289,7 +289,7 @@ def test_why_it_cannot_run(fakes, break_it, message):
         bm3d(image, 20)
 
 
-def test_cupy_is_not_there(monkeypatch):
+def test_cupy_is_missing(monkeypatch):
     def load():
         raise ModuleNotFoundError("No module named 'cupy'")
 
@@ -310,7 +310,7 @@ def test_kernels_are_compiled_with_their_constants(fake):
     assert _module.kernel.cache_info().currsize == count
 
 
-def test_what_is_too_large_for_one_launch_is_cut():
+def test_large_grids_are_split_into_launches():
     profile = Profile.named("np")
     run = Execution(1)
     grid = Grid.of(profile, ("basic", "final"))
@@ -320,7 +320,7 @@ def test_what_is_too_large_for_one_launch_is_cut():
         assert 2**14 < side <= 2**17
 
 
-def test_plans_are_described_copied_and_sent(fake):
+def test_repr_copy_and_pickle_of_plans(fake):
     plan = BM3DPlan(np.array([30, 34]), ">f4", sigma=20, profile=SMALL, backend="cupy")
     assert repr(plan) == "BM3DPlan((30, 34), 'float32', ..., backend='cupy')"
     other = copy.deepcopy(plan)

@@ -78,7 +78,7 @@ def test_each_type_is_scaled_with_one_rounding(kind, seed):
 
 
 @pytest.mark.parametrize(("kind", "result"), RESULTS)
-def test_each_type_is_stored_and_keeps_pixels_of_the_original(kind, result):
+def test_each_type_is_stored_and_keeps_original_pixels(kind, result):
     estimate, original = image("f4", (3, 9, 35)), image(kind, (3, 9, 35), 1)
     exact = np.random.default_rng(2).random(original.shape) < 0.5
     expected = unwritten(original.shape, result)
@@ -119,7 +119,7 @@ def test_matrices(kind, rows, seed):
         assert_close(actual, load("", source, Units(exponent, matrix, (1, 1)), EXECUTION))
 
 
-def test_colors_there_and_back():
+def test_color_transform_round_trip():
     source = image("u1", (3, 12, 40)).astype("f4")
     channels = mix(source, unwritten(source.shape), OPPONENT, -8)
     assert_close(mix(channels, unwritten(source.shape), np.linalg.inv(OPPONENT), 8), source)
@@ -136,7 +136,7 @@ def test_borders_are_mirrored_as_often_as_needed(shape, least):
         assert_close(actual, expected)
 
 
-def test_what_is_beyond_the_result_is_cropped():
+def test_padding_is_cropped():
     source = image("f4", (2, 12, 40))
     np.testing.assert_array_equal(mix(source, unwritten((2, 5, 33))), source[:, :5, :33])
 

@@ -49,7 +49,7 @@ CUBES = [
 
 
 @pytest.mark.parametrize(("name", "which"), CUBES)
-def test_a_missing_barrier_of_volumes_is_noticed(fake, monkeypatch, name, which):
+def test_missing_barriers_of_volumes_are_detected(fake, monkeypatch, name, which):
     text, (start, end) = source(name), own_barriers(name)[which]
     mutant = text[:start] + ";" + text[end:]
     monkeypatch.setattr(
@@ -81,7 +81,7 @@ def test_a_missing_barrier_of_volumes_is_noticed(fake, monkeypatch, name, which)
 
 
 @pytest.mark.parametrize(("name", "which"), MUTANTS)
-def test_a_missing_barrier_is_noticed(monkeypatch, name, which):
+def test_missing_barriers_are_detected(monkeypatch, name, which):
     image = np.round(np.clip(noisy(scene(20, 23), 20), 0, 255)).astype(np.float32)
     profile = Profile(radius_basic=5, group_basic=8, radius_final=5, group_final=8)
     kind = "final" if name == "bm3d_final" else "basic"

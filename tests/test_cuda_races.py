@@ -47,7 +47,7 @@ def raced(*words):
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_nothing_races(name):
+def test_kernels_have_no_races(name):
     run = raced("-m", "support.race", name)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
 
@@ -69,7 +69,7 @@ def plain_additions(name):
 ADDITIONS = {change[2]: (name, change) for name in KERNELS for change in plain_additions(name)}
 
 
-def test_every_atomic_addition_has_its_turn():
+def test_every_atomic_addition_is_tested():
     for name in HEADERS:
         changes = [change[2] for change in plain_additions(name)]
         assert len(changes) == source(name).count("atomicAdd(")
@@ -133,6 +133,6 @@ assert out[0] == {result}, out
         ("n = __shfl_sync(0xffu, n, 0);", 0, GAVE_UP),  # a mask of a part of a warp
     ],
 )
-def test_the_detector(body, result, code):
+def test_detector_on_small_kernels(body, result, code):
     run = raced("-c", TOY.format(body=body, result=result))
     assert run.returncode == code, run.stderr[-2000:]

@@ -24,7 +24,7 @@ IMAGES = {
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 @pytest.mark.parametrize("name", IMAGES)
-def test_it_is_that_of_numpy(name, seed):
+def test_range_equals_numpy(name, seed):
     image = np.asarray(IMAGES[name], np.float32)
     np.testing.assert_allclose(measured(image, seed), robust_range(image), rtol=2e-7)
 
@@ -34,7 +34,7 @@ BARRIERS = barriers("bm3d_range")
 
 
 @pytest.mark.parametrize("which", range(len(BARRIERS)))
-def test_a_missing_barrier_is_noticed(which):
+def test_missing_barriers_are_detected(which):
     start, end = BARRIERS[which]
     mutant = TEXT[:start] + ";" + TEXT[end:]
     expected = [robust_range(IMAGES[name].astype("f4")) for name in ("noise", "8 bits")]

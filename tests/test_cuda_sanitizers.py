@@ -75,7 +75,7 @@ module("toy", text=text).launch("toy", (1,), (8,), (np.zeros(8, np.float32), np.
         ("out[0] = *reinterpret_cast<double*>(out + 1);", "misaligned address"),
     ],
 )
-def test_faults_are_found(body, message):
+def test_sanitizers_detect_faults(body, message):
     run = sanitized("-c", TOY.format(body=body))
     assert run.returncode != 0
     assert message in run.stderr

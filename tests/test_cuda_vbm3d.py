@@ -57,7 +57,7 @@ def test_wide_windows_are_searched_in_bands(cupy):
     assert_same(cupy, frames, stage, (0, 1, 2), [2, 0, 1])
 
 
-def test_trails_lead_no_farther_than_a_key_can_tell(cupy):
+def test_motion_is_limited_to_the_range_of_a_key(cupy):
     assert_same(cupy, *runaway(), (0, 8), list(range(9)))
 
 
@@ -134,14 +134,14 @@ def test_cuts_are_found(cupy):
     assert_close(vbm3d(cupy.asarray(both), 20, **options).get(), expected, 255)
 
 
-def test_the_cpu_may_be_asked_for(cupy):
+def test_explicit_host_backend(cupy):
     _, frames = video(4, 20, 22)
     expected = vbm3d(frames, 20, radius=1, profile=SMALL, backend="numba")
     there = vbm3d(cupy.asarray(frames), 20, radius=1, profile=SMALL, backend="numba")
     np.testing.assert_array_equal(there.get(), expected)
 
 
-def test_nothing_is_fetched_but_thumbnails(fake):
+def test_only_thumbnails_are_transferred(fake):
     _, frames = video(1, 20, 22)
     there = fake.asarray(np.concatenate([frames] * 6))  # no cuts
     options = {"radius": 1, "profile": SMALL, "data_range": 255.0}
@@ -157,7 +157,7 @@ def test_nothing_is_fetched_but_thumbnails(fake):
     assert fake.count("d2h") == 6
 
 
-def test_a_long_video_takes_no_more_memory(fake):
+def test_memory_does_not_grow_with_length(fake):
     def peak(count):
         fake.peak = fake.live
         _, frames = video(3, 16, 17)
@@ -169,14 +169,14 @@ def test_a_long_video_takes_no_more_memory(fake):
     assert peak(30) <= peak(10)
 
 
-def test_frames_of_two_places_are_refused(fake):
+def test_frames_on_two_devices_raise(fake):
     _, frames = video(2, 16, 17)
     mixed = [fake.asarray(frames[0]), frames[1]]
     with pytest.raises(ValueError, match="frame 1 is on the host and the first on GPU 0; move one"):
         list(vbm3d(mixed, 20, profile=SMALL))
 
 
-def test_too_many_pixels_are_refused(fake, monkeypatch):
+def test_too_many_pixels_raise(fake, monkeypatch):
     monkeypatch.setattr("fastrestore.backends.cupy.vbm3d.MOST_PIXELS", 1000)
     _, frames = video(3, 16, 17)
     with pytest.raises(MemoryError, match="9 frames of 16 x 17 pixels are too many"):

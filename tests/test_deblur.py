@@ -34,7 +34,7 @@ def blurred(clean, psf, boundary, sigma, seed=0):
 @pytest.mark.parametrize("psf", [BOX, LINE], ids=["box", "line"])
 @pytest.mark.parametrize("boundary", ["periodic", "reflect"])
 @pytest.mark.parametrize("method", ["bm3d", "pnp"])
-def test_a_blur_is_undone(psf, boundary, method):
+def test_blur_is_removed(psf, boundary, method):
     clean = photograph()
     seen = blurred(clean, psf, boundary, 1.0)
     restored = deblur(seen, psf, 1.0, boundary=boundary, method=method, data_range=255)
@@ -51,7 +51,7 @@ def test_the_wrong_border_is_worse():
     assert gains["periodic"] < 0 < gains["taper"] < gains["reflect"]
 
 
-def test_noise_counts():
+def test_gain_decreases_with_noise():
     """More noise, less gain; and with no blur it is denoising."""
     clean = photograph()
     gains = []
@@ -65,7 +65,7 @@ def test_noise_counts():
 
 
 @pytest.mark.parametrize("psf", [BOX, LINE, LINE[:6, :8] / LINE[:6, :8].sum()])
-def test_mirrored_images_fit(psf):
+def test_mirrored_images_are_inverted(psf):
     """With next to no penalty the inversion explains the data, also where psf is not symmetric."""
     clean = scene(40, 50)
     seen = ndimage.convolve(clean, psf, mode="reflect")
@@ -91,7 +91,7 @@ def test_conjugate_gradients_solve_the_normal_equations():
     )
 
 
-def test_a_taper_leaves_the_middle():
+def test_taper_leaves_the_middle_unchanged():
     image = scene(60, 70)
     tapered = Tapered(BOX, image.shape).prepare(image)
     np.testing.assert_array_equal(tapered[9:-9, 9:-9], image[9:-9, 9:-9])

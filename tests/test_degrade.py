@@ -22,7 +22,7 @@ def colors(height=64, width=80):
 
 @pytest.mark.parametrize("quality", [20, 50, 75, 95])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_jpeg_is_that_of_pillow(quality, channels):
+def test_jpeg_equals_pillow(quality, channels):
     image = colors()[:channels]
     file = BytesIO()
     Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0)).save(
@@ -62,13 +62,13 @@ def test_degradations_can_be_repeated():
     assert 15 < float(-10 * errors.mean().log10()) < 35
 
 
-def test_small_images_are_those_of_pillow():
+def test_downsampling_equals_pillow():
     image = colors(64, 96)
     theirs = Image.fromarray(image.transpose(1, 2, 0)).resize((24, 16), Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(smaller(image, 4), np.asarray(theirs).transpose(2, 0, 1))
 
 
-def test_pairs_belong_together():
+def test_pairs_show_the_same_patch():
     """A photograph whose reduction is exact: what is seen is the mean of what is wanted."""
     small = np.random.default_rng(0).integers(0, 256, (1, 12, 15)).astype(np.uint8)
     large = np.repeat(np.repeat(small, 4, 1), 4, 2)

@@ -51,7 +51,7 @@ def test_bad_iterations():
         demosaic(np.zeros((8, 8)), iterations=-1)
 
 
-def test_constant_mosaics_stay():
+def test_constant_mosaics_are_unchanged():
     np.testing.assert_allclose(demosaic(np.full((8, 10), 7.0), iterations=2), 7)
 
 

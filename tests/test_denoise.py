@@ -138,7 +138,7 @@ def test_a_mixture_keeps_the_conventions(gate):
     assert seen[-1] == 100
 
 
-def test_evidence_tells_which_estimate_is_right():
+def test_evidence_selects_the_correct_estimate():
     """Means of d r are those of d^2 where the first is right, 0 where the second is."""
     rng = np.random.default_rng(0)
     texture = np.where(np.arange(120) < 60, 20 * np.sin(np.arange(120) * 1.3), 0) * np.ones((90, 1))
@@ -153,7 +153,7 @@ def test_evidence_tells_which_estimate_is_right():
 
 @pytest.mark.skipif("unet-gray" not in names(), reason="no weights come with the library")
 @pytest.mark.parametrize("sigma", [15, 50])
-def test_what_comes_with_the_library_denoises(sigma):
+def test_shipped_weights_denoise(sigma):
     clean = scene(120, 120)
     image = noisy(clean, sigma)
     before = psnr(clean, image)
@@ -193,7 +193,7 @@ def test_the_command(saved, capsys, method):
         (["--method", "unet", "--weights", "none.pth"], "'none.pth' is neither a file nor one of"),
     ],
 )
-def test_the_command_refuses(saved, capsys, words, message):
+def test_errors_of_the_command(saved, capsys, words, message):
     _, folder = saved
     given = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255"]
     assert message in fails(capsys, *given, *words)

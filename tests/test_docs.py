@@ -50,5 +50,5 @@ def test_every_link_to_a_file_works():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_readme_is_a_first_page():
+def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120

@@ -143,7 +143,7 @@ def test_gradients_of_gan_losses(relativistic):
 
 
 @pytest.mark.parametrize("relativistic", [False, True])
-def test_an_adversary_learns(relativistic):
+def test_discriminator_learns(relativistic):
     """In some steps it tells images of fine noise from smoothed ones, which it has not seen."""
     torch.manual_seed(0)
     net = UNetDiscriminator(width=8)
@@ -318,7 +318,7 @@ def test_differences_of_sizes():
     assert differences(there, here) == said
 
 
-def test_a_gan_that_collapses():
+def test_unbalanced_training_raises():
     balance = Balance()
 
     def update(accuracy, steps):

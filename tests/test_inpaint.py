@@ -81,7 +81,7 @@ def test_colors_and_their_masks():
     np.testing.assert_array_equal(better[~own], clean[~own])
 
 
-def test_nothing_missing_returns_the_image():
+def test_empty_mask_returns_the_image():
     clean, mask = photograph()
     np.testing.assert_array_equal(inpaint(clean, np.zeros_like(mask)), clean)
 

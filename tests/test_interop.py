@@ -102,7 +102,7 @@ def test_arrays_of_the_array_api_share_memory():
     assert np.shares_memory(back.values, image)
 
 
-def test_devices_that_no_backend_uses(monkeypatch):
+def test_unsupported_devices(monkeypatch):
     with pytest.raises(TypeError, match=r"on device \(8, 0\), which no backend uses; move image"):
         interop.recognize("image", Other(IMAGE, (8, 0)))
     monkeypatch.setitem(sys.modules, "cupy", None)

@@ -54,7 +54,7 @@ def test_published_sizes(net, parameters, radius):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_radius_is_how_far_an_output_sees(name):
+def test_radius_equals_the_receptive_field(name):
     net = shaken(SMALL[name](1))
     size = 2 * net.radius + 8 * net.grid
     size -= size % net.grid
@@ -121,7 +121,7 @@ def test_the_layout_of_deepinv(tmp_path):
     torch.testing.assert_close(load(tmp_path / "net.pth")(image), net(image))
 
 
-def test_our_files_tell_what_they_are_for(tmp_path):
+def test_files_store_the_range_of_sigma(tmp_path):
     net = shaken(DnCNN(1, 7, 8))
     save(net, tmp_path / "net.safetensors", sigmas=(0, 55))
     again = load(tmp_path / "net.safetensors")
@@ -198,7 +198,7 @@ def broken(kind, path):
         ("tampered", "is truncated or damaged"),
     ],
 )
-def test_files_that_are_no_network(kind, message, tmp_path):
+def test_files_without_a_network(kind, message, tmp_path):
     ours = kind in ("safetensors", "tampered")
     path = tmp_path / ("net.safetensors" if ours else "net.pth")
     broken(kind, path)
@@ -207,7 +207,7 @@ def test_files_that_are_no_network(kind, message, tmp_path):
     assert "weights_only" not in str(caught.value)
 
 
-def test_a_name_that_is_none():
+def test_unknown_names():
     with pytest.raises(FileNotFoundError, match="'unet-pink' is neither a file nor one of"):
         load("unet-pink")
     for name, meant in (("srgan", "srgan-x4"), ("SRGAN", "srgan-x4"), ("unet-grey", "unet-gray")):
@@ -256,7 +256,7 @@ def test_without_torch():
     assert all("networks need torch, which is not installed: pip install" in line for line in lines)
 
 
-def test_nothing_is_imported_before_it_is_asked_for():
+def test_networks_are_imported_on_demand():
     code = "import sys, fastrestore as f; f.nets; f.denoise; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "False"

@@ -64,7 +64,7 @@ def test_any_size(name, shape):
     assert np.isfinite(result).all()
 
 
-def test_units_do_not_matter():
+def test_units():
     net = shaken(SMALL["unet"](1))
     image = noisy(scene(40, 50), 20).astype(np.float64)
     expected = nets.apply(net, image, 20)
@@ -106,7 +106,7 @@ def test_types_axes_and_batches():
     np.testing.assert_array_equal(result[:, :, 0], first)
 
 
-def test_what_has_no_noise_stays():
+def test_pixels_without_noise_are_unchanged():
     net = shaken(SMALL["unet"](1))
     image = noisy(scene(30, 40), 20)
     result = nets.apply(net, image, 0)
@@ -117,7 +117,7 @@ def test_what_has_no_noise_stays():
     assert np.isfinite(nets.apply(net, np.full((20, 20), 7.0), 3)).all()
 
 
-def test_memory_that_runs_out_makes_tiles_smaller(monkeypatch):
+def test_tiles_shrink_when_memory_runs_out(monkeypatch):
     net, image = Blur(), noisy(scene(300, 520), 20)
     expected = nets.apply(net, image, 20, tile=None)
     usual, sizes = run._once, []
@@ -144,7 +144,7 @@ def test_memory_that_runs_out_makes_tiles_smaller(monkeypatch):
         nets.apply(net, image, 20)
 
 
-def test_half_precision_that_overflows_is_done_again():
+def test_overflow_in_half_precision_is_repeated_in_single():
     net = shaken(DnCNN(1, 5, 8))
     image = noisy(scene(40, 50), 20)
     expected = nets.apply(net, image, data_range=255)
@@ -157,7 +157,7 @@ def test_half_precision_that_overflows_is_done_again():
     np.testing.assert_array_equal(huge, nets.apply(net, image, data_range=255))
 
 
-def test_the_network_of_the_caller_stays_as_it_is():
+def test_network_of_the_caller_is_not_changed():
     net = DnCNN(1, 5, 8, batch_norm=True).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     nets.apply(net, noisy(scene(30, 30), 20), data_range=255)
@@ -199,7 +199,7 @@ def test_bad_input(error, message, arguments, options):
         nets.apply(shaken(SMALL["unet"](1)), *arguments, **options)
 
 
-def test_noise_that_a_network_does_not_know():
+def test_sigma_outside_the_trained_range():
     message = "sigma=80 is 80/255 of data_range=255, and DnCNN is trained for 0/255 to 55/255; bm3d"
     with pytest.raises(ValueError, match=message):
         nets.apply(trained(0, 55), IMAGE, 80, data_range=255)
@@ -220,7 +220,7 @@ def test_noise_that_a_network_does_not_know():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there():
+def test_missing_gpu_raises():
     with pytest.raises(fastrestore.BackendUnavailableError, match=r"PyTorch .* finds 0 GPUs"):
         nets.apply(shaken(SMALL["unet"](1)), IMAGE, 20, device="cuda")
     with pytest.raises(fastrestore.BackendUnavailableError, match=r"PyTorch .* finds 0 GPUs"):
@@ -267,14 +267,14 @@ def test_bm3d_as_a_module(channels, sigma):
         nets.BM3D(channel_axis=0)
 
 
-def test_the_network_is_better_than_nothing():
+def test_averaging_network_improves_psnr():
     """One that averages: PSNR rises."""
     clean = scene(60, 60)
     image = noisy(clean, 30)
     assert psnr(clean, nets.apply(Blur(), image, 30)) > psnr(clean, image) + 3
 
 
-def test_a_unet_that_is_told_sigma_estimates_it():
+def test_unet_estimates_a_missing_sigma():
     net = Blur()
     image = noisy(scene(128, 128), 20)
     nets.apply(net, image, data_range=255)

@@ -26,7 +26,7 @@ def test_units():
     assert estimate_sigma(np.round(image).astype(np.int16)) == pytest.approx(expected, rel=0.02)
 
 
-def test_little_noise_is_not_texture():
+def test_weak_noise_in_texture():
     clean = camera(50, 50, 300, 300)
     assert estimate_sigma(clean) < 3
     assert estimate_sigma(noisy(clean, 5)) > estimate_sigma(clean)
@@ -61,7 +61,7 @@ def test_large_images_are_sampled():
 
 
 @pytest.mark.parametrize("axis", [None, -1])
-def test_bm3d_estimates_and_tells(axis):
+def test_bm3d_returns_the_estimated_sigma(axis):
     image = noisy(scene(64, 64), 20)
     if axis is not None:
         image = np.stack([image, image.T, image[::-1]], axis=axis)

@@ -14,7 +14,7 @@ def spec(shape=SHAPE, channel_axis=None, **given):
     return NoiseArguments(**given).spec(shape, channel_axis, lambda: 5)
 
 
-def test_nothing_given_is_to_be_estimated():
+def test_sigma_is_estimated_by_default():
     assert spec() is None
 
 
@@ -31,7 +31,7 @@ def test_number_channels_and_map():
     assert spec(sigma=np.full(SHAPE, 5.0)).map is None
 
 
-def test_one_map_serves_channels_that_vary_alike():
+def test_proportional_maps_of_channels_share_one_map():
     level = np.random.default_rng(0).uniform(1, 2, SHAPE)
     alike = spec((*SHAPE, 2), -1, sigma=np.stack([level, 3 * level], -1))
     assert alike.map.shape == (1, *SHAPE)

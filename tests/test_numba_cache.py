@@ -28,7 +28,7 @@ def filled(tmp_path_factory):
     return folder, child(CALL, FASTRESTORE_NUMBA_CACHE=str(folder))
 
 
-def test_kernels_are_kept_and_found_again(filled):
+def test_compiled_kernels_are_reused(filled):
     folder, result = filled
     kept = {file: file.stat().st_mtime_ns for file in folder.rglob("*.nb?")}
     assert len(kept) > 4
@@ -83,7 +83,7 @@ def test_numbas_own_variable_is_respected(filled, tmp_path):
     assert list(tmp_path.glob("*-numba*/**/*.nbi"))
 
 
-def test_numba_is_left_as_it_was():
+def test_configuration_of_numba_is_unchanged():
     code = (
         "import numba; before = numba.config.CACHE_DIR"
         + CALL

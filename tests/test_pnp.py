@@ -186,7 +186,7 @@ def test_self_ensemble():
     assert ((result - clean) ** 2).mean() < ((data - clean) ** 2).mean() / 2
 
 
-def test_it_stops_when_nothing_changes():
+def test_iterations_stop_at_convergence():
     _, data = problem()
     seen = []
     result = pnp(

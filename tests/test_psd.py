@@ -24,7 +24,7 @@ def test_a_kernel_gives_the_measured_spectrum():
     assert psd_from_kernel(np.ones((1, 50)), (8, 8)).sum() > 0  # wraps around
 
 
-def test_flat_fields_tell_the_spectrum():
+def test_spectrum_from_flat_fields():
     rng = np.random.default_rng(0)
     shading = np.add.outer(np.arange(40.0), np.arange(48.0))
     frames = 1000 + shading + line_noise((60, 40, 48), rng)
@@ -41,7 +41,7 @@ def test_flat_fields_tell_the_spectrum():
     assert steady.sum() / steady.size**2 == pytest.approx(5, rel=0.15)
 
 
-def test_a_spectrum_from_flat_fields_serves():
+def test_spectrum_from_flat_fields_improves_psnr():
     rng = np.random.default_rng(1)
     clean = camera(60, 100, 128, 128)
     image = clean + 10 * line_noise(clean.shape, rng)
@@ -68,7 +68,7 @@ def test_the_spectrum_is_estimated_from_the_image():
     assert np.isfinite(estimate_psd(np.zeros((32, 40)))).all()
 
 
-def test_what_noise_does_not_explain_remains():
+def test_refilter_residual_keeps_signal():
     rng = np.random.default_rng(0)
     residual = rng.standard_normal((64, 64)).astype(np.float32)
     kept, power = remaining_of_channel(residual, np.ones((1, 1)), 1.5, 1)

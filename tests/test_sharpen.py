@@ -28,7 +28,7 @@ def test_details_grow_with_alpha():
     assert sizes[-1] > 1.3 * sizes[0]
 
 
-def test_flat_parts_gain_no_noise():
+def test_noise_of_flat_regions_is_not_amplified():
     noisy = 120 + np.random.default_rng(0).normal(0, 10, (64, 64))
     left = [sharpen(noisy, 10, alpha, data_range=255).std() for alpha in (1.2, 1.5)]
     assert left[0] < 0.3 * noisy.std()
@@ -119,7 +119,7 @@ def test_channels_that_are_no_colors_follow_the_profile():
     np.testing.assert_array_equal(results[1][..., 1], single)
 
 
-def test_a_profile_can_say_it():
+def test_sharpen_field_of_the_profile():
     """It is a number of the profile, so that the second stage can follow."""
     assert Profile.named("np").sharpen == 1
     with pytest.raises(ValueError, match="sharpen"):

@@ -40,12 +40,12 @@ def error(clean, image):
 
 
 @pytest.mark.parametrize(("kind", "share"), [("white", 0.6), ("sparse", 0.25), ("wide", 0.9)])
-def test_streaks_go(sinogram, kind, share):
+def test_streaks_are_removed(sinogram, kind, share):
     bad = streaked(sinogram, kind)
     assert error(sinogram, remove_streaks(bad)) < share * error(sinogram, bad)
 
 
-def test_noise_stays_and_so_does_a_clean_sinogram(sinogram):
+def test_noise_and_clean_sinograms_are_kept(sinogram):
     restored = remove_streaks(sinogram)
     assert np.abs(restored - sinogram).mean() < 0.001 * sinogram.max()
     assert np.abs(restored - sinogram).max() < 0.03 * sinogram.max()
@@ -85,7 +85,7 @@ def test_types_and_units(sinogram, dtype):
 
 
 @pytest.mark.parametrize("shape", [(1, 50), (50, 1), (2, 2), (7, 300), (64, 9)])
-def test_small_ones(shape):
+def test_small_sinograms(shape):
     rng = np.random.default_rng(0)
     restored = remove_streaks(rng.normal(5, 1, shape))
     assert restored.shape == shape
@@ -116,7 +116,7 @@ def test_bad_input(shape, given, error, message):
         remove_streaks(np.ones(shape), **given)
 
 
-def test_nan_is_refused(sinogram):
+def test_nan_raises(sinogram):
     bad = sinogram.copy()
     bad[3, 4] = np.nan
     with pytest.raises(ValueError, match="sinogram"):

@@ -51,7 +51,7 @@ def images(folder, channels=1):
     return split(photographs(folder, channels))
 
 
-def test_loss_falls_and_what_comes_out_denoises(folder, tmp_path):
+def test_training_lowers_the_loss_and_the_network_denoises(folder, tmp_path):
     reports = []
     recipe = replace(TINY, steps=60, sigma=(25, 25), rate=1e-2)
     path = train(
@@ -278,7 +278,7 @@ def test_bad_arguments(folder, tmp_path, capsys, more, message):
         (["--perceptual", "here.h5"], "needs h5py: pip install h5py"),
     ],
 )
-def test_features_are_compared_or_it_is_said(folder, tmp_path, capsys, monkeypatch, words, message):
+def test_errors_of_the_feature_file(folder, tmp_path, capsys, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "h5py", None)
     (tmp_path / "recipe.json").write_text(TINY.text())

@@ -37,7 +37,7 @@ def colors(height=20, width=31):
     return np.stack([scene(height, width, seed=c) for c in range(3)], -1).clip(0, 255)
 
 
-def test_colors_are_what_the_network_gives(net):
+def test_color_equals_the_output_of_the_network(net):
     image = colors().astype(np.uint8)
     result = super_resolve(image, model=net, channel_axis=-1)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def shown(image, **options):
 
 
 @pytest.mark.parametrize("white", [1.0, 65535])
-def test_black_and_white_are_those_of_the_type(white):
+def test_range_of_the_type_is_scaled_to_0_and_1(white):
     dtype = np.float64 if white == 1 else np.uint16
     y = np.linspace(0.2, 0.3, 16 * 16).reshape(16, 16)
     lights = y.copy()
@@ -111,7 +111,7 @@ def test_torch_in_torch_out(net):
     assert result.dtype == torch.float64
 
 
-def test_gray_is_gray_in_colors(net):
+def test_gray_equals_the_same_image_in_color(net):
     gray = scene(17, 23)
     result = super_resolve(gray, model=net)
     three = super_resolve(np.stack([gray] * 3, -1), model=net, channel_axis=-1)
@@ -252,7 +252,7 @@ def test_the_command(weights, tmp_path, dtype, alpha):
     assert main(command) == 2  # it is there already
 
 
-def test_the_command_takes_white_for_that_of_the_type(weights, tmp_path):
+def test_command_uses_the_range_of_the_type(weights, tmp_path):
     image = np.rint(colors() * 4095 / 255).astype(np.uint16)
     write(tmp_path / "in.png", Picture(image))
     for words, white in (([], 65535), (["--data-range", "4095"], 4095)):
@@ -282,7 +282,7 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     assert "empty contains no images" in capsys.readouterr().err
 
 
-def test_the_command_tells_what_is_wrong(weights, tmp_path, capsys):
+def test_errors_of_the_command(weights, tmp_path, capsys):
     write(tmp_path / "in.png", Picture(scene(8, 9).clip(0, 255).astype(np.uint8)))
     base = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--model"]
     for more, message in (

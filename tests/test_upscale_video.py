@@ -43,7 +43,7 @@ def expected(net, clip):
     return made.numpy().transpose(0, 2, 3, 1)
 
 
-def test_frames_are_those_of_the_network(net):
+def test_frames_equal_the_output_of_the_network(net):
     clip = moving()
     result = super_resolve_video(clip, model=net, channel_axis=-1)
     assert iter(result) is result
@@ -58,7 +58,7 @@ def test_frames_are_those_of_the_network(net):
     np.testing.assert_array_equal([np.moveaxis(frame, 0, -1) for frame in other], result)
 
 
-def test_a_stream_is_taken_frame_by_frame(net):
+def test_streams_are_read_frame_by_frame(net):
     taken, closed = [], []
 
     def source():
@@ -81,14 +81,14 @@ def test_a_stream_is_taken_frame_by_frame(net):
     assert closed == [True]
 
 
-def test_videos_do_not_know_each_other(net):
+def test_streams_are_independent(net):
     clip = moving(3)
     one = list(super_resolve_video(clip, model=net, channel_axis=-1))
     list(super_resolve_video(clip[::-1], model=net, channel_axis=-1))
     np.testing.assert_array_equal(list(super_resolve_video(clip, model=net, channel_axis=-1)), one)
 
 
-def test_a_cut_starts_afresh(net):
+def test_scene_cuts_reset_the_network(net):
     clip = np.concatenate([moving(3), 255 - moving(3)[:, ::-1]])
     cut = list(super_resolve_video(clip, model=net, channel_axis=-1))
     afresh = list(super_resolve_video(clip[3:], model=net, channel_axis=-1))
@@ -130,7 +130,7 @@ def test_the_range_of_the_first_frame_holds_for_all(net):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_videos_may_begin_with_black(net, dtype):
+def test_first_frame_may_be_black(net, dtype):
     white = {np.uint8: 255, np.uint16: 65535, np.float32: 1}[dtype]
     clip = (moving(3) / 255 * white).astype(dtype)
     clip[0] = 0
@@ -159,7 +159,7 @@ def test_short_videos(net):
     np.testing.assert_allclose(only, expected(net, clip), atol=2e-3)
 
 
-def test_networks_for_images_see_frames_by_themselves():
+def test_networks_for_images_process_single_frames():
     torch.manual_seed(5)
     image_net = SRResNet(blocks=1, width=8).eval()
     clip = moving(2)
@@ -198,7 +198,7 @@ def test_bad_arguments_raise_before_the_first_frame(net, change, error, message)
         super_resolve_video(options.pop("frames"), options.pop("scale"), **options)
 
 
-def test_bad_frames_are_named_when_their_turn_comes(net):
+def test_invalid_frames_raise_when_read(net):
     good = moving(3)
     bad = good.astype(float)
     bad[2, 3, 4, 0] = np.nan
@@ -303,7 +303,7 @@ def rgb(path):
 
 @pytest.mark.parametrize("color_range", [0, 1, 2], ids=["untagged", "limited", "full"])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
-def test_levels_stay(folder, capsys, color_range, pixels):
+def test_tagged_color_range_is_kept(folder, capsys, color_range, pixels):
     """Whatever the video says of the range of its numbers: without a word it is limited."""
     draw_video(folder / "in.mp4", pixels=pixels, count=2, sigma=2, codec="libx264",
                options={"qp": "0"}, colors={"color_range": color_range})  # fmt: skip
@@ -338,7 +338,7 @@ def test_numbered_images(folder, capsys):
         (["sound.mkv", "-o", "b.mkv"], "sound.mkv: it has no video track, only audio"),
     ],
 )
-def test_the_command_refuses(folder, capsys, words, message):
+def test_errors_of_the_command(folder, capsys, words, message):
     draw_video(folder / "in.mkv", count=2)
     import av
 

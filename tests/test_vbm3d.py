@@ -40,7 +40,7 @@ def test_match_lists_are_identical(engine, changes):
         np.testing.assert_array_equal(found.rows, expected.rows)
 
 
-def test_trails_lead_no_farther_than_a_code_can_tell(engine):
+def test_motion_is_limited_to_the_range_of_a_code(engine):
     frames, stage = runaway()
     windows = [
         select(name).video_stage((9, 1, 8, 2400), stage, EXECUTION) for name in ("numpy", engine)
@@ -92,14 +92,14 @@ def test_a_stream_equals_the_array(count, radius):
     np.testing.assert_array_equal(np.array(list(stream)), expected)
 
 
-def test_without_neighbors_it_is_bm3d():
+def test_radius_0_equals_bm3d():
     _, frames = video(2)
     expected = np.array([bm3d(f, 20, profile=SMALL, data_range=200.0) for f in frames])
     result = vbm3d(frames, 20, radius=0, profile=SMALL, data_range=200.0)
     assert_close(result, expected, 255)
 
 
-def test_a_stream_takes_no_more_frames_than_it_needs():
+def test_streams_read_ahead_by_the_radius():
     _, frames = video(30, 20, 24)
     taken = []
 
@@ -117,7 +117,7 @@ def test_a_stream_takes_no_more_frames_than_it_needs():
     assert len(taken) < 20
 
 
-def test_a_cut_starts_afresh():
+def test_scene_cuts_separate_frames():
     _, first = video(5)
     second = 255 - first[:, ::-1, ::-1]
     loose = SMALL.replace(match_basic=1e5, match_final=1e5, group_basic=64)  # anything matches
@@ -174,7 +174,7 @@ def test_kinds_axes_and_types():
     assert list(vbm3d([], 20)) == []
 
 
-def test_workers_do_not_matter():
+def test_workers_do_not_change_results():
     _, frames = video(5)
     results = [vbm3d(frames, 20, radius=2, profile=SMALL, workers=n) for n in (1, 2, 3)]
     np.testing.assert_array_equal(results[1], results[0])
@@ -264,7 +264,7 @@ def test_correlated_noise(engine):
     assert psnr(clean, denoised) > psnr(clean, vbm3d(frames, 20, profile=SMALL, radius=2)) + 1.5
 
 
-def test_spectrum_of_white_noise_is_sigma():
+def test_psd_of_white_noise_equals_sigma():
     _, frames = video(4)
     psd = np.full(frames.shape[1:], 400.0 * frames[0].size)
     np.testing.assert_array_equal(
@@ -281,7 +281,7 @@ def test_spectra_of_channels():
     np.testing.assert_allclose(three, one, atol=0.01)
 
 
-def test_noise_in_two_ways_is_refused():
+def test_sigma_and_psd_together_raise():
     _, frames = video(3)
     with pytest.raises(ValueError, match="specify the noise once"):
         vbm3d(frames, 20, psd=frames[0])

@@ -139,7 +139,7 @@ def test_any_size(size):
         assert net.flow(now, before).shape == (1, 2, *size)
 
 
-def test_a_video_is_its_frames():
+def test_video_equals_its_frames_one_by_one():
     net, frames = small(), video()
     with torch.no_grad():
         made, flows = net.video(frames)
@@ -173,7 +173,7 @@ def nn_blur(image):
     return torch.from_numpy(blurred)
 
 
-def test_what_is_judged():
+def test_input_of_the_discriminator():
     """Three frames, the same moved to the middle one without their border, and the small ones."""
     net = small()
     small_ones, large = video(7, 16, 16), video(7, 64, 64, seed=2)
@@ -236,7 +236,7 @@ def test_each_network_has_its_own_update(photographs, monkeypatch, lead):
     assert set(lost) == names | {"ratio"}
 
 
-def test_the_lead_is_that_of_the_paper():
+def test_lead_follows_the_paper():
     real, fake = torch.full((4, 1), 2.0), torch.full((4, 1), -1.0)
     expected = np.log(1 / (1 + np.exp(-2))) - np.log(1 / (1 + np.exp(1)))
     assert steps._lead(real, fake) == pytest.approx(expected, rel=1e-5)
@@ -347,7 +347,7 @@ def nn_pool(motion):
     return torch.nn.functional.avg_pool2d(motion, 4) / 4
 
 
-def test_motion_that_nobody_knows_is_no_loss(photographs, monkeypatch):
+def test_unknown_motion_adds_no_loss(photographs, monkeypatch):
     """Real videos are learnt from by what is seen alone, and weights stay finite."""
     video = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
     state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")

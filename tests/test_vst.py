@@ -92,7 +92,7 @@ class Root:
 
 
 @pytest.mark.parametrize("options", [{}, {"data_range": 255}, {"backend": "numpy"}])
-def test_a_noise_model_of_the_callers_own(options):
+def test_custom_noise_model(options):
     clean = scene(48, 48) + 10
     noisy = clean + 2 * np.sqrt(clean) * np.random.default_rng(0).standard_normal(clean.shape)
     model = Root()

@@ -36,11 +36,11 @@ def test_contents(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in outside)
 
 
-def test_it_is_pure_python(wheel):
+def test_wheel_is_pure_python(wheel):
     assert wheel.name.endswith("-py3-none-any.whl")
 
 
-def test_it_runs_elsewhere(wheel, tmp_path):
+def test_wheel_runs_outside_the_checkout(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = (
         "import zlib, fastrestore, numpy as np;"

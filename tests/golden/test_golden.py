@@ -29,7 +29,7 @@ def is_exact(name):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_result_is_as_recorded(name):
+def test_results_equal_the_record(name):
     if name in NETS:
         torch_or_skip()
     wanted = KEPT["calls"][name]
@@ -39,11 +39,11 @@ def test_result_is_as_recorded(name):
         assert digest(result) == wanted["hash"]
 
 
-def test_record_has_these_calls_and_no_others():
+def test_record_lists_exactly_these_calls():
     assert set(KEPT["calls"]) == set(CALLS), "run python tests/golden/record.py"
 
 
-def test_difference_is_seen():
+def test_fingerprints_detect_differences():
     """A thousandth of the range in one part is too much for both, a last bit for the hash."""
     result = result_of("bm3d fast")
     print_, hash_ = fingerprint(result), digest(result)

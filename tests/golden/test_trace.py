@@ -13,7 +13,7 @@ LIMITS = {"bm3d": (7, 11), "bm4d": (8, 15), "vbm3d": (8, 19)}
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_way_to_first_kernel(name):
+def test_path_to_first_kernel_is_short(name):
     path = traced(PATHS[name])
     found = counts(path)
     assert path.stack[-1].co_name == name
@@ -24,21 +24,21 @@ def test_way_to_first_kernel(name):
     assert counts(path, is_named).functions <= found.functions
 
 
-def test_detour_is_seen():
+def test_indirect_call_has_longer_path():
     direct = counts(traced(PATHS["bm3d"]))
     around = counts(traced(lambda: fastrestore.denoise(GRAY, SIGMA, method="bm3d", **ONE)))
     assert around.depth > direct.depth
     assert around.functions > direct.functions
 
 
-def test_call_without_kernel_is_refused():
+def test_tracing_a_call_without_kernels_raises():
     before = sys.getprofile()
     with pytest.raises(RuntimeError, match="no kernel was called"):
         traced(lambda: fastrestore.bm3d(GRAY, 0, **ONE))
     assert sys.getprofile() is before
 
 
-def test_results_are_as_before():
+def test_tracing_does_not_change_results():
     """Nothing is left behind that stands in the way of kernels."""
     before = PATHS["bm3d"]()
     traced(PATHS["bm3d"])
