@@ -310,7 +310,7 @@ def test_kernels_are_compiled_with_their_constants(fake):
     assert _module.kernel.cache_info().currsize == count
 
 
-def test_large_grids_are_split_into_launches():
+def test_tiles_fit_into_one_launch():
     profile = Profile.named("np")
     run = Execution(1)
     grid = Grid.of(profile, ("basic", "final"))
