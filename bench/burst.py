@@ -42,7 +42,7 @@ def row(name, scores):
 
 
 def scored(path, number, options):
-    """Return PSNR of one frame restored, of the burst, and of the burst with its true motions."""
+    """Return the PSNR of one restored frame, of the burst, and of the burst with true motions."""
     from PIL import Image
 
     import fastrestore

@@ -26,7 +26,7 @@ def pair():
 
 @pytest.fixture(scope="session")
 def warm(pair):
-    """Return a function that runs a backend once: Numba compiles before the clock starts."""
+    """Return a function that runs a backend once, so that Numba compiles before timing."""
 
     @functools.cache
     def run(backend, profile="np"):
@@ -39,7 +39,7 @@ def warm(pair):
 
 @pytest.fixture
 def judge(benchmark):
-    """Return a function that puts the PSNR beside the time and fails below the floor."""
+    """Return a function that records the PSNR and fails if it is below the floor."""
 
     def check(clean, image, floor):
         value = photographs.psnr(clean, image)
@@ -52,7 +52,7 @@ def judge(benchmark):
 
 @pytest.fixture(autouse=True)
 def origin(benchmark):
-    """Say in every row which versions and which computer made it."""
+    """Record the versions and the computer in every row."""
     import fastrestore
     from fastrestore._arrays.validate import usable_processors
 

@@ -50,7 +50,7 @@ def photographs(folder):
 
 
 def kernels(name):
-    """Return kernels whose noises add up to that of a name."""
+    """Return the kernels whose noise adds up to the named noise."""
     kernel = shape(name[:2]) * VARIANCE**0.5
     if not name.endswith("w"):
         return [kernel]

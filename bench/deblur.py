@@ -27,7 +27,7 @@ SIGMAS = (2.55, 7.65)
 
 
 def main():
-    """Print what was asked for."""
+    """Print the requested tables."""
     parser = argparse.ArgumentParser(description="gain of deblurring")
     parser.add_argument("--image", type=Path, metavar="FILE")
     parser.add_argument("--images", type=Path, metavar="DIR")
@@ -60,14 +60,14 @@ def experiments(clean):
 
 
 def gauss(width, size=25):
-    """Make a Gaussian."""
+    """Return a Gaussian kernel."""
     line = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * width**2))
     psf = np.outer(line, line)
     return psf / psf.sum()
 
 
 def blurred(clean, psf):
-    """Convolve, with the opposite border beyond the border."""
+    """Convolve with periodic borders."""
     blur = inverse.Blur(psf, "periodic")
     blur.check(clean)
     return blur.apply(clean)
@@ -99,7 +99,7 @@ def ours(seen, psf, sigma):
 
 
 def theirs(seen, psf, sigma):
-    """Time the peer, with its two faults mended."""
+    """Time the peer, with workarounds for its two faults."""
     import bm3d
 
     if not hasattr(np, "trapz"):
@@ -129,7 +129,7 @@ def print_shaken(options):
 
 
 def read_psfs(path):
-    """Read point spread functions from a file of MATLAB."""
+    """Read point spread functions from a MATLAB file."""
     import h5py
 
     with h5py.File(path) as file:

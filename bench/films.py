@@ -1,8 +1,8 @@
-"""Print what `vbm3d` gains over single frames, how much videos flicker, and memory and speed.
+"""Print the gain of `vbm3d` over single frames, the flicker of videos, and memory and speed.
 
     python bench/films.py [--clip DIR] [--speed] [--memory] [--sigma 20 40]
 
-Without `--clip` on videos made of a photograph: a still camera with something that moves, and equal
+Without `--clip`, videos are made from a photograph: a static camera with a moving object, and equal
 frames. Frame number i gets the noise of ``default_rng(i)``. PSNR is the mean over the three frames
 in the middle, that of `bm3d` frame by frame beside it.
 """
@@ -19,7 +19,7 @@ from photographs import photograph, psnr
 
 COUNT = 13  # frames of a video; those in the middle are judged
 
-# Print the peak memory of restoring a stream of so many frames, made as they are asked for
+# Print the peak memory of restoring a stream with a given number of generated frames
 STREAM = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[2])
@@ -41,11 +41,11 @@ print(json.dumps([total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 10
 
 
 def main():
-    """Print the tables that are asked for."""
+    """Print the requested tables."""
     parser = argparse.ArgumentParser(description="quality, flicker, speed and memory of videos")
     parser.add_argument("--clip", type=Path, metavar="DIR", help="frames in order of their names")
     parser.add_argument("--sigma", type=float, nargs="+", default=[20.0, 40.0])
-    parser.add_argument("--speed", action="store_true", help="frames a second, in color")
+    parser.add_argument("--speed", action="store_true", help="frames per second, in color")
     parser.add_argument("--memory", action="store_true", help="of 50 and of 2000 frames")
     parser.add_argument("--workers", type=int)
     options = parser.parse_args()
@@ -62,7 +62,7 @@ def main():
 
 
 def noisy(clean, sigma):
-    """Add white noise, that of each frame from a generator of its own."""
+    """Add white noise, with a separate generator for each frame."""
     noise = [np.random.default_rng(i).standard_normal(f.shape) for i, f in enumerate(clean)]
     return (clean + sigma * np.array(noise)).astype(np.float32)
 
@@ -76,7 +76,7 @@ def clip(folder):
 
 
 def still_camera():
-    """Return a video of a still photograph before which a disk moves, and where it never is."""
+    """Return a photograph with a moving disk, and a mask of the pixels it never covers."""
     scene = photograph(512)[120:312, 150:406].astype(np.float64)
     y, x = np.mgrid[: scene.shape[0], : scene.shape[1]]
     frames, still = [], np.ones(scene.shape, bool)
@@ -107,7 +107,7 @@ def print_gain(name, clean, sigmas):
 
 
 def print_equal_frames():
-    """Print PSNR of nine equal frames, and what is known to be reachable."""
+    """Print the PSNR of nine equal frames, and that of `bm3d` of their mean."""
     import fastrestore
 
     sigma, clean = 25.0, photograph(256)
@@ -141,7 +141,7 @@ def print_flicker(sigmas):
 
 
 def print_speed(options):
-    """Print frames a second of a color video of 432x240."""
+    """Print frames per second of a 432x240 color video."""
     from skimage.data import astronaut
 
     import fastrestore
@@ -151,7 +151,7 @@ def print_speed(options):
     clean = np.array([whole[y : y + 240, x : x + 432] for y, x in path])
     video = noisy(clean, 20)
     settings = {"channel_axis": -1, "workers": options.workers}
-    print("| frames | radius | workers | frames a second | PSNR dB |")
+    print("| frames | radius | workers | frames per second | PSNR dB |")
     print("| --- | --- | --- | --- | --- |")
     for radius in (1, 2, 4):
         fastrestore.vbm3d(video[:2], 20, radius=radius, **settings)

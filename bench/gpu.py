@@ -49,7 +49,7 @@ print(time.perf_counter() - start)
 
 
 def main() -> int:
-    """Print the rows that were asked for."""
+    """Print the requested rows."""
     options = _options()
     if options.executed_on_cpu:
         _stand_in()
@@ -91,7 +91,7 @@ def _options() -> argparse.Namespace:
 
 
 def _stand_in() -> None:
-    """Put the stand-in of the tests in the place of CuPy."""
+    """Replace CuPy by the stand-in of the tests."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from support.fakecupy import Cupy
 
@@ -173,7 +173,7 @@ def color(height: int = 512, width: int = 512) -> None:
 
 
 def triton(size: int = 512) -> None:
-    """Beside bm3d-triton at its settings."""
+    """Comparison with bm3d-triton at its settings."""
     import bm3d_triton
     import torch
 
@@ -207,7 +207,7 @@ def triton(size: int = 512) -> None:
 
 
 def headline(peers: bool) -> None:
-    """The case that bm3d-cupy shows: 300x451x3, sigma 0.1."""
+    """The example of bm3d-cupy: 300x451x3, sigma 0.1."""
     from skimage.data import cat
 
     cupy = interop.load_cupy()
@@ -244,7 +244,7 @@ def headline(peers: bool) -> None:
 
 
 def video(height: int = 480, width: int = 864, count: int = 24) -> None:
-    """Frames a second of a gray video that pans, and its PSNR beside the CPU."""
+    """Frames per second of a panning gray video, and its PSNR compared with the CPU."""
     cupy = interop.load_cupy()
     clean, _ = pair(height + 2 * count, width + 4 * count)
     clean = np.stack([clean[2 * k :, 4 * k :][:height, :width] for k in range(count)])
@@ -257,13 +257,13 @@ def video(height: int = 480, width: int = 864, count: int = 24) -> None:
     line(
         f"{width}x{height} gray, {count} frames, radius 4",
         "",
-        f"{count / took:.1f} frames a second, {scores[0]:.2f} dB "
+        f"{count / took:.1f} frames per second, {scores[0]:.2f} dB "
         f"(NumPy in and out {scores[1]:.2f}, on the CPU {cpu:.2f})",
     )
 
 
 def volume(depth: int = 64, side: int = 256) -> None:
-    """Megavoxels a second, and PSNR beside the CPU."""
+    """Megavoxels per second, and PSNR compared with the CPU."""
     cupy = interop.load_cupy()
     clean, _ = pair(side + depth, side + depth)
     clean = np.stack([clean[k:, k // 2 :][:side, :side] for k in range(depth)])
@@ -280,7 +280,7 @@ def volume(depth: int = 64, side: int = 256) -> None:
 
 
 def large(size: int = 8192, limit: float = 2e9) -> None:
-    """A large image under a limit equals the whole, in deterministic sums."""
+    """Compare a large image with and without a memory limit, with deterministic sums."""
     cupy = interop.load_cupy()
     _, noisy = pair(size, size)
     image = cupy.asarray(noisy)
@@ -304,7 +304,7 @@ def large(size: int = 8192, limit: float = 2e9) -> None:
 
 
 def first() -> None:
-    """The first call in a new process, with nothing compiled before, and with all of it."""
+    """The first call in a new process, with and without compiled kernels in the cache."""
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"CUPY_CACHE_DIR": folder}
         seconds = [
@@ -327,7 +327,7 @@ def first() -> None:
 
 
 def quality(images: Path | None, sigma: float = 25.0) -> None:
-    """PSNR of both processors, every profile."""
+    """PSNR on CPU and GPU for every profile."""
     if images is None:
         line("PSNR against the CPU", "within 0.01 dB", "not measured: give --images")
         return

@@ -25,7 +25,7 @@ METHODS = {"bm3d": "bm3d", "dncnn": "dncnn", "unet": "unet", "hybrid": "hybrid"}
 
 
 def main():
-    """Print what was asked for."""
+    """Print the requested tables."""
     parser = argparse.ArgumentParser(description="PSNR and time of networks, beside bm3d")
     parser.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--only", type=Path, metavar="FILE", help="paths in DIR, a line each")
@@ -64,14 +64,14 @@ def photographs_of(options):
 
 
 def able(color):
-    """Methods whose weights come with the library."""
+    """Methods whose weights are included in the package."""
     kind = "color" if color else "gray"
     there = {name.removesuffix(f"-{kind}") for name in nets.names() if name.endswith(kind)}
     return [m for m in METHODS if m == "bm3d" or m in there or (m == "hybrid" and "unet" in there)]
 
 
 def with_noise(clean, sigma, seed):
-    """Add white noise, that of each image from a generator of its own."""
+    """Add white noise, with a separate generator for each image."""
     return clean + sigma * np.random.default_rng(seed).standard_normal(clean.shape)
 
 
@@ -97,7 +97,7 @@ def print_quality(options, sigma):
 
 
 def print_foreign(options):
-    """PSNR of somebody's weights."""
+    """PSNR of weights from a file."""
     net = nets.load(options.weights)
     for sigma in options.sigma:
         scores = []

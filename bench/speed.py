@@ -1,11 +1,11 @@
-"""Print one table: fastrestore and the package `bm3d` on the same noisy photograph in the same run.
+"""Compare fastrestore with the package `bm3d` on the same noisy photograph in the same run.
 
     python bench/speed.py [--workers 2] [--rounds 5] [--profiles]
     python bench/speed.py --peak-memory 2048
     python bench/speed.py --color
 
-Times depend on the computer and on what else it does, ratios much less: so our rounds are run
-half before and half after the peer's.
+Times depend on the computer and its load, ratios much less; so half of our rounds run before the
+peer's and half after them.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a new process waits for: the import, and the first call with and without kept kernels.
+"""Startup time: the import, and the first call with and without cached kernels.
 
 Each round is a fresh child process which keeps the time itself. The rows show the child's
 figures, not the time to start Python.
@@ -51,7 +51,7 @@ print(json.dumps(dict(seconds=times[0] - hot, hot=hot)))
 
 
 class ChildClock:
-    """A clock that stands still in this process and moves by what children report."""
+    """A clock that advances only by the times that child processes report."""
 
     now = 0.0
 

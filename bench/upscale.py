@@ -1,4 +1,4 @@
-"""Print how good enlarged and mended photographs are, and show them side by side.
+"""Print the quality of enlarged and restored photographs, and show them side by side.
 
     python bench/upscale.py --images DIR [--models srresnet srgan] [--strip OUT.png]
     python bench/upscale.py --images DIR --degraded [--models restore-gan] [--strip OUT.png]
@@ -34,7 +34,7 @@ def main():
     parser.add_argument("--degraded", action="store_true")
     parser.add_argument("--only", type=Path, metavar="FILE", help="paths in DIR, a line each")
     parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR left out")
-    parser.add_argument("--count", type=int, metavar="N", help="the first so many alone")
+    parser.add_argument("--count", type=int, metavar="N", help="number of images to read")
     add_distances(parser)
     parser.add_argument("--strip", type=Path, metavar="OUT", help="figure of all, side by side")
     parser.add_argument("--each", action="store_true", help="every image, too")
@@ -69,7 +69,7 @@ def photographs(options):
 
 
 def enlarged(clean, models):
-    """Enlarge the small image in every way."""
+    """Enlarge the small image by each method."""
     height, width = clean.shape[:2]
     size = (width // SCALE, height // SCALE)
     small = Image.fromarray(clean).resize(size, Image.Resampling.BICUBIC)
@@ -134,7 +134,7 @@ def psnr(a, b):
 
 
 def ssim(a, b, **options):
-    """SSIM as its paper has it."""
+    """SSIM with the parameters of its paper."""
     return structural_similarity(
         a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
         **options,

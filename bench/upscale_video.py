@@ -1,4 +1,4 @@
-"""Print how good an enlarged video is and how much it flickers, and show it.
+"""Print the quality and flicker of an enlarged video, and show it.
 
     python bench/upscale_video.py --clip DIR [--models srresnet srgan vsrgan] [--count N]
     ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
@@ -33,7 +33,7 @@ from fastrestore.nets.frnet import enlarged, warped
 MODELS = ["srresnet", "srgan", "vsrgan"]
 STILL = 10  # frames
 
-# Print count, peak memory in MB and seconds of a stream of so many small frames
+# Print count, peak memory in MB and seconds of a stream of small frames
 STREAM = """
 import json, resource, sys, time
 import numpy as np, torch
@@ -57,11 +57,11 @@ print(json.dumps([total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 10
 
 
 def main():
-    """Print what was asked for."""
+    """Print the requested tables."""
     parser = argparse.ArgumentParser(description="PSNR, SSIM, flicker, perceptual distance")
     parser.add_argument("--clip", type=Path, metavar="DIR")
     parser.add_argument("--models", nargs="+", metavar="NAME", default=MODELS)
-    parser.add_argument("--count", type=int, metavar="N", help="the first so many frames alone")
+    parser.add_argument("--count", type=int, metavar="N", help="number of frames to read")
     add_distances(parser)
     parser.add_argument("--flow", metavar="NAME", default="dis", help="or a network for videos")
     parser.add_argument("--strip", type=Path, metavar="OUT")
@@ -75,7 +75,7 @@ def main():
 
 
 def print_quality(options):
-    """Measure every way to enlarge a clip."""
+    """Measure each method on a clip."""
     true = clip(options)
     small = [reduced(frame) for frame in true]
     flows, stills = flows_between(true, options.flow), still(true[0])
@@ -132,7 +132,7 @@ def made(small, name):
 
 
 def flows_between(frames, name):
-    """Where pixels were in the frame before: by OpenCV's DIS, or by a network for videos."""
+    """Return the flow to the previous frame, by OpenCV's DIS or by a network for videos."""
     if name == "dis":
         import cv2
 
@@ -163,7 +163,7 @@ def tensor(frame):
 
 
 def write_strip(videos, path):
-    """Show the middle of three frames of each, and below it how a row of pixels goes on in time."""
+    """Show the center of three frames of each, and below it one row of pixels over time."""
     count = len(videos["true"])
     rows = []
     for k in (count // 4, count // 2, 3 * count // 4):
@@ -177,7 +177,7 @@ def write_strip(videos, path):
 
 
 def middle(frame, side=128):
-    """Cut a square out of the middle."""
+    """Crop a centered square."""
     top, left = ((n - side) // 2 for n in frame.shape[:2])
     return frame[top : top + side, left : left + side]
 
@@ -198,7 +198,7 @@ def write_video(videos, path):
 
 
 def print_memory(model):
-    """Peak memory and time of short and long streams, each in a process of its own."""
+    """Peak memory and time of short and long streams, each in a separate process."""
     name = f"{model}-x4" if model in MODELS else model
     print("\n| frames of 180x144 | peak MB | seconds | a frame |\n| --- | --- | --- | --- |")
     for count in (50, 1000):

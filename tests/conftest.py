@@ -16,7 +16,7 @@ GPU = "cupy" in REQUIRED or gpu.why_unavailable() is None
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test for each `backend`, or each `engine` of the host: all but numpy, the judge.
+    """Run a test for each `backend`, or for each `engine`: the host backends other than numpy.
 
     Without a GPU cupy has no row: `cupy` runs the same code on a stand-in.
     """
@@ -47,7 +47,7 @@ def cupy(request, monkeypatch):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """The stand-in, for what only it can show."""
+    """The stand-in, which logs launches, transfers and allocations."""
     yield from standing_in(monkeypatch, Cupy())
 
 
@@ -66,7 +66,7 @@ def fakes(monkeypatch):
 
 @pytest.fixture
 def without_cupy(monkeypatch):
-    """Make the computer one without CuPy, whatever it has."""
+    """Make CuPy unavailable."""
 
     def missing():
         raise ModuleNotFoundError("No module named 'cupy'")
@@ -79,7 +79,7 @@ def without_cupy(monkeypatch):
 
 
 def standing_in(monkeypatch, module):
-    """Put a module in the place of CuPy, and keep nothing of another one."""
+    """Replace CuPy by a module and clear cached state."""
     forget()
     monkeypatch.setattr(interop, "load_cupy", lambda: module)
     monkeypatch.setattr(interop, "loaded_cupy", lambda: module)

@@ -1,4 +1,4 @@
-"""What a backend has to be, and that it need be no more: one of another kind is added here."""
+"""The backend contract, tested with an additional backend that has its own image type."""
 
 import importlib
 import inspect
@@ -140,7 +140,7 @@ def test_images_of_another_kind_give_equal_results(added, name):
 
 
 def test_memory_limits_require_tiles(added, monkeypatch):
-    """The limits of memory above are small enough."""
+    """The memory limits above are small enough to require tiles."""
     engine, shapes = select.select(added), []
     whole = engine.bm3d_match
 

@@ -1,4 +1,4 @@
-"""The order of selection, as one table, and what is said of a backend that cannot run."""
+"""Selection of backends: order, explicit requests, and messages about unavailable ones."""
 
 import threading
 
@@ -22,7 +22,7 @@ def computer(request):
 
 @pytest.fixture(autouse=True)
 def _asked_again():
-    """Forget afterwards what changed surroundings made unavailable."""
+    """Clear the cached availability of backends after each test."""
     yield
     select_module.why_unavailable.cache_clear()
 

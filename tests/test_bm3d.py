@@ -1,4 +1,4 @@
-"""What a caller of bm3d sees: quality, types, shapes, units, and messages for bad input."""
+"""`bm3d`: quality, types, shapes, units, and messages for bad input."""
 
 import sys
 

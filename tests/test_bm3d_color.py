@@ -1,4 +1,4 @@
-"""Color and other channels: axes, transforms, noise of its own for each channel."""
+"""Color and other channels: axes, transforms, noise level per channel."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ from fastrestore import bm3d
 
 
 def rising(shape, low=5.0, high=50.0):
-    """Sigma that rises from the left to the right."""
+    """Sigma that increases from left to right."""
     return np.broadcast_to(np.linspace(low, high, shape[1]), shape)
 
 

@@ -102,7 +102,7 @@ def test_match_lists_are_identical(engine, name, profile, which):
 
 
 def test_blocks_with_the_same_noise_are_avoided():
-    """Noise of period 8 down: blocks 8 rows away have the same, and match without care."""
+    """With noise of vertical period 8, blocks 8 rows apart would match because of their noise."""
     rows = np.arange(64)
     power = np.zeros((64, 64))
     power[[8, -8], 0] = 64**2 / 2

@@ -1,4 +1,4 @@
-"""The same bits whatever the threads, the process, the tile."""
+"""Results do not depend on threads, processes or tiles."""
 
 import multiprocessing
 import os
@@ -50,7 +50,7 @@ def _child(queue):
 )
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_under_fork(expected):
-    """Python 3.12 warns of any fork with threads about; ours have ended before it."""
+    """Python 3.12 warns about a fork while threads run; ours have ended before it."""
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_child, args=(queue,))
@@ -86,7 +86,7 @@ def test_a_tile_with_its_halo_equals_the_whole(origin):
 
 @pytest.mark.parametrize("stage", ["basic", "final"])
 def test_the_halo_is_no_larger_than_needed(stage):
-    """One pixel's change is felt within the halo; a much smaller halo would not do."""
+    """A changed pixel affects results within the halo, and beyond half of it."""
     clean = camera(0, 100, 250, 250)
     before = noisy(clean, 25).astype(np.float32)
     after = before.copy()

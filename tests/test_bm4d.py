@@ -1,4 +1,4 @@
-"""`bm4d` as its users call it."""
+"""`bm4d`: quality, channels, noise, types, and messages for bad input."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def test_slices_are_across_the_shortest_axis(noisy, restored):
 
 
 def assert_same(actual, expected):
-    """Equal but for rounding: sums of pixels have a fixed resolution, in units of all channels."""
+    """Equal up to rounding: fixed-point sums depend on the range of all channels."""
     np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-4)
 
 

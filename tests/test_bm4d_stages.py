@@ -13,7 +13,7 @@ EXECUTION = Execution(2)
 
 
 def both(engine, work):
-    """Return what the specification says, and what another backend does."""
+    """Return the results of the specification and of another backend."""
     return work(select("numpy")), work(select(engine))
 
 
@@ -90,7 +90,7 @@ def assert_filters(engine, image, pilot, profile, which, noise, channel=0):
 
 
 def test_covariance_equals_that_of_simulated_noise():
-    """Coefficients of blocks of much correlated noise vary as the table says."""
+    """Coefficients of simulated correlated noise have the variances of the table."""
     rng = np.random.default_rng(3)
     kernel = rng.uniform(0.1, 1, (2, 3, 2))
     kernel /= np.linalg.norm(kernel)

@@ -39,7 +39,7 @@ def frames(scene):
 
 
 def views(scene):
-    """Return the scene as the frames of a burst show it."""
+    """Return the views of the scene in the frames of a burst."""
     moves = [motion(scene.shape, *each) for each in MOTIONS]
     return [scene, *(resample(scene[None], inverse(move))[0][0] for move in moves[1:])]
 

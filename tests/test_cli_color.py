@@ -62,7 +62,7 @@ def test_color_and_alpha_are_kept(capsys, tmp_path, identity, dtype, count, sour
 
 
 def png_by_hand(pixels):
-    """A PNG of 16 bits of RGB, put together as its specification says."""
+    """A 16-bit RGB PNG, encoded by hand from its specification."""
 
     def chunk(name, body):
         check = zlib.crc32(name + body)
@@ -220,7 +220,7 @@ def test_invalid_channel_axis(capsys, tmp_path):
 
 
 def run(tmp_path, image, *options):
-    """Denoise an array by way of files."""
+    """Denoise an array through files."""
     np.save(tmp_path / "in.npy", image)
     paths = [str(tmp_path / "in.npy"), "-o", str(tmp_path / "out.npy"), "--overwrite"]
     assert main(["denoise", *paths, *map(str, options)]) == 0

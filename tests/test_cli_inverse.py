@@ -63,7 +63,7 @@ def test_inpaint(tmp_path, soft):
 
 
 def test_mask_from_an_alpha_channel(tmp_path, soft):
-    """Black strokes where nothing else is: what is opaque is missing."""
+    """Opaque pixels of the layer are missing."""
     mask = np.random.default_rng(0).random(soft.shape) < 0.3
     layer = np.zeros((*soft.shape, 4), np.uint8)
     layer[..., 3] = 255 * mask

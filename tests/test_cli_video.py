@@ -176,7 +176,7 @@ def test_noise_of_luminance_and_chroma_is_estimated(capsys, tmp_path):
 
 
 def test_noise_of_smoothed_chroma():
-    """As videos have it that were reduced by more than means."""
+    """The noise of the chroma is correlated, as after a wide downsampling filter."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:192, :256]
     luma = 120 + 40 * np.sin(x / 30) + rng.normal(0, 10, x.shape)
@@ -278,7 +278,7 @@ def test_sound_is_copied(capsys, tmp_path, identity, codec, source, target):
 
 
 def test_sound_stays_synchronous_in_matroska(capsys, tmp_path, identity):
-    """Matroska has no time below 0, where AAC begins in MP4: all tracks move alike."""
+    """AAC in MP4 starts before 0, which Matroska cannot store; all tracks are shifted equally."""
     draw_video(tmp_path / "in.mp4", codec="libx264", tracks=[sound("aac")])
     video(capsys, tmp_path / "in.mp4", tmp_path / "out.mkv", "--sigma", "0.1")
     (early, _), *_ = packets(tmp_path / "in.mp4", "audio")
@@ -334,7 +334,7 @@ def test_pixel_format(capsys, tmp_path, identity, source, codec, target, words, 
 
 @pytest.mark.parametrize(("pixels", "middle"), [("gray", 128), ("gray10le", 512)])
 def test_gray_stays_gray(capsys, tmp_path, pixels, middle):
-    """H.264 holds it as gray, and FFmpeg reads that as colors of 0."""
+    """H.264 stores gray without chroma, which FFmpeg reads as chroma of 0."""
     noisy = draw_video(tmp_path / "in.mkv", pixels=pixels, colors={})
     video(capsys, tmp_path / "in.mkv", tmp_path / "one.mp4", "--sigma", "0", "--lossless")
     video(capsys, tmp_path / "one.mp4", tmp_path / "two.mkv", "--sigma", "0.04", *LIGHT,

@@ -183,7 +183,7 @@ def test_short_videos(capsys, folder, count):
 
 
 def test_frames_that_change_size(capsys, folder, identity):
-    """As MPEG-TS files do where two programs were joined."""
+    """This occurs in MPEG-TS files that were joined."""
     draw_video(folder / "a.ts", codec="libx264", count=3)
     draw_video(folder / "b.ts", codec="libx264", count=3, size=(80, 48))
     (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
@@ -297,7 +297,7 @@ def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, 
 
 
 def test_command_in_a_thread(capsys, folder, identity):
-    """Where no handler of signals may be set."""
+    """Signal handlers cannot be set in a thread."""
     draw_video(folder / "a.mkv", count=2)
     status = []
     argv = ["video", "a.mkv", "b.mkv", "--sigma", "0.1"]

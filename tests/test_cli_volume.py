@@ -109,7 +109,7 @@ def test_nifti_keeps_header_and_affine(capsys, folder, calls, name, kind, dtype)
 
 
 def scaled(name, slope=0.5, inter=-100.0):
-    """Write integers that mean 0.5 * stored - 100."""
+    """Write integers with slope 0.5 and intercept -100."""
     stored = drawn("i2")
     made = nibabel.Nifti1Image(stored, np.eye(4))
     made.header.set_slope_inter(slope, inter)

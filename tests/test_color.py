@@ -38,7 +38,7 @@ def test_luminance_comes_first_and_keeps_gray(name):
 
 
 def test_principal_components_ignore_the_noise():
-    """Channel 1 has the most noise, but channel 0 the most signal."""
+    """The noisiest channel is not the first component."""
     rng = np.random.default_rng(0)
     sigmas = np.array([1.0, 30.0, 1.0])
     signal = rng.normal(0, 20, (1, 64, 64)) * np.array([3.0, 0.1, 1.0])[:, None, None]

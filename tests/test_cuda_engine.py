@@ -1,4 +1,4 @@
-"""The engine that runs kernels on the CPU: what CUDA defines works, the rest is an error."""
+"""The engine that runs kernels on the CPU: defined behavior works, undefined behavior raises."""
 
 import numpy as np
 import pytest

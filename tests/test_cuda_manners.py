@@ -1,4 +1,4 @@
-"""What the host does on a GPU, on a stand-in for CuPy: launches, transfers, memory, waits."""
+"""Launches, transfers, memory and synchronization of the cupy backend, on a stand-in for CuPy."""
 
 import copy
 import sys
@@ -23,7 +23,7 @@ def integer(height=30, width=34, seed=0):
 
 
 def logged(fake, call):
-    """Run twice, and return what the second time did."""
+    """Run a call twice, and return the stand-in with the log of the second run."""
     call()
     fake.log.clear()
     call()

@@ -1,4 +1,4 @@
-"""Images into the stages and out of them as a CUDA kernel, executed on the CPU, against NumPy."""
+"""The CUDA kernel that loads and stores images, executed on the CPU, against NumPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Kernels without one of their barriers: the tests have to notice, in some order of threads."""
+"""Kernels with a barrier removed: some order of threads must change the result."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def test_the_wrong_border_is_worse():
 
 
 def test_gain_decreases_with_noise():
-    """More noise, less gain; and with no blur it is denoising."""
+    """The gain decreases with noise; without blur it is denoising."""
     clean = photograph()
     gains = []
     for sigma in (0.5, 2, 8):
@@ -66,7 +66,7 @@ def test_gain_decreases_with_noise():
 
 @pytest.mark.parametrize("psf", [BOX, LINE, LINE[:6, :8] / LINE[:6, :8].sum()])
 def test_mirrored_images_are_inverted(psf):
-    """With next to no penalty the inversion explains the data, also where psf is not symmetric."""
+    """With a tiny penalty the result reproduces the data, also for an asymmetric psf."""
     clean = scene(40, 50)
     seen = ndimage.convolve(clean, psf, mode="reflect")
     border = Mirrored(psf, clean.shape)

@@ -1,4 +1,4 @@
-"""The degradations that are trained on, against Pillow and SciPy."""
+"""Degradations for training, compared with Pillow and SciPy."""
 
 from io import BytesIO
 
@@ -69,7 +69,7 @@ def test_downsampling_equals_pillow():
 
 
 def test_pairs_show_the_same_patch():
-    """A photograph whose reduction is exact: what is seen is the mean of what is wanted."""
+    """The image is constant in blocks, so the small patch equals samples of the large one."""
     small = np.random.default_rng(0).integers(0, 256, (1, 12, 15)).astype(np.uint8)
     large = np.repeat(np.repeat(small, 4, 1), 4, 2)
     patches = Patches([np.pad(large, ((0, 0), (0, 3), (0, 2)))], Sampling(16, scale=4), "cpu")

@@ -91,7 +91,7 @@ def test_bad_input():
 
 @pytest.fixture
 def gate(monkeypatch):
-    """A gate with weights of its own, in the place of the one that comes with the library."""
+    """Replace the included gate by one with random weights."""
     gate = shaken(Gate())
     gate.sigmas = (0.0, 1.0)
     monkeypatch.setattr("fastrestore._algorithms.hybrid.load", lambda name: gate)
@@ -139,7 +139,7 @@ def test_a_mixture_keeps_the_conventions(gate):
 
 
 def test_evidence_selects_the_correct_estimate():
-    """Means of d r are those of d^2 where the first is right, 0 where the second is."""
+    """The mean of d r equals that of d^2 where the first estimate is correct, and 0 otherwise."""
     rng = np.random.default_rng(0)
     texture = np.where(np.arange(120) < 60, 20 * np.sin(np.arange(120) * 1.3), 0) * np.ones((90, 1))
     seen = torch.from_numpy(texture + rng.normal(0, 20, texture.shape))[None, None].float()

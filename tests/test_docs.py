@@ -32,7 +32,7 @@ CASES = [
 
 @pytest.mark.parametrize(("page", "need"), CASES)
 def test_blocks_run(page, need, tmp_path, monkeypatch):
-    """Run the blocks in order: those without needs first, since the others use their names."""
+    """Run the blocks in order: those without requirements first, since others use their names."""
     if need == "torch":
         torch_or_skip()
     elif need:

@@ -35,7 +35,7 @@ SMALL = {
 
 
 def shaken(net, seed=0):
-    """Give all weights values that are not those of the start."""
+    """Replace all weights by random values."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in net.parameters():
@@ -118,7 +118,7 @@ def test_discriminators():
 
 
 def test_gan_losses():
-    """Logits far apart: nothing to learn; equal: as unsure as can be."""
+    """Logits far apart leave nothing to learn; equal ones give the loss of a guess."""
     sure, unsure = torch.full((4, 1), 20.0), torch.zeros(4, 1)
     assert float(gan_losses(sure, -sure, False)[0]) == pytest.approx(0, abs=1e-6)
     assert float(gan_losses(sure, -sure, False)[1]) == pytest.approx(20)
@@ -144,7 +144,7 @@ def test_gradients_of_gan_losses(relativistic):
 
 @pytest.mark.parametrize("relativistic", [False, True])
 def test_discriminator_learns(relativistic):
-    """In some steps it tells images of fine noise from smoothed ones, which it has not seen."""
+    """After some steps it separates unseen noise images from smoothed ones."""
     torch.manual_seed(0)
     net = UNetDiscriminator(width=8)
     adam = torch.optim.Adam(net.parameters(), lr=1e-3)

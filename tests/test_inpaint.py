@@ -130,7 +130,7 @@ def test_values_that_are_not_finite():
 
 
 def test_constant_images_raise_no_warning():
-    """The iterations filter it for strong noise, which `bm3d` would warn about."""
+    """The iterations use a large sigma, about which `bm3d` would warn."""
     clean, mask = np.full((40, 40), 20.0), np.zeros((40, 40), bool)
     mask[10:20, 10:20] = True
     np.testing.assert_allclose(inpaint(clean, mask), clean)

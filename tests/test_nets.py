@@ -1,4 +1,4 @@
-"""Networks, and files of them as people have them."""
+"""Networks, and weight files in common layouts."""
 
 import doctest
 import importlib
@@ -73,7 +73,7 @@ def test_a_unet_without_biases_scales():
 
 
 def normalized(layers=5, width=8, seed=0):
-    """A DnCNN with batch normalization that has seen something."""
+    """A DnCNN with batch normalization and running statistics."""
     torch.manual_seed(seed)
     net = DnCNN(1, layers, width, batch_norm=True).train()
     for _ in range(5):
@@ -90,7 +90,7 @@ def test_batch_normalization_is_merged(tmp_path):
 
 
 def test_the_common_pytorch_layout(tmp_path):
-    """Noise is what the network gives; no biases, another epsilon."""
+    """The network predicts noise, without biases and with another epsilon."""
     net = normalized()
     for part in net.model:
         if isinstance(part, torch.nn.BatchNorm2d):
@@ -108,7 +108,7 @@ def test_the_common_pytorch_layout(tmp_path):
 
 
 def test_the_layout_of_deepinv(tmp_path):
-    """It adds where ours subtracts."""
+    """The network adds its output instead of subtracting it."""
     net = shaken(DnCNN(1, 5, 8))
     names = ["in_conv", "conv_list.0", "conv_list.1", "conv_list.2", "out_conv"]
     renamed = {}
@@ -236,7 +236,7 @@ def test_examples_in_docstrings(module):
 
 
 def test_without_torch():
-    """A name that needs PyTorch says what to install; the module itself and bm3d need none."""
+    """Names that need PyTorch raise with instructions; the module and `bm3d` work without it."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import numpy as np, fastrestore\n"

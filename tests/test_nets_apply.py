@@ -20,7 +20,7 @@ from fastrestore.nets.network import Network  # noqa: E402
 
 
 class Blur(Network):
-    """Means of 3 x 3, within the image, and something of sigma: a network whose result is known."""
+    """A 3 x 3 mean plus a term of sigma: a network with a known result."""
 
     channels, radius, takes_sigma = 1, 1, True
 
@@ -268,7 +268,7 @@ def test_bm3d_as_a_module(channels, sigma):
 
 
 def test_averaging_network_improves_psnr():
-    """One that averages: PSNR rises."""
+    """Averaging increases the PSNR."""
     clean = scene(60, 60)
     image = noisy(clean, 30)
     assert psnr(clean, nets.apply(Blur(), image, 30)) > psnr(clean, image) + 3

@@ -1,4 +1,4 @@
-"""The specification of noise: what callers give, and what mixing of channels makes of it."""
+"""Noise specifications from arguments, and after mixing of channels."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and what happens where they cannot be."""
+"""The cache of compiled kernels: its folder, and folders that cannot be written."""
 
 import os
 import shutil
@@ -70,7 +70,7 @@ def test_the_cache_can_be_switched_off(filled, variable, code, tmp_path):
 
 
 def test_a_home_that_cannot_be_written(filled, tmp_path):
-    """A file stands where the folder should be: even root cannot make it."""
+    """A file has the name of the folder, so that even root cannot create it."""
     obstacle = tmp_path / "file"
     obstacle.write_text("")
     out = child(CALL, FASTRESTORE_NUMBA_CACHE=str(obstacle / "cache"))

@@ -1,4 +1,4 @@
-"""Reports of progress: whole steps, each once, up to the total."""
+"""Progress reports: whole steps, each once, up to the total."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The helpers that make power spectra, and the residual that is filtered again."""
+"""Power spectra from kernels, flat fields and images, and the residual for refiltering."""
 
 import numpy as np
 import pytest

@@ -91,7 +91,7 @@ def test_psnr():
 
 
 def test_kernels_folder_holds_no_python():
-    """A .py there would make an importable package `kernels`, and editable installs fail."""
+    """A .py file there would create an importable package `kernels` and break editable installs."""
     kernels = Path(fastrestore.__file__).parents[1] / "kernels"
     if kernels.is_dir():
         assert not list(kernels.rglob("*.py"))

@@ -120,7 +120,7 @@ def test_channels_that_are_no_colors_follow_the_profile():
 
 
 def test_sharpen_field_of_the_profile():
-    """It is a number of the profile, so that the second stage can follow."""
+    """Alpha is the field `sharpen` of a profile."""
     assert Profile.named("np").sharpen == 1
     with pytest.raises(ValueError, match="sharpen"):
         Profile.named("np").replace(sharpen=0.5)

@@ -1,4 +1,4 @@
-"""Training: twenty steps on the CPU, resumed, validated, written."""
+"""Training on the CPU: steps, checkpoints, validation, files."""
 
 import csv
 import dataclasses
@@ -71,7 +71,7 @@ def test_training_lowers_the_loss_and_the_network_denoises(folder, tmp_path):
 
 
 def weights(folder, out, recipe=TINY, sessions=1):
-    """Train in so many sessions; return what comes out."""
+    """Train in several sessions and return the weights."""
     for k in range(sessions):
         session = Session(out, minutes=1e-9 if k < sessions - 1 else None, validate_every=1000)
         path = train(recipe, *images(folder), session, ignore)
@@ -141,7 +141,7 @@ def test_a_second_ctrl_c_does_not_wait():
 
 
 def test_the_log_repeats_no_rows(folder, tmp_path):
-    """A kill loses the steps after a checkpoint: they are done, and logged, once more."""
+    """Steps after the last checkpoint are repeated after a kill, and logged once."""
     recipe, log = replace(TINY, steps=6), tmp_path / "log.csv"
     train(recipe, *images(folder), Session(tmp_path, minutes=1e-9, validate_every=1), ignore)
     once = log.read_text()

@@ -1,4 +1,4 @@
-"""Larger images: arrays of any kind, colors, alpha, tiles, and what cannot be."""
+"""Larger images: array types, colors, alpha, tiles, and invalid arguments."""
 
 import doctest
 
@@ -60,7 +60,7 @@ def test_types_and_units(net, dtype):
 
 
 class Eye(SRVGG):
-    """A network that gives what it sees, and keeps it."""
+    """A network that returns and records its input."""
 
     def __init__(self):
         super().__init__(3, scale=1, layers=1, width=1)
@@ -72,7 +72,7 @@ class Eye(SRVGG):
 
 
 def shown(image, **options):
-    """What a network sees of a gray image."""
+    """Return the input of the network for a gray image."""
     eye = Eye().eval()
     result = restore(image, model=eye, **options)
     np.testing.assert_allclose(result, image, rtol=1e-5, atol=1e-5 * float(np.abs(image).max()))
@@ -121,7 +121,7 @@ def test_gray_equals_the_same_image_in_color(net):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_alpha(net, count):
-    """Alpha is bicubic; colors under nothing do not show in what is next to them."""
+    """Alpha is bicubic; colors of transparent pixels do not affect their neighbors."""
     image = np.full((24, 24, count + 1), 90, np.uint8)
     image[:, 12:, :count] = 255  # hidden
     image[:, :12, -1], image[:, 12:, -1] = 255, 0

@@ -1,4 +1,4 @@
-"""Larger videos: streams, cuts, tiles, alpha, the command line, and what cannot be."""
+"""Larger videos: streams, cuts, tiles, alpha, the command line, and invalid arguments."""
 
 import doctest
 
@@ -218,7 +218,7 @@ def test_invalid_frames_raise_when_read(net):
 
 
 def test_memory_does_not_grow(net):
-    """What a video keeps is two frames: those before are gone."""
+    """A stream keeps two frames and releases earlier ones."""
     import gc
     import weakref
 
@@ -241,7 +241,7 @@ def test_memory_does_not_grow(net):
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path, net):
-    """A folder with weights that do no more than interpolate linearly."""
+    """A folder with weights that interpolate linearly."""
     monkeypatch.chdir(tmp_path)
     plain = VSRGAN(blocks=1, width=8).eval()
     with torch.no_grad():
@@ -304,7 +304,7 @@ def rgb(path):
 @pytest.mark.parametrize("color_range", [0, 1, 2], ids=["untagged", "limited", "full"])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv420p10le"])
 def test_tagged_color_range_is_kept(folder, capsys, color_range, pixels):
-    """Whatever the video says of the range of its numbers: without a word it is limited."""
+    """An untagged video has limited range."""
     draw_video(folder / "in.mp4", pixels=pixels, count=2, sigma=2, codec="libx264",
                options={"qp": "0"}, colors={"color_range": color_range})  # fmt: skip
     works(capsys, "upscale", "in.mp4", "-o", "out.mp4", *WORDS, "--lossless")

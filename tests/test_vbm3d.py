@@ -138,7 +138,7 @@ def test_equal_frames_gain_most():
 
 
 def test_motion_is_followed():
-    """Seven pixels a frame, of which only the first step is searched widely."""
+    """Motion of seven pixels per frame; only the first step has a large search window."""
     clean = np.array([scene(48, 140)[:, 7 * k : 7 * k + 60] for k in range(7)])
     frames = noisy(clean, 25)
     wide = SMALL.replace(predict_basic=8, predict_final=8, follow_basic=1, follow_final=1)

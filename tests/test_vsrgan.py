@@ -34,7 +34,7 @@ def counted(net):
 
 
 def small(scale=4, seed=0, **more):
-    """A network whose weights are not those of the start."""
+    """A small network with random weights."""
     torch.manual_seed(seed)
     return VSRGAN(scale=scale, **({"blocks": 1, "width": 8} | more)).eval()
 
@@ -52,7 +52,7 @@ def test_published_sizes():
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize("upsample", ["bilinear", "bicubic"])
 def test_files(scale, upsample, tmp_path):
-    """Files for blurred videos carry the filter that enlarges them, twice."""
+    """Files for blurred videos contain the upsampling filter twice."""
     net, frames = small(scale, upsample=upsample), video()
     tensors = dict(net.state_dict())
     filters = {f"{part}upsample_func.kernels" for part in ("", "srnet.")}
@@ -104,7 +104,7 @@ def test_warping_reads_where_the_flow_points():
     half = warped(image, torch.full((1, 2, 9, 12), 0.5))[0, 0].numpy()
     expected = ndimage.shift(image[0, 0].numpy(), -0.5, order=1, mode="nearest")
     np.testing.assert_allclose(half, expected, atol=1e-5)
-    # Half precision knows no fractions of a large number
+    # Half precision has no fractions at large numbers
     wide = torch.rand(1, 1, 1, 3001)
     flow = torch.full((1, 2, 1, 3001), 0.25, dtype=torch.bfloat16)
     torch.testing.assert_close(warped(wide, flow), warped(wide, flow.float()))
@@ -152,7 +152,7 @@ def test_video_equals_its_frames_one_by_one():
 
 
 def test_the_flow_is_learned():
-    """Frames that move by whole pixels: the loss of moved frames alone finds out by how many."""
+    """The warping loss alone recovers a motion of whole pixels."""
     torch.manual_seed(0)
     net = VSRGAN(blocks=1, width=8)
     image = torch.from_numpy(scene(64, 64)).float()[None, None].expand(1, 3, -1, -1) / 255
@@ -174,7 +174,7 @@ def nn_blur(image):
 
 
 def test_input_of_the_discriminator():
-    """Three frames, the same moved to the middle one without their border, and the small ones."""
+    """Three frames, the same warped to the middle one with a zero border, and the small ones."""
     net = small()
     small_ones, large = video(7, 16, 16), video(7, 64, 64, seed=2)
     seen = triplets(net, large, small_ones)
@@ -212,7 +212,7 @@ def photographs():
 
 @pytest.mark.parametrize("lead", [0.0, 1e-9])
 def test_each_network_has_its_own_update(photographs, monkeypatch, lead):
-    """An adversary that leads by too much waits: here it leads by more than next to nothing."""
+    """A discriminator that leads by more than the limit is not updated."""
     state = State(replace(TINY, lead=lead), "cpu")
     with torch.no_grad():
         state.discriminator.dense.weight.mul_(50)
@@ -278,7 +278,7 @@ def test_a_resumed_training_is_bitwise_the_same(photographs, tmp_path):
 
 
 def test_clips_move_over_photographs():
-    """Panned ones are parts of the photograph; neighboring frames of all differ by little."""
+    """Panned frames are crops of the photograph; consecutive frames differ little."""
     image = scene(90, 100).clip(0, 255).astype(np.uint8)
     clips = Clips([image[None]], (5, 32), "cpu")
     random = torch.Generator().manual_seed(0)
@@ -302,7 +302,7 @@ def test_clips_move_over_photographs():
 
 @pytest.mark.parametrize("layered", [0.0, 1.0])
 def test_motion_points_to_where_a_pixel_was(layered, monkeypatch):
-    """Read there, the frame before is the frame, but where something in front hid it."""
+    """The previous frame, read at the motion, equals the frame except where it was occluded."""
     monkeypatch.setattr(clips_module, "LAYERED", layered)
     smooth = ndimage.gaussian_filter(scene(150, 160), 2).clip(0, 255).astype(np.uint8)
     clips, random = Clips([smooth[None]], (4, 64), "cpu"), torch.Generator().manual_seed(0)
@@ -321,7 +321,7 @@ def test_motion_points_to_where_a_pixel_was(layered, monkeypatch):
 
 
 def test_flow_alone_learns_how_photographs_move(photographs):
-    """Its loss falls on videos it has not seen; the rest of the network stays as it began."""
+    """The loss decreases on unseen videos; the other weights do not change."""
     recipe = replace(
         TINY.by_pixels(), pixel=0.0, motion=1.0, warp=0.0, frames=2, batch=4, steps=60, rate=2e-3
     )
@@ -348,7 +348,7 @@ def nn_pool(motion):
 
 
 def test_unknown_motion_adds_no_loss(photographs, monkeypatch):
-    """Real videos are learnt from by what is seen alone, and weights stay finite."""
+    """Videos without known motion add only the warping loss, and weights stay finite."""
     video = np.stack([np.roll(photographs[0], k, 2) for k in range(4)])
     state = State(replace(TINY.by_pixels(), motion=1.0), "cpu")
     clips = Clips(photographs, (4, 64), "cpu", [video])
@@ -439,7 +439,7 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_a_video_network_begins_with_one_for_images(tmp_path):
-    """Its blocks are those of the file, and it sees the frame alone at first."""
+    """The blocks are those of the file, and the weights of its other inputs are zero at first."""
     single = SRResNet(blocks=2, width=8)
     save(single, tmp_path / "one.safetensors", sigmas=(0, 0))
     recipe = replace(TINY, sizes={"blocks": 2, "width": 8}, begin=str(tmp_path / "one.safetensors"))
@@ -451,7 +451,7 @@ def test_a_video_network_begins_with_one_for_images(tmp_path):
 
 
 def test_a_video_network_begins_with_the_flow_of_another(photographs, tmp_path):
-    """First flow alone, then all: from the file of that, and one for images over it."""
+    """Start from a file with the flow, and take the other weights from a network for images."""
     sizes = {"blocks": 2, "width": 8, "flow_width": 4}
     flow = replace(TINY.by_pixels(), sizes=sizes, pixel=0.0, motion=1.0, steps=2)
     session = Session(tmp_path / "flow")

@@ -1,4 +1,4 @@
-"""Noise that follows the signal: transforms, their exact inverses, and estimation."""
+"""Signal-dependent noise: transforms, their exact inverses, and estimation."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_bm3d_with_rician_noise_dtype_pilot_and_range():
 
 
 class Root:
-    """Noise of variance 4 x, which a square root makes one of variance 1."""
+    """Noise of variance 4 x, which a square root transforms to variance 1."""
 
     def forward(self, values):
         return np.sqrt(np.maximum(np.asarray(values, np.float64), 0))

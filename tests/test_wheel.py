@@ -1,4 +1,4 @@
-"""The wheel holds what it should and runs outside the checkout."""
+"""The contents of the wheel, and its use outside the checkout."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Golden calls of what undoes blur, gaps, mosaics and streaks, by name."""
+"""Golden calls of deblurring, inpainting, demosaicing and removal of streaks, by name."""
 
 import numpy as np
 from inputs import ASKEW, BOX, COLOR, GRAY, SIGMA, TINY, TINY_COLOR, colors, noise, scene
@@ -50,7 +50,7 @@ def with_history():
 
 
 def parts(name):
-    """What an operator is made of."""
+    """The arrays of an operator."""
     forward = OPERATORS[name]
     seen = forward.apply(CLEAN)
     forward.check(seen)

@@ -1,4 +1,4 @@
-"""Write hashes.json: what all golden calls give now.
+"""Write hashes.json, the record of the results of all golden calls.
 
 ``python tests/golden/record.py`` is run before a change that must keep results, or after one that
 changes them on purpose; the difference of the file then shows which. It needs PyTorch.

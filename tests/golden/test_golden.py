@@ -1,4 +1,4 @@
-"""Results are what they were: to the bit on the platform that recorded them, nearly elsewhere."""
+"""Compare results with the record: exactly on the recording platform, approximately elsewhere."""
 
 import ast
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_record_lists_exactly_these_calls():
 
 
 def test_fingerprints_detect_differences():
-    """A thousandth of the range in one part is too much for both, a last bit for the hash."""
+    """Both detect a change of 0.1 % of the range in one part; the hash detects the last bit."""
     result = result_of("bm3d fast")
     print_, hash_ = fingerprint(result), digest(result)
     moved, turned = result.copy(), result.copy()

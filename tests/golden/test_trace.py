@@ -1,4 +1,4 @@
-"""From a public function to its first kernel it is not far."""
+"""The path from a public function to its first kernel is short."""
 
 import sys
 
@@ -39,7 +39,7 @@ def test_tracing_a_call_without_kernels_raises():
 
 
 def test_tracing_does_not_change_results():
-    """Nothing is left behind that stands in the way of kernels."""
+    """Tracing removes its hooks."""
     before = PATHS["bm3d"]()
     traced(PATHS["bm3d"])
     assert (PATHS["bm3d"]() == before).all()

@@ -1,4 +1,4 @@
-"""How far it is from a public call to its first compiled kernel.
+"""Measure the path from a public call to its first compiled kernel.
 
 ``python tests/golden/tracer.py`` prints for hot calls of `bm3d`, `bm4d` and `vbm3d`, in one thread
 of the backend "numba": how many functions of the package lie on the stack when the first kernel is
@@ -45,7 +45,7 @@ class Counts(NamedTuple):
 
 
 class _Arrived(BaseException):
-    """The first kernel is called: no need to go on."""
+    """Raised at the first kernel to stop the call."""
 
 
 def traced(call):

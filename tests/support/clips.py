@@ -28,7 +28,7 @@ def video(count=6, height=34, width=40, sigma=20):
 
 
 def runaway():
-    """Frames of a block that is ever faster, and a stage with a reference on it."""
+    """Frames of an accelerating block, and a stage with a reference on it."""
     frames = np.zeros((9, 8, 2400), np.float32)
     for k in range(9):
         place = 63 * k * (k + 1) // 2

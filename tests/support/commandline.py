@@ -1,4 +1,4 @@
-"""What the tests of the command line share."""
+"""Helpers for the tests of the command line."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def fails(capsys, *argv):
 
 
 def denoise(capsys, *argv):
-    """Run `denoise`, which has to succeed in silence."""
+    """Run `denoise`, which must succeed without output."""
     status = main(["denoise", *map(str, argv), "--sigma", "0"])
     assert (status, *capsys.readouterr()) == (0, "", "")
 
@@ -81,7 +81,7 @@ def noisy(sigma=20, seed=0):
 
 
 def works(capsys, *argv):
-    """Run in silence on standard error, and return what was printed."""
+    """Run a command, check that standard error is empty, and return the output."""
     status = main([str(word) for word in argv])
     out, err = capsys.readouterr()
     assert (status, err) == (0, "")

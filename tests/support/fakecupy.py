@@ -177,7 +177,7 @@ class Function:
 
 
 class Array(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array on a GPU. It wraps one of NumPy, and is none."""
+    """An array on a GPU. It wraps a NumPy array but is not one."""
 
     module: Cupy
 

@@ -8,7 +8,7 @@ from fastrestore import nets
 
 
 def torch_or_skip():
-    """Return PyTorch; fail without where FASTRESTORE_TEST_REQUIRE names "torch"."""
+    """Return PyTorch or skip; fail instead if FASTRESTORE_TEST_REQUIRE names "torch"."""
     if "torch" in os.environ.get("FASTRESTORE_TEST_REQUIRE", ""):
         import safetensors
         import torch
@@ -28,7 +28,7 @@ SMALL = {
 
 
 def shaken(net, seed=0):
-    """Give all weights values that are not those of the start."""
+    """Replace all weights by random values."""
     import torch
 
     random = torch.Generator().manual_seed(seed)

@@ -74,7 +74,7 @@ def standing_in(name, changed):
 
 
 def videos(changed):
-    """Run the search in videos by its backend."""
+    """Run block matching in videos through its backend."""
     fake = standing_in("vbm3d_match", changed)
     _, frames = clips.video(3, 11, 13)
     # Candidates are sifted, and windows searched in bands
@@ -86,7 +86,7 @@ def videos(changed):
 
 
 def cubes(name, changed):
-    """Run a kernel of volumes by its backend."""
+    """Run a kernel for volumes through its backend."""
     fake = standing_in(name, changed)
     volume = noisy_volume(cells(5, 7, 9), 15)
     small = {"group_basic": 4, "group_final": 4, "radius_basic": 2, "radius_final": 2}

@@ -1,4 +1,4 @@
-"""Videos that the tests draw."""
+"""Synthetic videos for the tests."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ import numpy as np
 
 TICK = Fraction(1, 600)
 LIMITED, FULL = 1, 2
-PACKED = {"bgr0": 4, "rgb24": 3}  # numbers of a pixel that lie side by side
+PACKED = {"bgr0": 4, "rgb24": 3}  # interleaved samples per pixel
 BT709 = {"color_range": LIMITED, "colorspace": 1, "color_primaries": 1, "color_trc": 1}
 
 
@@ -63,7 +63,7 @@ def draw_video(path, *, pixels="yuv420p", count=8, size=(64, 48), times=None, co
 
 
 def sound(codec, language=None):
-    """A track of noise that one hears."""
+    """An audio track of noise."""
 
     def add(out):
         track = out.add_stream(codec, rate=48000, layout="stereo")
@@ -96,7 +96,7 @@ def frames(path):
 
 
 def first(path):
-    """The first frame, and what the file says."""
+    """The first frame, and the metadata of the file."""
     with av.open(str(path)) as container:
         track = container.streams.video[0]
         said = SimpleNamespace(
@@ -110,7 +110,7 @@ def first(path):
 
 
 def packets(path, kind):
-    """What tracks other than the video hold: time stamps in seconds, and bytes."""
+    """The packets of another track: time stamps in seconds, and bytes."""
     with av.open(str(path)) as container:
         track = next(s for s in container.streams if s.type == kind)
         return [

@@ -1,8 +1,8 @@
-"""A backend that keeps its images where only its own functions read them, and never writable."""
+"""A backend with its own image type, which is read-only."""
 
 NAME = "mine"
 capabilities = frozenset({"image", "sharpen", "volume", "video"})
 
 
 def why_unavailable():
-    """It can always run."""
+    """Return None: the backend is always available."""

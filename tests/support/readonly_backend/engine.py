@@ -1,4 +1,4 @@
-"""The functions of the backend numpy, on images of another kind."""
+"""The functions of the numpy backend on another image type."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ __all__ = ["NAME", "bm3d_memory", "capabilities", "memory", "warm", "why_unavail
 
 
 class Held:
-    """Samples of an image, which have a shape and parts and nothing else in common with arrays."""
+    """Samples of an image; only shape and indexing work as for arrays."""
 
     __slots__ = ("_values",)
 
