@@ -1,4 +1,4 @@
-"""Print what fastrestore does on a GPU, beside the CPU and other GPU programs, in one table.
+"""Print times and quality on a GPU, compared with the CPU and other GPU programs, in one table.
 
     python bench/gpu.py --images DIR [--peers] [--rows 512 hd color triton video volume]
     python bench/gpu.py --images DIR --executed-on-cpu

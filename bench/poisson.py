@@ -1,9 +1,9 @@
-"""Print PSNR on photon noise, beside the same steps around the package `bm3d`.
+"""Print PSNR on photon noise, compared with the same steps around the package `bm3d`.
 
     python bench/poisson.py --images DIR --peak 2 5 20 [--gaussian 0.1] [--peers]
 
-Image number i in name order (from 0), scaled to so many photons in its brightest pixel, gets the
-photons of ``default_rng(i)``, and then white noise of a share of the peak. Results are clipped to
+Image number i in name order (from 0), scaled to that peak in photons, gets the Poisson noise of
+``default_rng(i)``, and then white noise of a share of the peak. Results are clipped to
 0..peak before they are judged.
 """
 

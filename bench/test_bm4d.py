@@ -1,4 +1,4 @@
-"""`bm4d` by size, on a photograph that moves from slice to slice, beside the closed program.
+"""`bm4d` by size, on a photograph that moves from slice to slice, compared with the closed program.
 
 Every row asserts its PSNR; floors lie about 0.1 dB below what was measured. The noisy
 volumes have 20.2 dB.

@@ -1,4 +1,4 @@
-"""Print PSNR and time of `bm4d` on volumes, beside the closed program of the same name.
+"""Print PSNR and time of `bm4d` on volumes, compared with the closed program of that name.
 
     python bench/volumes.py [--image FILE] [--peers] [--workers 2] [--rounds 5]
 

@@ -208,7 +208,7 @@ def test_permissions_follow_the_umask(tmp_path, mask):
         ("tifffile.imwrite", ValueError("no such type"), 2),
     ],
 )
-def test_failed_write_leaves_nothing(capsys, monkeypatch, tmp_path, overwrite, step, error, status):
+def test_failed_write_leaves_no_file(capsys, monkeypatch, tmp_path, overwrite, step, error, status):
     def broken(*args, **options):
         raise error
 

@@ -311,7 +311,7 @@ def test_command_in_a_thread(capsys, folder, identity):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_failed_write_leaves_nothing(capsys, monkeypatch, folder, identity, overwrite):
+def test_failed_write_leaves_no_file(capsys, monkeypatch, folder, identity, overwrite):
     draw_video(folder / "a.mkv", count=3)
     if overwrite:
         (folder / "b.mkv").write_bytes(b"kept")

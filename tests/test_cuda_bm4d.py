@@ -98,7 +98,7 @@ def test_fixed_sums_do_not_depend_on_the_order(fake, which):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_order_of_threads_does_not_matter(fake, seed):
+def test_order_of_threads_does_not_change_results(fake, seed):
     fake.seed = seed
     clean = integer(cells(7, 10, 12))[None]
     image = noisy(clean, SIGMA)

@@ -47,7 +47,7 @@ def test_estimates_agree(profile, which):
 
 @pytest.mark.parametrize("which", ["basic", "final"])
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_order_of_threads_does_not_matter(which, seed):
+def test_order_of_threads_does_not_change_results(which, seed):
     stage = image_stage(
         Profile(radius_basic=6, radius_final=6), which, NoiseSpec.white(20.0), 255.0
     )

@@ -143,7 +143,7 @@ def test_deterministic_sums_do_not_depend_on_the_order(fake, order):
     np.testing.assert_array_equal(result, expected)
 
 
-def test_the_device_of_the_image_is_used_and_others_refused(fakes):
+def test_device_of_the_image_is_used_and_others_raise(fakes):
     fake = fakes(devices=2)
     here = fake.asarray(integer())
     with fake.cuda.Device(1):

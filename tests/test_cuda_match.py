@@ -34,7 +34,7 @@ def test_match_lists_are_identical(profile, which):
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 @pytest.mark.parametrize("band", [4, 12, 100])
-def test_order_of_threads_and_bands_do_not_matter(seed, band):
+def test_order_of_threads_and_bands_do_not_change_results(seed, band):
     image = integer(noisy(scene(26, 37), 20))
     stage = image_stage(Profile(radius_basic=9), "basic", NoiseSpec.white(20.0), 255.0)
     assert_same(image, stage, seed=seed, band=band)

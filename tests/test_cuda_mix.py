@@ -190,7 +190,7 @@ def test_images_of_more_than_2_to_the_31_bytes(axis):
 
 
 @pytest.mark.parametrize("exponent", [-1000, -140, 140, 1000])
-def test_units_that_are_far_apart(exponent):
+def test_units_of_very_different_scale(exponent):
     pixels = np.arange(1, 133, dtype="f4").reshape(1, 4, 33)
     source = np.ldexp(pixels.astype("f8"), -exponent)
     np.testing.assert_array_equal(mix(source, unwritten(source.shape), exponent=exponent), pixels)

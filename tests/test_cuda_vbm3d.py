@@ -62,7 +62,7 @@ def test_motion_is_limited_to_the_range_of_a_key(cupy):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_order_of_threads_does_not_matter(fake, seed):
+def test_order_of_threads_does_not_change_results(fake, seed):
     fake.seed = seed
     _, frames = video(5, 26, 29)
     assert_same(fake, frames, white({"trails_basic": 2, "group_basic": 32}))

@@ -54,7 +54,7 @@ def test_types_of_results(dtype, expected):
         (None, "image must be an array, got NoneType None"),
     ],
 )
-def test_other_objects_are_refused(image, message):
+def test_other_objects_raise(image, message):
     with pytest.raises(TypeError, match=message):
         interop.recognize("image", image)
 

@@ -39,7 +39,7 @@ def test_proportional_maps_of_channels_share_one_map():
     assert spec((*SHAPE, 2), -1, sigma=np.stack([level, level[::-1]], -1)).map.shape == (2, *SHAPE)
 
 
-def test_spectra_have_mean_1_and_white_ones_are_none():
+def test_spectra_have_mean_1_and_are_none_if_white():
     white = spec(psd=FLAT)
     assert white.spectrum is None
     np.testing.assert_allclose(white.sigmas, 2)
@@ -69,7 +69,7 @@ def test_noise_is_specified_once(given):
         spec(**given)
 
 
-def test_mixing_is_that_of_independent_channels():
+def test_mixing_of_independent_channels():
     rng = np.random.default_rng(0)
     level = np.stack([np.full(SHAPE, 2.0), rng.uniform(1, 4, SHAPE)])
     noise = noise_of_sigma(level, (2, *SHAPE), 0)

@@ -283,7 +283,7 @@ def test_bad_arguments(change, error, message):
 
 @pytest.mark.parametrize("forward", [Blur(BOX), Mask(HOLES), Decimation(BOX, 2)])
 @pytest.mark.parametrize("shape", [(24, 32, 3), (99,)])
-def test_colors_and_flat_data_are_refused(forward, shape):
+def test_colors_and_flat_data_raise(forward, shape):
     with pytest.raises(ValueError, match=r"data must have two axes .*, got shape \(\d"):
         pnp(np.zeros(shape), forward, 1.0)
 

@@ -79,7 +79,7 @@ def test_bad_transforms(name, size, message):
 
 
 @pytest.mark.parametrize("name", ["bior1.5", "haar", "db4"])
-def test_wavelet_matrix_is_that_of_pywavelets(name):
+def test_wavelet_matrix_equals_pywavelets(name):
     signal = np.random.default_rng(0).standard_normal(8)
     expected = np.concatenate(_decompose(signal, name))
     matrix = transform_matrix(name, 8)

@@ -34,7 +34,7 @@ def test_small_shares_are_reported_in_whole_steps():
     assert reports([]) == reports([0.0]) == []
 
 
-def test_more_than_the_whole_stays_at_the_total():
+def test_progress_is_limited_to_the_total():
     assert reports([0.9, 0.9, 0.9]) == [90, 100]
 
 
@@ -61,7 +61,7 @@ def test_a_bar(monkeypatch):
     assert seen == [("burst", 40, 100), ("burst", 100, 100)]
 
 
-def test_other_values_are_refused():
+def test_other_values_raise():
     for value in (1, "bar", None):
         message = f"progress must be True, False or a callable, got {value!r}"
         with pytest.raises(TypeError, match=message), reporting(value, "name"):

@@ -42,7 +42,7 @@ def test_alpha_of_one_is_the_first_stage():
     )
 
 
-def test_the_mean_stays():
+def test_mean_is_kept():
     _, noisy = photograph()
     assert abs(sharpen(noisy, 10).mean() - noisy.mean()) < 1
 
@@ -103,7 +103,7 @@ def test_bad_input(given, error, message):
         sharpen(photograph()[1], **given)
 
 
-def test_channels_take_no_map():
+def test_channels_with_a_map_raise():
     image = np.random.default_rng(0).normal(100, 5, (9, 11, 4))
     message = r"sigma must be a number, or one for each of 4 channels, got an array of shape \("
     for sigma in (np.ones((9, 11)), np.ones(image.shape), np.ones(3)):
@@ -111,7 +111,7 @@ def test_channels_take_no_map():
             sharpen(image, sigma, channel_axis=2)
 
 
-def test_channels_that_are_no_colors_follow_the_profile():
+def test_channels_without_color_transform_use_the_profile():
     image = np.random.default_rng(0).normal(100, 5, (32, 32, 2))
     results = [sharpen(image, 5, channel_axis=2, profile=each) for each in ("np", "fast")]
     assert (results[0] != results[1]).any()

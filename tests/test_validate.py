@@ -62,7 +62,7 @@ def test_other_numbers(value, bounds, error, message):
         validate.number("level", value, **bounds)
 
 
-def test_bounds_belong_to_the_range():
+def test_bounds_are_inclusive():
     assert validate.not_negative("level", 0) == 0
     assert validate.number("level", 1, least=0, most=1) == 1
     with pytest.raises(ValueError, match="above 0"):

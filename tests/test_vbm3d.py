@@ -129,7 +129,7 @@ def test_scene_cuts_separate_frames():
     assert (mixed != both).any()
 
 
-def test_equal_frames_gain_most():
+def test_equal_frames_have_the_largest_gain():
     clean = scene(40, 44)
     frames = noisy(np.array([clean] * 9), 25)
     result = vbm3d(frames, 25, profile=SMALL.replace(group_basic=16, group_final=16))

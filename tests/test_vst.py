@@ -51,7 +51,7 @@ def test_inverse_is_monotone_and_bounded():
 
 
 @pytest.mark.parametrize("model", [PoissonGaussian(8.0), PoissonGaussian(4.0, 10.0, 50.0)], ids=str)
-def test_bm3d_takes_the_three_steps(model):
+def test_bm3d_equals_transform_filter_inverse(model):
     clean = camera() + model.offset
     noisy = photons(clean, model)
     restored = bm3d(noisy, noise=model)

@@ -91,7 +91,7 @@ def cubes(name, changed):
     volume = noisy_volume(cells(5, 7, 9), 15)
     small = {"group_basic": 4, "group_final": 4, "radius_basic": 2, "radius_final": 2}
     small |= {"slices_final": 4, "step_slices_final": 1, "block_final": 4, "step_final": 1}
-    profile = VOLUME.replace(**small, match_final=1e9)  # so many groups have a block in common
+    profile = VOLUME.replace(**small, match_final=1e9)  # many groups then share a block
     which = "final" if name == "bm4d_final" else "basic"
     if name == "bm4d_match":
         stage = volume_stage(profile, which, white(), 255.0)
