@@ -25,7 +25,7 @@ def test_transforms_for_other_numbers_of_channels_raise():
         color.check("opp", 4)
     with pytest.raises(ValueError, match=r"chroma_strength=2 is for colou?rs; .*channel_axis"):
         color.check_chroma(2.0, None, 1, None)
-    with pytest.raises(ValueError, match="chroma_strength=2 needs a luminance"):
+    with pytest.raises(ValueError, match="chroma_strength=2 is for color transforms"):
         color.check_chroma(2.0, None, 2, -1)
 
 
