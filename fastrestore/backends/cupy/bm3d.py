@@ -17,7 +17,7 @@ from fastrestore.backends.protocol import Execution, Matches, Stage
 if TYPE_CHECKING:
     from fastrestore._collaborative.profile import Profile
 
-__all__ = ["bm3d_basic", "bm3d_final", "bm3d_match", "bm3d_memory", "warm"]
+__all__ = ["bm3d_filter", "bm3d_match", "bm3d_memory", "warm"]
 
 WARP = 32
 MATCH_WARPS = 4  # references per thread block, as in bm3d_match.cu
@@ -66,22 +66,10 @@ def match_shape(stage: Stage) -> tuple[int, int, int]:
     return band, pitch, 4 * (fixed + band * one)
 
 
-def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm3d_basic", (noisy,), matches, stage, execution)
-
-
-def bm3d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+def bm3d_filter(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm3d_final", (noisy, pilot), matches, stage, execution)
-
-
-def _filtered(
-    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """Filter all groups, aggregate them, and normalize the sums."""
     memory = execution.memory
     channels, height, width = images[0].shape
     plane, corners = height * width, (height - stage.block + 1) * (width - stage.block + 1)
@@ -89,15 +77,19 @@ def _filtered(
     sums = memory.take("sums", (channels * (plane + corners),), kind)
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[: channels * plane], sums[channels * plane :]
-    aggregate(name, images, matches, stage, execution, (numerator, weights))
-    out = memory.take(name, (channels, height, width), np.float32)
+    aggregate(images, matches, stage, execution, (numerator, weights))
+    out = memory.take(_kernel(images), (channels, height, width), np.float32)
     divide(numerator, weights, out, stage, execution)
     execution.report_progress(1)
     return out  # type: ignore[no-any-return]
 
 
+def _kernel(images: tuple[Channels, ...]) -> str:
+    """Name of the kernel that filters noisy channels, with a pilot or without."""
+    return "bm3d_final" if len(images) > 1 else "bm3d_basic"
+
+
 def aggregate(
-    name: str,
     images: tuple[Channels, ...],
     matches: Matches,
     stage: Stage,
@@ -111,7 +103,7 @@ def aggregate(
     scale = None if stage.scale is None else memory.table(stage.scale)
     threads = -(-(block**2) // WARP) * WARP
     launch(
-        name,
+        _kernel(images),
         constants(stage, execution, matches.offsets.dtype),
         (len(matches.columns), len(matches.rows), channels),
         (threads,),

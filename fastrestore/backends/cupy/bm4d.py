@@ -20,7 +20,7 @@ from fastrestore.backends.cupy.bm3d import (
 from fastrestore.backends.host import reference_grids
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-__all__ = ["bm4d_basic", "bm4d_final", "bm4d_match"]
+__all__ = ["bm4d_filter", "bm4d_match"]
 
 
 def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
@@ -56,22 +56,11 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     return Matches((slices, rows, columns), offsets, sizes)
 
 
-def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm4d_basic", (noisy,), matches, stage, execution)
-
-
-def bm4d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+def bm4d_filter(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm4d_final", (noisy, pilot), matches, stage, execution)
-
-
-def _filtered(
-    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """Filter all groups, aggregate them, and normalize the sums."""
+    name = "bm4d_final" if len(images) > 1 else "bm4d_basic"
     memory, (slices, block, _), area = execution.memory, stage.shape, math.prod(stage.shape)
     channels, *size = images[0].shape
     count = channels * math.prod(size)

@@ -64,10 +64,9 @@ class VideoStage:
 
     def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
-        name = "bm3d_final" if self._piloted else "bm3d_basic"
         matches = self.matches(slots, center)
         images = tuple(self._images[: 1 + self._piloted])
-        aggregate(name, images, matches, self._stage, self._execution, self._sums)
+        aggregate(images, matches, self._stage, self._execution, self._sums)
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame and free its slot."""

@@ -17,21 +17,9 @@ from fastrestore.backends.numba._simd import aligned
 from fastrestore.backends.numba.bm3d import channel_tables, even_odd
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-__all__ = ["bm4d_basic", "bm4d_final"]
+__all__ = ["bm4d_filter"]
 
 Part = tuple[range, range, range]  # of references: slices, rows, columns
-
-
-def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy,), matches, stage, execution)
-
-
-def bm4d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy, pilot), matches, stage, execution)
 
 
 def _tables(stage: Stage) -> list[Tables]:
@@ -74,10 +62,10 @@ def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]
     return flat.reshape(count, -1), layout
 
 
-def _filtered(
+def bm4d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter all groups and aggregate them; `images` are the noisy one and the pilot, if any."""
+    """See `fastrestore.backends.protocol.Backend`."""
     thick, block = stage.shape[:2]
     tables, lanes = _tables(stage), _cubes_filter.lanes(thick, block)
     lift = _cubes_filter.lift_kernel(thick, block)
@@ -142,8 +130,7 @@ def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
         sums = Sums(total.numerator[c], total.weights[c])
         _cubes_merge.divide(sums, stage.windows, z, layer, out[c, z])
 
-    for _ in run_bands(
-        work, [(c, z) for c in range(channels) for z in range(depth)], execution.workers
-    ):
-        pass
+    list(
+        run_bands(work, [(c, z) for c in range(channels) for z in range(depth)], execution.workers)
+    )
     return out
