@@ -110,10 +110,8 @@ def to_float64(values: Any) -> Any:
 
 
 def channels_first(values: Any, axis: int | None) -> Any:
-    """View an image as (C, M, N), with one channel if `axis` is None."""
-    if axis is None:
-        return values[None]
-    return values.transpose(axis % 3, *(k for k in range(3) if k != axis % 3))
+    """View an image as (C, ...), with one channel if `axis` is None."""
+    return values[None] if axis is None else move_axis(values, axis, 0)
 
 
 def move_axis(values: Any, source: int, target: int) -> Any:

@@ -36,8 +36,7 @@ class Geometry(NamedTuple):
 
     def planes(self, values: Any) -> Any:
         """View an image as (C, M, N), a volume as (C, P, M, N)."""
-        axis = self.channel_axis
-        first = values[None] if axis is None else interop.move_axis(values, axis, 0)
+        first = interop.channels_first(values, self.channel_axis)
         return first if self.slice_axis == 1 else interop.move_axis(first, self.slice_axis, 1)
 
     def of_planes(self, noise: NoiseSpec | None) -> NoiseSpec | None:
