@@ -37,8 +37,6 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     offsets = memory.take("offsets", (*shape, group, 3), np.int16)
     sizes = memory.take("sizes", shape, np.int16)
     band, pitch, shared = match_shape(stage)
-    bias = None if stage.match_bias is None else memory.table(stage.match_bias)
-    varying = None if stage.match_map is None else memory.table(stage.match_map)
     launch(
         "bm4d_match",
         (("SLICES", stage.shape[0]), ("BLOCK", stage.shape[1])),
@@ -47,8 +45,8 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
         (
             image, *(np.int32(size) for size in image.shape), slices, rows, columns,
             np.int32(shape[2]), np.int32(stage.radii[0]), np.int32(stage.radii[1]),
-            np.int32(band), np.int32(pitch), np.int32(group), np.float32(stage.match), varying,
-            bias, offsets, sizes,
+            np.int32(band), np.int32(pitch), np.int32(group), np.float32(stage.match),
+            memory.table(stage.match_map), memory.table(stage.match_bias), offsets, sizes,
         ),
         shared,
     )  # fmt: skip
@@ -68,7 +66,6 @@ def bm4d_filter(
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[:count], sums[count:]
     table = covariance_table(stage)
-    scale = None if stage.scale is None else memory.table(stage.scale)
     window = memory.table(np.concatenate([stage.windows[1], stage.windows[0]]))
     threads = -(-area // WARP) * WARP
     constants = (
@@ -88,7 +85,7 @@ def bm4d_filter(
             memory.table(_matrices(stage.transforms)),
             memory.table(_matrices(stage.inverses)), window, memory.table(table.values),
             *table.numbers(),
-            memory.table(stage.strength * stage.variances), scale,
+            memory.table(stage.strength * stage.variances), memory.table(stage.scale),
             np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
             numerator, weights,
         ),

@@ -108,7 +108,7 @@ class VideoStage:
                 memory.table(np.array(slots), np.int32), np.int32(len(slots)), np.int32(center),
                 rows, columns, np.int32(shape[1]), *(np.int32(number) for number in numbers),
                 np.int32(stage.group), np.float32(stage.match), np.float32(stage.trails.static),
-                None if stage.match_bias is None else memory.table(stage.match_bias),
+                memory.table(stage.match_bias),
                 np.float32(stage.trails.match_bias), offsets, sizes,
             ),
             shared,
