@@ -222,7 +222,8 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     request, backend = work.request, work.request.backend
     stages, profile = request.stages(work.pilot is not None), request.profile
     steps = len(stages) * 2 * (2 if profile.residual else 1)
-    execution = _part(request.execution, share / steps)
+    report, part = request.execution.report_progress, share / steps
+    execution = replace(request.execution, report_progress=lambda done: report(part * done))
     read, write = (slice(None), *tile.read), (slice(None), *tile.write)
     estimate: Channels | None = None
     if work.pilot is not None:
@@ -248,12 +249,6 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     backend.store(estimate, context.units, unchanged, work.out[write], execution)
     if execution.memory is not None and tile.write != tile.read:
         execution.memory.forget()  # maps of this tile
-
-
-def _part(execution: Execution, share: float) -> Execution:
-    """Return the execution of a part of the work."""
-    report = execution.report_progress
-    return replace(execution, report_progress=lambda done: report(share * done))
 
 
 def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Image | None:

@@ -115,9 +115,8 @@ class Execution:
     """Threads, progress reports and memory of a call."""
 
     workers: int
-    report_progress: Callable[[float], None] = lambda share: (
-        None
-    )  # called with shares that sum to 1
+    # Called with shares that sum to 1
+    report_progress: Callable[[float], None] = lambda share: None
     deterministic: bool = False  # sums must not depend on their order
     memory: Any = None  # buffers of the backend, reused by stages and calls
 

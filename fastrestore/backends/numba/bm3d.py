@@ -17,7 +17,6 @@ from fastrestore.backends.protocol import Execution, Matches, Stage
 
 if TYPE_CHECKING:
     from fastrestore.backends.numba import _cubes_filter
-    from fastrestore.backends.protocol import Stage
 
 __all__ = ["bm3d_filter"]
 
@@ -35,7 +34,7 @@ def filter_tables(stage: Stage) -> list[Tables]:
 
 
 def channel_tables(
-    stage: Stage | Stage,
+    stage: Stage,
     matrices: tuple[NDArray[Any], ...],
     covariance: NDArray[np.float32],
     layout: _variance.Reach | _cubes_filter.Reach,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastrestore._arrays.types import Channels, Image
-from fastrestore.backends.host import reference_grid
+from fastrestore.backends.host import reference_grids
 from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, run_bands, span
@@ -74,8 +74,7 @@ class VideoStage:
     def matches(self, slots: Sequence[int], center: int) -> Matches:
         """Match the blocks of the frames in `slots` to the references of the frame at `center`."""
         stage = self._stage
-        rows = reference_grid(self._height, stage.block, stage.step)
-        columns = reference_grid(self._width, stage.block, stage.step)
+        rows, columns = reference_grids(stage, (self._height, self._width))
         offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int32)
         sizes = np.ones((len(rows), len(columns)), np.int16)
         order = np.array(slots, np.int64)
