@@ -207,5 +207,4 @@ def _levels(sigma: Any, planes: NDArray[Any], channel_axis: int | None) -> Float
     levels = noise_of_sigma(sigma, shape, None if channel_axis is None else -1)
     if levels.map is not None:
         raise ValueError("sigma of a burst must be a number or one for each channel, not a map")
-    result: FloatArray = levels.sigmas
-    return result
+    return levels.sigmas

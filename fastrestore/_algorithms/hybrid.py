@@ -11,7 +11,6 @@ from fastrestore._arrays import interop
 from fastrestore._noise.estimate import mean_sigma
 from fastrestore.nets.call import Context, Request, each_image, forward, restored
 from fastrestore.nets.files import load
-from fastrestore.nets.run import Execution
 from fastrestore.nets.units import units
 
 GATE = "hybrid-gate"
@@ -26,7 +25,9 @@ def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) ->
             level = mean_sigma(planes)
         if not np.any(level):
             return planes.astype(interop.result_dtype(planes.dtype))
-        half = context._replace(execution=_half_of_progress(context.execution))
+        report = context.execution.report  # half of the progress: the work has two parts
+        halved = context.execution._replace(report=lambda share: report(share / 2))
+        half = context._replace(execution=halved)
         extent = context.data_range
         classical = bm3d(planes, level, channel_axis=0, data_range=extent, **options)
         learned = restored(request.net, planes, level, half)
@@ -40,8 +41,3 @@ def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) ->
     return each_image(
         request._replace(name=f"hybrid of bm3d and {request.name}"), image, sigma, restore
     )
-
-
-def _half_of_progress(execution: Execution) -> Execution:
-    """Report half of the progress: the work has two parts."""
-    return execution._replace(report=lambda share: execution.report(share / 2))

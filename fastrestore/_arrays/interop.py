@@ -202,14 +202,10 @@ def _from_namespace(name: str, array: Any) -> tuple[Any, Restore]:
     """Share the memory of an array that follows the array API standard."""
     kind, device = array.__dlpack_device__()[0], f"{array.device!r}"
     namespace, cure = array.__array_namespace__(), f"move {name} to the host first"
-
-    def restore(result: Any) -> Any:
-        return namespace.from_dlpack(result)
-
     if kind == _CPU:
-        return np.from_dlpack(array), restore
+        return np.from_dlpack(array), namespace.from_dlpack
     if kind == _CUDA:
-        return _from_dlpack(name, array, device, cure), restore
+        return _from_dlpack(name, array, device, cure), namespace.from_dlpack
     raise TypeError(
         f"{name} is a {_quoted(array)} on device {device}, which no backend uses; {cure}"
     )
