@@ -27,9 +27,9 @@ def steps(pair):
         make_stage(Profile.named("np"), which, statistics) for which in ("basic", "final")
     )
     matches_basic = engine.bm3d_match(image, basic, run)
-    pilot = engine.bm3d_basic(image[None], matches_basic, basic, run)
+    pilot = engine.bm3d_filter((image[None],), matches_basic, basic, run)
     matches_final = engine.bm3d_match(pilot[0], final, run)
-    engine.bm3d_final(image[None], pilot, matches_final, final, run)
+    engine.bm3d_filter((image[None], pilot), matches_final, final, run)
     return SimpleNamespace(
         engine=engine,
         run=run,
@@ -65,7 +65,7 @@ def test_match_basic(benchmark, timed, steps):
 
 def test_hard_threshold(timed, steps, judge):
     estimate = timed(
-        steps.engine.bm3d_basic, steps.image[None], steps.matches_basic, steps.basic, steps.run
+        steps.engine.bm3d_filter, (steps.image[None],), steps.matches_basic, steps.basic, steps.run
     )
     judge(steps.clean, estimate[0] * SCALE, 29.53)
 
@@ -77,9 +77,8 @@ def test_match_final(benchmark, timed, steps):
 
 def test_wiener(timed, steps, judge):
     estimate = timed(
-        steps.engine.bm3d_final,
-        steps.image[None],
-        steps.pilot,
+        steps.engine.bm3d_filter,
+        (steps.image[None], steps.pilot),
         steps.matches_final,
         steps.final,
         steps.run,

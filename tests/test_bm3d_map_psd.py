@@ -44,10 +44,8 @@ def test_filters_equal_the_specification(engine, which, maps, spectra):
     # With a bias distances are no whole numbers: rounding may turn neighbors about
     matches, own = (backend.bm3d_match(seen[0], stage, EXECUTION) for backend in backends)
     assert (matches.offsets == own.offsets).mean() > 0.97
-    if which == "basic":
-        results = [b.bm3d_basic(image, matches, stage, EXECUTION) for b in backends]
-    else:
-        results = [b.bm3d_final(image, clean, matches, stage, EXECUTION) for b in backends]
+    images = (image,) if which == "basic" else (image, clean)
+    results = [b.bm3d_filter(images, matches, stage, EXECUTION) for b in backends]
     np.testing.assert_allclose(results[1], results[0], atol=255 * 4e-6)
 
 

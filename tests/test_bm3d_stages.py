@@ -83,11 +83,9 @@ def test_any_profile_equals_the_specification(engine, changes):
 
 
 def _estimate(backend, which, image, pilot, stage):
-    if which == "basic":
-        matches = backend.bm3d_match(image, stage, EXECUTION)
-        return backend.bm3d_basic(image[None], matches, stage, EXECUTION)
-    matches = backend.bm3d_match(pilot, stage, EXECUTION)
-    return backend.bm3d_final(image[None], pilot[None], matches, stage, EXECUTION)
+    images = [image] if which == "basic" else [image, pilot]
+    matches = backend.bm3d_match(images[-1], stage, EXECUTION)
+    return backend.bm3d_filter(tuple(each[None] for each in images), matches, stage, EXECUTION)
 
 
 @pytest.mark.parametrize("profile", sorted(PROFILES))

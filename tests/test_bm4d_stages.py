@@ -81,9 +81,8 @@ def assert_filters(engine, image, pilot, profile, which, noise, channel=0):
     assert (matches.offsets == own.offsets).mean() > 0.97
 
     def estimate(backend):
-        if which == "basic":
-            return backend.bm4d_basic(image, matches, stage, EXECUTION)
-        return backend.bm4d_final(image, seen, matches, stage, EXECUTION)
+        images = (image,) if which == "basic" else (image, seen)
+        return backend.bm4d_filter(images, matches, stage, EXECUTION)
 
     expected, actual = both(engine, estimate)
     np.testing.assert_allclose(actual, expected, atol=255 * 4e-6)

@@ -23,10 +23,8 @@ def both(which, images, stage, **options):
     """The estimates of numpy and of the kernels, from the same matches."""
     reference = select("numpy")
     matches = reference.bm3d_match(images[-1][0], stage, EXECUTION)
-    if which == "basic":
-        expected = reference.bm3d_basic(images[0], matches, stage, EXECUTION)
-        return expected, filtered(images[:1], matches, stage, **options)
-    expected = reference.bm3d_final(*images, matches, stage, EXECUTION)
+    images = images[:1] if which == "basic" else images
+    expected = reference.bm3d_filter(images, matches, stage, EXECUTION)
     return expected, filtered(images, matches, stage, **options)
 
 

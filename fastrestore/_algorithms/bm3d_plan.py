@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         return f"BM3DPlan({self.shape}, {self.dtype.name!r}, ..., backend={self.backend!r})"
 
     def __reduce__(self) -> Any:
-        return _made, (self._arguments,)
+        return partial(BM3DPlan, **self._arguments), ()
 
     def _memory(self) -> int:
         """Estimate the memory of a call, of the largest tile if the image does not fit."""
@@ -208,11 +209,6 @@ def _unlock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock)
-
-
-def _made(arguments: dict[str, Any]) -> BM3DPlan:
-    """Create a plan from its arguments."""
-    return BM3DPlan(**arguments)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:

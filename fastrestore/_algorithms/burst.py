@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.frames import check_frames, recognized_frames
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.register import estimate_motion, refine_motion, resample
 from fastrestore._arrays.types import FloatArray
@@ -61,8 +63,8 @@ def denoise_burst(
     Raises
     ------
     TypeError, ValueError
-        As for `bm3d`, and if there are no frames, or a frame has another shape or type or contains
-        NaN; the message gives its index.
+        As for `bm3d`, and if there are no frames, or a frame has another shape, type or device or
+        contains NaN; the message gives its index.
     BackendUnavailableError
         If the requested backend cannot run here.
 
@@ -98,31 +100,16 @@ def denoise_burst(
     images, restore, array = _check_frames(frames, channel_axis)
     first = images.pop(validate.index("reference", reference, len(images)))
     levels = _levels(sigma, first, channel_axis)
-    denoise = _PlanesDenoiser({
-        "profile": named_profile(profile), "data_range": data_range,
-        "workers": workers, "backend": backend,
-    })  # fmt: skip
+    denoise = partial(
+        bm3d, channel_axis=0, profile=named_profile(profile), data_range=data_range,
+        workers=workers, backend=backend,
+    )  # fmt: skip
     with reporting(progress, "burst") as report_progress:
         mean, variance = _merge([first, *images], levels, denoise, report_progress)
         estimate = denoise(mean, np.sqrt(variance) * levels[:, None, None])
         report_progress(1 / (len(images) + 2))
     with interop.use_device_of(array):
         return restore(interop.planes_to_image(estimate, array, channel_axis))
-
-
-class _PlanesDenoiser(NamedTuple):
-    """`bm3d` for images (C, M, N), with options."""
-
-    options: dict[str, Any]
-
-    def __call__(self, planes: FloatArray, levels: FloatArray, **changes: Any) -> FloatArray:
-        """Denoise; `levels` has one noise level for each channel, or for each pixel."""
-        options = self.options | changes
-        if len(planes) > 1:
-            estimate: FloatArray = bm3d(planes, levels, channel_axis=0, **options)
-            return estimate
-        single: FloatArray = bm3d(planes[0], levels[0], **options)
-        return single[None]
 
 
 class _View(NamedTuple):
@@ -136,7 +123,7 @@ class _View(NamedTuple):
 def _merge(
     frames: list[NDArray[Any]],
     levels: FloatArray,
-    denoise: _PlanesDenoiser,
+    denoise: Callable[..., FloatArray],  # `bm3d` for (C, M, N)
     report_progress: Callable[[float], None],
 ) -> tuple[FloatArray, FloatArray]:
     """Register frames, and return their mean and its variance (M, N) for noise of variance 1."""
@@ -200,23 +187,15 @@ def _mismatch(difference: FloatArray, gain: FloatArray, levels: FloatArray) -> F
 
 def _check_frames(frames: Any, channel_axis: Any) -> tuple[list[NDArray[Any]], Any, Any]:
     """Return the frames as (C, M, N), a function that restores the array type, and a frame."""
-    several = isinstance(frames, Iterable) or hasattr(frames, "shape")
-    if isinstance(frames, (str, bytes)) or not several:
-        raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
+    check_frames(frames)
     images: list[NDArray[Any]] = []
-    restore = array = None
-    for number, frame in enumerate(frames):
-        name = f"frame {number}"
-        array, restore = interop.recognize(name, frame)
-        planes = validate.channels(name, interop.to_host(array), channel_axis)
-        if images and (planes.shape != images[0].shape or planes.dtype != images[0].dtype):
-            raise ValueError(
-                f"{name} has shape {planes.shape[1:]} and type {planes.dtype}, the first has "
-                f"{images[0].shape[1:]} and {images[0].dtype}"
-            )
-        images.append(planes)
+    for number, recognized in enumerate(recognized_frames(frames)):
+        images.append(
+            validate.channels(f"frame {number}", interop.to_host(recognized[0]), channel_axis)
+        )
     if not images:
         raise ValueError("frames is empty; give at least one frame")
+    array, restore = recognized
     return images, restore, array
 
 
@@ -228,5 +207,4 @@ def _levels(sigma: Any, planes: NDArray[Any], channel_axis: int | None) -> Float
     levels = noise_of_sigma(sigma, shape, None if channel_axis is None else -1)
     if levels.map is not None:
         raise ValueError("sigma of a burst must be a number or one for each channel, not a map")
-    result: FloatArray = levels.sigmas
-    return result
+    return levels.sigmas

@@ -12,7 +12,7 @@ from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.pipeline import with_spectrum
 from fastrestore._collaborative.profile import Profile
-from fastrestore._noise.estimate import estimate_sigma
+from fastrestore._noise.estimate import mean_sigma
 from fastrestore.inverse.boundary import KINDS, Periodic
 from fastrestore.inverse.operators import Blur
 from fastrestore.inverse.plug_and_play import default_settings, restore_planes
@@ -144,25 +144,19 @@ def deblur(
 def _noise_level(sigma: Any, planes: Any, extent: float) -> float:
     """Return sigma, estimated if it is None; warn if the image seems to have much more noise."""
     if sigma is None:
-        return _estimate(planes)
+        return mean_sigma(planes)
     level = validate.not_negative("sigma", sigma)
     if not interop.on_host(planes) or min(planes.shape[-2:]) < SMALLEST_CHECKED:
         return level
     # The center is enough: estimating from a whole image would take as long as the inversions
     top, left = (max(0, n - CHECKED_SIDE) // 2 for n in planes.shape[-2:])
-    estimated = _estimate(planes[:1, top : top + CHECKED_SIDE, left : left + CHECKED_SIDE])
+    estimated = mean_sigma(planes[:1, top : top + CHECKED_SIDE, left : left + CHECKED_SIDE])
     if estimated > WARNING_RATIO * max(level, LOWEST * extent):
         validate.warn(
             f"sigma={level:g} is less than the estimated noise of the image, {estimated:.3g}; the "
             "inversion amplifies the difference, so use a larger sigma or leave it out"
         )
     return level
-
-
-def _estimate(planes: Any) -> float:
-    """Return the root mean square of the noise levels of the channels."""
-    levels = [float(estimate_sigma(plane)) for plane in planes]
-    return float(np.sqrt(np.square(levels).mean()))
 
 
 class _Inversion:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.inpaint import Gaps, fill
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
@@ -93,12 +91,9 @@ def demosaic(
         result = _interpolate(values, known)
         if count > 0:
             sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)
-            denoise = partial(
-                bm3d, channel_axis=0, data_range=extent, profile=profile, workers=workers,
-                backend=backend,
-            )  # fmt: skip
+            options = {"profile": profile, "workers": workers, "backend": backend}
             gaps = Gaps(known * values, ~known, level, sigmas)
-            result = fill(gaps, result, denoise, report_progress)
+            result = fill(gaps, result, {"data_range": extent, **options}, report_progress)
         return restore(interop.planes_to_image(result, array, 2))
 
 

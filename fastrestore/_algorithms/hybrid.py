@@ -8,9 +8,9 @@ import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop
-from fastrestore.nets.call import Context, Request, each_image, estimated, forward, restored
+from fastrestore._noise.estimate import mean_sigma
+from fastrestore.nets.call import Context, Request, each_image, forward, restored
 from fastrestore.nets.files import load
-from fastrestore.nets.run import Execution
 from fastrestore.nets.units import units
 
 GATE = "hybrid-gate"
@@ -22,13 +22,16 @@ def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) ->
 
     def restore(planes: Any, level: Any, context: Context) -> Any:
         if level is None:
-            level = estimated(planes)
+            level = mean_sigma(planes)
         if not np.any(level):
             return planes.astype(interop.result_dtype(planes.dtype))
-        half = context._replace(execution=_half_of_progress(context.execution))
-        classical = _classical(planes, level, {"data_range": context.data_range, **options})
+        report = context.execution.report  # half of the progress: the work has two parts
+        halved = context.execution._replace(report=lambda share: report(share / 2))
+        half = context._replace(execution=halved)
+        extent = context.data_range
+        classical = bm3d(planes, level, channel_axis=0, data_range=extent, **options)
         learned = restored(request.net, planes, level, half)
-        scale = units(planes, context.data_range, 0.0)
+        scale = units(planes, extent, 0.0)
         stacked = interop.namespace(planes).concatenate(
             [planes.astype(classical.dtype), classical, learned]
         )
@@ -38,15 +41,3 @@ def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) ->
     return each_image(
         request._replace(name=f"hybrid of bm3d and {request.name}"), image, sigma, restore
     )
-
-
-def _half_of_progress(execution: Execution) -> Execution:
-    """Report half of the progress: the work has two parts."""
-    return execution._replace(report=lambda share: execution.report(share / 2))
-
-
-def _classical(planes: Any, level: Any, options: dict[str, Any]) -> Any:
-    """Restore (C, M, N) by BM3D."""
-    if len(planes) == 1:
-        return bm3d(planes[0], level, **options)[None]
-    return bm3d(planes, level, channel_axis=0, **options)

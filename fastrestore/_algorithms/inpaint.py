@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,13 +109,10 @@ def inpaint(
         result = values
         if mask_planes.any() or level > 0:
             sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)
-            denoise = partial(
-                bm3d, channel_axis=0, data_range=extent, profile=profile, workers=workers,
-                backend=backend,
-            )  # fmt: skip
+            options = {"profile": profile, "workers": workers, "backend": backend}
             first = first_estimate(values, missing)
             gaps = Gaps(values, missing, level, sigmas)
-            result = fill(gaps, first, denoise, report_progress)
+            result = fill(gaps, first, {"data_range": extent, **options}, report_progress)
         return restore(interop.planes_to_image(result, array, channel_axis))
 
 
@@ -132,14 +128,14 @@ class Gaps(NamedTuple):
 def fill(
     gaps: Gaps,
     first: Any,
-    denoise: Callable[[Any, float], Any],
+    options: dict[str, Any],  # of `bm3d`
     report_progress: Callable[[float], None],
 ) -> Any:
     """Denoise (C, M, N) repeatedly, and reset the known pixels each time."""
     where = interop.namespace(first).where
     estimate, last = first, len(gaps.sigmas) - 1
     for k, sigma in enumerate(gaps.sigmas):
-        filtered = denoise(estimate, sigma)
+        filtered = bm3d(estimate, sigma, channel_axis=0, **options)
         report_progress(1 / len(gaps.sigmas))
         if k == last and gaps.sigma > 0:
             return filtered

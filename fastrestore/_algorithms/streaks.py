@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
@@ -102,7 +101,8 @@ def remove_streaks(
     validate.check_finite("sinogram", array)
     factor = validate.positive("strength", strength)
     bound = math.inf if strong is None else validate.positive("strong", strong)
-    stack = _host_stack(array).transpose(order)
+    host = interop.to_host(array)
+    stack = (host[None] if host.ndim == 2 else host).transpose(order)
     scales = _scale_count(levels, stack.shape[2])
     options = {"profile": profile, "workers": workers, "backend": backend}
     out = np.empty(stack.shape, interop.result_dtype(array.dtype))
@@ -133,12 +133,6 @@ def _axis_order(
         )
     first = 3 - len(shape)  # 1 if the stack axis is added in front
     return 3 - angle - detector - 2 * first, angle + first, detector + first
-
-
-def _host_stack(array: Any) -> NDArray[Any]:
-    """Return sinograms on the host, with an axis for the stack."""
-    host: NDArray[Any] = interop.to_host(array)
-    return host[None] if host.ndim == 2 else host
 
 
 def _scale_count(levels: Any, width: int) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastrestore._arrays.progress import Progress
+import numpy as np
+
+from fastrestore._arrays import interop, validate
+from fastrestore._arrays.progress import Progress, reporting
 
 if TYPE_CHECKING:
     import os
@@ -93,14 +96,12 @@ def super_resolve(
     (80, 120, 3)
     """
     if isinstance(model, str) and model == "pnp":
-        from fastrestore.inverse.enlarge import enlarge as invert
-
         for name, value, usual in (
             ("tile", tile, "auto"), ("device", device, None), ("precision", precision, "auto")
         ):  # fmt: skip
             if value != usual:
                 raise ValueError(f"{name}={value!r} is for networks, not for model='pnp'")
-        return invert(
+        return _by_pnp(
             image, scale, psf, sigma=sigma, denoiser=denoiser, channel_axis=channel_axis,
             data_range=data_range, progress=progress,
         )  # fmt: skip
@@ -157,6 +158,35 @@ def restore(
     options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,
                "device": device, "precision": precision, "progress": progress}  # fmt: skip
     return _by_network(image, 1, model, options)
+
+
+def _by_pnp(
+    image: Any,
+    scale: Any,
+    psf: Any,
+    *,
+    sigma: Any,
+    denoiser: Any,
+    channel_axis: int | None,
+    data_range: float | None,
+    progress: Progress,
+) -> Any:
+    """Invert the blur and the subsampling by the iterations of `fastrestore.inverse.pnp`."""
+    from fastrestore.inverse.operators import Decimation
+    from fastrestore.inverse.plug_and_play import default_settings, restore_planes
+
+    if psf is None:
+        raise ValueError(
+            "model='pnp' needs psf, the blur before subsampling, in pixels of the large image"
+        )
+    forward = Decimation(psf, validate.integer("scale", scale, least=1), "reflect")
+    array, restore = interop.recognize("image", image)
+    planes = validate.channels("image", array, channel_axis).astype(np.float64)
+    noise = validate.not_negative("sigma", sigma)
+    with reporting(progress, "super_resolve") as report_progress, interop.use_device_of(array):
+        settings = default_settings(noise, validate.range_of(data_range, planes), denoiser)
+        result = restore_planes(planes, forward, settings, report_progress)
+        return restore(interop.planes_to_image(result, array, channel_axis))
 
 
 def _by_network(image: Any, scale: Any, model: Any, options: dict[str, Any]) -> Any:

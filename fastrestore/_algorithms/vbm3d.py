@@ -10,7 +10,7 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Geometry, Request
+from fastrestore._collaborative.request import Request, image_geometry
 from fastrestore._collaborative.stream import restored
 from fastrestore._noise.spec import NoiseArguments
 
@@ -171,10 +171,7 @@ class _Stream(NamedTuple):
 
     def _request(self, frame: Any, channel_axis: int | None) -> Request:
         """Validate the arguments for frames like this one."""
-        validate.check_axes("frame 0", frame.shape, channel_axis)
-        geometry = Geometry(
-            frame.shape, None if channel_axis is None else channel_axis % frame.ndim
-        )
+        geometry = image_geometry(frame.shape, channel_axis, "frame 0")
         on_host = interop.on_host(frame)
         with interop.use_device_of(frame):
             request = Request.validated(

@@ -110,10 +110,8 @@ def to_float64(values: Any) -> Any:
 
 
 def channels_first(values: Any, axis: int | None) -> Any:
-    """View an image as (C, M, N), with one channel if `axis` is None."""
-    if axis is None:
-        return values[None]
-    return values.transpose(axis % 3, *(k for k in range(3) if k != axis % 3))
+    """View an image as (C, ...), with one channel if `axis` is None."""
+    return values[None] if axis is None else move_axis(values, axis, 0)
 
 
 def move_axis(values: Any, source: int, target: int) -> Any:
@@ -204,14 +202,10 @@ def _from_namespace(name: str, array: Any) -> tuple[Any, Restore]:
     """Share the memory of an array that follows the array API standard."""
     kind, device = array.__dlpack_device__()[0], f"{array.device!r}"
     namespace, cure = array.__array_namespace__(), f"move {name} to the host first"
-
-    def restore(result: Any) -> Any:
-        return namespace.from_dlpack(result)
-
     if kind == _CPU:
-        return np.from_dlpack(array), restore
+        return np.from_dlpack(array), namespace.from_dlpack
     if kind == _CUDA:
-        return _from_dlpack(name, array, device, cure), restore
+        return _from_dlpack(name, array, device, cure), namespace.from_dlpack
     raise TypeError(
         f"{name} is a {_quoted(array)} on device {device}, which no backend uses; {cure}"
     )

@@ -56,7 +56,8 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
     shared = context
     if shared is None or work.request is not request:
         shared = make_context(work.planes, work.noise, work.request, work.guide)
-    tiling, tiles = None, [_whole(work)]
+    whole = tuple(slice(0, size) for size in work.planes.shape[1:])
+    tiling, tiles = None, [Tile(whole, whole, whole)]
     if request.is_limited():
         tiling = _tiling(work, shared.maps())
         tiles = list(tiling.tiles())
@@ -206,12 +207,6 @@ def _tiling(work: _Work, maps: int) -> Tiling:
     return Tiling.of(work.planes.shape, maps, work.request, work.pilot is not None)
 
 
-def _whole(work: _Work) -> Tile:
-    """Return the whole image as a tile."""
-    whole = tuple(slice(0, size) for size in work.planes.shape[1:])
-    return Tile(whole, whole, whole)
-
-
 class _Passes(NamedTuple):
     """The transformed channels of a tile, and the means to run stages on them."""
 
@@ -227,7 +222,8 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     request, backend = work.request, work.request.backend
     stages, profile = request.stages(work.pilot is not None), request.profile
     steps = len(stages) * 2 * (2 if profile.residual else 1)
-    execution = _part(request.execution, share / steps)
+    report, part = request.execution.report_progress, share / steps
+    execution = replace(request.execution, report_progress=lambda done: report(part * done))
     read, write = (slice(None), *tile.read), (slice(None), *tile.write)
     estimate: Channels | None = None
     if work.pilot is not None:
@@ -255,12 +251,6 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
         execution.memory.forget()  # maps of this tile
 
 
-def _part(execution: Execution, share: float) -> Execution:
-    """Return the execution of a part of the work."""
-    report = execution.report_progress
-    return replace(execution, report_progress=lambda done: report(share * done))
-
-
 def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Image | None:
     """Load the part of the guide for a tile."""
     if work.guide is None:
@@ -279,13 +269,11 @@ def _filter(passes: _Passes, noisy: Channels, pilot: Channels | None, stage: Sta
         seen = noisy if pilot is None else pilot
         matched = backend.luminance(seen, passes.context.weights, execution)
     if passes.request.ndim == 2:
-        match, basic, final = backend.bm3d_match, backend.bm3d_basic, backend.bm3d_final
+        match, filter_groups = backend.bm3d_match, backend.bm3d_filter
     else:
-        match, basic, final = backend.bm4d_match, backend.bm4d_basic, backend.bm4d_final
-    matches = match(matched, stage, execution)
-    if pilot is None:
-        return basic(noisy, matches, stage, execution)
-    return final(noisy, pilot, matches, stage, execution)
+        match, filter_groups = backend.bm4d_match, backend.bm4d_filter
+    images = (noisy,) if pilot is None else (noisy, pilot)
+    return filter_groups(images, match(matched, stage, execution), stage, execution)
 
 
 def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:

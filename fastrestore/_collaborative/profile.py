@@ -13,7 +13,11 @@ from typing import Self
 
 from fastrestore._arrays import validate
 
-# Fields of each stage that are numbers of 0 or more
+# Fields of each stage that are whole numbers, and those that are numbers of 0 or more
+_RANGES = {
+    "block": (2, 16), "radius": (0, 127), "group": (1, 64), "predict": (0, 63), "follow": (0, 63),
+    "trails": (1, 8), "slices": (1, 8), "radius_slices": (0, 63),
+}  # fmt: skip
 _NUMBERS = ("match", "match_noise", "match_correlation", "kaiser", "static", "static_noise")
 
 
@@ -186,18 +190,13 @@ class Profile:
             name = f"{field}_{stage}"
             validate.integer(name, getattr(self, name), least=least, most=most)
 
-        check("block", 2, 16)
+        for field, bounds in _RANGES.items():
+            check(field, *bounds)
         check("step", 1, getattr(self, f"block_{stage}"))
-        check("radius", 0, 127)
-        check("group", 1, 64)
+        check("step_slices", 1, getattr(self, f"slices_{stage}"))
         group = getattr(self, f"group_{stage}")
         if group & (group - 1):
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
-        for field, least, most in (("predict", 0, 63), ("follow", 0, 63), ("trails", 1, 8)):
-            check(field, least, most)
-        check("slices", 1, 8)
-        check("step_slices", 1, getattr(self, f"slices_{stage}"))
-        check("radius_slices", 0, 63)
         for field in _NUMBERS:
             validate.not_negative(f"{field}_{stage}", getattr(self, f"{field}_{stage}"))
 

@@ -36,20 +36,13 @@ class Geometry(NamedTuple):
 
     def planes(self, values: Any) -> Any:
         """View an image as (C, M, N), a volume as (C, P, M, N)."""
-        axis = self.channel_axis
-        first = values[None] if axis is None else interop.move_axis(values, axis, 0)
+        first = interop.channels_first(values, self.channel_axis)
         return first if self.slice_axis == 1 else interop.move_axis(first, self.slice_axis, 1)
 
-    def of_planes(self, noise: NoiseSpec | None) -> NoiseSpec | None:
-        """Return the noise of the planes."""
-        if noise is None or self.slice_axis == 1:
-            return noise
-        return noise.with_axis_first(self.slice_axis)
 
-
-def image_geometry(shape: tuple[int, ...], channel_axis: Any) -> Geometry:
+def image_geometry(shape: tuple[int, ...], channel_axis: Any, name: str = "image") -> Geometry:
     """Validate the axes of an image."""
-    validate.check_axes("image", shape, channel_axis)
+    validate.check_axes(name, shape, channel_axis)
     return Geometry(shape, None if channel_axis is None else channel_axis % len(shape))
 
 
@@ -111,7 +104,7 @@ class Request:
             extent = vst.extent(spec.model, extent)
         return cls(
             geometry=geometry,
-            noise=geometry.of_planes(spec),
+            noise=None if spec is None else spec.with_axis_first(geometry.slice_axis),
             profile=numbers,
             stage=stage,
             colorspace=space,

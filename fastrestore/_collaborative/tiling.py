@@ -52,8 +52,7 @@ class Grid(NamedTuple):
     def tiles(self, shape: tuple[int, int], side: int) -> Iterator[Tile]:
         """Divide an image into tiles with sides of at most `side` pixels."""
         spans = [self._spans(size, side) for size in shape]
-        for pair in itertools.product(*spans):
-            down, across = pair
+        for down, across in itertools.product(*spans):
             yield Tile(*((down[k], across[k]) for k in range(3)))
 
     def _spans(self, size: int, side: int) -> list[tuple[slice, slice, slice]]:

@@ -76,6 +76,11 @@ def sigmas(planes: NDArray[Any]) -> FloatArray:
     return np.array([_sigma(np.asarray(plane, np.float64)) for plane in planes])
 
 
+def mean_sigma(planes: Any) -> float:
+    """Return the root mean square of the noise levels of the channels of (C, M, N)."""
+    return float(np.sqrt(np.square(sigmas(interop.to_host(planes))).mean()))
+
+
 def _sigma(image: FloatArray) -> float:
     """Estimate the noise of one channel, scaled to about 1 so that squares do not overflow."""
     scale = float(np.abs(image - image.mean()).max())

@@ -276,7 +276,8 @@ def of_psd(
         raise ValueError(f"psd must have {expected}, got {values.shape}")
     validate.check_finite("psd", values)
     if (values < 0).any():
-        raise ValueError(f"psd must not be negative, got {_first(values, values < 0)}")
+        first = tuple(int(k) for k in np.argwhere(values < 0)[0])
+        raise ValueError(f"psd must not be negative, got {values[first]} at {first}")
     wide = values.astype(np.float64)
     powers = wide[None] if values.shape == channel else np.moveaxis(wide, channel_axis or 0, 0)
     axes = tuple(range(1, powers.ndim))
@@ -308,9 +309,3 @@ def split(powers: FloatArray) -> tuple[FloatArray, FloatArray]:
     shapes, means = np.ones_like(powers), variances.reshape(-1, *[1] * (powers.ndim - 1))
     np.divide(powers, means, where=means > 0, out=shapes)
     return np.sqrt(variances), shapes
-
-
-def _first(values: NDArray[Any], bad: NDArray[np.bool_]) -> str:
-    """Quote the first bad value and its place."""
-    place = tuple(int(k) for k in np.argwhere(bad)[0])
-    return f"{values[place]} at {place}"

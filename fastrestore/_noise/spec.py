@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
+from fastrestore._arrays.types import FloatArray
 from fastrestore._noise import psd
 from fastrestore._noise.vst import NoiseModel
 
-FloatArray = NDArray[np.float64]
 ALIKE = 1e-6  # relative difference below which the maps of two channels are equal
 
 
@@ -91,11 +91,10 @@ class NoiseSpec:
 
     def with_axis_first(self, axis: int) -> NoiseSpec:
         """Return the noise after one spatial axis, counted from 1, has become the first."""
-
-        def moved(table: FloatArray | None) -> FloatArray | None:
-            return None if table is None else np.moveaxis(table, axis, 1)
-
-        return replace(self, map=moved(self.map), spectrum=moved(self.spectrum))
+        if axis == 1:
+            return self
+        moved = [None if t is None else np.moveaxis(t, axis, 1) for t in (self.map, self.spectrum)]
+        return replace(self, map=moved[0], spectrum=moved[1])
 
 
 def _one(table: FloatArray | None, number: int) -> FloatArray | None:

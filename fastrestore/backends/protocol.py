@@ -115,9 +115,8 @@ class Execution:
     """Threads, progress reports and memory of a call."""
 
     workers: int
-    report_progress: Callable[[float], None] = lambda share: (
-        None
-    )  # called with shares that sum to 1
+    # Called with shares that sum to 1
+    report_progress: Callable[[float], None] = lambda share: None
     deterministic: bool = False  # sums must not depend on their order
     memory: Any = None  # buffers of the backend, reused by stages and calls
 
@@ -233,42 +232,32 @@ class Backend(Availability, Protocol):
         """Group the blocks of an image."""
         ...
 
-    def bm3d_basic(
-        self, noisy: Channels, matches: Matches, stage: Stage, execution: Execution
-    ) -> Channels:
-        """Filter by hard thresholding, sharpen if `stage.root` is not 1, and aggregate."""
-        ...
-
-    def bm3d_final(
+    def bm3d_filter(
         self,
-        noisy: Channels,
-        pilot: Channels,
+        images: tuple[Channels, ...],
         matches: Matches,
         stage: Stage,
         execution: Execution,
     ) -> Channels:
-        """Filter by Wiener filtering, and aggregate."""
+        """Filter the groups of the noisy channels, and aggregate them.
+
+        `images` are the noisy channels, which are filtered by hard thresholding, and sharpened if
+        `stage.root` is not 1; or noisy channels and a pilot, for Wiener filtering.
+        """
         ...
 
     def bm4d_match(self, image: Image, stage: Stage, execution: Execution) -> Matches:
         """Group the blocks of a volume (P, M, N)."""
         ...
 
-    def bm4d_basic(
-        self, noisy: Channels, matches: Matches, stage: Stage, execution: Execution
-    ) -> Channels:
-        """As `bm3d_basic`, for volumes."""
-        ...
-
-    def bm4d_final(
+    def bm4d_filter(
         self,
-        noisy: Channels,
-        pilot: Channels,
+        images: tuple[Channels, ...],
         matches: Matches,
         stage: Stage,
         execution: Execution,
     ) -> Channels:
-        """As `bm3d_final`, for volumes."""
+        """As `bm3d_filter`, for volumes."""
         ...
 
     def video_stage(

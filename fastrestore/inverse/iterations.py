@@ -83,9 +83,11 @@ def iterate(
         state.step(number, level)
         misfit = state.misfit()
         if not misfit <= DIVERGED * reference:
+            other = "" if settings.method == "hqs" else "method='hqs', "
             raise DivergenceError(
                 f"iteration {number} diverged: the squared residual is {misfit / reference:.3g} "
-                f"times that of the initial estimate; {_cure(settings.method)}"
+                f"times that of the initial estimate; try {other}a larger sigma or less "
+                "regularization, and check adjoint and denoiser"
             )
         change = norm(state.image - before) / (norm(state.image) or 1.0)
         entry = {"sigma": level, "data": misfit / (2 * variance), "change": change}
@@ -100,12 +102,6 @@ def iterate(
             monitor.report_progress(1 - (number + 1) * share)
             return Result(state.image, history, "tolerance")
     return Result(state.image, history)
-
-
-def _cure(method: str) -> str:
-    """Suggest what to try when the iterations diverge."""
-    other = "" if method == "hqs" else "method='hqs', "
-    return f"try {other}a larger sigma or less regularization, and check adjoint and denoiser"
 
 
 class _State:

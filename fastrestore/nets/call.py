@@ -12,7 +12,7 @@ import torch
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
-from fastrestore._noise import estimate
+from fastrestore._noise.estimate import mean_sigma
 from fastrestore.backends.select import preferred
 from fastrestore.nets.batch import Axes, batched, contiguous, sigmas, unbatched
 from fastrestore.nets.files import load, names
@@ -205,16 +205,10 @@ def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> 
     return Context(validate.extent(options.data_range), device, execution, request.name)
 
 
-def estimated(planes: Any) -> float:
-    """Estimate sigma of an image (C, M, N)."""
-    found = estimate.sigmas(interop.to_host(planes))
-    return float(np.sqrt(np.square(found).mean()))
-
-
 def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     """Restore one image (C, M, N); level is a number, a map or None."""
     if level is None and (net.takes_sigma or net.sigmas is not None):
-        level = estimated(planes)
+        level = mean_sigma(planes)
     highest = 0.0 if level is None else float(np.max(level))
     if level is not None and highest == 0:
         return planes.astype(interop.result_dtype(planes.dtype))

@@ -29,14 +29,9 @@ def enlarge_video(frames: Any, time_axis: Any, request: Request, scene_cuts: boo
         values, _ = interop.recognize("frames", frames)
         axes = video_axes(values.shape, time_axis, options.channel_axis)
         request = request._replace(options=options._replace(channel_axis=axes.in_frame))
-        frames = _slices(frames, axes.time)
+        video, before = frames, [slice(None)] * axes.time
+        frames = (video[(*before, k)] for k in range(video.shape[axes.time]))
     return _stream(frames, request, scene_cuts)
-
-
-def _slices(frames: Any, time: int) -> Iterator[Any]:
-    """Return the frames of an array of any library one by one."""
-    for k in range(frames.shape[time]):
-        yield frames[(*([slice(None)] * time), k)]
 
 
 def _stream(frames: Iterable[Any], request: Request, scene_cuts: bool) -> Iterator[Any]:

@@ -56,8 +56,7 @@ def main(name, start=0, end=0, new=""):
         offsets, sizes = image_kernels.match(image, stage, band=4)
         return (offsets == matches.offsets).all() and (sizes == matches.sizes).all()
     images = (image[None],) * (2 if kind == "final" else 1)
-    run = reference.bm3d_final if kind == "final" else reference.bm3d_basic
-    expected = run(*images, matches, stage, EXECUTION)
+    expected = reference.bm3d_filter(images, matches, stage, EXECUTION)
     # Sums of either kind, each in one of the kernels: they share the code that adds
     fixed = int(kind == "final")
     actual = image_kernels.filtered(images, matches, stage, 0, fixed)

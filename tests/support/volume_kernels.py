@@ -35,9 +35,7 @@ def estimates(cupy, image, pilot, profile, which, noise, deterministic=False, ch
         tuple(cupy.asarray(grid.astype(np.int32)) for grid in matches.corners),
         cupy.asarray(matches.offsets), cupy.asarray(matches.sizes),
     )  # fmt: skip
-    on_gpu = [cupy.asarray(np.ascontiguousarray(each)) for each in (image, pilot)]
-    if which == "basic":
-        expected = reference.bm4d_basic(image, matches, stage, run)
-        return expected, engine.bm4d_basic(on_gpu[0], there, stage, run).get()
-    expected = reference.bm4d_final(image, pilot, matches, stage, run)
-    return expected, engine.bm4d_final(*on_gpu, there, stage, run).get()
+    images = (image,) if which == "basic" else (image, pilot)
+    on_gpu = tuple(cupy.asarray(np.ascontiguousarray(each)) for each in images)
+    expected = reference.bm4d_filter(images, matches, stage, run)
+    return expected, engine.bm4d_filter(on_gpu, there, stage, run).get()

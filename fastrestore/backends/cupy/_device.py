@@ -34,8 +34,10 @@ class Memory:
             self._buffers[key] = cupy.empty(size, np.uint8)
         return cupy.ndarray(shape, kind, self._buffers[key].data)
 
-    def table(self, values: NDArray[Any], dtype: DTypeLike = np.float32) -> Any:
-        """Return a copy of a table on the GPU, from the cache if possible."""
+    def table(self, values: NDArray[Any] | None, dtype: DTypeLike = np.float32) -> Any:
+        """Return a copy of a table on the GPU, from the cache if possible; None for None."""
+        if values is None:
+            return None
         kind = np.dtype(dtype)
         if values.size * kind.itemsize <= SMALL:
             plain = np.ascontiguousarray(values, kind)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image, _module
 from fastrestore.backends.cupy._device import FREE_SHARED, current, launch
-from fastrestore.backends.host import reference_grid
+from fastrestore.backends.host import reference_grids
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 if TYPE_CHECKING:
     from fastrestore._collaborative.profile import Profile
 
-__all__ = ["bm3d_basic", "bm3d_final", "bm3d_match", "bm3d_memory", "warm"]
+__all__ = ["bm3d_filter", "bm3d_match", "bm3d_memory", "warm"]
 
 WARP = 32
 MATCH_WARPS = 4  # references per thread block, as in bm3d_match.cu
@@ -30,14 +30,12 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
     memory = execution.memory
     (height, width), group = image.shape, stage.group
-    grids = [reference_grid(size, stage.block, stage.step) for size in image.shape]
+    grids = reference_grids(stage, image.shape)
     rows, columns = (memory.table(grid, np.int32) for grid in grids)
     shape = (len(rows), len(columns))
     offsets = memory.take("offsets", (*shape, group, 2), np.int16)
     sizes = memory.take("sizes", shape, np.int16)
     band, pitch, shared = match_shape(stage)
-    bias = None if stage.match_bias is None else memory.table(stage.match_bias)
-    varying = None if stage.match_map is None else memory.table(stage.match_map)
     launch(
         "bm3d_match",
         (("BLOCK", stage.block),),
@@ -46,8 +44,8 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
         (
             image, np.int32(height), np.int32(width), rows, columns, np.int32(shape[1]),
             np.int32(stage.radius), np.int32(band), np.int32(pitch), np.int32(group),
-            np.float32(stage.match), varying, np.float32(stage.match_range), stage.measured, bias,
-            offsets, sizes,
+            np.float32(stage.match), memory.table(stage.match_map), np.float32(stage.match_range),
+            stage.measured, memory.table(stage.match_bias), offsets, sizes,
         ),
         shared,
     )  # fmt: skip
@@ -66,22 +64,10 @@ def match_shape(stage: Stage) -> tuple[int, int, int]:
     return band, pitch, 4 * (fixed + band * one)
 
 
-def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm3d_basic", (noisy,), matches, stage, execution)
-
-
-def bm3d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+def bm3d_filter(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm3d_final", (noisy, pilot), matches, stage, execution)
-
-
-def _filtered(
-    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """Filter all groups, aggregate them, and normalize the sums."""
     memory = execution.memory
     channels, height, width = images[0].shape
     plane, corners = height * width, (height - stage.block + 1) * (width - stage.block + 1)
@@ -89,15 +75,19 @@ def _filtered(
     sums = memory.take("sums", (channels * (plane + corners),), kind)
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[: channels * plane], sums[channels * plane :]
-    aggregate(name, images, matches, stage, execution, (numerator, weights))
-    out = memory.take(name, (channels, height, width), np.float32)
+    aggregate(images, matches, stage, execution, (numerator, weights))
+    out = memory.take(_kernel(images), (channels, height, width), np.float32)
     divide(numerator, weights, out, stage, execution)
     execution.report_progress(1)
     return out  # type: ignore[no-any-return]
 
 
+def _kernel(images: tuple[Channels, ...]) -> str:
+    """Name of the kernel that filters noisy channels, with a pilot or without."""
+    return "bm3d_final" if len(images) > 1 else "bm3d_basic"
+
+
 def aggregate(
-    name: str,
     images: tuple[Channels, ...],
     matches: Matches,
     stage: Stage,
@@ -108,10 +98,9 @@ def aggregate(
     memory, block = execution.memory, stage.block
     channels, height, width = images[0].shape
     table = covariance_table(stage)
-    scale = None if stage.scale is None else memory.table(stage.scale)
     threads = -(-(block**2) // WARP) * WARP
     launch(
-        name,
+        _kernel(images),
         constants(stage, execution, matches.offsets.dtype),
         (len(matches.columns), len(matches.rows), channels),
         (threads,),
@@ -120,7 +109,7 @@ def aggregate(
             matches.offsets, matches.sizes, memory.table(stage.forward),
             memory.table(stage.inverse), memory.table(stage.window), memory.table(table.values),
             *table.numbers(),
-            memory.table(stage.strength * stage.variances), scale,
+            memory.table(stage.strength * stage.variances), memory.table(stage.scale),
             np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
             *sums,
         ),

@@ -20,7 +20,7 @@ from fastrestore.backends.cupy.bm3d import (
 from fastrestore.backends.host import reference_grids
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-__all__ = ["bm4d_basic", "bm4d_final", "bm4d_match"]
+__all__ = ["bm4d_filter", "bm4d_match"]
 
 
 def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
@@ -37,8 +37,6 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     offsets = memory.take("offsets", (*shape, group, 3), np.int16)
     sizes = memory.take("sizes", shape, np.int16)
     band, pitch, shared = match_shape(stage)
-    bias = None if stage.match_bias is None else memory.table(stage.match_bias)
-    varying = None if stage.match_map is None else memory.table(stage.match_map)
     launch(
         "bm4d_match",
         (("SLICES", stage.shape[0]), ("BLOCK", stage.shape[1])),
@@ -47,8 +45,8 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
         (
             image, *(np.int32(size) for size in image.shape), slices, rows, columns,
             np.int32(shape[2]), np.int32(stage.radii[0]), np.int32(stage.radii[1]),
-            np.int32(band), np.int32(pitch), np.int32(group), np.float32(stage.match), varying,
-            bias, offsets, sizes,
+            np.int32(band), np.int32(pitch), np.int32(group), np.float32(stage.match),
+            memory.table(stage.match_map), memory.table(stage.match_bias), offsets, sizes,
         ),
         shared,
     )  # fmt: skip
@@ -56,22 +54,11 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     return Matches((slices, rows, columns), offsets, sizes)
 
 
-def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm4d_basic", (noisy,), matches, stage, execution)
-
-
-def bm4d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+def bm4d_filter(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered("bm4d_final", (noisy, pilot), matches, stage, execution)
-
-
-def _filtered(
-    name: str, images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """Filter all groups, aggregate them, and normalize the sums."""
+    name = "bm4d_final" if len(images) > 1 else "bm4d_basic"
     memory, (slices, block, _), area = execution.memory, stage.shape, math.prod(stage.shape)
     channels, *size = images[0].shape
     count = channels * math.prod(size)
@@ -79,7 +66,6 @@ def _filtered(
     sums.data.memset_async(0, sums.nbytes)
     numerator, weights = sums[:count], sums[count:]
     table = covariance_table(stage)
-    scale = None if stage.scale is None else memory.table(stage.scale)
     window = memory.table(np.concatenate([stage.windows[1], stage.windows[0]]))
     threads = -(-area // WARP) * WARP
     constants = (
@@ -99,7 +85,7 @@ def _filtered(
             memory.table(_matrices(stage.transforms)),
             memory.table(_matrices(stage.inverses)), window, memory.table(table.values),
             *table.numbers(),
-            memory.table(stage.strength * stage.variances), scale,
+            memory.table(stage.strength * stage.variances), memory.table(stage.scale),
             np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
             numerator, weights,
         ),

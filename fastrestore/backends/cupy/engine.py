@@ -8,8 +8,8 @@ from fastrestore._arrays import interop
 from fastrestore.backends.cupy import NAME, capabilities, why_unavailable
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
 from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
-from fastrestore.backends.cupy.bm3d import bm3d_basic, bm3d_final, bm3d_match, bm3d_memory, warm
-from fastrestore.backends.cupy.bm4d import bm4d_basic, bm4d_final, bm4d_match
+from fastrestore.backends.cupy.bm3d import bm3d_filter, bm3d_match, bm3d_memory, warm
+from fastrestore.backends.cupy.bm4d import bm4d_filter, bm4d_match
 from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813
 
 if TYPE_CHECKING:

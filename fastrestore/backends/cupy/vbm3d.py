@@ -64,10 +64,9 @@ class VideoStage:
 
     def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
-        name = "bm3d_final" if self._piloted else "bm3d_basic"
         matches = self.matches(slots, center)
         images = tuple(self._images[: 1 + self._piloted])
-        aggregate(name, images, matches, self._stage, self._execution, self._sums)
+        aggregate(images, matches, self._stage, self._execution, self._sums)
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame and free its slot."""
@@ -109,7 +108,7 @@ class VideoStage:
                 memory.table(np.array(slots), np.int32), np.int32(len(slots)), np.int32(center),
                 rows, columns, np.int32(shape[1]), *(np.int32(number) for number in numbers),
                 np.int32(stage.group), np.float32(stage.match), np.float32(stage.trails.static),
-                None if stage.match_bias is None else memory.table(stage.match_bias),
+                memory.table(stage.match_bias),
                 np.float32(stage.trails.match_bias), offsets, sizes,
             ),
             shared,

@@ -8,15 +8,14 @@ the bands.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Image
-from fastrestore.backends.host import reference_grids
+from fastrestore.backends.host import reference_grids, thresholds
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
@@ -30,7 +29,7 @@ from fastrestore.backends.numba._candidates import (
     rank,
     slot,
 )
-from fastrestore.backends.numba._match import inclusive_bounds
+from fastrestore.backends.numba._match import biases, displacements, inclusive_bounds
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span
 from fastrestore.backends.numba._simd import (
     add,
@@ -66,7 +65,7 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
     offsets = np.zeros((*shape, stage.group, 3), np.int16)
     sizes = np.ones(shape, np.int16)
     kernel = match_kernel(stage.shape[0], stage.shape[1], stage.steps[2])
-    bounds = _bounds(stage, (slices, rows, columns))
+    bounds = inclusive_bounds(thresholds(stage, (slices, rows, columns)))
     step, radius = stage.steps[2], stage.radii[1]
     groups = regular(columns, step)
     planes = {part: _planes(volume.shape, len(part), stage) for part in groups}
@@ -79,16 +78,15 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
     def work(part: tuple[int, range, range]) -> None:
         h, y, x = part
         z = int(slices[h])
-        table = displacements(stage.radii, z, volume.shape[0] - stage.shape[0] - z)
+        table = displacements(stage.radii, z, volume.shape[0] - stage.shape[0] - z, CODE)
         search = Search(table, biases(stage.match_bias, table), stage.radii, bounds[h])
         band = Band(z, int(rows[y.start]) + radius, len(y), len(x), y.start, x.start)
         kernel(planes[x], search, band, offsets[h], sizes[h], scratch(stage, len(y)))
 
     if stage.group > 1:
-        for _ in run_bands(
-            copy, [(x, z) for x in groups for z in range(len(volume))], execution.workers
-        ):
-            pass
+        list(
+            run_bands(copy, [(x, z) for x in groups for z in range(len(volume))], execution.workers)
+        )
         bands = [
             y
             for band in cut(len(rows), 1, 4, 12)
@@ -98,13 +96,6 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
         for _ in run_bands(work, parts, execution.workers):
             execution.report_progress(1 / len(parts))
     return Matches((slices, rows, columns), offsets, sizes)
-
-
-def _bounds(stage: Stage, grids: tuple[NDArray[np.int64], ...]) -> NDArray[np.float32]:
-    """Return the largest distance of a match for each reference."""
-    if stage.match_map is not None:
-        return inclusive_bounds(stage.match_map[np.ix_(*grids)])
-    return inclusive_bounds(np.full([len(grid) for grid in grids], stage.match, np.float32))
 
 
 def _planes(shape: tuple[int, ...], columns: int, stage: Stage) -> NDArray[np.float32]:
@@ -122,42 +113,6 @@ def scratch(stage: Stage, rows: int) -> Scratch:
     (thick, block, _), step = stage.shape, stage.steps[2]
     high = rows + (block - 1) // step
     return memory(rows, stage.group, high * thick * step**2 * LANES, step + 1)
-
-
-@functools.cache
-def displacements(
-    radius: tuple[int, int, int], back: int, forth: int
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows (dz, dy, dx, code, next code): pairs dx and dx + 1, the nearest first.
-
-    dz is from -back to forth. Codes are those of `_match`, with three axes.
-    """
-    slices, reach = radius[0], radius[1]
-
-    def code(dz: int, dy: int, dx: int) -> int:
-        if dx > reach or (dz == 0 and dy == 0 and dx == 0):
-            return -1
-        return ((dz + slices) << 2 * CODE) | ((dy + reach) << CODE) | (dx + reach)
-
-    rows = []
-    for dz in range(-min(slices, back), min(slices, forth) + 1):
-        for dy in range(-reach, reach + 1):
-            for dx in range(-reach, reach + 1, 2):
-                rows.append((dz, dy, dx, code(dz, dy, dx), code(dz, dy, dx + 1)))
-    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1]), abs(row[2] + 0.5)))
-    return np.array(rows, np.int64)
-
-
-def biases(bias: NDArray[np.float32] | None, table: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Bias of the displacements of a table, (rows, 2)."""
-    out = np.zeros((len(table), 2), np.float32)
-    if bias is not None:
-        slices, reach = len(bias) // 2, bias.shape[1] // 2
-        beyond = np.pad(bias, [(0, 0), (0, 0), (0, 1)])
-        dz, dy, dx = table[:, :3].T
-        for k in range(2):
-            out[:, k] = beyond[dz + slices, dy + reach, dx + k + reach]
-    return out
 
 
 @_jit.kernel

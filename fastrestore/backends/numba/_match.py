@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Image
-from fastrestore.backends.host import reference_grid, thresholds
+from fastrestore.backends.host import reference_grids, thresholds
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
@@ -61,14 +61,14 @@ class Band(NamedTuple):
 
 def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
-    rows = reference_grid(image.shape[0], stage.block, stage.step)
-    columns = reference_grid(image.shape[1], stage.block, stage.step)
+    rows, columns = reference_grids(stage, image.shape)
     shape = (len(rows), len(columns))
     offsets = np.zeros((*shape, stage.group, 2), np.int16)
     sizes = np.ones(shape, np.int16)
     kernel = match_kernel(stage.block, stage.step)
-    table = displacements(stage.radius)
-    bias = biases(stage.match_bias, table, -(-stage.block // stage.step))
+    reach = stage.radius
+    table = displacements((0, reach, reach), 0, 0, CODE)[:, 1:].copy()
+    bias = biases(stage.match_bias, table) / np.float32(-(-stage.block // stage.step))
     bounds = inclusive_bounds(thresholds(stage, (rows, columns)))
     search = Search(table, bias, stage.radius, bounds)
     margin = -(-stage.radius // stage.step) * stage.step
@@ -106,6 +106,44 @@ def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
     return bounds
 
 
+@functools.cache
+def displacements(
+    radius: tuple[int, ...], back: int, forth: int, bits: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows (dz, dy, dx, code, next code): pairs of displacements dx and dx + 1, center first.
+
+    dz is from -back to forth. Codes have `bits` bits for each axis and sort equal distances in
+    raster order. Displacement zero, the reference itself, and those outside the search window have
+    code -1. Short displacements come first, because they match best and so lower the limit early.
+    """
+    slices, reach, _ = radius
+
+    def code(dz: int, dy: int, dx: int) -> int:
+        if dx > reach or dz == dy == dx == 0:
+            return -1
+        return ((dz + slices) << 2 * bits) | ((dy + reach) << bits) | (dx + reach)
+
+    rows = [
+        (dz, dy, dx, code(dz, dy, dx), code(dz, dy, dx + 1))
+        for dz in range(-min(slices, back), min(slices, forth) + 1)
+        for dy in range(-reach, reach + 1)
+        for dx in range(-reach, reach + 1, 2)
+    ]
+    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1]), abs(row[2] + 0.5)))
+    return np.array(rows, np.int64)
+
+
+def biases(bias: NDArray[np.float32] | None, table: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Bias of the displacements of a table, (rows, 2)."""
+    out = np.zeros((len(table), 2), np.float32)
+    if bias is not None:
+        beyond = np.pad(bias, [(0, 0)] * (bias.ndim - 1) + [(0, 1)])
+        *others, dx = (table[:, : bias.ndim] + np.array(bias.shape) // 2).T
+        for k in range(2):
+            out[:, k] = beyond[(*others, dx + k)]
+    return out
+
+
 def _planes(stage: Stage, rows: int, columns: int) -> NDArray[np.float32]:
     """Allocate the de-interleaved pixels that a band of references reads."""
     step = stage.step
@@ -122,40 +160,6 @@ def scratch(stage: Stage, rows: int) -> Scratch:
     step = stage.step
     pixels = (rows + (stage.block - 1) // step) * step**2 * LANES
     return memory(rows, stage.group, pixels, step * (step + 1))
-
-
-@functools.cache
-def displacements(radius: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows (dy, dx, code, next code): pairs of displacements dx and dx + 1, center first.
-
-    Codes sort equal distances in raster order. Displacement zero, the reference itself, and
-    those outside the search window have code -1. Short displacements come first, because they match
-    best and so lower the limit early.
-    """
-
-    def code(dy: int, dx: int) -> int:
-        outside = dx > radius or (dy == 0 and dx == 0)
-        return -1 if outside else ((dy + radius) << CODE) | (dx + radius)
-
-    rows = []
-    for dy in range(-radius, radius + 1):
-        for dx in range(-radius, radius + 1, 2):
-            rows.append((dy, dx, code(dy, dx), code(dy, dx + 1)))
-    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1] + 0.5)))
-    return np.array(rows, np.int64)
-
-
-def biases(
-    bias: NDArray[np.float32] | None, table: NDArray[np.int64], terms: int
-) -> NDArray[np.float32]:
-    """Bias of the displacements of a table, (rows, 2), divided among `terms` partial sums."""
-    out = np.zeros((len(table), 2), np.float32)
-    if bias is not None:
-        radius = len(bias) // 2
-        beyond = np.pad(bias, [(0, 0), (0, 1)])
-        for k in range(2):
-            out[:, k] = beyond[table[:, 0] + radius, table[:, 1] + k + radius] / terms
-    return out
 
 
 @_jit.kernel

@@ -17,21 +17,8 @@ from fastrestore.backends.protocol import Execution, Matches, Stage
 
 if TYPE_CHECKING:
     from fastrestore.backends.numba import _cubes_filter
-    from fastrestore.backends.protocol import Stage
 
-__all__ = ["bm3d_basic", "bm3d_final"]
-
-
-def bm3d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy,), matches, stage, execution)
-
-
-def bm3d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy, pilot), matches, stage, execution)
+__all__ = ["bm3d_filter"]
 
 
 def filter_tables(stage: Stage) -> list[Tables]:
@@ -47,7 +34,7 @@ def filter_tables(stage: Stage) -> list[Tables]:
 
 
 def channel_tables(
-    stage: Stage | Stage,
+    stage: Stage,
     matrices: tuple[NDArray[Any], ...],
     covariance: NDArray[np.float32],
     layout: _variance.Reach | _cubes_filter.Reach,
@@ -96,10 +83,10 @@ def even_odd(matrix: NDArray[np.float64]) -> bool:
     return np.allclose(matrix, signs * matrix[:, ::-1], atol=1e-12)
 
 
-def _filtered(
+def bm3d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter all groups and aggregate them; `images` are the noisy one and the pilot, if any."""
+    """See `fastrestore.backends.protocol.Backend`."""
     tables, block, lanes = filter_tables(stage), stage.block, _filter.lanes(stage.block)
     lift = _filter.lift_kernel(block)
     kernel = _filter.filter_kernel(block, len(images) > 1, even_odd(stage.forward))
@@ -157,8 +144,5 @@ def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
         _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
     bands = cut(height, 4 * execution.workers, 16, 64)
-    for _ in run_bands(
-        work, [(c, band) for c in range(channels) for band in bands], execution.workers
-    ):
-        pass
+    list(run_bands(work, [(c, band) for c in range(channels) for band in bands], execution.workers))
     return out

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +17,7 @@ from fastrestore.backends.numba._simd import aligned
 from fastrestore.backends.numba.bm3d import channel_tables, even_odd
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
-__all__ = ["bm4d_basic", "bm4d_final"]
-
-Part = tuple[range, range, range]  # of references: slices, rows, columns
-
-
-def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy,), matches, stage, execution)
-
-
-def bm4d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return _filtered((noisy, pilot), matches, stage, execution)
+__all__ = ["bm4d_filter"]
 
 
 def _tables(stage: Stage) -> list[Tables]:
@@ -74,10 +60,10 @@ def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]
     return flat.reshape(count, -1), layout
 
 
-def _filtered(
+def bm4d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
-    """Filter all groups and aggregate them; `images` are the noisy one and the pilot, if any."""
+    """See `fastrestore.backends.protocol.Backend`."""
     thick, block = stage.shape[:2]
     tables, lanes = _tables(stage), _cubes_filter.lanes(thick, block)
     lift = _cubes_filter.lift_kernel(thick, block)
@@ -93,7 +79,7 @@ def _filtered(
         lift(volume, z.start, y.start, x.start, tables[0].lift, out)
         return out
 
-    def work(item: tuple[int, Part]) -> None:
+    def work(item: tuple[int, tuple[range, ...]]) -> None:
         c, part = item
         corners = [grid[span(one)] for grid, one in zip(matches.corners, part, strict=True)]
         ranges = list(map(reach, corners, (depth, height, width), stage.shape, stage.radii))
@@ -116,19 +102,13 @@ def _filtered(
             _cubes_merge.merge(total.numerator[c][place], sums.numerator)
             _cubes_merge.merge(total.weights[c][place], sums.weights)
 
-    parts = [(c, part) for c in range(channels) for part in _parts(matches.sizes.shape, execution)]
+    # What a part of the references reads stays in the cache
+    slices, rows, columns = matches.sizes.shape
+    bands = cut(slices, 1, 1, 8), cut(rows, 2 * execution.workers, 4, 24), cut(columns, 1, 1, 64)
+    parts = [(c, part) for c in range(channels) for part in itertools.product(*bands)]
     for _ in run_bands(work, parts, execution.workers):
         execution.report_progress(1 / len(parts))
     return _divided(total, stage, execution)
-
-
-def _parts(shape: tuple[int, ...], execution: Execution) -> Iterator[Part]:
-    """Divide the references so that what a part reads stays in the cache."""
-    slices, rows, columns = shape
-    for z in cut(slices, 1, 1, 8):
-        for y in cut(rows, 2 * execution.workers, 4, 24):
-            for x in cut(columns, 1, 1, 64):
-                yield z, y, x
 
 
 def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
@@ -142,8 +122,7 @@ def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
         sums = Sums(total.numerator[c], total.weights[c])
         _cubes_merge.divide(sums, stage.windows, z, layer, out[c, z])
 
-    for _ in run_bands(
-        work, [(c, z) for c in range(channels) for z in range(depth)], execution.workers
-    ):
-        pass
+    list(
+        run_bands(work, [(c, z) for c in range(channels) for z in range(depth)], execution.workers)
+    )
     return out

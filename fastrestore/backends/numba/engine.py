@@ -19,7 +19,7 @@ from fastrestore.backends.host import (
 )
 from fastrestore.backends.numba import NAME, capabilities, why_unavailable
 from fastrestore.backends.numba._match import bm3d_match
-from fastrestore.backends.numba.bm3d import bm3d_basic, bm3d_final
+from fastrestore.backends.numba.bm3d import bm3d_filter
 
 if TYPE_CHECKING:
     from fastrestore._arrays.types import Channels, Image
@@ -43,17 +43,10 @@ def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     return _cubes_match.bm4d_match(image, stage, execution)
 
 
-def bm4d_basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """See `fastrestore.backends.protocol.Backend`."""
-    from fastrestore.backends.numba import bm4d
-
-    return bm4d.bm4d_basic(noisy, matches, stage, execution)
-
-
-def bm4d_final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+def bm4d_filter(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
     from fastrestore.backends.numba import bm4d
 
-    return bm4d.bm4d_final(noisy, pilot, matches, stage, execution)
+    return bm4d.bm4d_filter(images, matches, stage, execution)

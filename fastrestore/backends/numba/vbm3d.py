@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastrestore._arrays.types import Channels, Image
-from fastrestore.backends.host import reference_grid
+from fastrestore.backends.host import reference_grids
 from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, run_bands, span
@@ -69,14 +69,12 @@ class VideoStage:
             out = lifted[first + band.start : first + band.stop]
             lift(image, band.start, 0, self._tables[0].lift, out)
 
-        for _ in run_bands(work, parts, self._execution.workers):
-            pass
+        list(run_bands(work, parts, self._execution.workers))
 
     def matches(self, slots: Sequence[int], center: int) -> Matches:
         """Match the blocks of the frames in `slots` to the references of the frame at `center`."""
         stage = self._stage
-        rows = reference_grid(self._height, stage.block, stage.step)
-        columns = reference_grid(self._width, stage.block, stage.step)
+        rows, columns = reference_grids(stage, (self._height, self._width))
         offsets = np.zeros((len(rows), len(columns), stage.group, 2), np.int32)
         sizes = np.ones((len(rows), len(columns)), np.int16)
         order = np.array(slots, np.int64)
@@ -90,8 +88,7 @@ class VideoStage:
 
         if stage.group > 1 and search.bound >= 0:
             bands = cut(len(rows), 4 * self._execution.workers, 1, 8)
-            for _ in run_bands(work, bands, self._execution.workers):
-                pass
+            list(run_bands(work, bands, self._execution.workers))
         return Matches((rows + slots[center] * self._pitch, columns), offsets, sizes)
 
     def filter(self, slots: Sequence[int], center: int) -> None:
@@ -114,8 +111,7 @@ class VideoStage:
 
         bands = cut(len(matches.rows), 4 * self._execution.workers, 1, 16)
         parts = [(c, band) for c in range(len(noisy)) for band in bands]
-        for _ in run_bands(work, parts, self._execution.workers):
-            pass
+        list(run_bands(work, parts, self._execution.workers))
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame and free its slot."""
@@ -139,11 +135,9 @@ class VideoStage:
 
         each, all_columns = range(len(out)), cut(self._width + 2, execution.workers, 64, 1 << 30)
         parts = [(which, c, band) for c in each for which in range(2) for band in all_columns]
-        for _ in run_bands(gather, parts, execution.workers):
-            pass
+        list(run_bands(gather, parts, execution.workers))
         halves = [(c, band) for c in each for band in cut(height, execution.workers, 64, 1 << 30)]
-        for _ in run_bands(divide, halves, execution.workers):
-            pass
+        list(run_bands(divide, halves, execution.workers))
         return out
 
 

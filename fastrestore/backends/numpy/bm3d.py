@@ -69,9 +69,18 @@ def _match_one(
     return found
 
 
-def basic(noisy: Channels, matches: Matches, stage: Stage, execution: Execution) -> Channels:
-    """Steps 1b and 1c: collaborative hard thresholding and aggregation (equations 6, 10, 12)."""
-    return _filter((noisy,), matches, stage, execution)
+def filter_groups(
+    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
+) -> Channels:
+    """Filter and aggregate all groups, and normalize the sums.
+
+    Steps 1b and 1c, collaborative hard thresholding (equations 6, 10, 12). With a pilot steps 2b
+    and 2c, collaborative Wiener filtering (equations 9, 11, 12).
+    """
+    sums = np.zeros((2, *images[0].shape))
+    aggregate(sums, images, matches, stage, execution)
+    estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
+    return estimate
 
 
 def shrink_hard(
@@ -98,13 +107,6 @@ def sharpened(shrunk: FloatArray, root: float) -> FloatArray:
     return result
 
 
-def final(
-    noisy: Channels, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """Steps 2b and 2c: collaborative Wiener filtering, aggregation (equations 9, 11, 12)."""
-    return _filter((noisy, pilot), matches, stage, execution)
-
-
 def shrink_wiener(
     groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
 ) -> tuple[FloatArray, float]:
@@ -120,16 +122,6 @@ def shrink_wiener(
 def _weight(variances: FloatArray) -> float:
     """Weight of a group: the inverse of its remaining noise variance."""
     return float(1 / np.clip(variances.sum(), 1 / HEAVIEST, 1 / LIGHTEST))
-
-
-def _filter(
-    images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
-) -> Channels:
-    """Filter and aggregate all groups, and normalize the sums."""
-    sums = np.zeros((2, *images[0].shape))
-    aggregate(sums, images, matches, stage, execution)
-    estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
-    return estimate
 
 
 def aggregate(

@@ -16,10 +16,8 @@ from fastrestore.backends.host import (
     warm,
 )
 from fastrestore.backends.numpy import NAME, capabilities, why_unavailable
-from fastrestore.backends.numpy.bm3d import basic as bm3d_basic
-from fastrestore.backends.numpy.bm3d import basic as bm4d_basic
-from fastrestore.backends.numpy.bm3d import final as bm3d_final
-from fastrestore.backends.numpy.bm3d import final as bm4d_final
+from fastrestore.backends.numpy.bm3d import filter_groups as bm3d_filter
+from fastrestore.backends.numpy.bm3d import filter_groups as bm4d_filter
 from fastrestore.backends.numpy.bm3d import match as bm3d_match
 from fastrestore.backends.numpy.bm3d import match as bm4d_match
 from fastrestore.backends.numpy.vbm3d import VideoStage as video_stage  # noqa: N813

@@ -88,26 +88,18 @@ def bm3d_match(image, stage, execution):
     return held_matches(numpy.bm3d_match(read(image), stage, execution))
 
 
-def bm3d_basic(noisy, matches, stage, execution):
-    return Held(numpy.bm3d_basic(read(noisy), read_matches(matches), stage, execution))
-
-
-def bm3d_final(noisy, pilot, matches, stage, execution):
-    images = read(noisy), read(pilot)
-    return Held(numpy.bm3d_final(*images, read_matches(matches), stage, execution))
+def bm3d_filter(images, matches, stage, execution):
+    seen = tuple(read(image) for image in images)
+    return Held(numpy.bm3d_filter(seen, read_matches(matches), stage, execution))
 
 
 def bm4d_match(image, stage, execution):
     return held_matches(numpy.bm4d_match(read(image), stage, execution))
 
 
-def bm4d_basic(noisy, matches, stage, execution):
-    return Held(numpy.bm4d_basic(read(noisy), read_matches(matches), stage, execution))
-
-
-def bm4d_final(noisy, pilot, matches, stage, execution):
-    images = read(noisy), read(pilot)
-    return Held(numpy.bm4d_final(*images, read_matches(matches), stage, execution))
+def bm4d_filter(images, matches, stage, execution):
+    seen = tuple(read(image) for image in images)
+    return Held(numpy.bm4d_filter(seen, read_matches(matches), stage, execution))
 
 
 class VideoStage:
