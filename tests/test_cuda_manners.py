@@ -187,7 +187,7 @@ def test_plans_reject_other_images(fake):
         ValueError, match="sigma cannot replace the psd, noise_kernel or noise of this plan"
     ):
         spectrum(image, sigma=3)
-    with pytest.raises(ValueError, match="shape must be 2 whole numbers above 0, got 30"):
+    with pytest.raises(TypeError, match="shape must be 2 whole numbers above 0, got 30"):
         BM3DPlan(30)
     with pytest.raises(ValueError, match=r"image must have 2 axes .* got shape \(3, 4, 5\)"):
         BM3DPlan((3, 4, 5), sigma=1)

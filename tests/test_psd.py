@@ -91,7 +91,7 @@ def test_resampling_keeps_the_variance():
     ("error", "message", "call"),
     [
         (
-            ValueError,
+            TypeError,
             "shape must be 2 whole numbers above 0, got 64",
             lambda: psd_from_kernel([[1]], 64),
         ),
