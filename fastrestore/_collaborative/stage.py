@@ -228,7 +228,6 @@ class Context:
     units: Units
     weights: FloatArray  # of the transformed channels in the image that blocks are matched on
     statistics: Statistics  # of the transformed channels, scaled
-    guide: Guide | None
     exact: NDArray[np.bool_] | None  # where there is no noise: (C, 1, ..) or (C, *spatial)
     reusable: bool  # for other images of this shape
     stages: dict[str, Stage] = field(default_factory=dict)  # cache
@@ -308,7 +307,6 @@ def make_context(
         units=Units(exponent, matrix, request.least_shape()),
         weights=weights,
         statistics=Statistics(mixed, data_range, matched, request.ndim),
-        guide=guide,
         exact=noise.is_zero(request.ndim),
         reusable=not interop.on_host(planes) and request.colorspace != "pca",
     )

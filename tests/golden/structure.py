@@ -39,6 +39,7 @@ class File(NamedTuple):
 
     kind: str
     lines: int
+    compiled: int  # lines of compiled functions
     parameters: list[int]  # of each function
     calls: list[Call]
 
@@ -78,14 +79,17 @@ def count_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def read(path: Path, root: Path) -> File:
     """Count one file."""
     text, inside = path.read_text(encoding="utf-8"), path.relative_to(root)
-    parameters, calls = [], []
+    parameters, calls, lines = [], [], set()
     for node, compiled in walk(ast.parse(text)):
         if isinstance(node, FUNCTIONS) and not compiled:
             parameters.append(count_parameters(node))
+        if isinstance(node, FUNCTIONS) and compiled:
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            lines.update(range(first, node.end_lineno + 1))
         if isinstance(node, ast.Call) and len(node.args) > MOST:
             name = ast.unparse(node.func)
             calls.append(Call(inside, node.lineno, name, len(node.args), compiled))
-    return File(kind_of(inside, text), len(text.splitlines()), parameters, calls)
+    return File(kind_of(inside, text), len(text.splitlines()), len(lines), parameters, calls)
 
 
 def percentile(values: list[int], percent: int) -> int:
@@ -101,6 +105,8 @@ def report(files: list[File], listed: bool) -> None:
     print(f"lines: {lines.total()}")
     for kind in ("other", "numba kernels", "cli", "_io"):
         print(f"  {kind}: {lines[kind]}")
+    rest = [file.lines - file.compiled for file in files if file.kind not in ("cli", "_io")]
+    print(f"  other and numba kernels, outside compiled functions: {sum(rest)}")
     parameters = [count for file in files for count in file.parameters]
     median, most = percentile(parameters, 50), percentile(parameters, 90)
     print(f"functions: {len(parameters)}; parameters: median {median}, 90th percentile {most}")
