@@ -5,6 +5,7 @@ import pytest
 from support.images import camera, noisy, scene
 
 from fastrestore import bm3d, estimate_sigma
+from fastrestore._noise.estimate import mean_sigma, sigmas
 
 
 @pytest.mark.parametrize("sigma", [3, 10, 25, 60])
@@ -47,10 +48,10 @@ def test_constant_image():
 
 
 def test_each_channel():
-    sigmas = np.array([5.0, 20.0, 40.0])
+    levels = np.array([5.0, 20.0, 40.0])
     clean = np.repeat(camera(50, 50, 256, 256)[None], 3, axis=0)
-    image = clean + sigmas[:, None, None] * np.random.default_rng(0).standard_normal(clean.shape)
-    np.testing.assert_allclose(estimate_sigma(image, channel_axis=0), sigmas, rtol=0.08)
+    image = clean + levels[:, None, None] * np.random.default_rng(0).standard_normal(clean.shape)
+    np.testing.assert_allclose(estimate_sigma(image, channel_axis=0), levels, rtol=0.08)
     moved = estimate_sigma(np.moveaxis(image, 0, -1), channel_axis=-1)
     np.testing.assert_array_equal(moved, estimate_sigma(image, channel_axis=0))
 
@@ -58,6 +59,27 @@ def test_each_channel():
 def test_large_images_are_sampled():
     image = noisy(np.add.outer(np.arange(1500.0), np.arange(1400.0)) / 10, 10)
     assert estimate_sigma(image) == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan, 1e30])
+def test_invalid_pixels_take_no_part(fill):
+    image = noisy(camera(50, 50, 300, 300), 10)
+    valid = np.ones(image.shape, bool)
+    valid[:100] = valid[:, 200:] = valid[150:170, 80:100] = False
+    image[~valid] = fill
+    found = sigmas(image[None], valid)
+    assert found == pytest.approx(10, rel=0.06)
+    assert sigmas(image[None], valid[None]) == found
+    assert mean_sigma(np.stack([image, 2 * image]), valid) == pytest.approx(found[0] * 2.5**0.5)
+
+
+def test_few_valid_pixels():
+    image = noisy(np.full((60, 60), 50.0), 10)
+    valid = np.zeros(image.shape, bool)
+    assert sigmas(image[None], valid) == 0
+    valid[10:20, 10:20] = True
+    image[~valid] = np.nan
+    assert sigmas(image[None], valid) == pytest.approx(10, rel=0.3)
 
 
 @pytest.mark.parametrize("axis", [None, -1])

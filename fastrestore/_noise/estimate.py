@@ -71,18 +71,27 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     return float(estimates[0]) if channel_axis is None else estimates
 
 
-def sigmas(planes: NDArray[Any]) -> FloatArray:
-    """Estimate the noise of each channel of (C, M, N)."""
-    return np.array([_sigma(np.asarray(plane, np.float64)) for plane in planes])
+def sigmas(planes: NDArray[Any], valid: NDArray[Any] | None = None) -> FloatArray:
+    """Estimate the noise of each channel of (C, M, N), from pixels where `valid` is True.
+
+    `valid` broadcasts to the planes. Invalid pixels may have any value, NaN included.
+    """
+    masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
+    each = zip(planes, masks, strict=True)
+    return np.array([_sigma(np.asarray(plane, np.float64), mask) for plane, mask in each])
 
 
-def mean_sigma(planes: Any) -> float:
+def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
     """Return the root mean square of the noise levels of the channels of (C, M, N)."""
-    return float(np.sqrt(np.square(sigmas(interop.to_host(planes))).mean()))
+    return float(np.sqrt(np.square(sigmas(interop.to_host(planes), valid)).mean()))
 
 
-def _sigma(image: FloatArray) -> float:
+def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
     """Estimate the noise of one channel, scaled to about 1 so that squares do not overflow."""
+    if valid is not None:
+        if not valid.any():
+            return 0.0
+        image = np.where(valid, image, image[valid].mean())
     scale = float(np.abs(image - image.mean()).max())
     if scale == 0 or not np.isfinite(scale):
         return 0.0
@@ -90,11 +99,16 @@ def _sigma(image: FloatArray) -> float:
     if (image.shape[0] - PATCH) * (image.shape[1] - PATCH) < 4 * PATCH**2 or min(
         image.shape
     ) < PATCH:
-        return scale * _of_differences(image)
+        return scale * _of_differences(image, valid)
     step = max(1, int(np.ceil(np.sqrt(image.size / MOST))))
     window = (PATCH, PATCH)
     patches = sliding_window_view(image, window)[::step, ::step].reshape(-1, PATCH**2)
     energy = _gradient_energy(image)[::step, ::step].ravel()
+    if valid is not None:
+        whole = _box(valid, PATCH, PATCH)[::step, ::step].ravel() == PATCH**2
+        if whole.sum() < 2 * PATCH**2:
+            return scale * _of_differences(image, valid)
+        patches, energy = patches[whole], energy[whole]
     return scale * float(np.sqrt(_variance(patches, energy)))
 
 
@@ -127,16 +141,18 @@ def _gradient_energy(image: FloatArray) -> FloatArray:
     return _box(across, PATCH, PATCH - 2) + _box(down, PATCH - 2, PATCH)
 
 
-def _box(values: FloatArray, height: int, width: int) -> FloatArray:
+def _box(values: NDArray[Any], height: int, width: int) -> FloatArray:
     """Sums over all windows of a size."""
     rows = sliding_window_view(values, height, axis=0).sum(-1)
     sums: FloatArray = sliding_window_view(rows, width, axis=1).sum(-1)
     return sums
 
 
-def _of_differences(image: FloatArray) -> float:
+def _of_differences(image: FloatArray, valid: NDArray[Any] | None) -> float:
     """Robust estimate from differences of neighbors, for images too small for patches."""
-    differences = np.concatenate([np.diff(image, axis=k).ravel() for k in (0, 1)])
+    known = np.ones(image.shape, bool) if valid is None else valid
+    pairs = [known[1:] & known[:-1], known[:, 1:] & known[:, :-1]]
+    differences = np.concatenate([np.diff(image, axis=k)[pairs[k]] for k in (0, 1)])
     if differences.size == 0:
         return 0.0
     return float(np.median(np.abs(differences)) / 0.6745 / np.sqrt(2))
