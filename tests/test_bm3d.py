@@ -292,7 +292,11 @@ INFINITE[0, 1] = -np.inf
             {"image": "a.png"},
         ),
         (TypeError, r"image must be an array, got NoneType None", {"image": None}),
-        (TypeError, r"image is a masked array.*filled", {"image": np.ma.array(IMAGE)}),
+        (
+            TypeError,
+            r"image is a masked array.*mask=~image.mask.*filled",
+            {"image": np.ma.array(IMAGE)},
+        ),
         (TypeError, r"image is complex \(complex128\).*real.*imag", {"image": IMAGE * 1j}),
         (TypeError, r"image is boolean; convert it", {"image": IMAGE > 100}),
         (TypeError, r"real numbers, got dtype object", {"image": IMAGE.astype(object)}),

@@ -176,3 +176,61 @@ def test_long_values_are_cut():
     assert validate.quoted("x" * 100) == "'" + "x" * 59
     assert validate.quoted(np.float64(0.5)) == "0.5"
     assert validate.quoted(np.zeros((2, 3))) == "an array of shape (2, 3)"
+
+
+COLUMN = np.array([True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("given", "shape", "channel_axis", "expected"),
+    [
+        (None, (2, 3), None, None),
+        (True, (2, 3), None, None),
+        (np.ones((2, 3), bool), (2, 3), None, None),
+        (COLUMN, (2, 3), None, [[COLUMN, COLUMN]]),
+        (COLUMN.tolist(), (2, 3), None, [[COLUMN, COLUMN]]),
+        (COLUMN[:, None], (3, 2), None, [np.stack([COLUMN, COLUMN], 1)]),
+        (np.tile(COLUMN, (2, 1)), (2, 3, 4), -1, [[COLUMN, COLUMN]]),  # the spatial shape
+        (np.tile(COLUMN, (2, 1)), (3, 2, 3), 0, [[COLUMN, COLUMN]]),  # not rows and columns
+        (COLUMN[:, None, None], (3, 4, 4), 1, [np.broadcast_to(COLUMN[:, None], (3, 4))]),
+        (np.arange(8).reshape(2, 2, 2) > 1, (2, 2, 2), -1, [[[0, 1], [1, 1]]] * 2),
+        (np.arange(8).reshape(2, 2, 2) > 0, (2, 2, 2), -1, [[[0, 1], [1, 1]], [[1, 1], [1, 1]]]),
+    ],
+)
+def test_masks(given, shape, channel_axis, expected):
+    result = validate.mask("mask", given, shape, channel_axis)
+    if expected is None:
+        assert result is None
+        return
+    assert result.dtype == bool
+    same = len({np.asarray(plane, bool).tobytes() for plane in expected}) == 1
+    np.testing.assert_array_equal(result, np.asarray(expected[:1] if same else expected, bool))
+
+
+@pytest.mark.parametrize(
+    ("given", "channel_axis", "error", "message"),
+    [
+        (
+            np.ones((2, 3)),
+            None,
+            TypeError,
+            r"mask must be .* \(4, 3\).*got float64; write mask != 0",
+        ),
+        (np.ones(3, np.uint8), None, TypeError, "True where valid, got uint8; write mask != 0"),
+        ("mask", None, TypeError, "mask must be an array, got str 'mask'"),
+        (np.ma.ones((4, 3), bool), None, TypeError, "mask is a masked array"),
+        (np.ones((3, 4), bool), None, ValueError, r"broadcasts to \(4, 3\), got shape \(3, 4\)$"),
+        (np.zeros(3, bool), None, ValueError, "mask is False everywhere; it must be True where"),
+        (COLUMN[None], 1, ValueError, "mask is False everywhere in channel 1"),
+    ],
+)
+def test_other_masks(given, channel_axis, error, message):
+    with pytest.raises(error, match=message):
+        validate.mask("mask", given, (4, 3), channel_axis)
+
+
+def test_a_mask_of_another_shape_names_the_spatial_shape():
+    with pytest.raises(
+        ValueError, match=r"\(4, 5, 3\), or to \(4, 5\) for all channels, got shape"
+    ):
+        validate.mask("mask", np.ones((5, 4), bool), (4, 5, 3), -1)

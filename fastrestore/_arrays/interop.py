@@ -48,10 +48,18 @@ def recognize(name: str, array: Any) -> tuple[Any, Restore]:
     TypeError
         If it is not an array of real numbers, is masked, or is on an unsupported device.
     """
+    values, restore = share(name, array)
+    _check_dtype(name, values.dtype)
+    return values, restore
+
+
+def share(name: str, array: Any) -> tuple[Any, Restore]:
+    """Return an array as `recognize` does, of any data type."""
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
-            f"{name} is a masked array; fill its masked pixels first, for example "
-            f"{name}.filled({name}.mean())"
+            f"{name} is a masked array, whose mask is True where a value is invalid; write "
+            f"{name}.data, and mask=~{name}.mask if the function has mask=, or fill its masked "
+            f"values: {name}.filled({name}.mean())"
         )
     if isinstance(array, (np.ndarray, np.generic)):
         values = np.asarray(array)
@@ -66,7 +74,6 @@ def recognize(name: str, array: Any) -> tuple[Any, Restore]:
         cure = "read the file first" if isinstance(array, (str, bytes, os.PathLike)) else ""
         cure = cure or f"numpy.asarray({name}) may convert it"
         raise TypeError(f"{name} must be an array, got {_quoted(array)}; {cure}")
-    _check_dtype(name, values.dtype)
     return values, restore
 
 

@@ -164,6 +164,50 @@ def check_finite(name: str, values: Any) -> None:
     )
 
 
+def mask(
+    name: str, mask: Any, shape: tuple[int, ...], channel_axis: int | None
+) -> NDArray[np.bool_] | None:
+    """Return where the pixels of an image are valid, on the host, or None if all are.
+
+    The result is (1, ..) if it is the same for all channels, else (C, ..).
+    """
+    if mask is None:
+        return None
+    values = _bools(name, mask, shape)
+    if channel_axis is not None and values.ndim == len(shape) - 1:  # one for all channels
+        values = np.expand_dims(values, channel_axis)
+    try:
+        valid = interop.channels_first(np.broadcast_to(values, shape), channel_axis)
+    except ValueError:
+        spatial = tuple(n for k, n in enumerate(shape) if k != (channel_axis or 0) % len(shape))
+        each = "" if channel_axis is None else f", or to {spatial} for all channels"
+        raise ValueError(
+            f"{name} must be an array of bool that broadcasts to {shape}{each}, got shape "
+            f"{values.shape}"
+        ) from None
+    empty = [c for c, each in enumerate(valid) if not each.any()]
+    if empty:
+        where = "" if len(empty) == len(valid) else f" in channel {empty[0]}"
+        raise ValueError(
+            f"{name} is False everywhere{where}; it must be True where a pixel is valid"
+        )
+    if valid.all():
+        return None
+    same = channel_axis is None or (valid == valid[:1]).all()
+    return np.ascontiguousarray(valid[:1] if same else valid)
+
+
+def _bools(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return an array of bool of any library on the host."""
+    wanted = f"{name} must be an array of bool that broadcasts to {shape}, True where valid"
+    plain = mask if isinstance(mask, (bool, list, tuple)) else interop.share(name, mask)[0]
+    values = np.asarray(interop.to_host(plain))
+    if values.dtype != np.bool_:
+        cure = f"; write {name} != 0" if values.dtype.kind in "iuf" else ""
+        raise TypeError(f"{wanted}, got {values.dtype}{cure}")
+    return values
+
+
 def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> float:
     """Warn if sigma exceeds the range, which suggests other units; return the range."""
     extent = float(values.max()) - float(values.min())
