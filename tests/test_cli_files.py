@@ -22,6 +22,7 @@ from support.commandline import (
     write,
 )
 
+from fastrestore._io import files
 from fastrestore.cli import main
 
 
@@ -195,6 +196,70 @@ def test_permissions_follow_the_umask(tmp_path, mask):
     finally:
         os.umask(before)
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o664])
+@pytest.mark.parametrize("name", ["b.png", "b.npy", "b.mkv", "b.nii"])
+def test_overwrite_keeps_permissions(capsys, tmp_path, name, mode):
+    """Also while the file is written, nobody else can read it."""
+    target, seen = tmp_path / name, []
+    target.write_bytes(b"private")
+    target.chmod(mode)
+    new = files.Replacement(target)
+    seen.append(new.temporary.stat().st_mode & 0o777)
+    new.temporary.write_bytes(b"new")
+    new.commit()
+    assert seen == [0o600]
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == mode
+    if name == "b.png":
+        denoise(capsys, png(tmp_path / "a.png"), "-o", target, "--overwrite")
+        assert target.stat().st_mode & 0o777 == mode
+    new = files.Replacement(tmp_path / "other")
+    assert new.temporary.stat().st_mode & 0o777 == 0o666 & ~umask()
+    new.discard()
+    assert names(tmp_path) == sorted({"a.png", name} if name == "b.png" else {name})
+
+
+def umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="POSIX permissions")
+def test_another_group_gets_no_permissions_of_the_old_one(monkeypatch, tmp_path):
+    def refused(*args):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    old = tmp_path / "a"
+    old.write_bytes(b"")
+    old.chmod(0o660)
+    state = os.stat_result([*old.stat()[:5], old.stat().st_gid + 1, *old.stat()[6:10]])
+    monkeypatch.setattr(os, "chown", refused)
+    (tmp_path / "b").write_bytes(b"")
+    files._copy_access(state, tmp_path / "b")
+    assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("words", [[], ["--overwrite"]])
+@pytest.mark.parametrize("aim", ["elsewhere/new.png", "new.png", "link.png"])
+def test_dangling_link_does_not_create_its_target(capsys, tmp_path, identity, words, aim):
+    source, link = png(tmp_path / "a.png"), tmp_path / "link.png"
+    (tmp_path / "elsewhere").mkdir()
+    link.symlink_to(aim)
+    line = fails(capsys, "denoise", source, "-o", link, "--sigma", "0.1", *words)
+    assert line == (
+        f"{link} is a symbolic link to {aim}, which does not exist; remove the link, or choose "
+        "another output"
+    )
+    assert identity == []
+    assert names(tmp_path) == ["a.png", "elsewhere", "link.png"]
+    assert names(tmp_path / "elsewhere") == []
+    with pytest.raises(files.FileError, match="is a symbolic link to"):
+        write(link, NOISE8)  # as one of many numbered images
 
 
 @pytest.mark.parametrize("overwrite", [True, False])

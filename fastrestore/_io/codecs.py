@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fastrestore._io.errors import FileError
 from fastrestore._io.film_reader import FilmInfo
+from fastrestore._io.hdr import encoder_options as hdr_options
 from fastrestore._io.pyav import is_rgb, load_pyav
 
 
@@ -60,7 +62,11 @@ _LOSSLESS = {
     "ffvhuff": {},
     "utvideo": {},
 }
+_SILENT = {"libx265": {"x265-params": "log-level=none"}}  # it prints on standard error
 _WHOLE_CHROMA = ("libx264", "libx265", "libsvtav1")  # need a multiple of the chroma subsampling
+_PROGRESSIVE = ("libx265", "libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1")  # frames only
+_FIELDS = 1 << 18 | 1 << 29  # FFmpeg's flags for transforms and motion of single fields
+_BOTTOM_FIRST = (3, 5)  # FFmpeg's numbers of field orders; those of top first are 2 and 4
 _FINEST = 65535  # most ticks a second in MPEG-4 part 2
 
 
@@ -96,7 +102,21 @@ def _is_available(name: str) -> bool:
     return name in load_pyav().codecs_available and name != "libx264rgb"
 
 
-def quality(name: str, options: EncoderOptions) -> dict[str, str]:
+def encoder_options(context: Any, options: EncoderOptions, info: FilmInfo) -> dict[str, str]:
+    """Return FFmpeg's options for an encoder: quality, HDR10 metadata and field order."""
+    name, found = context.name, _quality(context.name, options)
+    if name in ("libvpx", "libvpx-vp9") and context.pix_fmt.startswith("yuva"):
+        found["auto-alt-ref"] = "0"  # which alpha excludes
+    if name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; it prints on standard error
+    hdr = info.hdr and hdr_options(name, info.hdr)
+    for more in (_SILENT.get(name), hdr, _field_order(name, info)):
+        for option, text in (more or {}).items():
+            found[option] = f"{found[option]}:{text}" if option in found else text
+    return found
+
+
+def _quality(name: str, options: EncoderOptions) -> dict[str, str]:
     """Return FFmpeg's options for the quality of an encoder."""
     if options.lossless:
         return dict(_LOSSLESS[name])
@@ -105,6 +125,25 @@ def quality(name: str, options: EncoderOptions) -> dict[str, str]:
     if name in _CRF:
         return {"crf": str(_CRF[name])}
     return {"flags": "+qscale", "global_quality": str(_BEST)} if name in _QUANTIZER else {}
+
+
+def _field_order(name: str, info: FilmInfo) -> dict[str, str]:
+    """Return the option for the field order before the first frame, which states its own."""
+    if name not in ("libx264", "libx264rgb") or not info.interlaced or info.field_order < 2:
+        return {}
+    return {"x264-params": "bff=1" if info.field_order in _BOTTOM_FIRST else "tff=1"}
+
+
+def set_fields(context: Any, path: Path, info: FilmInfo) -> None:
+    """Let an encoder encode interlaced frames as such; warn if it cannot."""
+    if not info.interlaced:
+        return
+    context.field_order = info.field_order
+    if context.name not in _PROGRESSIVE:
+        context.flags |= _FIELDS
+        return
+    warnings.warn(f"{path}: {context.name} does not support interlaced video; the frames are "
+                  "flagged progressive", stacklevel=3)  # fmt: skip
 
 
 def pixel_format(codec: Any, source_format: str, options: EncoderOptions) -> str:

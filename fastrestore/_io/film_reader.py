@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fastrestore._io.errors import FileError, reason
+from fastrestore._io.errors import FileError
+from fastrestore._io.hdr import HdrMetadata, read_hdr
 from fastrestore._io.planes import Frame, Layout, Planes, as_planar, copy_planes, layout_of
-from fastrestore._io.pyav import load_pyav
+from fastrestore._io.pyav import load_pyav, open_film
+from fastrestore._io.truncation import ends_early
 
 SAMPLES = 5  # frames for the estimate of the noise
 
@@ -33,6 +35,9 @@ class FilmInfo:
     colors: dict[str, int] = field(default_factory=dict)  # range, matrix, ...: FFmpeg's numbers
     aspect: Fraction | None = None  # width by height of a pixel
     matrix: list[int] | None = None  # rotation and mirroring that players apply
+    hdr: HdrMetadata | None = None
+    interlaced: bool = False  # whether frames consist of two fields
+    field_order: int = 0  # FFmpeg's number; 0 is unknown
     metadata: dict[str, str] = field(default_factory=dict)
     track: Any = None  # the PyAV stream that is restored
     tracks: list[Any] = field(default_factory=list)  # all PyAV streams of the file, in order
@@ -44,12 +49,13 @@ class FilmReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.container = _open(path)
+        self.container = open_film(path)
         self._others: deque[Any] = deque()  # packets of other tracks, not yet taken
         self._count = 0  # frames that were read
         self._packets = self._bad = 0
         try:
             self.track = _video_track(self.container, path)
+            self._decoder = _decoder(self.track)
             self._source = self._decode()
             self._first: Any = next(self._source, None)
             if self._first is None:
@@ -100,20 +106,24 @@ class FilmReader:
 
     def samples(self) -> Iterator[Planes]:
         """Read a few frames spread over the video, from a second handle of the file."""
-        with closing(_open(self.path)) as container:
+        found = 0
+        with closing(open_film(self.path)) as container:
             track = _video_track(container, self.path)
             for k in range(SAMPLES):
-                if container.duration and k:
-                    begin = container.start_time or 0
-                    container.seek(begin + round(container.duration * k / SAMPLES))
-                frame = next(_decoded(container, track), None)
-                if frame is not None:
+                frame = _sample(container, track, Fraction(k, SAMPLES))
+                if frame is not None and self._is_alike(frame):
+                    found += 1
                     yield self._planes(frame)[2]
+        if not found:  # damaged
+            yield self._planes(self._first)[2]
 
     def damage(self) -> str | None:
         """Return what is wrong with the file, or None; call it after the last frame."""
-        whole = self._packets >= self.track.frames and not _ends_early(self.path)
-        if whole and not self._bad:
+        early = ends_early(self.path)
+        whole = self._packets >= self.track.frames
+        if self.container.format.name == "avi" and early is not None:
+            whole = True  # AVI counts frames that repeat the one before, which have no packets
+        if whole and not early and not self._bad:
             return None
         total = f" of {self.track.frames}" if self.track.frames else ""
         return f"{self.path} is damaged or truncated: {self._count}{total} frames could be read"
@@ -133,7 +143,10 @@ class FilmReader:
             time_base=track.time_base,
             colors=colors,
             aspect=track.sample_aspect_ratio or context.sample_aspect_ratio,
-            matrix=_display_matrix(frame),
+            matrix=_display_matrix(self._described()),
+            hdr=read_hdr(self._described()),
+            interlaced=self.interlaced,
+            field_order=max(0, context.field_order),
             metadata=dict(self.container.metadata),
             track=track,
             tracks=list(self.container.streams),
@@ -144,6 +157,23 @@ class FilmReader:
     def interlaced(self) -> bool:
         """Whether the first frame consists of two fields."""
         return bool(self._first.interlaced_frame)
+
+    def _described(self) -> Any:
+        """Return the first frame with the side data of the file, which libvpx does not add."""
+        if self._decoder is self.track.codec_context:
+            return self._first
+        with closing(open_film(self.path)) as container:
+            return (
+                _sample(container, _video_track(container, self.path), Fraction(0)) or self._first
+            )
+
+    def _is_alike(self, frame: Any) -> bool:
+        """Whether a frame, maybe without alpha, has the size and the depth of the first one."""
+
+        def key(other: Any) -> tuple[Any, ...]:
+            return other.width, other.height, other.format.name.replace("yuva", "yuv")
+
+        return key(frame) == key(self._first)
 
     def _size(self) -> tuple[int, int]:
         return self._first.width, self._first.height
@@ -174,21 +204,12 @@ class FilmReader:
                 continue
             self._packets += packet.size > 0
             try:
-                frames = packet.decode()
+                frames = self._decoder.decode(packet)
             except errors:
                 self._bad += 1
                 continue
             self._bad += packet.is_corrupt or any(frame.is_corrupt for frame in frames)
             yield from frames
-
-
-def _open(path: Path) -> Any:
-    """Open a file with PyAV."""
-    av = load_pyav()
-    try:
-        return av.open(str(path))
-    except (av.error.FFmpegError, OSError) as error:
-        raise FileError(f"cannot read {path}: {reason(error)}") from error
 
 
 def _video_track(container: Any, path: Path) -> Any:
@@ -208,12 +229,34 @@ def _has_packets(track: Any) -> bool:
     return track.type in ("video", "audio", "subtitle")
 
 
-def _decoded(container: Any, track: Any) -> Iterator[Any]:
-    """Decode until the end or the first error."""
+def _decoder(track: Any) -> Any:
+    """Return the codec context that decodes a track: libvpx for alpha, which FFmpeg's ignores."""
+    context = track.codec_context
+    tags = {name.lower(): text for name, text in track.metadata.items()}
+    if context.name not in ("vp8", "vp9") or tags.get("alpha_mode") != "1":
+        return context
+    av = load_pyav()
     try:
-        yield from container.decode(track)
-    except load_pyav().error.FFmpegError:
-        return
+        made = av.CodecContext.create("libvpx" if context.name == "vp8" else "libvpx-vp9", "r")
+    except av.codec.codec.UnknownCodecError:
+        return context
+    made.extradata = context.extradata
+    for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        setattr(made, name, getattr(context, name))
+    return made
+
+
+def _sample(container: Any, track: Any, part: Fraction) -> Any:
+    """Decode one frame after a part of the duration, beyond damaged packets, or return None."""
+    errors = load_pyav().error.FFmpegError
+    with suppress(errors):
+        if container.duration and part:
+            container.seek((container.start_time or 0) + round(container.duration * part))
+        for packet in container.demux(track):
+            with suppress(errors):
+                for frame in packet.decode():
+                    return frame
+    return None
 
 
 def _rate(track: Any) -> Fraction:
@@ -230,27 +273,3 @@ def _display_matrix(frame: Any) -> list[int] | None:
         if data.type.name == "DISPLAYMATRIX":
             return [int(value) for value in np.frombuffer(bytes(data), np.int32)]
     return None
-
-
-def _ends_early(path: Path) -> bool:
-    """Whether a Matroska file is shorter than its header states; FFmpeg does not report this."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if not head.startswith(b"\x1a\x45\xdf\xa3"):
-        return False
-    length, start = _length(head, 4)
-    if (
-        head[start + length :][:4] != b"\x18\x53\x80\x67"
-    ):  # the segment, which holds the rest of the file
-        return False
-    length, start = _length(head, start + length + 4)
-    streamed = length == 2**56 - 1
-    return not streamed and start + length > path.stat().st_size
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    """Read a variable-size integer of Matroska at `at`; return it and the position after it."""
-    first = data[at]
-    size = 9 - first.bit_length()
-    value = int.from_bytes(data[at : at + size]) & ((1 << 7 * size) - 1)
-    return value, at + size

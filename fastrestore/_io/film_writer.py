@@ -13,16 +13,29 @@ from typing import Any
 
 from fastrestore._io import codecs
 from fastrestore._io.errors import FileError, reason
-from fastrestore._io.files import temporary_name
+from fastrestore._io.files import Replacement
 from fastrestore._io.film_reader import FilmInfo
+from fastrestore._io.hdr import encoder_options as hdr_options
 from fastrestore._io.picture import Picture
 from fastrestore._io.planes import Frame, store_planes
-from fastrestore._io.pyav import BT709, FULL, LIMITED, RGB, convert, is_rgb, load_pyav
+from fastrestore._io.pyav import (
+    BT709,
+    FULL,
+    LIMITED,
+    RGB,
+    TAG_ERRORS,
+    convert,
+    is_rgb,
+    load_pyav,
+)
+from fastrestore._io.subtitles import Convert, add_converted, converted_packet
 
 # Matroska does not store speaker positions, and MP4 requires them
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 # Metadata that is not valid for the new file, or that the muxer writes
-_OUTDATED = {"encoder", "duration", "major_brand", "minor_version", "compatible_brands"}
+_OUTDATED = {
+    "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "alpha_mode",
+}  # fmt: skip
 
 
 class FilmWriter:
@@ -31,13 +44,19 @@ class FilmWriter:
     def __init__(self, path: Path, info: FilmInfo, options: codecs.EncoderOptions) -> None:
         self.path, self.count, self._done = path, 0, False
         self._info, self._options = info, options
-        self._target, self._temporary = temporary_name(path)
-        self._container = load_pyav().open(
-            str(self._temporary), "w", format=codecs.CONTAINERS[path.suffix.lower()].format
-        )
+        container = codecs.CONTAINERS[path.suffix.lower()].format
+        with self._explained():
+            self._new = Replacement(path)
+        try:
+            self._container = load_pyav().open(
+                f"file:{self._new.temporary}", "w", format=container, metadata_errors=TAG_ERRORS
+            )
+        except BaseException:
+            self._new.discard()
+            raise
         try:
             self._container.metadata.update(_valid_metadata(info.metadata))
-            self._tracks: dict[int, Any] = {}
+            self._tracks: dict[int, tuple[Any, Convert | None]] = {}
             for track in info.tracks or [None]:
                 if track is info.track:
                     self._video = self._add_video()
@@ -62,11 +81,14 @@ class FilmWriter:
     def copy_packets(self, packets: Iterable[Any]) -> None:
         """Write packets of other tracks unchanged."""
         for packet in packets:
-            track = self._tracks.get(packet.stream.index)
-            if track is not None:
-                packet.stream = track
+            track, convert = self._tracks.get(packet.stream.index, (None, None))
+            if track is None:
+                continue
+            written = packet if convert is None else converted_packet(packet, convert)
+            if written is not None:
+                written.stream = track
                 with self._explained():
-                    self._container.mux(packet)
+                    self._container.mux(written)
 
     def finish(self) -> None:
         """Write the frames still in the encoder, and give the file its final name."""
@@ -77,9 +99,9 @@ class FilmWriter:
             with self._explained():
                 self._container.mux(self._video.encode(None))
                 self._container.close()
-                self._temporary.replace(self._target)
+                self._new.commit()
         finally:
-            self._temporary.unlink(missing_ok=True)
+            self._new.discard()
 
     def abort(self) -> None:
         """Remove the unfinished file."""
@@ -87,7 +109,7 @@ class FilmWriter:
             with suppress(FileError), self._explained():  # an earlier error is reported
                 self._container.close()
         finally:
-            self._temporary.unlink(missing_ok=True)
+            self._new.discard()
 
     def _to_pyav(self, frame: Frame) -> Any:
         """Return a PyAV frame with the planes of `frame`."""
@@ -122,8 +144,21 @@ class FilmWriter:
         if info.track is not None:
             track.metadata.update(_valid_metadata(info.track.metadata))
             track.disposition = info.track.disposition
-        context.options = codecs.quality(codec.name, options)
+        codecs.set_fields(context, self.path, info)
+        self._check_hdr(codec.name)
+        context.options = codecs.encoder_options(context, options, info)
         return track
+
+    def _check_hdr(self, codec: str) -> None:
+        """Warn if HDR metadata is not written."""
+        hdr, lost = self._info.hdr, []
+        if hdr and (hdr.points or hdr.luminance or hdr.light) and hdr_options(codec, hdr) is None:
+            lost.append("HDR10 metadata")
+        if hdr and hdr.dynamic:
+            lost.append("dynamic HDR metadata")
+        if lost:
+            warnings.warn(f"{self.path}: {codec} does not store the {' and the '.join(lost)} of "
+                          "the video", stacklevel=2)  # fmt: skip
 
     def _add_copy(self, track: Any) -> None:
         """Add a track whose packets are copied."""
@@ -133,17 +168,31 @@ class FilmWriter:
         ):
             warnings.warn(f"{label} is not written", stacklevel=2)
             return
-        try:
-            made = self._container.add_stream_from_template(track, opaque=True)
-        except ValueError:
-            raise FileError(
-                f"{self.path}: {self.path.suffix} does not support {label}; write .mkv"
-            ) from None
+        made, convert = self._added(track)
+        if made is None:
+            return
         if track.type == "audio" and track.codec_context.layout.name in _LAYOUTS:
             made.codec_context.layout = _LAYOUTS[track.codec_context.layout.name]
         made.metadata.update(_valid_metadata(track.metadata))
         made.disposition = track.disposition
-        self._tracks[track.index] = made
+        self._tracks[track.index] = made, convert
+
+    def _added(self, track: Any) -> tuple[Any, Convert | None]:
+        """Add a track like another one, or with subtitles in a form that the container supports.
+
+        Other subtitles are not written; for other tracks this is an error.
+        """
+        with suppress(ValueError):
+            return self._container.add_stream_from_template(track, opaque=True), None
+        converted = add_converted(self._container, track)
+        if converted is not None:
+            return converted
+        problem = f"{self.path.suffix} does not support {_label(track)}"
+        advice = "" if self.path.suffix.lower() == ".mkv" else "; write .mkv"
+        if track.type != "subtitle":
+            raise FileError(f"{self.path}: {problem}{advice}")
+        warnings.warn(f"{self.path}: {problem}, which is not written", stacklevel=2)
+        return None, None
 
     def _start(self) -> None:
         """Open the encoder and write the header of the file."""

@@ -61,8 +61,9 @@ def open_writer(name: str, source: Reader, options: EncoderOptions, scale: int =
         numbers = source.numbers if isinstance(source, SequenceReader) else None
         return SequenceWriter(name, numbers)
     info = source.info()
-    enlarged = replace(info, width=scale * info.width, height=scale * info.height)
-    return FilmWriter(Path(name), enlarged, options)
+    if scale > 1:  # rows of enlarged frames are not those of two fields
+        info = replace(info, width=scale * info.width, height=scale * info.height, interlaced=False)
+    return FilmWriter(Path(name), info, options)
 
 
 def check_output(name: str) -> None:

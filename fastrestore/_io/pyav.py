@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from fastrestore._io.errors import FileError
+from fastrestore._io.errors import FileError, reason
 
 LIMITED, FULL = 1, 2  # FFmpeg's numbers of color ranges; 0 is unknown
 RGB, BT709 = 0, 1  # FFmpeg's numbers of color matrices
 FINE = 4 | 0x2000 | 0x40000  # swscale: bicubic, full chroma, accurate; PyAV 17 names only the first
+
+# Tags that are not UTF-8 pass through unchanged, as surrogates.
+TAG_ERRORS = "surrogateescape"
+# FFmpeg's names of the formats that hold a video themselves. Lists of other files, such as those of
+# ffconcat, HLS and DASH, are left out: opening one opens files that the user did not name.
+_CONTAINERS = (
+    "3gp", "apng", "asf", "av1", "avi", "dv", "flv", "gif", "gxf", "h264", "hevc", "ivf", "m4v",
+    "matroska", "mjpeg", "mov", "mp4", "mpeg", "mpegts", "mpegvideo", "mxf", "nut", "obu", "ogg",
+    "rm", "vc1", "webm", "wtv", "yuv4mpegpipe",
+)  # fmt: skip
 
 
 def load_pyav() -> Any:
@@ -21,6 +32,19 @@ def load_pyav() -> Any:
             "numbered images, such as frames/%05d.png"
         ) from None
     return av
+
+
+def open_film(path: Path) -> Any:
+    """Open a video for reading; only the file itself is opened."""
+    av = load_pyav()
+    options = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"}
+    try:
+        return av.open(f"file:{path}", container_options=options, metadata_errors=TAG_ERRORS)
+    except av.error.ArgumentError:  # also for a format that is not in the list
+        raise FileError(f"cannot read {path}: its format is not that of a video; use a container "
+                        "such as MP4, MKV, WebM, AVI or MPEG-TS") from None  # fmt: skip
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise FileError(f"cannot read {path}: {reason(error)}") from error
 
 
 def is_rgb(pixel_format: str) -> bool:

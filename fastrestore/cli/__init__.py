@@ -7,9 +7,7 @@ module of the requested command is imported: ``fastrestore --help`` needs no Num
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from typing import NoReturn
 from fastrestore import __version__
 from fastrestore._io.errors import FileError
 from fastrestore.cli.errors import CommandError
+from fastrestore.cli.streams import discard_output, show, usable_streams
 
 COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help`
     "denoise": "remove noise from images with BM3D or a network",
@@ -50,10 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 after success; 2 after an error, which is printed as one line on
         standard error; 130 after Ctrl-C; 141 if standard output was closed by its reader.
     """
+    with usable_streams():
+        return _reported(sys.argv[1:] if argv is None else argv)
+
+
+def _reported(argv: Sequence[str]) -> int:
+    """Run the command line, and print an error as one line."""
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            return _run(sys.argv[1:] if argv is None else argv)
+            return _run(argv)
     except (CommandError, FileError) as error:
         return _fail(str(error))
     except OSError as error:
@@ -61,45 +66,45 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(str(error))
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:
-        detail = f": {stop}" if str(stop) else ""
-        print(f"fastrestore: interrupted{detail}", file=sys.stderr)
+        show(f"fastrestore: interrupted{f': {stop}' if str(stop) else ''}")
         return 130
 
 
 def _run(argv: Sequence[str]) -> int:
+    """Run the command line, and write all output."""
+    try:
+        try:
+            return _command(argv)
+        finally:  # also after --help, which raises SystemExit, and after an error
+            sys.stdout.flush()
+    except BrokenPipeError:  # as in `fastrestore info *.png | head -1`
+        discard_output()
+        return 141
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            discard_output()
+        raise
+
+
+def _command(argv: Sequence[str]) -> int:
     """Parse the arguments and run the command."""
     parser = _parser(next((word for word in argv if not word.startswith("-")), None))
     args = parser.parse_args(argv)
     if args.command is None:
-        parser.print_help(sys.stderr)
+        show(parser.format_help().rstrip("\n"))
         return 2
-    try:
-        args.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `fastrestore info *.png | head -1`
-        _discard_output()
-        return 141
-    except OSError as error:
-        if error.filename is None and error.errno is not None:
-            _discard_output()
-        raise
+    args.run(args)
     return 0
-
-
-def _discard_output() -> None:
-    """Redirect standard output to the null device, so that Python can flush it at exit."""
-    with contextlib.suppress(ValueError, OSError):  # standard output may not be a file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one line."""
-    print(f"fastrestore: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    show(f"fastrestore: warning: {' '.join(str(message).split())}")
 
 
 def _fail(message: str) -> int:
     """Print an error as one line and return the exit status."""
-    print(f"fastrestore: error: {' '.join(message.split())}", file=sys.stderr)
+    show(f"fastrestore: error: {' '.join(message.split())}")
     return 2
 
 
@@ -108,6 +113,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise CommandError(f"{message} (see `{self.prog} --help`)")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Print a help text; argparse ignores it if standard output cannot be written."""
+        print(message, end="", file=sys.stdout)
 
 
 def _parser(command: str | None) -> _Parser:
