@@ -7,7 +7,7 @@ import pytest
 import pywt
 from support.stages import image_stage
 
-from fastrestore import Profile
+from fastrestore import Profile, bm3d
 from fastrestore._collaborative.covariance import (
     coefficient_covariance,
     transform_matrix,
@@ -47,15 +47,33 @@ def test_profiles_are_frozen_and_replaced():
         ("step_final", 9, "step_final must be a whole number from 1 to 8, got 9"),
         ("radius_basic", -1, "radius_basic must be a whole number from 0 to 127, got -1"),
         ("group_final", 12, "group_final must be a power of two from 1 to 64, got 12"),
-        ("match_basic", -1.0, "match_basic must be a number of 0 or more, got -1.0"),
-        ("threshold", float("nan"), "threshold must be a number of 0 or more, got nan"),
-        ("wiener", "a", "wiener must be a number of 0 or more, got 'a'"),
-        ("kaiser_final", float("inf"), "kaiser_final must be a number of 0 or more, got inf"),
+        ("match_basic", -1.0, r"match_basic must be a number from 0 to 1e\+09, got -1.0"),
+        ("threshold", float("nan"), r"threshold must be a number from 0 to 1e\+09, got nan"),
+        ("threshold", 1e300, r"threshold must be a number from 0 to 1e\+09, got 1e\+300"),
+        ("wiener", "a", r"wiener must be a number from 0 to 1e\+09, got 'a'"),
+        ("kaiser_final", float("inf"), "kaiser_final must be a number from 0 to 6, got inf"),
+        ("kaiser_basic", 1e4, "kaiser_basic must be a number from 0 to 6, got 10000.0"),
+        ("group_basic", 16.0, "group_basic must be a whole number from 1 to 64, got 16.0"),
+        ("group_basic", True, "group_basic must be a whole number from 1 to 64, got True"),
+        ("match_noise_final", True, r"match_noise_final must be a number from 0.*, got True"),
+        ("sharpen", 0.5, r"sharpen must be a number from 1 to 1e\+09, got 0.5"),
+        ("residual", None, r"residual must be a number from 0 to 1e\+09, got None"),
+        ("transform_basic", 3, "transform_basic must be the name of a transform, got 3"),
+        ("name", None, "name must be a string, got None"),
     ],
 )
 def test_bad_fields(field, value, message):
     with pytest.raises((TypeError, ValueError), match=message):
         Profile(**{field: value})
+
+
+def test_numbers_of_other_types_become_plain_ones():
+    profile = Profile(
+        group_basic=np.int64(8), step_final=np.array(2), kaiser_basic=np.float32(1.5), threshold=3
+    )
+    assert profile == Profile(group_basic=8, step_final=2, kaiser_basic=1.5, threshold=3.0)
+    values = [profile.group_basic, profile.step_final, profile.kaiser_basic, profile.threshold]
+    assert [type(value) for value in values] == [int, int, float, float]
 
 
 def test_unknown_field():
@@ -149,3 +167,11 @@ def test_variance_of_group_coefficients_is_exact(noise):
     if noise == "white":
         white_one = white_covariance("bior1.5", (8, 8))[0]
         np.testing.assert_allclose(white_one, covariance, atol=1e-12)
+
+
+def test_the_widest_range_of_weights_is_aggregated_without_loss(engine):
+    # With a beta of 15, pixels at the ends of blocks became 0
+    image = 100 + 10 * np.random.default_rng(0).standard_normal((64, 64))
+    profile = Profile(kaiser_basic=6, kaiser_final=6, step_basic=8, step_final=8)
+    results = [bm3d(image, 10, profile=profile, backend=name) for name in ("numpy", engine)]
+    assert np.abs(results[0] - results[1]).max() < 0.01

@@ -7,6 +7,7 @@ the value and states what is expected. NumPy scalars are valid numbers.
 from __future__ import annotations
 
 import math
+import operator
 import os
 import sys
 import warnings
@@ -18,16 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
+from fastrestore._arrays.types import FloatArray
 
 
 def integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
-    """Return a whole number from `least` to `most`."""
+    """Return a whole number from `least` to `most`, of any type of integer."""
     wanted = f"a whole number{_bounds(least, most)}"
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    result = _index(value)
+    if result is None:
         raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
-    if (least is not None and value < least) or (most is not None and value > most):
-        raise ValueError(f"{name} must be {wanted}, got {value}")
-    return int(value)
+    if (least is not None and result < least) or (most is not None and result > most):
+        raise ValueError(f"{name} must be {wanted}, got {quoted(value)}")
+    return result
+
+
+def _index(value: Any) -> int | None:
+    """Return an integer of any library as an int, None for other values."""
+    plain = interop.to_host(value)
+    kind = getattr(getattr(plain, "dtype", None), "kind", "i")
+    if isinstance(plain, bool) or kind not in "iu" or getattr(plain, "ndim", 0) != 0:
+        return None
+    try:
+        return operator.index(plain)
+    except TypeError:
+        return None
 
 
 def number(
@@ -35,9 +50,9 @@ def number(
     above: float | None = None,
 ) -> float:  # fmt: skip
     """Return a finite real scalar of any array library as a float."""
-    wanted = f"a number{_bounds(least, most)}" if above is None else f"a number above {above}"
-    array = np.asarray(interop.to_host(value))
-    if array.dtype.kind not in "fiu" or isinstance(value, (list, tuple)):
+    wanted = f"a number{_bounds(least, most)}" if above is None else f"a number above {above:g}"
+    array = _real(name, value, wanted)
+    if isinstance(value, (list, tuple)):
         raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
     result = float(array) if array.ndim == 0 else math.nan
     if (
@@ -47,7 +62,64 @@ def number(
         or (above is not None and result <= above)
     ):
         raise ValueError(f"{name} must be {wanted}, got {quoted(value)}")
-    return result
+    if above == 0 and result < SMALLEST:
+        raise ValueError(f"{name} must be a number of {SMALLEST:g} or more, got {quoted(value)}")
+    return float(_in_range(name, array))
+
+
+def numbers(name: str, values: Any, wanted: str) -> FloatArray:
+    """Return finite numbers of 0 or more, a scalar or an array of any shape, as float64.
+
+    `wanted` describes them in messages.
+    """
+    array = _real(name, values, wanted)
+    bad = ~(np.isfinite(array) & (array >= 0))
+    if bad.any():
+        first = tuple(int(k) for k in np.argwhere(bad)[0])
+        shown = f"{array[first]} at {first}" if first else quoted(values)
+        raise ValueError(f"{name} must be {wanted}, got {shown}")
+    return _in_range(name, array)
+
+
+def _real(name: str, values: Any, wanted: str) -> NDArray[Any]:
+    """Return real numbers of any library as an array."""
+    plain = interop.to_host(values)
+    try:
+        array = np.asarray(plain)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor with a gradient
+        array = np.asarray(None)
+    if array.dtype.kind == "O" and array.ndim == 0 and _index(plain) is not None:
+        array = np.asarray(_as_float(int(plain)))  # beyond 64 bits
+    masked = isinstance(plain, np.ma.MaskedArray)
+    if array.dtype.kind not in "fiu" or masked or array.size == 0:
+        given = "a masked array; fill it first" if masked else quoted(values)
+        raise TypeError(f"{name} must be {wanted}, got {given}")
+    return array
+
+
+def _as_float(value: int) -> float:
+    """Convert an integer; infinite if it is too large."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+MOST_WORKERS = 256  # or the number of processors: more threads only take memory
+
+# Magnitudes whose fourth powers are in the range of float64
+SMALLEST, LARGEST = 1e-60, 1e60
+
+
+def _in_range(name: str, values: NDArray[Any]) -> FloatArray:
+    """Return finite numbers as float64, tiny ones as 0; raise if one is too large."""
+    wide = values.astype(np.float64)
+    magnitudes = np.abs(wide)
+    if magnitudes.max() > LARGEST:
+        worst = values.flat[magnitudes.argmax()]
+        raise ValueError(f"{name} must be at most {LARGEST:g} in magnitude, got {quoted(worst)}")
+    wide[magnitudes < SMALLEST] = 0
+    return wide
 
 
 def positive(name: str, value: Any) -> float:
@@ -111,16 +183,24 @@ def same_shape(name: str, values: Any, expected: tuple[int, ...], of: str = "the
 
 def quoted(value: Any) -> str:
     """Quote a value in a message: at most 60 characters, or the shape of an array."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    size = getattr(plain, "shape", ())
-    return f"an array of shape {tuple(size)}" if size else f"{plain!r:.60}"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, (tuple, list)) and len(shape):
+        return f"an array of shape {tuple(shape)}"
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.item()
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of an integer of thousands of digits, or of a class with a faulty repr
+        text = f"a value of type {type(value).__name__}"
+    return f"{text:.60}"
 
 
 def _bounds(least: float | None, most: float | None) -> str:
     """Describe a range of numbers."""
+    low, high = (f"{end:g}" if isinstance(end, float) else f"{end}" for end in (least, most))
     if least is None:
-        return "" if most is None else f" of {most} or less"
-    return f" of {least} or more" if most is None else f" from {least} to {most}"
+        return "" if most is None else f" of {high} or less"
+    return f" of {low} or more" if most is None else f" from {low} to {high}"
 
 
 def channels(name: str, values: Any, channel_axis: Any) -> Any:
@@ -295,13 +375,17 @@ def workers(workers: Any) -> int:
     """Return the number of threads: all usable processors for None and -1."""
     if workers is None:
         return usable_processors()
-    if isinstance(workers, bool) or not isinstance(workers, (int, np.integer)):
+    count = _index(workers)
+    if count is None:
         raise TypeError(
             f"workers must be a whole number, -1 for all processors, or None, got {quoted(workers)}"
         )
-    if workers < -1 or workers == 0:
-        raise ValueError(f"workers must be 1 or more, or -1 for all processors, got {workers}")
-    return usable_processors() if workers == -1 else int(workers)
+    if count < -1 or count == 0:
+        raise ValueError(
+            f"workers must be 1 or more, or -1 for all processors, got {quoted(workers)}"
+        )
+    usable = usable_processors()
+    return usable if count == -1 else min(count, max(usable, MOST_WORKERS))
 
 
 def usable_processors() -> int:

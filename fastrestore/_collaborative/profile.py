@@ -13,12 +13,19 @@ from typing import Self
 
 from fastrestore._arrays import validate
 
-# Fields of each stage that are whole numbers, and those that are numbers of 0 or more
-_RANGES = {
+# Bounds of the fields of each stage that are whole numbers
+_INTEGERS = {
     "block": (2, 16), "radius": (0, 127), "group": (1, 64), "predict": (0, 63), "follow": (0, 63),
     "trails": (1, 8), "slices": (1, 8), "radius_slices": (0, 63),
 }  # fmt: skip
-_NUMBERS = ("match", "match_noise", "match_correlation", "kaiser", "static", "static_noise")
+# Largest values of fields that are numbers. Beyond a beta of about 7 the ends of the Kaiser window
+# are lost in the fixed resolution of the sums.
+_MOST = 1e9
+_NUMBERS = {
+    "match": _MOST, "match_noise": _MOST, "match_correlation": _MOST, "kaiser": 6.0,
+    "static": _MOST, "static_noise": _MOST,
+}  # fmt: skip
+_SINGLE = ("threshold", "wiener", "residual", "threshold_residual", "wiener_residual")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +66,7 @@ class Profile:
     transform_basic, transform_final : str
         Transform of blocks: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D).
     kaiser_basic, kaiser_final : float
-        Parameter beta of the Kaiser window for aggregation.
+        Parameter beta of the Kaiser window for aggregation, 0 to 6.
     threshold : float or None
         Threshold of hard thresholding, in standard deviations of the noise of a coefficient
         (lambda_3D). With None it depends on the spectrum of the noise, from 2.2 to 4: 2.85 for
@@ -176,35 +183,52 @@ class Profile:
     wiener_residual: float = 0.5
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a string, got {validate.quoted(self.name)}")
         for stage in ("basic", "final"):
             self._check_stage(stage)
-        for field in ("threshold", "wiener"):
-            if getattr(self, field) is not None:
-                validate.not_negative(field, getattr(self, field))
-        validate.number("sharpen", self.sharpen, least=1)
-        for field in ("residual", "threshold_residual", "wiener_residual"):
-            validate.not_negative(field, getattr(self, field))
+        for field in _SINGLE:
+            if not (field in ("threshold", "wiener") and getattr(self, field) is None):
+                self._check_number(field, most=_MOST)
+        self._check_number("sharpen", least=1, most=_MOST)
 
     def _check_stage(self, stage: str) -> None:
-        def check(field: str, least: int, most: int) -> None:
-            name = f"{field}_{stage}"
-            validate.integer(name, getattr(self, name), least=least, most=most)
-
-        for field, bounds in _RANGES.items():
-            check(field, *bounds)
-        check("step", 1, getattr(self, f"block_{stage}"))
-        check("step_slices", 1, getattr(self, f"slices_{stage}"))
+        """Validate the fields of a stage."""
+        for field, (least, most) in _INTEGERS.items():
+            self._check_integer(f"{field}_{stage}", least, most)
+        self._check_integer(f"step_{stage}", 1, getattr(self, f"block_{stage}"))
+        self._check_integer(f"step_slices_{stage}", 1, getattr(self, f"slices_{stage}"))
         group = getattr(self, f"group_{stage}")
         if group & (group - 1):
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
-        for field in _NUMBERS:
-            validate.not_negative(f"{field}_{stage}", getattr(self, f"{field}_{stage}"))
+        for field, highest in _NUMBERS.items():
+            self._check_number(f"{field}_{stage}", most=highest)
+        transform = getattr(self, f"transform_{stage}")
+        if not isinstance(transform, str):
+            raise TypeError(
+                f"transform_{stage} must be the name of a transform, got "
+                f"{validate.quoted(transform)}"
+            )
+
+    def _check_integer(self, field: str, least: int, most: int) -> None:
+        """Validate a field and replace it by a plain int."""
+        value = validate.integer(field, getattr(self, field), least=least, most=most)
+        object.__setattr__(self, field, value)
+
+    def _check_number(self, field: str, most: float, least: float = 0) -> None:
+        """Validate a field and replace it by a plain float."""
+        value = validate.number(field, getattr(self, field), least=least, most=most)
+        object.__setattr__(self, field, value)
 
     @classmethod
     def named(cls, name: str) -> Profile:
         """Return the profile with this name."""
+        if not isinstance(name, str):
+            raise TypeError(f"profile must be a name or a Profile, got {validate.quoted(name)}")
         if name not in PROFILES:
-            raise ValueError(f"profile {name!r} is unknown; known are {', '.join(PROFILES)}")
+            raise ValueError(
+                f"profile {validate.quoted(name)} is unknown; known are {', '.join(PROFILES)}"
+            )
         return PROFILES[name]
 
     def reach(self) -> int:
@@ -278,11 +302,7 @@ PROFILES: dict[str, Profile] = {
 
 def named_profile(profile: str | Profile) -> Profile:
     """Return a profile given by name or as an object."""
-    if isinstance(profile, str):
-        return Profile.named(profile)
-    if not isinstance(profile, Profile):
-        raise TypeError(f"profile must be a name or a Profile, got {profile!r}")
-    return profile
+    return profile if isinstance(profile, Profile) else Profile.named(profile)
 
 
 def flat(profile: Profile) -> Profile:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise import psd
 from fastrestore._noise.vst import NoiseModel
@@ -161,7 +161,7 @@ def _given_twice(given: dict[str, Any]) -> str:
     quoted = [
         f"{name}=array of shape {np.shape(value)}"
         if np.ndim(value) or hasattr(value, "shape")
-        else f"{name}={value!r}"
+        else f"{name}={validate.quoted(value)}"
         for name, value in given.items()
     ]
     return (
@@ -175,7 +175,7 @@ def _model(model: Any) -> NoiseModel:
     if not isinstance(model, NoiseModel) or isinstance(model, type):
         raise TypeError(
             "noise must be a PoissonGaussian, a Rician or another object with the methods forward, "
-            f"inverse and extent, got {model!r}"
+            f"inverse and extent, got {validate.quoted(model)}"
         )
     return model
 
@@ -215,20 +215,9 @@ def _expected(shape: tuple[int, ...], channel_axis: int | None) -> str:
 def _checked(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> FloatArray:
     """Return sigma as an array of finite numbers of 0 or more."""
     expected = _expected(shape, channel_axis)
-    sigma = interop.to_host(sigma)
-    if isinstance(sigma, np.ma.MaskedArray):
-        raise TypeError(f"sigma must be {expected}, got a masked array; fill it first")
-    values = np.asarray(sigma)
-    if values.dtype.kind not in "fiu" or (
-        channel_axis is None and isinstance(sigma, (list, tuple))
-    ):
-        raise TypeError(f"sigma must be {expected}, got {sigma!r}")
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        first = tuple(int(k) for k in np.argwhere(bad)[0])
-        quoted = repr(values.item()) if values.ndim == 0 else f"{values[first]} at {first}"
-        raise ValueError(f"sigma must be {expected}, got {quoted}")
-    return values.astype(np.float64)
+    if channel_axis is None and isinstance(sigma, (list, tuple)):
+        raise TypeError(f"sigma must be {expected}, got {validate.quoted(sigma)}")
+    return validate.numbers("sigma", sigma, expected)
 
 
 def _planes(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastrestore._arrays import interop, validate
 
 
@@ -60,15 +58,10 @@ def sigmas(sigma: Any, batch: Any, axes: Axes) -> list[Any]:
     count, size = len(batch), batch.shape[-2:]
     if sigma is None:
         return [None] * count
-    values = np.asarray(interop.to_host(sigma))
     expected = f"a number of 0 or more, or a map of shape {size}"
     if axes.batch is not None:
         expected += f", or {count} numbers, one for each image"
-    if values.dtype.kind not in "fiu":
-        raise TypeError(f"sigma must be {expected}, got {sigma!r:.60}")
-    if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ValueError(f"sigma must be {expected}, got {sigma!r:.60}")
-    values = values.astype(np.float64)
+    values = validate.numbers("sigma", sigma, expected)
     if values.ndim == 0:
         return [float(values)] * count
     if values.shape == tuple(size):
