@@ -143,7 +143,7 @@ def test_explicit_host_backend(cupy):
 
 def test_only_thumbnails_are_transferred(fake):
     _, frames = video(1, 20, 22)
-    there = fake.asarray(np.concatenate([frames] * 6))  # no cuts
+    there = fake.asarray(np.concatenate([frames + k for k in range(6)]))  # no cuts
     options = {"radius": 1, "profile": SMALL, "data_range": 255.0}
     for _ in range(2):
         fake.log.clear()
@@ -155,6 +155,23 @@ def test_only_thumbnails_are_transferred(fake):
     fake.log.clear()
     vbm3d(there, 20, **options)
     assert fake.count("d2h") == 6
+
+
+def test_repeated_frames_are_filtered_once_if_cuts_are_detected(fake):
+    """Only frames with equal thumbnails are compared, which waits for the GPU once more."""
+    _, frames = video(4, 20, 22)
+    three = fake.asarray(np.repeat(frames, 3, 0))
+    options = {"radius": 1, "profile": SMALL, "data_range": 255.0}
+    expected = vbm3d(fake.asarray(frames), 20, **options).get()
+    fake.log.clear()
+    found = vbm3d(three, 20, **options)
+    assert fake.launches().count("vbm3d_match") == 8
+    assert fake.count("d2h") == 12 + 8
+    np.testing.assert_array_equal(found.get(), np.repeat(expected, 3, 0))
+    fake.log.clear()
+    vbm3d(three, 20, scene_cuts=False, **options)
+    assert fake.launches().count("vbm3d_match") == 24
+    assert fake.count("d2h") == 0
 
 
 def test_memory_does_not_grow_with_length(fake):

@@ -98,6 +98,33 @@ def test_scene_cuts_reset_the_network(net):
     assert np.abs(through[3] - cut[3]).max() > 1
 
 
+@pytest.mark.parametrize("options", [{}, {"scene_cuts": False}], ids=str)
+def test_repeated_frames_get_the_same_result(net, options):
+    clip, runs = moving(4), (3, 2, 1, 4)
+    once = list(super_resolve_video(clip, model=net, channel_axis=-1, **options))
+    memory = np.empty_like(clip[0])
+
+    def reused():
+        for frame in np.repeat(clip, runs, 0):
+            memory[...] = frame
+            yield memory
+            memory[...] = 0
+
+    for source in (np.repeat(clip, runs, 0), reused()):
+        result = list(super_resolve_video(source, model=net, channel_axis=-1, **options))
+        np.testing.assert_array_equal(result, np.repeat(once, runs, 0))
+    result[0][...] = 0  # every result has memory of its own
+    np.testing.assert_array_equal(result[1], once[0])
+
+
+def test_fast_motion_after_a_repetition_is_no_cut(net):
+    wide = np.stack([scene(20, 100, seed=c) for c in range(3)], -1)
+    clip = np.stack([wide[:, 12 * k : 12 * k + 30] for k in range(4)]).clip(0, 255).astype("u1")
+    once = list(super_resolve_video(clip, model=net, channel_axis=-1))
+    twice = list(super_resolve_video(np.repeat(clip, 2, 0), model=net, channel_axis=-1))
+    np.testing.assert_array_equal(twice, np.repeat(once, 2, 0))
+
+
 def test_tiles_are_exact(net):
     clip = moving(3, 250, 40)
     whole = list(super_resolve_video(clip, model=net, channel_axis=-1, tile=None))

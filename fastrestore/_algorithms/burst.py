@@ -14,6 +14,7 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.register import estimate_motion, refine_motion, resample
+from fastrestore._arrays.scenes import equal
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile, named_profile
 from fastrestore._noise import estimate
@@ -78,7 +79,8 @@ def denoise_burst(
     frames, are therefore taken from the reference. Finally `bm3d` removes the remaining noise,
     whose variance is known at every pixel.
 
-    Frames with a side of less than 32 pixels are not registered.
+    Frames with a side of less than 32 pixels are not registered. A frame that is equal to an
+    earlier one has the same noise, and is left out.
 
     References
     ----------
@@ -105,9 +107,10 @@ def denoise_burst(
         workers=workers, backend=backend,
     )  # fmt: skip
     with reporting(progress, "burst") as report_progress:
-        mean, variance = _merge([first, *images], levels, denoise, report_progress)
+        distinct = _distinct([first, *images])
+        mean, variance = _merge(distinct, levels, denoise, report_progress)
         estimate = denoise(mean, np.sqrt(variance) * levels[:, None, None])
-        report_progress(1 / (len(images) + 2))
+        report_progress(1 / (len(distinct) + 1))
     with interop.use_device_of(array):
         return restore(interop.planes_to_image(estimate, array, channel_axis))
 
@@ -190,13 +193,22 @@ def _check_frames(frames: Any, channel_axis: Any) -> tuple[list[NDArray[Any]], A
     check_frames(frames)
     images: list[NDArray[Any]] = []
     for number, recognized in enumerate(recognized_frames(frames)):
-        images.append(
-            validate.channels(f"frame {number}", interop.to_host(recognized[0]), channel_axis)
-        )
+        image = validate.channels(f"frame {number}", interop.to_host(recognized[0]), channel_axis)
+        # A generator may use the memory of a frame again
+        images.append(image if hasattr(frames, "shape") else image.copy("K"))
     if not images:
         raise ValueError("frames is empty; give at least one frame")
     array, restore = recognized
     return images, restore, array
+
+
+def _distinct(images: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Leave out images that are equal to an earlier one, whose noise they share."""
+    distinct: list[NDArray[Any]] = []
+    for image in images:
+        if not any(equal(image, other) for other in distinct):
+            distinct.append(image)
+    return distinct
 
 
 def _levels(sigma: Any, planes: NDArray[Any], channel_axis: int | None) -> FloatArray:

@@ -74,7 +74,8 @@ def super_resolve_video(
     -----
     The network, that of FRVSR [2]_, estimates the optical flow between consecutive frames, warps
     the previous result accordingly, and combines it with the new frame. The required memory does
-    not depend on the length of the video.
+    not depend on the length of the video. A frame that is equal to the frame before gets the same
+    result, and the recurrence continues as if it were absent; on a GPU only with `scene_cuts`.
 
     References
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -39,7 +40,8 @@ def vbm3d(
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
         Noisy frames of any integer or float type. An iterable, such as a generator, is consumed
-        frame by frame, and only the frames that are still needed are held in memory.
+        frame by frame, and only the frames that are still needed are held in memory. They are
+        copied, so that a generator may yield the same array again with other pixels.
     sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of the frames. By default it is estimated from
         the first frame.
@@ -75,7 +77,7 @@ def vbm3d(
         For an array: the same kind of array. Floats keep their type, integers give float32.
     iterator of arrays
         For an iterable: a generator of restored frames, ``4 * radius`` frames behind the input, or
-        half as many with stage "basic".
+        half as many with stage "basic", without counting repeated frames.
 
     Raises
     ------
@@ -92,6 +94,13 @@ def vbm3d(
     frames are filtered together, and each block is aggregated in its own frame. Variances of group
     coefficients are exact, as in `bm3d`. Search windows and groups are larger than in [1]_, whose
     values give worse results than `bm3d` on single frames if motion is fast.
+
+    A frame that is equal to the frame before in all pixels, as after a conversion from 8 to 24
+    frames per second or a 3:2 pulldown, has the same noise. Such frames are filtered once: the
+    result is that of the video without repetitions, with each restored frame repeated as often. A
+    run of more than 16 equal frames ends a scene. Frames that repeat only one field, or that differ
+    because the video was compressed afterwards, are not recognized. On a GPU, frames are compared
+    only with `scene_cuts`.
 
     References
     ----------
@@ -151,11 +160,11 @@ class _Stream(NamedTuple):
             return
         there = first[0]
         request = self._request(there, channel_axis)
-        made: list[Any] = []  # pending frames, and functions that convert back to their kind
+        kinds: deque[interop.Restore] = deque()  # of pending frames
 
         def planes() -> Iterator[Any]:
             for number, (frame, restore) in enumerate(itertools.chain([first], given)):
-                made.append((frame, restore))
+                kinds.append(restore)
                 values = request.backend.bring(frame)
                 yield validate.channels(f"frame {number}", values, channel_axis)
 
@@ -165,8 +174,8 @@ class _Stream(NamedTuple):
                 result = next(results, None)
                 if result is None:
                     return
-                frame, restore = made.pop(0)
-                finished = restore(interop.planes_to_image(result, frame, channel_axis))
+                image = interop.planes_to_image(result, there, channel_axis)
+                finished = kinds.popleft()(image)
             yield finished
 
     def _request(self, frame: Any, channel_axis: int | None) -> Request:

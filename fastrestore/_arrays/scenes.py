@@ -1,7 +1,8 @@
-"""Detection of scene cuts in a video."""
+"""Detection of repeated frames and scene cuts in a video."""
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,64 @@ CUT, LEAP, MOVING = 0.08, 3.0, 0.05
 BLOCK = 8  # side of the pixels of a thumbnail, in pixels of the frame
 
 
-class SceneCuts:
-    """Detector of the frames at which scenes begin."""
+class Change(enum.Enum):
+    """What a frame of a video is, compared with the frame before."""
 
-    def __init__(self) -> None:
-        self._before: NDArray[np.float64] | None = None
+    NONE = "an equal frame"
+    MOTION = "another frame of the scene, or the first frame"
+    CUT = "the first frame of another scene"
+
+
+class Changes:
+    """Detector of repeated frames and scene cuts; it keeps a copy of the last frame.
+
+    On a GPU, repeated frames are only recognized together with scene cuts, for which the host waits
+    anyway: only frames with equal thumbnails are compared, for which it waits again.
+    """
+
+    def __init__(self, cuts: bool) -> None:
+        self._cuts = cuts
+        self._thumbnail: NDArray[np.float64] | None = None
         self._usual = MOVING  # difference between frames in this scene, relative to the range
+        self.frame: Any = None
 
-    def begins(self, planes: Any) -> bool:
-        """Return whether the next frame (C, M, N) begins a new scene; False for the first one."""
-        before, now = self._before, _thumbnail(planes)
-        self._before = now
-        if before is None:
+    def to(self, planes: Any) -> Change:
+        """Compare the next frame (C, M, N) with the last that was no repetition.
+
+        The frame is copied to `frame`, because callers may use its memory again.
+        """
+        waits = self._cuts and not interop.on_host(planes)
+        now = _thumbnail(planes) if waits else None
+        if self._repeats(planes, now):
+            return Change.NONE
+        self.frame = planes.copy("K")
+        if not self._cuts:
+            return Change.MOTION
+        now = _thumbnail(planes) if now is None else now
+        before, self._thumbnail = self._thumbnail, now
+        return Change.CUT if before is not None and self._cut(before, now) else Change.MOTION
+
+    def _repeats(self, planes: Any, thumbnail: NDArray[np.float64] | None) -> bool:
+        """Whether a frame equals the last."""
+        if self.frame is None:
             return False
+        if interop.on_host(planes):
+            return equal(planes, self.frame)
+        alike = thumbnail is not None and (thumbnail == self._thumbnail).all()
+        return bool(alike and (planes == self.frame).all())
+
+    def _cut(self, before: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
+        """Whether a scene begins between two frames."""
         extent = float(max(np.ptp(now), np.ptp(before)))
         change = float(np.abs(now - before).mean())
         cut = change > max(CUT, LEAP * self._usual) * extent
         self._usual = MOVING if cut or not extent else change / extent
         return cut
+
+
+def equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two images (C, M, N) are equal; for most that differ, the first row is enough."""
+    return bool((one[:, 0] == other[:, 0]).all() and (one == other).all())
 
 
 def _thumbnail(planes: Any) -> NDArray[np.float64]:

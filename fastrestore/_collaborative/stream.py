@@ -3,19 +3,23 @@
 A window of 2 radius + 1 frames moves along the video. The groups of a frame are filtered when the
 next `radius` frames have arrived. The frame is complete when the groups of those frames are
 filtered, too.
+
+Equal consecutive frames have the same noise, and averaging it removes nothing. They are filtered
+once, as if the video did not contain the repetitions.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore._arrays.scenes import SceneCuts
+from fastrestore._arrays.scenes import Change, Changes
 from fastrestore._arrays.types import Channels
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
@@ -24,6 +28,9 @@ from fastrestore._noise.spec import NoiseSpec
 from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
 
 FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
+# A run of more equal frames ends its scene, so that the number of frames to read ahead is limited.
+# Conversions of the frame rate repeat a frame up to 7 times, those from 8 to 60 per second.
+LONGEST = 16
 
 
 class Frame(NamedTuple):
@@ -40,7 +47,7 @@ class Video:
     context: Context
     request: Request
     radius: int
-    shape: tuple[int, ...]  # of a frame, (C, M, N)
+    like: Any  # a frame (C, M, N), for its shape, type and device
 
     def stage(self, which: Which) -> Stage:
         """Return a stage for groups with blocks from several frames."""
@@ -57,12 +64,12 @@ class Video:
         request = self.request
         return request.backend.load(name, planes, self.context.units, request.execution)
 
-    def store(self, channels: Channels, planes: Any) -> Any:
-        """Convert a frame back, and copy pixels without noise."""
-        request, exact = self.request, self.context.exact
-        dtype = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
-        out = request.backend.empty(self.shape, dtype, planes)
-        unchanged = None if exact is None else Unchanged(exact, planes)
+    def store(self, channels: Channels, original: Any) -> Any:
+        """Convert a frame back, and copy pixels without noise from the original."""
+        request, exact, like = self.request, self.context.exact, self.like
+        dtype = np.promote_types(interop.result_dtype(like.dtype), np.float32)
+        out = request.backend.empty(like.shape, dtype, like)
+        unchanged = None if exact is None else Unchanged(exact, original)
         request.backend.store(channels, self.context.units, unchanged, out, request.execution)
         return out
 
@@ -80,38 +87,75 @@ def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -
     context = measured(make_context(first, noise, request), first, request)
     # A range on a GPU is read once for the whole video
     context = context.with_range(as_number(context.statistics.data_range))
-    video = Video(context, request, radius, first.shape)
-    for _, scene in itertools.groupby(itertools.chain([first], frames), _scene_numbers(cuts)):
-        yield from _scene(scene, video)
+    video = Video(context, request, radius, first)
+    last: Any = None
+    scenes = itertools.groupby(_parts(itertools.chain([first], frames), cuts), _Part.key)
+    for (_, still), parts in scenes:
+        if still:
+            yield from (last for _ in parts)
+            continue
+        for last in _scene(parts, video):
+            yield last
 
 
-def _scene_numbers(cuts: bool) -> Callable[[Any], int]:
-    """Return a function that gives the scene number of each successive frame."""
-    detector, number = SceneCuts(), 0
+class _Part(NamedTuple):
+    """A frame, and its place in the video."""
 
-    def number_of(planes: Any) -> int:
-        nonlocal number
-        number += cuts and detector.begins(planes)
-        return number
+    planes: Any  # None for a repetition of the frame before
+    scene: int
+    still: bool  # after `LONGEST` equal frames
 
-    return number_of
+    def key(self) -> tuple[int, bool]:
+        """Return what the frames of a scene have in common."""
+        return self.scene, self.still
 
 
-def _scene(frames: Iterator[Any], video: Video) -> Iterator[Any]:
+def _parts(frames: Iterator[Any], cuts: bool) -> Iterator[_Part]:
+    """Find repetitions and scenes; frames are copied."""
+    changes, scene, run = Changes(cuts), 0, 0
+    for planes in frames:
+        change = changes.to(planes)
+        if change is Change.NONE:
+            run += 1
+            yield _Part(None, scene, run > LONGEST)
+            continue
+        scene += change is Change.CUT or run > LONGEST
+        run = 1
+        yield _Part(changes.frame, scene, False)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Equal consecutive frames."""
+
+    original: Any  # one of them, if pixels without noise are copied
+    length: int = 1
+
+
+def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:
     """Restore the frames of one scene."""
-    raw: list[Any] = []  # pending frames, to copy pixels without noise
+    runs: deque[_Run] = deque()  # that are pending
+    numbers, copies = itertools.count(), video.context.exact is not None
 
     def loaded() -> Iterator[Frame]:
-        for number, planes in enumerate(frames):
-            raw.append(planes)
-            yield Frame(video.load(planes, number), None)
+        for part in parts:
+            if part.planes is None:
+                runs[-1].length += 1
+                continue
+            runs.append(_Run(part.planes if copies else None))
+            yield Frame(video.load(part.planes, next(numbers)), None)
 
     stream = _stage(loaded(), video, "basic")
     if video.request.stage == "final":
         stream = _stage(stream, video, "final")
+    last: Any = None
     for frame in stream:
         assert frame.pilot is not None
-        yield video.store(frame.pilot, raw.pop(0))
+        if last is not None:  # the length of its run is known by now
+            yield from itertools.repeat(last, runs.popleft().length - 1)
+        last = video.store(frame.pilot, runs[0].original)
+        yield last
+    yield from itertools.repeat(last, runs.popleft().length - 1)
 
 
 def _stage(frames: Iterator[Frame], video: Video, which: Which) -> Iterator[Frame]:

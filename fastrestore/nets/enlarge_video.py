@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
-from fastrestore._arrays.scenes import SceneCuts
+from fastrestore._arrays.scenes import Change, Changes
 from fastrestore.nets.call import Request
 from fastrestore.nets.enlarge import Enlarger, check_channels
 from fastrestore.nets.frnet import VSRGAN
@@ -36,21 +36,21 @@ def enlarge_video(frames: Any, time_axis: Any, request: Request, scene_cuts: boo
 
 def _stream(frames: Iterable[Any], request: Request, scene_cuts: bool) -> Iterator[Any]:
     """Enlarge frame by frame."""
-    cuts, axis = SceneCuts(), request.options.channel_axis
+    changes, axis = Changes(scene_cuts), request.options.channel_axis
     enlarger: Enlarger | None = None
     last: Last | None = None
+    larger: Any = None
     for number, (frame, to_caller) in enumerate(recognized_frames(frames)):
         planes = validate.channels(f"frame {number}", frame, axis)
         with interop.use_device_of(frame):
             if enlarger is None:
                 check_channels(len(planes), request.net, request.name)
                 enlarger = Enlarger.prepared(request, planes, lambda share: None)
-            if scene_cuts and cuts.begins(planes):
-                last = None
-            seen = enlarger.seen(planes)
-            made = _next(enlarger, seen, last)
-            last = seen, made
-            larger = enlarger.larger(made, planes)
+            change = changes.to(planes)
+            if change is not Change.NONE:
+                seen = enlarger.seen(planes)
+                made = _next(enlarger, seen, None if change is Change.CUT else last)
+                last, larger = (seen, made), enlarger.larger(made, planes)
             finished = to_caller(interop.planes_to_image(larger, frame, axis))
         yield finished
 

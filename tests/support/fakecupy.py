@@ -238,7 +238,10 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
         self.module.note("d2h", self.nbytes)
         return float(self.values)
 
-    __bool__ = __int__ = __float__
+    __int__ = __float__
+
+    def __bool__(self):
+        return float(self) != 0
 
     def get(self):
         self.module.note("d2h", self.nbytes)
@@ -256,8 +259,14 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
     def mean(self, axis, dtype=None):
         return self.module._new(np.asarray(self.values.mean(axis, dtype=dtype)))
 
+    def all(self):
+        return self.module._new(np.asarray(self.values.all()))
+
     def astype(self, dtype):
         return self.module._new(self.values.astype(dtype))
+
+    def copy(self, order="C"):
+        return self.module._new(self.values.copy(order))
 
     def __getitem__(self, key):
         keys = key if isinstance(key, tuple) else (key,)
