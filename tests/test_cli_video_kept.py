@@ -18,6 +18,7 @@ from fastrestore.cli import main
 
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 HDR = {"color_range": 1, "colorspace": 9, "color_primaries": 9, "color_trc": 16}
+NAMED = hasattr(av.VideoCodecContext, "field_order")  # since PyAV 18.1
 FIELDS = 1 << 18 | 1 << 29  # FFmpeg's flags for interlaced transforms and motion
 
 
@@ -156,7 +157,8 @@ def interlaced_film(path, codec, order, colors=()):
         track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
         context = track.codec_context
         context.flags |= FIELDS
-        context.field_order = {"tff": 2, "bff": 3}[order] if codec != "mpeg4" else 0
+        if NAMED and codec != "mpeg4":
+            context.field_order = {"tff": 2, "bff": 3}[order]
         for number in range(4):
             frame = av.VideoFrame(64, 48, "yuv420p")
             for plane in frame.planes:
@@ -208,7 +210,7 @@ def test_field_order_is_kept(capsys, order, source, codec, target, words):
     lines = warned(capsys, source, target, *words)
     assert lines == [f"{source} is interlaced; deinterlace it first"]
     assert fields(target) == 4 * letter
-    if codec == "mpeg2video" and target != "b.avi":
+    if NAMED and codec == "mpeg2video" and target != "b.avi":
         with av.open(target) as container:
             assert container.streams.video[0].codec_context.field_order == {"T": 2, "B": 3}[letter]
 

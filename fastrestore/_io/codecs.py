@@ -138,7 +138,8 @@ def set_fields(context: Any, path: Path, info: FilmInfo) -> None:
     """Let an encoder encode interlaced frames as such; warn if it cannot."""
     if not info.interlaced:
         return
-    context.field_order = info.field_order
+    if info.field_order:
+        context.field_order = info.field_order
     if context.name not in _PROGRESSIVE:
         context.flags |= _FIELDS
         return

@@ -146,7 +146,7 @@ class FilmReader:
             matrix=_display_matrix(self._described()),
             hdr=read_hdr(self._described()),
             interlaced=self.interlaced,
-            field_order=max(0, context.field_order),
+            field_order=getattr(context, "field_order", 0),  # PyAV 18.1
             metadata=dict(self.container.metadata),
             track=track,
             tracks=list(self.container.streams),
