@@ -1,4 +1,4 @@
-"""TIFF of one page (images) or several (volumes): integers and floats, with or without alpha."""
+"""TIFF of one page: integers and floats, with or without alpha."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from fastrestore._io.picture import EXIF, GPS, Image, Picture, parse_exif
 
 if TYPE_CHECKING:
     from PIL.Image import Exif
-    from tifffile import TiffPage
+    from tifffile import TiffFile, TiffPage
 
 # Descriptive tags that stay valid after restoration: description, make, model, orientation,
 # software, date, artist, host, copyright. All are ASCII except the orientation.
-_TAGS = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
-_ORIENTATION = 274
-_XMP = 700
+DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
+ORIENTATION = 274
+XMP = 700
+_LARGE, _EXPANSION = 2**28, 5000  # bytes, and the most that compression may save
 _RESOLUTION = (282, 283, 296)
 _ALPHA = {"ASSOCALPHA": True, "UNASSALPHA": False}  # whether colors are multiplied by it
 
@@ -32,11 +33,15 @@ def read_tiff(file: IO[bytes]) -> Picture:
     # tifffile logs irregularities; those that matter here are raised.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     with tifffile.TiffFile(file) as tiff:
-        if len(tiff.pages) != 1:
-            raise FileError(f"it has {len(tiff.pages)} pages; one is supported")
         page = tiff.pages.first
-        _check_page(page)
-        _check_whole(page, tiff.filehandle.size)
+        check_chain(tiff)
+        count = len(tiff.pages)
+        if count == 1:  # as in large stacks of ImageJ and MetaMorph
+            count = max(1, sum(series.size for series in tiff.series) // max(1, page.size))
+        if count != 1:
+            raise FileError(f"it has {count} pages; one is supported")
+        check_page(page)
+        check_whole(page, tiff.filehandle.size)
         pixels = _pixels(page)
         extra = [getattr(sample, "name", "") for sample in page.extrasamples]
         icc = page.tags.valueof(34675)
@@ -50,45 +55,25 @@ def read_tiff(file: IO[bytes]) -> Picture:
     )
 
 
-def read_pages(file: IO[bytes]) -> tuple[Picture, int | None]:
-    """Read a TIFF of several pages as stored, and return it with its channel axis, if any."""
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
-    with tifffile.TiffFile(file) as tiff:
-        if len(tiff.series) != 1:
-            raise FileError("its pages differ in size or type; pages of one kind are supported")
-        series, page = tiff.series[0], tiff.pages.first
-        _check_page(page)
-        size = tiff.filehandle.size
-        for item in tiff.pages:
-            _check_whole(item, size)
-        axis, values = _channel_axis(series.shape, series.axes), series.asarray()
-        if getattr(page.photometric, "name", "") == "MINISWHITE":
-            values = np.invert(values)
-    file.seek(0)
-    return Picture(values, exif=_exif(file.read())), axis
-
-
-def _check_whole(page: Any, size: int) -> None:
-    """Raise if data of a page lies beyond the end of the file; tifffile may fill in zeros."""
+def check_whole(page: Any, size: int) -> None:
+    """Raise if data of a page are missing from the file; tifffile may fill in zeros."""
     segments = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(start + count > size for start, count in segments):
         raise FileError("it is truncated")
+    if page.nbytes > _LARGE and page.nbytes > _EXPANSION * size:
+        raise FileError(f"its shape {page.shape} does not agree with its length of {size} bytes")
 
 
-def _channel_axis(shape: tuple[int, ...], axes: str) -> int | None:
-    """Return the axis of a stack of pages that holds channels, or None."""
-    found = [k for k, name in enumerate(axes) if name in "CS"]
-    rest = "".join(name for name in axes if name not in "CS")
-    if axes == "YX" or rest == "YX":
-        raise FileError("it has one page; a volume has several")
-    if len(rest) != 3 or not rest.endswith("YX") or len(found) > 1:
-        raise FileError(
-            f"its shape is {shape}, its axes are {axes}; one stack of pages is supported, gray or "
-            "with channels"
-        )
-    return found[0] if found else None
+def check_chain(tiff: TiffFile) -> None:
+    """Raise if the list of pages breaks off; tifffile leaves the other pages out."""
+    width, handle = tiff.tiff.offsetsize, tiff.filehandle
+    last = tiff.pages.next_page_offset
+    if last is None:
+        return
+    handle.seek(last)
+    if handle.read(width).strip(b"\0"):
+        raise FileError(f"it is truncated or damaged: its list of pages breaks off after "
+                        f"{len(tiff.pages)}")  # fmt: skip
 
 
 def _is_rgb(page: TiffPage) -> bool:
@@ -108,7 +93,7 @@ def _pixels(page: TiffPage) -> Image:
     return np.invert(image) if kind == "MINISWHITE" else image
 
 
-def _check_page(page: TiffPage) -> None:
+def check_page(page: TiffPage) -> None:
     """Raise if the page is neither gray nor RGB, or has an unsupported depth."""
     kind = getattr(page.photometric, "name", str(page.photometric))
     if kind not in ("MINISBLACK", "MINISWHITE", "RGB"):
@@ -136,7 +121,7 @@ def _exif(data: bytes) -> Exif | None:
     except Exception:  # damaged tags make Pillow raise many types; the pixels are fine
         return None
     kept = Exif()  # without tags about the layout of this file
-    for tag in (*_TAGS, *_RESOLUTION, _XMP):
+    for tag in (*DESCRIPTIVE, *_RESOLUTION, XMP):
         if tag in found:
             kept[tag] = found[tag]
     for tag in (EXIF, GPS):
@@ -167,26 +152,6 @@ def encode_tiff(picture: Picture) -> bytes:
     return _with_directories(file.getvalue(), directories)
 
 
-def encode_pages(picture: Picture) -> bytes:
-    """Return the contents of a TIFF file of several pages, interleaved only for RGB channels last.
-
-    The description, such as that of ImageJ, is copied: the pages it describes stay the same.
-    """
-    import tifffile
-
-    values = picture.values
-    rgb = values.ndim == 4 and values.shape[-1] == 3
-    options: dict[str, Any] = {"planarconfig": "contig"} if rgb else {}
-    options |= _resolution(picture.exif, 1)
-    file = BytesIO()
-    tifffile.imwrite(
-        file, np.ascontiguousarray(values), photometric="rgb" if rgb else "minisblack",
-        metadata=None, software=False, byteorder="<", extratags=_copied_tags(picture.exif)[0],
-        **options,
-    )  # fmt: skip
-    return file.getvalue()
-
-
 def _resolution(exif: Exif | None, unit: int) -> dict[str, Any]:
     """Return the options of tifffile for the resolution; `unit` is used where none is stored."""
     across, down, stored = (exif and exif.get(tag) for tag in _RESOLUTION)
@@ -200,18 +165,16 @@ def _copied_tags(exif: Exif | None) -> tuple[list[Any], dict[int, Any]]:
     if exif is None:
         return [], {}
     tags: list[Any] = []
-    for tag in _TAGS:
+    for tag in DESCRIPTIVE:
         value = exif.get(tag)
-        if tag == _ORIENTATION and isinstance(value, int):
+        if tag == ORIENTATION and isinstance(value, int):
             tags.append((tag, "H", 1, value, True))
-        elif isinstance(value, str) and value.isascii():
-            tags.append((tag, "s", 0, value, True))
-        elif isinstance(value, str):
-            tags.append((tag, "B", 0, value.encode() + b"\0", True))
-    xmp = exif.get(_XMP)
+        elif isinstance(value, str):  # Pillow decodes the bytes of any encoding as Latin-1
+            tags.append((tag, "s", 0, value.encode("latin-1", "replace"), True))
+    xmp = exif.get(XMP)
     if isinstance(xmp, (bytes, str)):
         blob = xmp.encode() if isinstance(xmp, str) else xmp
-        tags.append((_XMP, "B", len(blob), blob, True))
+        tags.append((XMP, "B", len(blob), blob, True))
     return tags, {tag: exif.get_ifd(tag) for tag in (EXIF, GPS) if exif.get_ifd(tag)}
 
 

@@ -18,8 +18,8 @@ from fastrestore._io import files
 from fastrestore._io.errors import FileError, reason
 from fastrestore._io.files import extension
 from fastrestore._io.images import to_type
-from fastrestore._io.picture import Image, Picture
-from fastrestore._io.tiff import encode_pages, read_pages
+from fastrestore._io.picture import Image
+from fastrestore._io.stacks import Stack, channel_axis, encode_stack, read_stack
 
 _EXTENSIONS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
 _TIFF = (".tif", ".tiff")
@@ -34,7 +34,7 @@ class Volume:
     stored: np.dtype[Any]  # type in the file
     scale: tuple[float, float] | None = None  # slope and intercept: value = slope * stored + inter
     channel_axis: int | None = None  # in the file; in `values` channels are last
-    picture: Picture | None = None  # metadata of a TIFF
+    stack: Stack | None = None  # metadata of a TIFF
     nifti: Any = None  # the nibabel image of a NIfTI
 
     def with_values(self, result: Image, target: Path) -> Volume:
@@ -109,11 +109,13 @@ def write(path: Path, volume: Volume) -> None:
 
 def _encode(kind: str, volume: Volume) -> bytes:
     """Return the contents of the file."""
-    values = volume.values
-    if volume.channel_axis is not None:
-        values = np.moveaxis(values, -1, volume.channel_axis)
-    if kind in _TIFF:
-        return encode_pages(replace(volume.picture or Picture(values), values=values))
+    values, axis = volume.values, volume.channel_axis
+    if kind in _TIFF and volume.stack is None:  # channels of an NPY file become samples of a pixel
+        return encode_stack(Stack(values, "ZYX" if axis is None else "ZYXS"))
+    if axis is not None:
+        values = np.moveaxis(values, -1, axis)
+    if kind in _TIFF and volume.stack is not None:
+        return encode_stack(replace(volume.stack, values=values))
     if kind in _NIFTI:
         data = _nifti_bytes(volume)
         return gzip.compress(data, 6) if kind == ".nii.gz" else data
@@ -146,9 +148,10 @@ def _read_npy(path: Path, axis: int | None) -> Volume:
 def _read_tiff(path: Path) -> Volume:
     """Read a stack of pages."""
     with path.open("rb") as file:
-        picture, axis = read_pages(file)
-    values = picture.values if axis is None else np.moveaxis(picture.values, axis, -1)
-    return Volume(values, values.dtype, channel_axis=axis, picture=picture)
+        stack = read_stack(file)
+    axis, values = channel_axis(stack.axes), stack.values
+    values = values if axis is None else np.moveaxis(values, axis, -1)
+    return Volume(values, values.dtype, channel_axis=axis, stack=stack)
 
 
 def _read_nifti(path: Path) -> Volume:
