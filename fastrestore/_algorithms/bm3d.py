@@ -29,6 +29,7 @@ def bm3d(
     stage: str = "final",
     pilot: Any = None,
     guide: Any = None,
+    mask: Any = None,
     data_range: float | None = None,
     channel_axis: int | None = None,
     colorspace: str | None = "auto",
@@ -79,6 +80,11 @@ def bm3d(
         spectral band or a flash photograph. Blocks are matched on the guide in both stages. Its
         range and noise level are estimated, and channels are averaged. Its values are not copied
         to the result.
+    mask : array of bool, shape of `image` or one that broadcasts to it, optional
+        True where a pixel is valid. Invalid pixels may have any value, NaN included, and are
+        returned unchanged. They take no part in estimates, in block matching and in aggregation,
+        and neither do those of a `pilot`, a `guide` or a map `sigma`. A mask of shape (M, N)
+        applies to all channels.
     data_range : float, optional
         Difference between the largest and smallest possible values of the clean image. The
         thresholds of block matching are proportional to it. By default it is the range between the
@@ -95,10 +101,10 @@ def bm3d(
         Factor for the noise level of all transformed channels but the first, the luminance. Values
         above 1 smooth colors more.
     max_memory : float, optional
-        Limit of the working memory in bytes, without image and result. A larger image is restored
-        in overlapping tiles, with the same result. Smaller tiles take longer, because the overlap
-        is about 200 pixels. Without tiles about 50 bytes per pixel are used. On a GPU, tiles are
-        also used if memory runs out.
+        Limit of the working memory in bytes, without image and result, and without the copy of the
+        image that a `mask` requires. A larger image is restored in overlapping tiles, with the same
+        result. Smaller tiles take longer, because the overlap is about 200 pixels. Without tiles
+        about 50 bytes per pixel are used. On a GPU, tiles are also used if memory runs out.
     deterministic : bool, default False
         If True, results on a GPU are equal bit for bit from run to run; sums take 64 bits instead
         of 32. Results on the CPU are always deterministic. CPU and GPU differ by rounding.
@@ -125,10 +131,12 @@ def bm3d(
     Raises
     ------
     TypeError
-        If an argument has the wrong type, or `image` is masked, boolean or complex.
+        If an argument has the wrong type, or `image` is a masked array, boolean or complex.
     ValueError
-        If an argument has an invalid value: for example a wrong number of axes, NaN, a negative
-        `sigma`, or an asymmetric `psd`. Also if the noise is specified more than once.
+        If an argument has an invalid value: for example a wrong number of axes, NaN where `mask` is
+        not False, a negative `sigma`, or an asymmetric `psd`. Also if the noise is specified more
+        than once, or a valid pixel has a value that float32 cannot represent beside the others,
+        such as a fill value of 1e20.
     BackendUnavailableError
         If the requested backend, or the one for an image on a GPU, cannot run here.
     MemoryError
@@ -158,12 +166,19 @@ def bm3d(
     A gray image stored in color, with equal channels, is restored as one channel. If the values of
     an image are large relative to its range, a constant is subtracted first for accuracy.
 
+    Invalid pixels are replaced by means of nearby valid pixels, and the basic estimate replaces
+    these means in the final stage. A block matches another one only if the same pixels are more
+    than two pixels away from all valid ones. Values outside the range from the 1st to the 99th
+    percentile by more than 4096 times this range, or 4096 times `sigma` if it is larger, are
+    treated as invalid.
+
     An image on a GPU is restored on the current stream, and the call returns when the work is
-    queued. To avoid waiting for the GPU, pixels are not inspected: NaN spreads to nearby blocks,
-    there is no warning about units, equal channels are not detected, and images with a large mean
-    lose accuracy. The host waits in the first call, which copies tables to the GPU, and if `sigma`
-    is estimated, a `guide` is given, the color space is "pca", or the profile is "refilter". To
-    restore many images of one shape, use `BM3DPlan`.
+    queued. To avoid waiting for the GPU, pixels are not inspected: NaN and fill values spread to
+    nearby blocks unless `mask` excludes them, there is no warning about units, equal channels are
+    not detected, and images with a large mean lose accuracy. The host waits in the first call,
+    which copies tables to the GPU, and if `sigma` is estimated, a `guide` is given, `mask` is on
+    the GPU, the color space is "pca", or the profile is "refilter". To restore many images of one
+    shape, use `BM3DPlan`.
 
     References
     ----------
@@ -190,6 +205,14 @@ def bm3d(
     >>> restored = fastrestore.bm3d(noisy, noise_kernel=line)
     >>> fastrestore.metrics.psnr(clean, restored, data_range=127) > 27
     True
+
+    An image with missing values:
+
+    >>> noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape)
+    >>> noisy[20:40, 30:50] = np.nan
+    >>> restored = fastrestore.bm3d(noisy, sigma=10, mask=np.isfinite(noisy))
+    >>> bool(np.isnan(restored[20:40, 30:50]).all()), int(np.isnan(restored).sum())
+    (True, 400)
     """
     values, convert_back = interop.recognize("image", image)
     request = Request.validated(
@@ -198,6 +221,7 @@ def bm3d(
         NoiseArguments(sigma, psd, noise_kernel, noise),
         profile=profile,
         stage=stage,
+        mask=mask,
         data_range=data_range,
         colorspace=colorspace,
         chroma_strength=chroma_strength,
@@ -206,10 +230,11 @@ def bm3d(
         workers=workers,
         backend=backend,
     )
+    valid = None if request.mask is None else request.mask.valid
     inputs = Inputs(
         values,
-        validate.pilot(pilot, values, channel_axis, stage),
-        validate.guide(guide, values.shape, channel_axis),
+        validate.pilot(pilot, values, channel_axis, stage, valid),
+        validate.guide(guide, values.shape, channel_axis, valid),
     )
     bar = nullcontext() if progress is False else reporting(progress, "bm3d")
     with bar as report, interop.use_device_of(values):

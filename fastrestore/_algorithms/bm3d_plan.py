@@ -36,10 +36,10 @@ class BM3DPlan:
         Shape of the images.
     dtype : data type of NumPy or PyTorch, default float32
         Type of the images.
-    sigma, psd, noise_kernel, noise, profile, stage, data_range, channel_axis, colorspace, \
+    sigma, psd, noise_kernel, noise, profile, stage, mask, data_range, channel_axis, colorspace, \
 chroma_strength, max_memory, deterministic, workers, backend
         As for `bm3d`. By default noise level and range are measured for each image. Specify
-        `data_range` to process all images consistently.
+        `data_range` to process all images consistently. The mask applies to all images.
 
     Raises
     ------
@@ -65,6 +65,7 @@ chroma_strength, max_memory, deterministic, workers, backend
 
     To capture a CUDA graph, call the plan once, then capture ``plan(image, out=result)``. The first
     call copies tables to the GPU and waits for them. Specify `sigma`: estimating it waits, too.
+    Calls with a mask allocate memory and cannot be captured.
 
     Examples
     --------
@@ -88,6 +89,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         noise: NoiseModel | None = None,
         profile: str | Profile = "np",
         stage: str = "final",
+        mask: Any = None,
         data_range: float | None = None,
         channel_axis: int | None = None,
         colorspace: str | None = "auto",
@@ -108,6 +110,7 @@ chroma_strength, max_memory, deterministic, workers, backend
             NoiseArguments(sigma, psd, noise_kernel, noise),
             profile=profile,
             stage=stage,
+            mask=mask,
             data_range=data_range,
             colorspace=colorspace,
             chroma_strength=chroma_strength,
@@ -192,7 +195,8 @@ chroma_strength, max_memory, deterministic, workers, backend
             raise ValueError(
                 "sigma cannot replace the psd, noise_kernel or noise of this plan; create another"
             )
-        spec = noise_of_sigma(sigma, self._shape, request.geometry.channel_axis)
+        valid = None if request.mask is None else request.mask.valid
+        spec = noise_of_sigma(sigma, self._shape, request.geometry.channel_axis, valid)
         if request.profile.residual and spec.map is not None:
             raise ValueError(f"profile {request.profile.name!r} does not take a map of sigma")
         return replace(request, noise=spec)

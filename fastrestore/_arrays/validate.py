@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, masks
 from fastrestore._arrays.types import FloatArray
 
 
@@ -203,11 +203,20 @@ def _bounds(least: float | None, most: float | None) -> str:
     return f" of {low} or more" if most is None else f" from {low} to {high}"
 
 
-def channels(name: str, values: Any, channel_axis: Any) -> Any:
-    """Return an image as (C, M, N); raise if its axes are wrong or it contains NaN."""
+def channels(
+    name: str, values: Any, channel_axis: Any, valid: NDArray[np.bool_] | None = None
+) -> Any:
+    """Return an image as (C, M, N); raise if its axes are wrong or it contains NaN.
+
+    `valid` (1 or C, M, N) excepts pixels.
+    """
     check_axes(name, values.shape, channel_axis)
-    check_finite(name, values)
-    return interop.channels_first(values, channel_axis)
+    planes = interop.channels_first(values, channel_axis)
+    if valid is not None and interop.on_host(planes):
+        whole = np.broadcast_to(valid, planes.shape)
+        valid = whole[0] if channel_axis is None else np.moveaxis(whole, 0, channel_axis)
+    check_finite(name, values, valid)
+    return planes
 
 
 def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
@@ -229,63 +238,34 @@ def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
         raise ValueError(f"{name} is empty, its shape is {shape}")
 
 
-def check_finite(name: str, values: Any) -> None:
+def check_finite(
+    name: str,
+    values: Any,
+    valid: NDArray[np.bool_] | None = None,
+    cure: str = "replace them first",
+) -> None:
     """Raise if there are NaN or infinite values, with their number and first position.
 
-    Arrays on a GPU are not checked, because the host would have to wait.
+    `valid`, of the shape of `values`, excepts pixels. Arrays on a GPU are not checked, because the
+    host would have to wait.
     """
-    if not interop.on_host(values) or values.dtype.kind != "f" or np.isfinite(values).all():
+    if not interop.on_host(values) or values.dtype.kind != "f":
         return
-    bad = np.argwhere(~np.isfinite(values))
+    finite = np.isfinite(values)
+    if valid is not None:
+        finite |= ~valid
+        name = f"{name}, where mask is True,"
+    if finite.all():
+        return
+    bad = np.argwhere(~finite)
     first = tuple(int(k) for k in bad[0])
     raise ValueError(
         f"{name} has values that are NaN or infinite, {len(bad)} in all, the first is "
-        f"{values[first]} at {first}; replace them first"
+        f"{values[first]} at {first}; {cure}"
     )
 
 
-def mask(
-    name: str, mask: Any, shape: tuple[int, ...], channel_axis: int | None
-) -> NDArray[np.bool_] | None:
-    """Return where the pixels of an image are valid, on the host, or None if all are.
-
-    The result is (1, ..) if it is the same for all channels, else (C, ..).
-    """
-    if mask is None:
-        return None
-    values = _bools(name, mask, shape)
-    if channel_axis is not None and values.ndim == len(shape) - 1:  # one for all channels
-        values = np.expand_dims(values, channel_axis)
-    try:
-        valid = interop.channels_first(np.broadcast_to(values, shape), channel_axis)
-    except ValueError:
-        spatial = tuple(n for k, n in enumerate(shape) if k != (channel_axis or 0) % len(shape))
-        each = "" if channel_axis is None else f", or to {spatial} for all channels"
-        raise ValueError(
-            f"{name} must be an array of bool that broadcasts to {shape}{each}, got shape "
-            f"{values.shape}"
-        ) from None
-    empty = [c for c, each in enumerate(valid) if not each.any()]
-    if empty:
-        where = "" if len(empty) == len(valid) else f" in channel {empty[0]}"
-        raise ValueError(
-            f"{name} is False everywhere{where}; it must be True where a pixel is valid"
-        )
-    if valid.all():
-        return None
-    same = channel_axis is None or (valid == valid[:1]).all()
-    return np.ascontiguousarray(valid[:1] if same else valid)
-
-
-def _bools(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return an array of bool of any library on the host."""
-    wanted = f"{name} must be an array of bool that broadcasts to {shape}, True where valid"
-    plain = mask if isinstance(mask, (bool, list, tuple)) else interop.share(name, mask)[0]
-    values = np.asarray(interop.to_host(plain))
-    if values.dtype != np.bool_:
-        cure = f"; write {name} != 0" if values.dtype.kind in "iuf" else ""
-        raise TypeError(f"{wanted}, got {values.dtype}{cure}")
-    return values
+mask = masks.mask
 
 
 def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> float:
@@ -341,8 +321,14 @@ def max_memory(limit: Any) -> float | None:
     return None if limit is None or limit == math.inf else positive("max_memory", limit)
 
 
-def pilot(pilot: Any, image: Any, channel_axis: int | None, stage: str) -> Any:
-    """Return the pilot estimate as (C, M, N), or None."""
+def pilot(
+    pilot: Any,
+    image: Any,
+    channel_axis: int | None,
+    stage: str,
+    valid: NDArray[np.bool_] | None = None,
+) -> Any:
+    """Return the pilot estimate as (C, M, N), or None; see `channels`."""
     if pilot is None:
         return None
     if stage == "basic":
@@ -350,24 +336,31 @@ def pilot(pilot: Any, image: Any, channel_axis: int | None, stage: str) -> Any:
     values, _ = interop.recognize("pilot", pilot)
     same_shape("pilot", values, image.shape)
     interop.check_same_device("pilot", values, image)
-    return channels("pilot", values, channel_axis)
+    return channels("pilot", values, channel_axis, valid)
 
 
-def guide(guide: Any, shape: tuple[int, ...], channel_axis: int | None) -> NDArray[Any] | None:
-    """Return the guide image as (M, N), or None."""
+def guide(
+    guide: Any,
+    shape: tuple[int, ...],
+    channel_axis: int | None,
+    valid: NDArray[np.bool_] | None = None,
+) -> NDArray[Any] | None:
+    """Return the guide image as (M, N), or None; see `channels`."""
     if guide is None:
         return None
     values = interop.to_host(interop.recognize("guide", guide)[0])
     axis = None if channel_axis is None else channel_axis % len(shape)
     plane = tuple(size for k, size in enumerate(shape) if k != axis)
     if values.shape == plane:
-        gray: NDArray[Any] = channels("guide", values, None)[0]
+        every = None if valid is None else masks.Mask(valid).common().valid
+        gray: NDArray[Any] = channels("guide", values, None, every)[0]
         return gray
     if values.shape != shape:
         raise ValueError(
             f"guide has shape {values.shape}; it must be {plane} or that of the image, {shape}"
         )
-    mean: NDArray[Any] = channels("guide", values, channel_axis).mean(0, dtype=np.float64)
+    planes = channels("guide", values, channel_axis, valid)
+    mean: NDArray[Any] = planes.mean(0, dtype=np.float64)
     return mean
 
 

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.masks import Mask
+from fastrestore._arrays.outliers import SEPARATE
 from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore._collaborative.masking import CURE, Holes, checked_mask
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
@@ -47,6 +50,7 @@ class Result(NamedTuple):
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
     """Restore an image or a volume; a context of an earlier image of the shape saves time."""
     target = _open(request, inputs)
+    request = target.request
     work = _simplified(target, request)
     if work is None:
         target.estimate[...] = target.planes  # nothing to remove
@@ -81,8 +85,10 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
 class _Target:
     """The planes of an image, and the memory for its result."""
 
+    request: Request
     image: Any  # input array
-    planes: Any  # (C, *spatial), stabilized
+    given: Any  # its planes (C, *spatial)
+    planes: Any  # stabilized, and without holes
     pilot: Any
     guide: Any
     noise: NoiseSpec
@@ -96,6 +102,8 @@ class _Target:
             model = self.noise.model
             estimate = self.estimate if model is None else vst.inverse(model, self.estimate)
             self.view[...] = estimate
+        if request.mask is not None:
+            request.mask.put_back(self.view, self.given)
         keep = context is not None and context.reusable and request.noise is not None
         image = interop.place_like(self.whole, self.image)
         return Result(image, self.noise, context if keep else None)
@@ -105,9 +113,17 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     """Validate the arrays, stabilize and estimate the noise, and allocate the result."""
     backend, geometry = request.backend, request.geometry
     values = backend.bring(inputs.image)
-    validate.check_finite("image" if request.ndim == 2 else "volume", values)
-    planes = geometry.planes(values)
+    name = "image" if request.ndim == 2 else "volume"
+    mask = request.mask
+    if mask is not None or _is_wide(values, request):
+        mask = checked_mask(name, values, request, geometry.planes)
+    else:
+        validate.check_finite(name, values, cure=CURE)
+    planes = given = geometry.planes(values)
     pilot = None if inputs.pilot is None else backend.bring(inputs.pilot)
+    if mask is not None:
+        request = request if mask is request.mask else replace(request, mask=mask)
+        planes, pilot = mask.fill(planes), None if pilot is None else mask.fill(pilot)
     noise = request.noise
     if request.check_spectrum and noise is not None and interop.on_host(values):
         validate.warn_of_spectrum(noise.largest, planes)
@@ -116,7 +132,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         planes = vst.forward(model, planes)
         pilot = None if pilot is None else vst.forward(model, pilot)
     if noise is None:
-        noise = NoiseSpec(estimated(interop.to_host(planes)))
+        noise = NoiseSpec(estimated(interop.to_host(planes), mask))
     dtype = interop.result_dtype(values.dtype)
     whole = backend.empty(values.shape, dtype, values) if inputs.out is None else inputs.out
     view = estimate = geometry.planes(whole)
@@ -124,16 +140,29 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         estimate = backend.empty(planes.shape, wide, planes)
     return _Target(
-        inputs.image, planes, pilot, inputs.guide, noise, whole=whole, view=view, estimate=estimate
-    )
+        request, inputs.image, given, planes, pilot, inputs.guide, noise,
+        whole=whole, view=view, estimate=estimate,
+    )  # fmt: skip
 
 
-def estimated(planes: Any) -> FloatArray:
+def _is_wide(values: Any, request: Request) -> bool:
+    """Whether an image may contain outliers, such as fill values."""
+    if not interop.on_host(values) or values.dtype.itemsize == 1:
+        return False
+    return not float(values.max()) - float(values.min()) <= SEPARATE * request.known_sigma()
+
+
+def estimated(planes: Any, mask: Mask | None = None) -> FloatArray:
     """Estimate the noise of each channel; for volumes the median over several slices."""
+    valid = np.ones((1, *[1] * (planes.ndim - 1)), bool) if mask is None else mask.valid
     if planes.ndim == 3:
-        return sigmas(planes)
-    some = np.unique(np.linspace(0, planes.shape[1] - 1, SLICES).round().astype(int))
-    middle: FloatArray = np.median([sigmas(planes[:, k]) for k in some], axis=0)
+        return sigmas(planes, None if mask is None else valid)
+    valid = np.broadcast_to(valid, (len(valid), *planes.shape[1:]))
+    counts = valid.sum((0, 2, 3))
+    usable = np.flatnonzero(2 * counts >= counts.max())
+    some = usable[np.unique(np.linspace(0, len(usable) - 1, SLICES).round().astype(int))]
+    each = [sigmas(planes[:, k], None if mask is None else valid[:, k]) for k in some]
+    middle: FloatArray = np.median(each, axis=0)
     return middle
 
 
@@ -155,7 +184,7 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     noise, planes = target.noise, target.planes
     if not noise.sigmas.any():
         return None
-    guide = Guide.of(target.guide)
+    guide = Guide.of(target.guide, request.mask)
     work = _Work(planes, target.pilot, guide, noise, request, target.estimate)
     if not interop.on_host(planes):
         return work
@@ -186,13 +215,17 @@ def _equal(planes: Any, pilot: Any) -> bool:
 
 def _first_channel(work: _Work) -> _Work:
     """Reduce the work to the first channel."""
+    mask = work.request.mask
     return replace(
         work,
         planes=work.planes[:1],
         pilot=None if work.pilot is None else work.pilot[:1],
         noise=work.noise.channel(0),
-        request=replace(work.request, colorspace=None, weights=np.ones(1), chroma_strength=1.0),
-    )
+        request=replace(
+            work.request, colorspace=None, weights=np.ones(1), chroma_strength=1.0,
+            mask=None if mask is None else mask.part((slice(1),)),
+        ),
+    )  # fmt: skip
 
 
 def _shifted(work: _Work, base: Any) -> _Work:
@@ -215,6 +248,7 @@ class _Passes(NamedTuple):
     context: Context
     request: Request
     execution: Execution
+    holes: Holes | None
 
 
 def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> None:
@@ -230,8 +264,9 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
         estimate = backend.load("pilot", work.pilot[read], context.units, execution)
     noisy = backend.load("noisy", work.planes[read], context.units, execution)
     passes = _Passes(
-        noisy, _loaded_guide(work, context, read), context.part(tile), request, execution
-    )
+        noisy, _loaded_guide(work, context, read), context.part(tile), request, execution,
+        _holes(request.mask, context, tile),
+    )  # fmt: skip
     for which in stages:
         pilot, stage = estimate, passes.context.stage(profile, which)
         estimate = _filter(passes, noisy, pilot, stage)
@@ -249,6 +284,14 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     backend.store(estimate, context.units, unchanged, work.out[write], execution)
     if execution.memory is not None and tile.write != tile.read:
         execution.memory.forget()  # maps of this tile
+
+
+def _holes(mask: Mask | None, context: Context, tile: Tile) -> Holes | None:
+    """Return the invalid pixels of a tile."""
+    if mask is None:
+        return None
+    whole = tile.read == tile.write
+    return Holes.of(mask, context.units, None if whole else (slice(None), *tile.read))
 
 
 def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Image | None:
@@ -272,6 +315,9 @@ def _filter(passes: _Passes, noisy: Channels, pilot: Channels | None, stage: Sta
         match, filter_groups = backend.bm3d_match, backend.bm3d_filter
     else:
         match, filter_groups = backend.bm4d_match, backend.bm4d_filter
+    if passes.holes is not None:
+        matched = passes.holes.matched(matched, backend, execution)
+        noisy = passes.holes.filtered(noisy, pilot, backend, execution)
     images = (noisy,) if pilot is None else (noisy, pilot)
     return filter_groups(images, match(matched, stage, execution), stage, execution)
 
@@ -281,7 +327,11 @@ def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:
     backend, profile, context = passes.request.backend, passes.request.profile, passes.context
     first = backend.fetch(estimate)
     residual = backend.fetch(passes.noisy) - first
-    rest, powers = remaining(residual, context.statistics.noise, profile, passes.execution.workers)
+    sought = profile
+    if passes.holes is not None:
+        residual, threshold = passes.holes.residual(residual, profile.residual)
+        sought = profile.replace(residual=threshold)
+    rest, powers = remaining(residual, context.statistics.noise, sought, passes.execution.workers)
     levels, spectra = split(powers)
     noise = NoiseSpec(levels, None, spectra)
     matched = context.statistics.matched  # noise of the guide, if there is one

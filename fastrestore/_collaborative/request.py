@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from fastrestore._arrays import color, interop, validate
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
 from fastrestore._noise import vst
@@ -36,8 +37,11 @@ class Geometry(NamedTuple):
 
     def planes(self, values: Any) -> Any:
         """View an image as (C, M, N), a volume as (C, P, M, N)."""
-        first = interop.channels_first(values, self.channel_axis)
-        return first if self.slice_axis == 1 else interop.move_axis(first, self.slice_axis, 1)
+        return self.spatial(interop.channels_first(values, self.channel_axis))
+
+    def spatial(self, planes: Any) -> Any:
+        """Move the slice axis of a volume to the front of the spatial axes."""
+        return planes if self.slice_axis == 1 else interop.move_axis(planes, self.slice_axis, 1)
 
 
 def image_geometry(shape: tuple[int, ...], channel_axis: Any, name: str = "image") -> Geometry:
@@ -60,6 +64,7 @@ class Request:
     data_range: float | None
     max_memory: float | None
     check_spectrum: bool  # whether to warn if the units of a spectrum seem wrong
+    mask: Mask | None  # of the planes
     backend: Backend
     execution: Execution
 
@@ -72,6 +77,7 @@ class Request:
         *,
         profile: Any = "np",
         stage: Any = "final",
+        mask: Any = None,
         data_range: Any = None,
         colorspace: Any = None,
         chroma_strength: Any = 1.0,
@@ -94,7 +100,8 @@ class Request:
         same = validate.flag("deterministic", deterministic)
         limit = validate.max_memory(max_memory)
         engine = select(backend, on_host, capability)
-        spec = noise.spec(geometry.shape, axis, numbers.reach)
+        valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
+        spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
         if numbers.residual and spec is not None and spec.map is not None:
             raise ValueError(
                 f"profile {numbers.name!r} filters the residual again, which needs noise of one "
@@ -113,6 +120,7 @@ class Request:
             data_range=extent,
             max_memory=limit,
             check_spectrum=noise.gives_spectrum(),
+            mask=None if valid is None else Mask(geometry.spatial(valid)),
             backend=engine,
             execution=Execution(threads, deterministic=same, memory=engine.memory()),
         )
@@ -121,6 +129,10 @@ class Request:
     def ndim(self) -> int:
         """Number of spatial axes."""
         return self.geometry.ndim
+
+    def known_sigma(self) -> float:
+        """Return the noise level in the units of the image, or 0 if it is unknown."""
+        return 0.0 if self.noise is None or self.noise.model is not None else self.noise.largest
 
     def stages(self, piloted: bool) -> tuple[Which, ...]:
         """Return the stages that run."""

@@ -11,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays import color, interop
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray, Image
 from fastrestore._collaborative.covariance import (
     autocovariance,
@@ -213,12 +214,17 @@ class Guide:
     data_range: float
 
     @classmethod
-    def of(cls, image: NDArray[Any] | None) -> Guide | None:
+    def of(cls, image: NDArray[Any] | None, mask: Mask | None = None) -> Guide | None:
         """Scale a guide image, and measure its noise and range."""
         if image is None:
             return None
-        scaled = host.scaled(image[None], -math.frexp(float(np.abs(image).max()))[1])
-        return cls(scaled[0], float(sigmas(scaled)[0]), _host_range(scaled))
+        planes = image[None]
+        if mask is not None:
+            mask = mask.common()
+            planes = mask.fill(planes)
+        scaled = host.scaled(planes, -math.frexp(float(np.abs(planes).max()))[1])
+        valid = None if mask is None else mask.valid
+        return cls(scaled[0], float(sigmas(scaled, valid)[0]), _host_range(scaled, mask))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,7 +285,9 @@ def make_context(
     """Choose units and colors, and convert the noise of an image to them."""
     extent = request.data_range
     if extent is None:
-        known = _host_range(planes) if interop.on_host(planes) else SIGMAS * noise.largest
+        known = SIGMAS * noise.largest
+        if interop.on_host(planes):
+            known = _host_range(planes, request.mask)
     else:
         known = extent
     # A power of two scales the data to about 1 without rounding. Squares do not overflow in any
@@ -288,7 +296,8 @@ def make_context(
     scaled = noise.scaled(exponent)
     pixels = None
     if request.colorspace == "pca":  # its axes are those of these pixels
-        pixels = host.scaled(interop.to_host(planes), exponent)
+        valid = planes if request.mask is None else request.mask.sample(planes)
+        pixels = host.scaled(interop.to_host(valid), exponent)
     if request.colorspace is None:
         matrix, weights = np.eye(len(planes)), request.weights
     else:
@@ -317,8 +326,11 @@ def measured(context: Context, planes: Any, request: Request) -> Context:
     if context.statistics.data_range is not None:
         return context
     backend, execution = request.backend, request.execution
-    apart = host.stride(planes.shape[1:])
-    sample = planes[(slice(None), *[slice(None, None, apart)] * request.ndim)]
+    if request.mask is None:
+        apart = host.stride(planes.shape[1:])
+        sample = planes[(slice(None), *[slice(None, None, apart)] * request.ndim)]
+    else:
+        sample = request.mask.sample(planes)
     units = context.units._replace(least=(1,) * request.ndim)
     channels = backend.load("noisy", sample, units, execution)
     luminance = backend.luminance(channels, context.weights, execution)
@@ -335,7 +347,9 @@ def as_number(data_range: Any) -> float:
     return float(interop.to_host(data_range)[0])
 
 
-def _host_range(planes: NDArray[Any]) -> float:
+def _host_range(planes: NDArray[Any], mask: Mask | None) -> float:
     """Robust range of a sample of the channels of an image."""
+    if mask is not None:
+        return host.robust_range(mask.sample(planes))
     apart = host.stride((len(planes) * planes.shape[1], *planes.shape[2:]))
     return host.robust_range(planes[(slice(None), *[slice(None, None, apart)] * (planes.ndim - 1))])

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import validate
+from fastrestore._arrays import interop, validate
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise import psd
 from fastrestore._noise.vst import NoiseModel
@@ -123,18 +124,23 @@ class NoiseArguments(NamedTuple):
     noise: Any = None
 
     def spec(
-        self, shape: tuple[int, ...], channel_axis: int | None, reach: Callable[[], int]
+        self,
+        shape: tuple[int, ...],
+        channel_axis: int | None,
+        reach: Callable[[], int],
+        valid: NDArray[np.bool_] | None = None,
     ) -> NoiseSpec | None:
         """Validate; return None if the noise has to be estimated.
 
-        `reach` returns the largest distance of pixels in a group.
+        `reach` returns the largest distance of pixels in a group. A map may have any values where
+        `valid` (1 or C, *spatial) is False.
         """
         given = {name: value for name, value in self._asdict().items() if value is not None}
         if not given:
             return None
         level = None
         if self.sigma is not None:
-            level = noise_of_sigma(self.sigma, shape, channel_axis)
+            level = noise_of_sigma(self.sigma, shape, channel_axis, valid)
         varies = level is not None and not _is_by_channel(np.shape(self.sigma), shape, channel_axis)
         if len(given) > 1 + varies or (varies and self.noise is not None):
             raise ValueError(_given_twice(given))
@@ -180,9 +186,16 @@ def _model(model: Any) -> NoiseModel:
     return model
 
 
-def noise_of_sigma(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> NoiseSpec:
+def noise_of_sigma(
+    sigma: Any,
+    shape: tuple[int, ...],
+    channel_axis: int | None,
+    valid: NDArray[np.bool_] | None = None,
+) -> NoiseSpec:
     """Return the noise of an image of this shape from a number, one for each channel, or a map."""
     count = 1 if channel_axis is None else shape[channel_axis]
+    if valid is not None:
+        sigma = _filled(interop.to_host(sigma), shape, channel_axis, valid)
     values = _checked(sigma, shape, channel_axis)
     if _is_by_channel(values.shape, shape, channel_axis):
         return NoiseSpec(np.broadcast_to(values, count))
@@ -194,6 +207,20 @@ def noise_of_sigma(sigma: Any, shape: tuple[int, ...], channel_axis: int | None)
     if (np.ptp(flat, axis=1) == 0).all():
         return NoiseSpec(flat[:, 0])
     return _varying(levels)
+
+
+def _filled(
+    sigma: Any, shape: tuple[int, ...], channel_axis: int | None, valid: NDArray[np.bool_]
+) -> Any:
+    """Replace the invalid pixels of a map."""
+    values = sigma if isinstance(sigma, np.ndarray) else np.zeros(())
+    if _is_by_channel(values.shape, shape, channel_axis) or values.dtype.kind not in "fiu":
+        return sigma
+    levels = _planes(values, shape, channel_axis)
+    if levels is None:
+        return sigma
+    filled = Mask(valid).fill(levels)
+    return filled[0] if channel_axis is None else np.moveaxis(filled, 0, channel_axis)
 
 
 def _is_by_channel(

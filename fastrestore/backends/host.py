@@ -68,6 +68,14 @@ def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> 
     return one if weights.max() == 1 else product(weights[None], channels)[0]
 
 
+def replaced(
+    images: Channels, where: NDArray[np.bool_], values: Channels | float, execution: Execution
+) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    del execution
+    return np.where(where, np.asarray(values, images.dtype), images)
+
+
 def robust_range(image: NDArray[Any], execution: Execution | None = None) -> float:
     """See `fastrestore.backends.protocol.Backend`."""
     del execution

@@ -205,6 +205,16 @@ class Backend(Availability, Protocol):
         """Return the weighted sum of the channels."""
         ...
 
+    def replaced(
+        self,
+        images: Channels,
+        where: NDArray[np.bool_],
+        values: Channels | float,
+        execution: Execution,
+    ) -> Channels:
+        """Return images with other values at the pixels `where`, an array on the host."""
+        ...
+
     def robust_range(self, image: Image, execution: Execution) -> Any:
         """Return the range from the 1st to the 99th percentile."""
         ...

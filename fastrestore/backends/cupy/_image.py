@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray, Image
@@ -13,7 +14,7 @@ from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.protocol import Execution, Unchanged, Units
 
-__all__ = ["copy", "empty", "load", "luminance", "robust_range", "store"]
+__all__ = ["copy", "empty", "load", "luminance", "replaced", "robust_range", "store"]
 
 THREADS = (32, 8)  # pixels across and down
 RANGE_THREADS, RANGE_SHARED = 1024, 4 * (4 * 256 + 8)  # see bm3d_range.cu
@@ -80,6 +81,16 @@ def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> 
 def copy(source: Channels, out: Channels, execution: Execution) -> None:
     """Copy channels to another array, such as a view."""
     _mix(source, out, np.eye(len(source)), (0, 0), execution)
+
+
+def replaced(
+    images: Channels, where: NDArray[np.bool_], values: Channels | float, execution: Execution
+) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    chosen = execution.memory.table(where, np.bool_)
+    plain = np.float32(values) if isinstance(values, float) else values
+    out: Channels = interop.load_cupy().where(chosen, plain, images)
+    return out
 
 
 def robust_range(image: Image, execution: Execution) -> Any:

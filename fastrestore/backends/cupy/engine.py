@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from fastrestore._arrays import interop
 from fastrestore.backends.cupy import NAME, capabilities, why_unavailable
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
-from fastrestore.backends.cupy._image import empty, load, luminance, robust_range, store
+from fastrestore.backends.cupy._image import (
+    empty,
+    load,
+    luminance,
+    replaced,
+    robust_range,
+    store,
+)
 from fastrestore.backends.cupy.bm3d import bm3d_filter, bm3d_match, bm3d_memory, warm
 from fastrestore.backends.cupy.bm4d import bm4d_filter, bm4d_match
 from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813

@@ -11,6 +11,7 @@ from fastrestore.backends.host import (
     luminance,
     memory,
     put,
+    replaced,
     robust_range,
     store,
     warm,

@@ -68,6 +68,11 @@ def luminance(channels, weights, execution):
     return Held(host.luminance(read(channels), weights, execution))
 
 
+def replaced(images, where, values, execution):
+    plain = read(values) if isinstance(values, Held) else values
+    return Held(host.replaced(read(images), where, plain, execution))
+
+
 def robust_range(image, execution):
     return host.robust_range(read(image), execution)
 
