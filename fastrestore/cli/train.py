@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastrestore._io.errors import reason
 from fastrestore.cli.errors import CommandError, require_torch
 
 if TYPE_CHECKING:
@@ -156,8 +157,12 @@ def _train(args: argparse.Namespace, recipe: Recipe, device: str) -> None:
             start=start,
         )
         path = _phases(training, recipe)
-    except (ValueError, ArithmeticError, RuntimeError, FileNotFoundError) as error:
-        raise CommandError(str(error)) from None
+    except OSError as error:
+        where = error.filename or args.out
+        cause = str(error) if error.errno is None else f"{where}: {error.strerror}"
+        raise CommandError(cause) from None
+    except (ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        raise CommandError(reason(error)) from None
     if not args.quiet:
         print(path or f"stopped after {args.minutes:g} minutes; run the same command to resume")
 
@@ -284,18 +289,26 @@ def _enable_perceptual(args: argparse.Namespace, numbers: dict[str, Any]) -> Non
 
 def _set(numbers: dict[str, Any], pair: str) -> None:
     """Apply ``NAME=VALUE`` or ``NAME.PART=VALUE``, where the value is JSON or text."""
+    from fastrestore._arrays.validate import quoted
+    from fastrestore.nets.training.checks import from_json
+
     name, equals, text = pair.partition("=")
     if not equals:
         raise CommandError(f"--set {pair} is not NAME=VALUE; write for example --set steps=20000")
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = from_json(text)
+    except json.JSONDecodeError:
         value = text
+    except ValueError as error:
+        raise CommandError(f"--set {name}: the value is not valid: {error}") from None
     name, dot, inner = name.partition(".")
     if dot and name not in ("sizes", "adversary_sizes"):
         raise CommandError(f"--set {pair}: only sizes and adversary_sizes have parts, not {name}")
     if dot:
-        numbers[name] = {**numbers.get(name, {}), inner: value}
+        sizes = numbers.get(name, {})
+        if not isinstance(sizes, dict):
+            raise CommandError(f"--set {pair}: {name} is {quoted(sizes)} and has no parts")
+        numbers[name] = {**sizes, inner: value}
     else:
         numbers[name] = value
 

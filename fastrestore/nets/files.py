@@ -6,16 +6,13 @@ import difflib
 import functools
 import json
 import os
-import pickle
-import re
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from fastrestore.nets.layouts import network_of
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import check_device
+from fastrestore.nets.storage import damaged, read_pickled, read_safetensors, write_through
 
 WEIGHTS = Path(__file__).parent / "weights"
 NOTES = "fastrestore"  # key of the metadata in our own files
@@ -100,7 +97,7 @@ def _suggestion(name: str) -> str:
 def _read(path: Path) -> Network:
     """Read a file in any supported format."""
     safe = path.suffix == ".safetensors"
-    loaded, notes = _safetensors(path) if safe else (_pickled(path), {})
+    loaded, notes = _safetensors(path) if safe else (read_pickled(path), {})
     net = network_of(loaded, str(path), ours=bool(notes))
     if "sigmas" in notes:
         low, high = notes["sigmas"]
@@ -114,31 +111,15 @@ _shared = functools.cache(_read)
 
 def _safetensors(path: Path) -> tuple[Any, dict[str, Any]]:
     """Read weights and our metadata."""
-    from safetensors import SafetensorError, safe_open
-
+    tensors, metadata = read_safetensors(path)
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            notes = json.loads((file.metadata() or {}).get(NOTES, "{}"))
-    except (SafetensorError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is truncated or damaged: {error}") from None
+        notes = json.loads(metadata.get(NOTES, "{}"))
+        if "sigmas" in notes:
+            low, high = notes["sigmas"]
+            notes["sigmas"] = float(low), float(high)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(path, error) from None
     return tensors, notes
-
-
-def _pickled(path: Path) -> Any:
-    """Read tensors from a pickle without running code from it."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # The message of PyTorch advises to run the code; this one does not
-        found = re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error))
-        what = found[1] if found else "objects other than tensors"
-        raise ValueError(
-            f"{path} contains {what}, or is damaged, and is not loaded, because a pickle can run "
-            "code; save only the state dict, preferably as .safetensors"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} is truncated or damaged: {str(error)[:200]}") from None
 
 
 def save(net: Network, path: Path, *, sigmas: tuple[float, float], **notes: Any) -> None:
@@ -154,5 +135,5 @@ def save(net: Network, path: Path, *, sigmas: tuple[float, float], **notes: Any)
         for name, value in net.state_dict().items()
     }
     new = path.with_name(f"{path.name}.new")
-    new.write_bytes(serialized(tensors, {NOTES: json.dumps(metadata)}))
+    write_through(new, serialized(tensors, {NOTES: json.dumps(metadata)}))
     new.replace(path)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from fastrestore._arrays import validate
 
+MOST = 10_000  # layers, blocks or features: more are a mistake that would exhaust the memory
+
 
 class Network(nn.Module):
     """A network that maps degraded images to restored ones.
@@ -53,9 +55,10 @@ class Residual(nn.Sequential):
 
 
 def check_sizes(channels: Any, scales: Sequence[int] = (1, 2, 4), **sizes: Any) -> None:
-    """Raise unless the sizes of a network are whole numbers of 1 or more."""
+    """Raise unless the sizes of a network are whole numbers from 1 to `MOST`."""
     for name, value in {"channels": channels, **sizes}.items():
-        validate.integer(name, value, least=1)
+        if validate.integer(name, value, least=1) > MOST:
+            raise ValueError(f"{name} must be at most {MOST}, got {value}")
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
     if sizes.get("scale", 1) not in scales:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from fastrestore._arrays.validate import quoted
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # false for NaN, and for integers beyond floats
 
 
 def _many(value: Any, good: Callable[[Any], bool]) -> bool:
@@ -19,6 +28,10 @@ def _many(value: Any, good: Callable[[Any], bool]) -> bool:
 def _text(value: Any) -> bool:
     return isinstance(value, str)
 
+
+DEEPEST = 8  # levels of a JSON value; a recipe has three
+ATOMS = (int, float, type(None))  # values without parts, besides strings
+N = TypeVar("N", bound=nn.Module)
 
 # For each type of a field: the check of a value, and its description
 TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -44,15 +57,39 @@ def typed(recipe: type, values: dict[str, Any]) -> dict[str, Any]:
         value = values[field.name]
         good, expected = TYPES[str(field.type)]
         if not good(value):
-            raise ValueError(f"{field.name} must be {expected}, got {value!r}")
+            raise ValueError(f"{field.name} must be {expected}, got {quoted(value)}")
         result[field.name] = int(value) if field.type == "int" else value
     return result
 
 
-def check_sizes(name: str, kind: Callable[..., Any], sizes: dict[str, Any]) -> None:
-    """Raise if a kind of network does not have one of the sizes."""
+def from_json(text: str) -> Any:
+    """Return the value of a text; raise `ValueError` for a value that no recipe needs."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a limit of Python
+        raise ValueError("it has a number with too many digits") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        parts = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [one for each in parts if not isinstance(each, (str, *ATOMS)) for one in each]
+    if level:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
+    return value
+
+
+def shaped(name: str, kind: Callable[..., N], channels: int, sizes: dict[str, Any]) -> N:
+    """Return a network of these sizes without memory for weights; raise if a size is invalid."""
     known = [each for each in inspect.signature(kind).parameters if each != "channels"]
     check_known(f"{name} has no sizes", sizes, known)
+    try:
+        with torch.device("meta"):
+            return kind(channels, **sizes)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"sizes of {name}: {error}") from None
 
 
 def check_known(reason: str, given: Iterable[str], known: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +19,11 @@ def photographs(folder: Path, channels: int, only: Path | None = None) -> list[n
 
     `only` is a text file with one path relative to the folder in each line.
     """
-    from PIL import Image
-
     if only is not None:
-        lines = only.read_text(encoding="utf-8").split("\n")
+        try:
+            lines = only.read_text(encoding="utf-8").split("\n")
+        except ValueError as error:
+            raise ValueError(f"{only} is not a text file: {error}") from None
         paths = [folder / line.strip() for line in lines if line.strip()]
     else:
         paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in KNOWN)
@@ -29,13 +31,27 @@ def photographs(folder: Path, channels: int, only: Path | None = None) -> list[n
         raise ValueError(f"{folder} holds no photographs ({', '.join(KNOWN)})")
     images = []
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                values = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        values = _read(path, "L" if channels == 1 else "RGB")
         images.append(values[None] if channels == 1 else values.transpose(2, 0, 1))
     return images
+
+
+def _read(path: Path, mode: str) -> np.ndarray:
+    """Read a photograph in a mode of Pillow."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow, about oddities of files
+            with Image.open(path) as image:
+                return np.asarray(image.convert(mode))
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{path} is too large for training: {error}; cut it into smaller photographs"
+        ) from None
+    except Exception as error:  # damaged files raise exceptions of many kinds
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ValueError(f"{path} cannot be read: {reason}") from None
 
 
 def split(

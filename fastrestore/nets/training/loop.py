@@ -164,8 +164,11 @@ def _truncate(path: Path, step: int) -> None:
     """Remove the rows of a log after a step: they will be written again."""
     if not path.exists():
         return
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = [*csv.reader(file)] or [[]]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = [*csv.reader(file)] or [[]]
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged: {error}; remove it") from None
     kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
     new = path.with_name(f"{path.name}.new")
     with new.open("w", newline="", encoding="utf-8") as file:

@@ -13,7 +13,7 @@ from fastrestore._arrays import validate
 from fastrestore.nets.discriminators import DISCRIMINATORS
 from fastrestore.nets.network import Network
 from fastrestore.nets.registry import KINDS
-from fastrestore.nets.training.checks import check_known, check_sizes, typed
+from fastrestore.nets.training.checks import check_known, from_json, shaped, typed
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "network": tuple(KINDS),
@@ -127,6 +127,7 @@ class Recipe:
                 "'film' if and only if frames is above 1",
             ),
             "task of images": (self.task != "blurred" or self.frames > 1, "another than 'blurred'"),
+            "seed": (abs(self.seed) < 2**23, "between -8388608 and 8388608"),
             "rate": (0 < self.rate < 1, "between 0 and 1"),
             "average": (0 <= self.average < 1, "from 0 to less than 1"),
             "shrink": (
@@ -178,14 +179,10 @@ class Recipe:
             for name, value in values.items()
         }
         recipe = cls(**typed(cls, values))
-        check_sizes(recipe.network, KINDS[recipe.network], recipe.sizes)
+        net = shaped(recipe.network, KINDS[recipe.network], recipe.channels, recipe.sizes)
         if recipe.adversary:
-            name = f"adversary={recipe.adversary!r}"
-            check_sizes(name, DISCRIMINATORS[recipe.adversary], recipe.adversary_sizes)
-        try:
-            net = recipe.make()
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"sizes of {recipe.network}: {error}") from None
+            name, kind = f"adversary={recipe.adversary!r}", DISCRIMINATORS[recipe.adversary]
+            shaped(name, kind, recipe.channels, recipe.adversary_sizes)
         recipe.check_scale(net.scale)
         recipe.check_task(net)
         return recipe
@@ -221,7 +218,7 @@ class Recipe:
     def read(cls, path: Path) -> Recipe:
         """Read a recipe from a file of JSON."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = from_json(path.read_text(encoding="utf-8"))
             if not isinstance(values, dict):
                 raise ValueError(f"it contains a {type(values).__name__}")
             return cls.of(values)

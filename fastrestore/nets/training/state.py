@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,12 @@ from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.layouts import described
 from fastrestore.nets.network import Network
 from fastrestore.nets.srresnet import SRResNet
+from fastrestore.nets.storage import read_safetensors, sync_folder, write_through
 from fastrestore.nets.training.checks import differences
 from fastrestore.nets.training.recipe import Recipe
 
 NAME = "checkpoint"
+LAST = "state.json"  # the file that is written last
 SHARED = ("channels", "blocks", "width")  # sizes that SRResNet and VSRGAN have in common
 MOMENTS = ("exp_avg", "exp_avg_sq")  # names of the moments in the state of Adam
 Tensors = dict[str, Tensor]
@@ -104,25 +107,32 @@ class State:
         return net.eval()
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint atomically: after a crash this one or the one before is complete.
+        """Write a checkpoint; whenever this is interrupted, a complete one is left.
 
+        The checkpoint before is removed after the new one is on the disk under its final name.
         Each file has about four bytes for each parameter.
         """
-        from safetensors.torch import save_file
-
         new, here, old = (folder / f"{NAME}{end}" for end in (".new", "", ".old"))
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
+        if new.exists():
+            shutil.rmtree(new)
         new.mkdir(parents=True)
+        try:
+            self._write(new)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)  # the disk may be full
+            raise
+        _replace(new, here, old)
+
+    def _write(self, folder: Path) -> None:
+        """Write the files of a checkpoint; the last one marks it as complete."""
+        from safetensors.torch import save
+
         for name, tensors in self._parts().items():
-            save_file({k: v.contiguous() for k, v in tensors.items()}, new / f"{name}.safetensors")
-        (new / "recipe.json").write_text(self.recipe.text(), encoding="utf-8")
+            data = save({k: v.contiguous() for k, v in tensors.items()})
+            write_through(folder / f"{name}.safetensors", data)
+        write_through(folder / "recipe.json", self.recipe.text().encode())
         numbers = {"step": self.step, "seconds": self.seconds}
-        (new / "state.json").write_text(json.dumps(numbers), encoding="utf-8")
-        if here.exists():
-            here.replace(old)
-        new.replace(here)
-        shutil.rmtree(old, ignore_errors=True)
+        write_through(folder / LAST, json.dumps(numbers).encode())
 
     def _parts(self) -> dict[str, Tensors]:
         """Return the tensors of a checkpoint, by the names of the files."""
@@ -139,12 +149,14 @@ class State:
 
     @classmethod
     def load(cls, folder: Path, recipe: Recipe, device: str) -> State:
-        """Read the checkpoint in a folder; raise if it is that of another recipe."""
-        from safetensors.torch import load_file
-
+        """Read the checkpoint in a folder; raise if it is damaged or that of another recipe."""
         place = checkpoint(folder)
         assert place is not None
-        saved = Recipe.read(place / "recipe.json")
+        cure = f"remove {place} to start from the beginning"
+        try:
+            saved = Recipe.read(place / "recipe.json")
+        except ValueError as error:
+            raise ValueError(f"{error}; {cure}") from None
         there, here = (json.loads(each.text()) for each in (saved, recipe))
         if there != here:
             raise ValueError(
@@ -152,19 +164,61 @@ class State:
                 "another folder, or the same recipe"
             )
         state = cls(recipe, device)
-        numbers: dict[str, Any] = json.loads((place / "state.json").read_text(encoding="utf-8"))
-        state.step, state.seconds = numbers["step"], numbers["seconds"]
-        parts = {path.stem: load_file(path, device=device) for path in place.glob("*.safetensors")}
-        state.mean |= parts["mean"]
-        for prefix, (net, adam) in state._networks.items():
-            net.load_state_dict(parts[f"{prefix}weights"])
-            moments = {which: parts[f"{prefix}{which}"] for which in MOMENTS}
-            for name, value in net.named_parameters():
-                if name in moments["exp_avg"]:
-                    adam.state[value] = {"step": torch.tensor(float(state.step))} | {
-                        which: _like(part[name], value) for which, part in moments.items()
-                    }
+        try:
+            state._read(place)
+        except ValueError as error:
+            raise ValueError(f"{error}; {cure}") from None
         return state
+
+    def _read(self, place: Path) -> None:
+        """Read the files of a checkpoint."""
+        self.step, self.seconds = _numbers(place / LAST, self.recipe.steps)
+        device = self.device
+        self.mean |= _tensors(place / "mean.safetensors", self.mean, device)
+        for prefix, (net, adam) in self._networks.items():
+            path = place / f"{prefix}weights.safetensors"
+            net.load_state_dict(_tensors(path, net.state_dict(), device))
+            values = dict(net.named_parameters())
+            moments = {
+                which: _tensors(place / f"{prefix}{which}.safetensors", values, device, whole=False)
+                for which in MOMENTS
+            }
+            if len({frozenset(part) for part in moments.values()}) > 1:
+                raise ValueError(f"{place}: the moments of Adam are of different parameters")
+            for name in moments[MOMENTS[0]]:
+                adam.state[values[name]] = {"step": torch.tensor(float(self.step))} | {
+                    which: _like(part[name], values[name]) for which, part in moments.items()
+                }
+
+
+def _numbers(path: Path, steps: int) -> tuple[int, float]:
+    """Return the step and the seconds of a checkpoint."""
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+        step, seconds = numbers["step"], numbers["seconds"]
+        good = type(step) is int and 0 <= step <= steps and math.isfinite(seconds)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        good = False
+    if not good:
+        raise ValueError(f"{path} does not contain the step and the seconds of a checkpoint")
+    return step, float(seconds)
+
+
+def _tensors(
+    path: Path, expected: Mapping[str, Tensor], device: str, whole: bool = True
+) -> Tensors:
+    """Read tensors; raise if one has another shape than expected, or `whole` and one is missing.
+
+    The moments of parameters that have had no gradient yet do not exist.
+    """
+    tensors, _ = read_safetensors(path, device)
+    shapes = {name: value.shape for name, value in tensors.items()}
+    wanted = {name: value.shape for name, value in expected.items()}
+    wrong = [name for name, shape in shapes.items() if wanted.get(name) != shape]
+    wrong += [name for name in wanted if whole and name not in shapes]
+    if wrong:
+        raise ValueError(f"{path} is of another network: {wrong[0]} is missing or has another size")
+    return tensors
 
 
 def _optimizer(net: nn.Module, rate: float, device: str) -> Adam:
@@ -179,8 +233,28 @@ def _like(source: Tensor, value: Tensor) -> Tensor:
 
 
 def checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint in a folder, or None."""
-    for name in (NAME, f"{NAME}.old"):
-        if (folder / name / "state.json").is_file():
-            return folder / name
-    return None
+    """Return the newest complete checkpoint in a folder, or None."""
+    places = (folder / NAME, folder / f"{NAME}.old")
+    return next(filter(_is_complete, places), None)
+
+
+def _is_complete(place: Path) -> bool:
+    """Return whether a folder has the file of a checkpoint that is written last."""
+    return (place / LAST).is_file()
+
+
+def _replace(new: Path, here: Path, old: Path) -> None:
+    """Move a new checkpoint into its place; one that is complete is there at any time.
+
+    `here` and `old` are complete unless they are being removed, which happens to `old` only while
+    `here` is complete.
+    """
+    if _is_complete(here):
+        if old.exists():
+            shutil.rmtree(old)
+        here.replace(old)
+    elif here.exists():
+        shutil.rmtree(here)
+    new.replace(here)
+    sync_folder(here.parent)
+    shutil.rmtree(old, ignore_errors=True)
