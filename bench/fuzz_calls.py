@@ -5,40 +5,13 @@
 
 import functools
 import inspect
-from dataclasses import dataclass
-from typing import Any
 
 import fuzz_arrays
 import numpy as np
+from fuzz_call import Call, draw_image, hide, level, one_of, options, side
 
 import fastrestore
 from fastrestore import inverse, metrics, nets
-
-PROFILES = ("fast", "fast", "lc", "np")
-
-
-@dataclass
-class Call:
-    """A function and its arguments by name; some facts that the oracles use."""
-
-    function: Any
-    arguments: dict[str, Any]
-    sigma: float = 0.0  # of the noise, in the units of the image
-    span: float = 1.0
-    image: str = ""  # name of the argument that is the image; "" without one
-    same_shape: bool = True  # the result has the shape of the image
-    scales: tuple[str, ...] = ()  # arguments in the units of the image, if the function is linear
-    spoiled: str = ""  # what was replaced by nonsense
-    backends: bool = True  # the result may be compared with the numpy backend
-
-    @property
-    def name(self):
-        return getattr(self.function, "__qualname__", type(self.function).__name__ + ".__call__")
-
-    def run(self, **changes):
-        """Call the function; iterators are consumed."""
-        result = self.function(**self.arguments | changes)
-        return list(result) if inspect.isgenerator(result) else result
 
 
 def random_call(rng):
@@ -68,45 +41,9 @@ def _spoil(rng, call):
     call.arguments[name] = value
 
 
-def _one_of(rng, *values):
-    """One of some values, as it is."""
-    return values[rng.integers(len(values))]
-
-
-def _side(rng, low=9, high=40):
-    return int(rng.integers(low, high))
-
-
-def _image(rng, *, color=0.3, least=1):
-    """Return an image, its sigma and range, and a channel axis or None."""
-    low = least if rng.integers(8) == 0 else max(12, least)
-    shape = (_side(rng, low, low + 28), _side(rng, low, low + 28))
-    axis = None
-    if rng.random() < color:
-        shape = (int(rng.choice([1, 2, 3, 3, 3, 4])), *shape)
-    image, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    if len(shape) == 3:
-        axis = int(rng.choice([-1, 0, 1, 2]))
-        image = np.moveaxis(image, 0, axis)
-    return image, sigma, span, axis
-
-
-def _options(rng, profiles=PROFILES):
-    """Options that all functions of the BM3D family take."""
-    options = {"profile": _one_of(rng, *profiles)}
-    if rng.integers(4) == 0:
-        options["workers"] = int(rng.integers(1, 4))
-    return options
-
-
-def _level(rng, sigma):
-    """The noise level, or nothing: to be estimated."""
-    return {} if rng.integers(5) == 0 else {"sigma": float(sigma)}
-
-
 def bm3d(rng):
-    image, sigma, span, axis = _image(rng)
-    arguments = {"image": image, "channel_axis": axis, **_options(rng), **_level(rng, sigma)}
+    image, sigma, span, axis = draw_image(rng)
+    arguments = {"image": image, "channel_axis": axis, **options(rng), **level(rng, sigma)}
     scales = ["sigma"]
     kind = rng.integers(8)
     if kind == 0:
@@ -124,15 +61,18 @@ def bm3d(rng):
         arguments["data_range"] = span
         scales.append("data_range")
     if kind == 5:
-        arguments["colorspace"] = _one_of(rng, "pca", "auto")
+        arguments["colorspace"] = one_of(rng, "pca", "auto")
     if kind == 6:
         arguments["max_memory"] = 1e9
-    return Call(fastrestore.bm3d, arguments, sigma, span, "image", scales=tuple(scales))
+    call = Call(fastrestore.bm3d, arguments, sigma, span, "image", scales=tuple(scales))
+    spatial = [n for k, n in enumerate(image.shape) if axis is None or k != axis % 3]
+    return call if kind == 1 else hide(rng, call, tuple(spatial))
 
 
 def plan(rng):
     call = bm3d(rng)
     image = call.arguments.pop("image")
+    call.arguments.pop("mask", None)
     for name in ("pilot", "colorspace"):
         call.arguments.pop(name, None)
     made = fastrestore.BM3DPlan(image.shape, image.dtype, **call.arguments)
@@ -140,14 +80,14 @@ def plan(rng):
 
 
 def new_plan(rng):
-    arguments = {"shape": (_side(rng), _side(rng)), "dtype": _one_of(rng, "f4", "u1"), "sigma": 5.0}
+    arguments = {"shape": (side(rng), side(rng)), "dtype": one_of(rng, "f4", "u1"), "sigma": 5.0}
     return Call(fastrestore.BM3DPlan, arguments)
 
 
 def bm4d(rng):
-    shape = (int(rng.integers(1, 9)), _side(rng, 9, 20), _side(rng, 9, 20))
+    shape = (int(rng.integers(1, 9)), side(rng, 9, 20), side(rng, 9, 20))
     volume, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    arguments = {"volume": volume, "slice_axis": 0, **_level(rng, sigma)}
+    arguments = {"volume": volume, "slice_axis": 0, **level(rng, sigma)}
     if rng.integers(4) == 0:
         arguments["stage"] = "basic"
     if rng.integers(6) == 0:
@@ -157,39 +97,39 @@ def bm4d(rng):
 
 
 def vbm3d(rng):
-    shape = (int(rng.integers(1, 7)), _side(rng, 9, 24), _side(rng, 9, 24))
+    shape = (int(rng.integers(1, 7)), side(rng, 9, 24), side(rng, 9, 24))
     frames, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    arguments = {"frames": frames, **_level(rng, sigma), "radius": int(rng.integers(0, 4))}
+    arguments = {"frames": frames, **level(rng, sigma), "radius": int(rng.integers(0, 4))}
     if rng.integers(4) == 0:
         arguments["frames"] = np.repeat(frames, 2, 0)
     return Call(fastrestore.vbm3d, arguments, sigma, span, "frames", scales=("sigma",))
 
 
 def denoise(rng):
-    image, sigma, span, axis = _image(rng, color=0.4)
-    method = _one_of(rng, "auto", "bm3d", "unet", "dncnn", "hybrid")
-    arguments = {"image": image, "channel_axis": axis, "method": method, **_level(rng, sigma)}
+    image, sigma, span, axis = draw_image(rng, color=0.4)
+    method = one_of(rng, "auto", "bm3d", "unet", "dncnn", "hybrid")
+    arguments = {"image": image, "channel_axis": axis, "method": method, **level(rng, sigma)}
     if method in ("unet", "dncnn", "hybrid"):
-        arguments["data_range"] = span
-        if method != "unet" and axis is not None and image.shape[axis] not in (1, 3):
+        arguments |= {"data_range": span, "sigma": min(sigma, 0.2 * span)}
+        if axis is not None and image.shape[axis] not in ((1,) if method == "dncnn" else (1, 3)):
             arguments["method"] = "bm3d"
     return Call(fastrestore.denoise, arguments, sigma, span, "image", backends=False)
 
 
 def denoise_burst(rng):
-    shape = (int(rng.integers(1, 5)), _side(rng, 16, 32), _side(rng, 16, 32))
+    shape = (int(rng.integers(1, 5)), side(rng, 16, 32), side(rng, 16, 32))
     frames, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    arguments = {"frames": frames, **_level(rng, sigma), **_options(rng)}
+    arguments = {"frames": frames, **level(rng, sigma), **options(rng)}
     return Call(
         fastrestore.denoise_burst, arguments, sigma, span, "frames", False, scales=("sigma",)
     )
 
 
 def deblur(rng):
-    image, sigma, span, axis = _image(rng, color=0.15, least=12)
+    image, sigma, span, axis = draw_image(rng, color=0.15, least=12)
     psf = rng.random((int(rng.integers(1, 6)), int(rng.integers(1, 6)))) ** 3
-    arguments = {"image": image, "psf": psf / psf.sum(), "channel_axis": axis, **_options(rng)}
-    arguments["boundary"] = _one_of(rng, "reflect", "periodic", "taper")
+    arguments = {"image": image, "psf": psf / psf.sum(), "channel_axis": axis, **options(rng)}
+    arguments["boundary"] = one_of(rng, "reflect", "periodic", "taper")
     arguments["sigma"] = sigma
     if rng.integers(6) == 0:
         arguments["method"] = "pnp"
@@ -197,39 +137,39 @@ def deblur(rng):
 
 
 def demosaic(rng):
-    image, sigma, span, _ = _image(rng, color=0, least=4)
-    arguments = {"mosaic": image, "pattern": _one_of(rng, "RGGB", "BGGR", "GRBG", "GBRG")}
-    arguments |= {"iterations": int(rng.integers(0, 3)), "sigma": _one_of(rng, 0.0, sigma)}
+    image, sigma, span, _ = draw_image(rng, color=0, least=4)
+    arguments = {"mosaic": image, "pattern": one_of(rng, "RGGB", "BGGR", "GRBG", "GBRG")}
+    arguments |= {"iterations": int(rng.integers(0, 3)), "sigma": one_of(rng, 0.0, sigma)}
     return Call(fastrestore.demosaic, arguments, sigma, span, "mosaic", False, ("sigma",))
 
 
 def inpaint(rng):
-    image, sigma, span, axis = _image(rng, least=4)
+    image, sigma, span, axis = draw_image(rng, least=4)
     shape = [n for k, n in enumerate(image.shape) if axis is None or k != axis % 3]
     mask = rng.random(shape) < rng.uniform(0.05, 0.7)
     mask.flat[0] = False
     arguments = {"image": image, "mask": mask, "channel_axis": axis}
-    arguments |= {"iterations": int(rng.integers(1, 4)), "sigma": _one_of(rng, 0.0, sigma)}
+    arguments |= {"iterations": int(rng.integers(1, 4)), "sigma": one_of(rng, 0.0, sigma)}
     return Call(fastrestore.inpaint, arguments, sigma, span, "image", scales=("sigma",))
 
 
 def sharpen(rng):
-    image, sigma, span, axis = _image(rng)
-    arguments = {"image": image, "channel_axis": axis, **_level(rng, sigma)}
+    image, sigma, span, axis = draw_image(rng)
+    arguments = {"image": image, "channel_axis": axis, **level(rng, sigma)}
     arguments["alpha"] = float(rng.uniform(1, 2))
     return Call(fastrestore.sharpen, arguments, sigma, span, "image", backends=False)
 
 
 def remove_streaks(rng):
-    image, sigma, span, _ = _image(rng, color=0, least=24)
-    image = np.tile(image, (2, 2))[: 24 + _side(rng), :48]
+    image, sigma, span, _ = draw_image(rng, color=0, least=24)
+    image = np.tile(image, (2, 2))[: 24 + side(rng), :48]
     return Call(fastrestore.remove_streaks, {"sinogram": image}, sigma, span, "sinogram")
 
 
 def super_resolve(rng):
-    image, sigma, span, _ = _image(rng, color=0, least=12)
+    image, sigma, span, _ = draw_image(rng, color=0, least=12)
     image = image[:16, :16]
-    arguments = {"image": image, "data_range": span, "model": _one_of(rng, "srgan", "srresnet")}
+    arguments = {"image": image, "data_range": span, "model": one_of(rng, "srgan", "srresnet")}
     if rng.integers(3) == 0:
         arguments |= {"model": "pnp", "scale": 2, "psf": np.ones((3, 3)) / 9, "sigma": sigma}
     return Call(fastrestore.super_resolve, arguments, sigma, span, "image", False, backends=False)
@@ -243,7 +183,7 @@ def super_resolve_video(rng):
 
 
 def restore(rng):
-    image, sigma, span, _ = _image(rng, color=0, least=12)
+    image, sigma, span, _ = draw_image(rng, color=0, least=12)
     return Call(
         fastrestore.restore, {"image": image, "data_range": span}, sigma, span, "image",
         backends=False,
@@ -251,25 +191,25 @@ def restore(rng):
 
 
 def estimate_sigma(rng):
-    image, sigma, span, axis = _image(rng)
+    image, sigma, span, axis = draw_image(rng)
     arguments = {"image": image, "channel_axis": axis}
     return Call(fastrestore.estimate_sigma, arguments, sigma, span, "image", False, backends=False)
 
 
 def estimate_psd(rng):
-    image, sigma, span, axis = _image(rng, least=32)
+    image, sigma, span, axis = draw_image(rng, least=32)
     arguments = {"image": image, "channel_axis": axis}
     return Call(fastrestore.estimate_psd, arguments, sigma, span, "image", False, backends=False)
 
 
 def estimate_poisson_gaussian(rng):
-    image, sigma, span, _ = _image(rng, color=0, least=32)
+    image, sigma, span, _ = draw_image(rng, color=0, least=32)
     function = fastrestore.estimate_poisson_gaussian
     return Call(function, {"image": image}, sigma, span, "image", False, backends=False)
 
 
 def psd_from_kernel(rng):
-    arguments = {"noise_kernel": rng.normal(0, 1, (3, 4)), "shape": (_side(rng), _side(rng))}
+    arguments = {"noise_kernel": rng.normal(0, 1, (3, 4)), "shape": (side(rng), side(rng))}
     return Call(fastrestore.psd_from_kernel, arguments)
 
 
@@ -288,7 +228,7 @@ def stabilization(rng):
     if rng.integers(2):
         return Call(kind, arguments)
     model = kind(**arguments)
-    method = _one_of(rng, model.forward, model.inverse, model.extent)
+    method = one_of(rng, model.forward, model.inverse, model.extent)
     parameter = next(iter(inspect.signature(method).parameters))
     return Call(
         method, {parameter: rng.uniform(1, 200, (5, 4)) if parameter != "data_range" else 255.0}
@@ -296,7 +236,7 @@ def stabilization(rng):
 
 
 def bm3d_with_model(rng):
-    image = np.abs(rng.poisson(20, (24, 24))).astype(_one_of(rng, "f4", "u2"))
+    image = np.abs(rng.poisson(20, (24, 24))).astype(one_of(rng, "f4", "u2"))
     models = (fastrestore.PoissonGaussian(1.0, 0.5), fastrestore.Rician(2.0))
     arguments = {"image": image, "noise": models[rng.integers(2)], "profile": "fast"}
     return Call(fastrestore.bm3d, arguments, 4.0, 40.0, "image", backends=False)
@@ -307,9 +247,9 @@ def profile(rng):
 
 
 def profile_replace(rng):
-    made = fastrestore.Profile.named(_one_of(rng, "np", "volume", "video"))
+    made = fastrestore.Profile.named(one_of(rng, "np", "volume", "video"))
     fields = [n for n in inspect.signature(fastrestore.Profile).parameters if n != "name"]
-    name = _one_of(rng, *fields)
+    name = one_of(rng, *fields)
     return Call(made.replace, {name: fuzz_arrays.nonsense(rng)}, spoiled=name)
 
 
@@ -317,14 +257,14 @@ def pnp(rng):
     image, sigma, span = fuzz_arrays.noisy(rng, (20, 24), "f8")
     psf = np.ones((3, 3)) / 9
     operators = (
-        lambda: inverse.Blur(psf, _one_of(rng, "reflect", "periodic")),
+        lambda: inverse.Blur(psf, one_of(rng, "reflect", "periodic")),
         lambda: inverse.Mask(rng.random(image.shape) < 0.7),
     )
     forward = operators[rng.integers(2)]()
     arguments = {"data": forward.apply(image), "forward": forward, "sigma": sigma}
     arguments |= {
         "iterations": int(rng.integers(1, 4)),
-        "method": _one_of(rng, "hqs", "admm", "pgm"),
+        "method": one_of(rng, "hqs", "admm", "pgm"),
     }
     return Call(inverse.pnp, arguments, sigma, span, "data", False, backends=False)
 
@@ -345,12 +285,13 @@ def psnr(rng):
 
 
 def load(rng):
-    return Call(nets.load, {"name_or_path": _one_of(rng, *nets.names())})
+    return Call(nets.load, {"name_or_path": one_of(rng, *nets.names())})
 
 
 def apply(rng):
-    image, sigma, span, _ = _image(rng, color=0, least=12)
-    arguments = {"net": _network("unet-gray"), "image": image, "sigma": sigma, "data_range": span}
+    image, sigma, span, _ = draw_image(rng, color=0, least=12)
+    arguments = {"net": _network("unet-gray"), "image": image, "data_range": span}
+    arguments["sigma"] = min(sigma, 0.25 * span)
     return Call(nets.apply, arguments, sigma, span, "image", backends=False)
 
 
@@ -368,7 +309,7 @@ def network(rng):
 
 
 def use_backend(rng):
-    return Call(fastrestore.use_backend, {"name": _one_of(rng, "numpy", "numba", "auto")})
+    return Call(fastrestore.use_backend, {"name": one_of(rng, "numpy", "numba", "auto")})
 
 
 @functools.cache

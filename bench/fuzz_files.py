@@ -93,6 +93,9 @@ def _of_command(path, status, printed):
     errors = [line for line in text.splitlines() if not line.startswith("fastrestore: warning")]
     if len(errors) != 1 or not errors[0].startswith("fastrestore: error: "):
         return [f"not one line of error: {text!r}"]
+    if f"cannot write {path.parent / 'out'}" in errors[0]:  # what a damaged file holds
+        left = any(path.parent.glob("out.*"))
+        return [f"half-written: {text!r}"] * left
     return [f"the error does not name the file: {text!r}"] * (path.name not in errors[0])
 
 
