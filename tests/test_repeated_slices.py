@@ -148,6 +148,19 @@ def test_nan_is_found_where_it_is(noisy):
         bm4d(volume, SIGMA)
 
 
+def test_fill_values_are_found_where_they_are(noisy):
+    """Volumes with fill values are reduced, too."""
+    filled = noisy.copy()
+    filled[5:, 20:] = -1e7
+    once = bm4d(filled, SIGMA)
+    result = bm4d(np.repeat(filled, 2, 0), SIGMA)
+    np.testing.assert_array_equal(result, np.repeat(once, 2, 0))
+    np.testing.assert_allclose(result[10:, 20:], -1e7)
+    filled[3, 4, 5] = 1e30
+    with pytest.raises(ValueError, match=r"volume has the value 1e\+30 at \(6, 4, 5\)"):
+        bm4d(np.repeat(filled, 2, 0), SIGMA)
+
+
 def test_command_line(tmp_path, monkeypatch, capsys, noisy):
     monkeypatch.chdir(tmp_path)
     np.save("in.npy", np.repeat(noisy, 2, 0).astype("f4"))

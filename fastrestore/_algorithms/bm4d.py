@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.pipeline import Inputs, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
+from fastrestore._collaborative.repetitions import Repetitions
 from fastrestore._collaborative.request import Geometry, Request
-from fastrestore._noise.spec import NoiseArguments, NoiseSpec
-from fastrestore._noise.vst import NoiseModel, PoissonGaussian, Rician
-
-WHITE = 1e-6  # a spectrum of mean 1 that varies by less along an axis is constant along it
+from fastrestore._noise.spec import NoiseArguments
+from fastrestore._noise.vst import NoiseModel
 
 
 def bm4d(
@@ -144,22 +143,48 @@ def _restored(request: Request, volume: Any, slice_axis: int | None) -> Any:
     channel_axis = request.geometry.channel_axis
     axes = tuple(k for k in range(volume.ndim) if k != channel_axis)
     searched = range(3) if slice_axis is None else [axes.index(slice_axis % volume.ndim)]
-    repetitions = _Repetitions.of(volume, axes, searched, request.noise)
+    alike = {number: _alike(volume, axes[number]) for number in searched}
+    found = {number: equal for number, equal in alike.items() if equal.any()}
+    repetitions = Repetitions.of(found, axes, request) if found else None
     if repetitions is not None:
-        validate.check_finite("volume", volume)
+        request = repetitions.request_once(request, volume)
         volume = repetitions.once(volume)
-        if request.noise is not None:
-            request = replace(request, noise=repetitions.noise_once(request.noise))
     geometry = _geometry(volume.shape, channel_axis, slice_axis)
-    profile, noise = request.profile, request.noise
-    request = replace(
+    estimate = restore(_with_slices(request, geometry), Inputs(volume)).image
+    return estimate if repetitions is None else repetitions.repeated(estimate)
+
+
+def _alike(volume: Any, axis: int) -> NDArray[np.bool_]:
+    """Whether each slice but the first equals the slice before; constant slices have no noise.
+
+    Slices on a GPU are not compared, because the host would wait.
+    """
+    if not interop.on_host(volume):
+        return np.zeros(0, bool)
+    slices = np.moveaxis(volume, axis, 0)
+    rows = slices[:, 0].reshape(len(slices), -1)  # for most slices, the first row is enough
+    alike: NDArray[np.bool_] = _same(rows[1:], rows[:-1]).all(1)
+    for k in np.flatnonzero(alike):
+        one, other = slices[k], slices[k + 1]
+        alike[k] = _same(one, other).all() and not _same(one, one.flat[0]).all()
+    return alike
+
+
+def _same(one: Any, other: Any) -> Any:
+    """Compare voxels; invalid ones may be NaN."""
+    return (one == other) | ((one != one) & (other != other))
+
+
+def _with_slices(request: Request, geometry: Geometry) -> Request:
+    """Return the request for a volume whose slice axis is known."""
+    profile, noise, mask = request.profile, request.noise, request.mask
+    return replace(
         request,
         geometry=geometry,
         profile=profile if _fits(profile, geometry) else flat(profile),
         noise=None if noise is None else noise.with_axis_first(geometry.slice_axis),
+        mask=None if mask is None else Mask(geometry.spatial(mask.valid)),
     )
-    estimate = restore(request, Inputs(volume)).image
-    return estimate if repetitions is None else repetitions.repeated(estimate)
 
 
 def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geometry:
@@ -199,86 +224,3 @@ def _fits(profile: Profile, geometry: Geometry) -> bool:
     """Whether there are as many slices as a block is thick."""
     spatial = [n for k, n in enumerate(geometry.shape) if k != geometry.channel_axis]
     return spatial[geometry.slice_axis - 1] >= max(profile.slices_basic, profile.slices_final)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Repetitions:
-    """Runs of equal slices of a volume along its spatial axes, which have the same noise."""
-
-    axes: tuple[int, ...]  # of the array of the volume
-    runs: dict[int, NDArray[np.intp]]  # by number of the axis: the run of each slice
-
-    @classmethod
-    def of(
-        cls, volume: Any, axes: tuple[int, ...], searched: Iterable[int], noise: NoiseSpec | None
-    ) -> Self | None:
-        """Find equal slices along some of the spatial axes; None if there are none.
-
-        Volumes on a GPU are not searched, because the host would wait.
-        """
-        if not interop.on_host(volume) or not _is_same_everywhere(noise):
-            return None
-        runs = {}
-        for number in searched:
-            alike = _alike(volume, axes[number])
-            if alike.any() and noise is not None:
-                alike &= _alike_noise(noise, 1 + number)
-            if alike.any():
-                runs[number] = np.cumsum(np.concatenate([[0], ~alike]))
-        return cls(axes, runs) if runs else None
-
-    def once(self, volume: Any) -> Any:
-        """Return the volume with one slice of each run."""
-        for number, run in self.runs.items():
-            volume = volume.take(_firsts(run), self.axes[number])
-        return volume
-
-    def repeated(self, volume: Any) -> Any:
-        """Return a volume with each slice repeated as often as in the original."""
-        for number, run in self.runs.items():
-            volume = volume.take(run, self.axes[number])
-        return volume
-
-    def noise_once(self, noise: NoiseSpec) -> NoiseSpec:
-        """Return the noise of the volume with one slice of each run."""
-        level, spectrum = noise.map, noise.spectrum
-        for number, run in self.runs.items():
-            if level is not None:
-                level = level.take(_firsts(run), 1 + number)
-            if spectrum is not None:  # constant along the axis
-                spectrum = spectrum.take(range(run[-1] + 1), 1 + number)
-        return replace(noise, map=level, spectrum=spectrum)
-
-
-def _firsts(run: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the first slice of each run."""
-    return np.flatnonzero(np.diff(run, prepend=-1))
-
-
-def _alike(volume: NDArray[Any], axis: int) -> NDArray[np.bool_]:
-    """Whether each slice but the first equals the slice before; constant slices have no noise."""
-    slices = np.moveaxis(volume, axis, 0)
-    rows = slices[:, 0].reshape(len(slices), -1)  # for most slices, the first row is enough
-    alike: NDArray[np.bool_] = (rows[1:] == rows[:-1]).all(1)
-    for k in np.flatnonzero(alike):
-        one, other = slices[k], slices[k + 1]
-        alike[k] = (one == other).all() and (one != one.flat[0]).any()
-    return alike
-
-
-def _alike_noise(noise: NoiseSpec, axis: int) -> NDArray[np.bool_] | np.bool_:
-    """Whether the noise of each slice of the planes may be that of the slice before."""
-    alike = np.bool_(True)
-    if noise.spectrum is not None:
-        alike = np.ptp(noise.spectrum, axis).max() <= WHITE
-    if noise.map is None:
-        return alike
-    levels = np.moveaxis(noise.map, axis, 0).reshape(noise.map.shape[axis], -1)
-    same: NDArray[np.bool_] = (levels[1:] == levels[:-1]).all(1) & alike
-    return same
-
-
-def _is_same_everywhere(noise: NoiseSpec | None) -> bool:
-    """Whether equal values have equal noise; unknown models may depend on the position."""
-    known = (type(None), PoissonGaussian, Rician)
-    return noise is None or isinstance(noise.model, known)
