@@ -27,6 +27,7 @@ def bm4d(
     noise: NoiseModel | None = None,
     profile: str | Profile = "volume",
     stage: str = "final",
+    mask: Any = None,
     data_range: float | None = None,
     channel_axis: int | None = None,
     match_channel: int = 0,
@@ -58,6 +59,9 @@ def bm4d(
         their pixels.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding.
+    mask : array of bool, shape of `volume` or one that broadcasts to it, optional
+        True where a voxel is valid, as for `bm3d`. A mask of shape (P, M, N) applies to all
+        channels.
     data_range : float, optional
         As for `bm3d`, for the channel that blocks are matched on.
     channel_axis : int, optional
@@ -98,9 +102,10 @@ def bm4d(
     `psd` is not constant along the frequencies of their axis, which means that the noise of the
     slices is correlated, or if `noise` is a model of your own, which may depend on the position.
 
-    Voxels on a GPU are not inspected: NaN spreads to nearby blocks, volumes with a large mean lose
-    accuracy, and equal slices are not recognized. The host waits for the GPU if the range or the
-    noise level is measured, and if the volume is smaller than a block.
+    Voxels on a GPU are not inspected: NaN and fill values spread to nearby blocks unless `mask`
+    excludes them, volumes with a large mean lose accuracy, and equal slices are not recognized. The
+    host waits for the GPU if the range or the noise level is measured, and if the volume is smaller
+    than a block.
 
     References
     ----------
@@ -128,6 +133,7 @@ def bm4d(
         NoiseArguments(sigma, psd, None, noise),
         profile=numbers,
         stage=stage,
+        mask=mask,
         data_range=data_range,
         workers=workers,
         backend=backend,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
@@ -105,6 +105,10 @@ def inpaint(
         values = namespace.where(missing, 0, planes).astype(np.float64)
         known = values[0] if channel_axis is None else interop.move_axis(values, 0, channel_axis)
         validate.check_finite("the known part of image", known)
+        known_pixels = ~(
+            mask_planes[0] if channel_axis is None else np.moveaxis(mask_planes, 0, channel_axis)
+        )
+        outliers.check("image", array, level, "mark it as missing in mask", known_pixels)
         extent = validate.range_of(data_range, values[~missing])
         result = values
         if mask_planes.any() or level > 0:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
+from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Request, image_geometry
-from fastrestore._collaborative.stream import restored
+from fastrestore._collaborative.request import Geometry, Request, image_geometry
+from fastrestore._collaborative.stream import Picture, restored
 from fastrestore._noise.spec import NoiseArguments
 
 
@@ -26,6 +28,7 @@ def vbm3d(
     radius: int = 4,
     profile: str | Profile = "video",
     stage: str = "final",
+    mask: Any = None,
     data_range: float | None = None,
     colorspace: str | None = "auto",
     chroma_strength: float = 1.0,
@@ -59,6 +62,10 @@ def vbm3d(
         ``static`` control the search in other frames.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding.
+    mask : array of bool, optional
+        True where a pixel is valid, as for `bm3d`: an array that broadcasts to the shape of
+        `frames` or of one frame, or of shape (M, N). For an iterable, it applies to all frames. A
+        frame without valid pixels, such as a dropped one, is ignored; it cannot be the first.
     data_range : float, optional
         As for `bm3d`. By default that of the first frame is measured.
     colorspace, chroma_strength
@@ -119,6 +126,7 @@ def vbm3d(
     """
     options = {
         "profile": profile, "stage": stage, "data_range": data_range, "colorspace": colorspace,
+        "mask": None if hasattr(frames, "shape") else mask,
         "chroma_strength": chroma_strength, "workers": workers, "backend": backend,
     }  # fmt: skip
     stream = _Stream(
@@ -131,13 +139,14 @@ def vbm3d(
     if not hasattr(frames, "shape"):
         if progress is not False:
             raise ValueError("progress is for arrays; count the frames of an iterator instead")
-        return stream.restored(frames, channel_axis)
+        return stream.restored(frames, channel_axis, None)
     there, restore = interop.recognize("frames", frames)
     axes = video_axes(there.shape, time_axis, channel_axis)
     ordered = interop.move_axis(there, axes.time, 0)
+    each = None if mask is None else frame_masks(mask, there.shape, axes)
     with reporting(progress, "vbm3d") as report, interop.use_device_of(there):
         out = interop.namespace(there).empty(ordered.shape, interop.result_dtype(there.dtype))
-        for number, frame in enumerate(stream.restored(ordered, axes.in_frame)):
+        for number, frame in enumerate(stream.restored(ordered, axes.in_frame, each)):
             out[number] = frame
             report(1 / len(out))
         back = interop.move_axis(out, 0, axes.time)
@@ -152,7 +161,9 @@ class _Stream(NamedTuple):
     radius: int
     scene_cuts: bool
 
-    def restored(self, frames: Iterable[Any], channel_axis: int | None) -> Iterator[Any]:
+    def restored(
+        self, frames: Iterable[Any], channel_axis: int | None, masks: Iterator[Mask | None] | None
+    ) -> Iterator[Any]:
         """Yield the restored frames."""
         given = recognized_frames(frames)
         first = next(given, None)
@@ -160,22 +171,18 @@ class _Stream(NamedTuple):
             return
         there = first[0]
         request = self._request(there, channel_axis)
-        kinds: deque[interop.Restore] = deque()  # of pending frames
-
-        def planes() -> Iterator[Any]:
-            for number, (frame, restore) in enumerate(itertools.chain([first], given)):
-                kinds.append(restore)
-                values = request.backend.bring(frame)
-                yield validate.channels(f"frame {number}", values, channel_axis)
-
-        results = restored(planes(), request, self.radius, self.scene_cuts)
+        if masks is None:
+            masks = itertools.repeat(request.mask)
+        pending: deque[_Pending] = deque()
+        pictures = _pictures(itertools.chain([first], given), masks, request, pending)
+        results = restored(pictures, request, self.radius, self.scene_cuts)
         while True:
             with interop.use_device_of(there):  # not while the caller uses a frame
                 result = next(results, None)
                 if result is None:
                     return
                 image = interop.planes_to_image(result, there, channel_axis)
-                finished = kinds.popleft()(image)
+                finished = pending.popleft().finished(image, request.geometry)
             yield finished
 
     def _request(self, frame: Any, channel_axis: int | None) -> Request:
@@ -191,3 +198,38 @@ class _Stream(NamedTuple):
         if request.noise is not None and request.noise.map is not None:
             raise ValueError("sigma of a video must be a number or one for each channel, not a map")
         return request
+
+
+class _Pending(NamedTuple):
+    """What is needed of a frame until its result is returned."""
+
+    to_caller: interop.Restore
+    mask: Mask | None
+    original: Any  # (C, M, N), with a mask
+
+    def finished(self, image: Any, geometry: Geometry) -> Any:
+        """Put the invalid pixels back, and return the caller's kind of array."""
+        if self.mask is not None:
+            self.mask.put_back(geometry.planes(image), self.original)
+        return self.to_caller(image)
+
+
+def _pictures(
+    frames: Iterator[tuple[Any, interop.Restore]],
+    masks: Iterator[Mask | None],
+    request: Request,
+    pending: deque[_Pending],
+) -> Iterator[Picture]:
+    """Validate the values of frames, fill their holes, and note what their results need."""
+    for number, ((frame, to_caller), mask) in enumerate(zip(frames, masks, strict=False)):
+        values = request.backend.bring(frame)
+        given = planes = request.geometry.planes(values)
+        if mask is not None and not mask.valid.any():
+            if number == 0:
+                raise ValueError("mask is False everywhere in frame 0; leave this frame out")
+            planes = None
+        else:
+            mask = replace(request, mask=mask).checked_mask(f"frame {number}", values)
+            planes = given if mask is None else mask.fill(given)
+        pending.append(_Pending(to_caller, mask, None if mask is None else given.copy()))
+        yield Picture(planes, mask)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from fastrestore._arrays import interop, validate
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays import interop, masks, validate
+from fastrestore._arrays.masks import Mask
 
 
 class VideoAxes(NamedTuple):
@@ -62,3 +67,53 @@ def video_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> Vid
     if time == channel:
         raise ValueError(f"time_axis={time_axis} and channel_axis={channel_axis} are the same axis")
     return VideoAxes(time, channel)
+
+
+def frame_masks(mask: Any, shape: tuple[int, ...], axes: VideoAxes) -> Iterator[Mask | None]:
+    """Return the masks of the frames of an array of this shape.
+
+    A mask may lack the axis of time, that of the channels, or both. All pixels of a frame may be
+    invalid.
+    """
+    values = masks.bools("mask", mask, shape)
+    known = [axes.time] if axes.channel is None else [axes.channel, axes.time]
+    whole = _broadcast(values, shape, known)
+    if not whole.any():
+        raise ValueError("mask is False everywhere; it must be True where a pixel is valid")
+    frames = np.moveaxis(whole, axes.time, 0)
+    if whole.strides[axes.time] == 0 or len(frames) == 1:
+        return itertools.repeat(frame_mask("mask", frames[0], frames.shape[1:], axes.in_frame))
+    return (
+        frame_mask(f"mask of frame {number}", frame, frame.shape, axes.in_frame)
+        for number, frame in enumerate(frames)
+    )
+
+
+def frame_mask(
+    name: str, mask: Any, shape: tuple[int, ...], channel_axis: int | None
+) -> Mask | None:
+    """Return the mask of a frame of this shape, or None if all pixels are valid."""
+    if isinstance(mask, np.ndarray) and not mask.any():
+        return Mask(np.zeros((1, *np.delete(shape, channel_axis or ()).tolist()[-2:]), bool))
+    valid = masks.mask(name, mask, shape, channel_axis)
+    return None if valid is None else Mask(valid)
+
+
+def _broadcast(
+    values: NDArray[np.bool_], shape: tuple[int, ...], axes: list[int]
+) -> NDArray[np.bool_]:
+    """Broadcast a mask, which may lack some of the axes, to the shape of a video."""
+    lacking = [axes[:k] for k in range(len(axes) + 1)] + [axes[-1:]]
+    for missing in lacking:
+        if values.ndim + len(missing) == len(shape):
+            try:
+                return np.broadcast_to(np.expand_dims(values, tuple(missing)), shape)
+            except ValueError:
+                continue
+    try:
+        return np.broadcast_to(values, shape)
+    except ValueError:
+        raise ValueError(
+            f"mask must be an array of bool that broadcasts to {shape}, the shape of frames, to "
+            f"that of one frame or to rows and columns, got shape {values.shape}"
+        ) from None

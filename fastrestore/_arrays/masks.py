@@ -99,7 +99,7 @@ def mask(
     """
     if mask is None:
         return None
-    values = _bools(name, mask, shape)
+    values = bools(name, mask, shape)
     if channel_axis is not None and values.ndim == len(shape) - 1:  # one for all channels
         values = np.expand_dims(values, channel_axis)
     try:
@@ -123,7 +123,7 @@ def mask(
     return np.ascontiguousarray(valid[:1] if same else valid)
 
 
-def _bools(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def bools(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return an array of bool of any library on the host."""
     wanted = f"{name} must be an array of bool that broadcasts to {shape}, True where valid"
     plain = mask if isinstance(mask, (bool, list, tuple)) else interop.share(name, mask)[0]

@@ -14,6 +14,14 @@ SAMPLES = 2**12
 ROUNDS = 3  # fill values, of which an image may have several
 
 
+def check(
+    name: str, values: Any, sigma: float, cure: str, valid: NDArray[np.bool_] | None = None
+) -> None:
+    """Raise if float32 cannot represent values in the range of an image beside the others."""
+    if isinstance(values, np.ndarray):
+        plausible(name, values, sigma, cure, valid)
+
+
 def plausible(
     name: str, values: NDArray[Any], sigma: float, cure: str, valid: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_] | None:

@@ -7,7 +7,7 @@ such pixels. For Wiener filtering, the basic estimate replaces the means.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, Image
-from fastrestore._collaborative.request import Request
 from fastrestore.backends import host
 from fastrestore.backends.protocol import Backend, Execution, Units
+
+if TYPE_CHECKING:
+    from fastrestore._collaborative.request import Request
 
 # Instead of pixels far from valid ones, in the image that blocks are matched on, whose values are
 # about 1. Sums of squared differences are infinite neither in float32 nor in float64.
@@ -26,12 +28,9 @@ ELSEWHERE = 2.0**50
 CURE = "leave invalid pixels out by mask=, an array of bool that is True where a pixel is valid"
 
 
-def checked_mask(name: str, values: Any, request: Request, planes: Any) -> Mask | None:
-    """Validate the values of an image; return its mask, with outliers as invalid pixels.
-
-    `planes` views an array of the shape of the image as (C, *spatial).
-    """
-    mask = request.mask
+def checked_mask(name: str, values: Any, request: Request) -> Mask | None:
+    """Validate the values of an image; return its mask, with outliers as invalid pixels."""
+    mask, planes = request.mask, request.geometry.planes
     if not interop.on_host(values):
         return mask
     valid = None if mask is None else mask.like(values.shape, planes)

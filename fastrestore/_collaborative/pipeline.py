@@ -13,9 +13,8 @@ import numpy as np
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.masks import Mask
-from fastrestore._arrays.outliers import SEPARATE
 from fastrestore._arrays.types import Channels, FloatArray, Image
-from fastrestore._collaborative.masking import CURE, Holes, checked_mask
+from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
@@ -114,11 +113,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     backend, geometry = request.backend, request.geometry
     values = backend.bring(inputs.image)
     name = "image" if request.ndim == 2 else "volume"
-    mask = request.mask
-    if mask is not None or _is_wide(values, request):
-        mask = checked_mask(name, values, request, geometry.planes)
-    else:
-        validate.check_finite(name, values, cure=CURE)
+    mask = request.checked_mask(name, values)
     planes = given = geometry.planes(values)
     pilot = None if inputs.pilot is None else backend.bring(inputs.pilot)
     if mask is not None:
@@ -143,13 +138,6 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         request, inputs.image, given, planes, pilot, inputs.guide, noise,
         whole=whole, view=view, estimate=estimate,
     )  # fmt: skip
-
-
-def _is_wide(values: Any, request: Request) -> bool:
-    """Whether an image may contain outliers, such as fill values."""
-    if not interop.on_host(values) or values.dtype.itemsize == 1:
-        return False
-    return not float(values.max()) - float(values.min()) <= SEPARATE * request.known_sigma()
 
 
 def estimated(planes: Any, mask: Mask | None = None) -> FloatArray:

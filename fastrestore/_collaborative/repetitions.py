@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.masks import Mask
-from fastrestore._collaborative.masking import checked_mask
 from fastrestore._collaborative.request import Request
 from fastrestore._noise import vst
 from fastrestore._noise.spec import NoiseSpec
@@ -55,7 +54,7 @@ class Repetitions:
 
     def request_once(self, request: Request, volume: Any) -> Request:
         """Validate the volume, and return the request for one slice of each run."""
-        mask = checked_mask("volume", volume, request, request.geometry.planes)
+        mask = request.checked_mask("volume", volume)
         mask = None if mask is None else Mask(self._planes_once(mask.valid))
         noise = None if request.noise is None else self._noise_once(request.noise)
         return replace(request, noise=noise, mask=mask)

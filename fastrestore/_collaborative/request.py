@@ -10,7 +10,9 @@ import numpy as np
 
 from fastrestore._arrays import color, interop, validate
 from fastrestore._arrays.masks import Mask
+from fastrestore._arrays.outliers import SEPARATE
 from fastrestore._arrays.types import FloatArray
+from fastrestore._collaborative import masking
 from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
 from fastrestore._noise import vst
 from fastrestore._noise.spec import NoiseArguments, NoiseSpec
@@ -133,6 +135,20 @@ class Request:
     def known_sigma(self) -> float:
         """Return the noise level in the units of the image, or 0 if it is unknown."""
         return 0.0 if self.noise is None or self.noise.model is not None else self.noise.largest
+
+    def checked_mask(self, name: str, values: Any) -> Mask | None:
+        """Validate the values of an image; return its mask, with outliers as invalid pixels."""
+        if self.mask is not None or self._is_wide(values):
+            return masking.checked_mask(name, values, self)
+        validate.check_finite(name, values, cure=masking.CURE)
+        return None
+
+    def _is_wide(self, values: Any) -> bool:
+        """Whether an image may contain outliers, such as fill values."""
+        if not interop.on_host(values) or values.dtype.itemsize == 1:
+            return False
+        extent = float(values.max()) - float(values.min())
+        return not extent <= SEPARATE * self.known_sigma()
 
     def stages(self, piloted: bool) -> tuple[Which, ...]:
         """Return the stages that run."""

@@ -13,14 +13,16 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrestore._arrays import interop
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.scenes import Change, Changes
 from fastrestore._arrays.types import Channels
+from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
 from fastrestore._noise.estimate import sigmas
@@ -33,11 +35,19 @@ FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
 LONGEST = 16
 
 
+class Picture(NamedTuple):
+    """A frame to restore, without holes, and where it is valid."""
+
+    planes: Any  # (C, M, N); None if no pixel is valid: as if the frame before were repeated
+    mask: Mask | None = None
+
+
 class Frame(NamedTuple):
-    """Transformed channels of a frame in the stages."""
+    """Transformed channels of a frame in the stages, and its invalid pixels."""
 
     noisy: Channels
     pilot: Channels | None
+    holes: Holes | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,22 +84,25 @@ class Video:
         return out
 
 
-def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
-    """Restore at least one frame (C, M, N), scene by scene."""
-    first = next(frames)
+def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
+    """Restore at least one frame, scene by scene, as arrays (C, M, N)."""
+    opening = next(frames)
+    first, mask = opening
     noise = request.noise
     if noise is None:
-        noise = NoiseSpec(sigmas(interop.to_host(first)))
+        noise = NoiseSpec(sigmas(interop.to_host(first), None if mask is None else mask.valid))
     if not noise.sigmas.any():
-        for frame in itertools.chain([first], frames):
-            yield frame.astype(interop.result_dtype(frame.dtype))
+        for frame, _ in itertools.chain([opening], frames):
+            first = first if frame is None else frame
+            yield first.astype(interop.result_dtype(first.dtype))
         return
-    context = measured(make_context(first, noise, request), first, request)
+    seen = replace(request, mask=mask)
+    context = measured(make_context(first, noise, seen), first, seen)
     # A range on a GPU is read once for the whole video
     context = context.with_range(as_number(context.statistics.data_range))
     video = Video(context, request, radius, first)
     last: Any = None
-    scenes = itertools.groupby(_parts(itertools.chain([first], frames), cuts), _Part.key)
+    scenes = itertools.groupby(_parts(itertools.chain([opening], frames), cuts), _Part.key)
     for (_, still), parts in scenes:
         if still:
             yield from (last for _ in parts)
@@ -101,7 +114,7 @@ def restored(frames: Iterator[Any], request: Request, radius: int, cuts: bool) -
 class _Part(NamedTuple):
     """A frame, and its place in the video."""
 
-    planes: Any  # None for a repetition of the frame before
+    picture: Picture | None  # None for a repetition of the frame before
     scene: int
     still: bool  # after `LONGEST` equal frames
 
@@ -110,18 +123,18 @@ class _Part(NamedTuple):
         return self.scene, self.still
 
 
-def _parts(frames: Iterator[Any], cuts: bool) -> Iterator[_Part]:
+def _parts(frames: Iterator[Picture], cuts: bool) -> Iterator[_Part]:
     """Find repetitions and scenes; frames are copied."""
     changes, scene, run = Changes(cuts), 0, 0
-    for planes in frames:
-        change = changes.to(planes)
+    for planes, mask in frames:
+        change = Change.NONE if planes is None else changes.to(planes)
         if change is Change.NONE:
             run += 1
             yield _Part(None, scene, run > LONGEST)
             continue
         scene += change is Change.CUT or run > LONGEST
         run = 1
-        yield _Part(changes.frame, scene, False)
+        yield _Part(Picture(changes.frame, mask), scene, False)
 
 
 @dataclass(slots=True)
@@ -139,11 +152,13 @@ def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:
 
     def loaded() -> Iterator[Frame]:
         for part in parts:
-            if part.planes is None:
+            if part.picture is None:
                 runs[-1].length += 1
                 continue
-            runs.append(_Run(part.planes if copies else None))
-            yield Frame(video.load(part.planes, next(numbers)), None)
+            planes, mask = part.picture
+            runs.append(_Run(planes if copies else None))
+            holes = None if mask is None else Holes.of(mask, video.context.units)
+            yield Frame(video.load(planes, next(numbers)), None, holes)
 
     stream = _stage(loaded(), video, "basic")
     if video.request.stage == "final":
@@ -164,7 +179,7 @@ def _stage(frames: Iterator[Frame], video: Video, which: Which) -> Iterator[Fram
     backend, execution = video.request.backend, video.request.execution
     stage, weights = video.stage(which), video.context.weights
     window: VideoStage | None = None
-    held: dict[int, Channels] = {}
+    held: dict[int, Frame] = {}
 
     def step(center: int, newest: int) -> Iterator[Frame]:
         first = max(0, center - radius)
@@ -176,16 +191,19 @@ def _stage(frames: Iterator[Frame], video: Video, which: Which) -> Iterator[Fram
 
     def done(time: int) -> Frame:
         assert window is not None
-        return Frame(held.pop(time), window.take(time % slots))
+        return held.pop(time)._replace(pilot=window.take(time % slots))
 
     newest = -1
     for newest, frame in enumerate(frames):
         if window is None:
             window = backend.video_stage((slots, *frame.noisy.shape), stage, execution)
         seen = frame.noisy if frame.pilot is None else frame.pilot
-        matched = backend.luminance(seen, weights, execution)
-        window.put(newest % slots, matched, frame.noisy, frame.pilot)
-        held[newest] = frame.noisy
+        matched, noisy = backend.luminance(seen, weights, execution), frame.noisy
+        if frame.holes is not None:
+            matched = frame.holes.matched(matched, backend, execution)
+            noisy = frame.holes.filtered(noisy, frame.pilot, backend, execution)
+        window.put(newest % slots, matched, noisy, frame.pilot)
+        held[newest] = frame._replace(pilot=None)
         if newest >= radius:
             yield from step(newest - radius, newest)
     for center in range(max(0, newest - radius + 1), newest + 1):

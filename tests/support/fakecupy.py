@@ -270,6 +270,8 @@ class Array(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, key):
         keys = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(k, Array) for k in keys):
+            return self.module._new(self.values[tuple(_plain(k) for k in keys)])
         if not all(k is None or k is Ellipsis or isinstance(k, (slice, int)) for k in keys):
             raise TypeError(f"Unsupported index {key!r}")
         return self._view(self.values[(*keys, ...)])

@@ -87,9 +87,9 @@ def replaced(
     images: Channels, where: NDArray[np.bool_], values: Channels | float, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    chosen = execution.memory.table(where, np.bool_)
-    plain = np.float32(values) if isinstance(values, float) else values
-    out: Channels = interop.load_cupy().where(chosen, plain, images)
+    del execution
+    cupy, plain = interop.load_cupy(), np.float32(values) if isinstance(values, float) else values
+    out: Channels = cupy.where(cupy.asarray(where), plain, images)
     return out
 
 
