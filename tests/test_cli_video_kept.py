@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
 import pytest
 from support.commandline import fails, names, works
-from support.videos import draw_video, frames, keep_frames, planes_of
+from support.videos import draw_video, frames, keep_frames, planes_of, sound
 
 from fastrestore._io import films
 from fastrestore._io.codecs import EncoderOptions
@@ -425,6 +426,54 @@ def test_samples_of_another_size_are_left_out(folder):
     reader = FilmReader(folder / "c.ts")
     assert {planes[0].shape for planes in reader.samples()} == {(48, 64)}
     reader.close()
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("sounds", [[], [sound("aac")]])
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv"])
+def test_time_stamps_of_joined_films(capsys, folder, name, sounds):
+    """They start again in the middle, which no container can store."""
+    draw_video(name, codec="libx264", count=6, tracks=sounds)
+    data = (folder / name).read_bytes()
+    (folder / f"b{name}").write_bytes(data + data)
+    joined = f"b{name}"
+    status = main(["video", joined, "c.mkv", "--sigma", "0.1"])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == (
+        f"fastrestore: warning: {joined}: time stamps go back after 6 frames; the rest follows "
+        "without a gap"
+    )
+    # The packets of MPEG-TS are numbered, so that the joint looks like a gap.
+    assert (status, len(lines)) == ((2, 2) if name == "a.ts" else (0, 1))
+    times, planes = frames("c.mkv")
+    assert len(planes) == 12
+    assert all(0 < after - before < 1 for before, after in pairwise(times))
+
+
+def test_sound_that_no_container_supports(capsys, folder):
+    """A damaged track of sound does not end the restoration, if Matroska is written."""
+    draw_video("a.mp4", codec="libx264", count=3, tracks=[sound("aac")])
+    data = (folder / "a.mp4").read_bytes()
+    assert data.count(b"mp4a") == 1
+    (folder / "a.mp4").write_bytes(data.replace(b"mp4a", b"zzzz").replace(b"esds", b"free"))
+    label = "track 1 (audio, unknown) of the video"
+    assert warned(capsys, "a.mp4", "b.mkv") == [
+        f"b.mkv: .mkv does not support {label}, which is not written"
+    ]
+    line = fails(capsys, "video", "a.mp4", "b.mp4", "--sigma", "0.1")
+    assert line == f"b.mp4: .mp4 does not support {label}; write .mkv"
+
+
+@pytest.mark.parametrize("part", [0.3, 0.9, 0.97])
+@pytest.mark.parametrize("name", ["a.mp4", "f.mp4", "a.mov"])
+def test_truncated_mp4(capsys, folder, name, part):
+    """Also where the index at the end is cut, which FFmpeg reads as far as it goes."""
+    muxer = {"movflags": "+faststart"} if name == "f.mp4" else {}
+    draw_video(name, codec="libx264", count=12, tracks=[sound("aac")], muxer=muxer)
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: int(part * len(data))])
+    line = fails(capsys, "video", name, "out.mkv", "--sigma", "0.1")
+    assert line.startswith((f"{name} is damaged or truncated: ", f"cannot read {name}: "))
 
 
 def test_enlarged_film_is_progressive(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import sys
 from pathlib import Path
 
@@ -296,6 +297,42 @@ def prepare():
     Path("bad.nii").write_bytes(b"words" * 200)
     Path("cut.nii.gz").write_bytes(gzip.compress(Path("a.nii").read_bytes())[:500])
     Path("a.png").write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_shape_of_nifti_beyond_its_length(capsys, folder, calls, name):
+    """The memory is not reserved first."""
+    data = bytearray(nibabel.Nifti1Image(drawn("f4"), np.eye(4)).to_bytes())
+    struct.pack_into("<3h", data, 42, 2000, 2000, 30000)
+    Path(name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    line = fails(capsys, "volume", name, "b.nii", "--sigma", "1")
+    assert line.startswith(f"cannot read {name}: it is truncated or damaged: its shape (2000, 2000")
+    assert calls == []
+
+
+@pytest.mark.filterwarnings("default")
+def test_repaired_header_is_reported_once(capfd, folder, calls):
+    """The lines of nibabel itself are not printed."""
+    data = bytearray(nibabel.Nifti1Image(drawn("u1"), np.eye(4)).to_bytes())
+    struct.pack_into("<f", data, 80, 0.0)
+    struct.pack_into("<h", data, 252, 77)
+    Path("a.nii").write_bytes(data)
+    assert main(["volume", "a.nii", "b.nii", "--sigma", "0"]) == 0
+    assert capfd.readouterr().err == (
+        "fastrestore: warning: a.nii: the header is damaged: pixdim[1,2,3] should be non-zero; "
+        "setting 0 dims to 1; qform_code 77 not valid; setting to 0\n"
+    )
+    np.testing.assert_array_equal(nibabel.load("b.nii").get_fdata(), drawn("u1"))
+
+
+def test_affine_that_cannot_be_written(capsys, folder, calls):
+    data = bytearray(nibabel.Nifti1Image(drawn("u1"), np.eye(4)).to_bytes())
+    struct.pack_into("<f", data, 280, np.nan)
+    Path("a.nii").write_bytes(data)
+    assert fails(capsys, "volume", "a.nii", "b.nii", "--sigma", "1").startswith(
+        "cannot read a.nii: Could not decompose affine"
+    )
+    assert calls == []
 
 
 def test_noise_that_is_not_specified(capsys, folder):

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
+# Raised by decoders that trust the numbers of a damaged file; their texts do not help
+_SYMPTOMS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, RecursionError,
+    UnicodeError, struct.error,
+)  # fmt: skip
+
 
 class FileError(ValueError):
     """A file that cannot be read or written.
@@ -15,3 +24,9 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return str(error) or "there is not enough memory"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def unreadable(path: Path, error: Exception) -> FileError:
+    """Return the error for a file whose decoder raised `error`."""
+    text = "it is damaged" if isinstance(error, _SYMPTOMS) else reason(error)
+    return FileError(f"cannot read {path}: {text}")

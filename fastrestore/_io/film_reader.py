@@ -6,6 +6,7 @@ A damaged or truncated video is read as far as possible;
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -53,6 +54,8 @@ class FilmReader:
         self._others: deque[Any] = deque()  # packets of other tracks, not yet taken
         self._count = 0  # frames that were read
         self._packets = self._bad = 0
+        self._clocks: dict[int, _Clock] = {}  # of the other tracks
+        self._shifted = False  # whether time stamps were changed
         try:
             self.track = _video_track(self.container, path)
             self._decoder = _decoder(self.track)
@@ -82,7 +85,7 @@ class FilmReader:
 
     def frames(self) -> Iterator[Frame]:
         """Read frame by frame."""
-        frame, when = self._first, None
+        frame, clock = self._first, _Clock(strict=True)
         interval = 1 / (_rate(self.track) * self.track.time_base)
         while frame is not None:
             layout, planar, planes = self._planes(frame)
@@ -92,9 +95,11 @@ class FilmReader:
                     f"{frame.format.name}, the first is {self._size()[0]} x {self._size()[1]} "
                     f"{self._pixel_format}; split the video there first"
                 )
-            if planar.pts is None:  # as in AVI, which stores only the frame rate
-                planar.pts = 0 if when is None else round(when + interval)
-            when = planar.pts
+            planar.pts = clock.next(planar.pts, max(1, round(interval)))
+            if clock.shift and not self._shifted:
+                self._shifted = True
+                warnings.warn(f"{self.path}: time stamps go back after {self._count} frames; the "
+                              "rest follows without a gap", stacklevel=2)  # fmt: skip
             self._count += 1
             yield Frame(planes, planar)
             frame = next(self._source, None)
@@ -200,7 +205,7 @@ class FilmReader:
                 return
             if packet.stream.index != self.track.index:
                 if packet.size:
-                    self._others.append(packet)
+                    self._others.append(self._in_order(packet))
                 continue
             self._packets += packet.size > 0
             try:
@@ -210,6 +215,34 @@ class FilmReader:
                 continue
             self._bad += packet.is_corrupt or any(frame.is_corrupt for frame in frames)
             yield from frames
+
+    def _in_order(self, packet: Any) -> Any:
+        """Return a packet of another track with a time stamp that does not go back."""
+        clock = self._clocks.setdefault(packet.stream.index, _Clock(strict=False))
+        if packet.dts is not None:
+            before = packet.dts
+            packet.dts = clock.next(before, packet.duration or 1)
+            if packet.pts is not None:
+                packet.pts += packet.dts - before
+        return packet
+
+
+class _Clock:
+    """Time stamps that increase, also where those of a joined or damaged file start again."""
+
+    def __init__(self, *, strict: bool) -> None:
+        self.shift, self._strict = 0, strict
+        self._last: int | None = None
+
+    def next(self, stamp: int | None, step: int) -> int:
+        """Return the time of a frame or packet; `step` is its distance from the one before."""
+        last = self._last
+        if stamp is None:  # as in AVI, which stores only the frame rate
+            stamp = 0 if last is None else last + step - self.shift
+        elif last is not None and stamp + self.shift < last + self._strict:
+            self.shift = last + step - stamp
+        self._last = stamp + self.shift
+        return self._last
 
 
 def _video_track(container: Any, path: Path) -> Any:

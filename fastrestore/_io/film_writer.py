@@ -180,7 +180,8 @@ class FilmWriter:
     def _added(self, track: Any) -> tuple[Any, Convert | None]:
         """Add a track like another one, or with subtitles in a form that the container supports.
 
-        Other subtitles are not written; for other tracks this is an error.
+        Subtitles in other forms, and tracks that not even Matroska supports, are not written; for
+        other tracks this is an error.
         """
         with suppress(ValueError):
             return self._container.add_stream_from_template(track, opaque=True), None
@@ -188,9 +189,8 @@ class FilmWriter:
         if converted is not None:
             return converted
         problem = f"{self.path.suffix} does not support {_label(track)}"
-        advice = "" if self.path.suffix.lower() == ".mkv" else "; write .mkv"
-        if track.type != "subtitle":
-            raise FileError(f"{self.path}: {problem}{advice}")
+        if track.type != "subtitle" and self._container.format.name != "matroska":
+            raise FileError(f"{self.path}: {problem}; write .mkv")
         warnings.warn(f"{self.path}: {problem}, which is not written", stacklevel=2)
         return None, None
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrestore._io import files
-from fastrestore._io.errors import FileError, reason
+from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension, records_axes
 from fastrestore._io.jpeg import read_jpeg
 from fastrestore._io.picture import Image, Picture
@@ -95,7 +95,7 @@ def read(path: Path) -> Picture:
         with path.open("rb") as file:
             picture = _READERS[extension(path)](file)
     except Exception as error:  # damaged files make the decoders raise many types
-        raise FileError(f"cannot read {path}: {reason(error)}") from error
+        raise unreadable(path, error) from error
     image = picture.values
     if image.dtype.kind not in "iuf":
         raise FileError(

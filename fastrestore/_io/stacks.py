@@ -19,6 +19,7 @@ from fastrestore._io.tiff import (
     XMP,
     check_chain,
     check_page,
+    check_tags,
     check_whole,
 )
 
@@ -52,6 +53,7 @@ def read_stack(file: IO[bytes]) -> Stack:
         page = tiff.pages.first
         tags = _raw_tags(page, file)
         ome.check_one_file(tags.get(_DESCRIPTION, b""))
+        check_tags(tiff)
         check_chain(tiff)
         values, axes = _values(tiff)
         orientation = page.tags.valueof(ORIENTATION)

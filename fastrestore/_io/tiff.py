@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
 ORIENTATION = 274
 XMP = 700
+_TYPE_SIZES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8,
+    18: 8,
+}  # fmt: skip
 _LARGE, _EXPANSION = 2**28, 5000  # bytes, and the most that compression may save
 _RESOLUTION = (282, 283, 296)
 _ALPHA = {"ASSOCALPHA": True, "UNASSALPHA": False}  # whether colors are multiplied by it
@@ -34,6 +38,7 @@ def read_tiff(file: IO[bytes]) -> Picture:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages.first
+        check_tags(tiff)
         check_chain(tiff)
         count = len(tiff.pages)
         if count == 1:  # as in large stacks of ImageJ and MetaMorph
@@ -62,6 +67,20 @@ def check_whole(page: Any, size: int) -> None:
         raise FileError("it is truncated")
     if page.nbytes > _LARGE and page.nbytes > _EXPANSION * size:
         raise FileError(f"its shape {page.shape} does not agree with its length of {size} bytes")
+
+
+def check_tags(tiff: TiffFile) -> None:
+    """Raise if a tag of the first page lies beyond the end of the file; tifffile leaves it out."""
+    form, handle = tiff.tiff, tiff.filehandle
+    handle.seek(tiff.pages.first.offset)
+    (count,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+    entries = handle.read(count * form.tagsize)
+    number, inline = ("Q", 8) if form.is_bigtiff else ("I", 4)
+    entry = struct.Struct(f"{form.byteorder}HH{number}{number}")
+    for _, kind, amount, offset in entry.iter_unpack(entries):
+        length = _TYPE_SIZES.get(kind, 0) * amount
+        if length > inline and offset + length > handle.size:
+            raise FileError("it is truncated or damaged: a tag lies beyond its end")
 
 
 def check_chain(tiff: TiffFile) -> None:

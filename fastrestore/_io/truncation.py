@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")  # the first in an MP4 file
+_TRANSPORT = ((0, 188), (4, 192))  # first sync byte "G" and length of a packet of MPEG-TS
 _HEAD = 4096  # bytes, in which the headers of Matroska's file and segment lie
 
 
@@ -17,6 +19,11 @@ def ends_early(path: Path) -> bool | None:
             return _matroska_ends_early(head, size)
         if head.startswith(b"RIFF"):
             return _riff_ends_early(file, size)
+        if head[4:8] in _BOXES:
+            return _mp4_ends_early(file, size)
+    for start, length in _TRANSPORT:
+        if head[start::length][:3] == b"GGG":
+            return size % length > 0 or None  # it may end after any packet
     return None
 
 
@@ -48,3 +55,19 @@ def _riff_ends_early(file: BinaryIO, size: int) -> bool | None:
             return None if position == 0 or name == b"RIFF" else False
         position += 8 + length + length % 2
     return position > size + 1  # the last byte may be missing where it only fills up
+
+
+def _mp4_ends_early(file: BinaryIO, size: int) -> bool | None:
+    """Add the lengths of the boxes of an MP4 file."""
+    position = 0
+    while position + 8 <= size:
+        file.seek(position)
+        length, name = int.from_bytes(file.read(4), "big"), file.read(4)
+        if length == 0:  # to the end of the file
+            return False
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        if length < 8 or not name.isascii():
+            return None  # no box: maybe bytes that were appended
+        position += length
+    return position > size

@@ -7,6 +7,11 @@ in NPY. Channels, if any, are moved to the end.
 from __future__ import annotations
 
 import gzip
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._io import files
-from fastrestore._io.errors import FileError, reason
+from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension
 from fastrestore._io.images import to_type
 from fastrestore._io.picture import Image
@@ -24,6 +29,7 @@ from fastrestore._io.stacks import Stack, channel_axis, encode_stack, read_stack
 _EXTENSIONS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
 _TIFF = (".tif", ".tiff")
 _NIFTI = (".nii", ".nii.gz")
+_GZIP_RATIO = 1032  # the most that gzip can compress
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +78,7 @@ def read(path: Path, channel_axis: int | None) -> Volume:
         else:
             volume = _read_tiff(path)
     except Exception as error:  # damaged files make the decoders raise many types
-        raise FileError(f"cannot read {path}: {reason(error)}") from error
+        raise unreadable(path, error) from error
     values = volume.values
     if values.dtype.kind not in "iuf":
         raise FileError(
@@ -89,7 +95,7 @@ def read_array(path: Path) -> Image:
     try:
         return _load(path)
     except Exception as error:
-        raise FileError(f"cannot read {path}: {reason(error)}") from error
+        raise unreadable(path, error) from error
 
 
 def check_format(path: Path, volume: Volume, source: Path) -> None:
@@ -162,10 +168,13 @@ def _read_nifti(path: Path) -> Volume:
         raise FileError(
             "NIfTI needs nibabel; install it with pip install 'fastrestore[volume]'"
         ) from None
-    image: Any = nibabel.load(path)
+    with _repairs_reported(path):
+        image: Any = nibabel.load(path)
+        _with_values(image, np.zeros((1, 1, 1), np.uint8))  # raises if it could not be written
     if image.ndim != 3:
         raise FileError(f"its shape is {image.shape}; three axes are expected; split a series "
                        "into single volumes")  # fmt: skip
+    _check_length(path, image)
     stored = np.asanyarray(image.dataobj.get_unscaled())
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)
     if (slope, inter) == (1, 0):
@@ -174,11 +183,48 @@ def _read_nifti(path: Path) -> Volume:
     return Volume(values, stored.dtype, (slope, inter), nifti=image)
 
 
+def _check_length(path: Path, image: Any) -> None:
+    """Raise if a file is too short for its shape; nibabel would reserve the memory first."""
+    needed = image.dataobj.offset + math.prod(image.shape) * image.get_data_dtype().itemsize
+    length = path.stat().st_size
+    most = _GZIP_RATIO * length if path.suffix.lower() == ".gz" else length
+    if needed > most:
+        raise FileError(f"it is truncated or damaged: its shape {image.shape} does not agree with "
+                        f"its length of {length} bytes")  # fmt: skip
+
+
 def _nifti_bytes(volume: Volume) -> bytes:
     """Return a NIfTI file with the header of the input."""
-    source = volume.nifti
-    image = type(source)(volume.values, source.affine, source.header)
-    image.header.set_data_dtype(volume.stored)
-    image.header.set_slope_inter(*(volume.scale or (1, 0)))  # otherwise nibabel chooses its own
-    data: bytes = image.to_bytes()
+    with _repairs_reported(None):
+        image = _with_values(volume.nifti, volume.values)
+        image.header.set_data_dtype(volume.stored)
+        image.header.set_slope_inter(*(volume.scale or (1, 0)))  # or nibabel chooses its own
+        data: bytes = image.to_bytes()
     return data
+
+
+def _with_values(source: Any, values: Image) -> Any:
+    """Return a NIfTI image with the header of another one."""
+    return type(source)(values, source.affine, source.header)
+
+
+@contextmanager
+def _repairs_reported(path: Path | None) -> Iterator[None]:
+    """Turn what nibabel logs about a damaged header, which it repairs, into one warning, or none.
+
+    It would print these lines on standard error.
+    """
+    from nibabel import imageglobals
+
+    lines: dict[str, None] = {}  # without repetitions
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.setdefault(record.getMessage())  # type: ignore[method-assign]
+    with imageglobals.LoggingOutputSuppressor(), warnings.catch_warnings(record=True):
+        warnings.simplefilter("ignore")
+        imageglobals.logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            imageglobals.logger.removeHandler(handler)
+    if lines and path is not None:
+        warnings.warn(f"{path}: the header is damaged: {'; '.join(lines)}", stacklevel=2)

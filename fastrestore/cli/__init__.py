@@ -99,13 +99,19 @@ def _command(argv: Sequence[str]) -> int:
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one line."""
-    show(f"fastrestore: warning: {' '.join(str(message).split())}")
+    show(f"fastrestore: warning: {_one_line(str(message))}")
 
 
 def _fail(message: str) -> int:
     """Print an error as one line and return the exit status."""
-    show(f"fastrestore: error: {' '.join(message.split())}")
+    show(f"fastrestore: error: {_one_line(message)}")
     return 2
+
+
+def _one_line(text: str) -> str:
+    """Return a text as one line; other control characters, which may come from files, escaped."""
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
 
 
 class _Parser(argparse.ArgumentParser):
