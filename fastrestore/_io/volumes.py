@@ -221,10 +221,13 @@ def _repairs_reported(path: Path | None) -> Iterator[None]:
     handler.emit = lambda record: lines.setdefault(record.getMessage())  # type: ignore[method-assign]
     with imageglobals.LoggingOutputSuppressor(), warnings.catch_warnings(record=True):
         warnings.simplefilter("ignore")
-        imageglobals.logger.addHandler(handler)
+        logger, disabled = imageglobals.logger, imageglobals.logger.disabled
+        logger.addHandler(handler)
+        logger.disabled = False  # as logging.config sets it by default
         try:
             yield
         finally:
-            imageglobals.logger.removeHandler(handler)
+            logger.removeHandler(handler)
+            logger.disabled = disabled
     if lines and path is not None:
         warnings.warn(f"{path}: the header is damaged: {'; '.join(lines)}", stacklevel=2)
