@@ -31,7 +31,7 @@ from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
 
 FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
 # A run of more equal frames ends its scene, so that the number of frames to read ahead is limited.
-# Conversions of the frame rate repeat a frame up to 7 times, those from 8 to 60 per second.
+# Conversions of the frame rate show a frame up to 8 times, those from 8 to 60 per second.
 LONGEST = 16
 
 

@@ -27,8 +27,9 @@ equal for luminance and chroma. --sigma auto estimates the noise level of lumina
 chroma channels from frames spread over the video.
 
 Frame rate, time stamps, pixel format, color properties, rotation and metadata are preserved, and
-all other tracks are copied. After Ctrl-C, OUT contains the frames restored so far. If IN is
-damaged, all frames that can be read are restored, and the exit status is 2.
+all other tracks are copied. Equal consecutive frames are restored once. After Ctrl-C, OUT contains
+the frames restored so far. If IN is damaged, all frames that can be read are restored, and the exit
+status is 2.
 """
 
 
