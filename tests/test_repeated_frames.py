@@ -78,6 +78,18 @@ def test_a_generator_may_use_the_same_memory_again(sigma):
     np.testing.assert_array_equal(list(vbm3d(reused(frames), **options)), expected)
 
 
+@pytest.mark.parametrize("source", [np.asarray, iter, reused])
+def test_repeated_frames_with_a_mask(source):
+    _, frames = video(5, 26, 30)
+    valid = np.random.default_rng(2).uniform(size=frames[0].shape) > 0.1
+    frames = np.where(valid, frames, np.nan)
+    options = {"radius": 1, "profile": SMALL, "mask": valid}
+    once = np.stack(list(vbm3d(iter(frames), 20, **options)))
+    result = np.stack(list(vbm3d(source(np.repeat(frames, 3, 0)), 20, **options)))
+    np.testing.assert_array_equal(result, np.repeat(once, 3, 0))
+    assert (np.isnan(result) == ~valid).all()
+
+
 def test_repetitions_do_not_disturb_the_detection_of_cuts():
     """Fast motion after a repetition is no cut."""
     wide = scene(40, 200)

@@ -148,6 +148,29 @@ def test_nan_is_found_where_it_is(noisy):
         bm4d(volume, SIGMA)
 
 
+@pytest.mark.parametrize("channel_axis", [None, 0])
+def test_masks(noisy, channel_axis):
+    """Invalid voxels may be NaN; slices with other masks are not joined."""
+    valid = np.random.default_rng(2).uniform(size=noisy.shape) > 0.1
+    volume = np.where(valid, noisy, np.nan)
+    if channel_axis == 0:
+        volume = np.stack([volume, 255 - volume])
+    axis = volume.ndim - 3
+    options = {"mask": valid, "channel_axis": channel_axis}
+    once = bm4d(volume, SIGMA, **options)
+    assert np.isnan(once).sum() == np.isnan(volume).sum()
+    twice = np.repeat(volume, 2, axis)
+    result = bm4d(twice, SIGMA, **options | {"mask": np.repeat(valid, 2, 0)})
+    np.testing.assert_array_equal(result, np.repeat(once, 2, axis))
+    across = bm4d(np.repeat(volume, 2, -1), SIGMA, **options | {"mask": np.repeat(valid, 2, -1)})
+    np.testing.assert_array_equal(across, np.repeat(once, 2, -1))
+    other = np.repeat(valid, 2, 0)
+    other[5, 4:8] = False
+    result = bm4d(twice, SIGMA, **options | {"mask": other})
+    four, five = (result.take(k, axis) for k in (4, 5))
+    assert not np.array_equal(four, five, equal_nan=True)
+
+
 def test_fill_values_are_found_where_they_are(noisy):
     """Volumes with fill values are reduced, too."""
     filled = noisy.copy()
