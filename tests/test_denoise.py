@@ -198,3 +198,61 @@ def test_errors_of_the_command(saved, capsys, words, message):
     given = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255"]
     assert message in fails(capsys, *given, *words)
     assert not (folder / "clean.png").exists()
+
+
+MASKED = noisy(scene(40, 50), 20)
+VALID = np.random.default_rng(0).random(MASKED.shape) > 0.02
+VALID[10:20, 15:30] = False
+
+
+@pytest.mark.parametrize("method", ["bm3d", "unet", "dncnn"])
+@pytest.mark.parametrize("sigma", [None, 20, np.where(VALID, 20.0, np.nan)])
+def test_values_of_invalid_pixels_have_no_influence(method, sigma):
+    options = {} if method == "bm3d" else {"weights": trained(method)}
+    if method == "dncnn" and np.ndim(sigma):
+        sigma = 20
+    results = []
+    for value in (np.nan, np.inf, -6e4):
+        given = np.where(VALID, MASKED, value)
+        result = denoise(given, sigma, method=method, mask=VALID, **options)
+        np.testing.assert_array_equal(result[~VALID], given[~VALID])
+        results.append(result[VALID])
+    assert np.isfinite(results[0]).all()
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_masks_of_batches_and_colors():
+    unet = trained("unet", 3)
+    color = np.stack([MASKED, MASKED[::-1], MASKED], -1).astype("f4")
+    batch = np.stack([color, color[:, ::-1]], 1)  # (M, B, N, C)
+    valid = np.stack([VALID, VALID[:, ::-1]], 1)
+    options = {"method": "unet", "weights": unet, "channel_axis": -1}
+    given = np.where(valid[..., None], batch, np.nan).astype("f4")
+    result = denoise(given, batch_axis=1, mask=valid, **options)
+    for k in range(2):
+        one = denoise(given[:, k], mask=valid[:, k], **options)
+        np.testing.assert_allclose(result[:, k], one, atol=1e-3)
+    assert (np.isnan(result) == np.isnan(given)).all()
+    tensor = torch.from_numpy(color)
+    restored = denoise(tensor, 20, mask=torch.from_numpy(VALID), **options)
+    assert isinstance(restored, torch.Tensor)
+    np.testing.assert_array_equal(restored.numpy(), denoise(color, 20, mask=VALID, **options))
+    assert (restored.numpy()[~VALID] == color[~VALID]).all()
+    valid[:, 1] = False
+    with pytest.raises(ValueError, match="mask is False everywhere in image 1 of the batch"):
+        denoise(given, batch_axis=1, mask=valid, **options)
+
+
+def test_networks_name_fill_values_and_nan():
+    options = {"method": "unet", "weights": trained("unet")}
+    for value, message in (
+        (1e20, r"image has the value 1e\+20"),
+        (np.nan, "image has values that"),
+    ):
+        image = MASKED.copy()
+        image[3, 4] = value
+        with pytest.raises(ValueError, match=rf"{message}.*at \(3, 4\).*by mask="):
+            denoise(image, 20, **options)
+    result = denoise(MASKED, 20, mask=True, **options)
+    np.testing.assert_array_equal(result, denoise(MASKED, 20, **options))

@@ -123,3 +123,10 @@ def test_other_images_are_restored(image, sigma):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert np.isfinite(fr.bm3d(image, sigma)).all()
+
+
+def test_networks():
+    pytest.importorskip("torch")
+    net = fr.nets.load("unet-gray")
+    with pytest.raises(ValueError, match=r"image has the value 1e\+20 at \(8, 20\).*replace"):
+        fr.nets.apply(net, with_fill(1e20)[:64], SIGMA)

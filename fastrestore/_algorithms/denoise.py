@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastrestore._algorithms.bm3d import bm3d
+from fastrestore._algorithms.masked import Axes, with_mask
 from fastrestore._arrays import validate
 from fastrestore._arrays.progress import Progress
 
@@ -38,6 +39,7 @@ def denoise(
     weights: str | os.PathLike[str] | Network | None = None,
     channel_axis: int | None = None,
     batch_axis: int | None = None,
+    mask: Any = None,
     data_range: float | None = None,
     tile: int | str | None = "auto",
     device: str | None = None,
@@ -69,6 +71,9 @@ def denoise(
         Axis of the colors. By default the image is gray.
     batch_axis : int, optional
         Axis along which independent images are stacked, for networks.
+    mask : array of bool, shape of `image` or one that broadcasts to it, optional
+        True where a pixel is valid, as for `bm3d`. Networks filter an image in which means of
+        nearby valid pixels replace the invalid ones.
     data_range : float, optional
         Range of the clean image, such as 255. By default it is measured.
     tile : int, "auto" or None, default "auto"
@@ -139,7 +144,7 @@ def denoise(
             "workers": workers,
             "backend": backend,
         }
-        return bm3d(image, sigma, **used, **shared)
+        return bm3d(image, sigma, mask=mask, **used, **shared)
     from fastrestore.nets import need_torch
 
     need_torch()
@@ -148,11 +153,15 @@ def denoise(
     options = Options(batch_axis=batch_axis, tile=tile, device=device, precision=precision,
                       **shared)  # fmt: skip
     request = select_weights("unet" if method == "hybrid" else method, weights, image, options)
-    if method == "hybrid":
+
+    def restore(image: Any, sigma: Any) -> Any:
+        if method != "hybrid":
+            return denoised(request, image, sigma)
         from fastrestore._algorithms.hybrid import hybrid
 
         return hybrid(request, image, sigma, {"workers": workers, "backend": backend})
-    return denoised(request, image, sigma)
+
+    return with_mask(image, mask, sigma, Axes(channel_axis, batch_axis), restore)
 
 
 def _check_method(method: Any, given: dict[str, Any]) -> None:

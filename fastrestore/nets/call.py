@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._noise.estimate import mean_sigma
 from fastrestore.backends.select import preferred
@@ -188,6 +188,8 @@ def each_image(
             f"{batch.shape[1]}; {advice}"
         )
     levels = sigmas(sigma, batch, axes)
+    known = max((float(np.max(level)) for level in levels if level is not None), default=0.0)
+    outliers.check("image", values, known, "replace invalid pixels first")
     with reporting(options.progress, name) as report, interop.use_device_of(values):
         context = prepared(request, batch, lambda share: report(share / len(batch)))
         results = [restore(*pair, context) for pair in zip(batch, levels, strict=True)]
