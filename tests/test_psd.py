@@ -41,6 +41,19 @@ def test_spectrum_from_flat_fields():
     assert steady.sum() / steady.size**2 == pytest.approx(5, rel=0.15)
 
 
+def test_equal_flat_fields_count_once():
+    """Frames with the same noise do not make the mean of the frames more accurate."""
+    frames = np.random.default_rng(3).normal(100, 5, (3, 20, 24))
+    expected = psd_from_flat_field(frames)
+    np.testing.assert_array_equal(psd_from_flat_field(np.repeat(frames, 2, 0)), expected)
+    np.testing.assert_array_equal(psd_from_flat_field(frames[[0, 1, 0, 2, 1]]), expected)
+    single = psd_from_flat_field(frames[:1])
+    np.testing.assert_array_equal(psd_from_flat_field(frames[[0, 0]]), single)
+    dark = np.zeros((10, 20, 24))  # clipped at black, nearly everywhere: equal, but independent
+    dark[3, 4, 5] = 1
+    assert psd_from_flat_field(dark).sum() / dark[0].size ** 2 == pytest.approx(1 / 10 / 480)
+
+
 def test_spectrum_from_flat_fields_improves_psnr():
     rng = np.random.default_rng(1)
     clean = camera(60, 100, 128, 128)

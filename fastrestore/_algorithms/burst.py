@@ -14,7 +14,7 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.register import estimate_motion, refine_motion, resample
-from fastrestore._arrays.scenes import equal
+from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile, named_profile
 from fastrestore._noise import estimate
@@ -107,10 +107,10 @@ def denoise_burst(
         workers=workers, backend=backend,
     )  # fmt: skip
     with reporting(progress, "burst") as report_progress:
-        distinct = _distinct([first, *images])
-        mean, variance = _merge(distinct, levels, denoise, report_progress)
+        different = distinct([first, *images])
+        mean, variance = _merge(different, levels, denoise, report_progress)
         estimate = denoise(mean, np.sqrt(variance) * levels[:, None, None])
-        report_progress(1 / (len(distinct) + 1))
+        report_progress(1 / (len(different) + 1))
     with interop.use_device_of(array):
         return restore(interop.planes_to_image(estimate, array, channel_axis))
 
@@ -200,15 +200,6 @@ def _check_frames(frames: Any, channel_axis: Any) -> tuple[list[NDArray[Any]], A
         raise ValueError("frames is empty; give at least one frame")
     array, restore = recognized
     return images, restore, array
-
-
-def _distinct(images: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Leave out images that are equal to an earlier one, whose noise they share."""
-    distinct: list[NDArray[Any]] = []
-    for image in images:
-        if not any(equal(image, other) for other in distinct):
-            distinct.append(image)
-    return distinct
 
 
 def _levels(sigma: Any, planes: NDArray[Any], channel_axis: int | None) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,24 @@ class Changes:
 def equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
     """Whether two images (C, M, N) are equal; for most that differ, the first row is enough."""
     return bool((one[:, 0] == other[:, 0]).all() and (one == other).all())
+
+
+def distinct(images: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Leave out images (C, M, N) that equal an earlier one, whose noise they share.
+
+    Constant images have no noise, and remain.
+    """
+    kept: list[NDArray[Any]] = []
+    by_row: dict[
+        bytes, list[NDArray[Any]]
+    ] = {}  # only images with the same middle row are compared
+    for image in images:
+        alike = by_row.setdefault(image[:, image.shape[1] // 2].tobytes(), [])
+        constant = alike and image.min() == image.max()
+        if constant or not any(equal(image, other) for other in alike):
+            kept.append(image)
+            alike.append(image)
+    return kept
 
 
 def _thumbnail(planes: Any) -> NDArray[np.float64]:

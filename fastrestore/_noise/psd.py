@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
 
 SYMMETRIC = 1e-4  # largest relative difference of a spectrum from its mirror image
@@ -72,7 +73,8 @@ def psd_from_flat_field(
     frames : array, shape (K, M, N) or (M, N)
         Images of an evenly lit plane, or dark frames, in the units of the image to be denoised.
         The mean of the frames is subtracted, so shading and fixed patterns do not count as noise.
-        From a single frame only the mean value is subtracted.
+        From a single frame only the mean value is subtracted. A frame that equals another one has
+        the same noise, and is left out.
     shape : (int, int), optional
         Shape of the noisy image. By default that of the frames.
     reach : int, optional
@@ -106,7 +108,8 @@ def psd_from_flat_field(
     validate.check_finite("frames", values)
     if reach is not None:
         reach = validate.integer("reach", reach, least=1)
-    stack = values.reshape(-1, *values.shape[-2:]).astype(np.float64)
+    planes = values.reshape(-1, 1, *values.shape[-2:])
+    stack = np.concatenate(distinct(planes), dtype=np.float64)
     count = len(stack)
     noise = stack - (stack.mean(0) if count > 1 else stack.mean())
     power = np.zeros(stack.shape[1:])
