@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import av
 import numpy as np
 import pytest
 from support.commandline import fails, names, works
-from support.videos import draw_video, frames, keep_frames, planes_of, sound
+from support.videos import draw_video, first, frames, keep_frames, packets, planes_of, sound
 
 from fastrestore._io import films
 from fastrestore._io.codecs import EncoderOptions
@@ -63,6 +63,8 @@ def hdr_film(path, codec="libx265", light="1000,400"):
         ("b.mp4", []),
         ("b.mkv", []),
         ("b.mp4", ["--lossless"]),
+        ("b.mkv", ["--lossless"]),
+        ("b.mkv", ["--codec", "ffv1", "--pixel-format", "yuv444p12le"]),
         ("b.mp4", ["--codec", "libx265"]),
         ("b.mkv", ["--codec", "libx265", "--lossless"]),
         ("b.mp4", ["--codec", "libsvtav1"]),
@@ -94,8 +96,43 @@ def test_part_of_hdr10_metadata(capsys):
 
 def test_hdr10_metadata_that_cannot_be_written(capsys):
     hdr_film("a.mp4")
-    lines = warned(capsys, "a.mp4", "b.mkv", "--lossless")
-    assert "b.mkv: ffv1 does not store the HDR10 metadata of the video" in lines
+    lines = warned(capsys, "a.mp4", "b.mkv", "--codec", "mpeg4")
+    assert "b.mkv: mpeg4 does not store the HDR10 metadata of the video" in lines
+
+
+def test_lossless_hdr_film_keeps_everything_else(capsys, folder):
+    """FFV1 leaves HDR10 metadata to the container, on a way of its own."""
+    tracks = [sound("aac", "eng")]
+    params = f"log-level=none:master-display={MASTERING}:max-cll=1000,400"
+    draw_video(
+        "a.mkv", codec="libx265", pixels="yuv420p10le", count=9, colors=HDR, aspect=Fraction(4, 3),
+        rotation=90, tracks=tracks, options={"x265-params": params}, metadata={"title": "x"},
+    )  # fmt: skip
+    assert warned(capsys, "a.mkv", "b.mkv", "--lossless") == []
+    (before, old), (after, new) = first("a.mkv"), first("b.mkv")
+    assert new.codec == "ffv1"
+    assert (new.rate, after.rotation) == (old.rate, before.rotation)
+    assert new.metadata["title"] == "x"
+    for name in HDR:
+        assert getattr(after, name) == getattr(before, name)
+    (old_times, old_frames), (new_times, new_frames) = frames("a.mkv"), frames("b.mkv")
+    assert new_times == old_times
+    for one, other in zip(chain(*old_frames), chain(*new_frames), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert packets("b.mkv", "audio") == packets("a.mkv", "audio")
+
+
+@pytest.mark.parametrize("target", ["b.webm", "b.mkv", "b.mp4"])
+def test_aspect_ratio_that_is_lost(capsys, target):
+    draw_video("a.mp4", codec="libx264", count=3, aspect=Fraction(4, 3))
+    lines = warned(capsys, "a.mp4", target, "--codec", "libvpx-vp9")
+    if target == "b.mp4":
+        assert (lines, first(target)[1].aspect) == ([], Fraction(4, 3))
+    else:
+        assert lines == [
+            f"{target}: libvpx-vp9 does not store that pixels are 4/3 times as wide as high; "
+            ".mp4 stores it"
+        ]
 
 
 # Alpha
@@ -140,6 +177,21 @@ def test_rotation_of_a_film_with_alpha_is_kept(capsys):
     assert warned(capsys, "a.mkv", "b.mkv", "--codec", "libvpx-vp9") == []
     with av.open("b.mkv") as container:
         assert next(container.decode(video=0)).rotation == 90
+
+
+@pytest.mark.parametrize("pixels", ["yuva420p", "yuva444p10le", "gbrap12le"])
+def test_alpha_of_an_enlarged_frame(pixels):
+    draw_video("a.mkv", pixels=pixels, count=1, colors={})
+    reader = FilmReader(films.Path("a.mkv"))
+    frame = next(reader.frames())
+    values = films.frame_pixels(frame).repeat(2, 0).repeat(2, 1)
+    made = films.frame_from_pixels(values, frame).origin
+    old, new = planes_of(frame.origin)[3].astype(float), planes_of(made)[3].astype(float)
+    assert new.shape == (96, 128)
+    means = new.reshape(48, 2, 64, 2).mean((1, 3))
+    assert np.corrcoef(means.ravel(), old.ravel())[0, 1] > 0.99
+    assert abs(means.mean() - old.mean()) < 0.01 * old.mean()
+    reader.close()
 
 
 # Interlaced films
@@ -480,7 +532,7 @@ def test_enlarged_film_is_progressive(folder):
     interlaced_film("a.mp4", "libx264", "tff")
     reader = films.open_reader("a.mp4", None)
     writer = films.open_writer("b.mp4", reader, EncoderOptions(), 2)
-    assert not writer._video.codec_context.flags & FIELDS
+    assert not writer._context.flags & FIELDS
     writer.abort()
     reader.close()
     assert names(folder) == ["a.mp4"]

@@ -65,6 +65,7 @@ _LOSSLESS = {
 _SILENT = {"libx265": {"x265-params": "log-level=none"}}  # it prints on standard error
 _WHOLE_CHROMA = ("libx264", "libx265", "libsvtav1")  # need a multiple of the chroma subsampling
 _PROGRESSIVE = ("libx265", "libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1")  # frames only
+_STATE_ASPECT = ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video", "ffv1")
 _FIELDS = 1 << 18 | 1 << 29  # FFmpeg's flags for transforms and motion of single fields
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's numbers of field orders; those of top first are 2 and 4
 _FINEST = 65535  # most ticks a second in MPEG-4 part 2
@@ -134,17 +135,26 @@ def _field_order(name: str, info: FilmInfo) -> dict[str, str]:
     return {"x264-params": "bff=1" if info.field_order in _BOTTOM_FIRST else "tff=1"}
 
 
-def set_fields(context: Any, path: Path, info: FilmInfo) -> None:
-    """Let an encoder encode interlaced frames as such; warn if it cannot."""
-    if not info.interlaced:
-        return
-    if info.field_order:
+def set_fields(context: Any, info: FilmInfo) -> None:
+    """Let an encoder encode interlaced frames as such, if it can."""
+    if info.interlaced and info.field_order:
         context.field_order = info.field_order
-    if context.name not in _PROGRESSIVE:
+    if info.interlaced and context.name not in _PROGRESSIVE:
         context.flags |= _FIELDS
-        return
-    warnings.warn(f"{path}: {context.name} does not support interlaced video; the frames are "
-                  "flagged progressive", stacklevel=3)  # fmt: skip
+
+
+def warn_of_fields(name: str, path: Path, info: FilmInfo) -> None:
+    """Warn if an encoder does not support interlaced video."""
+    if info.interlaced and name in _PROGRESSIVE:
+        warnings.warn(f"{path}: {name} does not support interlaced video; the frames are flagged "
+                      "progressive", stacklevel=3)  # fmt: skip
+
+
+def warn_of_aspect(name: str, path: Path, info: FilmInfo) -> None:
+    """Warn if the data of an encoder do not state the aspect ratio of a pixel."""
+    if info.aspect not in (None, 0, 1) and name not in _STATE_ASPECT:
+        warnings.warn(f"{path}: {name} does not store that pixels are {info.aspect} times as wide "
+                      "as high; .mp4 stores it", stacklevel=3)  # fmt: skip
 
 
 def pixel_format(codec: Any, source_format: str, options: EncoderOptions) -> str:

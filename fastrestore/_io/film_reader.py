@@ -6,6 +6,7 @@ A damaged or truncated video is read as far as possible;
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import Any
 from fastrestore._io.errors import FileError
 from fastrestore._io.hdr import HdrMetadata, read_hdr
 from fastrestore._io.planes import Frame, Layout, Planes, as_planar, copy_planes, layout_of
-from fastrestore._io.pyav import load_pyav, open_film
+from fastrestore._io.pyav import load_pyav, open_film, side_data
 from fastrestore._io.truncation import ends_early
 
 SAMPLES = 5  # frames for the estimate of the noise
@@ -55,6 +56,7 @@ class FilmReader:
         self._count = 0  # frames that were read
         self._packets = self._bad = 0
         self._clocks: dict[int, _Clock] = {}  # of the other tracks
+        self._info: FilmInfo | None = None
         self._shifted = False  # whether time stamps were changed
         try:
             self.track = _video_track(self.container, path)
@@ -134,7 +136,12 @@ class FilmReader:
         return f"{self.path} is damaged or truncated: {self._count}{total} frames could be read"
 
     def info(self) -> FilmInfo:
-        """Return the properties of the video."""
+        """Return the properties of the video; they are read from the first frame, once."""
+        if self._info is None:
+            self._info = self._read_info()
+        return self._info
+
+    def _read_info(self) -> FilmInfo:
         frame, track, context = self._first, self.track, self.track.codec_context
         colors = {
             name: int(getattr(frame, name))
@@ -300,9 +307,5 @@ def _rate(track: Any) -> Fraction:
 
 def _display_matrix(frame: Any) -> list[int] | None:
     """Return the rotation and mirroring of the video, or None."""
-    import numpy as np
-
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            return [int(value) for value in np.frombuffer(bytes(data), np.int32)]
-    return None
+    data = side_data(frame).get("DISPLAYMATRIX")
+    return None if data is None else list(struct.unpack_from("=9i", data))

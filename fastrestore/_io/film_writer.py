@@ -15,7 +15,9 @@ from fastrestore._io import codecs
 from fastrestore._io.errors import FileError, reason
 from fastrestore._io.files import Replacement
 from fastrestore._io.film_reader import FilmInfo
+from fastrestore._io.hdr import HdrMetadata
 from fastrestore._io.hdr import encoder_options as hdr_options
+from fastrestore._io.matroska import CODECS, one_frame_film
 from fastrestore._io.picture import Picture
 from fastrestore._io.planes import Frame, store_planes
 from fastrestore._io.pyav import (
@@ -32,6 +34,7 @@ from fastrestore._io.subtitles import Convert, add_converted, converted_packet
 
 # Matroska does not store speaker positions, and MP4 requires them
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
+_GLOBAL_HEADER = 1 << 22  # FFmpeg's flag for headers apart from packets
 # Metadata that is not valid for the new file, or that the muxer writes
 _OUTDATED = {
     "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "alpha_mode",
@@ -71,12 +74,18 @@ class FilmWriter:
 
     def write(self, frame: Frame) -> None:
         """Encode a frame."""
-        encoded, context = self._to_pyav(frame), self._video.codec_context
-        if encoded.format.name != context.pix_fmt:
-            encoded = convert(encoded, context.pix_fmt)
+        encoded, pixel_format = self._to_pyav(frame), self._context.pix_fmt
+        if encoded.format.name != pixel_format:
+            encoded = convert(encoded, pixel_format)
         with self._explained():
-            self._container.mux(self._video.encode(encoded))
+            self._encode(encoded)
         self.count += 1
+
+    def _encode(self, frame: Any) -> None:
+        """Encode a frame, or None at the end, and write the packets."""
+        for packet in self._context.encode(frame):
+            packet.stream = self._video
+            self._container.mux(packet)
 
     def copy_packets(self, packets: Iterable[Any]) -> None:
         """Write packets of other tracks unchanged."""
@@ -97,7 +106,7 @@ class FilmWriter:
         self._done = True
         try:
             with self._explained():
-                self._container.mux(self._video.encode(None))
+                self._encode(None)
                 self._container.close()
                 self._new.commit()
         finally:
@@ -124,35 +133,70 @@ class FilmWriter:
 
     def _add_video(self) -> Any:
         """Add the track that is encoded."""
-        info, options = self._info, self._options
-        codec = codecs.encoder(options, self.path, info.pixel_format)
+        info = self._info
+        codec = codecs.encoder(self._options, self.path, info.pixel_format)
+        hdr, name = info.hdr, self._container.format.name
         try:
-            track = self._container.add_stream(codec.name, rate=info.rate)
+            if hdr and hdr.is_static and codec.name in CODECS and name in ("matroska", "webm"):
+                track = self._add_described(codec, hdr)
+            else:
+                track = self._container.add_stream(codec.name, rate=info.rate)
+                self._context = track.codec_context
+                self._configure(self._context, codec)
+                self._check_hdr(codec.name)
+        except FileError:
+            raise
         except ValueError:
             raise FileError(
                 f"{self.path}: {self.path.suffix} does not support {codec.name}; "
                 "choose another codec"
             ) from None
-        context = track.codec_context
-        context.width, context.height = info.width, info.height
-        context.pix_fmt = codecs.pixel_format(codec, info.pixel_format, options)
-        codecs.check_size(codec.name, context.format)
-        context.time_base = track.time_base = codecs.time_base(codec.name, self.path, info)
-        _set_colors(context, info)
+        track.time_base = self._context.time_base
         if info.matrix is not None:
             track.set_display_matrix(info.matrix)
         if info.track is not None:
             track.metadata.update(_valid_metadata(info.track.metadata))
             track.disposition = info.track.disposition
-        codecs.set_fields(context, self.path, info)
-        self._check_hdr(codec.name)
-        context.options = codecs.encoder_options(context, options, info)
+        codecs.warn_of_fields(codec.name, self.path, info)
+        if name in ("matroska", "webm"):  # PyAV cannot set what these store themselves
+            codecs.warn_of_aspect(codec.name, self.path, info)
         return track
+
+    def _configure(self, context: Any, codec: Any) -> None:
+        """Set the options of an encoder."""
+        info, options = self._info, self._options
+        context.width, context.height, context.framerate = info.width, info.height, info.rate
+        context.pix_fmt = codecs.pixel_format(codec, info.pixel_format, options)
+        codecs.check_size(codec.name, context.format)
+        context.time_base = codecs.time_base(codec.name, self.path, info)
+        _set_colors(context, info)
+        codecs.set_fields(context, info)
+        context.options = codecs.encoder_options(context, options, info)
+
+    def _add_described(self, codec: Any, hdr: HdrMetadata) -> Any:
+        """Add a track with HDR10 metadata that only the container stores."""
+        av = load_pyav()
+        contexts = [av.CodecContext.create(codec.name, "w") for _ in range(2)]
+        with warnings.catch_warnings(record=True) as caught:  # both warn of the same
+            for context in contexts:
+                caught.clear()
+                self._configure(context, codec)
+                context.flags |= _GLOBAL_HEADER
+        for item in caught:
+            warnings.warn(item.message, stacklevel=2)
+        self._context, trial = contexts
+        blank = av.VideoFrame(trial.width, trial.height, trial.pix_fmt)
+        blank.pts, blank.time_base = 0, trial.time_base
+        with self._explained():
+            self._context.open()
+            packets = trial.encode(blank) + trial.encode(None)
+            with one_frame_film(trial, bytes(packets[0]), hdr) as film:
+                return self._container.add_stream_from_template(film.streams.video[0], opaque=True)
 
     def _check_hdr(self, codec: str) -> None:
         """Warn if HDR metadata is not written."""
         hdr, lost = self._info.hdr, []
-        if hdr and (hdr.points or hdr.luminance or hdr.light) and hdr_options(codec, hdr) is None:
+        if hdr and hdr.is_static and hdr_options(codec, hdr) is None:
             lost.append("HDR10 metadata")
         if hdr and hdr.dynamic:
             lost.append("dynamic HDR metadata")
@@ -196,7 +240,7 @@ class FilmWriter:
 
     def _start(self) -> None:
         """Open the encoder and write the header of the file."""
-        context = self._video.codec_context
+        context = self._context
         try:
             self._container.start_encoding()
         except (load_pyav().error.FFmpegError, OSError, ValueError) as error:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from fastrestore._io.pyav import side_data
+
 _DYNAMIC = ("DYNAMIC_HDR_PLUS", "DYNAMIC_HDR_VIVID", "DOVI_METADATA", "DOVI_RPU_BUFFER")
 _PRIMARIES = "RGBW"  # red, green, blue and the white point, in FFmpeg's order
 
@@ -20,10 +22,15 @@ class HdrMetadata:
     light: tuple[int, int] | None = None  # MaxCLL and MaxFALL
     dynamic: bool = False  # whether frames have metadata of their own, such as HDR10+
 
+    @property
+    def is_static(self) -> bool:
+        """Whether there is metadata of the whole video."""
+        return any((self.points, self.luminance, self.light))
+
 
 def read_hdr(frame: Any) -> HdrMetadata | None:
     """Return the metadata of a decoded frame, or None."""
-    found = {data.type.name: bytes(data) for data in frame.side_data}
+    found = side_data(frame)
     points = luminance = light = None
     if "MASTERING_DISPLAY_METADATA" in found:
         points, luminance = _mastering(found["MASTERING_DISPLAY_METADATA"])

@@ -18,6 +18,7 @@ from fastrestore._io.planes import (
     Planes,
     copy_planes,
     layout_of,
+    plane_views,
     store_planes,
 )
 from fastrestore._io.pyav import FINE, FULL, LIMITED, convert, copy_timing, is_full, load_pyav
@@ -37,6 +38,8 @@ def frame_from_pixels(values: Image, like: Frame) -> Frame:
         return Frame(split_channels(values), replace(origin, values=values, alpha=None))
     made = _gray_frame(values, origin) if values.ndim == 2 else _color_frame(values, origin)
     copy_timing(origin, made)
+    if len(origin.planes) == 4:
+        _copy_alpha(origin, made)
     return Frame(copy_planes(made), made)
 
 
@@ -79,6 +82,16 @@ def _unit_range(planes: Planes, layout: Layout) -> list[NDArray[np.float64]]:
     u, v = ((plane - 128 * step) / layout.chroma_range for plane in planes[1:])
     r, b = y + 2 * (1 - red) * v, y + 2 * (1 - blue) * u
     return [r, (y - red * r - blue * b) / (1 - red - blue), b]
+
+
+def _copy_alpha(source: Any, target: Any) -> None:
+    """Copy alpha, enlarged to the size of the target."""
+    bits = source.format.components[0].bits
+    name = "gray" if bits == 8 else f"gray{bits}le"
+    alpha = load_pyav().VideoFrame(source.width, source.height, name)
+    plane_views(alpha)[0][...] = plane_views(source)[3]
+    enlarged = alpha.reformat(target.width, target.height, name, interpolation=FINE)
+    plane_views(target)[3][...] = plane_views(enlarged)[0]
 
 
 def _gray_frame(values: Image, like: Any) -> Any:

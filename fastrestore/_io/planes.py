@@ -134,7 +134,7 @@ def as_planar(frame: Any) -> Any:
 
 def copy_planes(frame: Any) -> Planes:
     """Copy the planes of a planar frame without alpha: gray, or Y, U, V, or R, G, B."""
-    views = _views(frame)
+    views = plane_views(frame)
     if frame.format.name.startswith("gbr"):
         views = [views[2], views[0], views[1]]
     return [view.copy() for view in views[:3]]  # a fourth is alpha
@@ -145,13 +145,13 @@ def store_planes(planes: Planes, frame: Any) -> Any:
     frame.make_writable()  # the decoder may still refer to it
     if frame.format.name.startswith("gbr"):
         planes = [planes[1], planes[2], planes[0]]
-    for view, plane in zip(_views(frame), planes, strict=False):
+    for view, plane in zip(plane_views(frame), planes, strict=False):
         view[...] = plane
     frame.pict_type = 0  # the encoder chooses key frames
     return frame
 
 
-def _views(frame: Any) -> Planes:
+def plane_views(frame: Any) -> Planes:
     """Return views of the planes of a frame without the padding of their rows."""
     dtype = np.dtype("u1" if frame.format.components[0].bits <= 8 else "<u2")
     views = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def open_film(path: Path) -> Any:
 def is_rgb(pixel_format: str) -> bool:
     """Whether a pixel format stores red, green and blue."""
     return bool(load_pyav().VideoFormat(pixel_format, 16, 16).is_rgb)
+
+
+def side_data(frame: Any) -> dict[str, bytes]:
+    """Return the side data of a frame by FFmpeg's names, without kinds that PyAV does not name."""
+    found = {}
+    for data in frame.side_data:
+        with suppress(ValueError):
+            found[data.type.name] = bytes(data)
+    return found
 
 
 def is_full(frame: Any) -> bool:

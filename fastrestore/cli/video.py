@@ -26,10 +26,11 @@ are computed from it. With --sigma-scale native, --sigma is the noise level of t
 equal for luminance and chroma. --sigma auto estimates the noise level of luminance and of both
 chroma channels from frames spread over the video.
 
-Frame rate, time stamps, pixel format, color properties, rotation and metadata are preserved, and
-all other tracks are copied. Equal consecutive frames are restored once. After Ctrl-C, OUT contains
-the frames restored so far. If IN is damaged, all frames that can be read are restored, and the exit
-status is 2.
+Frame rate, time stamps, pixel format, alpha, color properties, HDR10 metadata, rotation, field
+order and metadata are preserved, and all other tracks are copied. Subtitles are converted if the
+container needs it; a warning names all that is not written. Equal consecutive frames are restored
+once. After Ctrl-C, OUT contains the frames restored so far. If IN is damaged, all frames that can
+be read are restored, and the exit status is 2.
 """
 
 
