@@ -45,6 +45,76 @@ def test_streaks_are_removed(sinogram, kind, share):
     assert error(sinogram, remove_streaks(bad)) < share * error(sinogram, bad)
 
 
+def psnr(clean, image):
+    """Return the PSNR on the range of the sinogram."""
+    return float(10 * np.log10(clean.max() ** 2 / np.mean((image - clean) ** 2)))
+
+
+def strong(kind, shape, seed):
+    """Make streaks of 1/40 of the detector pixels, or three of 15 pixels each."""
+    rng = np.random.default_rng(seed)
+    angles, width = shape
+    streaks = np.zeros(shape)
+    columns = rng.choice(width, width // 40, replace=False)
+    if kind == "fluctuating":
+        streaks[:, columns] = rng.normal(0, 0.04, (angles, len(columns)))
+    elif kind == "partial":
+        for column in columns:
+            start = rng.integers(0, angles // 2)
+            streaks[start : start + 2 * angles // 5, column] = rng.choice((-0.08, 0.08))
+    else:
+        for start in (12, 70, 140):
+            streaks[:, start : start + 15] = rng.choice((-1, 1)) * rng.uniform(0.02, 0.05)
+    return streaks
+
+
+@pytest.mark.parametrize("kind", ["partial", "fluctuating", "15 pixels wide"])
+def test_strong_streaks_of_each_kind_are_removed(sinogram, kind):
+    gains = []
+    for seed in range(4):
+        noise = np.random.default_rng(seed).normal(0, 0.003 * sinogram.max(), sinogram.shape)
+        bad = sinogram + sinogram.max() * strong(kind, sinogram.shape, seed) + noise
+        gains.append(psnr(sinogram, remove_streaks(bad)) - psnr(sinogram, bad))
+        assert gains[-1] > 1
+    assert np.mean(gains) > 3
+    assert psnr(sinogram, remove_streaks(bad, strong=None)) < psnr(sinogram, bad) + 1
+
+
+def centered(kind):
+    """Make the sinogram of an object whose edges are at the same detector pixels at all angles."""
+    across = np.abs(np.arange(200) - 99.5)
+    if kind == "slab":
+        profile = 100.0 * (across < 35)
+    elif kind == "narrow slab":
+        profile = 100.0 * (across < 10)
+    else:  # a tube with a wall of 6 pixels, or filled
+        inside = np.sqrt(np.maximum(44**2 - across**2, 0))
+        profile = 2 * np.sqrt(np.maximum(50**2 - across**2, 0)) - 2 * inside
+        profile += inside if kind == "filled tube" else 0
+    return np.tile(profile, (180, 1))
+
+
+@pytest.mark.parametrize("kind", ["slab", "narrow slab", "tube", "filled tube"])
+def test_edges_that_stand_still_are_kept(kind):
+    clean = centered(kind)
+    noisy = clean + np.random.default_rng(0).normal(0, 0.005 * clean.max(), clean.shape)
+    assert psnr(clean, remove_streaks(noisy)) > psnr(clean, noisy) - 1
+
+
+def test_small_parts_near_the_center_are_kept():
+    """They move slowly along the angles, so that they resemble partial streaks."""
+    rng = np.random.default_rng(0)
+    down, across = np.mgrid[:128, :128] - 63.5
+    image = 0.3 * (across**2 / 54**2 + down**2 / 45**2 < 1)
+    for _ in range(40):
+        radius, angle = 38 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
+        apart = np.hypot(across - radius * np.cos(angle), down - radius * np.sin(angle))
+        image[apart < rng.uniform(1, 3)] += rng.uniform(0.5, 4)
+    clean = radon(image, np.arange(180.0), circle=False).T
+    noisy = clean + rng.normal(0, 0.003 * clean.max(), clean.shape)
+    assert psnr(clean, remove_streaks(noisy)) > psnr(clean, noisy) - 1
+
+
 def test_noise_and_clean_sinograms_are_kept(sinogram):
     restored = remove_streaks(sinogram)
     assert np.abs(restored - sinogram).mean() < 0.001 * sinogram.max()

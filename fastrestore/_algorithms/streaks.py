@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrestore._algorithms.strong_streaks import find_strong, replace_fluctuating, streak_level
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
@@ -15,13 +16,8 @@ from fastrestore._collaborative.profile import Profile
 
 MAX_ROWS = 64  # angles are averaged to about this number
 COARSEST_WIDTH, LEAST_WIDTH = 40, 20  # detector pixels of the coarsest scale: default, least
-SMOOTHING = 12  # the streak level is measured on means over 1/12 of the angles
-NEIGHBORS = 9  # detector pixels: window of the median that reveals strong streaks
-PASSES = 3  # strong streaks mask each other, so they are detected repeatedly
-DRIFT = 4  # strong streaks may change over 1/4 of the angles
 WHITE = 0.02  # other, white noise, relative to the standard deviation of the streaks
 FLOOR = 1e-3  # residual power of streaks that coarser scales have removed
-MAD = 1.4826
 
 
 def remove_streaks(
@@ -51,8 +47,10 @@ def remove_streaks(
         streaks that are many pixels wide. The coarsest scale must have at least 20 pixels. By
         default it has at least 40.
     strong : float or None, default 4
-        Streaks that exceed this number of standard deviations, as those of bad detector pixels, are
-        subtracted first. With None this step is skipped.
+        Streaks that exceed this number of standard deviations are subtracted first: those of up to
+        24 pixels with sharp sides, at all angles, and those of up to 4 pixels at a sixth of the
+        angles or more. Detector pixels whose values fluctuate much more than those of their
+        neighbors are interpolated. With None this step is skipped.
     angle_axis, detector_axis : int
         Axes of the angles and of the detector pixels. The remaining axis of a stack numbers the
         sinograms.
@@ -63,7 +61,7 @@ def remove_streaks(
     -------
     array, shape of `sinogram`
         The same kind of array. Floats keep their type, integers give float32. Other noise than
-        streaks is not removed.
+        streaks is not removed, except from interpolated detector pixels.
 
     Raises
     ------
@@ -79,10 +77,19 @@ def remove_streaks(
     the streaks, which is interpolated to all angles and subtracted. The computation runs on the
     host.
 
+    Strong streaks are of the kinds of [2]_, but detected differently. The sides of a streak are
+    steps of opposite sign between detector pixels, which are present at all angles. An edge of an
+    object that stays at the same detector pixels, such as that of a tube in the center of rotation,
+    has no opposite step nearby; ridges of more than 4 pixels that exceed a fifth of the range of
+    values are also regarded as parts of the object. A thin ring around the center of rotation
+    cannot be told from a streak.
+
     References
     ----------
     .. [1] Y. Mäkinen, S. Marchesini, A. Foi, "Ring artifact reduction via multiscale nonlocal
        collaborative filtering of spatially correlated noise", J. Synchrotron Rad. 28, 2021.
+    .. [2] N. T. Vo, R. C. Atwood, M. Drakopoulos, "Superior techniques for eliminating ring
+       artifacts in X-ray micro-tomography", Optics Express 26, 2018.
 
     Examples
     --------
@@ -100,7 +107,7 @@ def remove_streaks(
     order = _axis_order(array.shape, angle_axis, detector_axis)
     validate.check_finite("sinogram", array)
     factor = validate.positive("strength", strength)
-    bound = math.inf if strong is None else validate.positive("strong", strong)
+    bound = None if strong is None else validate.positive("strong", strong)
     host = interop.to_host(array)
     stack = (host[None] if host.ndim == 2 else host).transpose(order)
     scales = _scale_count(levels, stack.shape[2])
@@ -109,8 +116,10 @@ def remove_streaks(
     with reporting(progress, "remove_streaks") as report_progress:
         for each, result in zip(stack, out, strict=True):
             plain = np.asarray(each, np.float64)
+            if bound is not None:
+                plain = replace_fluctuating(plain)
             means, places = _angle_means(plain)
-            streaks = _find_strong(means, bound)
+            streaks = np.zeros_like(means) if bound is None else find_strong(means, bound)
             streaks = _find_multiscale(means - streaks, scales, factor, options) + streaks
             result[...] = plain - _interpolate(streaks, places, len(plain))
             report_progress(1 / len(stack))
@@ -161,7 +170,7 @@ def _find_multiscale(
         if k < levels:
             found = _enlarge(found, scales[k].shape[1])
         rest = scales[k] - found
-        level = strength * _streak_level(rest)
+        level = strength * streak_level(rest)
         if level > 0:
             found = found + rest - _denoise(rest, level, k < levels, options)
     return found
@@ -179,35 +188,6 @@ def _interpolate(streaks: FloatArray, places: FloatArray, count: int) -> FloatAr
     """Interpolate streaks to all angles."""
     angles = np.arange(count)
     return np.stack([np.interp(angles, places, column) for column in streaks.T], 1)
-
-
-def _streak_level(means: FloatArray) -> float:
-    """Return the standard deviation of streaks, from second differences of long means."""
-    from scipy import ndimage
-
-    if means.shape[1] < 3:
-        return 0.0
-    long = ndimage.gaussian_filter1d(means, max(1.0, len(means) / SMOOTHING), axis=0)
-    bends = (2 * long[:, 1:-1] - long[:, :-2] - long[:, 2:]) / math.sqrt(6)
-    return float(MAD * np.median(np.abs(bends)))
-
-
-def _find_strong(means: FloatArray, bound: float) -> FloatArray:
-    """Return the streaks of detector pixels that differ from their neighbors at most angles."""
-    from scipy import ndimage
-
-    found = np.zeros_like(means)
-    columns = np.arange(means.shape[1])
-    for _ in range(PASSES if math.isfinite(bound) else 0):
-        rest = means - found
-        apart = rest - ndimage.median_filter(rest, (1, NEIGHBORS), mode="nearest")
-        bad = np.abs(np.median(apart, 0)) > bound * _streak_level(rest)
-        if not bad.any() or bad.mean() > 0.5:
-            break
-        base = np.stack([np.interp(columns, columns[~bad], row[~bad]) for row in rest])
-        window = max(3, len(means) // DRIFT) | 1
-        found[:, bad] += ndimage.median_filter((rest - base)[:, bad], (window, 1), mode="nearest")
-    return found
 
 
 def _denoise(means: FloatArray, level: float, fine: bool, options: dict[str, Any]) -> FloatArray:
