@@ -28,9 +28,9 @@ def _attach_stub(
     def names() -> list[str]:
         if not homes:
             import re
-            from pathlib import Path
 
-            stub = Path(file).with_suffix(".pyi").read_text(encoding="utf-8")
+            loader = sys.modules[package].__spec__.loader  # the package may be in an archive
+            stub = loader.get_data(f"{file.rpartition('.')[0]}.pyi").decode()  # type: ignore[union-attr]
             found = re.findall(r"^from (\S+) import (\w+) as", stub, re.MULTILINE)
             homes.update({name: home for home, name in found})
         return sorted(homes)

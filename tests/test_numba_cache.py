@@ -1,11 +1,19 @@
-"""The cache of compiled kernels: its folder, and folders that cannot be written."""
+"""The cache of compiled kernels: its folder, damaged files, full disks and code without sources."""
 
+import compileall
 import os
+import pickle
+import random
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
+
+import fastrestore
+from fastrestore.backends.numba import _disk
 
 CALL = """
 import numpy as np, fastrestore
@@ -16,9 +24,10 @@ print(fastrestore.bm3d(image, 5.0).sum())
 
 def child(code, **variables):
     environment = {**os.environ, "NUMBA_CACHE_DIR": "", **variables}
-    command = [sys.executable, "-W", "error", "-c", code]
+    command = [sys.executable, "-P", "-W", "error", "-c", code]  # nothing from this folder
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
     return run.stdout
 
 
@@ -38,8 +47,6 @@ def test_compiled_kernels_are_reused(filled):
 
 def test_the_folder_is_named_after_the_sources(filled):
     import numba
-
-    import fastrestore
 
     (folder,) = filled[0].iterdir()
     assert folder.name.startswith(f"{fastrestore.__version__}-numba{numba.__version__}-")
@@ -80,7 +87,7 @@ def test_a_home_that_cannot_be_written(filled, tmp_path):
 def test_numbas_own_variable_is_respected(filled, tmp_path):
     out = child(CALL, NUMBA_CACHE_DIR=str(tmp_path), FASTRESTORE_NUMBA_CACHE="")
     assert out == filled[1]
-    assert list(tmp_path.glob("*-numba*/**/*.nbi"))
+    assert list(tmp_path.glob("*-numba*/*.nbc"))
 
 
 def test_configuration_of_numba_is_unchanged():
@@ -90,3 +97,159 @@ def test_configuration_of_numba_is_unchanged():
         + ("print(numba.config.CACHE_DIR == before)")
     )
     assert child(code).splitlines()[-1] == "True"
+
+
+def damages(data):
+    """Damaged versions of a file."""
+    draw = random.Random(0)
+    for size in (0, 1, _disk.LENGTH, _disk.LENGTH + _disk.DIGEST, len(data) // 2, len(data) - 1):
+        yield data[:size]
+    yield data + b"more"
+    yield bytes(len(data))
+    yield b"\xff" * len(data)
+    places = [*range(_disk.LENGTH + _disk.DIGEST + 2), *draw.sample(range(len(data)), 400)]
+    for place in places:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << draw.randrange(8)
+        yield bytes(flipped)
+
+
+def test_every_damage_is_noticed(filled):
+    file = max(filled[0].rglob("*.nbc"), key=lambda path: path.stat().st_size)
+    data = file.read_bytes()
+    copy = file.with_name("copy.nbc")
+    copy.write_bytes(data)
+    with pytest.raises(ValueError, match="its checksum is wrong"):
+        _disk.read(copy)  # the file of another kernel
+    count = 0
+    for damaged in damages(data):
+        file.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"its (length|checksum) is wrong"):
+            _disk.read(file)
+        count += 1
+    copy.unlink()
+    file.write_bytes(data)
+    assert _disk.read(file) == data[_disk.LENGTH + _disk.DIGEST :]
+    assert count > 400
+
+
+def test_damaged_kernels_are_replaced(filled, tmp_path):
+    """All kernels are damaged in one of four ways; the call gives the same result."""
+    home = tmp_path / "cache"
+    shutil.copytree(filled[0], home)
+    files = sorted(home.rglob("*.nbc"))
+    contents = [file.read_bytes() for file in files]
+    for k, (file, data) in enumerate(zip(files, contents, strict=True)):
+        kinds = data[:999], b"", data[:500] + bytes(99) + data[599:], contents[k - 1]
+        file.write_bytes(kinds[k % len(kinds)])
+    assert child(CALL + PROBLEMS, FASTRESTORE_NUMBA_CACHE=str(home)) == filled[1] + "[]\n"
+    for file in files:
+        _disk.read(file)
+    files[0].write_bytes(b"")
+    code = "from fastrestore.cli import main; main(['cache', 'info'])"
+    lines = child(code, FASTRESTORE_NUMBA_CACHE=str(home)).splitlines()
+    assert lines[-2:] == [
+        f"{files[0].name} is damaged: its length is wrong",
+        "damaged kernels are compiled again and replaced when they are used",
+    ]
+
+
+PROBLEMS = """
+from fastrestore.backends.numba import cache
+print(cache.info()["problems"])
+"""
+
+SMALL = """
+from fastrestore.backends.numba._jit import kernel
+@kernel
+def twice(x):
+    return 2 * x
+print(twice(21))
+"""
+
+
+@pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps(5), pickle.dumps((1, 2, 3))])
+def test_content_that_cannot_be_loaded(content, tmp_path):
+    """The checksum is right, but a version of Numba wrote something else."""
+    home = {"FASTRESTORE_NUMBA_CACHE": str(tmp_path)}
+    assert child(SMALL, **home) == "42\n"
+    (file,) = tmp_path.rglob("*.nbc")
+    good = file.read_bytes()
+    _disk.write(file, content)
+    assert child(SMALL, **home) == "42\n"
+    assert len(file.read_bytes()) == len(good)
+
+
+def test_a_folder_in_the_place_of_a_kernel(tmp_path):
+    home = {"FASTRESTORE_NUMBA_CACHE": str(tmp_path)}
+    child(SMALL, **home)
+    (file,) = tmp_path.rglob("*.nbc")
+    file.unlink()
+    (file / "inside").mkdir(parents=True)
+    out = child(SMALL + PROBLEMS, **home)
+    assert out == f"42\n['{file.name} is damaged: Is a directory', '{REPLACED}']\n"
+
+
+REPLACED = "damaged kernels are compiled again and replaced when they are used"
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+"""
+NOT_STORED = "kernels cannot be stored, and each process compiles its own: "
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the size of files cannot be limited")
+def test_a_full_disk(filled, tmp_path):
+    """A limit of the size of files stands for a full disk."""
+    expected = f"['{NOT_STORED}File too large']\n"
+    home = tmp_path / "cache"
+    out = child(FULL + SMALL + PROBLEMS, FASTRESTORE_NUMBA_CACHE=str(home))
+    assert out == "42\n" + expected
+    assert not any(path.is_file() for path in home.rglob("*"))
+    out = child(FULL + CALL + PROBLEMS, FASTRESTORE_NUMBA_CACHE=str(filled[0]))
+    assert out == filled[1] + expected
+
+
+def test_info_of_a_home_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    out = child(SMALL + PROBLEMS, FASTRESTORE_NUMBA_CACHE=str(tmp_path / "file" / "cache"))
+    assert out == f"42\n['{NOT_STORED}Not a directory']\n"
+
+
+def packed(kind, folder):
+    """Make a copy of the package without source files; return what to put on the path."""
+    package = Path(fastrestore.__file__).parent
+    copied = shutil.copytree(
+        package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__", "weights")
+    )
+    if kind == "bytecode":
+        compileall.compile_dir(copied, legacy=True, quiet=1)
+        for path in copied.rglob("*.py"):
+            path.unlink()
+        return folder
+    with zipfile.ZipFile(folder / "archive", "w") as archive:
+        for path in copied.rglob("*.py*"):
+            archive.write(path, path.relative_to(folder))
+    shutil.rmtree(copied)
+    return folder / "archive"
+
+
+@pytest.mark.parametrize("kind", ["bytecode", "archive"])
+def test_code_without_sources(kind, tmp_path):
+    path, home = packed(kind, tmp_path / "code"), tmp_path / "cache"
+    code = (
+        "import fastrestore, numpy as np, fastrestore.backends.numba.engine as e\n"
+        + SMALL
+        + (
+            "assert fastrestore.bm3d(np.eye(9), 0.1, backend='numpy').shape == (9, 9)\n"
+            "print(e.__file__)\n"
+        )
+    )
+    variables = {"FASTRESTORE_NUMBA_CACHE": str(home), "PYTHONPATH": str(path)}
+    out = child(code, **variables).splitlines()
+    assert out[0] == "42"
+    assert out[1].startswith(str(path))
+    (file,) = home.rglob("*.nbc")
+    before = file.stat().st_mtime_ns
+    assert child(code, **variables).splitlines() == out
+    assert file.stat().st_mtime_ns == before

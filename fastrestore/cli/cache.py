@@ -25,11 +25,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _describe() -> None:
-    """Print the directory of the compiled kernels and its size."""
+    """Print the directory of the compiled kernels, its size and what is wrong with it."""
     info = cache.info()
-    if info["path"] is None:
-        print(
-            "kernels are not cached: FASTRESTORE_NUMBA_CACHE is 0, or the directory is not writable"
-        )
-    else:
+    if info["path"] is not None:
         print(f"path   {info['path']}\nfiles  {info['files']}\nbytes  {info['bytes']}")
+    for problem in info["problems"]:
+        print(problem)

@@ -1,8 +1,7 @@
-"""All options of Numba, with reasons, and the disk cache of compiled kernels.
+"""All options of Numba, with reasons, and the folder of compiled kernels.
 
-Numba's disk cache detects changes of the file of a function, but not of the functions it calls. The
-folder of the cache is therefore named after the versions of the package and of Numba, and a hash of
-all sources of this backend.
+A kernel contains the functions it calls. The folder of the disk cache (see `_disk`) is therefore
+named after the versions of the package and of Numba, and a hash of all code of this backend.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import tempfile
+import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +19,7 @@ import numba
 import platformdirs
 
 import fastrestore
+from fastrestore.backends.numba._disk import KernelCache
 
 VARIABLE = "FASTRESTORE_NUMBA_CACHE"  # "0" or "off" for no cache, else a folder
 
@@ -36,11 +35,10 @@ def kernel(function: F) -> F:
     work. Kernels allocate nothing and get their working memory from the caller, so reference
     counting is switched off; its atomic operations take a tenth of the time.
     """
+    compiled: F = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
     folder = cache_folder()
-    with _lock, _numba_cache(folder):
-        compiled: F = numba.njit(
-            nogil=True, error_model="numpy", _nrt=False, cache=folder is not None
-        )(function)
+    if folder is not None:
+        compiled._cache = KernelCache(function, folder)  # type: ignore[attr-defined]
     return compiled
 
 
@@ -65,36 +63,32 @@ def once(make: F) -> F:
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Return the folder of compiled kernels, or None without a cache."""
-    chosen = os.environ.get(VARIABLE, "")
-    if chosen.lower() in ("0", "off"):
+    """Return the folder of compiled kernels, which may not exist, or None without a cache."""
+    chosen, stamp = os.environ.get(VARIABLE, ""), _code_stamp()
+    if stamp is None or chosen.lower() in ("0", "off"):
         return None
     home = chosen or os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("fastrestore")
-    folder = Path(home) / f"{fastrestore.__version__}-numba{numba.__version__}-{_source_hash()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return None  # read-only: every process compiles its kernels
+    return Path(home) / f"{fastrestore.__version__}-numba{numba.__version__}-{stamp}"
 
 
-def _source_hash() -> str:
-    """Hash of the sources of this backend, and of the file with constants of its kernels."""
+def _code_stamp() -> str | None:
+    """Return a hash that changes with the code of this backend; None if there is no such file.
+
+    It is that of the sources or the bytecode, including the file with constants of the kernels. An
+    archive, or the executable of a frozen application, is identified by its size and time.
+    """
+    here = Path(__file__)
     digest = hashlib.sha256()
-    constants = Path(fastrestore.__file__).parent / "backends" / "protocol.py"
-    for source in [*sorted(Path(__file__).parent.glob("*.py")), constants]:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-@contextmanager
-def _numba_cache(folder: Path | None) -> Iterator[None]:
-    """Set the cache folder of Numba while it decorates a function."""
-    before = numba.config.CACHE_DIR
     try:
-        if folder is not None:
-            numba.config.CACHE_DIR = str(folder)
-        yield
-    finally:
-        numba.config.CACHE_DIR = before
+        files = sorted(here.parent.glob(f"*{here.suffix}"))
+        if files:
+            for file in [*files, here.parents[1] / f"protocol{here.suffix}"]:
+                digest.update(file.read_bytes())
+        else:
+            frozen = getattr(sys, "frozen", False)
+            archives = [Path(sys.executable)] if frozen else filter(Path.is_file, here.parents)
+            status = next(iter(archives)).stat()
+            digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+    except (OSError, StopIteration):
+        return None
+    return digest.hexdigest()[:12]
