@@ -33,6 +33,7 @@ CALLS = {
     "vbm3d": lambda image: fr.vbm3d(np.stack([image * 0, image]), SIGMA),
     "denoise": lambda image: fr.denoise(image, SIGMA),
     "demosaic": fr.demosaic,
+    "sharpen": lambda image: fr.sharpen(image, SIGMA),
     "inpaint": lambda image: fr.inpaint(image, IMAGE > 250),
 }
 
@@ -44,7 +45,7 @@ def test_fill_values_that_float32_cannot_represent_beside_the_image(name, value,
     position = {"bm4d": r"\({}, {}, 0\)"}.get(name, r"\({}, {}\)")
     position = position.format(*(k if isinstance(k, int) else k.start for k in place))
     subject = {"bm4d": "volume", "vbm3d": "frame 1", "demosaic": "mosaic"}.get(name, "image")
-    cure = {"demosaic": "replace", "inpaint": "missing"}.get(name, "by mask=")
+    cure = {"demosaic": "replace", "sharpen": "replace", "inpaint": "missing"}.get(name, "by mask=")
     quoted = f"{value:g}".replace("+", r"\+")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

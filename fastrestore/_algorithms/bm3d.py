@@ -81,10 +81,10 @@ def bm3d(
         range and noise level are estimated, and channels are averaged. Its values are not copied
         to the result.
     mask : array of bool, shape of `image` or one that broadcasts to it, optional
-        True where a pixel is valid. Invalid pixels may have any value, NaN included, and are
-        returned unchanged. They take no part in estimates, in block matching and in aggregation,
-        and neither do those of a `pilot`, a `guide` or a map `sigma`. A mask of shape (M, N)
-        applies to all channels.
+        True where a pixel is valid, unlike in `inpaint`. Invalid pixels may have any value, NaN
+        included, and are returned unchanged. They take no part in estimates, in block matching and
+        in aggregation, and neither do those of a `pilot`, a `guide` or a map `sigma`. A mask of
+        shape (M, N) applies to all channels.
     data_range : float, optional
         Difference between the largest and smallest possible values of the clean image. The
         thresholds of block matching are proportional to it. By default it is the range between the

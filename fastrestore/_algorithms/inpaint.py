@@ -41,7 +41,8 @@ def inpaint(
     image : array, shape (M, N), or three axes with `channel_axis`
         Image of any integer or float type. Values of missing pixels are ignored; they may be NaN.
     mask : array of bool, shape (M, N), or shape of `image`
-        True where a pixel is missing: scattered pixels, scratches, text, holes.
+        True where a pixel is missing: scattered pixels, scratches, text, holes. The mask of `bm3d`
+        is the opposite.
     sigma : float, default 0
         Standard deviation of the noise of the known pixels, in the units of the image. This noise
         is removed, too. With 0, known pixels are not changed.

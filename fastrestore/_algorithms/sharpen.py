@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress
 from fastrestore._collaborative.profile import Profile, named_profile
 from fastrestore._noise.estimate import estimate_sigma
@@ -96,6 +96,7 @@ def sharpen(
     levels = np.asarray(interop.to_host(sigma), np.float64)
     if not (levels >= 0).all():
         raise ValueError(f"sigma must be 0 or more, got {sigma!r:.60}")
+    outliers.check("image", array, float(levels.max()), "replace invalid pixels first")
     level = np.maximum(levels, LOWEST * (validate.extent(data_range) or _finite_range(array)))
     sharpened = partial(
         bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,
