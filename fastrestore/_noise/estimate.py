@@ -6,19 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.level import LEAST, variance
+from fastrestore._noise.patches import SIDE, Patches
 
-PATCH = 7
-# Chance lowers the smallest eigenvalue of noise, at most by (1 - sqrt(unknowns / patches))**2
-# (Marchenko and Pastur); texture raises it. This share of the root was best on training images.
-CHANCE = 0.3
-ROUNDS = 8  # of selecting flat patches by the estimate, and estimating from them
-CONFIDENCE = 1 - 1e-6  # probability that a patch of noise alone is selected
-FEWEST = 1500  # patches; with fewer, the estimate is biased low, more in each round
 MOST = 2**18  # patches are enough; a larger image is sampled on a regular grid
 
 
@@ -35,7 +29,8 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     Returns
     -------
     float, or numpy array of shape (C,) with `channel_axis`
-        Standard deviation, in the units of the image. It is 0 for a constant image.
+        Standard deviation, in the units of the image. It is 0 for a constant image and for
+        drawings without noise.
 
     Raises
     ------
@@ -47,9 +42,18 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     Clean patches lie near a subspace of low dimension, so the smallest eigenvalue of the covariance
     of noisy patches is the variance of the noise [1]_. It is computed from flat patches, which are
     selected by the energy of their gradients; the energy of pure noise nearly has a Gamma
-    distribution (section III of [1]_). Correlated noise is underestimated, and the noise of an
-    image without structure is underestimated by about 4 %. Images too small for patches are
-    estimated from the differences of neighboring pixels.
+    distribution (section III of [1]_).
+
+    Areas without noise (black bars, filled borders, clean ramps) take no part: their second
+    differences have far less energy than noise has. A drawing, or text, has such areas and no
+    noise; it is recognized by eigenvalues that are not those of white noise, and by straight lines
+    where noise would have none. Its estimate is 0. The variance lost by clipping at the ends of a
+    range is corrected from the local means. Rounding counts as noise: to whole numbers, it adds
+    1/12 to the variance.
+
+    Correlated noise is underestimated, and the noise of an image without structure is
+    underestimated by about 4 %. Images too small for patches are estimated from the differences of
+    neighboring pixels. The result does not depend on the number of threads.
 
     References
     ----------
@@ -82,8 +86,12 @@ def sigmas(planes: NDArray[Any], valid: NDArray[Any] | None = None) -> FloatArra
 
 
 def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
-    """Return the root mean square of the noise levels of the channels of (C, M, N)."""
-    return float(np.sqrt(np.square(sigmas(interop.to_host(planes), valid)).mean()))
+    """Return the root mean square of the noise levels of the channels (C, M, N) that vary."""
+    values = interop.to_host(planes)
+    levels = sigmas(values, valid)
+    known = values if valid is None else np.where(valid, values, np.nan)
+    varies = np.nanmax(known, (1, 2)) > np.nanmin(known, (1, 2))
+    return float(np.sqrt(np.square(levels[varies]).mean())) if varies.any() else 0.0
 
 
 def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
@@ -96,56 +104,14 @@ def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
     if scale == 0 or not np.isfinite(scale):
         return 0.0
     image = (image - image.mean()) / scale
-    if (image.shape[0] - PATCH) * (image.shape[1] - PATCH) < 4 * PATCH**2 or min(
-        image.shape
-    ) < PATCH:
+    height, width = (n - SIDE for n in image.shape)
+    if min(height, width) < 0 or height * width < LEAST:
         return scale * _of_differences(image, valid)
-    step = max(1, int(np.ceil(np.sqrt(image.size / MOST))))
-    window = (PATCH, PATCH)
-    patches = sliding_window_view(image, window)[::step, ::step].reshape(-1, PATCH**2)
-    energy = _gradient_energy(image)[::step, ::step].ravel()
-    if valid is not None:
-        whole = _box(valid, PATCH, PATCH)[::step, ::step].ravel() == PATCH**2
-        if whole.sum() < 2 * PATCH**2:
-            return scale * _of_differences(image, valid)
-        patches, energy = patches[whole], energy[whole]
-    return scale * float(np.sqrt(_variance(patches, energy)))
-
-
-def _variance(patches: FloatArray, energy: FloatArray) -> float:
-    """Variance of the noise: from all patches, then repeatedly from the flat ones."""
-    from scipy.special import gammaincinv
-
-    # Mean of the gradient energy of noise of variance 1, and its quantile (equation 20)
-    mean = PATCH * (PATCH - 2)
-    quantile = mean * gammaincinv(PATCH**2 / 2, CONFIDENCE) / (PATCH**2 / 2)
-    variance = _least_eigenvalue(patches)
-    for _ in range(ROUNDS):
-        flat = energy < quantile * variance
-        if flat.sum() < FEWEST:
-            break
-        variance = _least_eigenvalue(patches[flat])
-    return variance
-
-
-def _least_eigenvalue(patches: FloatArray) -> float:
-    """Smallest eigenvalue of the covariance of patches, partly corrected for its bias."""
-    chance = (1 - CHANCE * math.sqrt(PATCH**2 / len(patches))) ** 2
-    return max(0.0, float(np.linalg.eigvalsh(np.cov(patches.T))[0] / chance))
-
-
-def _gradient_energy(image: FloatArray) -> FloatArray:
-    """Sum of squared central differences inside every patch."""
-    across = ((image[:, 2:] - image[:, :-2]) / 2) ** 2
-    down = ((image[2:] - image[:-2]) / 2) ** 2
-    return _box(across, PATCH, PATCH - 2) + _box(down, PATCH - 2, PATCH)
-
-
-def _box(values: NDArray[Any], height: int, width: int) -> FloatArray:
-    """Sums over all windows of a size."""
-    rows = sliding_window_view(values, height, axis=0).sum(-1)
-    sums: FloatArray = sliding_window_view(rows, width, axis=1).sum(-1)
-    return sums
+    step = max(1, math.ceil(math.sqrt(image.size / MOST)))
+    patches = Patches.of(image, valid, step)
+    if np.count_nonzero(patches.energies.whole) < LEAST:
+        return scale * _of_differences(image, valid)
+    return scale * math.sqrt(variance(patches))
 
 
 def _of_differences(image: FloatArray, valid: NDArray[Any] | None) -> float:

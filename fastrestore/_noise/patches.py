@@ -1,0 +1,154 @@
+"""Small patches of one image: their energies, and sums over selected ones that are exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.clipping import Clipping
+
+SIDE = 7
+SIZE = SIDE**2
+# Values are rounded to whole numbers of up to 22 bits and a sign. Products of two, summed over
+# BLOCK patches, are then exact in float64, so the result does not depend on the order in which a
+# BLAS adds, nor on its threads. OpenBLAS uses only one thread for so small a product.
+LEVELS = 2.0**22
+BLOCK = 100
+GATHERED = 64 * BLOCK  # patches in memory at a time
+STRIP = 256  # rows of the image at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Energies:
+    """Measures of patches, each of shape (P, Q); an image varies by about 1."""
+
+    gradient: FloatArray  # sum of the squared central differences
+    detail: FloatArray  # mean square of second differences; white noise of variance 1 has 1
+    means: FloatArray  # of the four overlapping quarters, (4, P, Q)
+    whole: NDArray[np.bool_]  # all pixels are valid
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Patches of one image at each `step` pixels, on a grid (P, Q)."""
+
+    image: FloatArray  # whole numbers up to LEVELS
+    energies: Energies
+    step: int
+    clipping: Clipping
+
+    @classmethod
+    def of(cls, image: FloatArray, valid: NDArray[Any] | None, step: int) -> Patches:
+        """Measure the patches of an image with values from -1 to 1."""
+        rows = range(0, image.shape[0] - SIDE + 1, max(1, STRIP // step) * step)
+        last = image.shape[0] - SIDE + 1
+        parts = []
+        for first, stop in zip(rows, [*rows[1:], last], strict=True):
+            place = slice(first, stop + SIDE - 1)
+            parts.append(_energies(image[place], None if valid is None else valid[place], step))
+        names = ("gradient", "detail", "means", "whole")
+        joined = (np.concatenate([getattr(part, name) for part in parts], -2) for name in names)
+        clipping = Clipping.of(image if valid is None else image[valid])
+        return cls(np.rint(image * LEVELS), Energies(*joined), step, clipping)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the grid."""
+        return self.energies.gradient.shape
+
+    @cached_property
+    def corners(self) -> NDArray[np.intp]:
+        """Index of the first pixel of each patch in the flat image, of the shape of the grid."""
+        down, across = (self.step * np.arange(n) for n in self.shape)
+        corners: NDArray[np.intp] = down[:, None] * self.image.shape[1] + across
+        return corners
+
+    def thinned(self) -> Patches:
+        """Keep every second patch in both directions."""
+        measures = self.energies
+        few = Energies(*(getattr(measures, name)[..., ::2, ::2] for name in measures.__slots__))
+        return Patches(self.image, few, 2 * self.step, self.clipping)
+
+    def eigenvalues(self, selected: NDArray[np.bool_]) -> FloatArray:
+        """Eigenvalues of the covariance of the selected patches, ascending."""
+        corners, pixels, width = self.corners[selected], self.image.ravel(), self.image.shape[1]
+        inside = np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).reshape(-1, 1)
+        products, sums = np.zeros((SIZE, SIZE)), np.zeros(SIZE)
+        for first in range(0, len(corners), GATHERED):
+            columns = pixels.take(inside + corners[first : first + GATHERED])
+            sums += columns.sum(1)
+            even = columns.shape[1] // BLOCK * BLOCK
+            blocks = columns[:, :even].reshape(SIZE, -1, BLOCK).transpose(1, 0, 2)
+            products += np.matmul(blocks, blocks.transpose(0, 2, 1)).sum(0)
+            products += columns[:, even:] @ columns[:, even:].T
+        mean = sums / len(corners)
+        covariance = (products / len(corners) - np.outer(mean, mean)) / LEVELS**2
+        unbiased = covariance * len(corners) / (len(corners) - 1)
+        return np.asarray(np.linalg.eigvalsh(unbiased), np.float64)
+
+    def near(self, marked: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
+        """Where a marked patch is at most `distance` pixels away in each direction."""
+        from scipy.ndimage import maximum_filter1d
+
+        if not marked.any():
+            return marked
+        size = 2 * (distance // self.step) + 1
+        rows = maximum_filter1d(marked.astype(np.uint8), size, axis=0, mode="constant")
+        near: NDArray[np.uint8] = maximum_filter1d(rows, size, axis=1, mode="constant")
+        return near.view(np.bool_)
+
+    def straight(self, selected: NDArray[np.bool_]) -> float:
+        """Share of the centers of selected patches on a straight line with their neighbors."""
+        pixels, width = self.image.ravel(), self.image.shape[1]
+        centers = self.corners[selected] + SIDE // 2 * (width + 1)
+        if not len(centers):
+            return 1.0
+        bends = [
+            pixels[centers - k] - 2 * pixels[centers] + pixels[centers + k] for k in (1, width)
+        ]
+        return float((np.abs(bends) <= 2).mean())  # 2: all are rounded
+
+
+def _energies(image: FloatArray, valid: NDArray[Any] | None, step: int) -> Energies:
+    """Measure the patches of some rows."""
+    pick = (slice(None, None, step), slice(None, None, step))
+    slopes = ((image[:, 2:] - image[:, :-2]) / 2) ** 2, ((image[2:] - image[:-2]) / 2) ** 2
+    middle = 2 * image
+    bends = (
+        (image[:, 2:] - middle[:, 1:-1] + image[:, :-2]) ** 2,
+        (image[2:] - middle[1:-1] + image[:-2]) ** 2,
+    )
+    long, short = SIDE, SIDE - 2
+    gradient = _box(slopes[0], long, short)[pick] + _box(slopes[1], short, long)[pick]
+    detail = _box(bends[0], long, short)[pick] + _box(bends[1], short, long)[pick]
+    detail /= 2 * long * short * 6  # 6: variance of a second difference
+    half, far = SIDE // 2 + 1, SIDE // 2
+    quarter = _box(image, half, half) / half**2
+    means = np.stack(
+        [
+            quarter[y : len(quarter) - far + y, x : quarter.shape[1] - far + x][pick]
+            for y in (0, far)
+            for x in (0, far)
+        ]
+    )
+    whole = np.ones(gradient.shape, bool)
+    if valid is not None:
+        whole = _box(valid.astype(np.float64), long, long)[pick] == SIZE
+    return Energies(gradient, detail, means, whole)
+
+
+def _box(values: FloatArray, height: int, width: int) -> FloatArray:
+    """Sums over all windows of a size."""
+    rows = values[: len(values) - height + 1].copy()
+    for k in range(1, height):
+        rows += values[k : len(rows) + k]
+    count = values.shape[1] - width + 1
+    sums = rows[:, :count].copy()
+    for k in range(1, width):
+        sums += rows[:, k : count + k]
+    return sums

@@ -1,0 +1,160 @@
+"""Estimated noise of images with areas without noise, rounded and clipped noise, and drawings."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import skimage.data
+from support.images import camera, noisy, psnr
+
+from fastrestore import bm3d, denoise, estimate_sigma, vbm3d
+from fastrestore._noise.estimate import mean_sigma
+
+RAMP = np.add.outer(np.linspace(0, 100, 300), np.linspace(0, 155, 300))
+
+
+def replaced(image, share, fill, form):
+    """Fill bars at the top and bottom, a frame, or all outside an ellipse."""
+    down, across = (np.abs(np.linspace(-1, 1, n)) for n in image.shape)
+    where = {
+        "bars": np.broadcast_to((down > 1 - share)[:, None], image.shape),
+        "frame": np.maximum.outer(down, across) > np.sqrt(1 - share),
+        "outside": np.hypot.outer(down, across) > 2 * np.sqrt((1 - share) / np.pi),
+    }
+    return np.where(where[form], fill, image)
+
+
+@pytest.mark.parametrize("form", ["bars", "frame", "outside"])
+@pytest.mark.parametrize("fill", [0.0, 16.0, 255.0, -1000.0, "ramp"])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
+def test_areas_without_noise(share, fill, form):
+    image = noisy(camera(50, 50, 300, 300), 10)
+    image = replaced(image, share, RAMP if fill == "ramp" else fill, form)
+    assert estimate_sigma(image) == pytest.approx(10, rel=0.06)
+    assert estimate_sigma(np.round(image).astype(np.int16)) == pytest.approx(10, rel=0.06)
+
+
+def test_letterbox():
+    y, x = np.mgrid[:240, :320]
+    image = 90 + 40 * np.sin(x * y / 900) + 20 * np.sin(x / 3) + y / 4
+    image = noisy(image, 8, seed=0)
+    image[:31] = image[-31:] = 16
+    assert 7.5 <= estimate_sigma(image) <= 8.5
+
+
+@pytest.mark.parametrize("restore", [bm3d, denoise])
+def test_letterbox_is_restored(restore):
+    clean = replaced(camera(50, 50, 200, 200), 0.4, 16.0, "bars")
+    image = replaced(noisy(clean, 20), 0.4, 16.0, "bars")
+    assert psnr(clean, restore(image)) > psnr(clean, image) + 4
+
+
+def test_letterboxed_video_is_restored():
+    clean = replaced(camera(50, 50, 96, 96), 0.4, 16.0, "bars")
+    frames = np.stack([replaced(noisy(clean, 20, seed), 0.4, 16.0, "bars") for seed in range(3)])
+    assert psnr(clean, vbm3d(frames)[1]) > psnr(clean, frames[1]) + 4
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_weak_noise_rounded_to_whole_numbers(sigma):
+    smooth = 100 + np.add.outer(np.linspace(0, 30, 200), np.linspace(0, 40, 220))
+    image = np.round(noisy(smooth, sigma)).astype(np.uint8)
+    expected = np.sqrt(sigma**2 + 1 / 12)  # rounding is noise, too
+    assert estimate_sigma(image) == pytest.approx(expected, rel=0.1)
+    image[:30] = image[-30:] = 0
+    assert estimate_sigma(image) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("level", [0, 10, 245, 255])
+def test_clipped_noise(level):
+    image = np.clip(noisy(np.full((200, 200), float(level)), 20), 0, 255)
+    assert estimate_sigma(image) == pytest.approx(20, rel=0.08)
+    assert estimate_sigma(np.round(image).astype(np.uint8)) == pytest.approx(20, rel=0.08)
+
+
+@pytest.mark.parametrize("sigma", [25, 50])
+def test_clipped_photograph(sigma):
+    image = np.clip(np.round(noisy(camera(50, 50, 300, 300), sigma)), 0, 255).astype(np.uint8)
+    assert estimate_sigma(image) == pytest.approx(sigma, rel=0.05)
+
+
+def letters(height=240, width=320, size=11, lead=14, gray=0):
+    """Lines of text on white."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    page, rng = Image.new("L", (width, height), 255), np.random.default_rng(0)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    words = ["the", "smallest", "eigenvalue", "of", "Noisy", "patches", "is", "(near)", "0.12345"]
+    for top in range(2, height, lead):
+        draw.text((4, top), " ".join(rng.choice(words, 12)), gray, font)
+    return np.asarray(page, float)
+
+
+def smoothed(image, sigma):
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(image, sigma)
+
+
+def drawings():
+    y, x = np.mgrid[:240, :320]
+    radius = np.hypot(x - 160, y - 120)
+    shape = np.asarray(skimage.data.horse(), float)
+    return {
+        "text": letters(),
+        "dense text": letters(lead=10),
+        "gray text": letters(gray=200),
+        "large text": letters(size=30, lead=40),
+        "text of two values": 255.0 * (letters() > 127),
+        "soft text": np.round(smoothed(letters(), 0.6)),
+        "very soft text": smoothed(letters(), 1.0),
+        "text on a ramp": 0.5 * letters() + x / 4 + y / 4,
+        "disk": 255.0 * (radius < 80),
+        "rings": np.round(127 + 127 * np.cos(radius**2 / 900)),
+        "hill": np.round(255 * np.exp(-(radius**2) / 6000)),
+        "ramp": np.round(0.5 * x + 0.3 * y),
+        "board": 255.0 * ((x // 8 + y // 8) % 2),
+        "hatching": 255.0 * ((x + y) % 8 < 2) * (x > 160),
+        "phantom": 255 * skimage.data.shepp_logan_phantom(),
+        "horse": shape.reshape(*shape.shape[:2], -1).mean(-1) / shape.max() * 255,
+        "board of scikit-image": skimage.data.checkerboard().astype(float),
+    }
+
+
+@pytest.mark.parametrize("name", list(drawings()))
+def test_drawings_have_no_noise(name):
+    assert estimate_sigma(drawings()[name]) < 0.3
+
+
+def test_noisy_drawing():
+    assert estimate_sigma(noisy(letters(), 10)) == pytest.approx(10, rel=0.08)
+
+
+def test_constant_channel():
+    photograph = noisy(camera(50, 50, 200, 200), 10)
+    image = np.stack([photograph, np.full_like(photograph, 7), photograph[::-1]])
+    levels = estimate_sigma(image, channel_axis=0)
+    assert levels[1] == 0
+    np.testing.assert_allclose(levels[[0, 2]], 10, rtol=0.06)
+    assert mean_sigma(image) == pytest.approx(np.sqrt((levels[0] ** 2 + levels[2] ** 2) / 2))
+    restored = bm3d(image, channel_axis=0)
+    np.testing.assert_array_equal(restored[1], 7)
+    assert np.std(restored[0] - photograph) > 5
+
+
+def test_same_bits_for_any_number_of_threads():
+    code = (
+        "import numpy as np, fastrestore; rng = np.random.default_rng(0)\n"
+        "image = 100 + 10 * rng.standard_normal((300, 310)) + np.arange(310)\n"
+        "print(fastrestore.estimate_sigma(image).hex())"
+    )
+    found = set()
+    for threads in ("1", "2", "4"):
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        found.add(done.stdout)
+    assert len(found) == 1
