@@ -238,6 +238,15 @@ def test_other_masks(error, message, mask):
         bm3d(IMAGE, SIGMA, mask=mask)
 
 
+@pytest.mark.parametrize("restore", [bm3d, lambda *a, **k: fr.vbm3d(a[0][None], mask=k["mask"])])
+def test_sigma_cannot_be_estimated_from_isolated_pixels(restore):
+    mask = np.add.outer(np.arange(48), np.arange(56)) % 2 > 0
+    with pytest.raises(ValueError, match="sigma cannot be estimated where mask has no two valid"):
+        restore(IMAGE, mask=mask)
+    result = bm3d(IMAGE, SIGMA, mask=mask)
+    assert psnr(CLEAN[mask], result[mask]) > psnr(CLEAN[mask], IMAGE[mask]) + 3
+
+
 def test_nan_that_the_mask_does_not_exclude():
     image = np.where(VALID, IMAGE, np.nan)
     image[2, 3] = np.nan

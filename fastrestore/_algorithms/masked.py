@@ -49,7 +49,7 @@ def with_mask(
     whole = whole[0] if axes.channel is None else np.moveaxis(whole, 0, axes.channel)
     _check(values, sigma, whole)
     with interop.use_device_of(values):
-        filled, levels = _filled(values, whole, axes)
+        filled, levels = _filled(values, whole, axes, sigma is None)
         given = levels if sigma is None else _filled_map(sigma, whole, axes)
         result = interop.recognize("the result", restore(filled, given))[0]
         for out, planes, each in zip(*map(axes.images, (result, values, whole)), strict=True):
@@ -64,8 +64,8 @@ def _check(values: Any, sigma: Any, valid: NDArray[np.bool_] | None) -> None:
     outliers.check("image", values, level, CURE, valid)
 
 
-def _filled(values: Any, whole: NDArray[np.bool_], axes: Axes) -> tuple[Any, Any]:
-    """Return images without holes, and the noise level of each."""
+def _filled(values: Any, whole: NDArray[np.bool_], axes: Axes, estimate: bool) -> tuple[Any, Any]:
+    """Return images without holes, and an estimate of the noise level of each."""
     images, masks = axes.images(values), axes.images(whole)
     levels, filled = [], None
     for number, (planes, valid) in enumerate(zip(images, masks, strict=True)):
@@ -76,8 +76,10 @@ def _filled(values: Any, whole: NDArray[np.bool_], axes: Axes) -> tuple[Any, Any
         if filled is None:
             filled = interop.namespace(values).empty(values.shape, out.dtype)
         axes.images(filled)[number] = out
-        levels.append(mean_sigma(planes, mask.valid))
-    return filled, levels[0] if axes.batch is None else levels
+        if estimate:
+            mask.check_neighbors()
+            levels.append(mean_sigma(planes, mask.valid))
+    return filled, levels[0] if estimate and axes.batch is None else levels
 
 
 def _filled_map(sigma: Any, whole: NDArray[np.bool_], axes: Axes) -> Any:

@@ -14,6 +14,7 @@ from fastrestore._arrays import interop
 # Pixels: an invalid pixel as near as this to a valid one is interpolated for block matching. With
 # 0, half of all blocks are lost if 1 % of the pixels are dead, and with 3 more at ragged borders.
 NEAR = 2
+FEW = 64  # valid pixels; of fewer, no noise level is known anyway
 SAMPLES = 2**16  # valid pixels that suffice to measure the range
 
 
@@ -46,6 +47,16 @@ class Mask:
         size = (1, *[2 * NEAR + 1] * (self.valid.ndim - 1))
         far: NDArray[np.bool_] = minimum_filter(self.invalid, size, mode="nearest").any(0)
         return far if far.any() else None
+
+    def check_neighbors(self) -> None:
+        """Raise if all valid pixels are isolated: a noise level cannot be estimated from them."""
+        for valid in self.valid:
+            pairs = (valid[..., 1:] & valid[..., :-1], valid[..., 1:, :] & valid[..., :-1, :])
+            if valid.sum() >= FEW and not any(each.any() for each in pairs):
+                raise ValueError(
+                    "sigma cannot be estimated where mask has no two valid pixels side by side; "
+                    "write sigma="
+                )
 
     def common(self) -> Self:
         """Return the mask of one channel: where all channels are valid, or some if none are."""

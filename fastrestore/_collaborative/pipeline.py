@@ -142,6 +142,8 @@ def _open(request: Request, inputs: Inputs) -> _Target:
 
 def estimated(planes: Any, mask: Mask | None = None) -> FloatArray:
     """Estimate the noise of each channel; for volumes the median over several slices."""
+    if mask is not None:
+        mask.check_neighbors()
     valid = np.ones((1, *[1] * (planes.ndim - 1)), bool) if mask is None else mask.valid
     if planes.ndim == 3:
         return sigmas(planes, None if mask is None else valid)

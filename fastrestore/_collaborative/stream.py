@@ -90,6 +90,8 @@ def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: boo
     first, mask = opening
     noise = request.noise
     if noise is None:
+        if mask is not None:
+            mask.check_neighbors()
         noise = NoiseSpec(sigmas(interop.to_host(first), None if mask is None else mask.valid))
     if not noise.sigmas.any():
         for frame, _ in itertools.chain([opening], frames):
