@@ -15,6 +15,7 @@ from support.videos import draw_video, first, frames, keep_frames, packets, plan
 from fastrestore._io import films
 from fastrestore._io.codecs import EncoderOptions
 from fastrestore._io.film_reader import FilmReader
+from fastrestore._io.hdr import HdrMetadata
 from fastrestore.cli import main
 
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
@@ -98,6 +99,14 @@ def test_hdr10_metadata_that_cannot_be_written(capsys):
     hdr_film("a.mp4")
     lines = warned(capsys, "a.mp4", "b.mkv", "--codec", "mpeg4")
     assert "b.mkv: mpeg4 does not store the HDR10 metadata of the video" in lines
+
+
+def test_metadata_of_single_frames_is_reported(capsys, monkeypatch):
+    monkeypatch.setattr("fastrestore._io.film_reader.read_hdr", lambda _: HdrMetadata(dynamic=True))
+    draw_video("a.mkv", count=2)
+    assert warned(capsys, "a.mkv", "b.mkv") == [
+        "b.mkv: libx264 does not store the dynamic HDR metadata of the video"
+    ]
 
 
 def test_lossless_hdr_film_keeps_everything_else(capsys, folder):
@@ -365,6 +374,18 @@ def test_subtitles_that_are_dropped(capsys, source, target):
               str.encode)  # fmt: skip
     assert warned(capsys, source, target) == [
         f"{target}: {target[1:]} does not support track 1 (subtitle, {codec}) of the video, which "
+        "is not written"
+    ]
+    assert len(frames(target)[0]) == 25
+
+
+@pytest.mark.parametrize("target", ["b.mp4", "b.mkv", "b.webm"])
+def test_subtitles_of_an_unknown_kind(capsys, folder, target):
+    subtitles("a.mkv", "subrip", LINES)
+    data = (folder / "a.mkv").read_bytes()
+    (folder / "a.mkv").write_bytes(data.replace(b"S_TEXT/UTF8", b"S_TEXT/XXXX"))
+    assert warned(capsys, "a.mkv", target) == [
+        f"{target}: {target[1:]} does not support track 1 (subtitle, unknown) of the video, which "
         "is not written"
     ]
     assert len(frames(target)[0]) == 25

@@ -30,9 +30,10 @@ Convert = Callable[[bytes], bytes]  # the data of a packet; empty if there is no
 def add_converted(container: Any, track: Any) -> tuple[Any, Convert] | None:
     """Add a track for the text of another one, and the conversion; None if it has no text."""
     target = _TARGETS.get(container.format.name)
-    if track.type != "subtitle" or target is None or track.name not in ("mov_text", *_PLAIN):
+    name = getattr(track, "name", None)  # none if there is no decoder
+    if track.type != "subtitle" or target is None or name not in ("mov_text", *_PLAIN):
         return None
-    read = _from_mp4 if track.name == "mov_text" else _from_plain
+    read = _from_mp4 if name == "mov_text" else _from_plain
     if target != "mov_text":
         made = container.add_mux_stream(target, time_base=track.time_base)
         return made, lambda data: read(data).encode()
