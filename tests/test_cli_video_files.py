@@ -310,17 +310,18 @@ def test_command_in_a_thread(capsys, folder, identity):
 # Writing
 
 
+@pytest.mark.parametrize("step", ["pathlib.Path.replace", "os.fsync"])
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_failed_write_leaves_no_file(capsys, monkeypatch, folder, identity, overwrite):
+def test_failed_write_leaves_no_file(capsys, monkeypatch, folder, identity, overwrite, step):
     draw_video(folder / "a.mkv", count=3)
     if overwrite:
         (folder / "b.mkv").write_bytes(b"kept")
     before = {path: path.read_bytes() for path in folder.iterdir()}
 
-    def refused(self, target):
+    def refused(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.replace", refused)
+    monkeypatch.setattr(step, refused)
     line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite")
     assert line == "cannot write b.mkv: No space left on device"
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
@@ -329,8 +330,10 @@ def test_failed_write_leaves_no_file(capsys, monkeypatch, folder, identity, over
 def test_overwrite(capsys, folder, identity):
     draw_video(folder / "a.mkv", count=3)
     (folder / "b.mkv").write_bytes(b"old")
+    (folder / "b.mkv").chmod(0o600)
     assert works(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite") == ""
     assert len(frames("b.mkv")[0]) == 3
+    assert os.name == "nt" or (folder / "b.mkv").stat().st_mode & 0o777 == 0o600
     assert names(folder) == ["a.mkv", "b.mkv"]
 
 

@@ -240,3 +240,19 @@ def test_broken_list_of_pages(capsys, folder, keep):
         assert line == ("cannot read b.tif: it is truncated or damaged: its list of pages breaks "
                         f"off after {keep}")  # fmt: skip
     assert names(folder) == ["a.tif", "b.tif"]
+
+
+@pytest.mark.parametrize(("code", "readable"), [(65000, True), (315, False), (50839, False)])
+def test_tag_beyond_the_end(capsys, code, readable):
+    """tifffile leaves such tags out; those that are copied would be lost without a word."""
+    tifffile.imwrite("a.tif", drawn(), photometric="minisblack", metadata=None,
+                     extratags=[(code, "B", 100, bytes(100), True)])  # fmt: skip
+    data = bytearray(Path("a.tif").read_bytes())
+    at = data.index(struct.pack("<HHI", code, 1, 100))
+    struct.pack_into("<I", data, at + 8, 10**6)
+    Path("a.tif").write_bytes(data)
+    if readable:
+        volume(capsys, "a.tif", "b.tif")
+    else:
+        line = fails(capsys, "volume", "a.tif", "b.tif", "--sigma", "0")
+        assert line.endswith("it is truncated or damaged: a tag lies beyond its end")

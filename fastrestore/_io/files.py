@@ -73,6 +73,8 @@ class Replacement:
 
     def commit(self) -> None:
         """Replace the target, whose owner, group and permissions are kept."""
+        with self.temporary.open("rb+") as file:  # on the disk before the name points to it
+            os.fsync(file.fileno())
         if self._target.exists():
             _copy_access(self._target.stat(), self.temporary)
         self.temporary.replace(self._target)
@@ -101,10 +103,7 @@ def write_bytes(path: Path, encode: Callable[[], bytes]) -> None:
         data = encode()
         new = Replacement(path)
         try:
-            with new.temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            new.temporary.write_bytes(data)
             new.commit()
         finally:  # also after Ctrl-C
             new.discard()

@@ -25,6 +25,7 @@ _TYPE_SIZES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8,
     18: 8,
 }  # fmt: skip
+_PRIVATE, _COPIED = 32768, (33432, 34675, 50838, 50839)
 _LARGE, _EXPANSION = 2**28, 5000  # bytes, and the most that compression may save
 _RESOLUTION = (282, 283, 296)
 _ALPHA = {"ASSOCALPHA": True, "UNASSALPHA": False}  # whether colors are multiplied by it
@@ -70,16 +71,20 @@ def check_whole(page: Any, size: int) -> None:
 
 
 def check_tags(tiff: TiffFile) -> None:
-    """Raise if a tag of the first page lies beyond the end of the file; tifffile leaves it out."""
+    """Raise if a tag of the first page lies beyond the end of the file; tifffile leaves it out.
+
+    Private tags are not checked, except those that are copied.
+    """
     form, handle = tiff.tiff, tiff.filehandle
     handle.seek(tiff.pages.first.offset)
     (count,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
     entries = handle.read(count * form.tagsize)
     number, inline = ("Q", 8) if form.is_bigtiff else ("I", 4)
     entry = struct.Struct(f"{form.byteorder}HH{number}{number}")
-    for _, kind, amount, offset in entry.iter_unpack(entries):
+    for code, kind, amount, offset in entry.iter_unpack(entries):
         length = _TYPE_SIZES.get(kind, 0) * amount
-        if length > inline and offset + length > handle.size:
+        known = code < _PRIVATE or code in _COPIED
+        if known and length > inline and offset + length > handle.size:
             raise FileError("it is truncated or damaged: a tag lies beyond its end")
 
 

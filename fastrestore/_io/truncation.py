@@ -67,7 +67,7 @@ def _mp4_ends_early(file: BinaryIO, size: int) -> bool | None:
             return False
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
-        if length < 8 or not name.isascii():
+        if length < 8 or not all(32 <= letter < 127 or letter == 169 for letter in name):
             return None  # no box: maybe bytes that were appended
         position += length
     return position > size
