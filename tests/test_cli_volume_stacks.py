@@ -185,6 +185,22 @@ def test_planes_in_other_files_are_not_read(capsys, folder, calls, other):
     assert calls == []
 
 
+def test_one_plane_of_several_files_is_an_image(capsys, monkeypatch):
+    monkeypatch.setattr(fastrestore, "bm3d", lambda image, *_, **__: image.astype(float))
+    ome_file("other.ome.tif", drawn(), "ZYX")
+    with tifffile.TiffFile("other.ome.tif") as tiff:
+        xml = tiff.ome_metadata
+    planes = "".join(
+        f'<TiffData FirstZ="{k}" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{k}</UUID>'
+        "</TiffData>"
+        for k, name in enumerate(["a.ome.tif", *4 * ["other.ome.tif"]])
+    )
+    listed = re.sub("<TiffData[^>]*/>", planes, xml)
+    tifffile.imwrite("a.ome.tif", drawn()[0], description=listed.encode(), metadata=None)
+    assert works(capsys, "denoise", "a.ome.tif", "-o", "b.tif", "--sigma", "0") == ""
+    np.testing.assert_array_equal(tifffile.imread("b.tif", key=0), drawn()[0])
+
+
 def test_renamed_file_is_one_file(capsys):
     ome_file("a.ome.tif", drawn(), "ZYX")
     with tifffile.TiffFile("a.ome.tif") as tiff:

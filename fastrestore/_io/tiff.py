@@ -41,9 +41,7 @@ def read_tiff(file: IO[bytes]) -> Picture:
         page = tiff.pages.first
         check_tags(tiff)
         check_chain(tiff)
-        count = len(tiff.pages)
-        if count == 1:  # as in large stacks of ImageJ and MetaMorph
-            count = max(1, sum(series.size for series in tiff.series) // max(1, page.size))
+        count = _page_count(tiff)
         if count != 1:
             raise FileError(f"it has {count} pages; one is supported")
         check_page(page)
@@ -59,6 +57,18 @@ def read_tiff(file: IO[bytes]) -> Picture:
         icc=None if icc is None else bytes(icc),
         exif=_exif(file.read()),
     )
+
+
+def _page_count(tiff: TiffFile) -> int:
+    """Return the number of pages, also of those that have no directory."""
+    count = len(tiff.pages)
+    if count != 1 or tiff.is_ome:  # the series of an OME-TIFF may be in several files
+        return count
+    try:  # large stacks of ImageJ and MetaMorph have one directory
+        stored = sum(series.size for series in tiff.series)
+    except Exception:  # metadata that tifffile cannot read; the page is what it is
+        return count
+    return max(1, stored // max(1, tiff.pages.first.size))
 
 
 def check_whole(page: Any, size: int) -> None:
