@@ -22,12 +22,12 @@ from ._algorithms.upscale_video import super_resolve_video as super_resolve_vide
 from ._algorithms.vbm3d import vbm3d as vbm3d
 from ._collaborative.profile import Profile as Profile
 from ._noise.estimate import estimate_sigma as estimate_sigma
+from ._noise.poisson import estimate_poisson_gaussian as estimate_poisson_gaussian
 from ._noise.psd import estimate_psd as estimate_psd
 from ._noise.psd import psd_from_flat_field as psd_from_flat_field
 from ._noise.psd import psd_from_kernel as psd_from_kernel
 from ._noise.vst import PoissonGaussian as PoissonGaussian
 from ._noise.vst import Rician as Rician
-from ._noise.vst import estimate_poisson_gaussian as estimate_poisson_gaussian
 from .backends.select import show_backends as show_backends
 from .backends.select import use_backend as use_backend
 from .errors import BackendUnavailableError as BackendUnavailableError

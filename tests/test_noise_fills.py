@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from support.images import camera, noisy, psnr
 
-from fastrestore import bm3d, denoise, estimate_sigma, vbm3d
+from fastrestore import bm3d, denoise, estimate_psd, estimate_sigma, vbm3d
 from fastrestore._noise.estimate import mean_sigma
 
 RAMP = np.add.outer(np.linspace(0, 100, 300), np.linspace(0, 155, 300))
@@ -158,3 +158,32 @@ def test_same_bits_for_any_number_of_threads():
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         found.add(done.stdout)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("fill", [np.nan, 0.0, 1e6])
+def test_mask(fill):
+    image, mask = noisy(camera(50, 50, 300, 300), 10), np.ones((300, 300), bool)
+    mask[:100] = mask[150:170, 80:100] = False
+    image[~mask] = fill
+    level = estimate_sigma(image, mask=mask)
+    assert level == pytest.approx(10, rel=0.06)
+    both = np.stack([image, image], axis=-1)
+    np.testing.assert_array_equal(estimate_sigma(both, -1, mask=mask), level)
+    psd = estimate_psd(image, mask=mask)
+    assert psd.sum() / psd.size**2 == pytest.approx(100, rel=0.25)
+
+
+def test_spectrum_beside_areas_without_noise():
+    noise = noisy(np.zeros((200, 203)), 10)
+    striped = camera(50, 50, 200, 200) + noise[:, :-3] + noise[:, 3:]
+    striped[:40] = striped[-40:] = 16
+    psd = estimate_psd(striped)
+    assert psd.sum() / psd.size**2 == pytest.approx(200, rel=0.3)
+    assert estimate_psd(letters()).max() == 0
+
+
+def test_bad_mask():
+    with pytest.raises(ValueError, match="mask is False everywhere"):
+        estimate_sigma(np.ones((64, 64)), mask=np.zeros((64, 64), bool))
+    with pytest.raises(ValueError, match="NaN"):
+        estimate_sigma(np.full((64, 64), np.nan), mask=np.eye(64, dtype=bool))

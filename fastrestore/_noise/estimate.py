@@ -16,7 +16,7 @@ from fastrestore._noise.patches import SIDE, Patches
 MOST = 2**18  # patches are enough; a larger image is sampled on a regular grid
 
 
-def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
+def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = None) -> Any:
     """Estimate the standard deviation of white Gaussian noise from one image.
 
     Parameters
@@ -25,6 +25,9 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
         Noisy image of any integer or float type.
     channel_axis : int, optional
         Axis of colors or other channels, whose noise is estimated separately.
+    mask : array of bool, optional
+        True where a pixel is valid. It broadcasts to the shape of `image`, or of one channel.
+        Other pixels, which may be NaN, take no part. By default all pixels are valid.
 
     Returns
     -------
@@ -70,8 +73,9 @@ def estimate_sigma(image: Any, channel_axis: int | None = None) -> Any:
     True
     """
     values = interop.to_host(interop.recognize("image", image)[0])
-    planes = validate.channels("image", values, channel_axis)
-    estimates = sigmas(planes)
+    validate.check_axes("image", values.shape, channel_axis)
+    valid = validate.mask("mask", mask, values.shape, channel_axis)
+    estimates = sigmas(validate.channels("image", values, channel_axis, valid), valid)
     return float(estimates[0]) if channel_axis is None else estimates
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.patches import LEVELS, SIDE, SIZE, Patches
+from fastrestore._noise.patches import CONSTANT, LEVELS, SIDE, SIZE, Patches
 
 # Chance lowers the smallest eigenvalue of noise, at most by (1 - sqrt(unknowns / patches))**2
 # (Marchenko and Pastur); texture raises it. This share of the root was best on training images.
@@ -24,7 +24,6 @@ MANY = 16 * FEWEST  # patches of which every fourth is enough for the first roun
 # Patches of noise have 0.2 of its mean detail or more, with CONFIDENCE; less than these shares is
 # an area without noise. The estimate of the first rounds is high, so they use the smaller share.
 NOISELESS, SURELY_NOISELESS = 0.05, 0.01
-CONSTANT = 1e-12  # detail of a patch that is constant, or a ramp, but for rounding
 WHITE = 2.0  # largest ratio of the median eigenvalue to the smallest of white noise
 CROWDED = 0.25  # least share of varying patches that are not next to areas without noise
 STRAIGHT, MARGIN = 2.0, 0.005  # drawings have more than so many times the straight lines of noise

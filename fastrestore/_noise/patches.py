@@ -20,6 +20,7 @@ SIZE = SIDE**2
 LEVELS = 2.0**22
 BLOCK = 100
 GATHERED = 64 * BLOCK  # patches in memory at a time
+CONSTANT = 1e-12  # detail of a patch that is constant, or a ramp, but for rounding
 STRIP = 256  # rows of the image at a time
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.patches import CONSTANT, SIDE, Patches
 
 SYMMETRIC = 1e-4  # largest relative difference of a spectrum from its mirror image
 WHITE = 1e-9  # a spectrum of mean 1 that varies by less is constant
@@ -19,6 +20,7 @@ WHITE = 1e-9  # a spectrum of mean 1 that varies by less is constant
 WINDOW = 32  # pixels, of `estimate_psd`
 MOST = 4096  # windows are enough
 FLAT = 0.1  # share of the windows, those with the least structure, that are used
+FEW = 0.05  # share of the windows; a drawing has fewer without a constant area
 ROUNDS = 5  # of selecting windows by the estimate, and estimating from them
 
 
@@ -122,7 +124,9 @@ def psd_from_flat_field(
     return _smoothed(np.fft.ifft2(power).real, wanted, reach) * math.prod(wanted)
 
 
-def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.float64]:
+def estimate_psd(
+    image: Any, channel_axis: int | None = None, *, mask: Any = None
+) -> NDArray[np.float64]:
     """Estimate the power spectrum of stationary noise from one noisy image.
 
     Parameters
@@ -131,6 +135,9 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
         Noisy image of any integer or float type, at least 32 pixels high and wide.
     channel_axis : int, optional
         Axis of colors or other channels, whose spectra are estimated separately.
+    mask : array of bool, optional
+        True where a pixel is valid. It broadcasts to the shape of `image`, or of one channel.
+        Other pixels, which may be NaN, take no part. By default all pixels are valid.
 
     Returns
     -------
@@ -140,7 +147,8 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     Raises
     ------
     TypeError, ValueError
-        As for `bm3d`, and if the image is smaller than 32 x 32 pixels.
+        As for `bm3d`, and if the image is smaller than 32 x 32 pixels, or no window of this size
+        is valid.
 
     See Also
     --------
@@ -149,7 +157,8 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     Notes
     -----
     The spectrum is the mean over overlapping windows of 32 x 32 pixels, from the tenth of the
-    windows with the least structure. Its resolution is 1/32 cycles per pixel, so narrow peaks are
+    windows with the least structure. Windows with a constant area or an invalid pixel take no
+    part. Its resolution is 1/32 cycles per pixel, so narrow peaks are
     widened. Texture that fills the image counts as noise.
 
     Examples
@@ -163,22 +172,33 @@ def estimate_psd(image: Any, channel_axis: int | None = None) -> NDArray[np.floa
     True
     """
     values = interop.to_host(interop.recognize("image", image)[0])
-    planes = validate.channels("image", values, channel_axis)
+    validate.check_axes("image", values.shape, channel_axis)
+    valid = validate.mask("mask", mask, values.shape, channel_axis)
+    planes = validate.channels("image", values, channel_axis, valid)
     if min(planes.shape[1:]) < WINDOW:
         raise ValueError(
             f"image must be {WINDOW} pixels high and wide or more, got shape {values.shape}"
         )
-    psd = np.array([_estimated(np.asarray(plane, np.float64)) for plane in planes])
+    known = np.broadcast_to(True if valid is None else valid, planes.shape)
+    psd = np.array([_estimated(plane, each) for plane, each in zip(planes, known, strict=True)])
     return psd[0] if channel_axis is None else np.moveaxis(psd, 0, channel_axis)
 
 
-def _estimated(image: FloatArray) -> FloatArray:
+def _estimated(plane: NDArray[Any], valid: NDArray[Any]) -> FloatArray:
     """Power spectrum, not normalized, of the noise of one channel."""
-    taper = np.outer(*2 * [np.hanning(WINDOW + 2)[1:-1]])
-    powers = _window_powers(image, taper)
-    power = np.quantile(powers, FLAT, axis=0)
-    if not power.any():  # most of the image is constant
+    values = plane[valid].astype(np.float64)
+    image = np.full(plane.shape, values.mean())
+    image[valid] = values
+    step = max(
+        WINDOW // 4,
+        math.isqrt(sliding_window_view(image, (WINDOW, WINDOW))[..., 0, 0].size // MOST),
+    )
+    noisy = _noisy_windows(image, valid, step)
+    if not noisy.any():
         return np.zeros(image.shape)
+    taper = np.outer(*2 * [np.hanning(WINDOW + 2)[1:-1]])
+    powers = _window_powers(image, taper, step)[noisy]
+    power = np.quantile(powers, FLAT, axis=0)
     for _ in range(ROUNDS):
         structure = (powers / np.maximum(power, 1e-12 * power.max())).mean((1, 2))
         flat = structure <= np.quantile(structure, FLAT)
@@ -187,10 +207,25 @@ def _estimated(image: FloatArray) -> FloatArray:
     return _smoothed(np.fft.ifft2(power).real / own, image.shape, WINDOW // 2) * image.size
 
 
-def _window_powers(image: FloatArray, taper: FloatArray) -> FloatArray:
+def _noisy_windows(image: FloatArray, valid: NDArray[Any], step: int) -> NDArray[np.bool_]:
+    """Which windows have neither an invalid pixel nor a constant area; all False if few have."""
+    centered = image - image.mean()
+    scale = float(np.abs(centered).max())
+    if scale == 0:
+        return np.zeros(1, bool)
+    measures = Patches.of(centered / scale, None if valid.all() else valid, 1).energies
+    empty = (measures.detail <= CONSTANT) | ~measures.whole
+    inside = WINDOW - SIDE + 1
+    blocks = sliding_window_view(empty, (inside, inside))[::step, ::step]
+    noisy: NDArray[np.bool_] = ~blocks.any((2, 3)).ravel()
+    if noisy.mean() < FEW and (measures.whole & empty).any():
+        noisy[:] = False
+    return noisy
+
+
+def _window_powers(image: FloatArray, taper: FloatArray, step: int) -> FloatArray:
     """Power (K, WINDOW, WINDOW) of tapered windows, after subtraction of a fitted plane."""
     windows = sliding_window_view(image, (WINDOW, WINDOW))
-    step = max(WINDOW // 4, math.isqrt(windows[:, :, 0, 0].size // MOST))
     blocks = windows[::step, ::step].reshape(-1, WINDOW, WINDOW)
     place = np.arange(WINDOW) - (WINDOW - 1) / 2
     slope = place / (place**2).sum() / WINDOW

@@ -130,9 +130,9 @@ def parse_poisson(text: str) -> tuple[float, float] | None:
 
 def _estimate_poisson(image: Image) -> dict[str, Any]:
     """Estimate one gain and sigma for all channels; without a gain the noise is Gaussian."""
-    planes = image[None] if image.ndim == 2 else np.moveaxis(image, -1, 0)
-    gains, sigmas = np.transpose([fastrestore.estimate_poisson_gaussian(p) for p in planes])
-    gain, sigma = float(gains.mean()), math.sqrt((sigmas**2).mean())
+    axis = None if image.ndim == 2 else -1
+    gains, sigmas = fastrestore.estimate_poisson_gaussian(image, channel_axis=axis)
+    gain, sigma = float(np.mean(gains)), math.sqrt(np.square(sigmas).mean())
     return {"noise": fastrestore.PoissonGaussian(gain, sigma)} if gain > 0 else {"sigma": sigma}
 
 
