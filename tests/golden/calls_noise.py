@@ -1,5 +1,7 @@
 """Golden calls of measures of noise, of noise models and of metrics, by name."""
 
+import warnings
+
 import numpy as np
 from inputs import COLOR, GRAY, LINE, SIGMA, STRIPED, noise, scene
 
@@ -16,6 +18,13 @@ def there_and_back(model):
     return stable, model.inverse(VALUES / 2), np.float64(model.extent(255.0))
 
 
+def of_noise_that_is_not_photons():
+    """Parameters for noise in proportion to the brightness, which warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return np.array(fastrestore.estimate_poisson_gaussian(BRIGHT))
+
+
 CALLS = {
     "psd_from_kernel": lambda: fastrestore.psd_from_kernel(LINE, (20, 22)),
     "psd_from_kernel, volume": lambda: fastrestore.psd_from_kernel(LINE[None], (4, 10, 11)),
@@ -24,7 +33,7 @@ CALLS = {
     "psd_from_flat_field, one": lambda: fastrestore.psd_from_flat_field(FLAT[0]),
     "estimate_psd": lambda: fastrestore.estimate_psd(STRIPED),
     "estimate_psd, color": lambda: fastrestore.estimate_psd(COLOR, channel_axis=-1),
-    "estimate_poisson_gaussian": lambda: np.array(fastrestore.estimate_poisson_gaussian(BRIGHT)),
+    "estimate_poisson_gaussian": of_noise_that_is_not_photons,
     "Poisson": lambda: there_and_back(fastrestore.PoissonGaussian(gain=1)),
     "Poisson and Gaussian": lambda: there_and_back(
         fastrestore.PoissonGaussian(gain=2, sigma=1.5, offset=3)
