@@ -150,3 +150,33 @@ BAD = [
 def test_bad_arguments(kind, message, frames, given):
     with pytest.raises(kind, match=message):
         denoise_burst(frames, **{"sigma": 10, **given})
+
+
+def firsts():
+    """Reference frames that show little or nothing, by name."""
+    y, x = np.mgrid[:60, :70]
+    noise = np.random.default_rng(8).normal(0, 5, (60, 70))
+    return {
+        "zero": np.zeros((60, 70)),
+        "flat": np.full((60, 70), 7.1),
+        "dark": noise.clip(0),
+        "dim": 1e-9 * noise + 3,
+        "ramp": 1.0 * x,
+        "one pixel": np.where((y == 5) & (x == 9), 250.0, 10.0),
+        "half": np.where(x > 35, 100 + noise, 0),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:sigma=5 exceeds the whole range")
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("sigma", [None, 5.0])
+@pytest.mark.parametrize("name", firsts())
+def test_a_first_frame_that_shows_little(name, sigma, same):
+    """The other frames show the same, with noise, or something else, and are then left out."""
+    first = firsts()[name]
+    clean = first if same else camera(top=90, left=170, height=60, width=70)
+    random = np.random.default_rng(9)
+    frames = [first, *(clean + random.normal(0, 5, clean.shape) for _ in range(3))]
+    restored = denoise_burst(frames, sigma)
+    assert np.isfinite(restored).all()
+    assert np.sqrt(np.mean((restored - first) ** 2)) < 6

@@ -105,6 +105,32 @@ def test_noise_of_resampled_frames():
     assert gains.min() == gains[register.FRACTIONS // 2] < 0.9
 
 
+@pytest.mark.parametrize("value", [0.0, 1 / 3, 7.1, 1e-30, 1e30])
+@pytest.mark.parametrize("other", ["constant", "scene"])
+def test_a_constant_reference_does_not_move(value, other, scene):
+    """Neither rounding errors of its mean nor the other image give it a motion."""
+    flat = np.full(scene.shape, value)
+    frame = flat + 1e-12 * value * np.sign(scene - 99) if other == "constant" else scene
+    np.testing.assert_array_equal(estimate_motion(flat, frame), np.eye(2, 3))
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e100])
+def test_motion_does_not_depend_on_the_units(scene, scale):
+    frame = np.roll(scene, (2, -3), (0, 1))
+    moved = estimate_motion(scene * scale, frame * scale)
+    np.testing.assert_allclose(moved, estimate_motion(scene, frame), atol=1e-2)
+
+
+def test_images_of_different_scenes_have_a_finite_motion(scene):
+    """The iterations diverge; on their way they meet matrices without an inverse."""
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        dots = (random.random(scene.shape) < 1e-3) * 10.0 ** random.uniform(-9, 9)
+        moved = estimate_motion(dots, random.permutation(scene))
+        assert np.isfinite(moved).all()
+        assert np.abs(moved[:, :2] - np.eye(2)).max() < 1
+
+
 def test_constant_images_do_not_move():
     flat = np.full((40, 40), 7.0)
     np.testing.assert_array_equal(estimate_motion(flat, flat), np.eye(2, 3))

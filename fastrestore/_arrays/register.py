@@ -16,6 +16,8 @@ from fastrestore._arrays.types import FloatArray
 COARSEST_SIDE = 24  # pixels: the smaller side of the coarsest level of a pyramid, at least
 MAX_STEPS = 12  # Gauss-Newton steps on a level
 CONVERGED = 2e-3  # pixels: iterations end when no corner moves by more
+DIVERGED = 1.0  # affine part minus identity, beyond which the iterations have lost the image
+SMALLEST = 1e-300  # sums of squared gradients of a constant image, up to rounding
 ROBUST = 3.0  # in units of the typical residual: larger residuals get little weight
 SPLINE_ORDER = 5  # for resampling
 FRACTIONS = 64  # subpixel positions for which the noise of resampled frames is tabulated
@@ -40,17 +42,25 @@ def global_shift(reference: FloatArray, frame: FloatArray) -> FloatArray:
     """
     from scipy import fft
 
+    if _is_flat(reference) or _is_flat(frame):  # their phases are those of rounding errors
+        return np.zeros(2)
     window = np.outer(*(np.hanning(n + 2)[1:-1] for n in reference.shape))
     spectra = [fft.rfft2((image - image.mean()) * window) for image in (reference, frame)]
     cross = np.conj(spectra[0]) * spectra[1]
     most = float(np.abs(cross).max())
-    if most < np.finfo(np.float32).tiny:  # constant images
+    if not 0 < most < np.inf:  # as of numbers close to the limits of floats
         return np.zeros(2)
     cross /= np.maximum(np.abs(cross), 1e-9 * most)
     correlation = fft.irfft2(cross, reference.shape)
     peak = np.array(np.unravel_index(np.argmax(correlation), correlation.shape), float)
     sizes = np.array(reference.shape)
     return np.where(peak > sizes / 2, peak - sizes, peak)
+
+
+def _is_flat(image: FloatArray) -> bool:
+    """Return whether an image is constant up to rounding errors."""
+    low, high = float(image.min()), float(image.max())
+    return high - low <= 1e-9 * max(abs(low), abs(high))
 
 
 def _halve(image: FloatArray) -> FloatArray:
@@ -81,6 +91,8 @@ def refine_motion(
             break
         step = _gauss_newton_step(slopes, warped - reference, inside)
         current = _compose(current, step, _middle(reference))
+        if not np.abs(current[:, :2] - np.eye(2)).max() < DIVERGED:
+            return motion
         if np.abs(step).sum(1).max() * scale < CONVERGED:
             break
     current[:, 2] *= scale
@@ -113,9 +125,10 @@ def _gauss_newton_step(slopes: FloatArray, residual: FloatArray, inside: FloatAr
     weight = inside / (1 + (residual / (ROBUST * typical + 1e-12)) ** 2) ** 2
     weighted = slopes * weight.ravel()
     normal = weighted @ slopes.T
-    if not normal.any():  # a constant image shows no motion
+    ridge = 1e-6 * float(np.trace(normal))
+    if not SMALLEST < ridge < np.inf:  # a constant image shows no motion
         return np.zeros((2, 3))
-    normal += 1e-6 * np.trace(normal) * np.eye(6)
+    normal += ridge * np.eye(6)
     return np.linalg.solve(normal, weighted @ residual.ravel()).reshape(2, 3)
 
 
@@ -124,6 +137,8 @@ def _compose(motion: FloatArray, step: FloatArray, middle: FloatArray) -> FloatA
     own = np.eye(3)
     own[:2, :2] += step[:, 1:] / middle
     own[:2, 2] = step[:, 0] - (step[:, 1:] / middle) @ middle
+    if not abs(np.linalg.det(own)) > 1e-9:  # diverged
+        return np.full((2, 3), np.nan)
     whole = np.vstack([motion, [0, 0, 1]]) @ np.linalg.inv(own)
     result: FloatArray = whole[:2]
     return result

@@ -229,8 +229,6 @@ def _perceptual(args: argparse.Namespace, recipe: Recipe, device: str) -> Percep
         return Perceptual.read(Path(args.perceptual)).to(device)
     except (ImportError, ValueError) as error:
         raise CommandError(str(error)) from None
-    except OSError as error:
-        raise CommandError(f"--perceptual {args.perceptual} is not an HDF5 file: {error}") from None
 
 
 def _with_bar(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
         If `device` is not available.
     ValueError
         If `device` is not the name of a device, or the file is damaged, is a pickle of anything
-        but tensors, or does not contain a supported network.
+        but tensors, or does not contain a supported network. The message names the file. Nothing
+        else is raised, whatever the file contains, and no code of a pickle is run.
 
     Examples
     --------
@@ -115,8 +117,10 @@ def _safetensors(path: Path) -> tuple[Any, dict[str, Any]]:
     try:
         notes = json.loads(metadata.get(NOTES, "{}"))
         if "sigmas" in notes:
-            low, high = notes["sigmas"]
-            notes["sigmas"] = float(low), float(high)
+            low, high = map(float, notes["sigmas"])
+            if not 0 <= low <= high < math.inf:
+                raise ValueError(f"its range of sigma is from {low} to {high}")
+            notes["sigmas"] = low, high
     except (ValueError, TypeError, RecursionError) as error:
         raise damaged(path, error) from None
     return tensors, notes

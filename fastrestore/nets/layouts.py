@@ -5,7 +5,9 @@ The network and its sizes are derived from the names and shapes of the weights.
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -38,20 +40,34 @@ class Described(NamedTuple):
 def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
     """Return the network of a loaded file; `ours` if fastrestore wrote it."""
     tensors = _unwrapped(loaded, source)
-    found = _recognized(tensors, source, ours)
+    try:
+        found = _recognized(tensors, source, ours)
+    except (LookupError, TypeError, ArithmeticError, RuntimeError) as error:
+        # Names or shapes that no network has; those expected are not checked one by one
+        detail = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ValueError(f"{source} is not a known network: {detail}; known: {KNOWN}") from None
     for name, value in found.tensors.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{source}: {name} has values that are NaN or infinite")
+    make = functools.partial((KINDS | {"gate": Gate})[found.kind], found.channels, **found.sizes)
+    _check_shapes(make, found.tensors, source)
+    net = make()
+    net.load_state_dict(found.tensors)
+    return net.eval().requires_grad_(False)
+
+
+def _check_shapes(make: Callable[[], Network], tensors: Tensors, source: str) -> None:
+    """Raise unless the weights fit a network, which is made without memory for its own."""
     try:
-        net = (KINDS | {"gate": Gate})[found.kind](found.channels, **found.sizes)
-    except (ValueError, TypeError) as error:
+        with torch.device("meta"):
+            net = make()
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{source} is not a known network: {error}") from None
     try:
-        net.load_state_dict(found.tensors)
+        net.load_state_dict({name: value.to("meta") for name, value in tensors.items()})
     except RuntimeError as error:
-        reasons = "; ".join(line.strip() for line in str(error).splitlines()[1:4])
+        reasons = "; ".join(line.strip()[:200] for line in str(error).splitlines()[1:4])
         raise ValueError(f"{source} is not a complete {type(net).__name__}: {reasons}") from None
-    return net.eval().requires_grad_(False)
 
 
 def described(net: Network) -> Described:
@@ -70,10 +86,22 @@ def _unwrapped(loaded: Any, source: str) -> Tensors:
         raise ValueError(
             f"{source} does not contain weights by name: {_quoted(loaded)}; known: {KNOWN}"
         )
-    return {
-        str(name).removeprefix("module."): value.float() if value.is_floating_point() else value
-        for name, value in loaded.items()
-    }
+    tensors: Tensors = {}
+    for name, value in loaded.items():
+        if not _is_plain(value):
+            raise ValueError(f"{source}: {name!r:.60} is not a plain tensor of real numbers")
+        weights = value.float() if value.is_floating_point() else value
+        tensors[str(name).removeprefix("module.")] = weights
+    return tensors
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Return whether a tensor has real numbers, each of them in memory."""
+    if value.layout != torch.strided or value.is_quantized or value.is_complex():
+        return False
+    # A tensor that repeats few numbers can be larger than the memory
+    size = value.numel() * value.element_size()
+    return value.device.type == "cpu" and size <= value.untyped_storage().nbytes()
 
 
 def _recognized(tensors: Tensors, source: str, ours: bool) -> Described:

@@ -13,9 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastrestore.nets.storage import damaged
+
 MEAN = (103.939, 116.779, 123.68)  # blue, green, red, of the photographs it was trained on
 FIRES = (16, 16, 32, 32, 48, 48, 64, 64)  # features of the squeeze layers
 POOLED = (1, 3)  # modules followed by pooling, as is the first convolution
+LARGEST = 2**26  # bytes of an array; a damaged file can claim any size
 COMPARED = (1, 3, 5, 7)  # modules whose features are compared
 
 
@@ -76,11 +79,21 @@ class Perceptual(nn.Module):
             own = {value.ndim: value for key, value in arrays.items() if key.startswith(f"{name}/")}
             if set(own) != {1, 4}:
                 raise ValueError(
-                    f"{path} does not contain weights of {name}; it has {list(arrays)[:6]}"
+                    f"{path} does not contain weights of {name}; it has {list(arrays)[:6]!r:.200}"
                 )
-            layer.weight.data.copy_(torch.from_numpy(own[4]).permute(3, 2, 0, 1))
-            layer.bias.data.copy_(torch.from_numpy(own[1]))
+            _fill(layer.weight, own[4].transpose(3, 2, 0, 1), f"{path}: the weights of {name}")
+            _fill(layer.bias, own[1], f"{path}: the biases of {name}")
         return net.eval().requires_grad_(False)
+
+
+def _fill(parameter: nn.Parameter, values: np.ndarray, name: str) -> None:
+    """Copy weights; raise unless they are finite numbers of the right shape."""
+    if values.shape != tuple(parameter.shape) or values.dtype.kind != "f":
+        wanted = tuple(parameter.shape)
+        raise ValueError(f"{name} have shape {values.shape} and type {values.dtype}, not {wanted}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} have values that are NaN or infinite")
+    parameter.data.copy_(torch.from_numpy(values.astype(np.float32)))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -92,9 +105,12 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
 
     def collect(name: str, item: Any) -> None:
-        if hasattr(item, "shape"):
+        if hasattr(item, "shape") and item.nbytes <= LARGEST:
             arrays[name] = np.asarray(item)
 
-    with h5py.File(path) as file:
-        file.visititems(collect)
+    try:
+        with h5py.File(path) as file:
+            file.visititems(collect)
+    except Exception as error:
+        raise damaged(path, error) from None
     return arrays
