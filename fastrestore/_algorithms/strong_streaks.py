@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
@@ -180,24 +181,31 @@ def _pairs(edges: list[Edge]) -> list[tuple[Edge, Edge]]:
     free = [edge for edge in edges if edge.last - edge.first < SHARP]
     found = []
     for widest in (NARROW, WIDEST):
-        for edge in sorted(free, key=lambda each: -abs(each.step)):
-            pair = _pair(edge, free, widest) if edge in free else None
-            if pair and (widest == NARROW or not _between(*pair, edges)):
-                found.append(pair)
-                free = [each for each in free if each not in pair]
+        for left in list(free):
+            if left not in free:
+                continue
+            near = free[free.index(left) + 1 : bisect_left(free, (left.first + widest + 1,))]
+            near = [right for right in near if _is_ridge(left, right, widest, edges)]
+            if near:  # the first of those that are about equally alike
+                right = max(near, key=lambda each: round(_likeness(left, each), 1))
+                found.append((left, right))
+                free = [each for each in free if each not in (left, right)]
     return found
 
 
-def _pair(edge: Edge, others: list[Edge], widest: int) -> tuple[Edge, Edge] | None:
-    """Return an edge and the nearest one that is its opposite, from left to right."""
-    for other in sorted(others, key=lambda each: abs(each.first - edge.first)):
-        left, right = min(edge, other), max(edge, other)
-        if _width(left, right) > widest:
-            return None
-        low, high = sorted((abs(left.step), abs(right.step)))
-        if left.step * right.step < 0 and low > ALIKE * high:
-            return left, right
-    return None
+def _is_ridge(left: Edge, right: Edge, widest: int, edges: list[Edge]) -> bool:
+    """Return whether two edges are opposite, alike and close."""
+    if _width(left, right) > widest or left.step * right.step > 0:
+        return False
+    if widest > NARROW and _between(left, right, edges):
+        return False
+    return _likeness(left, right) > ALIKE
+
+
+def _likeness(left: Edge, right: Edge) -> float:
+    """Return the ratio of the smaller and the larger step."""
+    low, high = sorted((abs(left.step), abs(right.step)))
+    return low / high
 
 
 def _width(left: Edge, right: Edge) -> int:
