@@ -220,7 +220,8 @@ def kernels(monkeypatch, tmp_path):
 
     monkeypatch.setattr(cache, "warm", lambda: 12.34)
     monkeypatch.setattr(cache, "clear", lambda: 7)
-    monkeypatch.setattr(cache, "info", lambda: {"path": tmp_path, "files": 7, "bytes": 4096})
+    info = {"path": tmp_path, "files": 7, "bytes": 4096, "problems": []}
+    monkeypatch.setattr(cache, "info", lambda: info)
     return lambda name, function: monkeypatch.setattr(cache, name, function)
 
 
@@ -230,10 +231,11 @@ def test_cache(capsys, tmp_path, kernels):
     assert works(capsys, "cache", "clear") == "files removed: 7\n"
 
 
-def test_cache_switched_off(capsys, kernels):
-    kernels("info", lambda: {"path": None, "files": 0, "bytes": 0})
-    assert works(capsys, "cache", "info") == (
-        "kernels are not cached: FASTRESTORE_NUMBA_CACHE is 0, or the directory is not writable\n"
+def test_problems_of_the_cache(capsys, kernels):
+    problems = ["a.nbc is damaged: too short", "kernels cannot be stored"]
+    kernels("info", lambda: {"path": None, "files": 0, "bytes": 0, "problems": problems})
+    assert (
+        works(capsys, "cache", "info") == "a.nbc is damaged: too short\nkernels cannot be stored\n"
     )
 
 
