@@ -308,7 +308,11 @@ INFINITE[0, 1] = -np.inf
             {"image": np.ones((4, 4, 3))},
         ),
         (ValueError, r"axis 0 holds.*channel_axis=0", {"image": np.ones((4, 9, 9))}),
-        (ValueError, r"2 axes.*restore frames.*one at a time", {"image": np.ones((9, 9, 9))}),
+        (
+            ValueError,
+            r"2 axes.*for a volume use bm4d.*vbm3d",
+            {"image": np.ones((9, 9, 9))},
+        ),
         (ValueError, r"2 axes.*got shape \(\)", {"image": np.float64(3)}),
         (ValueError, r"image is empty, its shape is \(0, 4\)", {"image": np.ones((0, 4))}),
         (ValueError, r"image has values.*1 in all.*nan at \(3, 4\)", {"image": NAN}),

@@ -103,8 +103,16 @@ def test_backends_agree(engine):
         ({"mask": np.ones((128, 128), bool)}, ValueError, "mask marks all pixels as missing"),
         ({"mask": np.zeros((128, 128)) + 0.5}, TypeError, "mask must be an array of bool"),
         ({"sigma": -1}, ValueError, "sigma must"),
-        ({"iterations": 0}, ValueError, "iterations must be a whole number of 1 or more, got 0"),
-        ({"iterations": 2.5}, TypeError, "iterations must be a whole number of 1 or more, got 2.5"),
+        (
+            {"iterations": 0},
+            ValueError,
+            "iterations must be a whole number from 1 .*, got 0",
+        ),
+        (
+            {"iterations": 2.5},
+            TypeError,
+            "iterations must be a whole number from 1 .*, got 2.5",
+        ),
         ({"profile": "best"}, ValueError, "profile 'best' is unknown"),
         ({"image": np.full((128, 128), np.nan)}, ValueError, "the known part of image"),
         ({"mask": np.zeros((128, 128))}, TypeError, "mask must be .*, got float64; convert it"),

@@ -187,7 +187,7 @@ BAD = [
     (ValueError, "precision must be one of", (IMAGE, 20), {"precision": "int8"}),
     (ValueError, "device must be 'cpu', 'cuda'", (IMAGE, 20), {"device": "gpu"}),
     (ValueError, "data_range must be a number above 0", (IMAGE, 20), {"data_range": 0}),
-    (ValueError, "a batch must have 3 axes", (IMAGE, 20), {"batch_axis": 0}),
+    (ValueError, "image must have 3 axes for batch_axis=0", (IMAGE, 20), {"batch_axis": 0}),
     (ValueError, "batch_axis=5 is not an axis", (IMAGE[None], 20), {"batch_axis": 5}),
     (ValueError, "is empty", (IMAGE[:0], 20), {}),
 ]  # fmt: skip

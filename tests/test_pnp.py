@@ -259,13 +259,13 @@ def test_no_growth_over_many_iterations():
     [
         ({"forward": BOX}, TypeError, "forward must be an operator of fastrestore.inverse"),
         ({"method": "sgd"}, ValueError, "method must be one of 'hqs', 'admm', 'pgm', got 'sgd'"),
-        ({"iterations": 0}, ValueError, "iterations must be a whole number of 1 or more, got 0"),
-        ({"sigmas": [1.0, -2.0]}, ValueError, "each of sigmas must be a number above 0"),
+        ({"iterations": 0}, ValueError, "iterations must be a whole number from 1 .*, got 0"),
+        ({"sigmas": [1.0, -2.0]}, ValueError, "sigmas must be numbers above 0, .*, got -2"),
         ({"sigmas": [1.0], "iterations": 3}, ValueError, "sigmas has 1 numbers for 3 iterations"),
         ({"denoiser": "blur"}, ValueError, "denoiser must be callable or one of .*, got 'blur'"),
         ({"denoiser": "dncnn"}, ValueError, "'dncnn' has no input for the noise level"),
-        ({"sigmas": []}, ValueError, "sigmas is empty"),
-        ({"sigmas": np.array([20, -10])}, ValueError, "each of sigmas must be .*, got -10$"),
+        ({"sigmas": []}, ValueError, r"sigmas must be numbers above 0, .*, got \[\]"),
+        ({"sigmas": np.array([20, -10])}, ValueError, r"sigmas must be .*, got -10 at \(1,\)$"),
         ({"regularization": 0}, ValueError, "regularization must be a number above 0"),
         ({"regularization": 0.5, "method": "pgm"}, ValueError, "regularization=0.5 is for "),
         ({"start": np.zeros((3, 3))}, ValueError, r"start has shape \(3, 3\), but the image"),
@@ -380,7 +380,11 @@ def test_larger_images_without_a_network(scale):
         ({"psf": 2 * BOX}, ValueError, "psf must sum to 1"),
         ({"psf": BOX, "sigma": -1}, ValueError, "sigma must"),
         ({"psf": BOX, "denoiser": "best"}, ValueError, "denoiser must be callable or one of"),
-        ({"psf": BOX, "model": "srresnet"}, ValueError, "are for model='pnp', not for model='srr"),
+        (
+            {"psf": BOX, "model": "srresnet"},
+            ValueError,
+            "psf=.* is for model='pnp', not for model='srr",
+        ),
     ],
 )
 def test_bad_larger_images(given, error, message):

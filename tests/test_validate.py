@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastrestore._arrays import validate
+from fastrestore._arrays import ranges, resources, validate
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])
@@ -120,7 +120,7 @@ def test_axes_of_images():
     for shape, axis, message in (
         ((4, 5, 3), None, "if axis -1 holds colors, write channel_axis=-1"),
         ((3, 4, 5), None, "if axis 0 holds colors, write channel_axis=0"),
-        ((9, 4, 5), None, "restore frames or slices one at a time"),
+        ((9, 4, 5), None, "for a volume use bm4d, for the frames of a video vbm3d"),
         ((4, 5), 0, r"image must have 3 axes for channel_axis=0, got shape \(4, 5\)"),
         ((4, 5, 3), 3, r"channel_axis=3 is not an axis of shape \(4, 5, 3\)"),
         ((0, 5), None, r"image is empty, its shape is \(0, 5\)"),
@@ -149,27 +149,27 @@ def test_channels_come_first():
 
 
 def test_workers():
-    assert validate.workers(np.int32(3)) == 3
-    assert validate.workers(None) == validate.workers(-1) == validate.usable_processors() >= 1
+    assert resources.workers(np.int32(3)) == 3
+    assert resources.workers(None) == resources.workers(-1) == resources.usable_processors() >= 1
     for value in (0, -2):
         with pytest.raises(ValueError, match="workers must be 1 or more, or -1 for all processors"):
-            validate.workers(value)
+            resources.workers(value)
     for value in (1.5, True, "2"):
         with pytest.raises(TypeError, match="workers must be a whole number, -1 for all"):
-            validate.workers(value)
+            resources.workers(value)
 
 
 def test_ranges_of_data():
     values = np.arange(201.0)
-    assert validate.extent(None) is None
-    assert validate.range_of(np.float32(255), values) == 255
-    assert validate.range_of(None, values) == pytest.approx(198)
-    assert validate.range_of(None, np.ones(4)) == 1
+    assert ranges.extent(None) is None
+    assert ranges.range_of(np.float32(255), values) == 255
+    assert ranges.range_of(None, values) == pytest.approx(198)
+    assert ranges.range_of(None, np.ones(4)) == 1
     with pytest.raises(ValueError, match="data_range must be a number above 0, got 0"):
-        validate.range_of(0, values)
-    assert validate.max_memory(None) is validate.max_memory(math.inf) is None
+        ranges.range_of(0, values)
+    assert resources.max_memory(None) is resources.max_memory(math.inf) is None
     with pytest.raises(ValueError, match="max_memory must be a number above 0, got -1"):
-        validate.max_memory(-1)
+        resources.max_memory(-1)
 
 
 def test_long_values_are_cut():

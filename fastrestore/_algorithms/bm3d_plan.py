@@ -102,7 +102,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         self._arguments = {
             key: value for key, value in locals().items() if key not in ("self", "__class__")
         }
-        self._shape = validate.shape("shape", shape, len(shape) if np.ndim(shape) == 1 else 2)
+        self._shape = validate.shape("shape", shape, validate.length(shape) or 2)
         self._dtype = _dtype(dtype)
         self._request = Request.validated(
             image_geometry(self._shape, channel_axis),

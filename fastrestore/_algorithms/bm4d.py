@@ -199,7 +199,11 @@ def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geo
     if len(shape) != wanted:
         advice = "; channels need channel_axis=" if channel_axis is None and len(shape) == 4 else ""
         advice = "; for an image use bm3d" if len(shape) == 2 else advice
-        raise ValueError(f"volume must have {wanted} axes, got shape {shape}{advice}")
+        given = ""
+        if channel_axis is not None:
+            position = validate.integer("channel_axis", channel_axis)
+            given = f" for channel_axis={validate.quoted(position)}"
+        raise ValueError(f"volume must have {wanted} axes{given}, got shape {shape}{advice}")
     if 0 in shape:
         raise ValueError(f"volume is empty, its shape is {shape}")
     channel = None if channel_axis is None else validate.axis("channel_axis", channel_axis, shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.pipeline import with_spectrum
@@ -127,7 +127,7 @@ def deblur(
     array, restore = interop.recognize("image", image)
     planes = validate.channels("image", array, channel_axis).astype(np.float64)
     point = check_psf(psf, planes.shape[-2:])
-    extent = validate.range_of(data_range, planes)
+    extent = ranges.range_of(data_range, planes)
     level = _noise_level(sigma, planes, extent)
     options: dict[str, Any] = {"profile": profile, "workers": workers, "backend": backend}
     with reporting(progress, "deblur") as report_progress, interop.use_device_of(array):
@@ -145,7 +145,7 @@ def _noise_level(sigma: Any, planes: Any, extent: float) -> float:
     """Return sigma, estimated if it is None; warn if the image seems to have much more noise."""
     if sigma is None:
         return mean_sigma(planes)
-    level = validate.not_negative("sigma", sigma)
+    level = ranges.sigma(sigma, extent)
     if not interop.on_host(planes) or min(planes.shape[-2:]) < SMALLEST_CHECKED:
         return level
     # The center is enough: estimating from a whole image would take as long as the inversions
@@ -184,8 +184,8 @@ class _Inversion:
     def wiener(self, plane: Any, estimate: Any) -> Any:
         """Invert with the Wiener filter for the power spectrum of an estimate."""
         power = self.border.power_spectrum(estimate)
-        positive = power + (1e-12 * power.max() + np.finfo(np.float64).tiny)
-        return self.border.solve(plane, self._wiener / positive)
+        floor = max(1e-12 * float(power.max()), 1e-30 * self._wiener)  # against overflow
+        return self.border.solve(plane, self._wiener / (power + floor))
 
     def wiener_psd(self, estimate: Any) -> Any:
         """Return the spectrum of the noise that `wiener` leaves."""

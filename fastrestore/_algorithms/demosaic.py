@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._algorithms.inpaint import Gaps, fill
-from fastrestore._arrays import interop, outliers, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
@@ -84,11 +84,12 @@ def demosaic(
         raise ValueError(f"mosaic must have at least 4 x 4 pixels, got shape {array.shape}")
     level = validate.not_negative("sigma", sigma)
     outliers.check("mosaic", array, level, "replace invalid pixels first")
-    count = validate.integer("iterations", iterations, least=0)
+    count = validate.iterations(iterations, least=0)
     with interop.use_device_of(array), reporting(progress, "demosaic") as report_progress:
         values = array.astype(np.float64)
         known = interop.namespace(array).asarray(_color_masks(pattern, values.shape))
-        extent = validate.range_of(data_range, values)
+        extent = ranges.range_of(data_range, values)
+        ranges.check_sigma(level, extent)
         result = _interpolate(values, known)
         if count > 0:
             sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)

@@ -35,7 +35,7 @@ def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) ->
         stacked = interop.namespace(planes).concatenate(
             [planes.astype(classical.dtype), classical, learned]
         )
-        mixed = forward(gate, scale.normalized(stacked), level / scale.extent, half)
+        mixed = forward(gate, scale.normalized(stacked), scale.relative(level), half)
         return scale.denormalized(mixed, planes.dtype)
 
     return each_image(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
-from fastrestore._arrays import interop, outliers, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
@@ -99,7 +99,7 @@ def inpaint(
     planes = interop.channels_first(array, channel_axis)
     mask_planes = _mask_planes(mask, array, channel_axis)
     level = validate.not_negative("sigma", sigma)
-    count = validate.integer("iterations", iterations, least=1)
+    count = validate.iterations(iterations)
     namespace = interop.namespace(array)
     with interop.use_device_of(array), reporting(progress, "inpaint") as report_progress:
         missing = namespace.asarray(mask_planes)
@@ -110,7 +110,8 @@ def inpaint(
             mask_planes[0] if channel_axis is None else np.moveaxis(mask_planes, 0, channel_axis)
         )
         outliers.check("image", array, level, "mark it as missing in mask", known_pixels)
-        extent = validate.range_of(data_range, values[~missing])
+        extent = ranges.range_of(data_range, values[~missing])
+        ranges.check_sigma(level, extent)
         result = values
         if mask_planes.any() or level > 0:
             sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)

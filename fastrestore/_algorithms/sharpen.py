@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
-from fastrestore._arrays import interop, outliers, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress
-from fastrestore._collaborative.profile import Profile, named_profile
+from fastrestore._collaborative.profile import MOST, Profile, named_profile
 from fastrestore._noise.estimate import estimate_sigma
 
 LOWEST = 1e-3  # of the range: least noise level
@@ -89,15 +89,13 @@ def sharpen(
     """
     array, _ = interop.recognize("image", image)
     validate.check_axes("image", array.shape, channel_axis)
-    strength = validate.number("alpha", alpha, least=1)
+    strength = validate.number("alpha", alpha, least=1, most=MOST)
     numbers = named_profile(profile)
     if sigma is None:
         sigma = estimate_sigma(image, channel_axis=channel_axis)
-    levels = np.asarray(interop.to_host(sigma), np.float64)
-    if not (levels >= 0).all():
-        raise ValueError(f"sigma must be 0 or more, got {sigma!r:.60}")
+    levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each channel")
     outliers.check("image", array, float(levels.max()), "replace invalid pixels first")
-    level = np.maximum(levels, LOWEST * (validate.extent(data_range) or _finite_range(array)))
+    level = np.maximum(levels, LOWEST * (ranges.extent(data_range) or _finite_range(array)))
     sharpened = partial(
         bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,
         profile=numbers.replace(sharpen=strength) if strength > 1 else numbers, progress=progress,

@@ -18,6 +18,7 @@ MAX_ROWS = 64  # angles are averaged to about this number
 COARSEST_WIDTH, LEAST_WIDTH = 40, 20  # detector pixels of the coarsest scale: default, least
 WHITE = 0.02  # other, white noise, relative to the standard deviation of the streaks
 FLOOR = 1e-3  # residual power of streaks that coarser scales have removed
+LEAST_STRENGTH, MOST_STRENGTH = 1e-6, 1e6
 
 
 def remove_streaks(
@@ -41,7 +42,8 @@ def remove_streaks(
         Logarithm of the attenuation, of any integer or float type. Streaks are constant, or change
         slowly, along the angles.
     strength : float, default 1
-        Factor for the estimated standard deviation of the streaks. Larger values remove more.
+        Factor for the estimated standard deviation of the streaks, 1e-6 to 1e6. Larger values
+        remove more.
     levels : int, optional
         Number of coarser scales, each with half the detector pixels of the previous one, to remove
         streaks that are many pixels wide. The coarsest scale must have at least 20 pixels. By
@@ -106,7 +108,7 @@ def remove_streaks(
     array, restore = interop.recognize("sinogram", sinogram)
     order = _axis_order(array.shape, angle_axis, detector_axis)
     validate.check_finite("sinogram", array)
-    factor = validate.positive("strength", strength)
+    factor = validate.number("strength", strength, least=LEAST_STRENGTH, most=MOST_STRENGTH)
     bound = None if strong is None else validate.positive("strong", strong)
     host = interop.to_host(array)
     stack = (host[None] if host.ndim == 2 else host).transpose(order)
@@ -149,11 +151,11 @@ def _scale_count(levels: Any, width: int) -> int:
     if levels is None:
         return max(0, int(math.log2(max(1, width / COARSEST_WIDTH))))
     count = validate.integer("levels", levels, least=0)
-    if count > 0 and width < LEAST_WIDTH * 2**count:
-        highest = max(0, int(math.log2(width / LEAST_WIDTH)))
+    highest = max(0, int(math.log2(max(1, width / LEAST_WIDTH))))
+    if count > highest:
         raise ValueError(
-            f"levels={count} leaves less than {LEAST_WIDTH} of {width} detector pixels; write "
-            f"{highest} or less"
+            f"levels={validate.quoted(count)} leaves less than {LEAST_WIDTH} of {width} detector "
+            f"pixels; write {highest} or less"
         )
     return count
 

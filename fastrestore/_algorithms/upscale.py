@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, ranges, resources, validate
 from fastrestore._arrays.progress import Progress, reporting
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def super_resolve(
         Image of any integer or float type: gray, RGB, or one of them with alpha (2 or 4 channels).
     scale : int, default 4
         Factor for the numbers of rows and columns. A network supports only the scale it was trained
-        for; "pnp" supports any.
+        for; "pnp" supports 1 to 10000.
     model : {"srgan", "srresnet", "pnp"}, path or Network
         "srresnet" is a network that minimizes the mean error: high PSNR, soft images. "srgan"
         generates details that look natural, but may be wrong [1]_. A file of weights or a network
@@ -79,6 +79,8 @@ def super_resolve(
         given that the model does not use.
     ImportError
         If the model is a network and PyTorch is not installed.
+    MemoryError
+        If the result of "pnp" needs more memory than the process can have.
     TypeError, BackendUnavailableError, MemoryError
         As for `fastrestore.nets.apply`.
 
@@ -99,14 +101,21 @@ def super_resolve(
         for name, value, usual in (
             ("tile", tile, "auto"), ("device", device, None), ("precision", precision, "auto")
         ):  # fmt: skip
-            if value != usual:
-                raise ValueError(f"{name}={value!r} is for networks, not for model='pnp'")
+            if not (value is None or isinstance(value, str)) or value != usual:
+                raise ValueError(
+                    f"{name}={validate.quoted(value)} is for networks, not for model='pnp'"
+                )
         return _by_pnp(
             image, scale, psf, sigma=sigma, denoiser=denoiser, channel_axis=channel_axis,
             data_range=data_range, progress=progress,
         )  # fmt: skip
-    if psf is not None or denoiser is not None or sigma:
-        raise ValueError(f"psf, sigma and denoiser are for model='pnp', not for model={model!r}")
+    noisy = None if validate.not_negative("sigma", sigma) == 0 else sigma
+    for name, given in {"psf": psf, "sigma": noisy, "denoiser": denoiser}.items():
+        if given is not None:
+            raise ValueError(
+                f"{name}={validate.quoted(given)} is for model='pnp', not for "
+                f"model={validate.quoted(model)}"
+            )
     options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,
                "device": device, "precision": precision, "progress": progress}  # fmt: skip
     return _by_network(image, scale, model, options)
@@ -172,19 +181,21 @@ def _by_pnp(
     progress: Progress,
 ) -> Any:
     """Invert the blur and the subsampling by the iterations of `fastrestore.inverse.pnp`."""
-    from fastrestore.inverse.operators import Decimation
+    from fastrestore.inverse.operators import BYTES, MOST_FACTOR, Decimation
     from fastrestore.inverse.plug_and_play import default_settings, restore_planes
 
     if psf is None:
         raise ValueError(
             "model='pnp' needs psf, the blur before subsampling, in pixels of the large image"
         )
-    forward = Decimation(psf, validate.integer("scale", scale, least=1), "reflect")
+    factor = validate.integer("scale", scale, least=1, most=MOST_FACTOR)
+    forward = Decimation(psf, factor, "reflect")
     array, restore = interop.recognize("image", image)
     planes = validate.channels("image", array, channel_axis).astype(np.float64)
-    noise = validate.not_negative("sigma", sigma)
+    resources.check_memory(BYTES * planes[0].size * factor**2, "scale", factor)
     with reporting(progress, "super_resolve") as report_progress, interop.use_device_of(array):
-        settings = default_settings(noise, validate.range_of(data_range, planes), denoiser)
+        extent = ranges.range_of(data_range, planes)
+        settings = default_settings(ranges.sigma(sigma, extent), extent, denoiser)
         result = restore_planes(planes, forward, settings, report_progress)
         return restore(interop.planes_to_image(result, array, channel_axis))
 

@@ -56,10 +56,12 @@ def video_axes(shape: tuple[int, ...], time_axis: Any, channel_axis: Any) -> Vid
     """Validate the axes of an array of frames."""
     wanted = 3 if channel_axis is None else 4
     if len(shape) != wanted:
-        advice = "; for colors also write channel_axis="
+        colors, advice = "", "; for colors also write channel_axis="
         if channel_axis is not None:
+            position = validate.integer("channel_axis", channel_axis)
+            colors = f" for channel_axis={validate.quoted(position)}"
             advice = "; if it is one frame, write frames[None]" if len(shape) == 3 else ""
-        raise ValueError(f"frames must have {wanted} axes, got shape {shape}{advice}")
+        raise ValueError(f"frames must have {wanted} axes{colors}, got shape {shape}{advice}")
     time = validate.axis("time_axis", time_axis, shape)
     channel = None if channel_axis is None else validate.axis("channel_axis", channel_axis, shape)
     if 0 in shape:

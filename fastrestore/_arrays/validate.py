@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 import operator
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ from fastrestore._arrays.types import FloatArray
 def integer(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:
     """Return a whole number from `least` to `most`, of any type of integer."""
     wanted = f"a whole number{_bounds(least, most)}"
-    result = _index(value)
+    result = index_or_none(value)
     if result is None:
         raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
     if (least is not None and result < least) or (most is not None and result > most):
@@ -33,7 +31,7 @@ def integer(name: str, value: Any, *, least: int | None = None, most: int | None
     return result
 
 
-def _index(value: Any) -> int | None:
+def index_or_none(value: Any) -> int | None:
     """Return an integer of any library as an int, None for other values."""
     plain = interop.to_host(value)
     kind = getattr(getattr(plain, "dtype", None), "kind", "i")
@@ -50,7 +48,9 @@ def number(
     above: float | None = None,
 ) -> float:  # fmt: skip
     """Return a finite real scalar of any array library as a float."""
-    wanted = f"a number{_bounds(least, most)}" if above is None else f"a number above {above:g}"
+    wanted = f"a number{_bounds(least, most)}"
+    if above is not None:
+        wanted = f"a number above {above:g}" + (f", at most {most:g}" if most is not None else "")
     array = _real(name, value, wanted)
     if isinstance(value, (list, tuple)):
         raise TypeError(f"{name} must be {wanted}, got {quoted(value)}")
@@ -88,12 +88,14 @@ def _real(name: str, values: Any, wanted: str) -> NDArray[Any]:
         array = np.asarray(plain)
     except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor with a gradient
         array = np.asarray(None)
-    if array.dtype.kind == "O" and array.ndim == 0 and _index(plain) is not None:
+    if array.dtype.kind == "O" and array.ndim == 0 and index_or_none(plain) is not None:
         array = np.asarray(_as_float(int(plain)))  # beyond 64 bits
     masked = isinstance(plain, np.ma.MaskedArray)
-    if array.dtype.kind not in "fiu" or masked or array.size == 0:
+    if array.dtype.kind not in "fiu" or masked:
         given = "a masked array; fill it first" if masked else quoted(values)
         raise TypeError(f"{name} must be {wanted}, got {given}")
+    if not array.size:
+        raise ValueError(f"{name} must be {wanted}, got {quoted(values)}")
     return array
 
 
@@ -102,10 +104,8 @@ def _as_float(value: int) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
-
-MOST_WORKERS = 256  # or the number of processors: more threads only take memory
 
 # Magnitudes whose fourth powers are in the range of float64
 SMALLEST, LARGEST = 1e-60, 1e60
@@ -152,7 +152,7 @@ def axis(name: str, value: Any, shape: tuple[int, ...]) -> int:
     """Return an axis of an array of this shape, counted from the front."""
     position = integer(name, value)
     if not -len(shape) <= position < len(shape):
-        raise ValueError(f"{name}={position} is not an axis of shape {tuple(shape)}")
+        raise ValueError(f"{name}={quoted(position)} is not an axis of shape {tuple(shape)}")
     return position % len(shape)
 
 
@@ -160,17 +160,28 @@ def index(name: str, value: Any, count: int) -> int:
     """Return the index of one of `count` items, counted from the front."""
     position = integer(name, value)
     if not -count <= position < count:
-        raise ValueError(f"{name} must be from {-count} to {count - 1}, got {position}")
+        raise ValueError(f"{name} must be from {-count} to {count - 1}, got {quoted(position)}")
     return position % count
+
+
+def length(value: Any) -> int:
+    """Return the number of items of a sequence or an array of one axis, 0 for other values."""
+    try:
+        return len(value)
+    except TypeError:
+        return 0
 
 
 def shape(name: str, value: Any, axes: int) -> tuple[int, ...]:
     """Return a shape with this number of axes, none of them empty."""
     several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes))
-    if not several or np.shape(value) == () or len(value) != axes:
-        error = ValueError if several and np.shape(value) != () else TypeError
+    if not several or length(value) != axes:
+        error = ValueError if several and getattr(value, "shape", None) != () else TypeError
         raise error(f"{name} must be {axes} whole numbers above 0, got {quoted(value)}")
-    return tuple(integer(f"each number of {name}", size, least=1) for size in value)
+    sizes = tuple(integer(f"each number of {name}", size, least=1) for size in value)
+    if math.prod(sizes) > sys.maxsize:
+        raise ValueError(f"{name} must be that of an array in memory, got {quoted(value)}")
+    return sizes
 
 
 def same_shape(name: str, values: Any, expected: tuple[int, ...], of: str = "the image") -> None:
@@ -222,16 +233,16 @@ def channels(
 def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
     """Raise unless an image has 2 axes, or 3 with `channel_axis`."""
     if channel_axis is None and len(shape) != 2:
-        advice = "restore frames or slices one at a time"
+        advice = "for a volume use bm4d, for the frames of a video vbm3d"
         if len(shape) == 3 and (shape[-1] in (3, 4) or shape[0] in (3, 4)):
             place = -1 if shape[-1] in (3, 4) else 0
             advice = f"if axis {place} holds colors, write channel_axis={place}"
         raise ValueError(f"{name} must have 2 axes (rows, columns), got shape {shape}; {advice}")
     if channel_axis is not None:
         if len(shape) != 3:
-            integer("channel_axis", channel_axis)
+            position = integer("channel_axis", channel_axis)
             raise ValueError(
-                f"{name} must have 3 axes for channel_axis={channel_axis}, got shape {shape}"
+                f"{name} must have 3 axes for channel_axis={quoted(position)}, got shape {shape}"
             )
         axis("channel_axis", channel_axis, shape)
     if 0 in shape:
@@ -243,11 +254,13 @@ def check_finite(
     values: Any,
     valid: NDArray[np.bool_] | None = None,
     cure: str = "replace them first",
+    power: int = 1,
 ) -> None:
     """Raise if there are NaN or infinite values, with their number and first position.
 
-    `valid`, of the shape of `values`, excepts pixels. Arrays on a GPU are not checked, because the
-    host would have to wait.
+    Also raise if values are too large or too small to compute with; `power` is that of the units
+    of the image in those of the values. `valid`, of the shape of `values`, excepts pixels. Arrays
+    on a GPU are not checked, because the host would have to wait.
     """
     if not interop.on_host(values) or values.dtype.kind != "f":
         return
@@ -256,6 +269,7 @@ def check_finite(
         finite |= ~valid
         name = f"{name}, where mask is True,"
     if finite.all():
+        _check_magnitude(name, values if valid is None else values[valid], power)
         return
     bad = np.argwhere(~finite)
     first = tuple(int(k) for k in bad[0])
@@ -265,34 +279,21 @@ def check_finite(
     )
 
 
+def _check_magnitude(name: str, values: NDArray[Any], power: int) -> None:
+    """Raise if the largest magnitude is beyond what float32 can hold, and extreme."""
+    if values.dtype.itemsize <= 4 or not values.size:
+        return
+    high, low = values.max(), values.min()
+    worst = high if high >= -low else low
+    least, most = SMALLEST**power, LARGEST**power
+    if abs(worst) > most or 0 < abs(worst) < least:
+        raise ValueError(
+            f"{name} has values up to {worst:g}; convert it to other units, in which the largest "
+            f"magnitude is between {least:g} and {most:g}"
+        )
+
+
 mask = masks.mask
-
-
-def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> float:
-    """Warn if sigma exceeds the range, which suggests other units; return the range."""
-    extent = float(values.max()) - float(values.min())
-    most = max(data_range or 0.0, extent)
-    if values.size >= 64 and sigma > most:
-        warn(
-            f"sigma={sigma:g} exceeds the whole range of the image, {most:g}; give sigma in "
-            "the units of the image: for values on [0, 1], 25 gray levels are 25 / 255"
-        )
-    return extent
-
-
-# Noise below this share of the range is invisible, which suggests a spectrum in other units
-UNSEEN = 1e-3
-
-
-def warn_of_spectrum(sigma: float, values: NDArray[Any]) -> None:
-    """Warn if the noise of a spectrum or kernel is negligible, which suggests other units."""
-    extent = float(values.max()) - float(values.min())
-    if values.size >= 64 and 0 < sigma < UNSEEN * extent:
-        warn(
-            f"psd or noise_kernel gives noise of sigma={sigma:g}, negligible relative to the range "
-            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalized: for white noise "
-            "it is sigma**2 * rows * columns"
-        )
 
 
 def warn(message: str) -> None:
@@ -303,22 +304,12 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level + 1)
 
 
-def extent(data_range: Any) -> float | None:
-    """Return the range of the clean image, or None if it is not given."""
-    return None if data_range is None else positive("data_range", data_range)
+MOST_ITERATIONS = 100_000
 
 
-def range_of(data_range: Any, values: Any) -> float:
-    """Return the range of the clean image, measured from `values` if it is not given."""
-    if data_range is not None:
-        return positive("data_range", data_range)
-    ends = interop.namespace(values).percentile(values, np.array([0.5, 99.5]))
-    return float(ends[1] - ends[0]) or 1.0
-
-
-def max_memory(limit: Any) -> float | None:
-    """Return a limit in bytes, or None for no limit."""
-    return None if limit is None or limit == math.inf else positive("max_memory", limit)
+def iterations(value: Any, least: int = 1) -> int:
+    """Return a number of iterations."""
+    return integer("iterations", value, least=least, most=MOST_ITERATIONS)
 
 
 def pilot(
@@ -362,31 +353,3 @@ def guide(
     planes = channels("guide", values, channel_axis, valid)
     mean: NDArray[Any] = planes.mean(0, dtype=np.float64)
     return mean
-
-
-def workers(workers: Any) -> int:
-    """Return the number of threads: all usable processors for None and -1."""
-    if workers is None:
-        return usable_processors()
-    count = _index(workers)
-    if count is None:
-        raise TypeError(
-            f"workers must be a whole number, -1 for all processors, or None, got {quoted(workers)}"
-        )
-    if count < -1 or count == 0:
-        raise ValueError(
-            f"workers must be 1 or more, or -1 for all processors, got {quoted(workers)}"
-        )
-    usable = usable_processors()
-    return usable if count == -1 else min(count, max(usable, MOST_WORKERS))
-
-
-def usable_processors() -> int:
-    """Count the processors of this process, limited by its affinity and the cgroup quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        limit = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):
-        return count or 1
-    return max(1, min(count or 1, limit))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, FloatArray, Image
 from fastrestore._collaborative.masking import Holes
@@ -121,7 +121,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         planes, pilot = mask.fill(planes), None if pilot is None else mask.fill(pilot)
     noise = request.noise
     if request.check_spectrum and noise is not None and interop.on_host(values):
-        validate.warn_of_spectrum(noise.largest, planes)
+        ranges.warn_of_spectrum(noise.largest, planes)
     model = None if noise is None else noise.model
     if model is not None:
         planes = vst.forward(model, planes)
@@ -185,7 +185,7 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     work = replace(work, planes=planes)
     if len(planes) > 1 and noise.is_same_in_all_channels() and _equal(planes, target.pilot):
         work = _first_channel(work)
-    extent = validate.warn_of_units(noise.largest, planes, request.data_range)
+    extent = ranges.warn_of_units(noise.largest, planes, request.data_range)
     base = planes.min()
     if abs(float(base)) > FAR * max(extent, noise.largest):
         work = _shifted(work, base)

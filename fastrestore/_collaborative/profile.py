@@ -20,10 +20,10 @@ _INTEGERS = {
 }  # fmt: skip
 # Largest values of fields that are numbers. Beyond a beta of about 7 the ends of the Kaiser window
 # are lost in the fixed resolution of the sums.
-_MOST = 1e9
+MOST = 1e9
 _NUMBERS = {
-    "match": _MOST, "match_noise": _MOST, "match_correlation": _MOST, "kaiser": 6.0,
-    "static": _MOST, "static_noise": _MOST,
+    "match": MOST, "match_noise": MOST, "match_correlation": MOST, "kaiser": 6.0,
+    "static": MOST, "static_noise": MOST,
 }  # fmt: skip
 _SINGLE = ("threshold", "wiener", "residual", "threshold_residual", "wiener_residual")
 
@@ -189,8 +189,8 @@ class Profile:
             self._check_stage(stage)
         for field in _SINGLE:
             if not (field in ("threshold", "wiener") and getattr(self, field) is None):
-                self._check_number(field, most=_MOST)
-        self._check_number("sharpen", least=1, most=_MOST)
+                self._check_number(field, most=MOST)
+        self._check_number("sharpen", least=1, most=MOST)
 
     def _check_stage(self, stage: str) -> None:
         """Validate the fields of a stage."""

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from fastrestore._arrays import color, interop, validate
+from fastrestore._arrays import color, interop, resources, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.outliers import SEPARATE
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import masking
-from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
+from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
 from fastrestore._noise import vst
 from fastrestore._noise.spec import NoiseArguments, NoiseSpec
 from fastrestore.backends.protocol import Backend, Execution, Which
@@ -98,9 +98,9 @@ class Request:
         if numbers.sharpen != 1:
             capability = _sharpening(numbers, stage, capability)
         extent = None if data_range is None else validate.positive("data_range", data_range)
-        threads = validate.workers(workers)
+        threads = resources.workers(workers)
         same = validate.flag("deterministic", deterministic)
-        limit = validate.max_memory(max_memory)
+        limit = resources.max_memory(max_memory)
         engine = select(backend, on_host, capability)
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
@@ -183,7 +183,7 @@ def _checked_colors(
     plain = colorspace is None or (isinstance(colorspace, str) and colorspace == "auto")
     if channel_axis is None and plain and isinstance(strength, float) and strength == 1:
         return None, 1.0
-    chroma = validate.positive("chroma_strength", strength)
+    chroma = validate.number("chroma_strength", strength, above=0, most=MOST)
     space = color.check(colorspace, count)
     color.check_chroma(chroma, space, count, channel_axis)
     return space, chroma

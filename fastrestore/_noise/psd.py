@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, resources, validate
 from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.patches import CONSTANT, SIDE, Patches
@@ -17,6 +17,8 @@ from fastrestore._noise.patches import CONSTANT, SIDE, Patches
 SYMMETRIC = 1e-4  # largest relative difference of a spectrum from its mirror image
 WHITE = 1e-9  # a spectrum of mean 1 that varies by less is constant
 
+BYTES = 40  # of memory for each frequency
+MOST_REACH = 2**31  # pixels
 WINDOW = 32  # pixels, of `estimate_psd`
 MOST = 4096  # windows are enough
 FLAT = 0.1  # share of the windows, those with the least structure, that are used
@@ -60,8 +62,9 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.flo
     >>> round(float(psd.sum()) / psd.size**2)  # the variance
     100
     """
-    size = validate.shape("shape", shape, 3 if np.size(shape) == 3 else 2)
+    size = validate.shape("shape", shape, 3 if validate.length(shape) == 3 else 2)
     kernel = _kernels(noise_kernel, None, len(size))[0]
+    resources.check_memory(BYTES * math.prod(size), "shape", size)
     return _power(kernel, size) * math.prod(size)
 
 
@@ -109,7 +112,7 @@ def psd_from_flat_field(
         raise ValueError(f"frames must have the shape (K, M, N) or (M, N), got {values.shape}")
     validate.check_finite("frames", values)
     if reach is not None:
-        reach = validate.integer("reach", reach, least=1)
+        reach = validate.integer("reach", reach, least=1, most=MOST_REACH)
     planes = values.reshape(-1, 1, *values.shape[-2:])
     stack = np.concatenate(distinct(planes), dtype=np.float64)
     count = len(stack)
@@ -119,6 +122,7 @@ def psd_from_flat_field(
         power += np.abs(np.fft.fft2(frame)) ** 2 / frame.size
     power /= max(1, count - 1)
     wanted = power.shape if shape is None else validate.shape("shape", shape, 2)
+    resources.check_memory(BYTES * math.prod(wanted), "shape", wanted)
     if reach is None and wanted == power.shape:
         return power * power.size
     return _smoothed(np.fft.ifft2(power).real, wanted, reach) * math.prod(wanted)
@@ -260,7 +264,7 @@ def _smoothed(covariance: FloatArray, shape: tuple[int, ...], reach: int | None)
 def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> FloatArray:
     """Validate a kernel, or one for each channel, and return it as (1 or C, m, n)."""
     if isinstance(noise_kernel, (list, tuple)):  # as kernels are often written
-        noise_kernel = np.asarray(noise_kernel)
+        noise_kernel = _table(noise_kernel)
     values = interop.to_host(interop.recognize("noise_kernel", noise_kernel)[0])
     several = channel_axis is not None and values.ndim == 3
     if (values.ndim != axes and not several) or values.size == 0:
@@ -269,6 +273,17 @@ def _kernels(noise_kernel: Any, channel_axis: int | None, axes: int = 2) -> Floa
     validate.check_finite("noise_kernel", values)
     wide = values.astype(np.float64)
     return np.moveaxis(wide, channel_axis or 0, 0) if several else wide[None]
+
+
+def _table(rows: Any) -> Any:
+    """Return rows of numbers as an array."""
+    try:
+        return np.asarray(rows)
+    except ValueError:
+        raise ValueError(
+            "noise_kernel must be an array, or rows of numbers of the same length, got "
+            f"{validate.quoted(rows)}"
+        ) from None
 
 
 def _power(kernel: FloatArray, shape: tuple[int, ...]) -> FloatArray:
@@ -312,7 +327,7 @@ def of_psd(
         if channel_axis is not None:
             expected = f"the shape of a channel, {channel}, or of the image, {shape}"
         raise ValueError(f"psd must have {expected}, got {values.shape}")
-    validate.check_finite("psd", values)
+    validate.check_finite("psd", values, power=2)
     if (values < 0).any():
         first = tuple(int(k) for k in np.argwhere(values < 0)[0])
         raise ValueError(f"psd must not be negative, got {values[first]} at {first}")

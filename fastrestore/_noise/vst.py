@@ -32,9 +32,7 @@ class NoiseModel(Protocol):
 
 def forward(model: NoiseModel, values: Any) -> Any:
     """Stabilize an image; raise unless the model returns finite values for all pixels."""
-    stabilized = _applied("forward", model, values)
-    validate.check_finite("the result of noise.forward", stabilized)
-    return stabilized
+    return _applied("forward", model, values)
 
 
 def inverse(model: NoiseModel, stabilized: Any) -> Any:
@@ -54,8 +52,10 @@ def _applied(method: str, model: NoiseModel, values: Any) -> Any:
         given = values.view()
         given.flags.writeable = False
     name = f"the result of noise.{method}"
-    result, _ = interop.recognize(name, getattr(model, method)(given))
+    with np.errstate(all="ignore"):  # values are checked instead
+        result, _ = interop.recognize(name, getattr(model, method)(given))
     validate.same_shape(name, result, values.shape, "its argument")
+    validate.check_finite(f"{name}, for noise={validate.quoted(model)},", result)
     return result
 
 
@@ -108,10 +108,10 @@ class PoissonGaussian:
 
     def __post_init__(self) -> None:
         """Validate the parameters."""
-        if self.gain == 0:
+        if validate.number("gain", self.gain) == 0:
             raise ValueError(
-                f"gain must be a number above 0, got {self.gain!r}; for signal-independent noise "
-                "use sigma= instead of noise="
+                f"gain must be a number above 0, got {validate.quoted(self.gain)}; for "
+                "signal-independent noise use sigma= instead of noise="
             )
         validate.positive("gain", self.gain)
         validate.not_negative("sigma", self.sigma)

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, resources, validate
 from fastrestore.inverse.boundary import KINDS, Periodic, conjugate_gradients
 from fastrestore.inverse.point_spread import check_psf, transfer_function
 
+MOST_FACTOR = 10_000
+BYTES = 200  # of memory for each pixel of the large image
 ADJOINT_TOLERANCE = 0.1  # relative; projectors of tomography are not exact
 
 
@@ -238,7 +240,7 @@ class Decimation(Forward):
     psf : array, shape (m, n)
         As for `Blur`, in pixels of the large image.
     factor : int
-        Subsampling factor along each axis.
+        Subsampling factor along each axis, 1 to 10000.
     boundary : {"periodic", "reflect"}
         Boundary of the large image, as for `fastrestore.deblur`.
 
@@ -251,7 +253,8 @@ class Decimation(Forward):
     """
 
     def __init__(self, psf: Any, factor: int, boundary: str = "periodic") -> None:
-        self._psf, self.factor = psf, validate.integer("factor", factor, least=1)
+        self._psf = psf
+        self.factor = validate.integer("factor", factor, least=1, most=MOST_FACTOR)
         self._kind = KINDS[validate.choice("boundary", boundary, ("periodic", "reflect"))]
         self._border: Periodic | None = None
 
@@ -268,6 +271,7 @@ class Decimation(Forward):
         """Return the boundary of large images of this shape."""
         if self._border is None or self._border.shape != shape:
             psf, factor = check_psf(self._psf, shape), self.factor
+            resources.check_memory(BYTES * shape[0] * shape[1], "factor", factor)
             self._border = self._kind(psf, shape)
             values = abs(transfer_function(psf, shape)) ** 2
             rows, columns = (n // factor for n in shape)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore.inverse.iterations import (
     REGULARIZATION,
@@ -151,9 +151,9 @@ def pnp(
         first = forward.initial_estimate(values)
         if start is not None:
             first = _image("start", start, first.shape)
-        extent = validate.range_of(data_range, first)
+        extent = ranges.range_of(data_range, first)
         validate.choice("method", method, ITERATIONS)
-        noise = max(validate.not_negative("sigma", sigma), LOWEST * extent)
+        noise = max(ranges.sigma(sigma, extent), LOWEST * extent)
         settings = Settings(
             named_denoiser(denoiser, extent),
             _schedule(sigmas, iterations, ITERATIONS[method], (HIGHEST * extent, noise)),
@@ -228,12 +228,13 @@ def _schedule(
     """Return the noise level of the denoiser in each iteration."""
     count = default_count
     if iterations is not None:
-        count = validate.integer("iterations", iterations, least=1)
+        count = validate.iterations(iterations)
     if sigmas is None:
         return decreasing_sigmas(*ends, count)
-    levels = [validate.positive("each of sigmas", s) for s in np.atleast_1d(sigmas).tolist()]
-    if not levels:
-        raise ValueError("sigmas is empty; it must have one number for each iteration")
+    wanted = "numbers above 0, one for each iteration"
+    levels: list[float] = np.atleast_1d(validate.numbers("sigmas", sigmas, wanted)).tolist()
+    if np.ndim(levels) != 1 or not all(levels):
+        raise ValueError(f"sigmas must be {wanted}, got {validate.quoted(sigmas)}")
     if iterations is not None and len(levels) != count:
         raise ValueError(f"sigmas has {len(levels)} numbers for {count} iterations")
     return levels
@@ -244,7 +245,9 @@ def _regularization(value: Any, method: str) -> float:
     if value is None:
         return REGULARIZATION[method]
     if method == "pgm":
-        raise ValueError(f"regularization={value!r} is for method='hqs' and 'admm', not for 'pgm'")
+        raise ValueError(
+            f"regularization={validate.quoted(value)} is for method='hqs' and 'admm', not for 'pgm'"
+        )
     return validate.positive("regularization", value)
 
 
@@ -258,7 +261,7 @@ def _image(name: str, image: Any, shape: tuple[int, ...]) -> Any:
 
 def _peak(data_range: Any, truth: Any) -> float:
     """Return the range that the PSNR refers to."""
-    extent = validate.extent(data_range)
+    extent = ranges.extent(data_range)
     if extent is not None or truth is None:
         return extent or 1.0
     return float(truth.max()) - float(truth.min()) or 1.0

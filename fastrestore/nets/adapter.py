@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 import fastrestore
+from fastrestore._arrays import validate
 
 
 class BM3D(nn.Module):
@@ -68,10 +70,10 @@ class BM3D(nn.Module):
         """Return sigma of each image."""
         if sigma is None:
             return [None] * len(image)
-        values = torch.as_tensor(sigma, dtype=torch.float64).detach().cpu().flatten()
-        if values.numel() not in (1, len(image)):
-            raise ValueError(
-                f"sigma must be a number, or one for each of {len(image)} images, got shape "
-                f"{tuple(torch.as_tensor(sigma).shape)}"
-            )
-        return [float(value) for value in values.expand(len(image))]
+        given = sigma.detach().cpu().numpy() if isinstance(sigma, Tensor) else sigma
+        wanted = f"a number of 0 or more, or one for each of {len(image)} images"
+        values = validate.numbers("sigma", given, wanted).flatten()
+        if values.size not in (1, len(image)):
+            raise ValueError(f"sigma must be {wanted}, got {validate.quoted(given)}")
+        levels: list[float | None] = np.broadcast_to(values, len(image)).tolist()
+        return levels

@@ -20,7 +20,10 @@ def batched(values: Any, axes: Axes) -> Any:
         return validate.channels("image", values, axes.channel)[None]
     wanted = 3 if axes.channel is None else 4
     if values.ndim != wanted:
-        raise ValueError(f"a batch must have {wanted} axes here, got shape {values.shape}")
+        position = validate.quoted(validate.integer("batch_axis", axes.batch))
+        raise ValueError(
+            f"image must have {wanted} axes for batch_axis={position}, got shape {values.shape}"
+        )
     first = validate.axis("batch_axis", axes.batch, values.shape)
     if 0 in values.shape:
         raise ValueError(f"image is empty, its shape is {values.shape}")
@@ -32,6 +35,13 @@ def batched(values: Any, axes: Axes) -> Any:
         raise ValueError(f"batch_axis and channel_axis are the same axis, {first}")
     rest = [k for k in range(wanted) if k not in (first, second)]
     return values.transpose(first, second, *rest)
+
+
+def count_channels(shape: tuple[int, ...], axes: Axes) -> int:
+    """Return the number of channels of an image or a batch of this shape."""
+    if axes.batch is None:
+        validate.check_axes("image", shape, axes.channel)
+    return 1 if axes.channel is None else shape[validate.axis("channel_axis", axes.channel, shape)]
 
 
 def unbatched(stacked: Any, values: Any, axes: Axes) -> Any:

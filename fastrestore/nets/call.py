@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from fastrestore._arrays import interop, outliers, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._noise.estimate import mean_sigma
 from fastrestore.backends.select import preferred
-from fastrestore.nets.batch import Axes, batched, contiguous, sigmas, unbatched
+from fastrestore.nets.batch import Axes, batched, contiguous, count_channels, sigmas, unbatched
 from fastrestore.nets.files import load, names
 from fastrestore.nets.network import Network
 from fastrestore.nets.registry import KINDS
@@ -22,6 +22,7 @@ from fastrestore.nets.run import LARGEST, USUAL, Execution, cached_copy, check_d
 from fastrestore.nets.units import Units, units
 
 ROUNDING = 1e-6  # relative tolerance at the bounds of sigma
+LEAST_TILE = 16
 PRECISIONS = ("auto", "float32", "float16")
 
 
@@ -133,9 +134,8 @@ def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Req
     """Return the given network of a kind, or the built-in one for the channels of the image."""
     expected = KINDS[kind]
     if weights is None:
-        shape = np.shape(image) if not hasattr(image, "shape") else tuple(image.shape)
-        axis = options.channel_axis
-        count = shape[axis] if isinstance(axis, int) and -len(shape) <= axis < len(shape) else 1
+        axes = Axes(options.channel_axis, options.batch_axis)
+        count = count_channels(interop.recognize("image", image)[0].shape, axes)
         weights = f"{kind}-{'gray' if count == 1 else 'color'}"
         if weights not in names():
             raise ValueError(
@@ -155,7 +155,10 @@ def named(argument: str, value: Any) -> tuple[Network, str]:
         return value, type(value).__name__
     if isinstance(value, (str, os.PathLike)):
         return load(value), os.fspath(value)
-    raise TypeError(f"{argument} must be a name, a file or a network, got {value!r:.60}")
+    raise TypeError(
+        f"{argument} must be a name, a file or a network of fastrestore.nets, got "
+        f"{validate.quoted(value)}"
+    )
 
 
 def denoised(request: Request, image: Any, sigma: Any) -> Any:
@@ -177,7 +180,9 @@ def each_image(
     net, name, options = request
     if not isinstance(net, Network):
         advice = f"; load it: fastrestore.nets.load({net!r})" if isinstance(net, str) else ""
-        raise TypeError(f"net must be a network of fastrestore.nets, got {net!r:.60}{advice}")
+        raise TypeError(
+            f"net must be a network of fastrestore.nets, got {validate.quoted(net)}{advice}"
+        )
     values, to_caller = interop.recognize("image", image)
     axes = Axes(options.channel_axis, options.batch_axis)
     batch = batched(values, axes)
@@ -204,7 +209,7 @@ def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> 
     device = _device(options.device, planes)
     half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
     execution = Execution(_tile(options.tile, planes.shape[-2:]), half, report)
-    return Context(validate.extent(options.data_range), device, execution, request.name)
+    return Context(ranges.extent(options.data_range), device, execution, request.name)
 
 
 def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
@@ -215,7 +220,7 @@ def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     if level is not None and highest == 0:
         return planes.astype(interop.result_dtype(planes.dtype))
     scale = _units(planes, highest, net, context)
-    relative = level / scale.extent if net.takes_sigma else None
+    relative = scale.relative(level) if net.takes_sigma else None
     result = forward(net, scale.normalized(planes), relative, context)
     out = scale.denormalized(result, planes.dtype)
     if np.ndim(level) == 2 and (level == 0).any() and interop.on_host(planes):
@@ -261,9 +266,12 @@ def _tile(tile: Any, shape: tuple[int, int]) -> int | None:
         return None if shape[0] * shape[1] <= LARGEST else USUAL
     if tile is None:
         return None
-    if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < 16:
-        raise ValueError(f"tile must be 16 pixels or more, 'auto' or None, got {tile!r}")
-    return int(tile)
+    try:
+        return validate.integer("tile", tile, least=LEAST_TILE)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"tile must be {LEAST_TILE} pixels or more, 'auto' or None, got {validate.quoted(tile)}"
+        ) from None
 
 
 def _device(device: Any, values: Any) -> torch.device:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, ranges, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.scenes import Change, Changes
 from fastrestore.nets.call import Request
@@ -23,7 +23,7 @@ Last = tuple[Tensor, Tensor]  # input for the frame before, and its result
 def enlarge_video(frames: Any, time_axis: Any, request: Request, scene_cuts: bool) -> Iterator[Any]:
     """Validate the arguments now, and enlarge frames when they are requested."""
     options = request.options
-    validate.extent(options.data_range)
+    ranges.extent(options.data_range)
     check_frames(frames)
     if hasattr(frames, "shape"):
         values, _ = interop.recognize("frames", frames)

@@ -65,9 +65,9 @@ def in_tiles(net: Network, image: Tensor, on_tile: OnTile, execution: Execution)
 
 def _out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out; on the CPU PyTorch raises a plain RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "can't allocate memory" in str(error)
-    )
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(text in str(error) for text in ("can't allocate memory", "create a primitive"))
 
 
 def _tiled(net: Network, image: Tensor, on_tile: OnTile, execution: Execution) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, ranges
 
 BLOCK = 4  # pixels: side of the blocks whose means give the range, to average the noise out
 ENDS = (0.5, 99.5)  # percentiles
@@ -24,6 +24,11 @@ class Units(NamedTuple):
         # In the type of the image: values far from 0 keep their digits
         low = self.low if planes.dtype.kind != "f" else planes.dtype.type(self.low)
         return (planes - low) / self.extent
+
+    def relative(self, sigma: Any) -> Any:
+        """Convert noise levels, a number or a map, to this range."""
+        ranges.check_sigma(float(np.max(sigma)), self.extent)
+        return sigma / self.extent
 
     def denormalized(self, result: Any, dtype: np.dtype[Any]) -> Any:
         """Convert the output of a network to the units of an image of this type."""
@@ -46,6 +51,7 @@ def units(planes: Any, data_range: float | None, least: float) -> Units:
     if data_range is None:
         extent = max(high - low, least)
         return Units(low, extent if extent > 0 else 1.0)
+    ranges.check_data_range(data_range, low, high)
     near = low >= -MARGIN * data_range and high <= (1 + MARGIN) * data_range
     return Units(0.0 if near else low, data_range)
 

@@ -26,10 +26,20 @@ def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> It
 def _run_threads(work: Callable[[T], None], bands: Sequence[T], workers: int) -> Iterable[None]:
     with ThreadPoolExecutor(min(workers, len(bands)), "fastrestore") as pool:
         try:
-            yield from pool.map(work, bands)
+            yield from _submitted(work, bands, pool)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _submitted(
+    work: Callable[[T], None], bands: Sequence[T], pool: ThreadPoolExecutor
+) -> Iterable[None]:
+    """Start the work; yield after each band in turn."""
+    try:
+        return pool.map(work, bands)
+    except RuntimeError as error:
+        raise MemoryError(f"{error}: there is too little memory; write workers=1") from None
 
 
 def cut(size: int, bands: int, least: int, most: int) -> list[range]:
