@@ -152,7 +152,7 @@ def test_transforms_equal_the_published_ones():
 
 @pytest.mark.parametrize("strength", [True, "1", [1.0]])
 def test_a_strength_that_is_not_a_number(strength):
-    with pytest.raises(TypeError, match="chroma_strength must be a number above 0, got"):
+    with pytest.raises(TypeError, match=r"chroma_strength must be a number above 0, .*, got"):
         bm3d(scene(16, 16), 20, chroma_strength=strength)
     with pytest.raises(ValueError, match=r"chroma_strength must be .* got an array of shape"):
         bm3d(scene(16, 16), 20, chroma_strength=np.ones((2, 2)))

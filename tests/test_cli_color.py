@@ -189,9 +189,7 @@ def test_png_with_a_transparent_color(capsys, tmp_path):
 def test_16_bit_color_without_the_library_raises(capsys, monkeypatch, tmp_path):
     write(tmp_path / "a.png", samples(3, np.uint16))
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
-    assert "install it with pip install 'fastrestore[io]'" in fails(
-        capsys, "info", tmp_path / "a.png"
-    )
+    assert "install it with pip install '.[io]'" in fails(capsys, "info", tmp_path / "a.png")
     write(tmp_path / "b.png", samples(4, np.uint8))  # 8 bits do without
     assert read(tmp_path / "b.png").shape == (24, 17, 3)
 
@@ -309,5 +307,5 @@ def test_chroma_strength_without_a_luminance():
         fastrestore.bm3d(image[..., 0], 5, chroma_strength=2)
     with pytest.raises(ValueError, match=r"chroma_strength=2 is for color transforms"):
         fastrestore.bm3d(image, 5, channel_axis=-1, colorspace=None, chroma_strength=2)
-    with pytest.raises(ValueError, match=r"chroma_strength must be a number above 0, got -1"):
+    with pytest.raises(ValueError, match=r"chroma_strength must be a number above 0, .*, got -1"):
         fastrestore.bm3d(image, 5, channel_axis=-1, chroma_strength=-1)

@@ -165,7 +165,7 @@ def test_without_pyav(capsys, monkeypatch, folder):
     (folder / "a.mp4").write_bytes(b"film")
     monkeypatch.setitem(sys.modules, "av", None)
     line = fails(capsys, "video", "a.mp4", "b.mp4", "--sigma", "0.1")
-    assert line.startswith("videos need PyAV; install it with pip install 'fastrestore[video]'")
+    assert line.startswith("videos need PyAV; install it with pip install '.[video]'")
 
 
 def test_images_need_no_pyav(capsys, monkeypatch, folder, identity):

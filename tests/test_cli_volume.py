@@ -345,7 +345,8 @@ def test_without_nibabel(capsys, monkeypatch, folder, calls):
     monkeypatch.setitem(sys.modules, "nibabel", None)
     line = fails(capsys, "volume", "a.nii", "b.nii", "--sigma", "0.1")
     assert line == (
-        "cannot read a.nii: NIfTI needs nibabel; install it with pip install 'fastrestore[volume]'"
+        "cannot read a.nii: NIfTI needs nibabel; install it with pip install '.[volume]' in a "
+        "clone of the repository"
     )
 
 

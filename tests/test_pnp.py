@@ -337,7 +337,7 @@ def test_bad_operators():
         Forward(lambda x: x, lambda x: x, shape=(0, 3))
     with pytest.raises(ValueError, match="boundary must be one of"):
         Blur(BOX, "zero")
-    with pytest.raises(TypeError, match=r"factor must be a whole number of 1 or more, got 1\.5"):
+    with pytest.raises(TypeError, match=r"factor must be a whole number from 1 to 10000, got 1\.5"):
         Decimation(BOX, 1.5)
     with pytest.raises(ValueError, match=r"data has shape \(5, 5\), but the operator returns"):
         pnp(np.zeros((5, 5)), Forward(lambda x: x, lambda y: y, shape=(4, 4)), 1.0)
@@ -374,7 +374,11 @@ def test_larger_images_without_a_network(scale):
     ("given", "error", "message"),
     [
         ({}, ValueError, "model='pnp' needs psf"),
-        ({"psf": BOX, "scale": 0}, ValueError, "scale must be a whole number of 1 or more, got 0"),
+        (
+            {"psf": BOX, "scale": 0},
+            ValueError,
+            "scale must be a whole number from 1 .*, got 0",
+        ),
         ({"psf": BOX, "device": "cpu"}, ValueError, "device='cpu' is for networks, not for model"),
         ({"psf": BOX, "tile": 64}, ValueError, "tile=64 is for networks"),
         ({"psf": 2 * BOX}, ValueError, "psf must sum to 1"),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fastrestore._arrays import ranges, resources, validate
+from fastrestore._arrays import ranges, validate
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])
@@ -149,14 +149,14 @@ def test_channels_come_first():
 
 
 def test_workers():
-    assert resources.workers(np.int32(3)) == 3
-    assert resources.workers(None) == resources.workers(-1) == resources.usable_processors() >= 1
+    assert validate.workers(np.int32(3)) == 3
+    assert validate.workers(None) == validate.workers(-1) == validate.usable_processors() >= 1
     for value in (0, -2):
         with pytest.raises(ValueError, match="workers must be 1 or more, or -1 for all processors"):
-            resources.workers(value)
+            validate.workers(value)
     for value in (1.5, True, "2"):
         with pytest.raises(TypeError, match="workers must be a whole number, -1 for all"):
-            resources.workers(value)
+            validate.workers(value)
 
 
 def test_ranges_of_data():
@@ -167,9 +167,9 @@ def test_ranges_of_data():
     assert ranges.range_of(None, np.ones(4)) == 1
     with pytest.raises(ValueError, match="data_range must be a number above 0, got 0"):
         ranges.range_of(0, values)
-    assert resources.max_memory(None) is resources.max_memory(math.inf) is None
+    assert validate.max_memory(None) is validate.max_memory(math.inf) is None
     with pytest.raises(ValueError, match="max_memory must be a number above 0, got -1"):
-        resources.max_memory(-1)
+        validate.max_memory(-1)
 
 
 def test_long_values_are_cut():

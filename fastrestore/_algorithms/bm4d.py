@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.pipeline import Inputs, restore
@@ -19,6 +20,7 @@ from fastrestore._noise.spec import NoiseArguments
 from fastrestore._noise.vst import NoiseModel
 
 
+@without(noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels")
 def bm4d(
     volume: Any,
     sigma: Any = None,

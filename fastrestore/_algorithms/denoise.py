@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.masked import Axes, with_mask
 from fastrestore._arrays import validate
+from fastrestore._arrays.keywords import without
 from fastrestore._arrays.progress import Progress
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
+@without(
+    noise="bm3d has it, and methods with networks are trained for white Gaussian noise",
+    noise_kernel="bm3d has it, and methods with networks are trained for white Gaussian noise",
+    psd="bm3d has it, and methods with networks are trained for white Gaussian noise",
+)
 def denoise(
     image: Any,
     sigma: Any = None,

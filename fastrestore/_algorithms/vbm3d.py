@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
+from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
@@ -17,7 +20,13 @@ from fastrestore._collaborative.request import Geometry, Request, image_geometry
 from fastrestore._collaborative.stream import Picture, restored
 from fastrestore._noise.spec import NoiseArguments
 
+NO_MAP = "sigma of a video must be a number or one for each channel, not a map"
 
+
+@without(
+    noise="write vbm3d(noise.forward(frames), sigma=1) and apply noise.inverse to the result",
+    noise_kernel="write psd=psd_from_kernel(noise_kernel, shape) with the shape of a frame",
+)
 def vbm3d(
     frames: Any,
     sigma: Any = None,
@@ -135,6 +144,8 @@ def vbm3d(
         validate.integer("radius", radius, least=0, most=16),
         validate.flag("scene_cuts", scene_cuts),
     )
+    if np.ndim(interop.to_host(sigma)) > 1:
+        raise ValueError(f"{NO_MAP}, got {validate.quoted(sigma)}")
     check_frames(frames)
     if not hasattr(frames, "shape"):
         if progress is not False:
@@ -196,7 +207,7 @@ class _Stream(NamedTuple):
         if request.profile.residual:
             raise ValueError(f"profile {request.profile.name!r} is not supported for videos")
         if request.noise is not None and request.noise.map is not None:
-            raise ValueError("sigma of a video must be a number or one for each channel, not a map")
+            raise ValueError(NO_MAP)
         return request
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastrestore._arrays import validate
 from fastrestore._arrays.types import Channels, FloatArray
 
 # Opponent colors of "Image denoising by sparse 3-D transform-domain collaborative filtering",
@@ -23,7 +24,7 @@ NAMES = ("auto", *_MATRICES, "pca", None)
 def check(name: str | None, count: int) -> str | None:
     """Validate the name of a transform of `count` channels; return None for no transform."""
     if not (name is None or isinstance(name, str)) or name not in NAMES:
-        raise ValueError(f"colorspace must be one of {NAMES}, got {name!r}")
+        raise ValueError(f"colorspace must be one of {NAMES}, got {validate.quoted(name)}")
     if name in _MATRICES and count not in (1, 3):
         raise ValueError(
             f"colorspace={name!r} is for 3 channels, the image has {count}; "

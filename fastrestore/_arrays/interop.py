@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-CUPY_CURE = "pip install 'fastrestore[cuda13]', or [cuda12] for a driver of CUDA 12"
+from fastrestore._arrays.install import extra
+
+CUPY_CURE = f"{extra('cuda13')}, or [cuda12] for a driver of CUDA 12"
 
 Restore = Callable[[Any], Any]
 

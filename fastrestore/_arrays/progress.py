@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from fastrestore._arrays import validate
+
 Progress = bool | Callable[[int, int], object]
 
 _TOTAL = 100  # steps of a complete call
@@ -17,7 +19,9 @@ _TOTAL = 100  # steps of a complete call
 def reporting(progress: Progress, name: str) -> Iterator[Callable[[float], None]]:
     """Yield a function ``report_progress(share)``; the shares of a call sum to 1."""
     if not (isinstance(progress, (bool, np.bool_)) or callable(progress)):
-        raise TypeError(f"progress must be True, False or a callable, got {progress!r}")
+        raise TypeError(
+            f"progress must be True, False or a callable, got {validate.quoted(progress)}"
+        )
     if callable(progress):
         yield _counter(progress)
     elif progress:

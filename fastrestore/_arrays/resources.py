@@ -1,4 +1,4 @@
-"""Threads and memory that a call may use."""
+"""Memory that a call may use."""
 
 from __future__ import annotations
 
@@ -11,41 +11,6 @@ from typing import Any
 from fastrestore._arrays import validate
 
 GIB = 2**30  # bytes
-MOST_WORKERS = 256  # or the number of processors: more threads only take memory
-
-
-def workers(workers: Any) -> int:
-    """Return the number of threads: all usable processors for None and -1."""
-    if workers is None:
-        return usable_processors()
-    count = validate.index_or_none(workers)
-    if count is None:
-        raise TypeError(
-            "workers must be a whole number, -1 for all processors, or None, got "
-            f"{validate.quoted(workers)}"
-        )
-    if count < -1 or count == 0:
-        raise ValueError(
-            f"workers must be 1 or more, or -1 for all processors, got {validate.quoted(workers)}"
-        )
-    usable = usable_processors()
-    return usable if count == -1 else min(count, max(usable, MOST_WORKERS))
-
-
-def usable_processors() -> int:
-    """Count the processors of this process, limited by its affinity and the cgroup quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        limit = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):
-        return count or 1
-    return max(1, min(count or 1, limit))
-
-
-def max_memory(limit: Any) -> float | None:
-    """Return a limit in bytes, or None for no limit."""
-    return None if limit is None or limit == math.inf else validate.positive("max_memory", limit)
 
 
 def check_memory(needed: float, name: str, value: Any) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -297,11 +299,16 @@ mask = masks.mask
 
 
 def warn(message: str) -> None:
-    """Issue a warning for the line that called the library."""
+    """Issue a warning for the line that called the library, also through PyTorch or a decorator."""
     frame, level = sys._getframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("fastrestore."):
-        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    while frame.f_back is not None and _is_between(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level + 1)
+
+
+def _is_between(module: str) -> bool:
+    """Whether a module may be between the caller of the library and a warning."""
+    return module.partition(".")[0] in ("fastrestore", "torch", "contextlib", "functools")
 
 
 MOST_ITERATIONS = 100_000
@@ -353,3 +360,39 @@ def guide(
     planes = channels("guide", values, channel_axis, valid)
     mean: NDArray[Any] = planes.mean(0, dtype=np.float64)
     return mean
+
+
+MOST_WORKERS = 256  # or the number of processors: more threads only take memory
+
+
+def workers(workers: Any) -> int:
+    """Return the number of threads: all usable processors for None and -1."""
+    if workers is None:
+        return usable_processors()
+    count = index_or_none(workers)
+    if count is None:
+        raise TypeError(
+            f"workers must be a whole number, -1 for all processors, or None, got {quoted(workers)}"
+        )
+    if count < -1 or count == 0:
+        raise ValueError(
+            f"workers must be 1 or more, or -1 for all processors, got {quoted(workers)}"
+        )
+    usable = usable_processors()
+    return usable if count == -1 else min(count, max(usable, MOST_WORKERS))
+
+
+def usable_processors() -> int:
+    """Count the processors of this process, limited by its affinity and the cgroup quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):
+        return count or 1
+    return max(1, min(count or 1, limit))
+
+
+def max_memory(limit: Any) -> float | None:
+    """Return a limit in bytes, or None for no limit."""
+    return None if limit is None or limit == math.inf else positive("max_memory", limit)

@@ -19,7 +19,7 @@ from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
-from fastrestore._noise import vst
+from fastrestore._noise import psd, vst
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.psd import split
 from fastrestore._noise.spec import NoiseArguments, NoiseSpec
@@ -78,6 +78,12 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
     if work.out is not target.estimate:
         target.estimate[...] = work.out if work.offset is None else work.out + work.offset
     return target.result(request, shared)
+
+
+LIKE_SPECTRUM = (
+    "sigma is an array of the shape of the image, symmetric like a power spectrum, with values "
+    "that exceed the range of the image; write psd= if it is a power spectrum"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +191,8 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     work = replace(work, planes=planes)
     if len(planes) > 1 and noise.is_same_in_all_channels() and _equal(planes, target.pilot):
         work = _first_channel(work)
+    if noise.map is not None:
+        _check_map(noise.map, noise.largest / (float(np.ptp(planes)) or 1.0))
     extent = ranges.warn_of_units(noise.largest, planes, request.data_range)
     base = planes.min()
     if abs(float(base)) > FAR * max(extent, noise.largest):
@@ -193,6 +201,12 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
         wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         work = replace(work, out=request.backend.empty(work.planes.shape, wide, planes))
     return work
+
+
+def _check_map(level: FloatArray, scale: float) -> None:
+    """Raise if a map of sigma, in units of the range after scaling, seems to be a spectrum."""
+    if level.max() * scale > 1 and psd.is_symmetric(level):
+        raise ValueError(LIKE_SPECTRUM)
 
 
 def _equal(planes: Any, pilot: Any) -> bool:

@@ -9,7 +9,7 @@ With a fixed threshold, true matches are lost above sigma 40.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 from fastrestore._arrays import validate
 
@@ -28,7 +28,7 @@ _NUMBERS = {
 _SINGLE = ("threshold", "wiener", "residual", "threshold_residual", "wiener_residual")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Profile:
     """Parameters of BM3D, V-BM3D and BM4D.
 
@@ -181,6 +181,23 @@ class Profile:
     residual: float = 0.0
     threshold_residual: float = 3.4
     wiener_residual: float = 0.5
+
+    def __repr__(self) -> str:
+        """Return an expression: the most similar named profile, and what differs from it."""
+        changes = min((self._changes(other) for other in PROFILES.values()), key=len)
+        base = changes.pop("base")
+        if self.name == base and not changes:
+            return f"Profile.named({base!r})"
+        if self.name != "custom":
+            changes = {"name": self.name, **changes}
+        listed = ", ".join(f"{field}={value!r}" for field, value in changes.items())
+        return f"Profile.named({base!r}).replace({listed})"
+
+    def _changes(self, other: Profile) -> dict[str, Any]:
+        """Return the values of the fields that differ from those of a named profile."""
+        names = [field.name for field in fields(self) if field.name != "name"]
+        changed = {f: getattr(self, f) for f in names if getattr(self, f) != getattr(other, f)}
+        return {"base": other.name, **changed}
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from fastrestore._arrays.install import extra
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import CONVERT_FIRST, Image, Picture, parse_exif
 
@@ -73,8 +74,7 @@ def _codec() -> Any:
         import imagecodecs
     except ImportError:
         raise FileError(
-            "PNG with 16-bit RGB needs imagecodecs; install it with pip install "
-            "'fastrestore[io]', or use TIFF"
+            f"PNG with 16-bit RGB needs imagecodecs; install it with {extra('io')}, or use TIFF"
         ) from None
     return imagecodecs
 

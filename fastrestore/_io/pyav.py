@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fastrestore._arrays.install import extra
 from fastrestore._io.errors import FileError, reason
 
 LIMITED, FULL = 1, 2  # FFmpeg's numbers of color ranges; 0 is unknown
@@ -29,7 +30,7 @@ def load_pyav() -> Any:
         import av
     except ImportError:
         raise FileError(
-            "videos need PyAV; install it with pip install 'fastrestore[video]', or restore "
+            f"videos need PyAV; install it with {extra('video')}, or restore "
             "numbered images, such as frames/%05d.png"
         ) from None
     return av

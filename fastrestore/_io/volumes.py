@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrestore._arrays.install import extra
 from fastrestore._io import files
 from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension
@@ -165,9 +166,7 @@ def _read_nifti(path: Path) -> Volume:
     try:
         import nibabel
     except ImportError:
-        raise FileError(
-            "NIfTI needs nibabel; install it with pip install 'fastrestore[volume]'"
-        ) from None
+        raise FileError(f"NIfTI needs nibabel; install it with {extra('volume')}") from None
     with _repairs_reported(path):
         image: Any = nibabel.load(path)
         _with_values(image, np.zeros((1, 1, 1), np.uint8))  # raises if it could not be written

@@ -333,9 +333,7 @@ def of_psd(
         raise ValueError(f"psd must not be negative, got {values[first]} at {first}")
     wide = values.astype(np.float64)
     powers = wide[None] if values.shape == channel else np.moveaxis(wide, channel_axis or 0, 0)
-    axes = tuple(range(1, powers.ndim))
-    mirrored = np.roll(np.flip(powers, axes), 1, axes)
-    apart = np.abs(powers - mirrored) > SYMMETRIC * (powers + mirrored) + 1e-12 * powers.max()
+    mirrored, apart = _asymmetry(powers)
     if apart.any():
         k, *place = (int(n) for n in np.argwhere(apart)[0])
         here, there = tuple(place), tuple(-n for n in place)
@@ -345,6 +343,20 @@ def of_psd(
             f"zero frequency must be at {tuple(0 * n for n in place)}: use numpy.fft.ifftshift"
         )
     return _normalized((powers + mirrored) / 2 / math.prod(channel))
+
+
+def _asymmetry(powers: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return (C, ...) with opposite frequencies exchanged, and where the two differ."""
+    axes = tuple(range(1, powers.ndim))
+    mirrored = np.roll(np.flip(powers, axes), 1, axes)
+    return mirrored, np.abs(powers - mirrored) > (
+        SYMMETRIC * (powers + mirrored) + 1e-12 * powers.max()
+    )
+
+
+def is_symmetric(powers: FloatArray) -> bool:
+    """Whether (C, ...) is symmetric as the power spectrum of real noise is."""
+    return not _asymmetry(powers)[1].any()
 
 
 def _normalized(powers: FloatArray) -> tuple[FloatArray, FloatArray | None]:

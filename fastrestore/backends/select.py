@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import cast
 
+from fastrestore._arrays import validate
 from fastrestore.backends.protocol import Availability, Backend
 from fastrestore.errors import BackendUnavailableError
 
@@ -63,7 +64,7 @@ def use_backend(name: str) -> Iterator[None]:
     >>> with fastrestore.use_backend("numpy"):
     ...     restored = fastrestore.bm3d(noisy, sigma=10, profile="fast")
     """
-    if name != "auto":
+    if not isinstance(name, str) or name != "auto":
         _requested(name, f"use_backend({name!r})")
     token = _block.set(name)
     try:
@@ -75,7 +76,7 @@ def use_backend(name: str) -> Iterator[None]:
 def select(backend: str | None = None, on_host: bool = True, capability: str = "image") -> Backend:
     """Return the backend for a call that requires a capability."""
     for name, source in _requests(backend):
-        if name == "auto":
+        if isinstance(name, str) and name == "auto":
             break
         if name is not None:
             return _capable(_requested(name, source), source, capability)
@@ -89,7 +90,7 @@ def _requests(backend: str | None) -> list[tuple[str | None, str]]:
     """Return the requested backends, by precedence: name or None, and its source."""
     block, variable = _block.get(), os.environ.get(VARIABLE)
     return [
-        (backend, f"backend={backend!r}"),
+        (backend, f"backend={validate.quoted(backend)}"),
         (block, f"use_backend({block!r})"),
         (variable or None, f"{VARIABLE}={variable!r}"),
     ]
@@ -148,7 +149,7 @@ def _engine(name: str) -> Backend:
 def _requested(name: str, source: str) -> Availability:
     """Return the backend that `source` requests; raise if it cannot run."""
     if not isinstance(name, str):
-        raise TypeError(f"backend must be a name, one of {_names()}, got {name!r}")
+        raise TypeError(f"backend must be a name, one of {_names()}, got {validate.quoted(name)}")
     if name not in MODULES:
         raise ValueError(f"{source}: there is no such backend; use one of {_names()}")
     reason = why_unavailable(name)

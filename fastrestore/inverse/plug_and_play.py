@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -59,9 +60,10 @@ def pnp(
         Standard deviation of the noise in the data, in their units. If in doubt, use a larger
         value: if `sigma` is too small, noise is amplified.
     denoiser : callable or str, default "bm3d"
-        A function ``denoiser(image, sigma)`` that returns an image of the same shape, or a method
-        of `fastrestore.denoise`: "bm3d", "unet", "hybrid" or "auto". "dncnn" is not supported,
-        because the noise level is not one of its inputs.
+        A function ``denoiser(image, sigma)`` that returns an image of the same shape, a network of
+        `fastrestore.nets` with an input for the noise level, or a method of `fastrestore.denoise`:
+        "bm3d", "unet", "hybrid" or "auto". "dncnn" is not supported, because the noise level is not
+        one of its inputs.
     method : {"hqs", "admm", "pgm"}
         Half-quadratic splitting [1]_, alternating direction method of multipliers [2]_, or
         proximal gradient method.
@@ -204,6 +206,8 @@ def default_settings(
 
 def named_denoiser(denoiser: Any, data_range: float, **options: Any) -> Denoiser:
     """Return a callable as it is, or the method of `fastrestore.denoise` with this name."""
+    if _is_module(denoiser):
+        return _network_denoiser(denoiser, data_range)
     if callable(denoiser):
         given: Denoiser = denoiser
         return given
@@ -219,6 +223,25 @@ def named_denoiser(denoiser: Any, data_range: float, **options: Any) -> Denoiser
 
     return lambda image, sigma: fastrestore.denoise(
         image, sigma, method=denoiser, data_range=data_range, **options
+    )
+
+
+def _is_module(denoiser: Any) -> bool:
+    """Whether a denoiser is a network of PyTorch, without importing it."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(denoiser, torch.nn.Module)
+
+
+def _network_denoiser(net: Any, data_range: float) -> Denoiser:
+    """Return a network of `fastrestore.nets` as a function of arrays; refuse others."""
+    import fastrestore
+
+    if isinstance(net, fastrestore.nets.Network) and net.takes_sigma:
+        return lambda image, sigma: fastrestore.nets.apply(net, image, sigma, data_range=data_range)
+    raise TypeError(
+        f"denoiser is a network, {type(net).__name__}, that does not take an array and a noise "
+        "level; write a function denoiser(image, sigma) of arrays that calls it, or give a network "
+        "of fastrestore.nets whose takes_sigma is True"
     )
 
 

@@ -1,4 +1,4 @@
-"""Networks, on PyTorch: ``pip install 'fastrestore[nets]'``.
+"""Networks, on PyTorch: ``pip install '.[nets]'`` in a clone of the repository.
 
 >>> from fastrestore import nets
 >>> nets.names()  # doctest: +SKIP
@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 
 from fastrestore import _attach_stub
+from fastrestore._arrays.install import extra
 
 _load, __dir__ = _attach_stub(__name__, __file__)
 
@@ -33,6 +34,6 @@ def need_torch() -> None:
             if error.name != module:
                 raise
             raise ImportError(
-                f"networks need {module}, which is not installed: pip install 'fastrestore[nets]'; "
+                f"networks need {module}, which is not installed: {extra('nets')}; "
                 "for a CPU alone, take PyTorch from its own index first"
             ) from None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastrestore._arrays import validate
 from fastrestore.errors import BackendUnavailableError
 from fastrestore.nets.network import Network
 
@@ -161,7 +162,7 @@ def check_device(device: Any) -> torch.device:
     except (RuntimeError, TypeError):
         known = False
     if not known:
-        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:1', got {device!r}")
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:1', got {validate.quoted(device)}")
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise BackendUnavailableError(
             f"device={str(device)!r} cannot run here: PyTorch {torch.__version__} finds "

