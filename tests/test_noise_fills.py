@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from support.images import camera, noisy, psnr
 
-from fastrestore import bm3d, denoise, estimate_psd, estimate_sigma, vbm3d
+from fastrestore import bm3d, bm4d, denoise, estimate_psd, estimate_sigma, vbm3d
 from fastrestore._noise.estimate import mean_sigma
 
 RAMP = np.add.outer(np.linspace(0, 100, 300), np.linspace(0, 155, 300))
@@ -55,6 +55,23 @@ def test_letterboxed_video_is_restored():
     clean = replaced(camera(50, 50, 96, 96), 0.4, 16.0, "bars")
     frames = np.stack([replaced(noisy(clean, 20, seed), 0.4, 16.0, "bars") for seed in range(3)])
     assert psnr(clean, vbm3d(frames)[1]) > psnr(clean, frames[1]) + 4
+
+
+@pytest.mark.parametrize("opening", [1, 5])
+def test_video_with_a_black_opening_is_restored(opening):
+    clean = camera(50, 50, 64, 64)
+    frames = np.stack([np.zeros_like(clean)] * opening + [noisy(clean, 20, k) for k in range(3)])
+    restored = vbm3d(frames)
+    np.testing.assert_array_equal(restored[:opening], 0)
+    assert psnr(clean, restored[-2]) > psnr(clean, frames[-2]) + 4
+
+
+def test_volume_with_empty_slices_is_restored():
+    clean = np.stack([camera(50, 50, 64, 64)] * 12)
+    clean[:4] = clean[-4:] = 0
+    volume = noisy(clean, 20)
+    volume[:4] = volume[-4:] = 0
+    assert psnr(clean, bm4d(volume)) > psnr(clean, volume) + 4
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])

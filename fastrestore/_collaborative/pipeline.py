@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
@@ -154,12 +155,18 @@ def estimated(planes: Any, mask: Mask | None = None) -> FloatArray:
     if planes.ndim == 3:
         return sigmas(planes, None if mask is None else valid)
     valid = np.broadcast_to(valid, (len(valid), *planes.shape[1:]))
-    counts = valid.sum((0, 2, 3))
+    counts = np.array([_varying(planes[:, k], valid[:, k]) for k in range(planes.shape[1])])
     usable = np.flatnonzero(2 * counts >= counts.max())
     some = usable[np.unique(np.linspace(0, len(usable) - 1, SLICES).round().astype(int))]
     each = [sigmas(planes[:, k], None if mask is None else valid[:, k]) for k in some]
     middle: FloatArray = np.median(each, axis=0)
     return middle
+
+
+def _varying(planes: Any, valid: NDArray[Any]) -> int:
+    """Count the valid pixels of a slice (C, M, N) that differ from a neighbor in the same row."""
+    both = valid[..., 1:] & valid[..., :-1]
+    return int(np.count_nonzero((planes[..., 1:] != planes[..., :-1]) & both))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ import numpy as np
 from fastrestore._arrays import interop
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.scenes import Change, Changes
-from fastrestore._arrays.types import Channels
+from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
@@ -84,20 +84,27 @@ class Video:
         return out
 
 
+def _levels(picture: Picture) -> FloatArray:
+    """Estimate the noise of a frame."""
+    if picture.mask is None:
+        return sigmas(interop.to_host(picture.planes))
+    picture.mask.check_neighbors()
+    return sigmas(interop.to_host(picture.planes), picture.mask.valid)
+
+
 def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
     """Restore at least one frame, scene by scene, as arrays (C, M, N)."""
     opening = next(frames)
+    noise = request.noise or NoiseSpec(_levels(opening))
+    while not noise.sigmas.any():  # a black opening, for example
+        yield opening.planes.astype(interop.result_dtype(opening.planes.dtype))
+        following = next(frames, None)
+        if following is None:
+            return
+        if following.planes is not None:
+            opening = following
+            noise = request.noise or NoiseSpec(_levels(opening))
     first, mask = opening
-    noise = request.noise
-    if noise is None:
-        if mask is not None:
-            mask.check_neighbors()
-        noise = NoiseSpec(sigmas(interop.to_host(first), None if mask is None else mask.valid))
-    if not noise.sigmas.any():
-        for frame, _ in itertools.chain([opening], frames):
-            first = first if frame is None else frame
-            yield first.astype(interop.result_dtype(first.dtype))
-        return
     seen = replace(request, mask=mask)
     context = measured(make_context(first, noise, seen), first, seen)
     # A range on a GPU is read once for the whole video
