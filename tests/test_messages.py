@@ -169,6 +169,28 @@ def test_too_little_memory_is_an_error_and_no_abort():
     assert done.stdout.count("MemoryError") >= 4
 
 
+KERNELS = """
+import resource
+import numba, numba.core.cpu
+import numpy as np
+import fastrestore
+import fastrestore.backends.numba.engine
+
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**27,) * 2)
+try:
+    fastrestore.bm3d(np.zeros((64, 64)) + np.arange(64), 1, backend="numba", workers=1)
+except MemoryError:
+    print("MemoryError")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and RLIMIT_AS")
+def test_too_little_memory_for_kernels_is_an_error():
+    done = subprocess.run([sys.executable, "-c", KERNELS], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "MemoryError\n", "")
+
+
 def test_results_that_no_memory_can_hold():
     for message, call in (
         ("scale=9000 needs about .* GiB", lambda: fastrestore.super_resolve(

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
 from fastrestore._arrays.keywords import without
@@ -20,6 +18,7 @@ from fastrestore._collaborative.request import Geometry, Request, image_geometry
 from fastrestore._collaborative.stream import Picture, restored
 from fastrestore._noise.spec import NoiseArguments
 
+LEVEL = "a number of 0 or more, or one for each channel, in the units of the frames"
 NO_MAP = "sigma of a video must be a number or one for each channel, not a map"
 
 
@@ -144,7 +143,7 @@ def vbm3d(
         validate.integer("radius", radius, least=0, most=16),
         validate.flag("scene_cuts", scene_cuts),
     )
-    if np.ndim(interop.to_host(sigma)) > 1:
+    if sigma is not None and validate.numbers("sigma", sigma, LEVEL).ndim > 1:
         raise ValueError(f"{NO_MAP}, got {validate.quoted(sigma)}")
     check_frames(frames)
     if not hasattr(frames, "shape"):

@@ -23,6 +23,23 @@ def check_memory(needed: float, name: str, value: Any) -> None:
         )
 
 
+def check_address_space(needed: int, reason: str) -> None:
+    """Raise if fewer bytes of address space are left for code that would abort without them."""
+    with suppress(ImportError, OSError, ValueError):  # not on Linux
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        left = limit - pages * resource.getpagesize()
+        if left < needed:
+            raise MemoryError(
+                f"{reason} needs {needed / GIB:.3g} GiB of address space, but the limit of the "
+                f"process leaves {left / GIB:.3g} GiB"
+            )
+
+
 def _memory() -> float:
     """Return the memory of the computer, limited by the cgroup and the limits of the process."""
     sizes = [math.inf]

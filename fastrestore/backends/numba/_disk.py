@@ -20,6 +20,9 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from fastrestore._arrays.resources import check_address_space
+
+ADDRESS_SPACE = 2**28  # bytes; LLVM ends the process if it gets none
 SUFFIX = ".nbc"
 LENGTH, DIGEST = 8, 32  # bytes
 
@@ -38,6 +41,7 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the compiled kernel, or None if there is no file that can be used."""
+        check_address_space(ADDRESS_SPACE, "compiling or loading a kernel")
         target.refresh()
         if not self._enabled:
             return None
