@@ -204,3 +204,31 @@ def test_bad_mask():
         estimate_sigma(np.ones((64, 64)), mask=np.zeros((64, 64), bool))
     with pytest.raises(ValueError, match="NaN"):
         estimate_sigma(np.full((64, 64), np.nan), mask=np.eye(64, dtype=bool))
+
+
+def stars():
+    """A dark sky with 60 stars, each one pixel."""
+    rng = np.random.default_rng(0)
+    sky = np.zeros(256 * 256)
+    sky[rng.choice(sky.size, 60, replace=False)] = rng.uniform(500, 60000, 60)
+    return sky.reshape(256, 256)
+
+
+def shapes():
+    """Shapes of two values, with edges nearly everywhere."""
+    return np.where(skimage.data.binary_blobs(256, 0.1, volume_fraction=0.5, rng=0), 230.0, 20.0)
+
+
+@pytest.mark.parametrize("draw", [stars, shapes])
+@pytest.mark.parametrize("sigma", [0.5, 2, 10, 30])
+def test_noise_much_weaker_than_edges(draw, sigma):
+    clean = draw()
+    image = noisy(clean, sigma)
+    assert estimate_sigma(image) == pytest.approx(sigma, rel=0.06)
+    assert psnr(clean, bm3d(image)) > psnr(clean, image) + 3
+
+
+def test_noise_does_not_exceed_a_range_that_clips_it():
+    image = 255.0 * np.random.default_rng(0).integers(0, 2, (256, 256))
+    assert estimate_sigma(image) <= 255
+    bm3d(image)  # without a warning of wrong units

@@ -32,6 +32,12 @@ class Clipping:
             high if np.count_nonzero(values == high) >= least else None,
         )
 
+    def most(self) -> float:
+        """Largest variance of noise that can be measured between the ends of a range."""
+        if self.low is None or self.high is None:
+            return math.inf
+        return (self.high - self.low) ** 2
+
     def left(self, means: FloatArray, variance: float) -> FloatArray:
         """Share of the variance that clipping leaves, from local means (K, P, Q)."""
         if variance == 0 or (self.low is None and self.high is None):

@@ -54,9 +54,10 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     range is corrected from the local means. Rounding counts as noise: to whole numbers, it adds
     1/12 to the variance.
 
-    Correlated noise is underestimated, and the noise of an image without structure is
-    underestimated by about 4 %. Images too small for patches are estimated from the differences of
-    neighboring pixels. The result does not depend on the number of threads.
+    Fine texture that fills the whole image is taken for noise if the noise is weaker. Correlated
+    noise is underestimated, and the noise of an image without structure is underestimated by about
+    4 %. Images too small for patches are estimated from the differences of neighboring pixels. The
+    result does not depend on the number of threads.
 
     References
     ----------

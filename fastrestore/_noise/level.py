@@ -45,10 +45,12 @@ class Fit:
 def variance(patches: Patches) -> float:
     """Estimate the variance of the noise; 0 for drawings and other images without noise."""
     few = patches.thinned() if patches.corners.size > MANY else patches
-    fit = _fit(few)
+    first = fit = _fit(few)
     if fit is not None:
         fit = _converged(few, fit, SURELY_NOISELESS)
         fit = _converged(patches, fit, NOISELESS)
+        if fit is first:
+            fit = _of_faint(patches, fit)
     if fit is None or fit.variance < LEVELS**-2 or _is_drawing(fit):
         return 0.0
     return fit.variance
@@ -65,6 +67,24 @@ def _converged(patches: Patches, fit: Fit, noiseless: float) -> Fit:
         if abs(fit.variance - level) <= SETTLED * level:
             break
     return fit
+
+
+def _of_faint(patches: Patches, fit: Fit) -> Fit:
+    """Estimate again where an estimate from all patches is so high that it finds none of its noise.
+
+    Stars, impulses or many edges cause it. What seems to be without noise may have noise of a much
+    lower level.
+    """
+    detail = patches.energies.detail[patches.energies.whole]
+    level = fit.variance
+    while True:
+        faint = detail[(detail > CONSTANT) & (detail <= NOISELESS * level)]
+        if len(faint) < FEWEST:
+            return fit
+        level = float(faint.mean())
+        better = _fit(patches, level, SURELY_NOISELESS)
+        if better is not None:
+            return _converged(patches, better, NOISELESS)
 
 
 def _fit(patches: Patches, level: float = 0.0, noiseless: float = 0.0) -> Fit | None:
@@ -85,6 +105,7 @@ def _fit(patches: Patches, level: float = 0.0, noiseless: float = 0.0) -> Fit | 
     eigenvalues = patches.eigenvalues(flat)
     chance = (1 - CHANCE * math.sqrt(SIZE / count)) ** 2
     found = max(0.0, float(eigenvalues[0])) / chance / float(left[flat].mean())
+    found = min(found, patches.clipping.most())
     return Fit(patches, found, eigenvalues, noisy, empty)
 
 
