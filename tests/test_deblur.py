@@ -46,9 +46,11 @@ def test_the_wrong_border_is_worse():
     seen = blurred(clean, BOX, "reflect", 1.0)
     gains = {
         boundary: gain(clean, seen, deblur(seen, BOX, 1.0, boundary=boundary))
-        for boundary in ("reflect", "periodic", "taper")
+        for boundary in ("reflect", "taper", "auto")
     }
-    assert gains["periodic"] < 0 < gains["taper"] < gains["reflect"]
+    assert 0 < gains["taper"] < gains["reflect"] == gains["auto"]
+    with pytest.warns(UserWarning, match="the result is rougher than any photograph"):
+        assert gain(clean, seen, deblur(seen, BOX, 1.0, boundary="periodic")) < 0
 
 
 def test_gain_decreases_with_noise():
@@ -106,7 +108,7 @@ def test_types_and_units(dtype):
     restored = deblur(seen, BOX, 2.0, data_range=255)
     assert restored.dtype == (np.float32 if dtype == np.uint8 else dtype)
     scaled = deblur(seen.astype(float) / 255, BOX, 2.0 / 255, data_range=1)
-    np.testing.assert_allclose(255 * scaled, restored, atol=0.02)
+    np.testing.assert_allclose(255 * scaled, restored, atol=0.1)
     moved = deblur(seen.astype(float) + 1000, BOX, 2.0, data_range=255)
     np.testing.assert_allclose(moved - 1000, restored, atol=0.5)
 
@@ -123,14 +125,20 @@ def test_colors():
     assert gain(clean, seen, other) > 2
 
 
-def test_even_psfs_have_a_center():
-    """The origin is the pixel after the middle, as in scipy.ndimage.convolve."""
+def test_the_center_of_a_psf_is_its_middle():
+    """An even PSF does not shift; a row of zeros moves the origin to that of ndimage.convolve."""
     clean = photograph()
-    psf = np.full((4, 6), 1 / 24)
-    seen = ndimage.convolve(clean, psf, mode="wrap")
-    restored = deblur(seen, psf, 0.5, boundary="periodic")
+    places = np.arange(12) - 5.5
+    line = np.exp(-(places**2) / 2 / 1.6**2)
+    psf = np.outer(line, line) / line.sum() ** 2
+    seen = ndimage.gaussian_filter(clean, 1.6, mode="reflect")  # is not shifted
+    restored = deblur(seen, psf, 1.0)
+    assert gain(clean, seen, restored) > 2
+    square = np.full((4, 6), 1 / 24)
+    seen = ndimage.convolve(clean, square, mode="wrap")
+    restored = deblur(seen, np.pad(square, ((0, 1), (0, 1))), 0.5, boundary="periodic")
     assert gain(clean, seen, restored) > 8
-    assert point_spread.center(psf) == (2, 3)
+    assert point_spread.center(square) == (2, 3)
 
 
 def test_no_noise():
@@ -160,7 +168,8 @@ def test_sigma_that_is_too_little():
 
 def test_progress():
     seen = []
-    deblur(photograph()[:40, :44], BOX, 3.0, progress=lambda done, _: seen.append(done))
+    image = blurred(photograph()[:40, :44], BOX, "reflect", 3.0)
+    deblur(image, BOX, 3.0, progress=lambda done, _: seen.append(done))
     assert seen[-1] == 100
 
 
@@ -178,7 +187,7 @@ def test_progress():
         ({"sigma": -1}, ValueError, "sigma must be a number of 0 or more, got -1"),
         ({"sigma": "high"}, TypeError, "sigma must be a number of 0 or more, got 'high'"),
         ({"method": "wiener"}, ValueError, "method must be one of 'bm3d', 'pnp', got 'wiener'"),
-        ({"boundary": "zero"}, ValueError, "boundary must be one of 'reflect', 'per"),
+        ({"boundary": "zero"}, ValueError, "boundary must be one of 'auto', 'reflect', 'per"),
         ({"denoiser": abs}, ValueError, "is for method='pnp', not for 'bm3d'"),
         ({"method": "pnp", "denoiser": "median"}, ValueError, "denoiser must be callable or"),
         ({"image": np.full((40, 40), np.nan)}, ValueError, "image has values that are NaN"),

@@ -15,6 +15,8 @@ from fastrestore._collaborative.profile import MOST, Profile, named_profile
 from fastrestore._noise.estimate import estimate_sigma
 
 LOWEST = 1e-3  # of the range: least noise level
+# Of the range: least estimated noise level. JPEG (quality 92) hides up to 2 gray levels of error
+COMPRESSED = 3 / 255
 
 
 def sharpen(
@@ -38,7 +40,9 @@ def sharpen(
         depends on its amplitude relative to the local mean.
     sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of the image; values below a thousandth of the
-        range are raised to it. By default it is estimated, see `estimate_sigma`.
+        range are raised to it. By default it is estimated, see `estimate_sigma`; estimates are
+        raised to 3/255 of the range, because sharpening amplifies the errors of JPEG files, which
+        are not estimated.
     alpha : float, default 1.5
         Strength of the sharpening, at least 1. With 1 the image is only denoised. With 2 the
         amplitudes of details, relative to the local mean, are replaced by their square roots. For
@@ -91,11 +95,12 @@ def sharpen(
     validate.check_axes("image", array.shape, channel_axis)
     strength = validate.number("alpha", alpha, least=1, most=MOST)
     numbers = named_profile(profile)
+    lowest = LOWEST if sigma is not None else COMPRESSED
     if sigma is None:
         sigma = estimate_sigma(image, channel_axis=channel_axis)
     levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each channel")
     outliers.check("image", array, float(levels.max()), "replace invalid pixels first")
-    level = np.maximum(levels, LOWEST * (ranges.extent(data_range) or _finite_range(array)))
+    level = np.maximum(levels, lowest * (ranges.extent(data_range) or _finite_range(array)))
     sharpened = partial(
         bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,
         profile=numbers.replace(sharpen=strength) if strength > 1 else numbers, progress=progress,

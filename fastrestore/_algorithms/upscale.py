@@ -196,7 +196,7 @@ def _by_pnp(
     with reporting(progress, "super_resolve") as report_progress, interop.use_device_of(array):
         extent = ranges.range_of(data_range, planes)
         settings = default_settings(ranges.sigma(sigma, extent), extent, denoiser)
-        result = restore_planes(planes, forward, settings, report_progress)
+        result = restore_planes(planes, [forward] * len(planes), settings, report_progress)
         return restore(interop.planes_to_image(result, array, channel_axis))
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.scenes import Change, Changes
 from fastrestore._arrays.types import Channels, FloatArray
@@ -106,6 +106,8 @@ def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: boo
             noise = request.noise or NoiseSpec(_levels(opening))
     first, mask = opening
     seen = replace(request, mask=mask)
+    if interop.on_host(first):
+        ranges.warn_of_units(noise.largest, first, request.data_range)
     context = measured(make_context(first, noise, seen), first, seen)
     # A range on a GPU is read once for the whole video
     context = context.with_range(as_number(context.statistics.data_range))

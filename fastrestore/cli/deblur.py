@@ -17,19 +17,20 @@ from fastrestore.cli.errors import CommandError
 EPILOG = """\
 examples:
   fastrestore deblur blurred.png -o sharp.png --psf psf.npy --sigma 2/255
-  fastrestore deblur *.tif -o sharp/ --psf psf.png --sigma auto --boundary taper
+  fastrestore deblur *.tif -o sharp/ --psf psf.png --sigma auto --boundary unknown
   fastrestore deblur blurred.png -o sharp.png --psf psf.npy --sigma 0.01 --method pnp
 
---psf is the point spread function, the image of a point of light. Its origin is the pixel (m // 2,
-n // 2) of its m rows and n columns, and it must not be larger than the image. Floats must sum to 1;
+--psf is the point spread function, the image of a point of light. Its center is the middle of
+the array, and it must not be larger than the image. Floats must sum to 1;
 integers are divided by their sum.
 
 --sigma is the level of the noise, which is added after the blur. A value that is too small
 amplifies the noise; if in doubt, use a larger value or auto.
 
 --boundary is the assumption about the image beyond its border: mirrored (reflect); continued at the
-opposite border (periodic), as in simulations with Fourier transforms; or unknown (taper), for
-photographs on which reflect leaves stripes.
+opposite border (periodic), as in simulations with Fourier transforms; unknown and estimated
+(unknown); or unknown and blended (taper), which is faster and less accurate. auto chooses reflect
+or periodic if the image agrees with it, and otherwise unknown.
 """
 
 
@@ -55,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--boundary",
-        choices=("reflect", "periodic", "taper"),
-        default="reflect",
-        help="image beyond its border; see below; default: reflect",
+        choices=("auto", "unknown", "reflect", "periodic", "taper"),
+        default="auto",
+        help="image beyond its border; see below; default: auto",
     )
     add(
         "--denoiser",

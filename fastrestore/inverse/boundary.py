@@ -23,11 +23,23 @@ CG_STEPS, CG_TOLERANCE = 40, 1e-4  # conjugate gradients: most steps, relative r
 class Periodic:
     """The image repeats beyond its border."""
 
-    def __init__(self, psf: FloatArray, shape: tuple[int, int]) -> None:
+    # Whether `solve` multiplies the spectrum of the extended image by gains, without iterations
+    is_diagonal = True
+    tolerance = CG_TOLERANCE  # of conjugate gradients
+
+    def __init__(self, psf: FloatArray, shape: tuple[int, int], centered: bool = False) -> None:
         self.shape = shape
         self._psf = psf
-        transfer = transfer_function(psf, self.extended_shape, real=True)
+        transfer = transfer_function(psf, self.extended_shape, real=True, centered=centered)
         self._transfer = interop.DeviceCopies(transfer)
+
+    def start(self, image: Any) -> Any:
+        """Return an initial estimate."""
+        return image.copy()
+
+    def crop(self, estimate: Any) -> Any:
+        """Return the part of an estimate inside the image."""
+        return estimate
 
     def prepare(self, image: Any) -> Any:
         """Adapt the image to the boundary condition."""
@@ -88,9 +100,9 @@ class Tapered(Periodic):
 class Mirrored(Periodic):
     """The image is mirrored at its border, with the border pixels twice (half-sample symmetry)."""
 
-    def __init__(self, psf: FloatArray, shape: tuple[int, int]) -> None:
-        super().__init__(psf, shape)
-        self._symmetric = is_symmetric(psf)
+    def __init__(self, psf: FloatArray, shape: tuple[int, int], centered: bool = False) -> None:
+        super().__init__(psf, shape, centered)
+        self.is_diagonal = is_symmetric(psf, centered)
 
     @property
     def extended_shape(self) -> tuple[int, int]:
@@ -105,7 +117,7 @@ class Mirrored(Periodic):
     def solve(self, image: Any, penalty: Any) -> Any:
         """Invert the blur; use conjugate gradients if the PSF is not symmetric."""
         first = super().solve(image, penalty)
-        if self._symmetric:
+        if self.is_diagonal:
             return first
         is_number = np.ndim(penalty) == 0
         even = penalty if is_number else _symmetrize(penalty)
@@ -115,7 +127,11 @@ class Mirrored(Periodic):
             return self.adjoint(self.blur(x)) + (even * x if is_number else self._filter(x, even))
 
         return conjugate_gradients(
-            normal, lambda r: self._filter(r, inverse), self.adjoint(image), first
+            normal,
+            lambda r: self._filter(r, inverse),
+            self.adjoint(image),
+            first,
+            self.tolerance,
         )
 
     def adjoint(self, image: Any) -> Any:
@@ -136,12 +152,16 @@ def _symmetrize(power: Any) -> Any:
 
 
 def conjugate_gradients(
-    apply: Callable[[Any], Any], precondition: Callable[[Any], Any], target: Any, start: Any
+    apply: Callable[[Any], Any],
+    precondition: Callable[[Any], Any],
+    target: Any,
+    start: Any,
+    tolerance: float = CG_TOLERANCE,
 ) -> Any:
     """Solve ``apply(x) = target``; both operators are symmetric and positive definite."""
     solution = start.copy()
     residual = target - apply(solution)
-    bound = CG_TOLERANCE * norm(target)
+    bound = tolerance * norm(target)
     gradient = precondition(residual)
     direction, slope = gradient.copy(), float((residual * gradient).sum())
     for _ in range(CG_STEPS):

@@ -14,6 +14,7 @@ from fastrestore.inverse.operators import Forward
 
 Denoiser = Callable[[Any, float], Any]
 REGULARIZATION = {"hqs": 0.23, "admm": 1.0, "pgm": 1.0}  # of "hqs": lambda of DPIR
+HIGHEST = 49 / 255  # of the range: noise level of the denoiser in the first iteration
 DIVERGED = 1e3  # growth of the squared residual at which an iteration has diverged
 POWER_STEPS = 20  # power iterations for the norm of an operator
 

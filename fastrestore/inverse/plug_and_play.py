@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fastrestore._arrays import interop, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore.inverse.iterations import (
+    HIGHEST,
     REGULARIZATION,
     Denoiser,
     Monitor,
@@ -22,7 +23,6 @@ from fastrestore.inverse.iterations import (
 from fastrestore.inverse.operators import Forward
 
 ITERATIONS = {"hqs": 8, "admm": 20, "pgm": 50}
-HIGHEST = 49 / 255  # of the range: noise level of the denoiser in the first iteration
 LOWEST = 1e-3  # of the range: least noise level of the data
 DENOISERS = ("auto", "bm3d", "unet", "hybrid")  # methods of `denoise` that take a noise level
 
@@ -174,14 +174,14 @@ def pnp(
 
 def restore_planes(
     planes: Any,
-    forward: Forward,
+    forwards: Sequence[Forward],
     settings: Settings,
     report_progress: Callable[[float], None],
 ) -> Any:
     """Restore each channel of (C, M, N) on its own, as `pnp` does."""
     monitor = Monitor(report_progress=lambda share: report_progress(share / len(planes)))
     results = []
-    for plane in planes:
+    for plane, forward in zip(planes, forwards, strict=True):
         forward.check(plane)
         data = forward.prepare(plane)
         first = forward.initial_estimate(data)

@@ -53,17 +53,35 @@ def center(psf: FloatArray) -> tuple[int, int]:
     return psf.shape[0] // 2, psf.shape[1] // 2
 
 
-def transfer_function(psf: FloatArray, shape: tuple[int, int], real: bool = False) -> Any:
-    """Return the Fourier transform of a PSF, with its center at the origin of a grid."""
+def transfer_function(
+    psf: FloatArray, shape: tuple[int, int], real: bool = False, centered: bool = False
+) -> Any:
+    """Return the Fourier transform of a PSF, with its center at the origin of a grid.
+
+    The center is the pixel n // 2 along each axis. With `centered`, it is the middle of the array,
+    (n - 1) / 2, which is between two pixels if n is even.
+    """
     grid = np.zeros(shape)
     grid[: psf.shape[0], : psf.shape[1]] = psf
     grid = np.roll(grid, [-k for k in center(psf)], (0, 1))
-    return np.fft.rfft2(grid) if real else np.fft.fft2(grid)
+    if not centered or all(n % 2 for n in psf.shape):
+        return np.fft.rfft2(grid) if real else np.fft.fft2(grid)
+    transfer = np.fft.fft2(grid)
+    for axis in (0, 1):
+        if psf.shape[axis] % 2 == 0:
+            transfer = transfer * _half_pixel(shape[axis]).reshape((-1, 1) if axis == 0 else -1)
+    return transfer[:, : shape[1] // 2 + 1] if real else transfer
 
 
-def is_symmetric(psf: FloatArray) -> bool:
+def _half_pixel(size: int) -> Any:
+    """Return the transfer function of a shift by half a pixel; its highest frequency is 0."""
+    frequency = np.fft.fftfreq(size)
+    return np.where(frequency == -0.5, 0, np.exp(-1j * np.pi * frequency))
+
+
+def is_symmetric(psf: FloatArray, centered: bool = False) -> bool:
     """Return whether a PSF is symmetric along both axes, so that mirrored images stay mirrored."""
-    if not all(n % 2 for n in psf.shape):
+    if not centered and not all(n % 2 for n in psf.shape):
         return False
     bound = 1e-9 * psf.max()
     return all(np.allclose(psf, np.flip(psf, axis), rtol=0, atol=bound) for axis in (0, 1))

@@ -219,6 +219,8 @@ def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     highest = 0.0 if level is None else float(np.max(level))
     if level is not None and highest == 0:
         return planes.astype(interop.result_dtype(planes.dtype))
+    if interop.on_host(planes):
+        ranges.warn_of_units(highest, planes, context.data_range)
     scale = _units(planes, highest, net, context)
     relative = scale.relative(level) if net.takes_sigma else None
     result = forward(net, scale.normalized(planes), relative, context)
