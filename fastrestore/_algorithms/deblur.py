@@ -28,7 +28,8 @@ COMPRESSED = 2 / 255
 # Shares of pixels equal to the greatest value: above the first they are clipped, above the second
 # too little is known of the image
 CLIPPED, LOST = 0.01, 0.5
-ROUGHEST = 0.06  # squared differences of neighbors over 2 range**2; of photographs at most 0.02
+# Squared differences of neighbors over 2 range**2, means of both axes; of photographs at most 0.02
+ROUGHEST = 0.06
 
 
 def deblur(
