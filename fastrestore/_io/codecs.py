@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fastrestore._io.errors import FileError
 from fastrestore._io.film_reader import FilmInfo
 from fastrestore._io.hdr import encoder_options as hdr_options
-from fastrestore._io.pyav import is_rgb, load_pyav
+from fastrestore._io.pyav import is_full_range, is_rgb, load_pyav
 
 
 class EncoderOptions(NamedTuple):
@@ -66,6 +66,16 @@ _SILENT = {"libx265": {"x265-params": "log-level=none"}}  # it prints on standar
 _WHOLE_CHROMA = ("libx264", "libx265", "libsvtav1")  # need a multiple of the chroma subsampling
 _PROGRESSIVE = ("libx265", "libvpx", "libvpx-vp9", "libsvtav1", "libaom-av1")  # frames only
 _STATE_ASPECT = ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video", "ffv1")
+# Of YUV; Matroska and WebM store the range themselves
+_STORE_RANGE = (
+    "libx264",
+    "libx264rgb",
+    "libx265",
+    "libvpx-vp9",
+    "libsvtav1",
+    "libaom-av1",
+    "mjpeg",
+)
 _FIELDS = 1 << 18 | 1 << 29  # FFmpeg's flags for transforms and motion of single fields
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's numbers of field orders; those of top first are 2 and 4
 _FINEST = 65535  # most ticks a second in MPEG-4 part 2
@@ -155,6 +165,20 @@ def warn_of_aspect(name: str, path: Path, info: FilmInfo) -> None:
     if info.aspect not in (None, 0, 1) and name not in _STATE_ASPECT:
         warnings.warn(f"{path}: {name} does not store that pixels are {info.aspect} times as wide "
                       "as high; .mp4 stores it", stacklevel=3)  # fmt: skip
+
+
+def loses_range(context: Any, path: Path, info: FilmInfo, *, lossless: bool) -> bool:
+    """Whether frames have to be converted to limited range, with a warning, to look the same."""
+    name, pixels = context.name, context.pix_fmt
+    if is_rgb(info.pixel_format) or is_rgb(pixels) or pixels.startswith(("gray", "yuvj")):
+        return False
+    full = is_full_range(info.pixel_format, info.colors.get("color_range", 0))
+    if not full or path.suffix.lower() in (".mkv", ".webm") or name in _STORE_RANGE:
+        return False
+    cure = "write .mkv" if lossless else "the video is converted to limited range"
+    warnings.warn(f"{path}: {name} in {path.suffix} does not store that a video has full range; "
+                  f"{cure}", stacklevel=3)  # fmt: skip
+    return not lossless
 
 
 def pixel_format(codec: Any, source_format: str, options: EncoderOptions) -> str:

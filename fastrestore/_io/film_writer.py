@@ -27,6 +27,7 @@ from fastrestore._io.pyav import (
     RGB,
     TAG_ERRORS,
     convert,
+    is_full_range,
     is_rgb,
     load_pyav,
 )
@@ -75,8 +76,8 @@ class FilmWriter:
     def write(self, frame: Frame) -> None:
         """Encode a frame."""
         encoded, pixel_format = self._to_pyav(frame), self._context.pix_fmt
-        if encoded.format.name != pixel_format:
-            encoded = convert(encoded, pixel_format)
+        if encoded.format.name != pixel_format or self._limited:
+            encoded = convert(encoded, pixel_format, limited=self._limited)
         with self._explained():
             self._encode(encoded)
         self.count += 1
@@ -170,6 +171,9 @@ class FilmWriter:
         codecs.check_size(codec.name, context.format)
         context.time_base = codecs.time_base(codec.name, self.path, info)
         _set_colors(context, info)
+        self._limited = codecs.loses_range(context, self.path, info, lossless=options.lossless)
+        if self._limited:
+            context.color_range = LIMITED
         codecs.set_fields(context, info)
         context.options = codecs.encoder_options(context, options, info)
 
@@ -273,8 +277,9 @@ def _set_colors(context: Any, info: FilmInfo) -> None:
         context.color_range, context.colorspace = LIMITED, BT709
     elif not is_rgb(info.pixel_format) and is_rgb(context.pix_fmt):
         context.color_range, context.colorspace = FULL, RGB
-    elif info.pixel_format.startswith("yuvj"):
-        context.color_range = FULL
+    elif info.pixel_format.startswith(("yuvj", "gray")) or context.pix_fmt.startswith("gray"):
+        full = is_full_range(info.pixel_format, info.colors.get("color_range", 0))
+        context.color_range = FULL if full else LIMITED
     if info.aspect:
         context.sample_aspect_ratio = info.aspect
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Image
-from fastrestore._io.pyav import LIMITED, copy_timing, is_full
+from fastrestore._io.pyav import copy_timing, is_full
 
 Planes = list[Image]
 
@@ -93,8 +93,7 @@ def layout_of(frame: Any) -> Layout:
     if name.startswith("gbr"):
         return Layout("rgb", 3, dtype, largest, largest)
     if name.startswith("gray"):
-        limited = int(frame.color_range) == LIMITED
-        return Layout("gray", 1, dtype, largest, 219 * step if limited else largest)
+        return Layout("gray", 1, dtype, largest, largest if is_full(frame) else 219 * step)
     full = is_full(frame)
     luma, chroma = frame.planes[:2]
     return Layout(

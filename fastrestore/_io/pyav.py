@@ -65,14 +65,22 @@ def side_data(frame: Any) -> dict[str, bytes]:
 
 def is_full(frame: Any) -> bool:
     """Whether a YUV frame has full range; unspecified means limited range."""
-    return int(frame.color_range) == FULL or bool(frame.format.name.startswith("yuvj"))
+    return is_full_range(frame.format.name, int(frame.color_range))
 
 
-def convert(frame: Any, pixel_format: str) -> Any:
-    """Convert a frame to another pixel format."""
-    converted = frame.reformat(
-        format=pixel_format, interpolation=FINE, **_color_options(frame, pixel_format)
-    )
+def is_full_range(pixel_format: str, color_range: int) -> bool:
+    """Whether frames have full range; unspecified means full for gray, and limited for YUV."""
+    if pixel_format.startswith("gray"):
+        return color_range != LIMITED
+    return color_range == FULL or pixel_format.startswith("yuvj")
+
+
+def convert(frame: Any, pixel_format: str, *, limited: bool = False) -> Any:
+    """Convert a frame to another pixel format, and YUV from full to limited range if wanted."""
+    options = _color_options(frame, pixel_format)
+    if limited:
+        options |= {"src_color_range": FULL, "dst_color_range": LIMITED}
+    converted = frame.reformat(format=pixel_format, interpolation=FINE, **options)
     copy_timing(frame, converted)
     converted.pict_type = 0
     return converted
@@ -87,6 +95,8 @@ def _color_options(frame: Any, pixel_format: str) -> dict[str, int]:
     """Return ranges and matrix for a conversion to `pixel_format`."""
     given = int(frame.color_range)
     if is_rgb(frame.format.name) == is_rgb(pixel_format):
+        if frame.format.name.startswith("gray") != pixel_format.startswith("gray"):
+            given = FULL  # swscale takes all gray for full range; so the values do not change
         return {"src_color_range": given, "dst_color_range": given}
     if is_rgb(pixel_format):
         given = FULL if is_full(frame) else LIMITED
