@@ -169,7 +169,7 @@ def index(name: str, value: Any, count: int) -> int:
 def length(value: Any) -> int:
     """Return the number of items of a sequence or an array of one axis, 0 for other values."""
     try:
-        return len(value)
+        return len(value) if getattr(value, "ndim", 1) == 1 else 0
     except TypeError:
         return 0
 
