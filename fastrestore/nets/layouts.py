@@ -42,7 +42,9 @@ def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
     tensors = _unwrapped(loaded, source)
     try:
         found = _recognized(tensors, source, ours)
-    except (LookupError, TypeError, ArithmeticError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        if str(error).startswith(source):
+            raise
         # Names or shapes that no network has; those expected are not checked one by one
         detail = f"{type(error).__name__}: {str(error)[:200]}"
         raise ValueError(f"{source} is not a known network: {detail}; known: {KNOWN}") from None
