@@ -93,7 +93,8 @@ def bm4d(rng):
     if rng.integers(6) == 0:
         arguments["volume"] = np.repeat(volume[..., None], 2, -1)
         arguments["channel_axis"] = -1
-    return Call(fastrestore.bm4d, arguments, sigma, span, "volume", scales=("sigma",))
+    call = Call(fastrestore.bm4d, arguments, sigma, span, "volume", scales=("sigma",))
+    return hide(rng, call, shape)
 
 
 def vbm3d(rng):
@@ -102,7 +103,8 @@ def vbm3d(rng):
     arguments = {"frames": frames, **level(rng, sigma), "radius": int(rng.integers(0, 4))}
     if rng.integers(4) == 0:
         arguments["frames"] = np.repeat(frames, 2, 0)
-    return Call(fastrestore.vbm3d, arguments, sigma, span, "frames", scales=("sigma",))
+    call = Call(fastrestore.vbm3d, arguments, sigma, span, "frames", scales=("sigma",))
+    return hide(rng, call, arguments["frames"].shape)
 
 
 def denoise(rng):
