@@ -195,6 +195,8 @@ def restore(rng):
 def estimate_sigma(rng):
     image, sigma, span, axis = draw_image(rng)
     arguments = {"image": image, "channel_axis": axis}
+    if rng.integers(4) == 0:
+        arguments["mask"] = rng.random(image.shape) < 0.98
     return Call(fastrestore.estimate_sigma, arguments, sigma, span, "image", False, backends=False)
 
 
