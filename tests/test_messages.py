@@ -105,7 +105,7 @@ def test_warnings_point_at_the_caller():
         with warnings.catch_warnings(record=True) as issued:
             warnings.simplefilter("always")
             call()
-        assert [warning.filename for warning in issued] == [__file__]
+        assert {warning.filename for warning in issued} == {__file__}
 
 
 def test_networks_as_denoisers():
