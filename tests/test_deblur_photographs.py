@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.data import camera, coffee
 
-from fastrestore import deblur
+from fastrestore import deblur, vbm3d
 
 DIAGONAL = np.eye(9) / 9
 CURVE = np.zeros((11, 9))  # a shaken camera
@@ -115,3 +115,17 @@ def test_results_rougher_than_photographs():
     message = "the result is rougher than any photograph, so the restoration has failed; check psf"
     with pytest.warns(UserWarning, match=message):
         deblur(image, CURVE, 1.0, boundary="periodic")
+
+
+def test_smooth_scenes_with_surroundings():
+    """Images of low contrast seem to agree with wrong borders sooner."""
+    scene = 90 + scenes()[0] / 6
+    clean, image = seen(scene, CURVE, "surroundings", 1.0)
+    restored = psnr(clean, deblur(image, CURVE, 1.0, data_range=255))
+    assert restored > psnr(clean, image) + 2
+
+
+def test_videos_with_sigma_in_other_units():
+    frames = np.random.default_rng(0).uniform(0, 1, (3, 24, 24))
+    with pytest.warns(UserWarning, match="sigma=2 exceeds the whole range of the image"):
+        vbm3d(frames, 2.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.types import FloatArray
 from fastrestore.inverse.boundary import KINDS, Periodic, conjugate_gradients
 from fastrestore.inverse.iterations import HIGHEST, REGULARIZATION, decreasing_sigmas
@@ -17,8 +17,8 @@ from fastrestore.inverse.operators import Forward
 TOLERANCE = 1e-3  # relative residual of conjugate gradients; 1e-2 loses up to 4 dB near the border
 STEPS = 8, 4  # iterations of a schedule, and those before the boundary conditions are compared
 # Largest misfits of boundary conditions, see `choose_boundary`. On training images those of right
-# ones are at most 1.4, 11 and 0.5; those of wrong ones are at least 1.1, 10 and 0.67
-MISFIT_REFLECT, MISFIT_PERIODIC, RATIO = 1.5, 15.0, 0.6
+# ones are at most 1.4, 11 and 0.5; those of wrong ones are at least 1.1, 10 and 0.48
+MISFIT_REFLECT, MISFIT_PERIODIC, RATIO = 1.5, 15.0, 0.3
 GRAY_LEVELS = 255
 
 
@@ -167,8 +167,8 @@ def choose_boundary(
 
     After some iterations with unknown surroundings, each boundary condition is asked for the
     smallest change of the estimate with which it fits the data. The excess over the change for
-    unknown surroundings, per pixel near the border, is compared with the variance of the PSF,
-    because so do errors of right estimates grow.
+    unknown surroundings, per pixel near the border, is compared with the variance of the PSF and
+    the squared contrast of the image, because so do errors of right estimates grow.
     """
     if psf.size == 1:
         return "periodic"
@@ -180,7 +180,8 @@ def choose_boundary(
         estimate = denoise(forward.proximal(estimate, image, weight), level)
     weight = REGULARIZATION["hqs"] * sigma**2 / last**2
     inside = math.prod(max(0, n - k + 1) for n, k in zip(image.shape, psf.shape, strict=True))
-    unit = max(1, image.size - inside) * variance(psf) * (sigma * extent / GRAY_LEVELS / last) ** 2
+    contrast = np.sqrt(min(extent, ranges.range_of(None, image)) * extent) / GRAY_LEVELS
+    unit = max(1, image.size - inside) * variance(psf) * (sigma * contrast / last) ** 2
     reference = _misfit(border, image, estimate, weight)
     mirrored, repeated = (
         (_misfit(make_border(kind, psf, image.shape), image, border.crop(estimate), weight)
