@@ -229,7 +229,7 @@ BAD = [
     (ValueError, "stage must be", {"stage": "last"}),
     (ValueError, "data_range", {"data_range": 0}),
     (ValueError, "there is no such backend", {"backend": "nope"}),
-    (ValueError, r"4 axes, got shape \(12, 32, 36\)", {"channel_axis": 0}),
+    (ValueError, r"4 axes for channel_axis=0, got shape \(12, 32, 36\)", {"channel_axis": 0}),
 ]
 
 

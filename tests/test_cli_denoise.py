@@ -214,3 +214,13 @@ def test_interrupt(monkeypatch, capsys, tmp_path, source):
     assert main(["denoise", str(source), "-o", str(tmp_path / "o.png"), "--sigma", "0.1"]) == 130
     assert capsys.readouterr() == ("", "fastrestore: interrupted\n")
     assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e25])
+def test_invalid_pixels_of_a_file(capsys, tmp_path, value):
+    image = noisy(photograph(), 10).astype(np.float64)
+    image[3, 4] = value
+    np.save(tmp_path / "in.npy", image)
+    line = fails(capsys, "denoise", tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--sigma", 10)
+    assert "(3, 4)" in line
+    assert line.endswith("; replace invalid pixels first")  # no command has mask=

@@ -35,7 +35,19 @@ CALLS = {
     "demosaic": fr.demosaic,
     "sharpen": lambda image: fr.sharpen(image, SIGMA),
     "inpaint": lambda image: fr.inpaint(image, IMAGE > 250),
+    "deblur": lambda image: fr.deblur(image, np.ones((3, 3)) / 9, SIGMA),
+    "deblur, sigma estimated": lambda image: fr.deblur(image, np.ones((3, 3)) / 9),
+    "remove_streaks": fr.remove_streaks,
+    "denoise_burst": lambda image: fr.denoise_burst([IMAGE, image], SIGMA),
+    "super_resolve": lambda image: fr.super_resolve(
+        image, 2, model="pnp", psf=np.ones((3, 3)) / 9, sigma=SIGMA
+    ),
+    "pnp": lambda image: fr.inverse.pnp(image, fr.inverse.Blur(np.ones((3, 3)) / 9), SIGMA),
 }
+SUBJECTS = {"bm4d": "volume", "vbm3d": "frame 1", "demosaic": "mosaic", "denoise_burst": "frame 1",
+            "remove_streaks": "sinogram", "pnp": "the initial estimate from data"}  # fmt: skip
+WITHOUT_MASK = ("demosaic", "sharpen", "deblur", "deblur, sigma estimated", "remove_streaks",
+                "denoise_burst", "super_resolve", "pnp")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -44,14 +56,21 @@ CALLS = {
 def test_fill_values_that_float32_cannot_represent_beside_the_image(name, value, place):
     position = {"bm4d": r"\({}, {}, 0\)"}.get(name, r"\({}, {}\)")
     position = position.format(*(k if isinstance(k, int) else k.start for k in place))
-    subject = {"bm4d": "volume", "vbm3d": "frame 1", "demosaic": "mosaic"}.get(name, "image")
-    cure = {"demosaic": "replace", "sharpen": "replace", "inpaint": "missing"}.get(name, "by mask=")
+    subject = SUBJECTS.get(name, "image")
+    cure = "replace" if name in WITHOUT_MASK else "missing" if name == "inpaint" else "by mask="
     quoted = f"{value:g}".replace("+", r"\+")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         message = f"{subject} has the value {quoted} at {position}.*{cure}"
         with pytest.raises(ValueError, match=message):
             CALLS[name](with_fill(value, place=place))
+
+
+@pytest.mark.parametrize("name", set(CALLS) - {"inpaint"})
+def test_nan_names_no_mask_where_there_is_none(name):
+    with pytest.raises(ValueError, match="NaN or infinite") as caught:
+        CALLS[name](with_fill(np.nan))
+    assert ("mask=" in str(caught.value)) == (name not in WITHOUT_MASK)
 
 
 def test_the_message():

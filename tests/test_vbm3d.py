@@ -306,3 +306,10 @@ def test_searches_shorter_than_a_block(engine):
     results = [vbm3d(frames, **options, backend=name) for name in (engine, "numpy")]
     assert np.isfinite(results).all()
     assert_close(results[0], results[1], 255)
+
+
+def test_no_warning_of_units_after_a_black_opening(recwarn):
+    clean = scene()[:40, :48]
+    frames = np.stack([0 * clean, noisy(clean, 20), noisy(clean, 20, seed=1)])
+    vbm3d(frames, 20)
+    assert not recwarn.list

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._algorithms.bm3d import bm3d
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.register import estimate_motion, refine_motion, resample
@@ -99,7 +99,7 @@ def denoise_burst(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=78) > 32
     True
     """
-    images, restore, array = _check_frames(frames, channel_axis)
+    images, restore, array = _check_frames(frames, channel_axis, sigma)
     first = images.pop(validate.index("reference", reference, len(images)))
     levels = _levels(sigma, first, channel_axis)
     denoise = partial(
@@ -188,12 +188,16 @@ def _mismatch(difference: FloatArray, gain: FloatArray, levels: FloatArray) -> F
     return around
 
 
-def _check_frames(frames: Any, channel_axis: Any) -> tuple[list[NDArray[Any]], Any, Any]:
+def _check_frames(
+    frames: Any, channel_axis: Any, sigma: Any
+) -> tuple[list[NDArray[Any]], Any, Any]:
     """Return the frames as (C, M, N), a function that restores the array type, and a frame."""
     check_frames(frames)
     images: list[NDArray[Any]] = []
+    level = float(sigma) if isinstance(sigma, (int, float)) else 0.0
     for number, recognized in enumerate(recognized_frames(frames)):
         image = validate.channels(f"frame {number}", interop.to_host(recognized[0]), channel_axis)
+        outliers.check(f"frame {number}", recognized[0], level, outliers.REPLACE)
         # A generator may use the memory of a frame again
         images.append(image if hasattr(frames, "shape") else image.copy("K"))
     if not images:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.inversion import invert, noise_gain
-from fastrestore._arrays import interop, ranges, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile
@@ -157,6 +157,8 @@ def deblur(
     array, restore = interop.recognize("image", image)
     planes = validate.channels("image", array, channel_axis).astype(np.float64)
     point = check_psf(psf, planes.shape[-2:])
+    known = 0.0 if sigma is None else validate.not_negative("sigma", sigma)
+    outliers.check("image", array, known, outliers.REPLACE)
     inner = _content(planes, point)
     content = planes[inner]
     extent = ranges.range_of(data_range, content)

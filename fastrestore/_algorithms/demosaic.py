@@ -83,7 +83,7 @@ def demosaic(
     if min(array.shape) < 4:
         raise ValueError(f"mosaic must have at least 4 x 4 pixels, got shape {array.shape}")
     level = validate.not_negative("sigma", sigma)
-    outliers.check("mosaic", array, level, "replace invalid pixels first")
+    outliers.check("mosaic", array, level, outliers.REPLACE)
     count = validate.iterations(iterations, least=0)
     with interop.use_device_of(array), reporting(progress, "demosaic") as report_progress:
         values = array.astype(np.float64)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.masks import Mask
-from fastrestore._collaborative.masking import CURE
 from fastrestore._noise.estimate import mean_sigma
 
 
@@ -59,9 +58,9 @@ def with_mask(
 
 def _check(values: Any, sigma: Any, valid: NDArray[np.bool_] | None) -> None:
     """Validate the values of the valid pixels."""
-    validate.check_finite("image", values, valid, CURE)
+    validate.check_finite("image", values, valid, outliers.MASK)
     level = float(np.max(sigma)) if isinstance(sigma, (int, float)) else 0.0
-    outliers.check("image", values, level, CURE, valid)
+    outliers.check("image", values, level, outliers.MASK, valid)
 
 
 def _filled(values: Any, whole: NDArray[np.bool_], axes: Axes, estimate: bool) -> tuple[Any, Any]:

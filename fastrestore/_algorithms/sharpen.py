@@ -92,14 +92,14 @@ def sharpen(
     True
     """
     array, _ = interop.recognize("image", image)
-    validate.check_axes("image", array.shape, channel_axis)
+    validate.channels("image", array, channel_axis)
     strength = validate.number("alpha", alpha, least=1, most=MOST)
     numbers = named_profile(profile)
     lowest = LOWEST if sigma is not None else COMPRESSED
     if sigma is None:
         sigma = estimate_sigma(image, channel_axis=channel_axis)
     levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each channel")
-    outliers.check("image", array, float(levels.max()), "replace invalid pixels first")
+    outliers.check("image", array, float(levels.max()), outliers.REPLACE)
     level = np.maximum(levels, lowest * (ranges.extent(data_range) or _finite_range(array)))
     sharpened = partial(
         bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._algorithms.strong_streaks import find_strong, replace_fluctuating, streak_level
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.pipeline import with_spectrum
@@ -108,6 +108,7 @@ def remove_streaks(
     array, restore = interop.recognize("sinogram", sinogram)
     order = _axis_order(array.shape, angle_axis, detector_axis)
     validate.check_finite("sinogram", array)
+    outliers.check("sinogram", array, 0.0, outliers.REPLACE)
     factor = validate.number("strength", strength, least=LEAST_STRENGTH, most=MOST_STRENGTH)
     bound = None if strong is None else validate.positive("strong", strong)
     host = interop.to_host(array)

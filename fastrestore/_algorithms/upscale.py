@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastrestore._arrays import interop, ranges, resources, validate
+from fastrestore._arrays import interop, outliers, ranges, resources, validate
 from fastrestore._arrays.progress import Progress, reporting
 
 if TYPE_CHECKING:
@@ -195,6 +195,7 @@ def _by_pnp(
     resources.check_memory(BYTES * planes[0].size * factor**2, "scale", factor)
     with reporting(progress, "super_resolve") as report_progress, interop.use_device_of(array):
         extent = ranges.range_of(data_range, planes)
+        outliers.check("image", array, sigma, outliers.REPLACE)
         settings = default_settings(ranges.sigma(sigma, extent), extent, denoiser)
         result = restore_planes(planes, [forward] * len(planes), settings, report_progress)
         return restore(interop.planes_to_image(result, array, channel_axis))

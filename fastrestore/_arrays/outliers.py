@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 # accuracy of noise; beyond BESIDE, the value plus the range is the value, in float32.
 SEPARATE, BESIDE = 2.0**12, 2.0**24
 SAMPLES = 2**12
+# What callers can do about invalid pixels, without and with an argument for them
+REPLACE = "replace invalid pixels first"
+MASK = "leave invalid pixels out by mask=, an array of bool that is True where a pixel is valid"
 ROUNDS = 3  # fill values, of which an image may have several
 
 

@@ -60,7 +60,7 @@ def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) 
     """Warn if sigma exceeds the range, which suggests other units; return the range."""
     extent = float(values.max()) - float(values.min())
     most = max(data_range or 0.0, extent)
-    if values.size >= 64 and sigma > most:
+    if values.size >= 64 and extent > 0 and sigma > most:  # a black frame has no range
         validate.warn(
             f"sigma={sigma:g} exceeds the whole range of the image, {most:g}; give sigma in "
             "the units of the image: for values on [0, 1], 25 gray levels are 25 / 255"

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 # about 1. Sums of squared differences are infinite neither in float32 nor in float64.
 ELSEWHERE = 2.0**50
 
-CURE = "leave invalid pixels out by mask=, an array of bool that is True where a pixel is valid"
-
 
 def checked_mask(name: str, values: Any, request: Request) -> Mask | None:
     """Validate the values of an image; return its mask, with outliers as invalid pixels."""
@@ -34,8 +32,8 @@ def checked_mask(name: str, values: Any, request: Request) -> Mask | None:
     if not interop.on_host(values):
         return mask
     valid = None if mask is None else mask.like(values.shape, planes)
-    validate.check_finite(name, values, valid, CURE)
-    inside = outliers.plausible(name, values, request.known_sigma(), CURE, valid)
+    validate.check_finite(name, values, valid, outliers.MASK)
+    inside = outliers.plausible(name, values, request.known_sigma(), outliers.MASK, valid)
     if inside is None:
         return mask
     every = planes(inside) if mask is None else planes(inside) & mask.valid

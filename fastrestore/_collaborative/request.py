@@ -10,7 +10,7 @@ import numpy as np
 
 from fastrestore._arrays import color, interop, validate
 from fastrestore._arrays.masks import Mask
-from fastrestore._arrays.outliers import SEPARATE
+from fastrestore._arrays.outliers import MASK, SEPARATE
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import masking
 from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
@@ -140,7 +140,7 @@ class Request:
         """Validate the values of an image; return its mask, with outliers as invalid pixels."""
         if self.mask is not None or self._is_wide(values):
             return masking.checked_mask(name, values, self)
-        validate.check_finite(name, values, cure=masking.CURE)
+        validate.check_finite(name, values, cure=MASK)
         return None
 
     def _is_wide(self, values: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastrestore._arrays import outliers
 from fastrestore._io.errors import FileError, reason
 from fastrestore.errors import BackendUnavailableError
 
@@ -22,7 +23,9 @@ def explained(what: Path | str) -> Iterator[None]:
     except FileError:  # it names its file already
         raise
     except (ValueError, TypeError, MemoryError, BackendUnavailableError) as error:
-        raise CommandError(f"{what}: {reason(error)}") from error
+        # No command has an argument for a mask
+        text = reason(error).replace(outliers.MASK, outliers.REPLACE)
+        raise CommandError(f"{what}: {text}") from error
 
 
 def require_torch() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._arrays import interop, ranges, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore.inverse.iterations import (
     HIGHEST,
@@ -153,6 +153,9 @@ def pnp(
         first = forward.initial_estimate(values)
         if start is not None:
             first = _image("start", start, first.shape)
+        subject = "the initial estimate from data" if start is None else "start"
+        known = validate.not_negative("sigma", sigma)
+        outliers.check(subject, first, known, outliers.REPLACE)
         extent = ranges.range_of(data_range, first)
         validate.choice("method", method, ITERATIONS)
         noise = max(ranges.sigma(sigma, extent), LOWEST * extent)

@@ -194,7 +194,7 @@ def each_image(
         )
     levels = sigmas(sigma, batch, axes)
     known = max((float(np.max(level)) for level in levels if level is not None), default=0.0)
-    outliers.check("image", values, known, "replace invalid pixels first")
+    outliers.check("image", values, known, outliers.REPLACE)
     with reporting(options.progress, name) as report, interop.use_device_of(values):
         context = prepared(request, batch, lambda share: report(share / len(batch)))
         results = [restore(*pair, context) for pair in zip(batch, levels, strict=True)]

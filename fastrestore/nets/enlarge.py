@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import reporting
 from fastrestore.nets import call
 from fastrestore.nets.call import Context, Options, Request
@@ -28,6 +28,7 @@ def enlarge(image: Any, scale: Any, model: Any, options: Options) -> Any:
     net, name = chosen(model, scale)
     values, to_caller = interop.recognize("image", image)
     planes = validate.channels("image", values, options.channel_axis)
+    outliers.check("image", values, ranges.extent(options.data_range) or 0.0, outliers.REPLACE)
     check_channels(len(planes), net, name)
     with reporting(options.progress, name) as report, interop.use_device_of(values):
         enlarger = Enlarger.prepared(Request(net, name, options), planes, report)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastrestore._arrays import interop, ranges, validate
+from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.frames import check_frames, recognized_frames, video_axes
 from fastrestore._arrays.scenes import Change, Changes
 from fastrestore.nets.call import Request
@@ -37,11 +37,13 @@ def enlarge_video(frames: Any, time_axis: Any, request: Request, scene_cuts: boo
 def _stream(frames: Iterable[Any], request: Request, scene_cuts: bool) -> Iterator[Any]:
     """Enlarge frame by frame."""
     changes, axis = Changes(scene_cuts), request.options.channel_axis
+    extent = ranges.extent(request.options.data_range) or 0.0
     enlarger: Enlarger | None = None
     last: Last | None = None
     larger: Any = None
     for number, (frame, to_caller) in enumerate(recognized_frames(frames)):
         planes = validate.channels(f"frame {number}", frame, axis)
+        outliers.check(f"frame {number}", frame, extent, outliers.REPLACE)
         with interop.use_device_of(frame):
             if enlarger is None:
                 check_channels(len(planes), request.net, request.name)
