@@ -207,8 +207,8 @@ def test_tiff_of_floats_with_white_at_zero(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "it has 3 pages; one is supported"),
-        ({"imagej": True}, "it has 3 pages; one is supported"),
+        ({}, "it has 3 pages, not one; `fastrestore volume` reads stacks of pages"),
+        ({"imagej": True}, "it has 3 pages, not one; `fastrestore volume` reads stacks of pages"),
         (
             {"volumetric": True, "tile": (1, 16, 16)},
             "its shape is (3, 24, 17), its axes are ZYX; one plane",

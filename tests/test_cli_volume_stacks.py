@@ -82,9 +82,10 @@ def test_stack_in_one_directory_is_no_image(capsys, folder):
     tifffile.imwrite("a.tif", drawn(), imagej=True, metadata={"axes": "ZYX"})
     one_directory("a.tif")
     line = fails(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0")
-    assert line == "cannot read a.tif: it has 5 pages; one is supported"
+    advice = "`fastrestore volume` reads stacks of pages"
+    assert line == f"cannot read a.tif: it has 5 pages, not one; {advice}"
     tifffile.imwrite("s.tif", drawn(), photometric="minisblack", metadata={"truncate": True})
-    assert fails(capsys, "info", "s.tif") == "cannot read s.tif: it has 5 pages; one is supported"
+    assert fails(capsys, "info", "s.tif").startswith("cannot read s.tif: it has 5 pages, not one;")
     assert names(folder) == ["a.tif", "s.tif"]
 
 

@@ -292,3 +292,15 @@ def test_far_pixels():
     other = np.ones((2, 20, 20), bool)
     other[1] = valid
     np.testing.assert_array_equal(Mask(other).far, expected)
+
+
+@pytest.mark.parametrize(
+    "estimate", [fr.estimate_sigma, fr.estimate_psd, fr.estimate_poisson_gaussian]
+)
+def test_errors_about_nan_say_what_to_do_with_the_mask(estimate):
+    """Estimators advised to replace NaN although they have a mask; a wrong mask was not named."""
+    image = np.where(np.arange(64)[:, None] == 3, np.nan, np.add.outer(np.arange(64.0), range(64)))
+    with pytest.raises(ValueError, match=r"NaN .*leave invalid pixels out by mask="):
+        estimate(image)
+    with pytest.raises(ValueError, match=r"NaN .*make mask False there, and True where valid"):
+        estimate(image, mask=np.isnan(image))

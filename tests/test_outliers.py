@@ -78,7 +78,7 @@ def test_the_message():
         ValueError, match=r"the first of 384 such values; most of the others are"
     ) as e:
         fr.bm3d(with_fill(1e20), SIGMA)
-    assert "which float32 cannot represent beside it; leave invalid pixels out by" in str(e.value)
+    assert "and float32 cannot represent both; leave invalid pixels out by" in str(e.value)
     with pytest.raises(ValueError, match=r"value -3e\+38 at \(8, 20\), the first of 768 such"):
         fr.bm3d(with_fill(1e30, with_fill(-3e38), (slice(100, 116), slice(20, 44))), SIGMA)
     with pytest.raises(ValueError, match=r"value -2.14748e\+09 at \(8, 20\)"):

@@ -193,6 +193,11 @@ def _check_frames(
 ) -> tuple[list[NDArray[Any]], Any, Any]:
     """Return the frames as (C, M, N), a function that restores the array type, and a frame."""
     check_frames(frames)
+    if getattr(frames, "ndim", 3) < 3:
+        raise ValueError(
+            f"frames must be several images, got one array of shape {frames.shape}; for one image "
+            "use bm3d"
+        )
     images: list[NDArray[Any]] = []
     level = float(sigma) if isinstance(sigma, (int, float)) else 0.0
     for number, recognized in enumerate(recognized_frames(frames)):

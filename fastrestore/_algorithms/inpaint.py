@@ -105,7 +105,7 @@ def inpaint(
         missing = namespace.asarray(mask_planes)
         values = namespace.where(missing, 0, planes).astype(np.float64)
         known = values[0] if channel_axis is None else interop.move_axis(values, 0, channel_axis)
-        validate.check_finite("the known part of image", known)
+        validate.check_finite("the known part of image", known, cure="mark them as missing in mask")
         known_pixels = ~(
             mask_planes[0] if channel_axis is None else np.moveaxis(mask_planes, 0, channel_axis)
         )

@@ -85,5 +85,5 @@ def _message(
     others = "" if count == 1 else f", the first of {count} such values"
     return (
         f"{name} has the value {values[first]:g} at {first}{others}; most of the others are from "
-        f"{ends[0]:g} to {ends[1]:g}, which float32 cannot represent beside it; "
+        f"{ends[0]:g} to {ends[1]:g}, and float32 cannot represent both; "
     )

@@ -217,18 +217,22 @@ def _bounds(least: float | None, most: float | None) -> str:
 
 
 def channels(
-    name: str, values: Any, channel_axis: Any, valid: NDArray[np.bool_] | None = None
+    name: str,
+    values: Any,
+    channel_axis: Any,
+    valid: NDArray[np.bool_] | None = None,
+    cure: str = "replace them first, for example by inpaint",
 ) -> Any:
     """Return an image as (C, M, N); raise if its axes are wrong or it contains NaN.
 
-    `valid` (1 or C, M, N) excepts pixels.
+    `valid` (1 or C, M, N) excepts pixels; `cure` says what to do with NaN.
     """
     check_axes(name, values.shape, channel_axis)
     planes = interop.channels_first(values, channel_axis)
     if valid is not None and interop.on_host(planes):
         whole = np.broadcast_to(valid, planes.shape)
         valid = whole[0] if channel_axis is None else np.moveaxis(whole, 0, channel_axis)
-    check_finite(name, values, valid)
+    check_finite(name, values, valid, cure)
     return planes
 
 
@@ -269,7 +273,7 @@ def check_finite(
     finite = np.isfinite(values)
     if valid is not None:
         finite |= ~valid
-        name = f"{name}, where mask is True,"
+        name, cure = f"{name}, where mask is True,", "make mask False there, and True where valid"
     if finite.all():
         _check_magnitude(name, values if valid is None else values[valid], power)
         return

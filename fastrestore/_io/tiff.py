@@ -43,7 +43,9 @@ def read_tiff(file: IO[bytes]) -> Picture:
         check_chain(tiff)
         count = _page_count(tiff)
         if count != 1:
-            raise FileError(f"it has {count} pages; one is supported")
+            raise FileError(
+                f"it has {count} pages, not one; `fastrestore volume` reads stacks of pages"
+            )
         check_page(page)
         check_whole(page, tiff.filehandle.size)
         pixels = _pixels(page)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.level import LEAST, variance
 from fastrestore._noise.patches import SIDE, Patches
@@ -76,7 +76,8 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     values = interop.to_host(interop.recognize("image", image)[0])
     validate.check_axes("image", values.shape, channel_axis)
     valid = validate.mask("mask", mask, values.shape, channel_axis)
-    estimates = sigmas(validate.channels("image", values, channel_axis, valid), valid)
+    planes = validate.channels("image", values, channel_axis, valid, outliers.MASK)
+    estimates = sigmas(planes, valid)
     return float(estimates[0]) if channel_axis is None else estimates
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.types import FloatArray
 
 LEAST = 32  # pixels, width and height
@@ -78,7 +78,7 @@ def estimate_poisson_gaussian(
     values = interop.to_host(interop.recognize("image", image)[0])
     validate.check_axes("image", values.shape, channel_axis)
     valid = validate.mask("mask", mask, values.shape, channel_axis)
-    planes = validate.channels("image", values, channel_axis, valid)
+    planes = validate.channels("image", values, channel_axis, valid, outliers.MASK)
     black = validate.number("offset", offset)
     if min(planes.shape[1:]) < LEAST:
         raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, resources, validate
+from fastrestore._arrays import interop, outliers, resources, validate
 from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.patches import CONSTANT, SIDE, Patches
@@ -178,7 +178,7 @@ def estimate_psd(
     values = interop.to_host(interop.recognize("image", image)[0])
     validate.check_axes("image", values.shape, channel_axis)
     valid = validate.mask("mask", mask, values.shape, channel_axis)
-    planes = validate.channels("image", values, channel_axis, valid)
+    planes = validate.channels("image", values, channel_axis, valid, outliers.MASK)
     if min(planes.shape[1:]) < WINDOW:
         raise ValueError(
             f"image must be {WINDOW} pixels high and wide or more, got shape {values.shape}"

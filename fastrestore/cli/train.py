@@ -29,8 +29,9 @@ examples:
   fastrestore train gan --images photographs --out trained
 
 OUT receives the weights (safetensors in half precision), log.csv, crops.png with restored crops of
-validation images, and a checkpoint. The same command resumes an interrupted training. One
-photograph in 36 is used for validation. dncnn, unet and ffdnet are trained for gray images unless
+validation images, and a checkpoint, written every minute and when training stops. The same command
+resumes an interrupted training from it. One photograph in 36 is used for validation, every 1000
+steps, or ten times in short trainings. dncnn, unet and ffdnet are trained for gray images unless
 --color is given; srresnet, srvgg, gan and vsrgan for color images unless --set channels=1 is given.
 
 gan trains an srresnet (--set network=srvgg, rrdb or unet for another network) in two phases, each

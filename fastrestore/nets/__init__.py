@@ -35,5 +35,5 @@ def need_torch() -> None:
                 raise
             raise ImportError(
                 f"networks need {module}, which is not installed: {extra('nets')}; "
-                "for a CPU alone, take PyTorch from its own index first"
+                "without a GPU, first install the build of PyTorch for CPUs, which is smaller"
             ) from None
