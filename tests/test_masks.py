@@ -304,3 +304,11 @@ def test_errors_about_nan_say_what_to_do_with_the_mask(estimate):
         estimate(image)
     with pytest.raises(ValueError, match=r"NaN .*make mask False there, and True where valid"):
         estimate(image, mask=np.isnan(image))
+
+
+def test_plan_keeps_its_mask():
+    valid = VALID.copy()
+    plan = fr.BM3DPlan(IMAGE.shape, IMAGE.dtype, SIGMA, mask=valid)
+    before = plan(IMAGE)
+    valid[...] = True
+    np.testing.assert_array_equal(plan(IMAGE), before)

@@ -209,7 +209,7 @@ def test_the_same_size():
     [
         ({"scale": 2}, ValueError, "'VSRGAN' makes images 4 times larger; scale is 2"),
         ({"channel_axis": None}, ValueError, "frames must have 3 axes, got shape"),
-        ({"frames": moving(1)[0]}, ValueError, r"4 axes, got .*; if it is one.* frames\[None"),
+        ({"frames": moving(1)[0]}, ValueError, r"4 axes .*; if it is one.* frames\[None"),
         ({"time_axis": 7}, ValueError, "time_axis=7 is not an axis"),
         ({"time_axis": 3}, ValueError, "are the same axis"),
         ({"data_range": 0}, ValueError, "data_range"),

@@ -131,7 +131,7 @@ def mask(
     if valid.all():
         return None
     same = channel_axis is None or (valid == valid[:1]).all()
-    return np.ascontiguousarray(valid[:1] if same else valid)
+    return np.array(valid[:1] if same else valid, order="C")  # callers may change theirs later
 
 
 def bools(name: str, mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
