@@ -61,11 +61,11 @@ def deblur(
         row or column of zeros to such an axis.
     sigma : float, optional
         Standard deviation of the noise added after the blur, in the units of the image. By default
-        it is estimated, see `estimate_sigma`, and at least 2/255 of the range for a PSF whose
-        inversion amplifies noise, because the errors of a JPEG file are that large and cannot be
-        estimated. If in doubt, use a larger value, because the
-        inversion amplifies noise that exceeds `sigma`. A warning is issued if the image seems to
-        have much more noise. Rounding to integers adds noise of sigma 0.29.
+        it is estimated, see `estimate_sigma`. If the inversion of `psf` amplifies noise, estimates
+        are raised to 2/255 of the range, because the errors of JPEG files are not estimated; for
+        strong compression specify more. If in doubt, use a larger value, because the inversion
+        amplifies noise that exceeds `sigma`. A warning is issued if the image seems to have much
+        more noise. Rounding to integers adds noise of sigma 0.29.
     method : {"bm3d", "pnp"}
         "bm3d" inverts the blur twice, and removes the amplified noise each time [1]_; iterations of
         half-quadratic splitting with `bm3d` improve the result, see Notes. "pnp" alternates between
@@ -92,8 +92,8 @@ def deblur(
     Returns
     -------
     array, shape of `image`
-        Estimate of the sharp image: the same kind of array, not clipped. Floats keep their type,
-        integers give float32.
+        Estimate of the sharp image: the same kind of array. Floats keep their type, integers give
+        float32. Values are not clipped, unless the image has clipped highlights, see Notes.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def deblur(
 
     The inversions need noise of one spectrum in the whole image. With unknown surroundings, with
     mirrored ones and a PSF that is not symmetric, and with clipped pixels, there are eight
-    iterations of half-quadratic splitting instead. Pixels are taken to be clipped if more than 1 %
-    are equal to the greatest value; the blurred estimate may exceed it, and the result is clipped
-    to it.
+    iterations of half-quadratic splitting instead. If more than 1 % of the pixels are equal to
+    the greatest value, they are taken to be clipped: the blurred estimate may exceed this value
+    there, and the result is clipped to it.
 
     For "auto", the smallest change of an intermediate estimate with which each boundary condition
     fits the data is compared with that for unknown surroundings. Rows and columns of one value at

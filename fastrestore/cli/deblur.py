@@ -20,9 +20,9 @@ examples:
   fastrestore deblur *.tif -o sharp/ --psf psf.png --sigma auto --boundary unknown
   fastrestore deblur blurred.png -o sharp.png --psf psf.npy --sigma 0.01 --method pnp
 
---psf is the point spread function, the image of a point of light. Its center is the middle of
-the array, and it must not be larger than the image. Floats must sum to 1;
-integers are divided by their sum.
+--psf is the point spread function, the image of a point of light. Its center is the middle of the
+array, and it must not be larger than the image. Floats must sum to 1; integers are divided by their
+sum.
 
 --sigma is the level of the noise, which is added after the blur. A value that is too small
 amplifies the noise; if in doubt, use a larger value or auto.
