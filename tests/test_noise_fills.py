@@ -228,6 +228,20 @@ def test_noise_much_weaker_than_edges(draw, sigma):
     assert psnr(clean, bm3d(image)) > psnr(clean, image) + 3
 
 
+@pytest.mark.parametrize("sigma", [1, 3])
+@pytest.mark.parametrize(("size", "blobs"), [(64, 0.2), (96, 0.1), (128, 0.05)])
+def test_noise_much_weaker_than_edges_of_a_small_image(size, blobs, sigma):
+    clean = 200.0 * skimage.data.binary_blobs(size, blobs, rng=1)
+    assert estimate_sigma(clean) == 0
+    assert estimate_sigma(noisy(clean, sigma)) == pytest.approx(sigma, rel=0.1)
+
+
+def test_volume_of_two_values():
+    clean = 200.0 * skimage.data.binary_blobs(64, 0.2, n_dim=3, rng=0)[:16]
+    image = noisy(clean, 3)
+    assert psnr(clean, bm4d(image)) > psnr(clean, image) + 6
+
+
 def test_noise_does_not_exceed_a_range_that_clips_it():
     image = 255.0 * np.random.default_rng(0).integers(0, 2, (256, 256))
     assert estimate_sigma(image) <= 255

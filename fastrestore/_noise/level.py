@@ -28,6 +28,7 @@ WHITE = 2.0  # largest ratio of the median eigenvalue to the smallest of white n
 CROWDED = 0.25  # least share of varying patches that are not next to areas without noise
 STRAIGHT, MARGIN = 2.0, 0.005  # drawings have more than so many times the straight lines of noise
 COARSEST = 1.25  # step of rounding, relative to sigma, of noise that can be told from a drawing
+UNCONFIRMED = 0.25  # least share of an estimate from all patches that flat patches confirm
 UNCLIPPED = 0.05  # least share of the variance that clipping leaves in a patch that is used
 
 
@@ -50,7 +51,7 @@ def variance(patches: Patches) -> float:
         fit = _converged(few, fit, SURELY_NOISELESS)
         fit = _converged(patches, fit, NOISELESS)
         if fit is first:
-            fit = _of_faint(patches, fit)
+            fit = _of_flattest(patches, fit)
     if fit is None or fit.variance < LEVELS**-2 or _is_drawing(fit):
         return 0.0
     return fit.variance
@@ -69,22 +70,27 @@ def _converged(patches: Patches, fit: Fit, noiseless: float) -> Fit:
     return fit
 
 
-def _of_faint(patches: Patches, fit: Fit) -> Fit:
-    """Estimate again where an estimate from all patches is so high that it finds none of its noise.
+def _of_flattest(patches: Patches, fit: Fit) -> Fit:
+    """Estimate again where an estimate from all patches is so high that no round confirms it.
 
-    Stars, impulses or many edges cause it. What seems to be without noise may have noise of a much
-    lower level.
+    Stars, impulses or many edges cause it. The patches that are flat for its noise have less
+    detail, those that are flat for their detail have still less, and so on.
     """
-    detail = patches.energies.detail[patches.energies.whole]
-    level = fit.variance
+    measures, level = patches.energies, fit.variance
+    constant = measures.detail <= CONSTANT
+    noisy = measures.whole & ~patches.near(constant, SIDE - 1)
     while True:
-        faint = detail[(detail > CONSTANT) & (detail <= NOISELESS * level)]
-        if len(faint) < FEWEST:
+        flat = noisy & (measures.gradient < _flattest() * level)
+        if np.count_nonzero(flat) < LEAST:
             return fit
-        level = float(faint.mean())
-        better = _fit(patches, level, SURELY_NOISELESS)
-        if better is not None:
-            return _converged(patches, better, NOISELESS)
+        found = float(measures.detail[flat].mean())
+        if found > (1 - SETTLED) * level:
+            break
+        level = found
+    if level > UNCONFIRMED * fit.variance:
+        return fit
+    lower = Fit(patches, level, patches.eigenvalues(flat), noisy, constant)
+    return _converged(patches, lower, NOISELESS)
 
 
 def _fit(patches: Patches, level: float = 0.0, noiseless: float = 0.0) -> Fit | None:
