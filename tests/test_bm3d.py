@@ -387,6 +387,21 @@ def test_a_sigma_in_other_units_warns():
         bm3d(image, 25)
 
 
+@pytest.mark.parametrize(
+    ("message", "options"),
+    [
+        ("the noise of psd or noise_kernel, of sigma=99,", {"noise_kernel": np.ones((99, 99))}),
+        ("the noise of psd or noise_kernel, of sigma=25,", {"psd": np.full((16, 16), 400**2)}),
+        ("the noise of the model noise=", {"noise": fastrestore.PoissonGaussian(50)}),
+    ],
+)
+def test_a_warning_of_units_names_the_argument(message, options):
+    """It named sigma=, which was not specified."""
+    image = noisy(scene(16, 16), 5) / 255
+    with pytest.warns(UserWarning, match=f"{message}.*exceeds the whole range of the image"):
+        bm3d(image, **options)
+
+
 def test_custom_profile():
     profile = Profile.named("np").replace(step_basic=4, group_final=8)
     assert psnr(scene(16, 16), bm3d(IMAGE, 5, profile=profile)) > psnr(scene(16, 16), IMAGE)

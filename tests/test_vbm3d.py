@@ -264,6 +264,13 @@ def test_correlated_noise(engine):
     assert psnr(clean, denoised) > psnr(clean, vbm3d(frames, 20, profile=SMALL, radius=2)) + 1.5
 
 
+def test_a_psd_in_other_units_warns():
+    """Only bm3d and bm4d warned that the noise was negligible."""
+    frames, _ = striped(np.zeros((3, 24, 24)) + 50)
+    with pytest.warns(UserWarning, match="gives noise of sigma=0.04.*, negligible"):
+        vbm3d(frames * 100, psd=np.ones((24, 24)), profile=SMALL)
+
+
 def test_psd_of_white_noise_equals_sigma():
     _, frames = video(4)
     psd = np.full(frames.shape[1:], 400.0 * frames[0].size)

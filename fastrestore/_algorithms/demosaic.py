@@ -78,7 +78,7 @@ def demosaic(
     ((16, 16, 3), True)
     """
     array, restore = interop.recognize("mosaic", mosaic)
-    validate.channels("mosaic", array, None)
+    validate.channels("mosaic", array, None, cure="replace them first")
     validate.choice("pattern", pattern, PATTERNS)
     if min(array.shape) < 4:
         raise ValueError(f"mosaic must have at least 4 x 4 pixels, got shape {array.shape}")

@@ -56,15 +56,34 @@ def check_sigma(level: float, extent: float) -> None:
         )
 
 
-def warn_of_units(sigma: float, values: NDArray[Any], data_range: float | None) -> float:
-    """Warn if sigma exceeds the range, which suggests other units; return the range."""
+_SPECTRUM = (
+    "psd is E|FFT2(noise)|**2, not normalized: for white noise it is sigma**2 * rows * columns"
+)
+# By the argument that specifies the noise: the subject of a warning, and what to do
+_UNITS = {
+    "sigma": (
+        "sigma={sigma:g}",
+        "give sigma in the units of the image: for values on [0, 1], 25 gray levels are 25 / 255",
+    ),
+    "psd": ("the noise of psd or noise_kernel, of sigma={sigma:g},", _SPECTRUM),
+    "noise": ("the noise of the model noise=", "give its parameters in the units of the image"),
+}
+
+
+def warn_of_units(
+    sigma: float, values: NDArray[Any], data_range: float | None, given: str = "sigma"
+) -> float:
+    """Warn if sigma exceeds the range, which suggests other units; return the range.
+
+    `given` is the argument that specifies the noise, a key of `_UNITS`.
+    """
     extent = float(values.max()) - float(values.min())
     most = max(data_range or 0.0, extent)
     if values.size >= 64 and extent > 0 and sigma > most:  # a black frame has no range
-        validate.warn(
-            f"sigma={sigma:g} exceeds the whole range of the image, {most:g}; give sigma in "
-            "the units of the image: for values on [0, 1], 25 gray levels are 25 / 255"
-        )
+        subject, cure = _UNITS[given]
+        limit = "" if given == "noise" else f", {most:g}"  # that of the transformed image
+        subject = subject.format(sigma=sigma)
+        validate.warn(f"{subject} exceeds the whole range of the image{limit}; {cure}")
     return extent
 
 
@@ -78,6 +97,5 @@ def warn_of_spectrum(sigma: float, values: NDArray[Any]) -> None:
     if values.size >= 64 and 0 < sigma < UNSEEN * extent:
         validate.warn(
             f"psd or noise_kernel gives noise of sigma={sigma:g}, negligible relative to the range "
-            f"of the image, {extent:g}; psd is E|FFT2(noise)|**2, not normalized: for white noise "
-            "it is sigma**2 * rows * columns"
+            f"of the image, {extent:g}; {_SPECTRUM}"
         )

@@ -200,7 +200,9 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
         work = _first_channel(work)
     if noise.map is not None:
         _check_map(noise.map, noise.largest / (float(np.ptp(planes)) or 1.0))
-    extent = ranges.warn_of_units(noise.largest, planes, request.data_range)
+    extent = ranges.warn_of_units(
+        noise.largest, planes, request.data_range, request.noise_argument()
+    )
     base = planes.min()
     if abs(float(base)) > FAR * max(extent, noise.largest):
         work = _shifted(work, base)

@@ -132,6 +132,12 @@ class Request:
         """Number of spatial axes."""
         return self.geometry.ndim
 
+    def noise_argument(self) -> str:
+        """Return the argument that gives the level of the noise; "psd" may be a kernel."""
+        if self.noise is not None and self.noise.model is not None:
+            return "noise"
+        return "psd" if self.check_spectrum else "sigma"
+
     def known_sigma(self) -> float:
         """Return the noise level in the units of the image, or 0 if it is unknown."""
         return 0.0 if self.noise is None or self.noise.model is not None else self.noise.largest

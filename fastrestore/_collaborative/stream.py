@@ -107,7 +107,10 @@ def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: boo
     first, mask = opening
     seen = replace(request, mask=mask)
     if interop.on_host(first):
-        ranges.warn_of_units(noise.largest, first, request.data_range)
+        given = request.noise_argument()
+        ranges.warn_of_units(noise.largest, first, request.data_range, given)
+        if given == "psd":
+            ranges.warn_of_spectrum(noise.largest, first)
     context = measured(make_context(first, noise, seen), first, seen)
     # A range on a GPU is read once for the whole video
     context = context.with_range(as_number(context.statistics.data_range))
