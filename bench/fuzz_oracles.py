@@ -107,7 +107,7 @@ def _of_result(call, image, before, result):
     if call.valid is not None and not call.spoiled:
         faults += _of_mask(call, before, result)
     values = _arrays(result)
-    finite = before is None or before.dtype.kind not in "fc" or bool(np.isfinite(before).all())
+    finite = _is_finite(before) and _is_finite(call.arguments.get(call.spoiled))
     if finite and not all(np.isfinite(value).all() for value in values):
         faults.append("the result is not finite")
     if call.spoiled or before is None or not isinstance(result, np.ndarray):
@@ -129,6 +129,12 @@ def _of_mask(call, before, result):
     if not np.array_equal(result[~valid], before[~valid].astype(result.dtype), equal_nan=True):
         return ["hidden pixels were changed"]
     return [] if np.isfinite(result[valid]).all() else ["valid pixels are not finite"]
+
+
+def _is_finite(value):
+    """Whether a value has no NaN and no infinity, as far as it has numbers."""
+    numbers = isinstance(value, (np.ndarray, np.floating, float))
+    return not numbers or np.asarray(value).dtype.kind not in "fc" or np.isfinite(value).all()
 
 
 def _arrays(result):
