@@ -72,11 +72,12 @@ def bm3d(rng):
 def plan(rng):
     call = bm3d(rng)
     image = call.arguments.pop("image")
-    call.arguments.pop("mask", None)
     for name in ("pilot", "colorspace"):
         call.arguments.pop(name, None)
     made = fastrestore.BM3DPlan(image.shape, image.dtype, **call.arguments)
-    return Call(made, {"image": image}, call.sigma, call.span, "image", backends=False)
+    return Call(
+        made, {"image": image}, call.sigma, call.span, "image", backends=False, valid=call.valid
+    )
 
 
 def new_plan(rng):

@@ -85,3 +85,8 @@ def test_mixed_spectra_are_weighted_by_power():
     mixed = NoiseSpec(np.array([1.0, 3.0]), None, spectra).mixed(np.array([[1.0, 1.0]]))
     np.testing.assert_allclose(mixed.sigmas, np.sqrt(10))
     np.testing.assert_allclose(mixed.spectrum, [[[0.1, 1.9]]])
+
+
+def test_a_ragged_list_beside_another_noise_is_quoted():
+    with pytest.raises(ValueError, match=r"got both sigma=5 and psd=\[\[1, 2\], \[3\]\]; only"):
+        NoiseArguments(5, psd=[[1, 2], [3]]).spec((8, 8), None, reach=0)

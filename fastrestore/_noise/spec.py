@@ -165,9 +165,7 @@ class NoiseArguments(NamedTuple):
 def _given_twice(given: dict[str, Any]) -> str:
     """Return the message for noise that is specified more than once."""
     quoted = [
-        f"{name}=array of shape {np.shape(value)}"
-        if np.ndim(value) or hasattr(value, "shape")
-        else f"{name}={validate.quoted(value)}"
+        f"{name}={validate.quoted(value)}".replace("=an array", "=array")
         for name, value in given.items()
     ]
     return (
