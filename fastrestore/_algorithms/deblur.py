@@ -153,7 +153,9 @@ def deblur(
     validate.choice("method", method, ("bm3d", "pnp"))
     validate.choice("boundary", boundary, BOUNDARIES)
     if denoiser is not None and method != "pnp":
-        raise ValueError(f"denoiser={denoiser!r:.60} is for method='pnp', not for {method!r}")
+        raise ValueError(
+            f"denoiser={validate.quoted(denoiser)} is for method='pnp', not for {method!r}"
+        )
     array, restore = interop.recognize("image", image)
     planes = validate.channels("image", array, channel_axis).astype(np.float64)
     point = check_psf(psf, planes.shape[-2:])

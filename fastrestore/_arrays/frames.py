@@ -30,7 +30,9 @@ def check_frames(frames: Any) -> None:
     if isinstance(frames, (str, bytes)) or not (
         hasattr(frames, "shape") or isinstance(frames, Iterable)
     ):
-        raise TypeError(f"frames must be an array or an iterable of arrays, got {frames!r:.60}")
+        raise TypeError(
+            f"frames must be an array or an iterable of arrays, got {validate.quoted(frames)}"
+        )
 
 
 def recognized_frames(frames: Iterable[Any]) -> Iterator[tuple[Any, interop.Restore]]:

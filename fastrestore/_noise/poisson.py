@@ -60,6 +60,9 @@ def estimate_poisson_gaussian(
     measured by the median of second differences, where the image is smooth. A straight line is
     fitted to the variances, weighted by their precision. Areas without noise take no part.
 
+    Both parameters are determined only if the image has dark and bright areas. From an image of one
+    gray level, one of them is often estimated as 0, and the model fits this level only.
+
     References
     ----------
     .. [1] A. Foi, M. Trimeche, V. Katkovnik, K. Egiazarian, "Practical Poissonian-Gaussian noise

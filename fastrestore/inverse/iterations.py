@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, validate
 from fastrestore.inverse.boundary import norm
 from fastrestore.inverse.operators import Forward
 
@@ -145,7 +145,9 @@ class _State:
         result = self.settings.denoiser(turned, level)
         if not hasattr(result, "shape") or tuple(result.shape) != turned.shape:
             returned = (
-                f"shape {tuple(result.shape)}" if hasattr(result, "shape") else f"{result!r:.40}"
+                f"shape {tuple(result.shape)}"
+                if hasattr(result, "shape")
+                else validate.quoted(result)
             )
             raise ValueError(
                 f"the denoiser returned {returned} in iteration {number}, for an image of shape "

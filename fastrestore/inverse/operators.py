@@ -69,7 +69,7 @@ class Forward:
         else:
             raise TypeError(
                 "a forward operator needs two functions, apply and adjoint, or one "
-                f"LinearOperator; got {apply!r:.60} and {adjoint!r:.60}"
+                f"LinearOperator; got {validate.quoted(apply)} and {validate.quoted(adjoint)}"
             )
 
     def apply(self, image: Any) -> Any:

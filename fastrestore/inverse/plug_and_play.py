@@ -140,8 +140,8 @@ def pnp(
     """
     if not isinstance(forward, Forward):
         raise TypeError(
-            f"forward must be an operator of fastrestore.inverse, got {forward!r:.60}; "
-            "inverse.Forward makes one from two functions"
+            f"forward must be an operator of fastrestore.inverse, got {validate.quoted(forward)}; "
+            "inverse.Blur makes one from a PSF, inverse.Forward from two functions"
         )
     array, restore = interop.recognize("data", data)
     dtype = interop.result_dtype(array.dtype)
@@ -221,7 +221,9 @@ def named_denoiser(denoiser: Any, data_range: float, **options: Any) -> Denoiser
         )
     if denoiser not in DENOISERS:
         known = ", ".join(map(repr, DENOISERS))
-        raise ValueError(f"denoiser must be callable or one of {known}, got {denoiser!r:.60}")
+        raise ValueError(
+            f"denoiser must be callable or one of {known}, got {validate.quoted(denoiser)}"
+        )
     import fastrestore
 
     return lambda image, sigma: fastrestore.denoise(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, validate
 from fastrestore._arrays.types import FloatArray
 
 SUM_TOLERANCE = 1e-3
@@ -24,7 +24,7 @@ def check_psf(psf: Any, shape: tuple[int, int]) -> FloatArray:
     """
     values = np.asarray(interop.to_host(psf))
     if values.dtype.kind not in "fiu":
-        given = f"an array of {values.dtype}" if hasattr(psf, "dtype") else f"{psf!r:.60}"
+        given = f"an array of {values.dtype}" if hasattr(psf, "dtype") else validate.quoted(psf)
         raise TypeError(f"psf must be an array of real numbers, got {given}")
     if values.ndim != 2 or not values.size:
         raise ValueError(f"psf must have two axes (rows, columns), got shape {values.shape}")
