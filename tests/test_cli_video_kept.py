@@ -172,10 +172,25 @@ def alpha_planes(path):
     return found
 
 
+@pytest.mark.parametrize("pixels", ["bgra", "gbrap16le", "yuva444p10le", "yuva422p"])
+def test_alpha_of_any_format_is_kept_in_vp9(capsys, pixels):
+    """The encoder lists other formats with alpha than yuva420p, but does not open them."""
+    draw_video("a.mkv", pixels=pixels, count=2, sigma=0, colors={})
+    lines = warned(capsys, "a.mkv", "b.webm", "--crf", "4")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"libvpx-vp9 does not support {pixels}; the video is converted to ")
+    assert "yuva420p" in lines[0]
+    depth = first("a.mkv")[0].format.components[0].bits - 8
+    for old, new in zip(alpha_planes("a.mkv"), alpha_planes("b.webm"), strict=True):
+        assert np.abs((old >> depth).astype(int) - new).mean() < 3
+
+
 def test_alpha_is_not_claimed_where_it_is_lost(capsys):
     draw_video("a.webm", codec="libvpx-vp9", pixels="yuva420p", count=3, options={"crf": "4"})
     lines = warned(capsys, "a.webm", "b.mkv")
-    assert lines == ["libx264 does not support yuva420p; the video is converted to yuv420p"]
+    assert lines == [
+        "libx264 does not support yuva420p; the video is converted to yuv420p, without alpha"
+    ]
     with av.open("b.mkv") as container:
         track = container.streams.video[0]
         assert (track.metadata.get("alpha_mode"), track.codec_context.name) == (None, "h264")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fastrestore._io.errors import FileError
 from fastrestore._io.film_reader import FilmInfo
 from fastrestore._io.hdr import encoder_options as hdr_options
-from fastrestore._io.pyav import is_full_range, is_rgb, load_pyav
+from fastrestore._io.pyav import has_alpha, is_full_range, is_rgb, load_pyav
 
 
 class EncoderOptions(NamedTuple):
@@ -76,6 +76,8 @@ _STORE_RANGE = (
     "libaom-av1",
     "mjpeg",
 )
+# Pixel formats that an encoder lists, but does not open
+_REFUSED = {"libvpx-vp9": ("yuva422p", "yuva444p", "gbrap")}
 _FIELDS = 1 << 18 | 1 << 29  # FFmpeg's flags for transforms and motion of single fields
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's numbers of field orders; those of top first are 2 and 4
 _FINEST = 65535  # most ticks a second in MPEG-4 part 2
@@ -184,6 +186,7 @@ def loses_range(context: Any, path: Path, info: FilmInfo, *, lossless: bool) -> 
 def pixel_format(codec: Any, source_format: str, options: EncoderOptions) -> str:
     """Return the encoder's pixel format with the least loss; warn if there is any loss."""
     supported = [item.name for item in codec.video_formats or ()]
+    supported = [name for name in supported if name not in _REFUSED.get(codec.name, ())]
     requested = options.pixel_format
     if requested is not None:
         if requested not in supported:
@@ -201,15 +204,15 @@ def _closest_format(codec: str, wanted: str, supported: list[str], *, lossless: 
     """Return the supported pixel format that loses least."""
     plain = wanted.replace("yuvj", "yuv")
     candidates = [name for name in supported if "yuvj" not in name] or supported
-    alpha = plain.startswith(("yuva", "gbrap"))
-    best, loss = load_pyav().codec.codec.find_best_pix_fmt_of_list(candidates, plain, alpha)
+    find = load_pyav().codec.codec.find_best_pix_fmt_of_list
+    best, loss = find(candidates, plain, has_alpha(plain))
     if loss and lossless:
         raise FileError(f"lossless: {codec} does not support {wanted}; use the codec ffv1 in an "
                         ".mkv file")  # fmt: skip
     if loss:
-        advice = ""
+        advice = ", without alpha" if has_alpha(wanted) and not has_alpha(best.name) else ""
         if is_rgb(wanted) and best.name != _COMMON and _COMMON in supported:
-            advice = f"; some players support only pixel_format={_COMMON!r}"
+            advice += f"; some players support only the pixel format {_COMMON}"
         warnings.warn(
             f"{codec} does not support {wanted}; the video is converted to {best.name}{advice}",
             stacklevel=3,
@@ -224,7 +227,7 @@ def check_size(name: str, format: Any) -> None:
         raise FileError(
             f"{name} needs an even width and height for {format.name}, and the video is "
             f"{format.width} x {format.height}; use the codec ffv1 in an .mkv "
-            "file, or pixel_format='yuv444p'"
+            "file, or the pixel format yuv444p"
         )
 
 

@@ -54,6 +54,11 @@ def is_rgb(pixel_format: str) -> bool:
     return bool(load_pyav().VideoFormat(pixel_format, 16, 16).is_rgb)
 
 
+def has_alpha(pixel_format: str) -> bool:
+    """Whether a pixel format stores alpha."""
+    return pixel_format.startswith(("yuva", "gbrap", "rgba", "bgra", "argb", "abgr", "ya"))
+
+
 def side_data(frame: Any) -> dict[str, bytes]:
     """Return the side data of a frame by FFmpeg's names, without kinds that PyAV does not name."""
     found = {}
