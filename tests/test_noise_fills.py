@@ -236,6 +236,10 @@ def test_noise_much_weaker_than_edges_of_a_small_image(size, blobs, sigma):
     assert estimate_sigma(noisy(clean, sigma)) == pytest.approx(sigma, rel=0.1)
 
 
+def test_dense_shapes_without_noise():
+    assert estimate_sigma(200.0 * skimage.data.binary_blobs(256, 0.03, rng=1)) == 0
+
+
 def test_volume_of_two_values():
     clean = 200.0 * skimage.data.binary_blobs(64, 0.2, n_dim=3, rng=0)[:16]
     image = noisy(clean, 3)

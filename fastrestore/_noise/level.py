@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -81,8 +81,8 @@ def _of_flattest(patches: Patches, fit: Fit) -> Fit:
     noisy = measures.whole & ~patches.near(constant, SIDE - 1)
     while True:
         flat = noisy & (measures.gradient < _flattest() * level)
-        if np.count_nonzero(flat) < LEAST:
-            return fit
+        if np.count_nonzero(flat) < LEAST:  # edges between constant areas, or texture
+            return replace(fit, variance=0.0) if np.count_nonzero(constant) >= LEAST else fit
         found = float(measures.detail[flat].mean())
         if found > (1 - SETTLED) * level:
             break
