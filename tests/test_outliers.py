@@ -73,6 +73,16 @@ def test_nan_names_no_mask_where_there_is_none(name):
     assert ("mask=" in str(caught.value)) == (name not in WITHOUT_MASK)
 
 
+@pytest.mark.parametrize(
+    "estimate",
+    [fr.estimate_sigma, fr.estimate_psd, fr.estimate_poisson_gaussian, fr.psd_from_flat_field],
+)
+def test_noise_is_not_estimated_beside_fill_values(estimate):
+    """They returned 0, as if there were no noise."""
+    with pytest.raises(ValueError, match=r"has the value 9.97e\+36 at .*invalid pixels"):
+        estimate(with_fill(9.97e36))
+
+
 def test_the_message():
     with pytest.raises(
         ValueError, match=r"the first of 384 such values; most of the others are"

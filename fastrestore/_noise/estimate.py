@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, outliers, validate
+from fastrestore._arrays import interop
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.inputs import checked_image
 from fastrestore._noise.level import LEAST, variance
 from fastrestore._noise.patches import SIDE, Patches
 
@@ -73,10 +74,7 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     >>> abs(fastrestore.estimate_sigma(noisy) - 10) < 0.5
     True
     """
-    values = interop.to_host(interop.recognize("image", image)[0])
-    validate.check_axes("image", values.shape, channel_axis)
-    valid = validate.mask("mask", mask, values.shape, channel_axis)
-    planes = validate.channels("image", values, channel_axis, valid, outliers.MASK)
+    planes, valid = checked_image(image, channel_axis, mask)
     estimates = sigmas(planes, valid)
     return float(estimates[0]) if channel_axis is None else estimates
 

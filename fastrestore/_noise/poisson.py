@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, outliers, validate
+from fastrestore._arrays import validate
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.inputs import checked_image
 
 LEAST = 32  # pixels, width and height
 FEWEST = 512  # pixels in a class of similar brightness
@@ -78,10 +79,7 @@ def estimate_poisson_gaussian(
     >>> 1.8 < gain < 2.2
     True
     """
-    values = interop.to_host(interop.recognize("image", image)[0])
-    validate.check_axes("image", values.shape, channel_axis)
-    valid = validate.mask("mask", mask, values.shape, channel_axis)
-    planes = validate.channels("image", values, channel_axis, valid, outliers.MASK)
+    planes, valid = checked_image(image, channel_axis, mask)
     black = validate.number("offset", offset)
     if min(planes.shape[1:]) < LEAST:
         raise ValueError(

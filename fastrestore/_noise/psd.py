@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, outliers, resources, validate
 from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.inputs import checked_image
 from fastrestore._noise.patches import CONSTANT, SIDE, Patches
 
 SYMMETRIC = 1e-4  # largest relative difference of a spectrum from its mirror image
@@ -111,6 +112,7 @@ def psd_from_flat_field(
     if values.ndim not in (2, 3) or values.size == 0:
         raise ValueError(f"frames must have the shape (K, M, N) or (M, N), got {values.shape}")
     validate.check_finite("frames", values)
+    outliers.check("frames", values, 0.0, outliers.REPLACE)
     if reach is not None:
         reach = validate.integer("reach", reach, least=1, most=MOST_REACH)
     planes = values.reshape(-1, 1, *values.shape[-2:])
@@ -175,13 +177,10 @@ def estimate_psd(
     >>> 0.8 < float(psd.sum()) / psd.size**2 / 200 < 1.2  # the variance
     True
     """
-    values = interop.to_host(interop.recognize("image", image)[0])
-    validate.check_axes("image", values.shape, channel_axis)
-    valid = validate.mask("mask", mask, values.shape, channel_axis)
-    planes = validate.channels("image", values, channel_axis, valid, outliers.MASK)
+    planes, valid = checked_image(image, channel_axis, mask)
     if min(planes.shape[1:]) < WINDOW:
         raise ValueError(
-            f"image must be {WINDOW} pixels high and wide or more, got shape {values.shape}"
+            f"image must be {WINDOW} pixels high and wide or more, got {planes.shape[1:]}"
         )
     known = np.broadcast_to(True if valid is None else valid, planes.shape)
     psd = np.array([_estimated(plane, each) for plane, each in zip(planes, known, strict=True)])
