@@ -29,6 +29,8 @@ CASES = [
     (("a.mkv", "ffv1", "yuv422p", FULL), ("b.avi",), True),
     (("a.mkv", "ffv1", "yuv420p", FULL), ("b.mp4", "--codec", "mpeg4"), True),
     (("a.mkv", "ffv1", "yuv420p", FULL), ("b.mkv", "--codec", "mpeg4"), False),
+    (("a.mkv", "ffv1", "yuv420p", FULL), ("b.mp4", "--codec", "mpeg2video"), True),
+    (("a.mkv", "ffv1", "yuv420p", FULL), ("b.mkv", "--codec", "mpeg2video"), True),
     (("a.mkv", "ffv1", "yuv420p", FULL), ("b.webm",), False),
     (("a.mkv", "ffv1", "yuv420p", LIMITED), ("b.avi",), False),
     (("a.mkv", "ffv1", "gray", 0), ("b.mp4",), False),

@@ -175,7 +175,8 @@ def loses_range(context: Any, path: Path, info: FilmInfo, *, lossless: bool) -> 
     if is_rgb(info.pixel_format) or is_rgb(pixels) or pixels.startswith(("gray", "yuvj")):
         return False
     full = is_full_range(info.pixel_format, info.colors.get("color_range", 0))
-    if not full or path.suffix.lower() in (".mkv", ".webm") or name in _STORE_RANGE:
+    in_container = path.suffix.lower() in (".mkv", ".webm") and name != "mpeg2video"
+    if not full or in_container or name in _STORE_RANGE:
         return False
     cure = "write .mkv" if lossless else "the video is converted to limited range"
     warnings.warn(f"{path}: {name} in {path.suffix} does not store that a video has full range; "
@@ -233,8 +234,8 @@ def check_size(name: str, format: Any) -> None:
 
 def time_base(name: str, path: Path, info: FilmInfo) -> Fraction:
     """Return the unit of time stamps: that of the source, if codec and container support it."""
-    if path.suffix.lower() == ".avi":
-        return 1 / info.rate  # AVI counts frames
+    if path.suffix.lower() == ".avi" or name == "mpeg2video":
+        return 1 / info.rate  # they count frames
     if name == "mpeg4" and info.time_base.denominator > _FINEST:
         return Fraction(1, _FINEST)
     return info.time_base
