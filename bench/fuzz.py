@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-CHUNK = 100  # cases of one process
+CHUNK = 400  # cases of one process
 PATIENCE = 120  # seconds for one case
 
 
