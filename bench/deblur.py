@@ -2,7 +2,8 @@
 
     python bench/deblur.py --image FILE [--peers]
     python bench/deblur.py --images DIR --psfs Levin09.mat [--count 6] [--denoisers unet bm3d]
-    python bench/deblur.py --motion --psfs Levin09.mat [--every 11] [--size 128]
+    python bench/deblur.py --motion --psfs Levin09.mat [--every 11] [--first 0] [--size 128]
+    python bench/deblur.py --borders --images DIR --psfs Levin09.mat [--count 40] [--first 0]
     python bench/deblur.py --repeated
 
 FILE is a gray image of 256x256 of 8 bits, "cameraman" in the paper: improvements in
@@ -13,8 +14,10 @@ with the first four point spread functions of the file, noise of sigma 2.55 and 
 borders. `--motion` compares the default with `taper` and `pnp` on six photographs of scikit-image,
 with mirrored borders and with real surroundings, for all of Levin's point spread functions, lines
 of 9, 15 and 21 pixels at eight angles and a diagonal, sigma 1, 2 and 5: every 11th of all
-combinations, which takes some minutes (`--every 1`: hours). `--repeated` is 200 iterations of
-`pnp` at one shape: memory, and what is compiled.
+combinations, from the one with the number `--first` on, which takes some minutes (`--every 1`:
+hours). `--borders` is the choice of the boundary condition for random parts of the images of DIR
+and these point spread functions, where mirrored, periodic and real surroundings are true; `--first`
+is the seed. `--repeated` is 200 iterations of `pnp` at one shape: memory, and what is compiled.
 """
 
 import argparse
@@ -27,6 +30,7 @@ from photographs import gray, photograph, psnr
 
 import fastrestore
 from fastrestore import inverse
+from fastrestore.inverse.unknown import choose_boundary
 
 SIGMAS = (2.55, 7.65)
 
@@ -42,12 +46,16 @@ def main():
     parser.add_argument("--peers", action="store_true", help="bm3d of PyPI, too")
     parser.add_argument("--motion", action="store_true")
     parser.add_argument("--every", type=int, default=11, help="of the combinations of --motion")
+    parser.add_argument("--first", type=int, default=0, help="number of the first of them")
     parser.add_argument("--size", type=int, default=128, help="pixels, for --motion")
+    parser.add_argument("--borders", action="store_true")
     parser.add_argument("--repeated", action="store_true")
     options = parser.parse_args()
     if options.image:
         print_experiments(options)
-    if options.images:
+    if options.borders:
+        print_borders(options)
+    elif options.images:
         print_shaken(options)
     if options.motion:
         print_motion(options)
@@ -176,7 +184,7 @@ def print_motion(options):
     print("\n| psf | photograph | sigma | borders | blurred | default | taper | pnp |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     margins = {"mirrored": [], "real": []}
-    for psf_name, psf, name, sigma in cases[:: options.every]:
+    for psf_name, psf, name, sigma in cases[options.first :: options.every]:
         whole = np.asarray(getattr(data, name)(), np.float64)
         whole = whole @ [0.299, 0.587, 0.114] if whole.ndim == 3 else whole
         side = options.size + 2 * MARGIN
@@ -199,6 +207,35 @@ def print_motion(options):
         gains, leads = np.array(found).T
         print(f"{borders}: default over blurred {gains.min():.2f} to {gains.max():.2f} dB, "
               f"over taper and pnp {leads.min():.2f} to {leads.max():.2f} dB")  # fmt: skip
+
+
+def print_borders(options):
+    """Count which boundary conditions are chosen, by the true ones."""
+    from scipy import ndimage
+
+    rng = np.random.default_rng(options.first)
+    paths, psfs = sorted(options.images.glob("*.jpg")), list(motions(options.psfs))
+    counts = {true: dict.fromkeys(("reflect", "periodic", "unknown"), 0)
+              for true in ("reflect", "wrap", "surroundings")}  # fmt: skip
+    for _ in range(options.count):
+        psf, whole = psfs[rng.integers(len(psfs))][1], gray(paths[rng.integers(len(paths))])
+        sigma, side = rng.choice([1.0, 2.0, 5.0]), rng.choice([80, 112, 144])
+        top, left = (rng.integers(n - side - 2 * MARGIN) for n in whole.shape)
+        scene = whole[top : top + side + 2 * MARGIN, left : left + side + 2 * MARGIN]
+        inner = slice(MARGIN, -MARGIN)
+        noise = sigma * rng.standard_normal((side, side))
+        for true, chosen in counts.items():
+            soft = (ndimage.convolve(scene, psf)[inner, inner] if true == "surroundings"
+                    else ndimage.convolve(scene[inner, inner], psf, mode=true))  # fmt: skip
+            chosen[choose_boundary(soft + noise, psf, sigma, 255.0, denoised)] += 1
+    print("\n| true | reflect | periodic | unknown |\n| --- | --- | --- | --- |")
+    for true, chosen in counts.items():
+        print(f"| {true} | {' | '.join(map(str, chosen.values()))} |")
+
+
+def denoised(image, sigma):
+    """Denoise as `deblur` does to choose a boundary condition."""
+    return fastrestore.bm3d(image, sigma, profile="fast", data_range=255)
 
 
 def read_psfs(path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
-from skimage.data import camera, coffee
+from skimage.data import camera, coffee, rocket
 
 from fastrestore import deblur, vbm3d
 
@@ -123,6 +123,19 @@ def test_smooth_scenes_with_surroundings():
     clean, image = seen(scene, CURVE, "surroundings", 1.0)
     restored = psnr(clean, deblur(image, CURVE, 1.0, data_range=255))
     assert restored > psnr(clean, image) + 2
+
+
+def test_long_motion_with_surroundings():
+    """Mirrored borders would fit these data, with an estimate of many stripes."""
+    psf, steps = np.zeros((19, 19)), np.linspace(0, 1, 300)
+    rows, columns = (2 + 14 * steps).round().astype(int), (3 + 13 * steps**3).round().astype(int)
+    np.add.at(psf, (rows, columns), 1 + steps)
+    psf /= psf.sum()
+    scene = rocket()[145:281, 252:388] @ [0.299, 0.587, 0.114]
+    clean, image = seen(scene, psf, "surroundings", 1.0)
+    restored = psnr(clean, deblur(image, psf, 1.0, data_range=255))
+    best = psnr(clean, deblur(image, psf, 1.0, data_range=255, boundary="unknown"))
+    assert restored > best - 1
 
 
 def test_videos_with_sigma_in_other_units():
