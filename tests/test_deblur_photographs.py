@@ -103,6 +103,15 @@ def test_clipped_pixels():
         np.testing.assert_array_equal(deblur(most, DIAGONAL), most)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.45])
+def test_many_clipped_pixels(share):
+    scene = scenes()[1]
+    scene = scene * (255 / np.quantile(scene, 1 - share))
+    clean, image = seen(scene, DIAGONAL, "surroundings", 2.0)
+    clean, image = clean.clip(0, 255), image.clip(0, 255)
+    assert psnr(clean, deblur(image, DIAGONAL, 2.0)) > psnr(clean, image) + 1
+
+
 def test_sigma_in_other_units():
     _, image = seen(scenes()[0], DIAGONAL, "reflect", 2.0)
     with pytest.warns(UserWarning, match="sigma=2 exceeds the whole range of the image") as caught:

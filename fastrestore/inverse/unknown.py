@@ -19,6 +19,7 @@ STEPS = 4  # iterations of the estimates that are compared for the choice of a b
 # Added to the score of unknown surroundings, because estimates are smoother near a border beyond
 # which nothing is known. Chosen on training images
 SLACK = 0.04
+REPETITIONS = 3  # of a fit to clipped data, see `BorderBlur.proximal`
 FLATTEST = 1e-9  # of the range: least mean variation that counts
 
 
@@ -138,15 +139,23 @@ class BorderBlur(Forward):
         return inside if self._clipped is None else inside.clip(max=data.max())
 
     def proximal(self, image: Any, data: Any, weight: float) -> Any:
-        """Fit the data and stay close to an image."""
-        rest = data - self.border.blur(image)
+        """Fit the data and stay close to an image.
+
+        Clipped pixels which the blurred estimate exceeds are no data. Which ones do is found by
+        repetition: without it, a pixel changes sides in each iteration.
+        """
+        blurred = self.border.blur(image)
         if self._clipped is None:
-            return image + self.border.solve(rest, weight)
-        exceeding = self._clipped & (rest < 0)  # no error
-        rest[exceeding] = 0
-        if isinstance(self.border, Unknown):
-            return image + self.border.solve(rest, weight, exceeding)
-        return image + self.border.solve(rest, weight)
+            return image + self.border.solve(data - blurred, weight)
+        estimate = image
+        for _ in range(REPETITIONS):
+            excess = self._clipped * (self.border.blur(estimate) - data).clip(min=0)
+            rest = data + excess - blurred
+            if isinstance(self.border, Unknown):
+                estimate = image + self.border.solve(rest, weight, excess > 0)
+            else:
+                estimate = image + self.border.solve(rest, weight)
+        return estimate
 
     def initial_estimate(self, data: Any) -> Any:
         """Continue the blurred image beyond its border, if estimates are larger."""
