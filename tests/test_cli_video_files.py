@@ -82,7 +82,12 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "b.avi", ["--lossless", "--codec", "mpeg4"], "lossless: mpeg4 is not a lossless"),
         ("deep.mkv", "b.webm", ["--lossless"], "lossless: libvpx-vp9 does not support yuv422p12"),
         ("a.mkv", "b.mkv", ["--pixel-format", "x"], "pixel_format='x': libx264 supports yuv420p, "),
-        ("odd.mkv", "b.mp4", [], "libx264 needs an even width and height for yuv420p"),
+        (
+            "odd.mkv",
+            "b.mp4",
+            [],
+            "cannot write b.mp4: libx264 needs an even width and height for yuv420p",
+        ),
         ("loud.mkv", "b.webm", [], "b.webm: .webm does not support track 1 (audio, pcm_s16le)"),
         ("a.mkv", "%d.png", ["--crf", "9"], "--crf is for videos, and %d.png is a pattern"),
         ("a.mkv", "%d.png", ["--lossless"], "--lossless is for videos"),

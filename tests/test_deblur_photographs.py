@@ -151,3 +151,14 @@ def test_videos_with_sigma_in_other_units():
     frames = np.random.default_rng(0).uniform(0, 1, (3, 24, 24))
     with pytest.warns(UserWarning, match="sigma=2 exceeds the whole range of the image"):
         vbm3d(frames, 2.0)
+
+
+@pytest.mark.parametrize("quality", [50, 75])
+def test_strong_compression(quality):
+    clean, image = seen(scenes()[0], CURVE, "surroundings", 1.0)
+    file = io.BytesIO()
+    Image.fromarray(image.round().clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=quality)
+    decoded = np.asarray(Image.open(file))
+    assert psnr(clean, deblur(decoded, CURVE)) > psnr(clean, decoded) + 2
+    in_units = deblur(decoded / 255.0, CURVE)
+    assert psnr(255 * in_units, deblur(decoded, CURVE)) > 60

@@ -198,3 +198,12 @@ def test_estimate(gain, sigma):
 def test_bad_input(error, message, make):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("model", [PoissonGaussian(2.0, 3.0), Rician(2.0)], ids=str)
+def test_arguments_of_the_methods(model):
+    with pytest.raises(ValueError, match=r"stabilized must be at most 1e\+60, got 1e\+300"):
+        model.inverse(np.array([1.0, 1e300]))
+    for value in (None, "x", [1, 2]):
+        with pytest.raises(TypeError, match=r"data_range must be a number above 0, got"):
+            model.extent(value)

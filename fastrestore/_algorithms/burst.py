@@ -199,7 +199,8 @@ def _check_frames(
             "use bm3d"
         )
     images: list[NDArray[Any]] = []
-    level = float(sigma) if isinstance(sigma, (int, float)) else 0.0
+    wanted = "a number of 0 or more, or one for each channel"
+    level = 0.0 if sigma is None else float(validate.numbers("sigma", sigma, wanted).max())
     for number, recognized in enumerate(recognized_frames(frames)):
         image = validate.channels(f"frame {number}", interop.to_host(recognized[0]), channel_axis)
         outliers.check(f"frame {number}", recognized[0], level, outliers.REPLACE)

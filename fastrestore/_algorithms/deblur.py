@@ -13,6 +13,7 @@ from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile
+from fastrestore._noise.compression import jpeg_sigma
 from fastrestore._noise.estimate import mean_sigma
 from fastrestore.inverse.plug_and_play import default_settings, restore_planes
 from fastrestore.inverse.point_spread import check_psf
@@ -22,8 +23,8 @@ BOUNDARIES = "auto", "reflect", "periodic", "taper", "unknown"
 WARNING_RATIO = 1.6  # estimated noise over sigma, above which there is a warning
 SMALLEST_CHECKED, CHECKED_SIDE = 32, 128  # pixels: images whose noise is compared with sigma
 LOWEST = 1e-3  # of the range: lowest sigma for the regularization
-# Of the range: estimates of sigma are raised to this value if the inversion amplifies noise. JPEG
-# (quality 92) hides 0.6 to 2 gray levels of error from the estimate, rounding 0.3
+# Of the range: estimates of sigma are raised to this value if the inversion amplifies noise.
+# Processing before the blur or after it hides errors from the estimate
 COMPRESSED = 2 / 255
 # Shares of pixels equal to the greatest value: above the first they are clipped, above the second
 # too little is known of the image
@@ -62,10 +63,11 @@ def deblur(
     sigma : float, optional
         Standard deviation of the noise added after the blur, in the units of the image. By default
         it is estimated, see `estimate_sigma`. If the inversion of `psf` amplifies noise, estimates
-        are raised to 2/255 of the range, because the errors of JPEG files are not estimated; for
-        strong compression specify more. If in doubt, use a larger value, because the inversion
-        amplifies noise that exceeds `sigma`. A warning is issued if the image seems to have much
-        more noise. Rounding to integers adds noise of sigma 0.29.
+        are raised to 2/255 of the range. For decoded JPEG files with values 0 to 255, or 0 to 1,
+        they are raised to 1.5 times the error of the compression, and to 2 gray levels. If in
+        doubt, use a larger value, because the inversion amplifies noise that exceeds `sigma`. A
+        warning is issued if the image seems to have much more noise. Rounding to integers adds
+        noise of sigma 0.29.
     method : {"bm3d", "pnp"}
         "bm3d" inverts the blur twice, and removes the amplified noise each time [1]_; iterations of
         half-quadratic splitting with `bm3d` improve the result, see Notes. "pnp" alternates between
@@ -196,7 +198,7 @@ def _noise_level(sigma: Any, planes: Any, extent: float, psf: FloatArray) -> flo
     if sigma is None:
         lowest = COMPRESSED * extent
         lost = 1 - 1 / max(1.0, noise_gain(psf, planes.shape[-2:], lowest, extent))
-        return max(mean_sigma(planes), lowest * lost)
+        return max(mean_sigma(planes), lowest * lost, _of_compression(planes))
     level = ranges.sigma(sigma, extent)
     if not interop.on_host(planes):
         return level
@@ -212,6 +214,13 @@ def _noise_level(sigma: Any, planes: Any, extent: float, psf: FloatArray) -> flo
             "inversion amplifies the difference, so use a larger sigma or leave it out"
         )
     return level
+
+
+def _of_compression(planes: Any) -> float:
+    """Return the least level for a decoded JPEG file, whose errors are correlated; else 0."""
+    error = jpeg_sigma(planes) if interop.on_host(planes) else 0.0
+    gray_level = 1.0 if planes.max() > 1 else 1 / 255
+    return max(1.5 * error, 2 * gray_level) if error else 0.0
 
 
 def _content(planes: Any, psf: FloatArray) -> tuple[slice, ...]:

@@ -195,8 +195,9 @@ def _by_pnp(
     resources.check_memory(BYTES * planes[0].size * factor**2, "scale", factor)
     with reporting(progress, "super_resolve") as report_progress, interop.use_device_of(array):
         extent = ranges.range_of(data_range, planes)
-        outliers.check("image", array, sigma, outliers.REPLACE)
-        settings = default_settings(ranges.sigma(sigma, extent), extent, denoiser)
+        level = validate.not_negative("sigma", sigma)
+        outliers.check("image", array, level, outliers.REPLACE)
+        settings = default_settings(ranges.sigma(level, extent), extent, denoiser)
         result = restore_planes(planes, [forward] * len(planes), settings, report_progress)
         return restore(interop.planes_to_image(result, array, channel_axis))
 

@@ -324,12 +324,9 @@ def iterations(value: Any, least: int = 1) -> int:
 
 
 def pilot(
-    pilot: Any,
-    image: Any,
-    channel_axis: int | None,
-    stage: str,
+    pilot: Any, image: Any, channel_axis: int | None, stage: str,
     valid: NDArray[np.bool_] | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Return the pilot estimate as (C, M, N), or None; see `channels`."""
     if pilot is None:
         return None

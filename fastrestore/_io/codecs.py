@@ -221,13 +221,13 @@ def _closest_format(codec: str, wanted: str, supported: list[str], *, lossless: 
     return str(best.name)
 
 
-def check_size(name: str, format: Any) -> None:
+def check_size(name: str, path: Path, format: Any) -> None:
     """Raise on sizes that the encoder would reject without a reason."""
     across, down = 64 // format.chroma_width(64), 64 // format.chroma_height(64)
     if name in _WHOLE_CHROMA and (format.width % across or format.height % down):
         raise FileError(
-            f"{name} needs an even width and height for {format.name}, and the video is "
-            f"{format.width} x {format.height}; use the codec ffv1 in an .mkv "
+            f"cannot write {path}: {name} needs an even width and height for {format.name}, and "
+            f"the video is {format.width} x {format.height}; use the codec ffv1 in an .mkv "
             "file, or the pixel format yuv444p"
         )
 

@@ -168,7 +168,7 @@ class FilmWriter:
         info, options = self._info, self._options
         context.width, context.height, context.framerate = info.width, info.height, info.rate
         context.pix_fmt = codecs.pixel_format(codec, info.pixel_format, options)
-        codecs.check_size(codec.name, context.format)
+        codecs.check_size(codec.name, self.path, context.format)
         context.time_base = codecs.time_base(codec.name, self.path, info)
         _set_colors(context, info)
         self._limited = codecs.loses_range(context, self.path, info, lossless=options.lossless)

@@ -125,6 +125,7 @@ class PoissonGaussian:
     def inverse(self, stabilized: NDArray[Any]) -> FloatArray:
         """Apply the exact unbiased inverse of `forward`; at least the offset."""
         transformed, xp = interop.to_float64(stabilized), interop.namespace(stabilized)
+        _check_magnitude(transformed)
         counts, means = _poisson_means(self._spread)
         tabulated = xp.interp(transformed, xp.asarray(means), xp.asarray(counts))
         bright = np.maximum(transformed, means[-1])
@@ -136,7 +137,8 @@ class PoissonGaussian:
 
     def extent(self, data_range: float) -> float:
         """Range of the stabilized image, from that of the image."""
-        return float(np.ptp(self.forward(np.array([0, data_range]) + self.offset)))
+        span = validate.positive("data_range", data_range)
+        return float(np.ptp(self.forward(np.array([0, span]) + self.offset)))
 
     @property
     def _spread(self) -> float:
@@ -196,6 +198,7 @@ class Rician:
     def inverse(self, stabilized: NDArray[Any]) -> FloatArray:
         """Apply the exact unbiased inverse of `forward`; at least 0."""
         transformed, xp = interop.to_float64(stabilized), interop.namespace(stabilized)
+        _check_magnitude(transformed)
         signal, means = _rician_means()
         strong = np.maximum(transformed, means[-1])
         far = (strong + np.sqrt(strong**2 - 1)) / 2  # the mean there is x + 1 / (4 x)
@@ -205,7 +208,16 @@ class Rician:
 
     def extent(self, data_range: float) -> float:
         """Range of the stabilized image, from that of the image."""
-        return float(np.ptp(self.forward(np.array([0, data_range]))))
+        span = validate.positive("data_range", data_range)
+        return float(np.ptp(self.forward(np.array([0, span]))))
+
+
+def _check_magnitude(stabilized: FloatArray) -> None:
+    """Raise if powers of the values would overflow."""
+    if interop.on_host(stabilized) and (stabilized > validate.LARGEST).any():
+        raise ValueError(
+            f"stabilized must be at most {validate.LARGEST:g}, got {stabilized.max():g}"
+        )
 
 
 def _anscombe(counts: FloatArray, spread: float) -> FloatArray:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fastrestore._arrays import outliers
 from fastrestore._io.errors import FileError, reason
 from fastrestore.errors import BackendUnavailableError
 
@@ -23,6 +22,8 @@ def explained(what: Path | str) -> Iterator[None]:
     except FileError:  # it names its file already
         raise
     except (ValueError, TypeError, MemoryError, BackendUnavailableError) as error:
+        from fastrestore._arrays import outliers
+
         # No command has an argument for a mask
         text = reason(error).replace(outliers.MASK, outliers.REPLACE)
         raise CommandError(f"{what}: {text}") from error

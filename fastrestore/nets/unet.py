@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fastrestore._arrays import validate
 from fastrestore.nets.network import Network, Residual, check_sizes, convolution, noise_map, padded
 
 
@@ -65,6 +66,7 @@ class UNet(Network):
             raise ValueError(f"widths must be whole numbers, such as (24, 48), got {widths!r}")
         sizes: dict[str, Any] = {f"widths[{k}]": n for k, n in enumerate(widths)}
         check_sizes(channels, blocks=blocks, **sizes)
+        validate.flag("takes_sigma", takes_sigma)
         self.channels, self.takes_sigma = channels, takes_sigma
         self._depth = depth = len(widths) - 1
         self.grid = 2**depth
