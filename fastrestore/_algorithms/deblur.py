@@ -64,10 +64,10 @@ def deblur(
         Standard deviation of the noise added after the blur, in the units of the image. By default
         it is estimated, see `estimate_sigma`. If the inversion of `psf` amplifies noise, estimates
         are raised to 2/255 of the range. For decoded JPEG files with values 0 to 255, or 0 to 1,
-        they are raised to 1.5 times the error of the compression, and to 2 gray levels. If in
-        doubt, use a larger value, because the inversion amplifies noise that exceeds `sigma`. A
-        warning is issued if the image seems to have much more noise. Rounding to integers adds
-        noise of sigma 0.29.
+        they are raised to 1.5 times the error of the compression, and to 2 gray levels; twice that
+        in color. If in doubt, use a larger value, because the inversion amplifies noise that
+        exceeds `sigma`. A warning is issued if the image seems to have much more noise. Rounding to
+        integers adds noise of sigma 0.29.
     method : {"bm3d", "pnp"}
         "bm3d" inverts the blur twice, and removes the amplified noise each time [1]_; iterations of
         half-quadratic splitting with `bm3d` improve the result, see Notes. "pnp" alternates between
@@ -220,7 +220,8 @@ def _of_compression(planes: Any) -> float:
     """Return the least level for a decoded JPEG file, whose errors are correlated; else 0."""
     error = jpeg_sigma(planes) if interop.on_host(planes) else 0.0
     gray_level = 1.0 if planes.max() > 1 else 1 / 255
-    return max(1.5 * error, 2 * gray_level) if error else 0.0
+    more = 2 if len(planes) == 3 else 1  # the colors of a file are compressed more
+    return more * max(1.5 * error, 2 * gray_level) if error else 0.0
 
 
 def _content(planes: Any, psf: FloatArray) -> tuple[slice, ...]:
