@@ -84,7 +84,7 @@ def remove_streaks(
     object that stays at the same detector pixels, such as that of a tube in the center of rotation,
     has no opposite step nearby; ridges of more than 4 pixels that exceed a fifth of the range of
     values are also regarded as parts of the object. A thin ring around the center of rotation
-    cannot be told from a streak.
+    is removed like a streak.
 
     References
     ----------

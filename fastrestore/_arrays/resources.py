@@ -45,7 +45,7 @@ def _memory() -> float:
     sizes = [math.inf]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with suppress(OSError, ValueError):  # there is none, or no limit
+    with suppress(OSError, ValueError):  # no such file or no limit
         sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
     with suppress(ImportError):  # on Windows
         import resource

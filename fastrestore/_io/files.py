@@ -80,7 +80,7 @@ class Replacement:
         self.temporary.replace(self._target)
 
     def discard(self) -> None:
-        """Remove the temporary file; after `commit` there is none."""
+        """Remove the temporary file; do nothing after `commit`."""
         self.temporary.unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from fastrestore._arrays.types import FloatArray
 
 SIDE = 8
-STEPS = np.arange(3, 100)  # of quantization; smaller ones cannot be told from rounded pixels
+STEPS = np.arange(3, 100)  # of quantization; smaller ones look like rounded pixels
 FEWEST = 16  # coefficients that are not 0, to find their step
 AGREEMENT = 0.7  # mean of cos(2 pi c / step); rounding of pixels leaves 0.83 of 1 for step 3
 

@@ -15,8 +15,8 @@ def usable_streams() -> Iterator[None]:
     """Make standard output and standard error usable within the block.
 
     Text for a closed standard error is discarded. Text for a closed standard output raises OSError
-    when it is flushed, so that a result that nobody receives is an error. Characters that standard
-    output cannot encode are escaped.
+    when it is flushed, so that a result that cannot be written is an error. Characters that
+    standard output cannot encode are escaped.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
