@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -250,3 +251,12 @@ def test_noise_does_not_exceed_a_range_that_clips_it():
     image = 255.0 * np.random.default_rng(0).integers(0, 2, (256, 256))
     assert estimate_sigma(image) <= 255
     bm3d(image)  # without a warning of wrong units
+
+
+def test_a_channel_without_valid_pixels_does_not_count():
+    planes = np.random.default_rng(0).normal(0, 5, (3, 64, 64))
+    valid = np.ones(planes.shape, bool)
+    valid[1] = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mean_sigma(planes, valid) == pytest.approx(mean_sigma(planes[::2]), rel=1e-6)

@@ -93,8 +93,9 @@ def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
     """Return the root mean square of the noise levels of the channels (C, M, N) that vary."""
     values = interop.to_host(planes)
     levels = sigmas(values, valid)
-    known = values if valid is None else np.where(valid, values, np.nan)
-    varies = np.nanmax(known, (1, 2)) > np.nanmin(known, (1, 2))
+    masks = np.broadcast_to(True if valid is None else valid, values.shape)
+    known = [plane[mask] for plane, mask in zip(values, masks, strict=True)]
+    varies = np.array([each.size > 0 and each.max() > each.min() for each in known])
     return float(np.sqrt(np.square(levels[varies]).mean())) if varies.any() else 0.0
 
 
