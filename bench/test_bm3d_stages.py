@@ -9,7 +9,7 @@ from photographs import SIGMA
 from fastrestore import Profile
 from fastrestore._arrays.validate import usable_processors
 from fastrestore._collaborative.stage import Statistics, make_stage
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -22,7 +22,7 @@ def steps(pair):
     clean, noisy = pair(512)
     engine, run = select("numba"), Execution(usable_processors())
     image = noisy / np.float32(SCALE)
-    statistics = Statistics(NoiseSpec.white(SIGMA / SCALE), 255 / SCALE)
+    statistics = Statistics(PlaneNoise.white(SIGMA / SCALE), 255 / SCALE)
     basic, final = (
         make_stage(Profile.named("np"), which, statistics) for which in ("basic", "final")
     )

@@ -6,7 +6,7 @@ from support.images import assert_close, noisy, psnr, scene
 
 from fastrestore import bm3d
 from fastrestore._arrays import color
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.host import product
 
 
@@ -143,7 +143,7 @@ def test_transforms_equal_the_published_ones():
         matrix, weights = color.transform(name, None, np.ones(3))
         assert weights.tolist() == [1, 0, 0]
         np.testing.assert_allclose(
-            NoiseSpec.white(1, 1, 1).mixed(matrix).sigmas, expected, atol=1e-5
+            PlaneNoise.white(1, 1, 1).mixed(matrix).sigmas, expected, atol=1e-5
         )
         assert 255 * np.abs(weights @ matrix).sum() == pytest.approx(255)  # range of luminance
         white = product(matrix, np.full((3, 1, 1), 255, np.float32))

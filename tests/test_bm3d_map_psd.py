@@ -7,7 +7,7 @@ from support.stages import image_stage
 from support.volumes import VOLUME, cells
 
 from fastrestore import Profile, bm3d, bm4d, psd_from_kernel
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -36,7 +36,7 @@ def test_filters_equal_the_specification(engine, which, maps, spectra):
     clean = np.stack([scene(32, 36), scene(32, 36, seed=4)]).astype(np.float32)
     powers = [np.abs(np.fft.fft2(each, (64, 64))) ** 2 for each in (LINE, LINE.T)]
     level = np.stack([rising((32, 36), 0, 2), rising((32, 36), 0.5, 1.5)])
-    noise = NoiseSpec(np.array([20.0, 12.0]), level[:maps], np.array(powers)[:spectra])
+    noise = PlaneNoise(np.array([20.0, 12.0]), level[:maps], np.array(powers)[:spectra])
     stage = image_stage(SMALL, which, noise, 255.0)
     image = np.round(spoilt(clean, 20 * level[:1])).astype(np.float32)
     seen = image if which == "basic" else clean

@@ -7,7 +7,7 @@ from support.stages import assert_same_matches, image_stage
 
 import fastrestore
 from fastrestore import Profile, bm3d, psd_from_kernel
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -91,7 +91,7 @@ def test_backends_agree(name, profile):
 def test_match_lists_are_identical(engine, name, profile, which):
     image = np.round(spoilt(scene(48, 51), KERNELS[name])).astype(np.float32)
     power = psd_from_kernel(KERNELS[name], (96, 96)) / 96**2 / 400
-    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    noise = PlaneNoise(np.array([20.0]), spectrum=power[None])
     stage = image_stage(Profile.named(profile), which, noise, 255.0)
     assert np.ptp(stage.match_bias) > 0
     # A whole number, as image and distances are, so that rounding does not decide
@@ -108,7 +108,7 @@ def test_blocks_with_the_same_noise_are_avoided():
     power[[8, -8], 0] = 64**2 / 2
     image = np.random.default_rng(0).normal(0, 1, (64, 64))
     image += 20 * np.sin(2 * np.pi * rows / 8)[:, None]
-    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    noise = PlaneNoise(np.array([20.0]), spectrum=power[None])
     found = {}
     for gamma in (0.0, 3.0):
         profile = Profile(match_correlation_basic=gamma, radius_basic=12)

@@ -7,7 +7,7 @@ from support.stages import assert_same_matches, image_stage
 
 import fastrestore
 from fastrestore._collaborative.profile import PROFILES, Profile
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -31,7 +31,7 @@ def integer(image):
 @pytest.mark.parametrize("image", sorted(IMAGES))
 def test_match_lists_are_identical(engine, image, profile, which):
     image = integer(np.pad(noisy(IMAGES[image](), 20), ((0, 3), (0, 3)), mode="symmetric"))
-    stage = image_stage(PROFILES[profile], which, NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(PROFILES[profile], which, PlaneNoise.white(20.0), 255.0)
     expected = select("numpy").bm3d_match(image, stage, EXECUTION)
     actual = select(engine).bm3d_match(image, stage, EXECUTION)
     assert_same_matches(actual, expected)
@@ -39,7 +39,7 @@ def test_match_lists_are_identical(engine, image, profile, which):
 
 def test_equal_blocks_come_in_raster_order(backend):
     image = np.zeros((40, 40), np.float32)
-    stage = image_stage(Profile(group_basic=8, radius_basic=5), "basic", NoiseSpec.white(1.0), 1.0)
+    stage = image_stage(Profile(group_basic=8, radius_basic=5), "basic", PlaneNoise.white(1.0), 1.0)
     matches = select(backend).bm3d_match(image, stage, EXECUTION)
     middle = matches.offsets[4, 4].tolist()
     assert middle == [[0, 0], *([-5, dx] for dx in range(-5, 2))]
@@ -48,7 +48,7 @@ def test_equal_blocks_come_in_raster_order(backend):
 def test_constant_image_with_large_groups(engine):
     image = np.zeros((52, 52), np.float32)
     for group in (2, 16, 64):
-        stage = image_stage(Profile(group_basic=group), "basic", NoiseSpec.white(1.0), 1.0)
+        stage = image_stage(Profile(group_basic=group), "basic", PlaneNoise.white(1.0), 1.0)
         expected = select("numpy").bm3d_match(image, stage, EXECUTION)
         actual = select(engine).bm3d_match(image, stage, EXECUTION)
         np.testing.assert_array_equal(actual.offsets, expected.offsets)
@@ -75,7 +75,7 @@ def test_any_profile_equals_the_specification(engine, changes):
     profile = Profile(**{"block_final": 8, **changes})
     pilot = integer(scene(40, 37))
     for which in ("basic", "final"):
-        stage = image_stage(profile, which, NoiseSpec.white(20.0), 255.0)
+        stage = image_stage(profile, which, PlaneNoise.white(20.0), 255.0)
         expected, actual = (
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )
@@ -93,7 +93,7 @@ def test_filters_equal_the_specification(engine, profile):
     clean = camera(height=48, width=56)
     image, pilot = integer(noisy(clean, 25)), integer(noisy(clean, 4, seed=2))
     for which in ("basic", "final"):
-        stage = image_stage(PROFILES[profile], which, NoiseSpec.white(25.0), 255.0)
+        stage = image_stage(PROFILES[profile], which, PlaneNoise.white(25.0), 255.0)
         expected, actual = (
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )

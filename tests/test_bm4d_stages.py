@@ -5,7 +5,7 @@ import pytest
 from support.stages import assert_same_matches, volume_stage
 from support.volumes import PROFILES, VOLUME, cells, integer, noisy
 
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -21,7 +21,7 @@ def both(engine, work):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_match_lists_are_identical(engine, profile, which):
     volume = noisy(cells(9, 18, 23), 15)
-    stage = volume_stage(PROFILES[profile], which, NoiseSpec.white(15.0), 255.0)
+    stage = volume_stage(PROFILES[profile], which, PlaneNoise.white(15.0), 255.0)
     expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, EXECUTION))
     assert_same_matches(actual, expected)
 
@@ -29,14 +29,14 @@ def test_match_lists_are_identical(engine, profile, which):
 @pytest.mark.parametrize("shape", [(5, 5, 5), (5, 6, 40), (6, 41, 5), (21, 8, 9)])
 def test_match_lists_of_other_shapes(engine, shape):
     volume = noisy(cells(*shape), 15)
-    stage = volume_stage(VOLUME, "basic", NoiseSpec.white(15.0), 255.0)
+    stage = volume_stage(VOLUME, "basic", PlaneNoise.white(15.0), 255.0)
     expected, actual = both(engine, lambda backend: backend.bm4d_match(volume, stage, EXECUTION))
     assert_same_matches(actual, expected)
 
 
 def test_equal_blocks_come_in_raster_order(backend):
     volume = np.zeros((12, 16, 16), np.float32)
-    stage = volume_stage(VOLUME, "basic", NoiseSpec.white(1.0), 1.0)
+    stage = volume_stage(VOLUME, "basic", PlaneNoise.white(1.0), 1.0)
     matches = select(backend).bm4d_match(volume, stage, EXECUTION)
     middle = matches.offsets[1, 3, 3].tolist()
     window = [(-2, -3, dx) for dx in range(-3, 4)] + [(-2, -2, dx) for dx in range(-3, 4)]
@@ -47,7 +47,7 @@ def test_equal_blocks_come_in_raster_order(backend):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_filters_equal_the_specification(engine, profile, which):
     clean = cells(9, 18, 23)
-    noise = NoiseSpec.white(15.0)
+    noise = PlaneNoise.white(15.0)
     assert_filters(engine, noisy(clean, 15)[None], clean[None], PROFILES[profile], which, noise)
 
 
@@ -61,13 +61,13 @@ def test_filters_with_maps_channels_and_spectra(engine, which):
     power /= power.mean()
     sigmas = np.array([9.0, 15.0])
     kinds = {
-        "map": (NoiseSpec(sigmas, np.sqrt(rng.uniform(0, 2, clean.shape))), 1),
+        "map": (PlaneNoise(sigmas, np.sqrt(rng.uniform(0, 2, clean.shape))), 1),
         "one map": (
-            NoiseSpec(np.array([9.0, 0.0]), np.sqrt(rng.uniform(0, 2, clean[:1].shape))),
+            PlaneNoise(np.array([9.0, 0.0]), np.sqrt(rng.uniform(0, 2, clean[:1].shape))),
             0,
         ),
-        "spectrum": (NoiseSpec(sigmas, spectrum=power[None]), 1),
-        "spectra": (NoiseSpec(sigmas, spectrum=np.stack([power, 2 - power / 9])), 0),
+        "spectrum": (PlaneNoise(sigmas, spectrum=power[None]), 1),
+        "spectra": (PlaneNoise(sigmas, spectrum=np.stack([power, 2 - power / 9])), 0),
     }
     for noise, channel in kinds.values():
         assert_filters(engine, noisy(clean, 12), clean, VOLUME, which, noise, channel)
@@ -96,7 +96,7 @@ def test_covariance_equals_that_of_simulated_noise():
     shape = (12, 14, 16)
     spectrum = np.fft.fftn(kernel, shape, axes=(0, 1, 2))
     stage = volume_stage(
-        VOLUME, "basic", NoiseSpec(np.ones(1), spectrum=np.abs(spectrum[None]) ** 2), 1.0
+        VOLUME, "basic", PlaneNoise(np.ones(1), spectrum=np.abs(spectrum[None]) ** 2), 1.0
     )
     white = rng.standard_normal((3000, *shape))
     noise = np.fft.ifftn(np.fft.fftn(white, axes=(1, 2, 3)) * spectrum, axes=(1, 2, 3)).real
@@ -116,7 +116,7 @@ def test_covariance_equals_that_of_simulated_noise():
 
 def test_white_noise_by_a_spectrum_has_the_same_variances():
     white, given = (
-        volume_stage(VOLUME, "final", NoiseSpec(np.ones(1), spectrum=power), 1.0)
+        volume_stage(VOLUME, "final", PlaneNoise(np.ones(1), spectrum=power), 1.0)
         for power in (None, np.ones((1, 30, 32, 34)))
     )
     center = tuple(n // 2 for n in given.covariance.shape[2:4])
@@ -131,4 +131,4 @@ def test_correlation_over_too_many_voxels_raises():
     power[0, 0, 0, 0] = power.size  # every voxel has the same noise
     wide = VOLUME.replace(radius_basic=40, radius_slices_basic=30)
     with pytest.raises(ValueError, match="smaller radius_basic"):
-        volume_stage(wide, "basic", NoiseSpec(np.ones(1), spectrum=power), 1.0)
+        volume_stage(wide, "basic", PlaneNoise(np.ones(1), spectrum=power), 1.0)

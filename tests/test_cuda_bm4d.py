@@ -10,7 +10,7 @@ from support.volume_kernels import SIGMA, estimates, matched, running, white
 from support.volumes import PROFILES, VOLUME, cells, integer, noisy
 
 from fastrestore import Rician, bm4d, psd_from_kernel
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.select import select
 
 
@@ -70,13 +70,13 @@ def test_filters_with_maps_channels_and_spectra(cupy, which, kind):
     power = power**2 / (power**2).mean()
     sigmas = np.array([9.0, 15.0])
     noise, channel = {
-        "map": (NoiseSpec(sigmas, np.sqrt(rng.uniform(0.1, 2, clean.shape))), 1),
+        "map": (PlaneNoise(sigmas, np.sqrt(rng.uniform(0.1, 2, clean.shape))), 1),
         "one map": (
-            NoiseSpec(np.array([9.0, 0.0]), np.sqrt(rng.uniform(0, 2, clean[:1].shape))),
+            PlaneNoise(np.array([9.0, 0.0]), np.sqrt(rng.uniform(0, 2, clean[:1].shape))),
             0,
         ),
-        "spectrum": (NoiseSpec(sigmas, spectrum=power[None]), 1),
-        "spectra": (NoiseSpec(sigmas, spectrum=np.stack([power, 2 - power / 9])), 0),
+        "spectrum": (PlaneNoise(sigmas, spectrum=power[None]), 1),
+        "spectra": (PlaneNoise(sigmas, spectrum=np.stack([power, 2 - power / 9])), 0),
     }[kind]
     expected, actual = estimates(
         cupy, noisy(clean, 12), clean, VOLUME, which, noise, channel=channel

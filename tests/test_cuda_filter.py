@@ -7,7 +7,7 @@ from support.images import assert_close, camera, noisy, scene
 from support.stages import image_stage
 
 from fastrestore._collaborative.profile import PROFILES, Profile
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -38,7 +38,7 @@ def example(height=29, width=34, channels=1):
 def test_estimates_agree(profile, which):
     image = integer(noisy(camera(height=33, width=30), 20))[None]
     pilot = integer(camera(height=33, width=30))[None]
-    stage = image_stage(PROFILES[profile], which, NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(PROFILES[profile], which, PlaneNoise.white(20.0), 255.0)
     expected, actual = both(which, (image, pilot), stage)
     assert_close(actual, expected, 255)
 
@@ -47,7 +47,7 @@ def test_estimates_agree(profile, which):
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_order_of_threads_does_not_change_results(which, seed):
     stage = image_stage(
-        Profile(radius_basic=6, radius_final=6), which, NoiseSpec.white(20.0), 255.0
+        Profile(radius_basic=6, radius_final=6), which, PlaneNoise.white(20.0), 255.0
     )
     expected, actual = both(which, example(), stage, seed=seed)
     assert_close(actual, expected, 255)
@@ -56,7 +56,7 @@ def test_order_of_threads_does_not_change_results(which, seed):
 @pytest.mark.parametrize("which", ["basic", "final"])
 def test_fixed_sums_do_not_depend_on_the_order(which):
     images = tuple(image / 256 for image in example())
-    stage = image_stage(Profile(radius_basic=6, radius_final=6), which, NoiseSpec.white(0.08), 1.0)
+    stage = image_stage(Profile(radius_basic=6, radius_final=6), which, PlaneNoise.white(0.08), 1.0)
     results = []
     for seed in (0, 1, 5):
         expected, actual = both(which, images, stage, seed=seed, fixed=1)
@@ -80,7 +80,7 @@ def test_fixed_sums_do_not_depend_on_the_order(which):
 @pytest.mark.parametrize("which", ["basic", "final"])
 def test_any_profile(which, changes):
     profile = Profile(**{"radius_basic": 5, "radius_final": 5, **changes})
-    stage = image_stage(profile, which, NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(profile, which, PlaneNoise.white(20.0), 255.0)
     expected, actual = both(which, example(24, 21), stage)
     assert_close(actual, expected, 255)
 
@@ -90,7 +90,7 @@ def test_any_profile(which, changes):
 def test_correlated_noise_of_channels(which, kernel):
     powers = [np.abs(np.fft.fft2(each, (96, 96))) ** 2 for each in (kernel, kernel.T[::-1])]
     powers = np.array([power / power.mean() for power in powers])
-    noise = NoiseSpec(np.array([20.0, 12.0]), spectrum=powers)
+    noise = PlaneNoise(np.array([20.0, 12.0]), spectrum=powers)
     stage = image_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
     assert len(stage.covariance) == 2
     expected, actual = both(which, example(24, 26, channels=2), stage)
@@ -102,7 +102,7 @@ def test_correlated_noise_of_channels(which, kernel):
 def test_noise_maps(which, maps):
     rising = np.broadcast_to(np.linspace(0.2, 3, 26), (24, 26))
     varying = np.stack([rising, rising[:, ::-1]])[:maps]
-    noise = NoiseSpec(np.array([20.0, 12.0]), np.sqrt(varying))
+    noise = PlaneNoise(np.array([20.0, 12.0]), np.sqrt(varying))
     stage = image_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
     expected, actual = both(which, example(24, 26, channels=2), stage)
     assert_close(actual, expected, 255)

@@ -7,7 +7,7 @@ from support.images import camera, noisy, scene
 from support.stages import image_stage
 
 from fastrestore._collaborative.profile import PROFILES, Profile
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -29,14 +29,14 @@ def integer(image):
 @pytest.mark.parametrize("profile", sorted(PROFILES))
 def test_match_lists_are_identical(profile, which):
     image = integer(noisy(camera(height=41, width=38), 20))
-    assert_same(image, image_stage(PROFILES[profile], which, NoiseSpec.white(20.0), 255.0))
+    assert_same(image, image_stage(PROFILES[profile], which, PlaneNoise.white(20.0), 255.0))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 @pytest.mark.parametrize("band", [4, 12, 100])
 def test_order_of_threads_and_bands_do_not_change_results(seed, band):
     image = integer(noisy(scene(26, 37), 20))
-    stage = image_stage(Profile(radius_basic=9), "basic", NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(Profile(radius_basic=9), "basic", PlaneNoise.white(20.0), 255.0)
     assert_same(image, stage, seed=seed, band=band)
 
 
@@ -54,13 +54,13 @@ def test_order_of_threads_and_bands_do_not_change_results(seed, band):
 )
 def test_any_profile(changes):
     image = integer(noisy(scene(24, 29), 20))
-    stage = image_stage(Profile(**changes), "basic", NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(Profile(**changes), "basic", PlaneNoise.white(20.0), 255.0)
     assert_same(image, stage, band=8)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 40), (33, 9)])
 def test_equal_blocks_and_small_images(shape):
-    stage = image_stage(Profile(radius_basic=6), "basic", NoiseSpec.white(5.0), 255.0)
+    stage = image_stage(Profile(radius_basic=6), "basic", PlaneNoise.white(5.0), 255.0)
     assert_same(np.full(shape, 7, np.float32), stage)
     assert_same(np.full(shape, 7, np.float32), stage, band=4)
 
@@ -68,7 +68,7 @@ def test_equal_blocks_and_small_images(shape):
 def test_thresholds_by_a_map_and_by_a_measured_range():
     image = integer(noisy(scene(30, 34), 20))
     profile, rising = Profile(radius_basic=8), np.broadcast_to(np.linspace(0.2, 3, 34), (30, 34))
-    noise = NoiseSpec(np.array([20.0]), np.sqrt(rising[None]))
+    noise = PlaneNoise(np.array([20.0]), np.sqrt(rising[None]))
     assert_same(image, image_stage(profile, "basic", noise, 255.0))
     known = image_stage(profile, "basic", noise, 200.0)
     expected = select("numpy").bm3d_match(image, known, EXECUTION)
@@ -82,7 +82,7 @@ def test_bias_of_correlated_noise():
     image = integer(noisy(scene(30, 34), 20))
     power = np.abs(np.fft.fft2(np.ones((1, 5)), (96, 96))) ** 2
     power /= power.mean()
-    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    noise = PlaneNoise(np.array([20.0]), spectrum=power[None])
     stage = image_stage(Profile(radius_basic=8), "basic", noise, 255.0)
     stage.match_bias[:] = np.round(stage.match_bias)
     assert_same(image, stage)

@@ -12,7 +12,7 @@ from support.volumes import VOLUME, cells
 from support.volumes import noisy as noisy_volume
 
 from fastrestore._collaborative.profile import Profile
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
@@ -85,7 +85,7 @@ def test_missing_barriers_are_detected(monkeypatch, name, which):
     image = np.round(np.clip(noisy(scene(20, 23), 20), 0, 255)).astype(np.float32)
     profile = Profile(radius_basic=5, group_basic=8, radius_final=5, group_final=8)
     kind = "final" if name == "bm3d_final" else "basic"
-    stage = image_stage(profile, kind, NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(profile, kind, PlaneNoise.white(20.0), 255.0)
     matches = select("numpy").bm3d_match(image, stage, EXECUTION)
     expected = run(name, image, stage, matches, 0)
     text = source(name)

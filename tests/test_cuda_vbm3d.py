@@ -10,7 +10,7 @@ from support.stages import image_stage
 from support.video_kernels import SLOTS, white, windows
 
 from fastrestore import vbm3d
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 
 
 def assert_same(cupy, frames, stage, centers=(0, 2, 4), slots=SLOTS):
@@ -72,7 +72,7 @@ def test_correlated_noise(cupy):
     clean, _ = video(5, 30, 37)
     frames, psd = striped(clean)
     power = psd / psd.mean()
-    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    noise = PlaneNoise(np.array([20.0]), spectrum=power[None])
     stage = image_stage(SMALL, "basic", noise, 255.0, reach=16)
     stage.match_bias[:] = np.round(stage.match_bias)
     trails = stage.trails._replace(match_bias=round(stage.trails.match_bias))

@@ -12,7 +12,7 @@ from fastrestore._arrays.masks import Mask
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.request import Request, image_geometry
 from fastrestore._collaborative.stage import make_context
-from fastrestore._noise.spec import NoiseArguments
+from fastrestore._noise.planes import NoiseArguments
 from fastrestore.backends.select import select
 
 SIGMA = 20

@@ -14,7 +14,7 @@ from fastrestore._collaborative.covariance import (
     white_covariance,
 )
 from fastrestore._collaborative.profile import PROFILES
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.bm3d import group_variance, haar_matrix
 
@@ -137,7 +137,7 @@ def test_reference_grid_ends_at_the_border():
 
 def test_thresholds_grow_with_the_noise():
     low, high = (
-        image_stage(Profile.named("np"), "basic", NoiseSpec.white(sigma), 255.0).match
+        image_stage(Profile.named("np"), "basic", PlaneNoise.white(sigma), 255.0).match
         for sigma in (10.0, 50.0)
     )
     assert low == pytest.approx(64 * (3000 + 2 * 100), rel=1e-6)

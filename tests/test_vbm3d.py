@@ -7,7 +7,7 @@ from support.images import assert_close, noisy, psnr, scene
 from support.stages import image_stage
 
 from fastrestore import bm3d, vbm3d
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -27,7 +27,7 @@ EXECUTION = Execution(2)
 )
 def test_match_lists_are_identical(engine, changes):
     _, frames = video(5, 30, 37)
-    stage = image_stage(SMALL.replace(**changes), "basic", NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(SMALL.replace(**changes), "basic", PlaneNoise.white(20.0), 255.0)
     shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
     windows = [select(name).video_stage(shape, stage, EXECUTION) for name in ("numpy", engine)]
     for window in windows:
@@ -54,7 +54,7 @@ def test_motion_is_limited_to_the_range_of_a_code(engine):
 
 
 def test_equal_frames_come_in_order_of_time(engine):
-    stage = image_stage(SMALL.replace(static_basic=0.0), "basic", NoiseSpec.white(1.0), 1.0)
+    stage = image_stage(SMALL.replace(static_basic=0.0), "basic", PlaneNoise.white(1.0), 1.0)
     for name in ("numpy", engine):
         window = select(name).video_stage((3, 1, 16, 16), stage, EXECUTION)
         for slot in range(3):
@@ -233,7 +233,7 @@ def test_match_lists_of_correlated_noise(engine):
     frames, psd = striped(clean)
     frames = np.round(frames).astype(np.float32)
     power = psd / psd.mean()
-    noise = NoiseSpec(np.array([20.0]), spectrum=power[None])
+    noise = PlaneNoise(np.array([20.0]), spectrum=power[None])
     stage = image_stage(SMALL, "basic", noise, 255.0, reach=16)
     shape, slots = (5, 1, 30, 37), [3, 4, 0, 1, 2]
     windows = [select(name).video_stage(shape, stage, EXECUTION) for name in ("numpy", engine)]
@@ -245,7 +245,7 @@ def test_match_lists_of_correlated_noise(engine):
     assert (found.offsets == expected.offsets).mean() > 0.99
     same_frame = (np.abs(found.offsets[..., 0]) < 20) & (np.arange(8) > 0)
     near = same_frame & (np.abs(found.offsets[..., 1]) < 4) & (found.offsets[..., 0] == 0)
-    plain = image_stage(SMALL, "basic", NoiseSpec.white(20.0), 255.0)
+    plain = image_stage(SMALL, "basic", PlaneNoise.white(20.0), 255.0)
     white = select(engine).video_stage(shape, plain, EXECUTION)
     for slot, frame in zip(slots, frames, strict=True):
         white.put(slot, frame, frame[None], None)

@@ -14,7 +14,7 @@ from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.pipeline import Inputs, restore
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request, image_geometry
-from fastrestore._noise.spec import NoiseArguments
+from fastrestore._noise.planes import NoiseArguments
 from fastrestore._noise.vst import NoiseModel
 
 

@@ -19,7 +19,7 @@ from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request, image_geometry
 from fastrestore._collaborative.stage import Context
 from fastrestore._collaborative.tiling import Tiling
-from fastrestore._noise.spec import NoiseArguments, noise_of_sigma
+from fastrestore._noise.planes import NoiseArguments, noise_of_sigma
 from fastrestore._noise.vst import NoiseModel
 
 

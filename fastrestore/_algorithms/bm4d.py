@@ -16,7 +16,7 @@ from fastrestore._collaborative.pipeline import Inputs, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
 from fastrestore._collaborative.repetitions import Repetitions
 from fastrestore._collaborative.request import Geometry, Request
-from fastrestore._noise.spec import NoiseArguments
+from fastrestore._noise.planes import NoiseArguments
 from fastrestore._noise.vst import NoiseModel
 
 

@@ -18,7 +18,7 @@ from fastrestore._arrays.scenes import distinct
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile, named_profile
 from fastrestore._noise import estimate
-from fastrestore._noise.spec import noise_of_sigma
+from fastrestore._noise.planes import noise_of_sigma
 
 SMALLEST_SIDE = 32  # pixels: smaller frames are not registered
 WINDOW = 9  # pixels: mismatch is averaged over a window

@@ -16,7 +16,7 @@ from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Geometry, Request, image_geometry
 from fastrestore._collaborative.stream import Picture, restored
-from fastrestore._noise.spec import NoiseArguments
+from fastrestore._noise.planes import NoiseArguments
 
 LEVEL = "a number of 0 or more, or one for each channel, in the units of the frames"
 NO_MAP = "sigma of a video must be a number or one for each channel, not a map"

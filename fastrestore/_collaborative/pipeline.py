@@ -22,8 +22,8 @@ from fastrestore._collaborative.stage import Context, Guide, make_context, make_
 from fastrestore._collaborative.tiling import Tile, Tiling
 from fastrestore._noise import psd, vst
 from fastrestore._noise.estimate import sigmas
+from fastrestore._noise.planes import NoiseArguments, PlaneNoise
 from fastrestore._noise.psd import split
-from fastrestore._noise.spec import NoiseArguments, NoiseSpec
 from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
 FAR = 256  # ratio of offset to range above which an image is shifted
@@ -43,7 +43,7 @@ class Result(NamedTuple):
     """A restored image, its noise, and a context for other images if it can be reused."""
 
     image: Any
-    noise: NoiseSpec
+    noise: PlaneNoise
     context: Context | None
 
 
@@ -97,7 +97,7 @@ class _Target:
     planes: Any  # stabilized, and without holes
     pilot: Any
     guide: Any
-    noise: NoiseSpec
+    noise: PlaneNoise
     whole: Any  # the result, of the shape of the image
     view: Any  # of the result, as planes
     estimate: Any  # of the planes; `view` if no conversion is necessary
@@ -134,7 +134,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         planes = vst.forward(model, planes)
         pilot = None if pilot is None else vst.forward(model, pilot)
     if noise is None:
-        noise = NoiseSpec(estimated(interop.to_host(planes), mask))
+        noise = PlaneNoise(estimated(interop.to_host(planes), mask))
     dtype = interop.result_dtype(values.dtype)
     whole = backend.empty(values.shape, dtype, values) if inputs.out is None else inputs.out
     view = estimate = geometry.planes(whole)
@@ -176,7 +176,7 @@ class _Work:
     planes: Any
     pilot: Any
     guide: Guide | None
-    noise: NoiseSpec
+    noise: PlaneNoise
     request: Request
     out: Any
     offset: Any = None  # to add to `out`
@@ -346,7 +346,7 @@ def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:
         sought = profile.replace(residual=threshold)
     rest, powers = remaining(residual, context.statistics.noise, sought, passes.execution.workers)
     levels, spectra = split(powers)
-    noise = NoiseSpec(levels, None, spectra)
+    noise = PlaneNoise(levels, None, spectra)
     matched = context.statistics.matched  # noise of the guide, if there is one
     if passes.guide is None:
         matched = noise.mixed(context.weights[None])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import Profile
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 
 # Neighboring frequencies: standard deviation of a Gaussian in samples of the transform, and as a
 # share of its size; the larger is used. The mean of few samples can be high by chance.
@@ -24,7 +24,7 @@ PEAK = 30.0  # limit for the ratio of a single frequency
 
 
 def remaining(
-    residual: NDArray[np.float32], noise: NoiseSpec, profile: Profile, workers: int
+    residual: NDArray[np.float32], noise: PlaneNoise, profile: Profile, workers: int
 ) -> tuple[NDArray[np.float32], FloatArray]:
     """Return the signal in a residual (C, M, N), and the power of the noise that remains in it."""
     rest, powers = np.empty_like(residual), []

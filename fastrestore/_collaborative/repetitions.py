@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays.masks import Mask
 from fastrestore._collaborative.request import Request
 from fastrestore._noise import vst
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 
 WHITE = 1e-6  # a spectrum of mean 1 that varies by less along an axis is constant along it
 
@@ -59,7 +59,7 @@ class Repetitions:
         noise = None if request.noise is None else self._noise_once(request.noise)
         return replace(request, noise=noise, mask=mask)
 
-    def _noise_once(self, noise: NoiseSpec) -> NoiseSpec:
+    def _noise_once(self, noise: PlaneNoise) -> PlaneNoise:
         """Return the noise of one slice of each run."""
         level, spectrum = noise.map, noise.spectrum
         if level is not None:
@@ -81,7 +81,7 @@ def _firsts(run: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.flatnonzero(np.diff(run, prepend=-1))
 
 
-def _is_same_everywhere(noise: NoiseSpec) -> bool:
+def _is_same_everywhere(noise: PlaneNoise) -> bool:
     """Whether equal values have equal noise; unknown models may depend on the position."""
     return noise.model is None or isinstance(noise.model, (vst.PoissonGaussian, vst.Rician))
 

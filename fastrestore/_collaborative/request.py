@@ -15,7 +15,7 @@ from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import masking
 from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
 from fastrestore._noise import vst
-from fastrestore._noise.spec import NoiseArguments, NoiseSpec
+from fastrestore._noise.planes import NoiseArguments, PlaneNoise
 from fastrestore.backends.protocol import Backend, Execution, Which
 from fastrestore.backends.select import select
 
@@ -57,7 +57,7 @@ class Request:
     """Validated arguments of a call."""
 
     geometry: Geometry
-    noise: NoiseSpec | None  # of the planes; None: to be estimated
+    noise: PlaneNoise | None  # of the planes; None: to be estimated
     profile: Profile
     stage: str
     colorspace: str | None

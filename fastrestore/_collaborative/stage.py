@@ -24,7 +24,7 @@ from fastrestore._collaborative.covariance import (
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request
 from fastrestore._noise.estimate import sigmas
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends import host
 from fastrestore.backends.protocol import Stage, Trails, Units, Which
 
@@ -56,9 +56,9 @@ SIGMAS = 256
 class Statistics(NamedTuple):
     """Noise and range of the data of a stage, in their units."""
 
-    noise: NoiseSpec  # of the channels that are filtered
+    noise: PlaneNoise  # of the channels that are filtered
     data_range: Any  # of the image that blocks are matched on: a number, or an array of the backend
-    matched: NoiseSpec | None = None  # noise of that image; None: that of the first channel
+    matched: PlaneNoise | None = None  # noise of that image; None: that of the first channel
     ndim: int = 2
     reach: int | None = None  # videos: noise of blocks farther apart in a frame is independent
 
@@ -265,7 +265,7 @@ class Context:
         if key not in self.parts:
             least = self.units.least
 
-            def cropped(noise: NoiseSpec | None) -> NoiseSpec | None:
+            def cropped(noise: PlaneNoise | None) -> PlaneNoise | None:
                 if noise is None or noise.map is None:
                     return noise
                 return replace(noise, map=host.padded(noise.map[(slice(None), *tile.read)], least))
@@ -280,7 +280,7 @@ class Context:
 
 
 def make_context(
-    planes: Any, noise: NoiseSpec, request: Request, guide: Guide | None = None
+    planes: Any, noise: PlaneNoise, request: Request, guide: Guide | None = None
 ) -> Context:
     """Choose units and colors, and convert the noise of an image to them."""
     extent = request.data_range
@@ -311,7 +311,7 @@ def make_context(
     if extent is not None:  # of the image that blocks are matched on
         data_range = float(math.ldexp(extent, exponent) * np.abs(weights @ matrix).sum())
     if guide is not None:
-        matched, data_range = NoiseSpec.white(guide.sigma), guide.data_range
+        matched, data_range = PlaneNoise.white(guide.sigma), guide.data_range
     return Context(
         units=Units(exponent, matrix, request.least_shape()),
         weights=weights,

@@ -26,7 +26,7 @@ from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
 from fastrestore._noise.estimate import sigmas
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
 
 FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
@@ -95,7 +95,7 @@ def _levels(picture: Picture) -> FloatArray:
 def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
     """Restore at least one frame, scene by scene, as arrays (C, M, N)."""
     opening = next(frames)
-    noise = request.noise or NoiseSpec(_levels(opening))
+    noise = request.noise or PlaneNoise(_levels(opening))
     while not noise.sigmas.any():  # a black opening, for example
         yield opening.planes.astype(interop.result_dtype(opening.planes.dtype))
         following = next(frames, None)
@@ -103,7 +103,7 @@ def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: boo
             return
         if following.planes is not None:
             opening = following
-            noise = request.noise or NoiseSpec(_levels(opening))
+            noise = request.noise or PlaneNoise(_levels(opening))
     first, mask = opening
     seen = replace(request, mask=mask)
     if interop.on_host(first):

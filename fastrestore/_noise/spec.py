@@ -1,274 +1,81 @@
-"""Specification of the noise of an image, after validation."""
+"""Noise of a camera, scanner or other source, independent of any single image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, validate
-from fastrestore._arrays.masks import Mask
+from fastrestore._arrays import validate
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise import psd
 from fastrestore._noise.vst import NoiseModel
-
-ALIKE = 1e-6  # relative difference below which the maps of two channels are equal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoiseSpec:
-    """Noise of the channels of an image or a volume, independent between channels.
+    """Noise of an image: level by brightness, spectrum, and correlation of the channels.
 
-    The noise of channel c has the standard deviation ``sigmas[c] * map[c]`` and the shape
-    ``spectrum[c]``. A map or a spectrum of one channel holds for all channels.
+    Where channel c has the brightness b, its noise has the standard deviation that `levels[c]`
+    has at b, interpolated between the values `brightness[c]` and constant beyond them. Divided by
+    this level, it is stationary noise with the cross-spectra `spectrum`.
 
     Attributes
     ----------
-    sigmas : array, shape (C,)
-        Standard deviation; with a map, its geometric mean where it is not 0.
-    map : array, shape (1 or C, *spatial), optional
-        Standard deviation at every pixel, relative to `sigmas`.
-    spectrum : array, shape (1 or C, *frequencies), optional
-        Power by frequency with mean 1, zero frequency first; None for white noise.
-    model : NoiseModel, optional
-        Noise that depends on the signal; the other attributes are then those of the stabilized
-        image.
+    sigma : array, shape (C,)
+        Root mean square of the standard deviation over the image, in its units.
+    brightness : array, shape (C, K)
+        Increasing values of the clean image, in its units. K is 1 if the level is constant.
+    levels : array, shape (C, K)
+        Standard deviation of the noise at these values, in the units of the image.
+    spectrum : array, shape (C, C, P, Q), or (C, C, 1, 1) if it is white
+        Power of the noise by frequency, relative to its level, with the zero frequency first. The
+        mean of ``spectrum[c, c]`` is 1, that of ``spectrum[c, d]`` the correlation of two channels.
+        Volumes have one axis more.
+    distribution : PoissonGaussian, Rician or None
+        Distribution that describes `levels`, if there is one. The image is then stabilized.
+    strength : float
+        Factor by which the estimated noise was multiplied, contained in `sigma` and `levels`.
     """
 
-    sigmas: FloatArray
-    map: FloatArray | None = None
-    spectrum: FloatArray | None = None
-    model: NoiseModel | None = None
+    sigma: FloatArray
+    brightness: FloatArray
+    levels: FloatArray
+    spectrum: FloatArray
+    distribution: NoiseModel | None = None
+    strength: float = 1.0
 
     @classmethod
-    def white(cls, *sigmas: float) -> NoiseSpec:
-        """Return white noise with one standard deviation for each channel."""
-        return cls(np.array(sigmas, np.float64))
+    def white(cls, *sigma: float) -> NoiseSpec:
+        """Return white noise of a constant level, one for each channel."""
+        each = np.array(sigma, np.float64)
+        axes = (..., None, None)
+        return cls(each, np.zeros((len(each), 1)), each[:, None], np.eye(len(each))[axes])
 
     @property
-    def largest(self) -> float:
-        """Largest standard deviation of the channels."""
-        return float(self.sigmas.max())
+    def model(self) -> str:
+        """Simplest model that describes the noise, as in `estimate_noise`."""
+        varies = self.levels.shape[1] > 1 or self.distribution is not None
+        is_white = np.array_equal(self.spectrum, self.white(*self.sigma).spectrum)
+        if is_white:
+            return "signal-dependent" if varies else "white"
+        return "camera" if varies else "correlated"
 
-    def channel(self, number: int) -> NoiseSpec:
-        """Return the noise of one channel."""
-        return NoiseSpec(
-            self.sigmas[number : number + 1], _one(self.map, number), _one(self.spectrum, number)
+    @property
+    def correlation(self) -> FloatArray:
+        """Correlation of the noise of two channels, shape (C, C)."""
+        mean: FloatArray = self.spectrum.mean(tuple(range(2, self.spectrum.ndim)))
+        return mean
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Covariance of the noise of two channels, shape (C, C), in squared units of the image."""
+        return self.correlation * np.outer(self.sigma, self.sigma)
+
+    def __mul__(self, factor: float) -> NoiseSpec:
+        """Return noise that is stronger by a factor."""
+        by = validate.not_negative("the factor of a NoiseSpec", factor)
+        return replace(
+            self, sigma=by * self.sigma, levels=by * self.levels, strength=by * self.strength
         )
 
-    def scaled(self, exponent: int) -> NoiseSpec:
-        """Return the noise of the image times ``2**exponent``."""
-        return replace(self, sigmas=np.ldexp(self.sigmas, exponent))
-
-    def mixed(self, weights: FloatArray) -> NoiseSpec:
-        """Return the noise of weighted sums of the channels, one for each row of (K, C)."""
-        if np.array_equal(weights, np.eye(len(self.sigmas))):
-            return self
-        sigmas = np.sqrt(weights**2 @ self.sigmas**2)
-        parts = (weights * self.sigmas) ** 2
-        level, spectrum = self.map, self.spectrum
-        if level is not None and len(level) > 1:
-            flat = level.reshape(len(level), -1) ** 2
-            level = np.sqrt([_mean(row, flat, 0.0) for row in parts])
-            level = level.reshape(len(weights), *self.map.shape[1:])  # type: ignore[union-attr]
-        if spectrum is not None and len(spectrum) > 1:
-            spectrum = np.array([_mean(row, spectrum, 1.0) for row in parts])
-        return NoiseSpec(sigmas, level, spectrum)
-
-    def is_zero(self, ndim: int) -> NDArray[np.bool_] | None:
-        """Return where there is no noise, as (C, 1, ..) or (C, *spatial), or None."""
-        zero = self.sigmas.reshape(-1, *[1] * ndim) == 0
-        if self.map is not None:
-            zero = zero | (self.map == 0)
-        return zero if zero.any() else None
-
-    def is_same_in_all_channels(self) -> bool:
-        """Whether the channels have equal noise."""
-        tables = [table for table in (self.map, self.spectrum) if table is not None]
-        return not np.ptp(self.sigmas) > 0 and all((t[1:] == t[:1]).all() for t in tables)
-
-    def with_axis_first(self, axis: int) -> NoiseSpec:
-        """Return the noise after one spatial axis, counted from 1, has become the first."""
-        if axis == 1:
-            return self
-        moved = [None if t is None else np.moveaxis(t, axis, 1) for t in (self.map, self.spectrum)]
-        return replace(self, map=moved[0], spectrum=moved[1])
-
-
-def _one(table: FloatArray | None, number: int) -> FloatArray | None:
-    """Return the part of one channel of a table (1 or C, ...)."""
-    if table is None:
-        return None
-    first = min(number, len(table) - 1)
-    return table[first : first + 1]
-
-
-def _mean(parts: FloatArray, values: FloatArray, default: float) -> FloatArray:
-    """Weighted mean of the values of channels (C, ...); `default` if all weights are 0."""
-    total = parts.sum()
-    if total == 0:
-        return np.full(values.shape[1:], default)
-    mean: FloatArray = np.tensordot(parts / total, values, 1)
-    return mean
-
-
-class NoiseArguments(NamedTuple):
-    """Arguments that specify the noise: at most one, or a map of sigma and a spectrum."""
-
-    sigma: Any = None
-    psd: Any = None
-    noise_kernel: Any = None
-    noise: Any = None
-
-    def spec(
-        self,
-        shape: tuple[int, ...],
-        channel_axis: int | None,
-        reach: Callable[[], int],
-        valid: NDArray[np.bool_] | None = None,
-    ) -> NoiseSpec | None:
-        """Validate; return None if the noise has to be estimated.
-
-        `reach` returns the largest distance of pixels in a group. A map may have any values where
-        `valid` (1 or C, *spatial) is False.
-        """
-        given = {name: value for name, value in self._asdict().items() if value is not None}
-        if not given:
-            return None
-        level = None
-        if self.sigma is not None:
-            level = noise_of_sigma(self.sigma, shape, channel_axis, valid)
-        varies = level is not None and not _is_by_channel(np.shape(self.sigma), shape, channel_axis)
-        if len(given) > 1 + varies or (varies and self.noise is not None):
-            raise ValueError(_given_twice(given))
-        count = 1 if channel_axis is None else shape[channel_axis]
-        if self.noise is not None:
-            return NoiseSpec(np.ones(count), model=_model(self.noise))
-        if self.psd is not None:
-            sigmas, spectrum = psd.of_psd(self.psd, shape, channel_axis)
-        elif self.noise_kernel is not None:
-            sigmas, spectrum = psd.of_kernel(self.noise_kernel, shape, channel_axis, reach())
-        else:
-            return level
-        if level is not None:  # the spectrum gives the shape, the map the level
-            return replace(level, spectrum=spectrum)
-        return NoiseSpec(np.broadcast_to(sigmas, count), None, spectrum)
-
-    def gives_spectrum(self) -> bool:
-        """Whether a spectrum or kernel sets the noise level."""
-        return self.sigma is None and (self.psd is not None or self.noise_kernel is not None)
-
-
-def _given_twice(given: dict[str, Any]) -> str:
-    """Return the message for noise that is specified more than once."""
-    quoted = [
-        f"{name}={validate.quoted(value)}".replace("=an array", "=array")
-        for name, value in given.items()
-    ]
-    return (
-        f"specify the noise once: got both {' and '.join(quoted)}; "
-        "only a map of sigma, an array of the shape of the image, goes with psd or noise_kernel"
-    )
-
-
-def _model(model: Any) -> NoiseModel:
-    """Raise if an object lacks the methods of a noise model."""
-    if not isinstance(model, NoiseModel) or isinstance(model, type):
-        raise TypeError(
-            "noise must be a PoissonGaussian, a Rician or another object with the methods forward, "
-            f"inverse and extent, got {validate.quoted(model)}"
-        )
-    return model
-
-
-def noise_of_sigma(
-    sigma: Any,
-    shape: tuple[int, ...],
-    channel_axis: int | None,
-    valid: NDArray[np.bool_] | None = None,
-) -> NoiseSpec:
-    """Return the noise of an image of this shape from a number, one for each channel, or a map."""
-    count = 1 if channel_axis is None else shape[channel_axis]
-    if valid is not None:
-        sigma = _filled(interop.to_host(sigma), shape, channel_axis, valid)
-    values = _checked(sigma, shape, channel_axis)
-    if _is_by_channel(values.shape, shape, channel_axis):
-        return NoiseSpec(np.broadcast_to(values, count))
-    levels = _planes(values, shape, channel_axis)
-    if levels is None:
-        expected = _expected(shape, channel_axis)
-        raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
-    flat = levels.reshape(len(levels), -1)
-    if (np.ptp(flat, axis=1) == 0).all():
-        return NoiseSpec(flat[:, 0])
-    return _varying(levels)
-
-
-def _filled(
-    sigma: Any, shape: tuple[int, ...], channel_axis: int | None, valid: NDArray[np.bool_]
-) -> Any:
-    """Replace the invalid pixels of a map."""
-    values = sigma if isinstance(sigma, np.ndarray) else np.zeros(())
-    if _is_by_channel(values.shape, shape, channel_axis) or values.dtype.kind not in "fiu":
-        return sigma
-    levels = _planes(values, shape, channel_axis)
-    if levels is None:
-        return sigma
-    filled = Mask(valid).fill(levels)
-    return filled[0] if channel_axis is None else np.moveaxis(filled, 0, channel_axis)
-
-
-def _is_by_channel(
-    given: tuple[int, ...], shape: tuple[int, ...], channel_axis: int | None
-) -> bool:
-    """Whether sigma of shape `given` is a number or one for each channel, not a map."""
-    return given == () or (channel_axis is not None and given == (shape[channel_axis],))
-
-
-def _expected(shape: tuple[int, ...], channel_axis: int | None) -> str:
-    """Describe the valid values of sigma for an image of this shape."""
-    each = "" if channel_axis is None else f", {shape[channel_axis]} of them, one for each channel,"
-    return (
-        f"a number of 0 or more{each} or an array that broadcasts to {shape}, in the units of the "
-        "image (None: estimated)"
-    )
-
-
-def _checked(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> FloatArray:
-    """Return sigma as an array of finite numbers of 0 or more."""
-    expected = _expected(shape, channel_axis)
-    if channel_axis is None and isinstance(sigma, (list, tuple)):
-        raise TypeError(f"sigma must be {expected}, got {validate.quoted(sigma)}")
-    return validate.numbers("sigma", sigma, expected)
-
-
-def _planes(
-    values: FloatArray, shape: tuple[int, ...], channel_axis: int | None
-) -> FloatArray | None:
-    """Return a map of sigma as (C, ...), or None if its shape does not fit the image."""
-    if channel_axis is not None and values.ndim == len(shape) - 1:  # one map for all channels
-        values = np.expand_dims(values, channel_axis)
-    try:
-        whole = np.broadcast_to(values, shape)
-    except ValueError:
-        return None
-    return whole[None] if channel_axis is None else np.moveaxis(whole, channel_axis, 0)
-
-
-def _varying(levels: FloatArray) -> NoiseSpec:
-    """Split levels (C, ...) into one sigma for each channel and a map relative to it."""
-    sigmas = np.array([_geometric_mean(plane) for plane in levels])
-    means = sigmas.reshape(-1, *[1] * (levels.ndim - 1))
-    relative = np.divide(levels, means, where=means > 0, out=np.zeros(levels.shape))
-    noisy = relative[sigmas > 0]
-    alike = np.allclose(noisy**2, noisy[:1] ** 2, rtol=ALIKE)
-    return NoiseSpec(sigmas, noisy[:1] if alike else relative)
-
-
-def _geometric_mean(plane: FloatArray) -> float:
-    """Geometric mean of the positive values."""
-    positive = plane[plane > 0]
-    return float(np.exp(np.log(positive).mean())) if positive.size else 0.0
+    __rmul__ = __mul__

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastrestore import Profile, psd_from_kernel
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from support.images import noisy, scene
 from support.stages import image_stage
 
@@ -34,7 +34,7 @@ def runaway():
         place = 63 * k * (k + 1) // 2
         frames[k, :, place : place + 8] = np.round(scene(8, 8)) + 100
     changes = {"predict_basic": 63, "follow_basic": 63, "match_basic": 1e5, "static_basic": 0.0}
-    stage = image_stage(SMALL.replace(**changes), "basic", NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(SMALL.replace(**changes), "basic", PlaneNoise.white(20.0), 255.0)
     return frames, replace(stage, step=2000, steps=(2000, 2000))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastrestore._arrays import interop
 from fastrestore._collaborative.profile import Profile
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
@@ -44,7 +44,7 @@ def main(name, start=0, end=0, new=""):
     image = np.round(np.clip(noisy(scene(13, 15), 20), 0, 255)).astype(np.float32)
     profile = Profile(radius_basic=2, group_basic=4, radius_final=2, group_final=4)
     kind = "final" if name == "bm3d_final" else "basic"
-    stage = image_stage(profile, kind, NoiseSpec.white(20.0), 255.0)
+    stage = image_stage(profile, kind, PlaneNoise.white(20.0), 255.0)
     reference = select("numpy")
     matches = reference.bm3d_match(image, stage, EXECUTION)
     if name == "bm3d_range":

@@ -1,6 +1,6 @@
 """Windows of frames of the backend cupy beside those of numpy."""
 
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.cupy._device import Memory
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
@@ -26,4 +26,4 @@ def windows(cupy, frames, stage, slots=SLOTS):
 
 
 def white(changes, sigma=20.0):
-    return image_stage(SMALL.replace(**changes), "basic", NoiseSpec.white(sigma), 255.0)
+    return image_stage(SMALL.replace(**changes), "basic", PlaneNoise.white(sigma), 255.0)

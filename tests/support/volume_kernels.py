@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.cupy._device import Memory
 from fastrestore.backends.protocol import Execution, Matches
 from fastrestore.backends.select import select
@@ -16,7 +16,7 @@ def running(deterministic=False):
 
 
 def white(sigma=SIGMA):
-    return NoiseSpec.white(sigma)
+    return PlaneNoise.white(sigma)
 
 
 def matched(cupy, volume, stage):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastrestore import PoissonGaussian
-from fastrestore._noise.spec import NoiseArguments, NoiseSpec, noise_of_sigma
+from fastrestore._noise.planes import NoiseArguments, PlaneNoise, noise_of_sigma
 
 SHAPE = (6, 8)
 FLAT = np.full(SHAPE, 4.0 * 48)  # a psd of white noise of sigma 2
@@ -82,7 +82,7 @@ def test_mixing_of_independent_channels():
 
 def test_mixed_spectra_are_weighted_by_power():
     spectra = np.stack([np.full((1, 2), 1.0), np.array([[0.0, 2.0]])])
-    mixed = NoiseSpec(np.array([1.0, 3.0]), None, spectra).mixed(np.array([[1.0, 1.0]]))
+    mixed = PlaneNoise(np.array([1.0, 3.0]), None, spectra).mixed(np.array([[1.0, 1.0]]))
     np.testing.assert_allclose(mixed.sigmas, np.sqrt(10))
     np.testing.assert_allclose(mixed.spectrum, [[[0.1, 1.9]]])
 
