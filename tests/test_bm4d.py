@@ -218,7 +218,7 @@ BAD = [
     (ValueError, "specify the noise once: got both", {"psd": np.ones((12, 32, 36))}),
     (ValueError, r"psd must have the shape of the image", {"sigma": None, "psd": np.ones((2, 3))}),
     (
-        TypeError,
+        ValueError,
         "a PoissonGaussian, a Rician or another object",
         {"sigma": None, "noise": "rician"},
     ),

@@ -33,8 +33,8 @@ POINT = np.ones((1, 1))
         ),
         (
             TypeError,
-            "denoise has no argument noise; bm3d has it",
-            lambda: fastrestore.denoise(IMAGE, noise=fastrestore.Rician(3)),
+            "denoise has no argument psd; bm3d has it",
+            lambda: fastrestore.denoise(IMAGE, psd=IMAGE),
         ),
         (
             ValueError,

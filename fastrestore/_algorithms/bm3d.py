@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fastrestore._algorithms.info import Info
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.pipeline import Inputs, restore
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request, image_geometry
-from fastrestore._noise.planes import NoiseArguments
-from fastrestore._noise.vst import NoiseModel
+from fastrestore._noise.planes import NoiseArguments, Source
 
 
 def bm3d(
@@ -24,7 +20,8 @@ def bm3d(
     *,
     psd: Any = None,
     noise_kernel: Any = None,
-    noise: NoiseModel | None = None,
+    noise: Source | None = None,
+    strength: float = 1.0,
     profile: str | Profile = "np",
     stage: str = "final",
     pilot: Any = None,
@@ -51,8 +48,8 @@ def bm3d(
         of the array API standard. Images smaller than a block are allowed.
     sigma : float, or one for each channel, or array, optional
         Standard deviation of the noise, in the units of `image`: 10 % noise is 0.1 on the range
-        [0, 1] and 25.5 in 8 bits. With 0 a copy is returned. By default it is estimated for each
-        channel, see `estimate_sigma`. An array that broadcasts to the shape of `image` is a map of
+        [0, 1] and 25.5 in 8 bits. With 0 a copy is returned. By default the noise is estimated, see
+        `noise`. An array that broadcasts to the shape of `image` is a map of
         the noise level. Channels and pixels with level 0 are copied.
     psd : array, shape (M, N) or shape of `image`, optional
         Power spectrum of correlated noise, ``E|FFT2(noise)|**2``: not normalized, with the zero
@@ -62,10 +59,17 @@ def bm3d(
         Kernel of correlated noise: the noise is white noise of variance 1 convolved with this
         kernel. Its variance is the sum of the squares of the kernel, in the squared units of
         `image`.
-    noise : PoissonGaussian, Rician or object with the same methods, optional
-        Model of signal-dependent noise. The image is transformed so that the noise has sigma 1,
-        denoised, and transformed back without bias. Any object with the methods ``forward``,
-        ``inverse`` and ``extent`` is accepted.
+    noise : NoiseSpec, PoissonGaussian, Rician, object with the same methods, or str, optional
+        The noise. A `NoiseSpec` describes level by brightness, spectrum and correlation of the
+        channels, see `estimate_noise`. With `PoissonGaussian`, `Rician`, or any object with the
+        methods ``forward``, ``inverse`` and ``extent``, the image is transformed so that the noise
+        has sigma 1, denoised, and transformed back without bias. "auto" (the default if no noise
+        is given), "white", "correlated", "signal-dependent" and "camera" are models whose
+        parameters are estimated by `estimate_noise`. "white" is fastest, and suits images whose
+        noise is known to be white with a constant level.
+    strength : float, default 1
+        Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
+        is returned.
     profile : str or Profile, default "np"
         Parameters of the algorithm: "np", "refilter", "fast", "lc", "high", "vn", or a `Profile`.
         "refilter" takes twice the time. It restores more detail if the noise is correlated and
@@ -219,6 +223,7 @@ def bm3d(
         image_geometry(values.shape, channel_axis),
         interop.on_host(values),
         NoiseArguments(sigma, psd, noise_kernel, noise),
+        strength=strength,
         profile=profile,
         stage=stage,
         mask=mask,
@@ -242,33 +247,4 @@ def bm3d(
     restored = convert_back(result.image)
     if not return_info:
         return restored
-    used = float(result.noise.sigmas[0]) if channel_axis is None else result.noise.sigmas
-    if result.noise.map is not None:
-        used = np.asarray(interop.to_host(sigma))
-    return restored, Info(used, request.noise is None, noise, request.profile, request.backend.NAME)
-
-
-@dataclass(frozen=True, slots=True)
-class Info:
-    """Parameters that `bm3d` estimated and used.
-
-    Attributes
-    ----------
-    sigma : float or array
-        Standard deviation of the noise: a number, one for each channel, or a map. With a noise
-        model it is 1, the level after the transform.
-    estimated : bool
-        Whether the noise level was estimated.
-    noise : PoissonGaussian, Rician, other noise model or None
-        Noise model.
-    profile : Profile
-        Parameters of the algorithm.
-    backend : str
-        Name of the backend.
-    """
-
-    sigma: float | NDArray[Any]
-    estimated: bool
-    noise: NoiseModel | None
-    profile: Profile
-    backend: str
+    return restored, Info.of(request, result, sigma)

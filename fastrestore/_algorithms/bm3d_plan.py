@@ -19,8 +19,7 @@ from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request, image_geometry
 from fastrestore._collaborative.stage import Context
 from fastrestore._collaborative.tiling import Tiling
-from fastrestore._noise.planes import NoiseArguments, noise_of_sigma
-from fastrestore._noise.vst import NoiseModel
+from fastrestore._noise.planes import NoiseArguments, Source, noise_of_sigma
 
 
 class BM3DPlan:
@@ -36,8 +35,8 @@ class BM3DPlan:
         Shape of the images.
     dtype : data type of NumPy or PyTorch, default float32
         Type of the images.
-    sigma, psd, noise_kernel, noise, profile, stage, mask, data_range, channel_axis, colorspace, \
-chroma_strength, max_memory, deterministic, workers, backend
+    sigma, psd, noise_kernel, noise, strength, profile, stage, mask, data_range, channel_axis, \
+colorspace, chroma_strength, max_memory, deterministic, workers, backend
         As for `bm3d`. By default noise level and range are measured for each image. Specify
         `data_range` to process all images consistently. The mask applies to all images.
 
@@ -86,7 +85,8 @@ chroma_strength, max_memory, deterministic, workers, backend
         *,
         psd: Any = None,
         noise_kernel: Any = None,
-        noise: NoiseModel | None = None,
+        noise: Source | None = None,
+        strength: float = 1.0,
         profile: str | Profile = "np",
         stage: str = "final",
         mask: Any = None,
@@ -108,6 +108,7 @@ chroma_strength, max_memory, deterministic, workers, backend
             image_geometry(self._shape, channel_axis),
             True,
             NoiseArguments(sigma, psd, noise_kernel, noise),
+            strength=strength,
             profile=profile,
             stage=stage,
             mask=mask,
@@ -124,7 +125,8 @@ chroma_strength, max_memory, deterministic, workers, backend
         _plans.add(self)
         request = self._request
         self._nbytes = self._memory()
-        filtered = self._dtype if noise is None else np.dtype(np.float64)
+        stabilized = request.noise is not None and request.noise.model is not None
+        filtered = np.dtype(np.float64) if stabilized else self._dtype
         stages = request.stages(piloted=False)
         request.backend.warm(request.profile, stages, filtered, request.execution)
 
@@ -191,7 +193,7 @@ chroma_strength, max_memory, deterministic, workers, backend
         """Return the request for another sigma, with the same buffers."""
         request = self._request
         given = [self._arguments[name] for name in ("psd", "noise_kernel", "noise")]
-        if any(value is not None for value in given):
+        if any(value is not None and not isinstance(value, str) for value in given):
             raise ValueError(
                 "sigma cannot replace the psd, noise_kernel or noise of this plan; create another"
             )

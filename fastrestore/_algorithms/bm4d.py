@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._algorithms.info import Info
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
-from fastrestore._collaborative.pipeline import Inputs, restore
+from fastrestore._collaborative.pipeline import Inputs, Result, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
 from fastrestore._collaborative.repetitions import Repetitions
 from fastrestore._collaborative.request import Geometry, Request
-from fastrestore._noise.planes import NoiseArguments
-from fastrestore._noise.vst import NoiseModel
+from fastrestore._noise.planes import NoiseArguments, Source
 
 
 @without(noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels")
@@ -26,7 +26,8 @@ def bm4d(
     sigma: Any = None,
     *,
     psd: Any = None,
-    noise: NoiseModel | None = None,
+    noise: Source | None = None,
+    strength: float = 1.0,
     profile: str | Profile = "volume",
     stage: str = "final",
     mask: Any = None,
@@ -37,6 +38,7 @@ def bm4d(
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
+    return_info: bool = False,
 ) -> Any:
     """Remove noise from a volume with BM4D.
 
@@ -46,15 +48,18 @@ def bm4d(
         Noisy volume of any integer or float type and any range, as for `bm3d`. It is not modified.
     sigma : float, or one for each channel, or array, optional
         Standard deviation of the noise, in the units of `volume`. With 0 a copy is returned. By
-        default it is the median of the estimates of several slices, for each channel. An array
+        default the noise is estimated. An array
         that broadcasts to the shape of `volume` is a map of the noise level. Channels and voxels
         with level 0 are copied.
     psd : array, shape (P, M, N) or shape of `volume`, optional
         Power spectrum of correlated noise, ``E|FFTN(noise)|**2`` over the three axes: not
         normalized, with the zero frequency at index (0, 0, 0). See `psd_from_kernel`.
-    noise : Rician, PoissonGaussian or object with the same methods, optional
-        Model of signal-dependent noise, as for `bm3d`: `Rician` for magnitude images of magnetic
-        resonance.
+    noise : Rician, PoissonGaussian, NoiseSpec, object with the methods of Rician, or str, optional
+        The noise, as for `bm3d`: `Rician` for magnitude images of magnetic resonance. With "auto"
+        (the default if no noise is given) it is estimated. With "white", its level is the median
+        of the estimates of several slices, for each channel.
+    strength : float, default 1
+        Factor for the noise level, as for `bm3d`.
     profile : str or Profile, default "volume"
         Parameters of the algorithm. Fields that end in ``slices_basic`` and ``slices_final`` apply
         to the slice axis. Thinner blocks may suit volumes whose slices are farther apart than
@@ -77,12 +82,16 @@ def bm4d(
         parameters of the profile "np", and are searched for in all slices.
     workers, backend, progress
         As for `bm3d`. By default a volume on a GPU is restored there.
+    return_info : bool, default False
+        If True, also return an `Info` with the parameters that were estimated and used.
 
     Returns
     -------
     array, shape of `volume`
         Estimate of the clean volume: the same kind of array, not clipped. Floats keep their type,
         integers give float32 in the same units.
+    Info
+        Only with `return_info`.
 
     Raises
     ------
@@ -133,6 +142,7 @@ def bm4d(
         geometry._replace(slice_axis=1),  # moved to the front after repetitions are left out
         interop.on_host(values),
         NoiseArguments(sigma, psd, None, noise),
+        strength=strength,
         profile=numbers,
         stage=stage,
         mask=mask,
@@ -143,10 +153,12 @@ def bm4d(
     )
     request = replace(request, weights=np.eye(geometry.channels)[matched])
     with reporting(progress, "bm4d") as report, interop.use_device_of(values):
-        return convert_back(_restored(request.reporting(report), values, slice_axis))
+        result = _restored(request.reporting(report), values, slice_axis)
+        restored = convert_back(result.image)
+    return (restored, Info.of(request, result, sigma)) if return_info else restored
 
 
-def _restored(request: Request, volume: Any, slice_axis: int | None) -> Any:
+def _restored(request: Request, volume: Any, slice_axis: int | None) -> Result:
     """Restore a volume without the repetitions of slices, and repeat the restored slices."""
     channel_axis = request.geometry.channel_axis
     axes = tuple(k for k in range(volume.ndim) if k != channel_axis)
@@ -158,8 +170,10 @@ def _restored(request: Request, volume: Any, slice_axis: int | None) -> Any:
         request = repetitions.request_once(request, volume)
         volume = repetitions.once(volume)
     geometry = _geometry(volume.shape, channel_axis, slice_axis)
-    estimate = restore(_with_slices(request, geometry), Inputs(volume)).image
-    return estimate if repetitions is None else repetitions.repeated(estimate)
+    result = restore(_with_slices(request, geometry), Inputs(volume))
+    if repetitions is None:
+        return result
+    return result._replace(image=repetitions.repeated(result.image))
 
 
 def _alike(volume: Any, axis: int) -> NDArray[np.bool_]:

@@ -9,11 +9,13 @@ from fastrestore._algorithms.masked import Axes, with_mask
 from fastrestore._arrays import validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.progress import Progress
+from fastrestore._collaborative.profile import MOST
 
 if TYPE_CHECKING:
     import os
 
     from fastrestore._collaborative.profile import Profile
+    from fastrestore._noise.planes import Source
     from fastrestore.nets import Network
 
 CLASSICAL, LEARNED = ("auto", "bm3d"), ("dncnn", "unet", "hybrid")
@@ -23,6 +25,9 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     "profile": (None, CLASSICAL),
     "workers": (None, (*CLASSICAL, "hybrid")),
     "backend": (None, (*CLASSICAL, "hybrid")),
+    "noise": (None, CLASSICAL),
+    "strength": (1.0, (*CLASSICAL, "unet", "hybrid")),
+    "return_info": (False, CLASSICAL),
     "weights": (None, LEARNED),
     "batch_axis": (None, LEARNED),
     "tile": ("auto", LEARNED),
@@ -32,7 +37,6 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 
 @without(
-    noise="bm3d has it, and methods with networks are trained for white Gaussian noise",
     noise_kernel="bm3d has it, and methods with networks are trained for white Gaussian noise",
     psd="bm3d has it, and methods with networks are trained for white Gaussian noise",
 )
@@ -40,6 +44,8 @@ def denoise(
     image: Any,
     sigma: Any = None,
     *,
+    noise: Source | None = None,
+    strength: float = 1.0,
     method: str = "auto",
     profile: str | Profile | None = None,
     weights: str | os.PathLike[str] | Network | None = None,
@@ -53,6 +59,7 @@ def denoise(
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
+    return_info: bool = False,
 ) -> Any:
     """Remove noise from an image with BM3D, a network, or both.
 
@@ -64,6 +71,11 @@ def denoise(
         Standard deviation of the noise, in the units of `image`, or a map of it. By default it is
         estimated. BM3D also accepts one value for each channel, and networks one for each image of
         a batch.
+    noise : NoiseSpec, PoissonGaussian, Rician, object with the same methods, or str, optional
+        The noise, for "bm3d": see `bm3d`. Networks assume white Gaussian noise.
+    strength : float, default 1
+        Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
+        is returned. "dncnn" has no input for the level.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}
         "auto" is "bm3d", which needs neither training nor PyTorch. "dncnn" [1]_ and "unet" [2]_ are
         networks trained on photographs with white Gaussian noise. "hybrid" averages the results of
@@ -93,12 +105,16 @@ def denoise(
         For "bm3d" and "hybrid": number of threads and backend, as for `bm3d`.
     progress : bool or callable, default False
         As for `bm3d`.
+    return_info : bool, default False
+        If True, also return an `Info`, for "bm3d": see `bm3d`.
 
     Returns
     -------
     array, shape of `image`
         Estimate of the clean image: the same kind of array. Floats keep their type, integers give
         float32.
+    Info
+        Only with `return_info`.
 
     Raises
     ------
@@ -137,7 +153,8 @@ def denoise(
     """
     given = {"profile": profile, "workers": workers, "backend": backend, "weights": weights,
              "batch_axis": batch_axis, "tile": tile, "device": device,
-             "precision": precision}  # fmt: skip
+             "precision": precision, "noise": noise, "strength": strength,
+             "return_info": return_info}  # fmt: skip
     _check_method(method, given)
     shared: dict[str, Any] = {
         "channel_axis": channel_axis,
@@ -149,6 +166,9 @@ def denoise(
             "profile": "np" if profile is None else profile,
             "workers": workers,
             "backend": backend,
+            "noise": noise,
+            "strength": strength,
+            "return_info": return_info,
         }
         return bm3d(image, sigma, mask=mask, **used, **shared)
     from fastrestore.nets import need_torch
@@ -156,8 +176,9 @@ def denoise(
     need_torch()
     from fastrestore.nets.call import Options, denoised, select_weights
 
+    factor = validate.number("strength", strength, least=0, most=MOST)
     options = Options(batch_axis=batch_axis, tile=tile, device=device, precision=precision,
-                      **shared)  # fmt: skip
+                      strength=factor, **shared)  # fmt: skip
     request = select_weights("unet" if method == "hybrid" else method, weights, image, options)
 
     def restore(image: Any, sigma: Any) -> Any:

@@ -23,11 +23,12 @@ def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) ->
     def restore(planes: Any, level: Any, context: Context) -> Any:
         if level is None:
             level = mean_sigma(planes)
+        level = level * context.strength
         if not np.any(level):
             return planes.astype(interop.result_dtype(planes.dtype))
         report = context.execution.report  # half of the progress: the work has two parts
         halved = context.execution._replace(report=lambda share: report(share / 2))
-        half = context._replace(execution=halved)
+        half = context._replace(execution=halved, strength=1.0)
         extent = context.data_range
         classical = bm3d(planes, level, channel_axis=0, data_range=extent, **options)
         learned = restored(request.net, planes, level, half)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
@@ -21,13 +20,14 @@ from fastrestore._collaborative.request import Geometry, Request
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
 from fastrestore._noise import psd, vst
-from fastrestore._noise.estimate import sigmas
+from fastrestore._noise.applied import plane_noise
+from fastrestore._noise.blind import noise_of
+from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise
 from fastrestore._noise.psd import split
 from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
 FAR = 256  # ratio of offset to range above which an image is shifted
-SLICES = 9  # of a volume, from which the noise level is estimated
 
 
 class Inputs(NamedTuple):
@@ -44,6 +44,7 @@ class Result(NamedTuple):
 
     image: Any
     noise: PlaneNoise
+    choice: Choice | None  # if it depends on the image
     context: Context | None
 
 
@@ -98,6 +99,7 @@ class _Target:
     pilot: Any
     guide: Any
     noise: PlaneNoise
+    choice: Choice | None  # if the noise depends on the image
     whole: Any  # the result, of the shape of the image
     view: Any  # of the result, as planes
     estimate: Any  # of the planes; `view` if no conversion is necessary
@@ -112,7 +114,7 @@ class _Target:
             request.mask.put_back(self.view, self.given)
         keep = context is not None and context.reusable and request.noise is not None
         image = interop.place_like(self.whole, self.image)
-        return Result(image, self.noise, context if keep else None)
+        return Result(image, self.noise, self.choice, context if keep else None)
 
 
 def _open(request: Request, inputs: Inputs) -> _Target:
@@ -129,12 +131,16 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     noise = request.noise
     if request.check_spectrum and noise is not None and interop.on_host(values):
         ranges.warn_of_spectrum(noise.largest, planes)
-    model = None if noise is None else noise.model
+    choice = None
+    if noise is None:
+        noise, choice = applied(request, interop.to_host(planes), mask)
+    noise = noise.times(request.strength)
+    if not noise.sigmas.any():
+        noise = replace(noise, model=None)  # the image is returned
+    model = noise.model
     if model is not None:
         planes = vst.forward(model, planes)
         pilot = None if pilot is None else vst.forward(model, pilot)
-    if noise is None:
-        noise = PlaneNoise(estimated(interop.to_host(planes), mask))
     dtype = interop.result_dtype(values.dtype)
     whole = backend.empty(values.shape, dtype, values) if inputs.out is None else inputs.out
     view = estimate = geometry.planes(whole)
@@ -142,31 +148,21 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         estimate = backend.empty(planes.shape, wide, planes)
     return _Target(
-        request, inputs.image, given, planes, pilot, inputs.guide, noise,
+        request, inputs.image, given, planes, pilot, inputs.guide, noise, choice,
         whole=whole, view=view, estimate=estimate,
     )  # fmt: skip
 
 
-def estimated(planes: Any, mask: Mask | None = None) -> FloatArray:
-    """Estimate the noise of each channel; for volumes the median over several slices."""
-    if mask is not None:
-        mask.check_neighbors()
-    valid = np.ones((1, *[1] * (planes.ndim - 1)), bool) if mask is None else mask.valid
-    if planes.ndim == 3:
-        return sigmas(planes, None if mask is None else valid)
-    valid = np.broadcast_to(valid, (len(valid), *planes.shape[1:]))
-    counts = np.array([_varying(planes[:, k], valid[:, k]) for k in range(planes.shape[1])])
-    usable = np.flatnonzero(2 * counts >= counts.max())
-    some = usable[np.unique(np.linspace(0, len(usable) - 1, SLICES).round().astype(int))]
-    each = [sigmas(planes[:, k], None if mask is None else valid[:, k]) for k in some]
-    middle: FloatArray = np.median(each, axis=0)
-    return middle
-
-
-def _varying(planes: Any, valid: NDArray[Any]) -> int:
-    """Count the valid pixels of a slice (C, M, N) that differ from a neighbor in the same row."""
-    both = valid[..., 1:] & valid[..., :-1]
-    return int(np.count_nonzero((planes[..., 1:] != planes[..., :-1]) & both))
+def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNoise, Choice]:
+    """Return the noise of the planes of an image: that of a `NoiseSpec`, or estimated."""
+    choice = Choice(request.source, "noise= specifies it")  # type: ignore[arg-type]
+    if isinstance(request.source, str):
+        if mask is not None:
+            mask.check_neighbors()
+        choice = noise_of(planes, None if mask is None else mask.valid, request.source)
+    if request.profile.residual:  # needs noise of one level
+        choice = choice._replace(spec=choice.spec.constant())
+    return plane_noise(choice.spec, planes, mask), choice
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import masking
 from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
 from fastrestore._noise import vst
-from fastrestore._noise.planes import NoiseArguments, PlaneNoise
+from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
 from fastrestore.backends.protocol import Backend, Execution, Which
 from fastrestore.backends.select import select
 
@@ -57,7 +57,9 @@ class Request:
     """Validated arguments of a call."""
 
     geometry: Geometry
-    noise: PlaneNoise | None  # of the planes; None: to be estimated
+    noise: PlaneNoise | None  # of the planes; None: it depends on the image
+    source: Source  # the noise, or the name of a model to be estimated
+    strength: float  # factor for the noise level
     profile: Profile
     stage: str
     colorspace: str | None
@@ -77,6 +79,7 @@ class Request:
         on_host: bool,
         noise: NoiseArguments,
         *,
+        strength: Any = 1.0,
         profile: Any = "np",
         stage: Any = "final",
         mask: Any = None,
@@ -103,6 +106,7 @@ class Request:
         limit = validate.max_memory(max_memory)
         engine = select(backend, on_host, capability)
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
+        factor = validate.number("strength", strength, least=0, most=MOST)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
         if numbers.residual and spec is not None and spec.map is not None:
             raise ValueError(
@@ -114,6 +118,8 @@ class Request:
         return cls(
             geometry=geometry,
             noise=None if spec is None else spec.with_axis_first(geometry.slice_axis),
+            source=noise.source(count),
+            strength=factor,
             profile=numbers,
             stage=stage,
             colorspace=space,

@@ -13,7 +13,11 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise import psd
+from fastrestore._noise.choice import MODELS
+from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.vst import NoiseModel
+
+Source = NoiseSpec | NoiseModel | str  # a string is the name of a model, to be estimated
 
 ALIKE = 1e-6  # relative difference below which the maps of two channels are equal
 
@@ -58,6 +62,10 @@ class PlaneNoise:
         return PlaneNoise(
             self.sigmas[number : number + 1], _one(self.map, number), _one(self.spectrum, number)
         )
+
+    def times(self, factor: float) -> PlaneNoise:
+        """Return noise that is stronger by a factor."""
+        return self if factor == 1 else replace(self, sigmas=factor * self.sigmas)
 
     def scaled(self, exponent: int) -> PlaneNoise:
         """Return the noise of the image times ``2**exponent``."""
@@ -116,7 +124,10 @@ def _mean(parts: FloatArray, values: FloatArray, default: float) -> FloatArray:
 
 
 class NoiseArguments(NamedTuple):
-    """Arguments that specify the noise: at most one, or a map of sigma and a spectrum."""
+    """Arguments that specify the noise: at most one, or a map of sigma and a spectrum.
+
+    `noise` is a noise model, a `NoiseSpec`, or the name of a model to be estimated.
+    """
 
     sigma: Any = None
     psd: Any = None
@@ -130,10 +141,11 @@ class NoiseArguments(NamedTuple):
         reach: Callable[[], int],
         valid: NDArray[np.bool_] | None = None,
     ) -> PlaneNoise | None:
-        """Validate; return None if the noise has to be estimated.
+        """Validate; return None if the noise depends on the image.
 
-        `reach` returns the largest distance of pixels in a group. A map may have any values where
-        `valid` (1 or C, *spatial) is False.
+        `reach` returns the largest distance of pixels in a group. None for a `NoiseSpec`, too,
+        because its noise depends on the image. A map may have any values where `valid` (1 or C,
+        *spatial) is False.
         """
         given = {name: value for name, value in self._asdict().items() if value is not None}
         if not given:
@@ -146,7 +158,9 @@ class NoiseArguments(NamedTuple):
             raise ValueError(_given_twice(given))
         count = 1 if channel_axis is None else shape[channel_axis]
         if self.noise is not None:
-            return PlaneNoise(np.ones(count), model=_model(self.noise))
+            if isinstance(self.source(count), (str, NoiseSpec)):
+                return None
+            return PlaneNoise(np.ones(count), model=self.noise)
         if self.psd is not None:
             sigmas, spectrum = psd.of_psd(self.psd, shape, channel_axis)
         elif self.noise_kernel is not None:
@@ -156,6 +170,17 @@ class NoiseArguments(NamedTuple):
         if level is not None:  # the spectrum gives the shape, the map the level
             return replace(level, spectrum=spectrum)
         return PlaneNoise(np.broadcast_to(sigmas, count), None, spectrum)
+
+    def source(self, count: int) -> Source:
+        """Validate `noise` for an image with `count` channels; "auto" if it is not given."""
+        noise = "auto" if self.noise is None else self.noise
+        if isinstance(noise, NoiseSpec):
+            if len(noise.sigma) != count:
+                raise ValueError(f"noise has {len(noise.sigma)} channels, the image {count}")
+            return noise
+        if isinstance(noise, str) and noise in MODELS:
+            return noise
+        return _model(noise)
 
     def gives_spectrum(self) -> bool:
         """Whether a spectrum or kernel sets the noise level."""
@@ -177,9 +202,11 @@ def _given_twice(given: dict[str, Any]) -> str:
 def _model(model: Any) -> NoiseModel:
     """Raise if an object lacks the methods of a noise model."""
     if not isinstance(model, NoiseModel) or isinstance(model, type):
-        raise TypeError(
-            "noise must be a PoissonGaussian, a Rician or another object with the methods forward, "
-            f"inverse and extent, got {validate.quoted(model)}"
+        names = ", ".join(map(repr, MODELS))
+        error = ValueError if isinstance(model, str) else TypeError
+        raise error(
+            f"noise must be {names}, a NoiseSpec, a PoissonGaussian, a Rician or another object "
+            f"with the methods forward, inverse and extent, got {validate.quoted(model)}"
         )
     return model
 

@@ -71,6 +71,12 @@ class NoiseSpec:
         """Covariance of the noise of two channels, shape (C, C), in squared units of the image."""
         return self.correlation * np.outer(self.sigma, self.sigma)
 
+    def constant(self) -> NoiseSpec:
+        """Return noise of the same spectrum, whose level is `sigma` at any brightness."""
+        if self.levels.shape[1] == 1:
+            return self
+        return replace(self, brightness=np.zeros((len(self.sigma), 1)), levels=self.sigma[:, None])
+
     def __mul__(self, factor: float) -> NoiseSpec:
         """Return noise that is stronger by a factor."""
         by = validate.not_negative("the factor of a NoiseSpec", factor)

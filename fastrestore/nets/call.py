@@ -36,6 +36,7 @@ class Options(NamedTuple):
     device: str | None = None
     precision: str = "auto"
     progress: Progress = False
+    strength: float = 1.0  # factor for the noise level
 
 
 class Request(NamedTuple):
@@ -53,6 +54,7 @@ class Context(NamedTuple):
     device: torch.device
     execution: Execution
     name: str  # of the network, for messages
+    strength: float = 1.0  # factor for the noise level
 
 
 def apply(
@@ -209,13 +211,16 @@ def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> 
     device = _device(options.device, planes)
     half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
     execution = Execution(_tile(options.tile, planes.shape[-2:]), half, report)
-    return Context(ranges.extent(options.data_range), device, execution, request.name)
+    extent = ranges.extent(options.data_range)
+    return Context(extent, device, execution, request.name, options.strength)
 
 
 def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     """Restore one image (C, M, N); level is a number, a map or None."""
     if level is None and (net.takes_sigma or net.sigmas is not None):
         level = mean_sigma(planes)
+    if level is not None:
+        level = level * context.strength
     highest = 0.0 if level is None else float(np.max(level))
     if level is not None and highest == 0:
         return planes.astype(interop.result_dtype(planes.dtype))

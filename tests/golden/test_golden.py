@@ -17,6 +17,8 @@ HERE = platform_key()
 LIBRARIES = set(HERE) - {"torch"}  # what calls without networks depend on
 NOT_CALLED = {
     "BackendUnavailableError": "an exception",
+    "NoiseSpec": "has no computation of its own",
+    "estimate_noise": "its estimate may become better; test_choice.py says how good it is",
     "estimate_sigma": "its estimate may become better; test_noise.py says how good it is",
     "show_backends": "prints what this computer has",
 }

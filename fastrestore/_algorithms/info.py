@@ -1,0 +1,67 @@
+"""What a call estimated and used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays import interop
+from fastrestore._collaborative.pipeline import Result
+from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.request import Request
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.vst import NoiseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Parameters that a function estimated and used.
+
+    Attributes
+    ----------
+    sigma : float or array
+        Standard deviation of the noise: a number, one for each channel, or a map. If the level
+        depends on the brightness, its root mean square. With a noise model that was given it is 1,
+        the level after the transform.
+    estimated : bool
+        Whether the noise was estimated.
+    noise : NoiseSpec, PoissonGaussian, Rician, other noise model or None
+        Noise that was estimated, or given as ``noise=``; None if it was given in another way.
+    reason : str
+        Why this model of the noise was used.
+    strength : float
+        Factor by which the noise level was multiplied, which `sigma` and `noise` do not contain.
+    profile : Profile
+        Parameters of the algorithm.
+    backend : str
+        Name of the backend.
+    """
+
+    sigma: float | NDArray[Any]
+    estimated: bool
+    noise: NoiseSpec | NoiseModel | None
+    reason: str
+    strength: float
+    profile: Profile
+    backend: str
+
+    @classmethod
+    def of(cls, request: Request, result: Result, sigma: Any) -> Info:
+        """Return what was used in a call with `sigma`."""
+        noise: NoiseSpec | NoiseModel | None = None
+        reason, estimated = "the noise was given", False
+        used = result.noise.sigmas if request.noise is None else request.noise.sigmas
+        if result.choice is not None:
+            noise, reason = result.choice
+            used, estimated = noise.sigma, isinstance(request.source, str)
+        elif request.noise is not None and request.noise.model is not None:
+            noise, used = request.noise.model, request.noise.sigmas
+        level = float(used[0]) if request.geometry.channel_axis is None else used
+        if result.choice is None and result.noise.map is not None:
+            level = np.asarray(interop.to_host(sigma))
+        return cls(
+            level, estimated, noise, reason, request.strength, request.profile, request.backend.NAME
+        )
