@@ -12,6 +12,7 @@ from fuzz_call import Call, draw_image, hide, level, one_of, options, side
 
 import fastrestore
 from fastrestore import inverse, metrics, nets
+from fastrestore._noise.spec import NoiseSpec
 
 
 def random_call(rng):
@@ -289,6 +290,24 @@ def psnr(rng):
     return Call(metrics.psnr, {"reference": a, "image": b, "data_range": 1.0})
 
 
+def sure(rng):
+    image, sigma, span, axis = draw_image(rng)
+    arguments = {"restore": _smooth, "image": image, "channel_axis": axis}
+    arguments["noise"] = one_of(rng, sigma, np.full(image.shape, sigma), _noise(image, sigma, axis))
+    if rng.integers(4) == 0:
+        arguments["mask"] = rng.random(image.shape) < 0.9
+    return Call(metrics.sure, arguments, sigma, span, "image", False, backends=False)
+
+
+def _smooth(image):
+    return (image + np.roll(image, 1, -1)) / 2
+
+
+def _noise(image, sigma, axis):
+    count = 1 if axis is None else image.shape[axis]
+    return NoiseSpec.white(*[sigma] * count)
+
+
 def load(rng):
     return Call(nets.load, {"name_or_path": one_of(rng, *nets.names())})
 
@@ -327,5 +346,5 @@ FUNCTIONS = (
     *[sharpen] * 2, plan, new_plan, denoise_burst, demosaic, remove_streaks, super_resolve,
     super_resolve_video, restore, estimate_sigma, estimate_psd, estimate_poisson_gaussian,
     psd_from_kernel, psd_from_flat_field, stabilization, bm3d_with_model, profile,
-    profile_replace, pnp, operator, psnr, load, apply, network, use_backend,
+    profile_replace, pnp, operator, psnr, sure, load, apply, network, use_backend,
 )  # fmt: skip

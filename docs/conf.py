@@ -59,7 +59,7 @@ def write_api_pages() -> None:
         package = importlib.import_module(title)
         names = [name for name in package.__all__ if not ismodule(getattr(package, name))]
         if title == "fastrestore":
-            names.append("metrics.psnr")
+            names += ["metrics.psnr", "metrics.sure"]
         write(folder / f"{title}.rst", PAGE, names, title=title, line="=" * len(title))
     write(folder / "index.rst", INDEX, packages)
 

@@ -138,6 +138,12 @@ CALLS = {
         ["shape"],
     ),
     "psnr": (call(metrics.psnr, GRAY, GRAY + 1), ["data_range"]),
+    "sure": (
+        lambda **options: metrics.sure(
+            **{"restore": lambda image: image / 2, "image": GRAY, "noise": 20, **options}
+        ),
+        ["noise", "channel_axis", "seed"],
+    ),
     "Profile": (
         with_profile,
         [name for name in Profile.__dataclass_fields__ if "transform" not in name],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from fastrestore._arrays import validate
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise import sampling
 from fastrestore._noise.vst import NoiseModel
 
 
@@ -76,6 +78,56 @@ class NoiseSpec:
         if self.levels.shape[1] == 1:
             return self
         return replace(self, brightness=np.zeros((len(self.sigma), 1)), levels=self.sigma[:, None])
+
+    def variance(self, image: Any, *, channel_axis: int | None = None) -> FloatArray:
+        """Return the variance of the noise at each pixel of an image.
+
+        Parameters
+        ----------
+        image : array
+            Brightness of each pixel, in the units of the image: the clean image, or a noisy one
+            that was smoothed.
+        channel_axis : int, optional
+            Axis of the channels. By default there is one channel.
+
+        Returns
+        -------
+        array, shape of `image`
+            Variance, in squared units of the image.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `image` is not an array with the number of channels and of axes of the noise.
+        """
+        return sampling.level(self, image, channel_axis) ** 2
+
+    def sample(
+        self, image: Any, *, channel_axis: int | None = None, rng: int | np.random.Generator = 0
+    ) -> FloatArray:
+        """Draw noise for an image.
+
+        Parameters
+        ----------
+        image : array
+            Brightness of each pixel, as for `variance`.
+        channel_axis : int, optional
+            Axis of the channels. By default there is one channel.
+        rng : int or numpy.random.Generator, default 0
+            Seed or generator of the random numbers.
+
+        Returns
+        -------
+        array, shape of `image`
+            Gaussian noise with the level, spectrum and correlation of this specification. Add it
+            to the clean image to get a noisy one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `image` is not an array with the number of channels and of axes of the noise.
+        """
+        return sampling.sample(self, image, channel_axis, rng)
 
     def __mul__(self, factor: float) -> NoiseSpec:
         """Return noise that is stronger by a factor."""

@@ -140,6 +140,22 @@ class PoissonGaussian:
         span = validate.positive("data_range", data_range)
         return float(np.ptp(self.forward(np.array([0, span]) + self.offset)))
 
+    def variance(self, image: Any, *, channel_axis: int | None = None) -> FloatArray:
+        """Variance at each pixel of an image, whose values are the brightness; see `NoiseSpec`."""
+        mean = interop.to_float64(interop.to_host(image))
+        variance: FloatArray = self.gain * np.maximum(0, mean - self.offset) + self.sigma**2
+        return variance
+
+    def sample(
+        self, image: Any, *, channel_axis: int | None = None, rng: int | np.random.Generator = 0
+    ) -> FloatArray:
+        """Noise drawn for an image, whose values are the brightness; see `NoiseSpec`."""
+        random, mean = np.random.default_rng(rng), interop.to_float64(interop.to_host(image))
+        signal: FloatArray = np.maximum(0, mean - self.offset)
+        noise = self.gain * random.poisson(signal / self.gain) - signal
+        noise += self.sigma * random.standard_normal(mean.shape)
+        return noise
+
     @property
     def _spread(self) -> float:
         return self.sigma / self.gain
