@@ -1,0 +1,281 @@
+"""Poisson-Gaussian noise of unknown gain, read-out noise and black level, from images alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.blocks import HIGH, LOW, SIDE, Blocks
+from fastrestore._noise.clipping import Clipping
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.vst import PoissonGaussian
+
+CLASS, CLASSES = 200, (4, 24)  # blocks of similar brightness, and number of these classes
+FEW = 8  # blocks in a class; with fewer it is left out
+LEAST = 3  # classes without which there is no line
+FLATTEST = 0.1  # share of the blocks of a class that start the fit
+# Quantiles of the energy of noise, below which blocks are flat: the strict one leaves less texture,
+# the wide one leaves the skewness of the noise
+STRICT, WIDE = 0.75, 0.99
+ENOUGH = 0.5  # share of the classes that the strict quantile has to leave
+ROUNDS = 8  # of selecting flat blocks by the line and fitting the line to them
+SETTLED = 1e-3  # relative change of the gain after which rounds end
+DEPARTS = 1.5, 3.0  # standard errors above and below the line, beyond which classes weigh less
+DARK = 0.05  # of the median variance: least variance by which classes are weighted
+LIMITS = 0, 1, 99  # percentiles of the brightness: darkest block, and range of the variance
+# A line is accepted if the variance rises by a factor, if the line leaves a share of the relative
+# misfit of one variance for all classes, and if its own is this much, beside twice its error
+RISES, LEFT, MISFIT = 1.5, 0.3, 0.1
+NEGATIVE = 0.05  # share of the greatest variance by which the line is negative at most
+SURE = 2.0  # standard errors within which sigma or the offset is taken for 0
+BLACK = 0.5  # of the gain: least value of photon noise without read-out noise, from the offset
+STEPS = 33  # brightness values in a specification
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """Flat blocks by brightness, each array of shape (K,)."""
+
+    mean: FloatArray
+    variance: FloatArray
+    count: FloatArray  # of independent blocks
+    third: FloatArray  # third cumulant of the noise
+    skewed: FloatArray  # number of independent blocks that `third` is from
+
+    @property
+    def error(self) -> FloatArray:
+        """Relative standard error of the variances."""
+        return np.sqrt(2 / np.count_nonzero(HIGH) / self.count)
+
+    def misfit(self, variances: FloatArray) -> float:
+        """Relative difference from variances, root mean square."""
+        square = (self.variance / variances - 1) ** 2
+        return math.sqrt(float(np.average(square, weights=self.count)))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Variance by brightness, ``gain * mean + constant``."""
+
+    gain: float
+    constant: float
+
+    def at(self, means: FloatArray) -> FloatArray:
+        """Variance at means."""
+        return self.gain * means + self.constant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """Line through the variances of flat blocks."""
+
+    line: Line
+    classes: Classes
+    wide: Classes  # of the wide selection
+    extent: FloatArray  # least mean of blocks, that of dark and of bright blocks
+
+    def supports_counts(self) -> bool:
+        """Whether the noise is Poisson-Gaussian."""
+        dark, bright = self.line.at(self.extent[1:])
+        if self.line.gain <= 0 or bright <= RISES * dark or dark < -NEGATIVE * bright:
+            return False
+        classes = self.classes
+        weights = classes.count / classes.variance**2
+        level = np.full(len(weights), np.average(classes.variance, weights=weights))
+        own = classes.misfit(self.positive(classes.mean))
+        return own < LEFT * classes.misfit(level) and self.agrees(self)
+
+    def agrees(self, other: Fit) -> bool:
+        """Whether the line of another fit describes the variances."""
+        classes = self.classes
+        error = math.sqrt(float(np.average(classes.error**2, weights=classes.count)))
+        return classes.misfit(other.positive(classes.mean)) < MISFIT + 2 * error
+
+    def positive(self, means: FloatArray) -> FloatArray:
+        """Variance at means, positive where the line is not."""
+        return np.maximum(self.line.at(means), DARK * np.median(self.classes.variance))
+
+    def model(self) -> PoissonGaussian:
+        """Return the noise of this line."""
+        gain, constant = self.line.gain, self.line.constant
+        variance = _read_out(self)
+        return PoissonGaussian(gain, math.sqrt(variance), (variance - constant) / gain)
+
+
+def counts_noise(planes: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec | None:
+    """Find the Poisson-Gaussian noise of (C, M, N); None if its noise is of another kind."""
+    blocks = [_blocks(plane, known) for plane, known in _channels(planes, valid)]
+    return _spec(blocks, planes, valid)
+
+
+def _channels(planes: Any, valid: Any) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Return each channel and where it is valid."""
+    if valid is None:
+        return [(plane, None) for plane in planes]
+    return list(zip(planes, np.broadcast_to(valid, planes.shape), strict=True))
+
+
+def _blocks(plane: NDArray[Any], valid: NDArray[Any] | None) -> Blocks:
+    """Measure blocks of an image without clipped pixels.
+
+    In dark areas of photon noise without read-out noise, many pixels have the least value, the
+    black level. They are not clipped.
+    """
+    known = plane if valid is None else plane[valid]
+    if not known.size:
+        return Blocks.of(plane, valid)
+    clipping = Clipping.of(known)
+    usable = _below(plane, valid, clipping.high)
+    blocks = Blocks.of(plane, usable)
+    if clipping.low is None or _starts_at(clipping.low, fitted(blocks)):
+        return blocks
+    return Blocks.of(plane, _below(-plane.astype(np.float64), usable, -clipping.low))
+
+
+def _below(
+    plane: NDArray[Any], valid: NDArray[Any] | None, high: float | None
+) -> NDArray[np.bool_] | None:
+    """Return where pixels are valid and below a value, if there is one; None: everywhere."""
+    if high is None:
+        return valid
+    below: NDArray[np.bool_] = plane < high
+    return below if valid is None else below & valid
+
+
+def _starts_at(low: float, fit: Fit | None) -> bool:
+    """Whether the least value of an image is its black level."""
+    if fit is None or not fit.supports_counts():
+        return False
+    model = fit.model()
+    return max(model.sigma, abs(low - model.offset)) < BLACK * model.gain
+
+
+def fitted(blocks: Blocks) -> Fit | None:
+    """Fit a line to the variances of flat blocks, or return None if too few are flat."""
+    count = int(np.clip(len(blocks.mean) // CLASS, *CLASSES))
+    if len(blocks.mean) < LEAST * FEW:
+        return None
+    parts = np.array_split(np.argsort(blocks.mean, kind="stable"), count)
+    calm = [part[np.argsort(blocks.low[part], kind="stable")] for part in parts]
+    first = [part[: max(FEW, math.ceil(FLATTEST * len(part)))] for part in calm]
+    classes = _classes(blocks, first)
+    line = _line(classes, classes.variance)
+    for _ in range(ROUNDS):
+        wide = _flat(blocks, parts, line, WIDE)
+        if len(wide) < LEAST:
+            return None
+        strict = _flat(blocks, parts, line, STRICT)
+        selected = strict if len(strict) >= ENOUGH * len(parts) else wide
+        classes, gain = _classes(blocks, selected), line.gain
+        dark = DARK * float(np.median(classes.variance))
+        line = _line(classes, np.maximum(line.at(classes.mean), dark))
+        if abs(line.gain - gain) <= SETTLED * abs(gain):
+            break
+    return Fit(line, classes, _classes(blocks, wide), np.percentile(blocks.mean, LIMITS))
+
+
+def _flat(
+    blocks: Blocks, parts: list[NDArray[np.intp]], line: Line, quantile: float
+) -> list[NDArray[np.intp]]:
+    """Return the blocks of each class whose energy is that of noise; leave out small classes."""
+    flat = blocks.low < _most(quantile) * line.at(blocks.mean)
+    kept = [part[flat[part]] for part in parts]
+    return [part for part in kept if len(part) >= FEW]
+
+
+@cache
+def _most(quantile: float) -> float:
+    """Quantile of the mean square of the coefficients LOW of noise of variance 1."""
+    from scipy.special import gammaincinv
+
+    half = np.count_nonzero(LOW) / 2
+    return float(gammaincinv(half, quantile) / half)
+
+
+def _classes(blocks: Blocks, parts: list[NDArray[np.intp]]) -> Classes:
+    """Average the blocks of each class."""
+    rows = []
+    for part in parts:
+        known = part[np.isfinite(blocks.third[part])]
+        third = blocks.third[known].mean() if len(known) else 0.0
+        counts = blocks.share[part].sum(), third, blocks.share[known].sum()
+        rows.append((blocks.mean[part].mean(), blocks.high[part].mean(), *counts))
+    return Classes(*np.array(rows).T)
+
+
+def _line(classes: Classes, expected: FloatArray) -> Line:
+    """Fit a line to variances that have about an expected value; texture raises some."""
+    above, below = DEPARTS
+    dark = DARK * float(np.median(classes.variance))
+    for _ in range(20):
+        residual = (classes.variance / expected - 1) / classes.error
+        weights = classes.count / expected**2
+        weights /= np.maximum(1, np.where(residual > 0, residual / above, -residual / below))
+        mean = np.average(classes.mean, weights=weights)
+        level = np.average(classes.variance, weights=weights)
+        apart = weights * (classes.mean - mean)
+        spread = float(apart @ (classes.mean - mean))
+        gain = float(apart @ (classes.variance - level)) / spread if spread > 0 else 0.0
+        line = Line(gain, float(level - gain * mean))
+        expected = np.maximum(line.at(classes.mean), dark)
+    return line
+
+
+def _read_out(fit: Fit) -> float:
+    """Return the variance of the read-out noise.
+
+    The line gives it only together with the offset. The third cumulant of the noise is the gain
+    times the variance without the part of the read-out noise, which is not skewed.
+    """
+    classes, gain, constant = fit.wide, fit.line.gain, fit.line.constant
+    most = max(0.0, float(fit.line.at(fit.extent[:1])[0]))
+    pixels = SIDE**2 * classes.skewed
+    weights = gain**2 * pixels / (6 * fit.positive(classes.mean) ** 3)
+    total = float(weights.sum())
+    without_offset = min(max(0.0, constant), most)
+    if total == 0:
+        return without_offset
+    found = float(weights @ (classes.variance - classes.third / gain)) / total
+    for simple in (without_offset, 0.0):
+        if abs(found - simple) < SURE / math.sqrt(total):
+            return simple
+    return min(max(0.0, found), most)
+
+
+def _spec(
+    blocks: list[Blocks], planes: NDArray[Any], valid: NDArray[Any] | None
+) -> NoiseSpec | None:
+    """Return the noise of the blocks of each channel, for an image or a stack (C, ...)."""
+    fits = [fit for fit in map(fitted, blocks) if fit is not None and fit.supports_counts()]
+    if len(fits) < len(blocks):
+        return None
+    pooled = fitted(Blocks.joined(blocks)) if len(fits) > 1 else fits[0]
+    if pooled is None or not all(fit.agrees(pooled) for fit in fits):
+        return specification([fit.line for fit in fits], planes, valid)
+    return specification([pooled.line] * len(fits), planes, valid, pooled.model())
+
+
+def specification(
+    lines: list[Line],
+    planes: NDArray[Any],
+    valid: NDArray[Any] | None,
+    model: PoissonGaussian | None = None,
+) -> NoiseSpec:
+    """Return noise whose variance is a line of the brightness of each channel (C, ...)."""
+    rows = []
+    for line, (plane, known) in zip(lines, _channels(planes, valid), strict=True):
+        values = plane if known is None else plane[known]
+        brightness = np.linspace(float(values.min()), float(values.max()), STEPS)
+        least = 0.0 if model is None else model.sigma
+        levels = np.sqrt(np.maximum(line.at(brightness), least**2))
+        mean = max(float(line.at(values.mean(dtype=np.float64))), least**2)
+        rows.append((math.sqrt(mean), brightness, levels))
+    sigma, brightness, levels = (np.array(each) for each in zip(*rows, strict=True))
+    spectrum = np.eye(len(rows)).reshape(len(rows), len(rows), *[1] * (planes.ndim - 1))
+    return NoiseSpec(sigma, brightness, levels, spectrum, model)

@@ -1,0 +1,118 @@
+"""Poisson-Gaussian noise of unknown gain, sigma and offset, found from images."""
+
+import numpy as np
+import pytest
+from support.images import camera
+
+import fastrestore
+from fastrestore._noise.counts import counts_noise
+
+
+def scene(peak):
+    return camera(100, 150, 256, 256) / 255 * peak
+
+
+def counted(clean, model, seed=0):
+    rng = np.random.default_rng(seed)
+    noise = model.sigma * rng.standard_normal(clean.shape)
+    return model.gain * rng.poisson(clean / model.gain) + noise + model.offset
+
+
+def found(*planes, valid=None):
+    return counts_noise(np.array(planes), valid)
+
+
+@pytest.mark.parametrize("peak", [5, 20, 100])
+@pytest.mark.parametrize("offset", [0, 100])
+@pytest.mark.parametrize("sigma", [0, 1.5])
+def test_gain_sigma_and_offset(peak, offset, sigma):
+    model = fastrestore.PoissonGaussian(2.2, sigma, offset)
+    clean = scene(peak * model.gain)
+    spec = found(counted(clean, model))
+    estimate = spec.distribution
+    assert estimate.gain == pytest.approx(2.2, rel=0.1)
+    brightness = np.quantile(clean, [0.1, 0.3, 0.5, 0.9])
+    variances = estimate.gain * (brightness + offset - estimate.offset) + estimate.sigma**2
+    np.testing.assert_allclose(variances, 2.2 * brightness + sigma**2, rtol=0.15)
+    if peak < 100:  # where it matters
+        assert estimate.offset == pytest.approx(offset, abs=0.6)
+    assert spec.sigma[0] == pytest.approx(np.sqrt(2.2 * clean.mean() + sigma**2), rel=0.05)
+
+
+@pytest.mark.parametrize("scale", [1 / 65535, 1e6])
+def test_units(scale):
+    noisy = counted(scene(50), fastrestore.PoissonGaussian(1, 1, 20))
+    one, other = (found(values).distribution for values in (noisy, scale * noisy))
+    expected = np.multiply([one.gain, one.sigma, one.offset], scale)
+    np.testing.assert_allclose([other.gain, other.sigma, other.offset], expected, rtol=1e-6)
+
+
+def test_levels_are_those_of_the_distribution():
+    spec = found(counted(scene(100), fastrestore.PoissonGaussian(2, 3, 10)))
+    model = spec.distribution
+    variances = model.gain * (spec.brightness - model.offset) + model.sigma**2
+    np.testing.assert_allclose(spec.levels**2, np.maximum(variances, model.sigma**2))
+    assert spec.model == "signal-dependent"
+
+
+def test_whole_numbers_of_16_bits():
+    noisy = np.rint(counted(scene(255), fastrestore.PoissonGaussian(2.2, 0, 100)))
+    assert found(noisy.astype(np.uint16)).distribution.gain == pytest.approx(2.2, rel=0.1)
+
+
+@pytest.mark.parametrize("sigma", [0, 5, 25, 50])
+@pytest.mark.parametrize("clip", [False, True])
+def test_other_noise(sigma, clip):
+    noisy = scene(255) + sigma * np.random.default_rng(0).standard_normal((256, 256))
+    assert found(np.clip(np.rint(noisy), 0, 255) if clip else noisy) is None
+
+
+def test_correlated_noise():
+    model = fastrestore.PoissonGaussian(2.2, 0, 100)
+    noisy = counted(scene(255), model)
+    assert found((noisy + np.roll(noisy, 1, 1)) / 2) is None
+
+
+def test_channels_of_one_sensor():
+    model = fastrestore.PoissonGaussian(2.2, 3, 100)
+    planes = [counted(scene(peak), model, seed=peak) for peak in (100, 200)]
+    assert found(*planes).distribution.gain == pytest.approx(2.2, rel=0.1)
+
+
+def test_channels_of_different_gain():
+    gains = (1, 6)
+    planes = [counted(scene(200), fastrestore.PoissonGaussian(g), seed=g) for g in gains]
+    spec = found(*planes)
+    assert spec.distribution is None
+    expected = np.sqrt([gain * scene(200).mean() for gain in gains])
+    np.testing.assert_allclose(spec.sigma, expected, rtol=0.05)
+
+
+@pytest.mark.parametrize("fill", [np.nan, 0.0, 65535.0])
+def test_invalid_pixels(fill):
+    noisy = counted(scene(100), fastrestore.PoissonGaussian(2.2, 3, 100))
+    valid = np.ones(noisy.shape, bool)
+    valid[:60] = valid[100:120, 50:80] = False
+    noisy[~valid] = fill
+    assert found(noisy, valid=valid).distribution.gain == pytest.approx(2.2, rel=0.15)
+
+
+def test_saturated_and_black_areas():
+    noisy = counted(scene(255), fastrestore.PoissonGaussian(2.2, 0, 100))
+    noisy[:20] = 0
+    assert found(np.minimum(noisy, 300)).distribution.gain == pytest.approx(2.2, rel=0.15)
+
+
+def test_clipped_black_level():
+    noisy = counted(scene(40), fastrestore.PoissonGaussian(2.2, 4))
+    assert found(np.maximum(noisy, 0)).distribution.gain == pytest.approx(2.2, rel=0.3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 40), (8, 8), (16, 16)])
+def test_small_images(shape):
+    assert found(np.random.default_rng(0).poisson(5, shape)) is None
+
+
+def test_nothing_to_measure():
+    assert found(np.full((64, 64), 7)) is None
+    assert found(np.ones((64, 64)), valid=np.zeros((64, 64), bool)) is None
