@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from fastrestore import PoissonGaussian
+from fastrestore._noise.applied import plane_noise
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, noise_of_sigma
+from fastrestore._noise.spec import NoiseSpec
 
 SHAPE = (6, 8)
 FLAT = np.full(SHAPE, 4.0 * 48)  # a psd of white noise of sigma 2
@@ -90,3 +92,52 @@ def test_mixed_spectra_are_weighted_by_power():
 def test_a_ragged_list_beside_another_noise_is_quoted():
     with pytest.raises(ValueError, match=r"got both sigma=5 and psd=\[\[1, 2\], \[3\]\]; only"):
         NoiseArguments(5, psd=[[1, 2], [3]]).spec((8, 8), None, reach=0)
+
+
+def spec_of_three(levels, brightness):
+    """Noise of three channels that are correlated between pixels and channels."""
+    kernel = np.zeros((16, 16))
+    kernel[:2, :3] = 1.0
+    power = np.abs(np.fft.fft2(kernel)) ** 2
+    correlation = np.array([[1, 0.8, 0.5], [0.8, 1, 0.3], [0.5, 0.3, 1]])
+    spectrum = correlation[..., None, None] * power / power.mean()
+    return NoiseSpec(np.ones(3), np.array([brightness] * 3), levels, spectrum)
+
+
+def test_noise_of_a_source_follows_the_brightness_of_the_image():
+    levels = np.array([[1.0, 3.0], [2.0, 2.0], [4.0, 2.0]])
+    planes = np.zeros((3, 18, 22))
+    planes[:, 8:], planes[0, 16:] = 100.0, 50.0
+    noise = plane_noise(spec_of_three(levels, [0.0, 100.0]), planes)
+    level = noise.sigmas[:, None, None] * noise.map
+    assert level.shape == planes.shape
+    np.testing.assert_allclose(level[:, 0, 0], levels[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(level[:, 12, 21], levels[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(level[0, 17, 3], 2, rtol=1e-6)
+    np.testing.assert_allclose(np.mean(noise.map**2, (1, 2)), 1, rtol=1e-5)
+
+
+def test_mixed_channels_have_the_noise_of_the_sum():
+    levels = np.array([[1.0, 3.0], [2.0, 2.0], [4.0, 2.0]])
+    planes = np.zeros((3, 64, 64))
+    planes[:, 32:] = 100.0
+    spec = spec_of_three(levels, [0.0, 100.0])
+    mixed = plane_noise(spec, planes).mixed(np.array([[0.2, 0.5, 0.3], [1.0, -1.0, 0.0]]))
+    for k, row in enumerate([[0.2, 0.5, 0.3], [1.0, -1.0, 0.0]]):
+        for part, place in enumerate((0, 40)):
+            weights = row * levels[:, part]
+            expected = np.sqrt(weights @ spec.correlation @ weights)
+            np.testing.assert_allclose(mixed.sigmas[k] * mixed.map[k, place, 0], expected, 1e-5)
+    np.testing.assert_allclose(mixed.spectrum.mean((1, 2)), 1)
+    # Lags of the noise beyond its support are 0, and do not wrap around
+    lags = np.fft.ifft2(mixed.spectrum[0]).real
+    np.testing.assert_allclose(lags[0, :4], [1, 2 / 3, 1 / 3, 0], atol=1e-6)
+    assert abs(lags[16]).max() < 1e-6
+
+
+def test_white_noise_of_a_source_has_no_spectrum_and_no_map():
+    noise = plane_noise(NoiseSpec.white(1.0, 2.0), np.zeros((2, 16, 16)))
+    assert noise.map is None
+    assert noise.spectrum is None
+    assert noise.cross is None
+    assert noise.sigmas.tolist() == [1, 2]

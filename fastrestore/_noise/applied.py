@@ -1,17 +1,20 @@
-"""The noise of a source, applied to one image."""
+"""The noise of a source, applied to one image: level at every pixel, spectra, cross-spectra."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore._noise.spec import NoiseSpec
 
-SMOOTH = 2.0  # pixels: standard deviation of the Gaussian that gives the local brightness
+# Side of the squares whose mean is the brightness of their pixels. Stages need the level of blocks
+# of 8 pixels, and means of fewer pixels follow the noise.
+SQUARE = 4
 LEAST = 128  # frequencies along an axis: no lag in the search window wraps around
 
 
@@ -22,35 +25,59 @@ def plane_noise(spec: NoiseSpec, planes: Any, mask: Mask | None = None) -> Plane
     """
     if spec.distribution is not None:
         return PlaneNoise(np.full(len(planes), spec.strength), model=spec.distribution)
-    spectrum = None
-    if spec.spectrum.size > len(planes) ** 2:
-        own = np.array([spec.spectrum[c, c] for c in range(len(planes))])
-        spectrum = np.array([_embedded(power) for power in own])
+    spectrum, cross = _spectra(spec.spectrum)
     if spec.levels.shape[1] == 1:
-        return PlaneNoise(spec.levels[:, 0], None, spectrum)
-    relative = np.array([_levels(spec, c, plane) / spec.sigma[c] for c, plane in enumerate(planes)])
-    return PlaneNoise(spec.sigma, relative, spectrum)
+        return PlaneNoise(spec.levels[:, 0], None, spectrum, cross=cross)
+    level = np.array([_level(spec, c, plane) for c, plane in enumerate(planes)])
+    spatial = tuple(range(1, level.ndim))
+    sigmas = np.sqrt(np.mean(np.square(level), axis=spatial, dtype=np.float64))
+    level /= np.float32(np.where(sigmas > 0, sigmas, 1)).reshape(-1, *[1] * len(spatial))
+    return PlaneNoise(sigmas, level, spectrum, cross=cross)
 
 
-def _levels(spec: NoiseSpec, channel: int, plane: Any) -> FloatArray:
-    """Noise level at each pixel of one channel."""
-    from scipy.ndimage import gaussian_filter
+def _spectra(cross: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return the spectra (C, ...) and cross-spectra (C, C, ...), None if they are not needed."""
+    count = len(cross)
+    white = cross.size == count**2
+    if white and np.array_equal(cross.reshape(count, count), np.eye(count)):
+        return None, None
+    wide = cross if white else _embedded(cross)
+    own = np.array([wide[c, c] for c in range(count)])
+    return None if white else own, wide if count > 1 else None
 
-    smooth = gaussian_filter(np.asarray(plane, np.float64), SMOOTH)
-    level: FloatArray = np.interp(smooth, spec.brightness[channel], spec.levels[channel])
-    return level
+
+def _level(spec: NoiseSpec, channel: int, plane: Any) -> NDArray[np.float32]:
+    """Return the noise level at every pixel of a channel, the same within small squares."""
+    means = _means_of_squares(np.asarray(plane))
+    level = np.interp(means, spec.brightness[channel], spec.levels[channel]).astype(np.float32)
+    level = level.repeat(SQUARE, -2)[..., : plane.shape[-2], :]
+    whole: NDArray[np.float32] = level.repeat(SQUARE, -1)[..., : plane.shape[-1]]
+    return whole
 
 
-def _embedded(power: FloatArray) -> FloatArray:
-    """Power of the same noise at more frequencies, with mean 1; it stays positive."""
-    shape = tuple(max(LEAST, size) for size in power.shape)
-    kernel = np.fft.ifftn(np.sqrt(power)).real
-    larger = np.zeros(shape)
-    spans = []
-    for size in power.shape:
-        half = (size - 1) // 2
-        spans.append(np.arange(-half, half + 1))
-    larger[np.ix_(*spans)] = kernel[np.ix_(*spans)]
-    wide = np.abs(np.fft.fftn(larger)) ** 2
-    result: FloatArray = wide / wide.mean()
-    return result
+def _means_of_squares(plane: NDArray[Any]) -> FloatArray:
+    """Return the means of squares of rows and columns; the last ones may be smaller."""
+    means = plane
+    for axis in (-2, -1):
+        size = plane.shape[axis]
+        starts = np.arange(0, size, SQUARE)
+        counts = np.minimum(SQUARE, size - starts)
+        sums = np.add.reduceat(means, starts, axis=axis, dtype=np.float64)
+        means = sums / (counts[:, None] if axis == -2 else counts)
+    return means
+
+
+def _embedded(cross: FloatArray) -> FloatArray:
+    """Cross-spectra of the same noise at more frequencies; those of single channels have mean 1."""
+    axes = tuple(range(2, cross.ndim))
+    covariance = np.fft.ifftn(cross, axes=axes).real
+    larger = np.zeros((*cross.shape[:2], *(max(LEAST, size) for size in cross.shape[2:])))
+    spans = [np.arange(-((n - 1) // 2), (n - 1) // 2 + 1) for n in cross.shape[2:]]
+    for pair in np.ndindex(cross.shape[:2]):
+        larger[(*pair, *np.ix_(*spans))] = covariance[(*pair, *np.ix_(*spans))]
+    wide: FloatArray = np.fft.fftn(larger, axes=axes).real
+    for c in range(len(wide)):
+        wide[c, c] = np.maximum(wide[c, c], 0)
+    own = np.sqrt([wide[c, c].mean() for c in range(len(wide))])
+    wide /= np.outer(own, own).reshape(*cross.shape[:2], *[1] * len(axes))
+    return wide

@@ -24,7 +24,7 @@ ALIKE = 1e-6  # relative difference below which the maps of two channels are equ
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneNoise:
-    """Noise of the channels of an image or a volume, independent between channels.
+    """Noise of the channels of an image or a volume.
 
     The noise of channel c has the standard deviation ``sigmas[c] * map[c]`` and the shape
     ``spectrum[c]``. A map or a spectrum of one channel holds for all channels.
@@ -40,12 +40,16 @@ class PlaneNoise:
     model : NoiseModel, optional
         Noise that depends on the signal; the other attributes are then those of the stabilized
         image.
+    cross : array, shape (C, C, *frequencies), optional
+        Cross-spectra of the channels, relative to their levels, with `spectrum` at (c, c); None if
+        the channels are independent.
     """
 
     sigmas: FloatArray
     map: FloatArray | None = None
     spectrum: FloatArray | None = None
     model: NoiseModel | None = None
+    cross: FloatArray | None = None
 
     @classmethod
     def white(cls, *sigmas: float) -> PlaneNoise:
@@ -75,6 +79,8 @@ class PlaneNoise:
         """Return the noise of weighted sums of the channels, one for each row of (K, C)."""
         if np.array_equal(weights, np.eye(len(self.sigmas))):
             return self
+        if self.cross is not None:
+            return self._mixed(weights, self.cross)
         sigmas = np.sqrt(weights**2 @ self.sigmas**2)
         parts = (weights * self.sigmas) ** 2
         level, spectrum = self.map, self.spectrum
@@ -85,6 +91,23 @@ class PlaneNoise:
         if spectrum is not None and len(spectrum) > 1:
             spectrum = np.array([_mean(row, spectrum, 1.0) for row in parts])
         return PlaneNoise(sigmas, level, spectrum)
+
+    def _mixed(self, weights: FloatArray, cross: FloatArray) -> PlaneNoise:
+        """Return the noise of weighted sums of channels that are correlated."""
+        parts = weights * self.sigmas
+        correlation = cross.mean(tuple(range(2, cross.ndim)))
+        level, together = self.map, np.ones_like(correlation)
+        if level is not None:
+            level = np.broadcast_to(level, (len(self.sigmas), *level.shape[1:]))
+            together = _mean_products(level)
+            factors = np.einsum("kc,kd,cd->kcd", parts, parts, correlation)
+            level = np.array([_root_of_form(each, level) for each in factors])
+        power = np.einsum("kc,kd,cd,cd...->k...", parts, parts, together, cross)
+        sigmas, spectrum = psd.split(np.maximum(power, 0))
+        if level is not None:
+            scale = np.divide(1, sigmas, where=sigmas > 0, out=np.zeros_like(sigmas))
+            level *= scale.astype(level.dtype).reshape(-1, *[1] * (level.ndim - 1))
+        return PlaneNoise(sigmas, level, spectrum if power[0].size > 1 else None)
 
     def is_zero(self, ndim: int) -> NDArray[np.bool_] | None:
         """Return where there is no noise, as (C, 1, ..) or (C, *spatial), or None."""
@@ -121,6 +144,23 @@ def _mean(parts: FloatArray, values: FloatArray, default: float) -> FloatArray:
         return np.full(values.shape[1:], default)
     mean: FloatArray = np.tensordot(parts / total, values, 1)
     return mean
+
+
+def _mean_products(values: FloatArray) -> FloatArray:
+    """Return the mean of the product of two channels (C, ...), for each pair (C, C)."""
+    count = len(values)
+    pairs = [(values[c] * values[d]).mean(dtype=np.float64) for c, d in np.ndindex(count, count)]
+    return np.array(pairs).reshape(count, count)
+
+
+def _root_of_form(factors: FloatArray, values: FloatArray) -> FloatArray:
+    """Return the root of the quadratic form of channels (C, ...), in their type."""
+    form = np.zeros_like(values[0])
+    for c, d in np.ndindex(factors.shape):
+        if factors[c, d]:
+            form += factors.astype(form.dtype)[c, d] * values[c] * values[d]
+    root: FloatArray = np.sqrt(np.maximum(form, 0, out=form), out=form)
+    return root
 
 
 class NoiseArguments(NamedTuple):
