@@ -28,8 +28,8 @@ POINT = np.ones((1, 1))
         ),
         (
             TypeError,
-            r"vbm3d has no argument noise; write vbm3d\(noise.forward\(frames\), sigma=1\)",
-            lambda: fastrestore.vbm3d(VOLUME, noise=fastrestore.Rician(3)),
+            r"vbm3d has no argument noise_kernel; write psd=psd_from_kernel",
+            lambda: fastrestore.vbm3d(VOLUME, noise_kernel=np.ones((2, 2))),
         ),
         (
             TypeError,

@@ -8,22 +8,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from fastrestore._algorithms.info import Info
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._collaborative.film_noise import FilmNoise, Picture
+from fastrestore._collaborative.pipeline import Result
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Geometry, Request, image_geometry
-from fastrestore._collaborative.stream import Picture, restored
-from fastrestore._noise.planes import NoiseArguments
+from fastrestore._collaborative.stream import restored
+from fastrestore._noise.planes import NoiseArguments, Source
 
 LEVEL = "a number of 0 or more, or one for each channel, in the units of the frames"
 NO_MAP = "sigma of a video must be a number or one for each channel, not a map"
 
 
 @without(
-    noise="write vbm3d(noise.forward(frames), sigma=1) and apply noise.inverse to the result",
     noise_kernel="write psd=psd_from_kernel(noise_kernel, shape) with the shape of a frame",
 )
 def vbm3d(
@@ -31,6 +33,8 @@ def vbm3d(
     sigma: Any = None,
     *,
     psd: Any = None,
+    noise: Source | None = None,
+    strength: float = 1.0,
     time_axis: int = 0,
     channel_axis: int | None = None,
     radius: int = 4,
@@ -44,6 +48,7 @@ def vbm3d(
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
+    return_info: bool = False,
 ) -> Any:
     """Remove noise from a video with V-BM3D.
 
@@ -54,11 +59,20 @@ def vbm3d(
         frame by frame, and only the frames that are still needed are held in memory. They are
         copied, so that a generator may yield the same array again with other pixels.
     sigma : float, or one for each channel, optional
-        Standard deviation of the noise, in the units of the frames. By default it is estimated from
-        the first frame.
+        Standard deviation of the noise, in the units of the frames. By default the noise is
+        estimated, see `noise`.
     psd : array, shape (M, N) or shape of a frame, optional
         Power spectrum of correlated noise in each frame, as for `bm3d`, instead of `sigma`. The
         noise of different frames is assumed to be independent.
+    noise : NoiseSpec, PoissonGaussian, Rician, object with the methods of Rician, or str, optional
+        The noise, as for `bm3d`. With "auto" (the default if no noise is given), "white",
+        "correlated", "signal-dependent" or "camera" it is estimated from the first frames of each
+        scene, as many as are read before the first result, and from the differences of consecutive
+        frames where nothing moves. Frames at the start without noise, such as black ones, are
+        returned as they are. If the level of the noise depends on the brightness, frames are
+        transformed so that it is constant, and results are transformed back.
+    strength : float, default 1
+        Factor for the noise level, as for `bm3d`.
     time_axis : int, default 0
         Time axis of an array.
     channel_axis : int, optional
@@ -75,7 +89,8 @@ def vbm3d(
         `frames` or of one frame, or of shape (M, N). For an iterable, it applies to all frames. A
         frame without valid pixels, such as a dropped one, is ignored; it cannot be the first.
     data_range : float, optional
-        As for `bm3d`. By default that of the first frame is measured.
+        As for `bm3d`. By default that of the first frame is measured, and that of the first frame
+        of each scene if the noise is estimated.
     colorspace, chroma_strength
         As for `bm3d`.
     scene_cuts : bool, default True
@@ -85,6 +100,9 @@ def vbm3d(
         waits for a thumbnail of each frame.
     progress : bool or callable, default False
         As for `bm3d`; only for arrays.
+    return_info : bool, default False
+        If True, also return an `Info` with the parameters that were estimated and used, those of
+        the first scene with noise; only for arrays.
 
     Returns
     -------
@@ -93,6 +111,8 @@ def vbm3d(
     iterator of arrays
         For an iterable: a generator of restored frames, ``4 * radius`` frames behind the input, or
         half as many with stage "basic", without counting repeated frames.
+    Info
+        Only with `return_info`.
 
     Raises
     ------
@@ -136,9 +156,10 @@ def vbm3d(
         "profile": profile, "stage": stage, "data_range": data_range, "colorspace": colorspace,
         "mask": None if hasattr(frames, "shape") else mask,
         "chroma_strength": chroma_strength, "workers": workers, "backend": backend,
+        "strength": strength,
     }  # fmt: skip
     stream = _Stream(
-        NoiseArguments(sigma, psd),
+        NoiseArguments(sigma, psd, None, noise),
         options,
         validate.integer("radius", radius, least=0, most=16),
         validate.flag("scene_cuts", scene_cuts),
@@ -149,18 +170,32 @@ def vbm3d(
     if not hasattr(frames, "shape"):
         if progress is not False:
             raise ValueError("progress is for arrays; count the frames of an iterator instead")
-        return stream.restored(frames, channel_axis, None)
+        if return_info:
+            raise ValueError(
+                "return_info is for arrays; for an iterator, estimate the noise of one of its "
+                "frames, noise=estimate_noise(frame)"
+            )
+        return stream.restored(frames, channel_axis, None, [])
     there, restore = interop.recognize("frames", frames)
     axes = video_axes(there.shape, time_axis, channel_axis)
     ordered = interop.move_axis(there, axes.time, 0)
     each = None if mask is None else frame_masks(mask, there.shape, axes)
+    films: list[FilmNoise] = []
     with reporting(progress, "vbm3d") as report, interop.use_device_of(there):
         out = interop.namespace(there).empty(ordered.shape, interop.result_dtype(there.dtype))
-        for number, frame in enumerate(stream.restored(ordered, axes.in_frame, each)):
+        for number, frame in enumerate(stream.restored(ordered, axes.in_frame, each, films)):
             out[number] = frame
             report(1 / len(out))
         back = interop.move_axis(out, 0, axes.time)
-        return restore(interop.namespace(back).ascontiguousarray(back))
+        result = restore(interop.namespace(back).ascontiguousarray(back))
+    return (result, _info(films[0])) if return_info else result
+
+
+def _info(film: FilmNoise) -> Info:
+    """Return what was estimated and used in the first scene with noise."""
+    scene = film.scenes[0] if film.scenes else film.opening
+    assert scene is not None
+    return Info.of(film.request, Result(None, scene.planes, scene.choice, None), None)
 
 
 class _Stream(NamedTuple):
@@ -172,9 +207,13 @@ class _Stream(NamedTuple):
     scene_cuts: bool
 
     def restored(
-        self, frames: Iterable[Any], channel_axis: int | None, masks: Iterator[Mask | None] | None
+        self,
+        frames: Iterable[Any],
+        channel_axis: int | None,
+        masks: Iterator[Mask | None] | None,
+        films: list[FilmNoise],
     ) -> Iterator[Any]:
-        """Yield the restored frames."""
+        """Yield the restored frames; add a record of their noise to `films`."""
         given = recognized_frames(frames)
         first = next(given, None)
         if first is None:
@@ -185,7 +224,9 @@ class _Stream(NamedTuple):
             masks = itertools.repeat(request.mask)
         pending: deque[_Pending] = deque()
         pictures = _pictures(itertools.chain([first], given), masks, request, pending)
-        results = restored(pictures, request, self.radius, self.scene_cuts)
+        film = FilmNoise.of(request, self.radius)
+        films.append(film)
+        results = restored(pictures, film, self.radius, self.scene_cuts)
         while True:
             with interop.use_device_of(there):  # not while the caller uses a frame
                 result = next(results, None)

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrestore._arrays import interop, ranges
-from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.scenes import Change, Changes
-from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore._arrays.types import Channels
+from fastrestore._collaborative.film_noise import FilmNoise, Picture
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
-from fastrestore._noise.estimate import sigmas
+from fastrestore._noise import vst
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
 
@@ -33,13 +33,6 @@ FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
 # A run of more equal frames ends its scene, so that the number of frames to read ahead is limited.
 # Conversions of the frame rate show a frame up to 8 times, those from 8 to 60 per second.
 LONGEST = 16
-
-
-class Picture(NamedTuple):
-    """A frame to restore, without holes, and where it is valid."""
-
-    planes: Any  # (C, M, N); None if no pixel is valid: as if the frame before were repeated
-    mask: Mask | None = None
 
 
 class Frame(NamedTuple):
@@ -57,7 +50,8 @@ class Video:
     context: Context
     request: Request
     radius: int
-    like: Any  # a frame (C, M, N), for its shape, type and device
+    model: vst.NoiseModel | None  # frames are stabilized
+    like: Any  # a stabilized frame (C, M, N), for its shape, type and device
 
     def stage(self, which: Which) -> Stage:
         """Return a stage for groups with blocks from several frames."""
@@ -67,62 +61,82 @@ class Video:
         reach = min(2 * max(getattr(profile, f"radius_{which}"), moved), FARTHEST)
         return make_stage(profile, which, self.context.statistics._replace(reach=reach))
 
+    def stabilized(self, planes: Any) -> Any:
+        """Stabilize a frame if the noise depends on the signal."""
+        return planes if self.model is None else vst.forward(self.model, planes)
+
     def load(self, planes: Any, number: int) -> Channels:
-        """Convert a frame to the units and colors of the stages."""
+        """Convert a stabilized frame to the units and colors of the stages."""
         # The final stage has a copy by the time that a name is reused
         name = f"frame {number % (2 * self.radius + 2)}"
         request = self.request
         return request.backend.load(name, planes, self.context.units, request.execution)
 
     def store(self, channels: Channels, original: Any) -> Any:
-        """Convert a frame back, and copy pixels without noise from the original."""
+        """Convert a frame back, and copy pixels without noise from the stabilized one."""
         request, exact, like = self.request, self.context.exact, self.like
         dtype = np.promote_types(interop.result_dtype(like.dtype), np.float32)
         out = request.backend.empty(like.shape, dtype, like)
         unchanged = None if exact is None else Unchanged(exact, original)
         request.backend.store(channels, self.context.units, unchanged, out, request.execution)
-        return out
+        return out if self.model is None else vst.inverse(self.model, out)
 
 
-def _levels(picture: Picture) -> FloatArray:
-    """Estimate the noise of a frame."""
-    if picture.mask is None:
-        return sigmas(interop.to_host(picture.planes))
-    picture.mask.check_neighbors()
-    return sigmas(interop.to_host(picture.planes), picture.mask.valid)
-
-
-def restored(frames: Iterator[Picture], request: Request, radius: int, cuts: bool) -> Iterator[Any]:
+def restored(frames: Iterator[Picture], film: FilmNoise, radius: int, cuts: bool) -> Iterator[Any]:
     """Restore at least one frame, scene by scene, as arrays (C, M, N)."""
     opening = next(frames)
-    noise = request.noise or PlaneNoise(_levels(opening))
-    while not noise.sigmas.any():  # a black opening, for example
-        yield opening.planes.astype(interop.result_dtype(opening.planes.dtype))
+    while film.is_silent(opening):  # a black opening, for example
+        yield _unchanged(opening.planes)
         following = next(frames, None)
         if following is None:
             return
         if following.planes is not None:
             opening = following
-            noise = request.noise or PlaneNoise(_levels(opening))
-    first, mask = opening
+    last: Any = None
+    video: Video | None = None
+    scenes = itertools.groupby(_parts(itertools.chain([opening], frames), cuts), _Part.key)
+    for (_, still), parts in scenes:
+        if still:
+            yield from (last for _ in parts)
+            continue
+        first = next(parts)
+        noise, following_parts = film.of_scene(itertools.chain([first], parts), _Part.frame)
+        assert first.picture is not None
+        if not noise.planes.sigmas.any():
+            for part in following_parts:
+                last = last if part.picture is None else _unchanged(part.picture.planes)
+                yield last
+            continue
+        if video is None or film.is_estimated:
+            video = _video(first.picture, noise.planes, film.request, radius)
+        for last in _scene(following_parts, video):
+            yield last
+
+
+def _unchanged(planes: Any) -> Any:
+    """Return a frame without noise in the type of results."""
+    return planes.astype(interop.result_dtype(planes.dtype))
+
+
+def _video(picture: Picture, noise: PlaneNoise, request: Request, radius: int) -> Video:
+    """Prepare what the frames of a scene share, from its first frame."""
+    first, mask = picture
+    given, model = request.noise_argument(), noise.model
+    if model is not None:
+        first = vst.forward(model, first)
+        if request.noise is None:  # the request has the range of the frames
+            given = "noise"
+            if request.data_range is not None:
+                request = replace(request, data_range=vst.extent(model, request.data_range))
     seen = replace(request, mask=mask)
     if interop.on_host(first):
-        given = request.noise_argument()
         ranges.warn_of_units(noise.largest, first, request.data_range, given)
         if given == "psd":
             ranges.warn_of_spectrum(noise.largest, first)
     context = measured(make_context(first, noise, seen), first, seen)
     # A range on a GPU is read once for the whole video
     context = context.with_range(as_number(context.statistics.data_range))
-    video = Video(context, request, radius, first)
-    last: Any = None
-    scenes = itertools.groupby(_parts(itertools.chain([opening], frames), cuts), _Part.key)
-    for (_, still), parts in scenes:
-        if still:
-            yield from (last for _ in parts)
-            continue
-        for last in _scene(parts, video):
-            yield last
+    return Video(context, request, radius, model, first)
 
 
 class _Part(NamedTuple):
@@ -135,6 +149,10 @@ class _Part(NamedTuple):
     def key(self) -> tuple[int, bool]:
         """Return what the frames of a scene have in common."""
         return self.scene, self.still
+
+    def frame(self) -> Picture | None:
+        """Return the frame, or None for a repetition."""
+        return self.picture
 
 
 def _parts(frames: Iterator[Picture], cuts: bool) -> Iterator[_Part]:
@@ -170,6 +188,7 @@ def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:
                 runs[-1].length += 1
                 continue
             planes, mask = part.picture
+            planes = video.stabilized(planes)
             runs.append(_Run(planes if copies else None))
             holes = None if mask is None else Holes.of(mask, video.context.units)
             yield Frame(video.load(planes, next(numbers)), None, holes)
