@@ -77,7 +77,7 @@ def _of_flattest(patches: Patches, fit: Fit) -> Fit:
     detail, those that are flat for their detail have still less, and so on.
     """
     measures, level = patches.energies, fit.variance
-    constant = measures.detail <= CONSTANT
+    constant = measures.whole & (measures.detail <= CONSTANT)
     noisy = measures.whole & ~patches.near(constant, SIDE - 1)
     while True:
         flat = noisy & (measures.gradient < _flattest() * level)
@@ -100,7 +100,7 @@ def _fit(patches: Patches, level: float = 0.0, noiseless: float = 0.0) -> Fit | 
     """
     measures = patches.energies
     left = patches.clipping.left(measures.means, level)
-    empty = measures.detail <= np.maximum(CONSTANT, noiseless * level * left)
+    empty = measures.whole & (measures.detail <= np.maximum(CONSTANT, noiseless * level * left))
     noisy = measures.whole & ~patches.near(empty, SIDE - 1)
     flat = noisy & (left > UNCLIPPED)
     if level:

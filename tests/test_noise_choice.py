@@ -1,0 +1,84 @@
+"""The model of the noise that is chosen from the image alone."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import convolve
+from support.images import camera, noisy, psnr
+from test_noise_fills import letters
+
+import fastrestore as fr
+
+WIDE = np.ones((1, 9)) / 3  # horizontal streaks, variance 1
+
+
+def streaks(shape, sigma):
+    """Noise that is correlated along rows."""
+    white = np.random.default_rng(3).standard_normal(shape)
+    return sigma * convolve(white, WIDE, mode="wrap")
+
+
+@pytest.mark.parametrize("sigma", [5, 15, 25, 50])
+def test_white_noise_stays_white(sigma):
+    image = noisy(camera(50, 50, 256, 256), sigma)
+    spec = fr.estimate_noise(image)
+    assert spec.model == "white"
+    assert spec.sigma[0] == fr.estimate_sigma(image)
+
+
+@pytest.mark.parametrize("clean", [camera(50, 50, 256, 256), np.full((256, 256), 100.0)])
+def test_correlated_noise_is_recognized(clean):
+    image = clean + streaks(clean.shape, 30)
+    spec = fr.estimate_noise(image)
+    assert spec.model == "correlated"
+    assert spec.sigma[0] == pytest.approx(30, rel=0.15)
+    power = spec.spectrum[0, 0]
+    assert power.mean() == pytest.approx(1)
+    assert power[:, 1:3].mean() > 10 * power[:, 10:32].mean()
+
+
+def test_correlated_noise_is_removed():
+    clean = camera(50, 50, 256, 256)
+    added = streaks(clean.shape, 30)
+    told = fr.bm3d(clean + added, psd=fr.psd_from_kernel(30 * WIDE, clean.shape))
+    assert psnr(clean, fr.bm3d(clean + added)) > psnr(clean, told) - 0.8
+
+
+def test_photograph_without_noise_is_not_changed_much():
+    clean = camera()
+    assert fr.estimate_noise(clean).model == "white"
+    assert psnr(clean, fr.bm3d(clean)) > 42
+
+
+@pytest.mark.parametrize("name", ["brick", "grass", "gravel"])
+def test_texture_is_not_noise(name):
+    import skimage.data
+
+    assert fr.estimate_noise(getattr(skimage.data, name)()[:256, 256:]).model == "white"
+
+
+def test_drawing_has_no_noise():
+    image = letters()
+    assert fr.estimate_noise(image).sigma[0] == 0
+    np.testing.assert_array_equal(fr.bm3d(image), image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (8, 8), (20, 200), (33, 40), (64, 70)])
+@pytest.mark.parametrize("model", ["auto", "correlated"])
+def test_small_images(shape, model):
+    spec = fr.estimate_noise(noisy(np.full(shape, 50.0), 10), model=model)
+    assert np.isfinite(spec.sigma).all()
+    assert np.isfinite(spec.spectrum).all()
+    assert (spec.spectrum >= 0).all()
+
+
+def test_units_and_masks():
+    image = camera(50, 50, 256, 256) + streaks((256, 256), 30)
+    spec = fr.estimate_noise(image)
+    scaled = fr.estimate_noise(1e-3 * image + 7)
+    np.testing.assert_allclose(scaled.sigma, 1e-3 * spec.sigma, rtol=1e-6)
+    valid = np.ones(image.shape, bool)
+    valid[:60] = False
+    image[:60] = np.nan
+    part = fr.estimate_noise(image, mask=valid)
+    assert part.model == "correlated"
+    assert part.sigma[0] == pytest.approx(30, rel=0.15)
