@@ -51,7 +51,8 @@ class Blocks:
         pixels, share = _sampled(image, usable, most)
         coefficients = _transformed(pixels)
         low, high = (np.square(coefficients[:, part]).mean(1) for part in (LOW, HIGH))
-        third = (_transformed(coefficients * ~SLOPE, back=True) ** 3).sum((1, 2)) / _cubes()
+        noise = _transformed(coefficients * ~SLOPE, back=True)
+        third = (noise * noise * noise).sum((1, 2)) / _cubes()
         means = pixels.mean((1, 2))
         blocks = cls(means, low, high, third, np.full(len(means), share))
         return blocks[high > CONSTANT * np.square(means).max(initial=0)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastrestore._noise.camera import camera_noise
 from fastrestore._noise.correlated import LONG, covariance, power
+from fastrestore._noise.counts import counts_noise
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.fit import Fit, fit
 from fastrestore._noise.spec import NoiseSpec
@@ -58,6 +59,9 @@ def correlated_noise(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> N
 
 def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
     """Return white noise, unless another model describes the image and white noise does not."""
+    counts = counts_noise(planes, valid)
+    if counts is not None:
+        return Choice(counts, "the variance of the noise rises linearly with the brightness")
     white = NoiseSpec.white(*sigmas(planes, valid))
     if len(planes) > 1:
         return Choice(white, "noise is assumed to be white")

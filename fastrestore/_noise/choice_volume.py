@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.choice import Choice
+from fastrestore._noise.counts import counts_noise_of_stack
 from fastrestore._noise.estimate import sigmas
+from fastrestore._noise.rician import rician_noise
 from fastrestore._noise.spec import NoiseSpec
 
 SLICES = 9  # of a volume, from which the noise level is estimated
@@ -17,6 +19,14 @@ SLICES = 9  # of a volume, from which the noise level is estimated
 
 def choose_in_volume(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
     """Estimate the noise of a volume (C, P, M, N) with a model, or with the simplest that fits."""
+    if model == "auto":
+        for estimate, reason in (
+            (rician_noise, "the background has a Rayleigh distribution"),
+            (counts_noise_of_stack, "the variance of the noise rises linearly with the brightness"),
+        ):
+            found = estimate(planes, valid)
+            if found is not None:
+                return Choice(found, reason)
     levels = median_sigmas(planes, valid)
     axes = (..., *[None] * (planes.ndim - 1))
     spec = NoiseSpec(levels, np.zeros((len(levels), 1)), levels[:, None], np.eye(len(levels))[axes])

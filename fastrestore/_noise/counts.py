@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.blocks import HIGH, LOW, SIDE, Blocks
+from fastrestore._noise.blocks import HIGH, LOW, MOST, SIDE, Blocks
 from fastrestore._noise.clipping import Clipping
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.vst import PoissonGaussian
@@ -35,6 +35,7 @@ RISES, LEFT, MISFIT = 1.5, 0.3, 0.1
 NEGATIVE = 0.05  # share of the greatest variance by which the line is negative at most
 SURE = 2.0  # standard errors within which sigma or the offset is taken for 0
 BLACK = 0.5  # of the gain: least value of photon noise without read-out noise, from the offset
+PAIRS = 6  # of slices or frames, at least, of which the noise is measured
 STEPS = 33  # brightness values in a specification
 
 
@@ -110,41 +111,77 @@ class Fit:
 
 def counts_noise(planes: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec | None:
     """Find the Poisson-Gaussian noise of (C, M, N); None if its noise is of another kind."""
-    blocks = [_blocks(plane, known) for plane, known in _channels(planes, valid)]
+    known = None if valid is None else np.broadcast_to(valid, planes.shape)[:, None]
+    blocks = [_blocks(*each) for each in channels(planes[:, None], known)]
     return _spec(blocks, planes, valid)
 
 
-def _channels(planes: Any, valid: Any) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
-    """Return each channel and where it is valid."""
+def counts_noise_of_stack(planes: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec | None:
+    """Find the Poisson-Gaussian noise of a stack (C, P, M, N), as that of an image.
+
+    Differences of consecutive slices add blocks, which are flat where nothing moves or changes. The
+    noise of different slices is assumed to be independent.
+    """
+    if valid is not None:
+        valid = np.broadcast_to(valid, planes.shape)
+    some = np.unique(np.linspace(0, planes.shape[1] - 1, 2 * PAIRS).round().astype(int))
+    if planes.shape[1] > 2 * PAIRS:
+        first = np.linspace(0, planes.shape[1] - 2, PAIRS).round().astype(int)
+        some = np.stack([first, first + 1], 1).ravel()
+    few, known = planes[:, some], None if valid is None else valid[:, some]
+    blocks = [_blocks(*each) for each in channels(few, known)]
+    return _spec(blocks, few, known)
+
+
+def counts_noise_of_frames(frames: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec | None:
+    """Find the Poisson-Gaussian noise of the frames (T, C, M, N) of a video."""
+    known = None if valid is None else np.moveaxis(np.broadcast_to(valid, frames.shape), 1, 0)
+    spec = counts_noise_of_stack(np.moveaxis(frames, 1, 0), known)
+    return None if spec is None else replace(spec, spectrum=spec.spectrum[..., 0])
+
+
+def channels(planes: Any, valid: Any) -> list[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Return each channel of (C, ...) and where it is valid."""
     if valid is None:
         return [(plane, None) for plane in planes]
     return list(zip(planes, np.broadcast_to(valid, planes.shape), strict=True))
 
 
-def _blocks(plane: NDArray[Any], valid: NDArray[Any] | None) -> Blocks:
-    """Measure blocks of an image without clipped pixels.
+def _blocks(stack: NDArray[Any], valid: NDArray[Any] | None) -> Blocks:
+    """Measure blocks of slices (P, M, N) without clipped pixels.
 
     In dark areas of photon noise without read-out noise, many pixels have the least value, the
     black level. They are not clipped.
     """
-    known = plane if valid is None else plane[valid]
+    known = stack if valid is None else stack[valid]
     if not known.size:
-        return Blocks.of(plane, valid)
+        return _of_slices(stack, valid)
     clipping = Clipping.of(known)
-    usable = _below(plane, valid, clipping.high)
-    blocks = Blocks.of(plane, usable)
+    usable = _below(stack, valid, clipping.high)
+    blocks = _of_slices(stack, usable)
     if clipping.low is None or _starts_at(clipping.low, fitted(blocks)):
         return blocks
-    return Blocks.of(plane, _below(-plane.astype(np.float64), usable, -clipping.low))
+    return _of_slices(stack, _below(-stack.astype(np.float64), usable, -clipping.low))
+
+
+def _of_slices(stack: NDArray[Any], usable: NDArray[np.bool_] | None) -> Blocks:
+    """Measure blocks of slices (P, M, N) and of the differences of pairs of them."""
+    each = MOST // len(stack)
+    known = [None] * len(stack) if usable is None else list(usable)
+    parts = [Blocks.of(plane, mask, each) for plane, mask in zip(stack, known, strict=True)]
+    for k in range(0, len(stack) - 1, 2):
+        both = None if usable is None else usable[k] & usable[k + 1]
+        parts.append(Blocks.of_difference(stack[k], stack[k + 1], both, 2 * each))
+    return Blocks.joined(parts)
 
 
 def _below(
-    plane: NDArray[Any], valid: NDArray[Any] | None, high: float | None
+    values: NDArray[Any], valid: NDArray[Any] | None, high: float | None
 ) -> NDArray[np.bool_] | None:
     """Return where pixels are valid and below a value, if there is one; None: everywhere."""
     if high is None:
         return valid
-    below: NDArray[np.bool_] = plane < high
+    below: NDArray[np.bool_] = values < high
     return below if valid is None else below & valid
 
 
@@ -269,7 +306,7 @@ def specification(
 ) -> NoiseSpec:
     """Return noise whose variance is a line of the brightness of each channel (C, ...)."""
     rows = []
-    for line, (plane, known) in zip(lines, _channels(planes, valid), strict=True):
+    for line, (plane, known) in zip(lines, channels(planes, valid), strict=True):
         values = plane if known is None else plane[known]
         brightness = np.linspace(float(values.min()), float(values.max()), STEPS)
         least = 0.0 if model is None else model.sigma
