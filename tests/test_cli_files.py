@@ -22,6 +22,7 @@ from support.commandline import (
     write,
 )
 
+from fastrestore._arrays import replacement
 from fastrestore._io import files
 from fastrestore.cli import main
 
@@ -206,7 +207,7 @@ def test_overwrite_keeps_permissions(capsys, tmp_path, name, mode):
     target, seen = tmp_path / name, []
     target.write_bytes(b"private")
     target.chmod(mode)
-    new = files.Replacement(target)
+    new = replacement.Replacement(target)
     seen.append(new.temporary.stat().st_mode & 0o777)
     new.temporary.write_bytes(b"new")
     new.commit()
@@ -216,7 +217,7 @@ def test_overwrite_keeps_permissions(capsys, tmp_path, name, mode):
     if name == "b.png":
         denoise(capsys, png(tmp_path / "a.png"), "-o", target, "--overwrite")
         assert target.stat().st_mode & 0o777 == mode
-    new = files.Replacement(tmp_path / "other")
+    new = replacement.Replacement(tmp_path / "other")
     assert new.temporary.stat().st_mode & 0o777 == 0o666 & ~umask()
     new.discard()
     assert names(tmp_path) == sorted({"a.png", name} if name == "b.png" else {name})
@@ -239,7 +240,7 @@ def test_another_group_gets_no_permissions_of_the_old_one(monkeypatch, tmp_path)
     state = os.stat_result([*old.stat()[:5], old.stat().st_gid + 1, *old.stat()[6:10]])
     monkeypatch.setattr(os, "chown", refused)
     (tmp_path / "b").write_bytes(b"")
-    files._copy_access(state, tmp_path / "b")
+    replacement._copy_access(state, tmp_path / "b")
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
 
 

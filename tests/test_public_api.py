@@ -15,7 +15,7 @@ from support.nets import torch_or_skip
 import fastrestore
 
 HEAVY = {"numba", "llvmlite", "scipy", "pywt", "cupy", "torch", "dask", "PIL", "tifffile", "tqdm",
-         "av", "nibabel"}  # fmt: skip
+         "av", "nibabel", "matplotlib"}  # fmt: skip
 
 
 def in_a_new_process(code):
@@ -61,6 +61,7 @@ def test_version_is_one():
         "_collaborative.profile",
         "_noise.estimate",
         "_noise.psd",
+        "_noise.spec",
         "_noise.vst",
         "backends.select",
         "metrics",

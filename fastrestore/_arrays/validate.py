@@ -83,6 +83,16 @@ def numbers(name: str, values: Any, wanted: str) -> FloatArray:
     return _in_range(name, array)
 
 
+def reals(name: str, values: Any, wanted: str) -> FloatArray:
+    """Return finite numbers of any sign, a scalar or an array of any shape, as float64."""
+    array = _real(name, values, wanted)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise ValueError(f"{name} must be {wanted}, got {array[first]}")
+    return _in_range(name, array)
+
+
 def _real(name: str, values: Any, wanted: str) -> NDArray[Any]:
     """Return real numbers of any library as an array."""
     plain = interop.to_host(values)

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fastrestore._arrays.replacement import Replacement
 from fastrestore._io import codecs
 from fastrestore._io.errors import FileError, reason
-from fastrestore._io.files import Replacement
 from fastrestore._io.film_reader import FilmInfo
 from fastrestore._io.hdr import HdrMetadata
 from fastrestore._io.hdr import encoder_options as hdr_options
