@@ -100,7 +100,8 @@ def bm3d(
     colorspace : {"auto", "opp", "ycbcr", "pca", None}
         Transform of the channels before filtering: opponent colors or YCbCr for 3 channels, or
         principal components for any number. With None the channels are not transformed, and blocks
-        are matched on their mean. "auto" is "opp" for 3 channels and None otherwise.
+        are matched on their mean. "auto" is "opp" for 3 channels and None otherwise; "ycbcr" for 3
+        channels with correlated noise that is estimated or a `NoiseSpec`.
     chroma_strength : float, default 1
         Factor for the noise level of all transformed channels but the first, the luminance. Values
         above 1 smooth colors more.
@@ -166,6 +167,12 @@ def bm3d(
     parameters that differ from the papers, with reasons. Computation is in float32. For numbers a
     and b, up to rounding, ``bm3d(a * x + b, a * s) = a * bm3d(x, s) + b``. This is exact if b is 0
     and a is a power of 2.
+
+    Correlated noise that is estimated, or given as a `NoiseSpec`, is filtered with its spectrum,
+    its level at the local brightness, and the correlation of the channels. With the profile "np",
+    blocks of the final stage are then 12 pixels high and wide. If much of the noise has wavelengths
+    beyond the blocks, means of 2x2 pixels are restored as well, again and again, and the low
+    frequencies of the result are taken from them.
 
     A gray image stored in color, with equal channels, is restored as one channel. If the values of
     an image are large relative to its range, a constant is subtracted first for accuracy.

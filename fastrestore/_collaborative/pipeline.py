@@ -6,6 +6,7 @@ make the host wait: such steps are skipped, or left to the backend.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,14 +15,14 @@ import numpy as np
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore._collaborative import scales
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
+from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
 from fastrestore._noise import psd, vst
-from fastrestore._noise.applied import plane_noise
-from fastrestore._noise.blind import noise_of
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise
 from fastrestore._noise.psd import split
@@ -56,30 +57,46 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
     if work is None:
         target.estimate[...] = target.planes  # nothing to remove
         return target.result(request, context)
-    backend, piloted = request.backend, work.pilot is not None
-    backend.warm(request.profile, request.stages(piloted), work.planes.dtype, request.execution)
     shared = context
     if shared is None or work.request is not request:
         shared = make_context(work.planes, work.noise, work.request, work.guide)
+    works = [work]
+    if request.noise is None:
+        works = _with_coarser(work)
+    sizes = [float(np.prod(each.planes.shape)) for each in works]
+    for each, size in zip(works, sizes, strict=True):
+        own = shared
+        if each is not work:
+            own = make_context(each.planes, each.noise, each.request)
+        _restore_scale(each, own, size / sum(sizes))
+    for fine, coarse in reversed(list(itertools.pairwise(works))):
+        scales.replace_low(fine.out, coarse.out)
+    if work.out is not target.estimate:
+        target.estimate[...] = work.out if work.offset is None else work.out + work.offset
+    return target.result(request, shared)
+
+
+def _restore_scale(work: _Work, context: Context, share: float) -> None:
+    """Restore the planes of one scale, which is a share of the work of the call."""
+    request, piloted = work.request, work.pilot is not None
+    stages = request.stages(piloted)
+    request.backend.warm(request.profile, stages, work.planes.dtype, request.execution)
     whole = tuple(slice(0, size) for size in work.planes.shape[1:])
     tiling, tiles = None, [Tile(whole, whole, whole)]
     if request.is_limited():
-        tiling = _tiling(work, shared.maps())
+        tiling = _tiling(work, context.maps())
         tiles = list(tiling.tiles())
     while True:
         try:
-            ready = measured(shared, work.planes, work.request)  # `shared` may serve other images
+            ready = measured(context, work.planes, request)  # `context` may serve other images
             for tile in tiles:
-                _restore_tile(work, ready, tile, 1 / len(tiles))
+                _restore_tile(work, ready, tile, share / len(tiles))
             break
         except MemoryError:
             if request.ndim == 3:
                 raise
-            tiling = (tiling or _tiling(work, shared.maps())).smaller()
+            tiling = (tiling or _tiling(work, context.maps())).smaller()
             tiles = list(tiling.tiles())
-    if work.out is not target.estimate:
-        target.estimate[...] = work.out if work.offset is None else work.out + work.offset
-    return target.result(request, shared)
 
 
 LIKE_SPECTRUM = (
@@ -134,6 +151,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     choice = None
     if noise is None:
         noise, choice = applied(request, interop.to_host(planes), mask)
+        request = adapted(request, noise)
     noise = noise.times(request.strength)
     if not noise.sigmas.any():
         noise = replace(noise, model=None)  # the image is returned
@@ -153,16 +171,25 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     )  # fmt: skip
 
 
-def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNoise, Choice]:
-    """Return the noise of the planes of an image: that of a `NoiseSpec`, or estimated."""
-    choice = Choice(request.source, "noise= specifies it")  # type: ignore[arg-type]
-    if isinstance(request.source, str):
-        if mask is not None:
-            mask.check_neighbors()
-        choice = noise_of(planes, None if mask is None else mask.valid, request.source)
-    if request.profile.residual:  # needs noise of one level
-        choice = choice._replace(spec=choice.spec.constant())
-    return plane_noise(choice.spec, planes, mask), choice
+def _with_coarser(work: _Work) -> list[_Work]:
+    """Return the scales on which an image is restored, the finest first."""
+    works = [work]
+    plain = work.pilot is None and work.guide is None
+    while plain and scales.has_coarser(works[-1].noise, works[-1].planes.shape):
+        works.append(_coarser(works[-1]))
+    return works
+
+
+def _coarser(work: _Work) -> _Work:
+    """Return the next coarser scale."""
+    planes, request = scales.halved(work.planes), work.request
+    return replace(
+        work,
+        planes=planes,
+        noise=scales.halved_noise(work.noise),
+        request=replace(request, mask=scales.halved_mask(request.mask)),
+        out=request.backend.empty(planes.shape, planes.dtype, planes),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -63,6 +63,7 @@ class Request:
     profile: Profile
     stage: str
     colorspace: str | None
+    natural_colors: bool  # whether the color space is the default for the number of channels
     weights: FloatArray  # (C,), of the channels in block matching, without a color transform
     chroma_strength: float
     data_range: float | None
@@ -123,6 +124,7 @@ class Request:
             profile=numbers,
             stage=stage,
             colorspace=space,
+            natural_colors=isinstance(colorspace, str) and colorspace == "auto",
             weights=np.full(count, 1 / count),
             chroma_strength=chroma,
             data_range=extent,

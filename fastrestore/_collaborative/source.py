@@ -1,0 +1,38 @@
+"""Noise that depends on the image: estimated, or given as a `NoiseSpec`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fastrestore._arrays.masks import Mask
+from fastrestore._collaborative.profile import CORRELATED, PROFILES
+from fastrestore._collaborative.request import Request
+from fastrestore._noise.applied import plane_noise
+from fastrestore._noise.blind import noise_of
+from fastrestore._noise.choice import Choice
+from fastrestore._noise.planes import PlaneNoise
+
+
+def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNoise, Choice]:
+    """Return the noise of the planes of an image: that of a `NoiseSpec`, or estimated."""
+    choice = Choice(request.source, "noise= specifies it")  # type: ignore[arg-type]
+    if isinstance(request.source, str):
+        if mask is not None:
+            mask.check_neighbors()
+        choice = noise_of(planes, None if mask is None else mask.valid, request.source)
+    if request.profile.residual:  # needs noise of one level
+        choice = choice._replace(spec=choice.spec.constant())
+    return plane_noise(choice.spec, planes, mask), choice
+
+
+def adapted(request: Request, noise: PlaneNoise) -> Request:
+    """Replace defaults of a request by those for correlated noise."""
+    if noise.spectrum is None or request.ndim == 3:
+        return request
+    profile, space = request.profile, request.colorspace
+    if profile is PROFILES["np"]:
+        profile = CORRELATED
+    if space == "opp" and request.natural_colors:
+        space = "ycbcr"
+    return replace(request, profile=profile, colorspace=space)
