@@ -38,6 +38,9 @@ class Info:
         Parameters of the algorithm.
     backend : str
         Name of the backend.
+    grid : int
+        Side of the blocks of compression that the first frames of a video show, 8 or 16, or 0. Only
+        videos whose noise is estimated are searched for it.
     """
 
     sigma: float | NDArray[Any]
@@ -47,6 +50,7 @@ class Info:
     strength: float
     profile: Profile
     backend: str
+    grid: int = 0
 
     @classmethod
     def of(cls, request: Request, result: Result, sigma: Any) -> Info:

@@ -195,7 +195,8 @@ def _info(film: FilmNoise) -> Info:
     """Return what was estimated and used in the first scene with noise."""
     scene = film.scenes[0] if film.scenes else film.opening
     assert scene is not None
-    return Info.of(film.request, Result(None, scene.planes, scene.choice, None), None)
+    info = Info.of(film.request, Result(None, scene.planes, scene.choice, None), None)
+    return replace(info, grid=film.grid)
 
 
 class _Stream(NamedTuple):

@@ -15,11 +15,13 @@ from fastrestore._collaborative.request import Request
 from fastrestore._noise.applied import plane_noise
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.choice_film import Film, choose_in_film, followed, has_white_noise
+from fastrestore._noise.grid import block_grid
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.stabilizer import stabilizing
 
 MOST = 9  # frames that the noise of a scene is estimated from
+SOME = 3  # of them that a grid of blocks is searched for in
 
 
 class Picture(NamedTuple):
@@ -44,6 +46,7 @@ class FilmNoise:
     count: int  # of frames that are read before the first result
     scenes: list[SceneNoise] = field(default_factory=list)
     opening: SceneNoise | None = None  # of the last frame at the start without noise
+    grid: int = 0  # side of the blocks of a compressed video, if there are some
 
     @classmethod
     def of(cls, request: Request, radius: int) -> FilmNoise:
@@ -87,10 +90,13 @@ class FilmNoise:
             if len(pictures) == self.count:
                 break
         choice = self._estimated(pictures)
-        if self.scenes:
-            before = self.scenes[-1].choice
+        if not self.scenes:
+            self.grid = block_grid([interop.to_host(each.planes) for each in pictures[:SOME]])
+        noisy = [scene for scene in self.scenes if scene.planes.sigmas.any()]
+        if noisy:
+            before = noisy[-1].choice
             assert before is not None
-            choice = followed(before, choice)
+            choice = followed(before, choice, len(pictures))
         self.scenes.append(self._applied(choice))
         return self.scenes[-1], itertools.chain(_drained(read), parts)
 
