@@ -13,6 +13,11 @@ from fastrestore._noise.blind import noise_of
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import PlaneNoise
 
+# Bytes of working memory of one tile, if the caller sets no limit: a color photograph of 24
+# megapixels then takes less than 3 GB in all, and smaller tiles would take longer.
+MEMORY = 1.2e9
+CHANNELS = 4  # most of an image that is divided without being asked for
+
 
 def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNoise, Choice]:
     """Return the noise of the planes of an image: that of a `NoiseSpec`, or estimated."""
@@ -27,7 +32,10 @@ def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNois
 
 
 def adapted(request: Request, noise: PlaneNoise) -> Request:
-    """Replace defaults of a request by those for correlated noise."""
+    """Replace defaults of a request by those for noise that is estimated or a `NoiseSpec`."""
+    may_divide = request.execution.memory is None and not request.profile.residual
+    if request.max_memory is None and may_divide and request.geometry.channels <= CHANNELS:
+        request = replace(request, max_memory=MEMORY)
     if noise.spectrum is None or request.ndim == 3:
         return request
     profile, space = request.profile, request.colorspace

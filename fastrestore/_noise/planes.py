@@ -142,7 +142,8 @@ def _mean(parts: FloatArray, values: FloatArray, default: float) -> FloatArray:
     total = parts.sum()
     if total == 0:
         return np.full(values.shape[1:], default)
-    mean: FloatArray = np.tensordot(parts / total, values, 1)
+    used = parts > 0
+    mean: FloatArray = np.tensordot(parts[used] / total, values[used], 1)
     return mean
 
 
