@@ -282,12 +282,18 @@ def test_correlated_noise(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "the noise is not specified; add --sigma S"),
         (["--sigma", "1", "--psd", "p.npy"], "specify the noise once: got both --sigma 1 and"),
         (["--psd", "p.npy", "--sigma-scale", "8bit"], "--sigma-scale 8bit needs --sigma"),
         (["--noise", "poisson:1"], "--noise poisson:1 is not poisson:GAIN,SIGMA"),
         (["--noise", "poisson:0,1"], "--noise poisson:0,1 is not poisson:GAIN,SIGMA"),
-        (["--noise", "gauss:1,1"], "--noise gauss:1,1 is not poisson:GAIN,SIGMA"),
+        (["--noise", "gauss:1,1"], "--noise gauss:1,1 is none of auto, white,"),
+        (["--noise", "poisson:1,2,3,4"], "--noise poisson:1,2,3,4 is not poisson:GAIN,SIGMA or"),
+        (["--noise", "poisson:1,2,inf"], "--noise poisson:1,2,inf is not poisson:GAIN,SIGMA or"),
+        (["--noise", "rician:1,2"], "--noise rician:1,2 is not rician:SIGMA"),
+        (["--noise", "none.npz"], "none.npz: No such file or directory"),
+        (["--noise", "bad.npz"], "--noise: bad.npz is truncated or damaged: File is not a zip"),
+        (["--strength", "-1"], "--strength -1 is not a number of 0 or more"),
+        (["--strength", "nan"], "--strength nan is not a number of 0 or more"),
         (["--sigma", "9/255", "--blend", "2"], "--blend 2 is not a number from 0 to 1"),
         (["--sigma", "9/255", "--chroma-strength", "0"], "--chroma-strength 0 is not a positive"),
         (["--psd", "p.npy"], "p.npy: no such file"),
@@ -297,6 +303,7 @@ def test_correlated_noise(tmp_path):
 def test_bad_options(capsys, monkeypatch, tmp_path, options, message):
     monkeypatch.chdir(tmp_path)
     png(tmp_path / "a.png")
+    (tmp_path / "bad.npz").write_bytes(b"bad")
     assert message in fails(capsys, "denoise", "a.png", "-o", "b.png", *options)
     assert not (tmp_path / "b.png").exists()
 

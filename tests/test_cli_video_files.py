@@ -160,12 +160,6 @@ def only_sound(path):
     whole.unlink()
 
 
-def test_noise_that_is_not_specified(capsys, folder):
-    draw_video(folder / "a.mkv", count=1)
-    line = fails(capsys, "video", "a.mkv", "b.mkv")
-    assert line == "the noise is not specified; add --sigma S or --sigma auto"
-
-
 def test_without_pyav(capsys, monkeypatch, folder):
     (folder / "a.mp4").write_bytes(b"film")
     monkeypatch.setitem(sys.modules, "av", None)

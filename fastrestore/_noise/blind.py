@@ -58,9 +58,14 @@ def estimate_noise(
     >>> spec.model, abs(float(spec.sigma[0]) - 10) < 0.5
     ('white', True)
     """
+    return choice_of(image, channel_axis, mask, model).spec
+
+
+def choice_of(image: Any, channel_axis: int | None, mask: Any, model: str) -> Choice:
+    """Validate the arguments of `estimate_noise`; return the noise and why it was chosen."""
     wanted = validate.choice("model", model, MODELS)
     planes, valid = checked_image(image, channel_axis, mask)
-    return noise_of(planes, valid, wanted).spec
+    return noise_of(planes, valid, wanted)
 
 
 def noise_of(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:

@@ -29,7 +29,7 @@ def save(spec: NoiseSpec, path: str | os.PathLike[str]) -> None:
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "distribution": _as_json(spec.distribution),
+        "distribution": as_json(spec.distribution),
         "strength": spec.strength,
     }
     arrays: dict[str, Any] = {name: getattr(spec, name) for name in ARRAYS}
@@ -93,7 +93,7 @@ def _contents(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         return {name: file[name] for name in ARRAYS}, header
 
 
-def _as_json(model: NoiseModel | None) -> dict[str, Any] | None:
+def as_json(model: NoiseModel | None) -> dict[str, Any] | None:
     """Return the name and the parameters of a distribution."""
     if model is None:
         return None

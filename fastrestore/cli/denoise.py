@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,22 @@ from fastrestore.cli import batch, noise, options
 from fastrestore.cli.errors import CommandError, require_torch
 
 EPILOG = """\
-noise: specify exactly one of these
+noise: estimated from each image, whatever it is, or specified by one of these
   integer files  --sigma 25/255                   as a fraction of the maximum of the type
                  --sigma 25 --sigma-scale 8bit    on a scale from 0 to 255, for any integer type
                  --sigma 25 --sigma-scale native  in the gray levels of the file
   float files    --sigma 0.1                      in the units of the file
-  all files      --sigma auto                     estimated from each image
+  white          --sigma auto                     one level, estimated from each image
+  any            --noise camera                   estimated: white, correlated, signal-dependent,
+                                                  camera (all of these), or auto (the default)
+                 --noise SPEC.npz                 from a file, see `fastrestore info --save`
   counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, units of the file
-                 --noise poisson:auto             both numbers estimated from each image
+                 --noise poisson:2.5,3,100        the same above a black level of 100
+                 --noise poisson:auto             gain and sigma estimated, for a black level of 0
+  MR magnitudes  --noise rician:20                sigma 20, in the units of the file
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
                  --kernel kernel.npy              white noise of sigma 1 convolved with this kernel
+--strength 0.7 takes the noise for weaker than it was estimated or given, which keeps more detail.
 
 Images are gray or RGB, with or without alpha. PNG (8 and 16 bits), TIFF (integers and floats, any
 number of channels) and NPY are read and written; --channel-axis is the channel axis of NPY files.
@@ -79,7 +86,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
         default="bm3d",
-        help="networks need PyTorch and --sigma (white noise); default: bm3d",
+        help="networks need PyTorch, and white noise; default: bm3d",
     )
     text = "weights file to use for --method instead of the built-in weights"
     parser.add_argument("--weights", metavar="FILE", help=text)
@@ -90,9 +97,12 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
 
     def restore(image: Image, source: Path) -> Any:
-        specification = noise.arguments(args, image, source)
-        denoise = _bm3d if args.method == "bm3d" else _network
-        result = denoise(image, specification, args)
+        specification = noise.of_image(args, image, source)
+        if args.method == "bm3d":
+            denoise = partial(fastrestore.bm3d, image, **_bm3d_arguments(args, image))
+            result = noise.call(denoise, args, source, specification)
+        else:
+            result = _network(image, specification, args)
         return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
     batch.restore_images(args, restore)
@@ -122,11 +132,11 @@ def _check_method(args: argparse.Namespace) -> None:
 
 
 def _network(image: Image, specification: dict[str, Any], args: argparse.Namespace) -> Any:
-    """Denoise with a network."""
+    """Denoise with a network, for white noise."""
     weights = {} if args.weights is None else {"weights": args.weights}
     return fastrestore.denoise(
         image,
-        **specification,
+        **{name: value for name, value in specification.items() if name != "noise"},
         **weights,
         method=args.method,
         channel_axis=None if image.ndim == 2 else -1,
@@ -135,17 +145,11 @@ def _network(image: Image, specification: dict[str, Any], args: argparse.Namespa
     )
 
 
-def _bm3d(image: Image, specification: dict[str, Any], args: argparse.Namespace) -> Any:
-    """Denoise with BM3D."""
+def _bm3d_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
+    """Return the keyword arguments of `bm3d` other than the noise."""
     color: dict[str, Any] = {}
     if image.ndim == 3:
         space = None if args.colorspace == "none" else args.colorspace
         color = {"colorspace": space, "chroma_strength": args.chroma_strength}
-    return fastrestore.bm3d(
-        image,
-        **specification,
-        **color,
-        **batch.common_arguments(args, image),
-        stage=args.stage,
-        max_memory=args.max_memory,
-    )
+    common = batch.common_arguments(args, image)
+    return {**color, **common, "stage": args.stage, "max_memory": args.max_memory}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,10 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
+from fastrestore.cli import noise_models, options
 from fastrestore.cli.errors import CommandError
+from fastrestore.cli.streams import show
 
-POISSON = "poisson:"
 _OPTIONS = ("sigma", "noise", "psd", "kernel")
 
 
@@ -78,54 +78,49 @@ class Sigma(NamedTuple):
             raise CommandError(_too_large(text, dtype, source))
 
 
-def check(args: argparse.Namespace, parse_model: Callable[[str], object] | None = None) -> None:
-    """Check the options before a file is read; `parse_model` reads --noise."""
-    options = [name for name in _OPTIONS if hasattr(args, name)]
-    given = [
-        f"--{name} {getattr(args, name)}" for name in options if getattr(args, name) is not None
-    ]
-    if not given:
-        *most, last = ["--sigma S", "--sigma auto", *(f"--{name}" for name in options[1:])]
-        raise CommandError(f"the noise is not specified; add {', '.join(most)} or {last}")
+def check(args: argparse.Namespace) -> None:
+    """Check the options before a file is read."""
+    every = {name: getattr(args, name, None) for name in _OPTIONS}
+    given = [f"--{name} {value}" for name, value in every.items() if value is not None]
     if len(given) > 1:
         raise CommandError(f"specify the noise once: got both {' and '.join(given)}")
     if args.sigma is None and args.sigma_scale is not None:
         raise CommandError(f"--sigma-scale {args.sigma_scale} needs --sigma; leave it out")
     if args.sigma is not None:
         Sigma.parse(args)
-    elif "noise" in options and args.noise is not None:
-        (parse_model or parse_poisson)(args.noise)
+    if every["noise"] is not None:
+        noise_models.parse(every["noise"])
+    strength = getattr(args, "strength", 1.0)
+    if not 0 <= strength < math.inf:
+        raise CommandError(f"--strength {strength:g} is not a number of 0 or more")
 
 
-def arguments(args: argparse.Namespace, image: Image, source: Path) -> dict[str, Any]:
+def arguments(
+    args: argparse.Namespace, dtype: np.dtype[Any], source: Path, largest: int | None = None
+) -> dict[str, Any]:
+    """Return the keyword arguments for --sigma, --noise and --strength.
+
+    `dtype` and `largest` are type and maximum of the values in the file.
+    """
+    shared = {} if args.strength == 1 else {"strength": args.strength}
+    if args.noise is not None:
+        return {"sigma": None, "noise": noise_models.parse(args.noise), **shared}
+    if args.sigma is None:  # estimated, whatever it is
+        return {"sigma": None, **shared}
+    level = Sigma.parse(args).in_units_of(dtype, source, largest)
+    return {"sigma": level, **({"noise": "white"} if level is None else {}), **shared}
+
+
+def of_image(args: argparse.Namespace, image: Image, source: Path) -> dict[str, Any]:
     """Return the keyword arguments of `bm3d` for the noise of an image (M, N) or (M, N, C)."""
+    common = arguments(args, image.dtype, source)
     if args.psd is not None:
-        return {"psd": images.read(Path(args.psd)).values}
+        return common | {"psd": images.read(Path(args.psd)).values}
     if args.kernel is not None:
-        return {"noise_kernel": images.read(Path(args.kernel)).values}
-    if args.noise is None:
-        return {"sigma": Sigma.parse(args).in_units_of(image.dtype, source)}
-    model = parse_poisson(args.noise)
-    if model is None:
-        return _estimate_poisson(image)
-    return {"noise": fastrestore.PoissonGaussian(*model)}
-
-
-def parse_poisson(text: str) -> tuple[float, float] | None:
-    """Read ``poisson:GAIN,SIGMA``; None for ``poisson:auto``."""
-    numbers = text.removeprefix(POISSON)
-    if text.startswith(POISSON) and numbers == "auto":
-        return None
-    gain = sigma = math.nan
-    if text.startswith(POISSON) and numbers.count(",") == 1:
-        with contextlib.suppress(ValueError):
-            gain, sigma = map(float, numbers.split(","))
-    if not (0 < gain < math.inf and 0 <= sigma < math.inf):
-        raise CommandError(
-            f"--noise {text} is not poisson:GAIN,SIGMA with a positive gain and a non-negative "
-            "sigma, in the file's own units; write for example poisson:2.5,3, or poisson:auto"
-        )
-    return gain, sigma
+        return common | {"noise_kernel": images.read(Path(args.kernel)).values}
+    if common.get("noise") == noise_models.POISSON_AUTO:
+        return common | _estimate_poisson(image)
+    return common
 
 
 def _estimate_poisson(image: Image) -> dict[str, Any]:
@@ -133,7 +128,26 @@ def _estimate_poisson(image: Image) -> dict[str, Any]:
     axis = None if image.ndim == 2 else -1
     gains, sigmas = fastrestore.estimate_poisson_gaussian(image, channel_axis=axis)
     gain, sigma = float(np.mean(gains)), math.sqrt(np.square(sigmas).mean())
-    return {"noise": fastrestore.PoissonGaussian(gain, sigma)} if gain > 0 else {"sigma": sigma}
+    if gain > 0:
+        return {"noise": fastrestore.PoissonGaussian(gain, sigma)}
+    return {"sigma": sigma, "noise": None}
+
+
+def call(
+    restore: Callable[..., Any], args: argparse.Namespace, source: Path, noise: dict[str, Any]
+) -> Any:
+    """Call a function of the library; on a terminal, print the noise that it estimates."""
+    is_estimated = noise["sigma"] is None and isinstance(noise.get("noise", "auto"), str)
+    if not (options.show_progress(args) and is_estimated) or {"psd", "noise_kernel"} & set(noise):
+        return restore(**noise)
+    result, info = restore(**noise, return_info=True)
+    show(f"{source}: {info.noise.model} noise, sigma {_listed(info.noise.sigma)} ({info.reason})")
+    return result
+
+
+def _listed(sigmas: Any) -> str:
+    """Return the noise level of some channels."""
+    return ", ".join(f"{sigma:.3g}" for sigma in sigmas[:4])
 
 
 def _fraction(text: str) -> float:

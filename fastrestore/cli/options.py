@@ -58,8 +58,21 @@ def add_optional_sigma(parser: argparse.ArgumentParser, default: str, *, auto: b
 def add_noise(parser: argparse.ArgumentParser) -> None:
     """Add the noise specifications other than --sigma: a model and a power spectrum."""
     add = parser.add_argument
-    add("--noise", metavar="MODEL", help="model of noise that depends on the signal; see below")
+    add_noise_model(parser)
     add("--psd", metavar="FILE", help="power spectrum of correlated noise; see below")
+
+
+def add_noise_model(parser: argparse.ArgumentParser) -> None:
+    """Add --noise and --strength."""
+    add = parser.add_argument
+    add("--noise", metavar="MODEL", help="model of the noise, or a file of one; see below")
+    add(
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="multiplier for the noise level, estimated or given; default: 1",
+    )
 
 
 def add_chroma_strength(parser: argparse.ArgumentParser) -> None:

@@ -30,10 +30,33 @@ _LEAST = 0.05  # smallest noise level of a plane, relative to the largest
 
 
 class PlaneNoise(NamedTuple):
-    """Noise levels in the units of the planes."""
+    """Noise of the planes, in their units."""
 
     planes: list[float]
     reduced: float = 0.0  # of the luminance downsampled to the chroma
+    source: Any = None  # noise of the frames or of the luminance, if `planes` does not give it
+
+    def is_zero(self, number: int, layout: Layout) -> bool:
+        """Whether a plane has no noise and remains as it is."""
+        is_level = self.source is None or (layout.kind == "yuv" and number > 0)
+        return is_level and self.planes[number] == 0
+
+    def arguments(self, sigma: Any) -> dict[str, Any]:
+        """Return the arguments of `vbm3d` for the frames or the luminance."""
+        return {"sigma": sigma} if self.source is None else {"noise": self.source}
+
+
+def sourced_noise(source: Any, samples: Iterable[Planes], layout: Layout) -> PlaneNoise:
+    """Return the noise of frames from the argument `noise` of `vbm3d`.
+
+    If luminance and chroma are separate, it is that of the luminance, and the noise of the chroma
+    is white, with an estimated level.
+    """
+    if layout.kind != "yuv":
+        return PlaneNoise([0.0] * layout.count, 0.0, source)
+    levels = estimate_noise(samples, layout)
+    reduced = levels.planes[0] if layout.subsampling == (1, 1) else levels.reduced
+    return PlaneNoise(levels.planes, reduced, source)
 
 
 def plane_noise(sigma: float, layout: Layout, *, stored: bool) -> PlaneNoise:
@@ -111,8 +134,8 @@ def denoise(
     for estimates in _METHODS[layout.kind](planes(), layout, noise, options):
         frame = waiting.popleft()
         denoised = [
-            _to_type(estimate, noisy, layout) if sigma else noisy
-            for estimate, noisy, sigma in zip(estimates, frame.planes, noise.planes, strict=True)
+            noisy if noise.is_zero(number, layout) else _to_type(estimate, noisy, layout)
+            for number, (estimate, noisy) in enumerate(zip(estimates, frame.planes, strict=True))
         ]
         yield Frame(denoised, frame.origin)
 
@@ -139,7 +162,7 @@ def _denoise_first(
     options = {key: value for key, value in options.items() if key != "chroma_strength"}
     frames: Iterator[Image] = fastrestore.vbm3d(
         (planes[0] for planes in film),
-        noise.planes[0],
+        **noise.arguments(noise.planes[0]),
         data_range=layout.luma_range,
         **options,
     )
@@ -152,7 +175,7 @@ def _denoise_channels(
     """Denoise frames of RGB or other channels."""
     frames: Iterator[Image] = fastrestore.vbm3d(
         map(np.stack, film),
-        noise.planes,
+        **noise.arguments(noise.planes),
         channel_axis=0,
         data_range=layout.luma_range,
         **options,
@@ -163,8 +186,8 @@ def _denoise_channels(
 def _denoise_yuv(
     film: Iterator[Planes], layout: Layout, noise: PlaneNoise, options: dict[str, Any]
 ) -> Iterator[Planes]:
-    """Denoise luminance and chroma, separately if they differ in resolution."""
-    if layout.subsampling == (1, 1):
+    """Denoise luminance and chroma, separately if they differ in resolution or kind of noise."""
+    if layout.subsampling == (1, 1) and noise.source is None:
         yield from _denoise_rotated(film, layout, noise.planes, options)
         return
     one, other = tee(film)  # both lag by the same number of frames, except near scene cuts

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fastrestore
 from fastrestore._io import volumes
 from fastrestore._io.volumes import Volume
-from fastrestore.cli import noise, options
+from fastrestore.cli import noise, noise_models, options
 from fastrestore.cli.errors import CommandError, explained
-from fastrestore.cli.noise import Sigma
 from fastrestore.cli.paths import check_overwrite
 
 EPILOG = """\
-noise: specify exactly one of these
+noise: estimated from the volume, whatever it is, or specified by one of these
   integer files  --sigma 25/255                   as a fraction of the maximum of the type
                  --sigma 25 --sigma-scale 8bit    on a scale from 0 to 255, for any integer type
                  --sigma 25 --sigma-scale native  in the gray levels of the file
   float files    --sigma 0.1                      in the units of the file
-  all files      --sigma auto                     estimated from the volume
+  white          --sigma auto                     one level, estimated from the volume
+  any            --noise auto                     the default; or white, correlated,
+                                                  signal-dependent, camera; or a file SPEC.npz
   MR magnitudes  --noise rician:20                sigma 20, in the units of the file
   counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, units of the file
+                 --noise poisson:2.5,3,100        the same above a black level of 100
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
+--strength 0.7 takes the noise for weaker than it was estimated or given, which keeps more detail.
 
 Header and affine of NIfTI files (.nii, .nii.gz) are preserved. A NIfTI file with scl_slope or
 scl_inter is treated as a float file in the scaled units, whatever type it stores. The output has
 the number type of the input: results for integers are rounded (half to even) and clipped to the
 range of the type.
 """
-RICIAN = "rician:"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Denoise the volume."""
-    noise.check(args, parse_model)
+    noise.check(args)
+    if args.noise == noise_models.POISSON_AUTO:
+        raise CommandError(f"--noise {args.noise} is for images; write --noise poisson:GAIN,SIGMA")
     source, target = Path(args.input), Path(args.output)
     volumes.check_input(source)
     volumes.check_output(target)
@@ -67,50 +71,28 @@ def run(args: argparse.Namespace) -> None:
     volume = volumes.read(source, args.channel_axis)
     volumes.check_format(target, volume, source)
     with explained(source):
-        result = _bm4d(volume, _noise_arguments(args, volume, source), args)
+        bm4d = partial(fastrestore.bm4d, volume.values, **_bm4d_arguments(args, volume))
+        result = noise.call(bm4d, args, source, _noise_arguments(args, volume, source))
     volumes.write(target, volume.with_values(result, target))
-
-
-def parse_model(text: str) -> Any:
-    """Read ``rician:SIGMA`` or ``poisson:GAIN,SIGMA``."""
-    if not text.startswith(RICIAN):
-        model = noise.parse_poisson(text)
-        if model is None:
-            raise CommandError(f"--noise {text} is for images; write --noise poisson:GAIN,SIGMA")
-        return fastrestore.PoissonGaussian(*model)
-    try:
-        sigma = float(text.removeprefix(RICIAN))
-    except ValueError:
-        sigma = math.nan
-    if not 0 < sigma < math.inf:
-        raise CommandError(
-            f"--noise {text} is not rician:SIGMA with a positive sigma, in the file's own units; "
-            "write for example rician:20"
-        )
-    return fastrestore.Rician(sigma)
 
 
 def _noise_arguments(args: argparse.Namespace, volume: Volume, source: Path) -> dict[str, Any]:
     """Return the keyword arguments of `bm4d` for the noise."""
+    common = noise.arguments(args, volume.values.dtype, source)
     if args.psd is not None:
-        return {"sigma": None, "psd": volumes.read_array(Path(args.psd))}
-    if args.noise is not None:
-        return {"sigma": None, "noise": parse_model(args.noise)}
-    return {"sigma": Sigma.parse(args).in_units_of(volume.values.dtype, source)}
+        return common | {"psd": volumes.read_array(Path(args.psd))}
+    return common
 
 
-def _bm4d(volume: Volume, specification: dict[str, Any], args: argparse.Namespace) -> Any:
-    """Denoise with BM4D."""
-    bm4d: Any = fastrestore.bm4d
-    return bm4d(
-        volume.values,
-        **specification,
-        channel_axis=-1 if volume.values.ndim == 4 else None,
-        slice_axis=args.slice_axis,
-        profile=args.profile,
-        stage=args.stage,
-        data_range=args.data_range,
-        workers=args.workers,
-        backend=args.backend,
-        progress=options.show_progress(args),
-    )
+def _bm4d_arguments(args: argparse.Namespace, volume: Volume) -> dict[str, Any]:
+    """Return the keyword arguments of `bm4d` other than the noise."""
+    return {
+        "channel_axis": -1 if volume.values.ndim == 4 else None,
+        "slice_axis": args.slice_axis,
+        "profile": args.profile,
+        "stage": args.stage,
+        "data_range": args.data_range,
+        "workers": args.workers,
+        "backend": args.backend,
+        "progress": options.show_progress(args),
+    }
