@@ -117,6 +117,8 @@ def denoise(rng):
         arguments |= {"data_range": span, "sigma": min(sigma, 0.2 * span)}
         if axis is not None and image.shape[axis] not in ((1,) if method == "dncnn" else (1, 3)):
             arguments["method"] = "bm3d"
+    elif rng.integers(4) == 0:
+        arguments["tune"] = True
     return Call(fastrestore.denoise, arguments, sigma, span, "image", backends=False)
 
 

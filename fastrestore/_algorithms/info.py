@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,18 @@ from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.vst import NoiseModel
+
+
+class Trial(NamedTuple):
+    """A profile and a strength, and the estimate of their mean squared error."""
+
+    profile: str | Profile
+    strength: float
+    sure: float
+
+    def choice(self) -> dict[str, Any]:
+        """Return the arguments of `bm3d`."""
+        return {"profile": self.profile, "strength": self.strength}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,9 @@ class Info:
     grid : int
         Side of the blocks of compression that the first frames of a video show, 8 or 16, or 0. Only
         videos whose noise is estimated are searched for it.
+    trials : tuple
+        With ``tune=True``: the choices that were compared, each with the attributes ``profile``,
+        ``strength`` and ``sure``, the estimate of its mean squared error. See `metrics.sure`.
     """
 
     sigma: float | NDArray[Any]
@@ -51,6 +66,7 @@ class Info:
     profile: Profile
     backend: str
     grid: int = 0
+    trials: tuple[Trial, ...] = ()
 
     @classmethod
     def of(cls, request: Request, result: Result, sigma: Any) -> Info:
