@@ -8,35 +8,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.camera_level import Curve, log_powers, typical
+from fastrestore._noise.camera_spectrum import OPPONENT, cross_spectra
+from fastrestore._noise.camera_windows import Windows
+from fastrestore._noise.compression import jpeg_sigma
+from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.spec import NoiseSpec
+
+ROUNDS = 3  # of estimating the level from the spectrum, and the spectrum from the level
+PART = 512  # pixels; a square of this size shows whether an image was compressed
 
 
 def camera_noise(
     planes: NDArray[Any], valid: NDArray[np.bool_] | None, *, correlated: bool, varying: bool
 ) -> NoiseSpec:
-    """Estimate the noise of an image (C, M, N)."""
-    from scipy.ndimage import uniform_filter
+    """Estimate the noise of an image (C, M, N) from pixels where `valid` is True.
 
-    images = np.asarray(planes, np.float64)
-    details = np.array([image - uniform_filter(image, 5) for image in images])
-    levels = np.array([1.05 * np.median(np.abs(d)) / 0.6745 for d in details])
-    spectrum = np.eye(len(images))[..., None, None]
-    brightness, curve = np.zeros((len(images), 1)), levels[:, None]
-    if varying:
-        brightness, curve = _curves(images, details)
+    The noise is white unless it is `correlated`, and its level constant unless it is `varying`.
+    """
+    windows = Windows.of(planes, valid)
+    if windows is None:
+        return NoiseSpec.white(*sigmas(planes, valid))
+    compressed = jpeg_sigma(planes[:, :PART, :PART]) > 0
+    varied = np.array([bool(waves.any()) for waves in windows.waves])
+    if not varied.any():
+        return NoiseSpec.white(*np.zeros(len(planes)))
+    some = windows.channels(varied)
     if correlated:
-        spectrum = np.ones((1, 1, 8, 8)) * spectrum
-    return NoiseSpec(levels, brightness, curve, spectrum)
+        curve, spectrum = _correlated(some, varying, compressed)
+    else:
+        curve, spectrum = _white(some, varying, compressed)
+    sigma = np.sqrt((curve.at(some.means) ** 2).mean(1))
+    spec = NoiseSpec(sigma, curve.knots, np.exp(curve.logs / 2), spectrum)
+    return spec if varied.all() else _with_constant(spec, windows, varied)
 
 
-def _curves(images: FloatArray, details: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Level by brightness of each channel."""
-    from scipy.ndimage import uniform_filter
+def _with_constant(spec: NoiseSpec, windows: Windows, varied: NDArray[np.bool_]) -> NoiseSpec:
+    """Insert channels without noise."""
+    count, size = len(varied), spec.levels.shape[1]
+    brightness = windows.means[:, :1] + np.arange(size)
+    sigma, levels = np.zeros(count), np.zeros((count, size))
+    spectrum = np.eye(count)[..., None, None] * np.ones(spec.spectrum.shape[2:])
+    brightness[varied], sigma[varied], levels[varied] = spec.brightness, spec.sigma, spec.levels
+    spectrum[np.ix_(varied, varied)] = spec.spectrum
+    return NoiseSpec(sigma, brightness, levels, spectrum)
 
-    brightness, curve = [], []
-    for image, detail in zip(images, details, strict=True):
-        smooth = uniform_filter(image, 5).ravel()
-        parts = np.array_split(np.argsort(smooth), 8)
-        brightness.append([smooth[part].mean() for part in parts])
-        curve.append([np.median(np.abs(detail.ravel()[part])) / 0.6745 for part in parts])
-    return np.array(brightness), np.array(curve)
+
+def _white(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, FloatArray]:
+    """Level of white noise, and its spectrum."""
+    count, flat = len(windows.means), np.ones(windows.radius.shape)
+    curve = Curve.of(windows, np.broadcast_to(flat, (count, *flat.shape)), varying)
+    factors = []
+    for number, levels in enumerate(curve.at(windows.means)):
+        logs, deviation = log_powers(windows, windows.powers(number), flat)
+        found = typical(logs - 2 * np.log(levels), deviation, False, compressed)
+        factors.append(np.exp(found / 2))
+    return curve.times(np.array(factors)), np.eye(count)[..., None, None]
+
+
+def _correlated(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, FloatArray]:
+    """Level of correlated noise, and its cross-spectra."""
+    count, share = len(windows.means), windows.multiplicity
+    basis = OPPONENT if count == len(OPPONENT) else np.eye(count)
+    shape = np.broadcast_to(np.ones(share.shape), (count, *share.shape))
+    curve = Curve.of(windows, shape, False)
+    for number in range(ROUNDS):
+        if varying and number:
+            curve = Curve.of(windows, shape, True)
+        cross = cross_spectra(windows, curve.at(windows.means), basis, compressed)
+        scale = np.sqrt((np.einsum("ccyx->cyx", cross) * share).sum((1, 2)))
+        cross = cross / np.outer(scale, scale)[..., None, None]
+        shape, curve = np.einsum("ccyx->cyx", cross), curve.times(scale)
+    return curve, _whole(cross)
+
+
+def _whole(half: FloatArray) -> FloatArray:
+    """Return spectra at all frequencies from those of `rfft2`."""
+    side = half.shape[-2]
+    rows, columns = -np.arange(side) % side, np.arange(side // 2 - 1, 0, -1)
+    return np.concatenate([half, half[..., rows, :][..., columns]], -1)

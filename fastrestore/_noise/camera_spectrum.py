@@ -1,0 +1,105 @@
+"""Cross-spectra of the noise of a photograph, from the windows with the least structure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.camera_level import log_powers, typical
+from fastrestore._noise.camera_windows import Windows
+
+# Opponent colors: the noise of luminance and that of chroma differ in spectrum, and are nearly
+# uncorrelated. The rows have the norm 1.
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+ROUNDS = 3  # of selecting windows by the spectrum, and estimating from them
+START = 0.1  # quantile of the powers of each frequency that a first spectrum is from
+STEEP = 6 / 32  # cycles per pixel; at lower frequencies, structure may exceed the noise
+# Share of the powers at these frequencies, the lowest, that are used. Compression removes the noise
+# of many windows, and most that chroma has is noise.
+LOWER, COMPRESSED_CHROMA = 0.5, 0.9
+# Below the frequency RING, the spectrum of the noise of luminance is at most that of white noise
+# filtered by a Gaussian which fits RING and 1.5 RING, if GAUSS is 0.8, times a power of the
+# frequency. The noise of cameras has 0.8 and 0.3; the spectra of structure are steeper, and what is
+# too low costs less than what is too high.
+RING, GAUSS, RISE = 8 / 32, 0.6, 0.2
+CHROMA_LIMIT = 4.0  # power of the noise of chroma at these frequencies relative to that limit
+FAINT = 1e-6  # power relative to the mean
+
+
+def cross_spectra(
+    windows: Windows, levels: FloatArray, basis: FloatArray, compressed: bool
+) -> FloatArray:
+    """Cross-spectra (C, C, side, side // 2 + 1) of the noise relative to its level by channel.
+
+    `levels` (C, W) are its standard deviations in the windows, and the rows of `basis` weighted
+    sums of channels whose noise is nearly uncorrelated.
+    """
+    waves = windows.waves / levels[..., None, None].astype(np.float32)
+    if len(basis) > 1:
+        waves = np.einsum("oc,cwyx->owyx", basis.astype(np.float32), waves)
+    colored = basis is OPPONENT
+    each = [
+        _spectrum(windows, row, colored and number > 0, compressed)
+        for number, row in enumerate(waves)
+    ]
+    spectra = _limited(windows, np.array([spectrum for spectrum, _ in each]), colored)
+    some = waves[:, each[0][1]]
+    cross = np.einsum("owyx,pwyx->opyx", some, some.conj()).real.astype(np.float64)
+    own = np.sqrt(np.maximum(np.einsum("ooyx->oyx", cross), 1e-300))
+    scale = np.sqrt(spectra) / own
+    back = np.linalg.inv(basis)
+    cross = cross * scale[:, None] * scale[None]
+    whole: FloatArray = np.einsum("co,dp,opyx->cdyx", back, back, cross)
+    return whole
+
+
+def _spectrum(
+    windows: Windows, waves: NDArray[np.complex64], chroma: bool, compressed: bool
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Spectrum of the noise in waves (W, ...), and the windows that it is from."""
+    powers = waves.real**2 + waves.imag**2
+    floor = 1e-12 * float(powers.mean()) + 1e-30
+    spectrum = np.maximum(np.quantile(powers, START, axis=0) / -math.log(1 - START), floor)
+    low = windows.radius < STEEP
+    share = COMPRESSED_CHROMA if chroma and compressed else LOWER
+    for _ in range(ROUNDS):
+        logs, deviation = log_powers(windows, powers, spectrum)
+        chosen = logs <= typical(logs, deviation, chroma, compressed) + deviation
+        some = powers[chosen]
+        spectrum = some.mean(0, dtype=np.float64)
+        spectrum[low] = np.minimum(spectrum[low], _lower_means(some[:, low], share))
+        spectrum = np.maximum(spectrum, floor + FAINT * spectrum.mean())
+    logs, deviation = log_powers(windows, powers, spectrum)
+    return spectrum * math.exp(typical(logs, deviation, chroma, compressed)), chosen
+
+
+def _lower_means(powers: NDArray[np.float32], share: float) -> FloatArray:
+    """Means of exponential distributions, from a share of values (W, K), the lowest."""
+    count = max(1, round(share * len(powers)))
+    lowest = np.partition(powers, count - 1, axis=0)[:count]
+    rest = 1 - count / len(powers)
+    expected = 1 + rest * math.log(rest) / (1 - rest) if rest > 0 else 1.0
+    means: FloatArray = lowest.mean(0, dtype=np.float64) / expected
+    return means
+
+
+def _limited(windows: Windows, spectra: FloatArray, colored: bool) -> FloatArray:
+    """Limit the power at low frequencies to what is likely to be noise."""
+    radius = np.maximum(windows.radius, 1 / 32) / RING
+    limits = []
+    for spectrum in spectra[:1] if colored else spectra:
+        ring, outer = (_ring(windows, spectrum, at) for at in (RING, 1.5 * RING))
+        steep = GAUSS * math.log(max(1.0, ring / outer))
+        limits.append(ring * np.exp(steep * (1 - radius**2) - RISE * np.log(radius)))
+    if colored:
+        limits += 2 * [CHROMA_LIMIT * limits[0]]
+    return np.where(radius < 1, np.minimum(spectra, limits), spectra)
+
+
+def _ring(windows: Windows, spectrum: FloatArray, radius: float) -> float:
+    """Mean power at the frequencies of a magnitude."""
+    share = windows.multiplicity * (np.abs(windows.radius - radius) < 0.75 / windows.side)
+    return float((spectrum * share).sum() / share.sum())
