@@ -1,5 +1,6 @@
 """A call with random arguments: the parts that the generators of `fuzz_calls` share."""
 
+import dataclasses
 import inspect
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import fuzz_arrays
 import numpy as np
 
+from fastrestore import NoiseSpec
+
+MODELS = ("auto", "white", "correlated", "signal-dependent", "camera")
 PROFILES = ("fast", "fast", "lc", "np")
 
 
@@ -69,6 +73,44 @@ def options(rng, profiles=PROFILES):
 def level(rng, sigma):
     """The noise level, or nothing: to be estimated."""
     return {} if rng.integers(5) == 0 else {"sigma": float(sigma)}
+
+
+def noise(rng, sigma, count=1):
+    """The noise in any of the ways that bm3d, bm4d, vbm3d and denoise accept, or nothing."""
+    arguments = {"sigma": float(sigma)}
+    kind = rng.integers(8)
+    if kind == 0:
+        arguments = {}
+    if kind == 1:
+        arguments = {"noise": one_of(rng, *MODELS)}
+    if kind == 2:
+        arguments = {"noise": spec(rng, sigma, count)}
+    if rng.integers(6) == 0:
+        arguments["strength"] = one_of(rng, 0.0, 0.5, 1.0, 1.5)
+    return arguments
+
+
+def scales(arguments):
+    """Arguments to be multiplied with the image; none if a result of estimates may differ."""
+    if "noise" not in arguments:
+        return ("sigma",) if "sigma" in arguments else ()
+    source = arguments["noise"]
+    white = isinstance(source, NoiseSpec) and source.model == "white"
+    return ("noise",) if white else ()
+
+
+def spec(rng, sigma, count=1):
+    """Noise of a source: white, or with a curve, a spectrum or correlated channels."""
+    white = NoiseSpec.white(*[float(sigma)] * count)
+    changes = {}
+    if rng.integers(2):
+        changes["brightness"] = np.cumsum(rng.uniform(0, sigma, (count, 5)), 1)
+        changes["levels"] = np.sort(rng.uniform(0, 1.5 * sigma, (count, 5)), 1)
+    if rng.integers(2):
+        power = np.abs(np.fft.fft2(rng.normal(0, 1, (3, 3)), (8, 8))) ** 2
+        mix = np.full((count, count), 0.4) + 0.6 * np.eye(count)
+        changes["spectrum"] = mix[..., None, None] * power / power.mean()
+    return dataclasses.replace(white, **changes)
 
 
 def hide(rng, call, spatial):

@@ -5,10 +5,13 @@
 
 import functools
 import inspect
+import tempfile
+from pathlib import Path
 
 import fuzz_arrays
 import numpy as np
-from fuzz_call import Call, draw_image, hide, level, one_of, options, side
+from fuzz_call import MODELS, Call, draw_image, hide, level, noise, one_of, options, scales, side
+from fuzz_call import spec as draw_spec
 
 import fastrestore
 from fastrestore import inverse, metrics, nets
@@ -44,28 +47,29 @@ def _spoil(rng, call):
 
 def bm3d(rng):
     image, sigma, span, axis = draw_image(rng)
-    arguments = {"image": image, "channel_axis": axis, **options(rng), **level(rng, sigma)}
-    scales = ["sigma"]
+    count = 1 if axis is None else image.shape[axis]
+    arguments = {"image": image, "channel_axis": axis, **options(rng), **noise(rng, sigma, count)}
     kind = rng.integers(8)
+    if kind in (2, 3):
+        arguments.pop("noise", None)
     if kind == 0:
         arguments["stage"] = "basic"
     if kind == 1:
         arguments["pilot"] = image.astype(np.float64)
-        scales.append("pilot")
     if kind == 2:
         arguments["sigma"] = np.linspace(0, sigma, image.size).reshape(image.shape)
     if kind == 3 and axis is None:
         arguments.pop("sigma", None)
         arguments["noise_kernel"] = rng.normal(0, sigma / 3, (3, 3))
-        scales = ["noise_kernel"]
     if kind == 4:
         arguments["data_range"] = span
-        scales.append("data_range")
     if kind == 5:
         arguments["colorspace"] = one_of(rng, "pca", "auto")
     if kind == 6:
         arguments["max_memory"] = 1e9
-    call = Call(fastrestore.bm3d, arguments, sigma, span, "image", scales=tuple(scales))
+    linear = ("noise_kernel",) if "noise_kernel" in arguments else scales(arguments)
+    linear += ("pilot", "data_range") if linear else ()
+    call = Call(fastrestore.bm3d, arguments, sigma, span, "image", scales=linear)
     spatial = [n for k, n in enumerate(image.shape) if axis is None or k != axis % 3]
     return call if kind == 1 else hide(rng, call, tuple(spatial))
 
@@ -89,30 +93,34 @@ def new_plan(rng):
 def bm4d(rng):
     shape = (int(rng.integers(1, 9)), side(rng, 9, 20), side(rng, 9, 20))
     volume, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    arguments = {"volume": volume, "slice_axis": 0, **level(rng, sigma)}
+    arguments = {"volume": volume, "slice_axis": 0, **noise(rng, sigma)}
+    if isinstance(arguments.get("noise"), fastrestore.NoiseSpec):  # its spectrum has two axes
+        arguments["noise"] = fastrestore.NoiseSpec.white(sigma)
     if rng.integers(4) == 0:
         arguments["stage"] = "basic"
-    if rng.integers(6) == 0:
+    if rng.integers(6) == 0 and "noise" not in arguments:
         arguments["volume"] = np.repeat(volume[..., None], 2, -1)
         arguments["channel_axis"] = -1
-    call = Call(fastrestore.bm4d, arguments, sigma, span, "volume", scales=("sigma",))
+    call = Call(fastrestore.bm4d, arguments, sigma, span, "volume", scales=scales(arguments))
     return hide(rng, call, shape)
 
 
 def vbm3d(rng):
     shape = (int(rng.integers(1, 7)), side(rng, 9, 24), side(rng, 9, 24))
     frames, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    arguments = {"frames": frames, **level(rng, sigma), "radius": int(rng.integers(0, 4))}
+    arguments = {"frames": frames, **noise(rng, sigma), "radius": int(rng.integers(0, 4))}
     if rng.integers(4) == 0:
         arguments["frames"] = np.repeat(frames, 2, 0)
-    call = Call(fastrestore.vbm3d, arguments, sigma, span, "frames", scales=("sigma",))
+    call = Call(fastrestore.vbm3d, arguments, sigma, span, "frames", scales=scales(arguments))
     return hide(rng, call, arguments["frames"].shape)
 
 
 def denoise(rng):
     image, sigma, span, axis = draw_image(rng, color=0.4)
     method = one_of(rng, "auto", "bm3d", "unet", "dncnn", "hybrid")
-    arguments = {"image": image, "channel_axis": axis, "method": method, **level(rng, sigma)}
+    count = 1 if axis is None else image.shape[axis]
+    drawn = noise(rng, sigma, count) if method in ("auto", "bm3d") else level(rng, sigma)
+    arguments = {"image": image, "channel_axis": axis, "method": method, **drawn}
     if method in ("unet", "dncnn", "hybrid"):
         arguments |= {"data_range": span, "sigma": min(sigma, 0.2 * span)}
         if axis is not None and image.shape[axis] not in ((1,) if method == "dncnn" else (1, 3)):
@@ -202,6 +210,45 @@ def estimate_sigma(rng):
     if rng.integers(4) == 0:
         arguments["mask"] = rng.random(image.shape) < 0.98
     return Call(fastrestore.estimate_sigma, arguments, sigma, span, "image", False, backends=False)
+
+
+def estimate_noise(rng):
+    image, sigma, span, axis = draw_image(rng)
+    arguments = {"image": image, "channel_axis": axis, "model": one_of(rng, *MODELS)}
+    if rng.integers(4) == 0:
+        arguments["mask"] = rng.random(image.shape) < 0.98
+    return Call(_noise_arrays, arguments, sigma, span, "image", False, backends=False)
+
+
+def _noise_arrays(image, *, channel_axis=None, mask=None, model="auto"):
+    """The arrays of an estimate in one, to be compared, and its text, which must be one."""
+    spec = fastrestore.estimate_noise(image, channel_axis=channel_axis, mask=mask, model=model)
+    assert str(spec).startswith("NoiseSpec: ")
+    arrays = (spec.sigma, spec.brightness, spec.levels, spec.correlation, spec.spectrum)
+    return np.concatenate([array.ravel() for array in arrays])
+
+
+def noise_spec(rng):
+    sigma, count = rng.uniform(0, 20), int(rng.integers(1, 4))
+    made = draw_spec(rng, sigma, count)
+    names = ("sigma", "brightness", "levels", "spectrum", "distribution", "strength")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "spec.npz"
+        made.save(path)
+        assert fastrestore.NoiseSpec.load(path) == made
+    axis = None if count == 1 else -1
+    image = rng.uniform(0, 90, (12, 14) if axis is None else (12, 14, count))
+    calls = (
+        Call(fastrestore.NoiseSpec, {name: getattr(made, name) for name in names}),
+        Call(made.at, {"brightness": rng.uniform(-9, 99, (3, 4))}),
+        Call(made.__mul__, {"factor": 0.5}),
+        Call(fastrestore.NoiseSpec.pool, {"specs": [made, draw_spec(rng, sigma, count)]}),
+        Call(made.save, {"path": "none/spec.txt"}, spoiled="path"),
+        Call(fastrestore.NoiseSpec.load, {"path": "none/spec.txt"}, spoiled="path"),
+        Call(made.variance, {"image": image, "channel_axis": axis}, image="image"),
+        Call(made.sample, {"image": image, "channel_axis": axis, "rng": 3}, image="image"),
+    )
+    return calls[rng.integers(len(calls))]
 
 
 def estimate_psd(rng):
@@ -346,7 +393,8 @@ def _network(name):
 FUNCTIONS = (
     *[bm3d] * 8, *[bm4d] * 3, *[vbm3d] * 3, *[denoise] * 2, *[deblur] * 2, *[inpaint] * 2,
     *[sharpen] * 2, plan, new_plan, denoise_burst, demosaic, remove_streaks, super_resolve,
-    super_resolve_video, restore, estimate_sigma, estimate_psd, estimate_poisson_gaussian,
+    super_resolve_video, restore, estimate_sigma, *[estimate_noise] * 3, noise_spec, estimate_psd,
+    estimate_poisson_gaussian,
     psd_from_kernel, psd_from_flat_field, stabilization, bm3d_with_model, profile,
     profile_replace, pnp, operator, psnr, sure, load, apply, network, use_backend,
 )  # fmt: skip
