@@ -116,3 +116,23 @@ def test_small_images(shape):
 def test_nothing_to_measure():
     assert found(np.full((64, 64), 7)) is None
     assert found(np.ones((64, 64)), valid=np.zeros((64, 64), bool)) is None
+
+
+def test_few_bright_areas():
+    y, x = np.mgrid[:256, :256]
+    spots = [np.exp(-((y - 60 * k) ** 2 + (x - 50 * k) ** 2) / 128) for k in (1, 2, 4)]
+    model = fastrestore.PoissonGaussian(2.2, 3, 100)
+    estimate = found(counted(2 + 100 * np.sum(spots, axis=0), model)).distribution
+    assert estimate.gain == pytest.approx(2.2, rel=0.15)
+
+
+def test_bm3d_without_arguments():
+    model = fastrestore.PoissonGaussian(2.2, 0, 100)
+    clean = scene(255)[60:188, 60:188]
+    noisy = np.rint(counted(clean, model)).astype(np.uint16)
+    told, blind, white = (
+        fastrestore.metrics.psnr(clean, fastrestore.bm3d(noisy, **given) - 100, data_range=255)
+        for given in ({"noise": model}, {}, {"noise": "white"})
+    )
+    assert blind > told - 0.15
+    assert blind > white + 1

@@ -18,6 +18,7 @@ from fastrestore._noise.vst import PoissonGaussian
 
 CLASS, CLASSES = 200, (4, 24)  # blocks of similar brightness, and number of these classes
 FEW = 8  # blocks in a class; with fewer it is left out
+TAIL = 32  # blocks in the darkest and brightest class, about
 LEAST = 3  # classes without which there is no line
 FLATTEST = 0.1  # share of the blocks of a class that start the fit
 # Quantiles of the energy of noise, below which blocks are flat: the strict one leaves less texture,
@@ -28,7 +29,6 @@ ROUNDS = 8  # of selecting flat blocks by the line and fitting the line to them
 SETTLED = 1e-3  # relative change of the gain after which rounds end
 DEPARTS = 1.5, 3.0  # standard errors above and below the line, beyond which classes weigh less
 DARK = 0.05  # of the median variance: least variance by which classes are weighted
-LIMITS = 0, 1, 99  # percentiles of the brightness: darkest block, and range of the variance
 # A line is accepted if the variance rises by a factor, if the line leaves a share of the relative
 # misfit of one variance for all classes, and if its own is this much, beside twice its error
 RISES, LEFT, MISFIT = 1.5, 0.3, 0.1
@@ -79,11 +79,11 @@ class Fit:
     line: Line
     classes: Classes
     wide: Classes  # of the wide selection
-    extent: FloatArray  # least mean of blocks, that of dark and of bright blocks
+    darkest: float  # mean of a block
 
     def supports_counts(self) -> bool:
         """Whether the noise is Poisson-Gaussian."""
-        dark, bright = self.line.at(self.extent[1:])
+        dark, bright = self.line.at(self.classes.mean[[0, -1]])
         if self.line.gain <= 0 or bright <= RISES * dark or dark < -NEGATIVE * bright:
             return False
         classes = self.classes
@@ -195,10 +195,9 @@ def _starts_at(low: float, fit: Fit | None) -> bool:
 
 def fitted(blocks: Blocks) -> Fit | None:
     """Fit a line to the variances of flat blocks, or return None if too few are flat."""
-    count = int(np.clip(len(blocks.mean) // CLASS, *CLASSES))
     if len(blocks.mean) < LEAST * FEW:
         return None
-    parts = np.array_split(np.argsort(blocks.mean, kind="stable"), count)
+    parts = _by_brightness(blocks.mean)
     calm = [part[np.argsort(blocks.low[part], kind="stable")] for part in parts]
     first = [part[: max(FEW, math.ceil(FLATTEST * len(part)))] for part in calm]
     classes = _classes(blocks, first)
@@ -214,7 +213,16 @@ def fitted(blocks: Blocks) -> Fit | None:
         line = _line(classes, np.maximum(line.at(classes.mean), dark))
         if abs(line.gain - gain) <= SETTLED * abs(gain):
             break
-    return Fit(line, classes, _classes(blocks, wide), np.percentile(blocks.mean, LIMITS))
+    return Fit(line, classes, _classes(blocks, wide), float(blocks.mean.min()))
+
+
+def _by_brightness(means: FloatArray) -> list[NDArray[np.intp]]:
+    """Divide blocks into classes of the same size, and the darkest and brightest into halves."""
+    count = int(np.clip(len(means) // CLASS, *CLASSES))
+    size = len(means) / count
+    tails = size / 2.0 ** np.arange(1, max(2, math.floor(math.log2(size / TAIL))))
+    places = np.concatenate([tails, size * np.arange(1, count), len(means) - tails])
+    return np.split(np.argsort(means, kind="stable"), np.unique(places.round().astype(int)))
 
 
 def _flat(
@@ -271,7 +279,7 @@ def _read_out(fit: Fit) -> float:
     times the variance without the part of the read-out noise, which is not skewed.
     """
     classes, gain, constant = fit.wide, fit.line.gain, fit.line.constant
-    most = max(0.0, float(fit.line.at(fit.extent[:1])[0]))
+    most = max(0.0, gain * fit.darkest + constant)
     pixels = SIDE**2 * classes.skewed
     weights = gain**2 * pixels / (6 * fit.positive(classes.mean) ** 3)
     total = float(weights.sum())
