@@ -39,7 +39,8 @@ def test_counts(count):
 def test_still_scene_of_texture():
     rng = np.random.default_rng(1)
     texture = rng.uniform(10, 20, (96, 96)) * np.linspace(1, 10, 96)
-    assert counts_noise_of_stack(counted(texture[None])[None], None) is None
+    image = counts_noise_of_stack(counted(texture[None])[None], None)
+    assert image is None or image.distribution.gain > 4
     stack = counted(np.array([texture] * 6))
     assert counts_noise_of_stack(stack[None], None).distribution.gain == pytest.approx(2.2, rel=0.1)
 

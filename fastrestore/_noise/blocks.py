@@ -17,7 +17,7 @@ from fastrestore._arrays.types import FloatArray
 SIDE = 8  # pixels
 ORDER = np.add.outer(np.arange(SIDE), np.arange(SIDE))  # of each coefficient
 HIGH = ORDER >= 9  # coefficients that measure the noise; lower ones raise it by up to 10 % more
-SLOPE = ORDER <= 2  # coefficients that hold most of a smooth block but the noise
+SLOPE = ORDER <= 1  # coefficients that hold most of a smooth block but the noise
 LOW = ~SLOPE & ~HIGH  # coefficients that show edges and texture
 MOST = 2**14  # blocks are enough; a larger image is sampled on a regular grid
 CONSTANT = 1e-20  # variance of a constant block, relative to the squares of the image

@@ -19,6 +19,7 @@ from fastrestore._noise.vst import PoissonGaussian
 CLASS, CLASSES = 200, (4, 24)  # blocks of similar brightness, and number of these classes
 FEW = 8  # blocks in a class; with fewer it is left out
 TAIL = 32  # blocks in the darkest and brightest class, about
+FLAT = 0.08  # share of the blocks that are flat, at least; less is left of correlated noise
 LEAST = 3  # classes without which there is no line
 FLATTEST = 0.1  # share of the blocks of a class that start the fit
 # Quantiles of the energy of noise, below which blocks are flat: the strict one leaves less texture,
@@ -204,7 +205,7 @@ def fitted(blocks: Blocks) -> Fit | None:
     line = _line(classes, classes.variance)
     for _ in range(ROUNDS):
         wide = _flat(blocks, parts, line, WIDE)
-        if len(wide) < LEAST:
+        if len(wide) < LEAST or sum(map(len, wide)) < FLAT * len(blocks.mean):
             return None
         strict = _flat(blocks, parts, line, STRICT)
         selected = strict if len(strict) >= ENOUGH * len(parts) else wide
