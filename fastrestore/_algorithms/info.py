@@ -12,6 +12,7 @@ from fastrestore._arrays import interop
 from fastrestore._collaborative.pipeline import Result
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request
+from fastrestore._collaborative.residual import Residual
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.vst import NoiseModel
 
@@ -50,6 +51,12 @@ class Info:
         Parameters of the algorithm.
     backend : str
         Name of the backend.
+    residual : Residual or None
+        Comparison of what was removed with noise that was estimated and is not white. `level` is
+        the median variance of the residual in small blocks, relative to the noise, 0.3 to 1 if the
+        noise is right. `spectrum` is the overlap of their power spectra, from 0 to 1. `structure`
+        is the rank correlation with the variance of the restored image, positive if structure was
+        removed. If the level is then too low, the image is restored again with less noise.
     grid : int
         Side of the blocks of compression that the first frames of a video show, 8 or 16, or 0. Only
         videos whose noise is estimated are searched for it.
@@ -65,6 +72,7 @@ class Info:
     strength: float
     profile: Profile
     backend: str
+    residual: Residual | None = None
     grid: int = 0
     trials: tuple[Trial, ...] = ()
 
@@ -82,6 +90,8 @@ class Info:
         level = float(used[0]) if request.geometry.channel_axis is None else used
         if result.choice is None and result.noise.map is not None:
             level = np.asarray(interop.to_host(sigma))
+        name = request.backend.NAME
         return cls(
-            level, estimated, noise, reason, request.strength, request.profile, request.backend.NAME
-        )
+            level, estimated, noise, reason, request.strength, request.profile, name,
+            result.residual,
+        )  # fmt: skip

@@ -19,12 +19,13 @@ from fastrestore._collaborative import scales
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
+from fastrestore._collaborative.residual import Residual, checked
 from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
 from fastrestore._noise import psd, vst
 from fastrestore._noise.choice import Choice
-from fastrestore._noise.planes import NoiseArguments, PlaneNoise
+from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
 from fastrestore._noise.psd import split
 from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
@@ -47,11 +48,12 @@ class Result(NamedTuple):
     noise: PlaneNoise
     choice: Choice | None  # if it depends on the image
     context: Context | None
+    residual: Residual | None = None  # if it was compared with the noise
 
 
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
     """Restore an image or a volume; a context of an earlier image of the shape saves time."""
-    target = _open(request, inputs)
+    given, target = request, _open(request, inputs)
     request = target.request
     work = _simplified(target, request)
     if work is None:
@@ -73,7 +75,11 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
         scales.replace_low(fine.out, coarse.out)
     if work.out is not target.estimate:
         target.estimate[...] = work.out if work.offset is None else work.out + work.offset
-    return target.result(request, shared)
+
+    def again(source: Source) -> Result:
+        return restore(replace(given, source=source), inputs)
+
+    return checked(again, request, inputs.image, target.result(request, shared))
 
 
 def _restore_scale(work: _Work, context: Context, share: float) -> None:
