@@ -8,6 +8,7 @@ import fastrestore
 from fastrestore import NoiseSpec
 from fastrestore._collaborative import source
 from fastrestore._collaborative.residual import compare
+from fastrestore._noise.applied import plane_noise
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import PlaneNoise
 
@@ -36,6 +37,20 @@ def test_residual_of_right_and_wrong_levels():
     assert low.structure < 0
     assert high.level < 0.2
     assert [each.factor for each in (low, right)] == [1, 1]
+
+
+def test_residual_of_correlated_noise():
+    noise = np.random.default_rng(0).normal(0, 10, (256, 257))
+    noisy = camera()[:256, :256] + noise[:, 1:] + noise[:, :-1]
+    power = np.abs(np.fft.fft2([[1.0, 1.0]], (32, 32))) ** 2 / 2
+    level = np.full((1, 1), 10 * 2**0.5)
+    spec = NoiseSpec(level[0], np.zeros((1, 1)), level, power[None, None])
+    restored = fastrestore.bm3d(noisy, noise=spec)
+    found = compare(noisy[None], restored[None], plane_noise(spec, noisy[None]), None)
+    assert 0.7 < found.level < 1
+    assert found.spectrum > 0.9
+    white = compare(noisy[None], restored[None], PlaneNoise.white(level[0, 0]), None)
+    assert white.spectrum < 0.8
 
 
 def test_small_images_and_masks_are_not_compared():

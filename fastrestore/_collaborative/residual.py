@@ -128,7 +128,8 @@ def compare(
         variances = own.sigmas[0] ** 2 * np.ones(len(blocks))
         if own.map is not None:
             variances *= np.square(_blocks(own.map[0], step)[usable]).mean((1, 2))
-        measures.append(_measured(noisy_blocks - blocks, blocks, variances, own.spectrum))
+        power = _block_power(None if own.spectrum is None else own.spectrum[0])
+        measures.append(_measured(noisy_blocks - blocks, blocks, variances, power))
     if not measures:
         return None
     return Residual(*(float(each) for each in np.mean(measures, axis=0)))
@@ -141,12 +142,11 @@ def _blocks(plane: NDArray[Any], step: int) -> NDArray[Any]:
 
 
 def _measured(
-    residual: FloatArray, restored: FloatArray, variances: FloatArray, spectrum: FloatArray | None
+    residual: FloatArray, restored: FloatArray, variances: FloatArray, expected: FloatArray
 ) -> tuple[float, float, float]:
-    """Return level, spectrum and structure of one channel."""
+    """Return level, spectrum and structure of one channel; `expected` is the power of blocks."""
     from scipy.stats import rankdata
 
-    expected = _block_power(spectrum)
     powers = np.abs(np.fft.fft2(residual)) ** 2 / (SIDE**2 * variances[:, None, None])
     powers[:, 0, 0] = 0
     removed = powers.sum((1, 2)) / expected.sum()
