@@ -25,9 +25,11 @@ from fastrestore._noise.spec import NoiseSpec
 
 SOME = 3  # frames, and pairs of frames, of which the median is taken
 LOWER = 0.98  # estimates from differences count if they are lower by more than chance
-# The noise of frames is independent if differences of distant frames have no higher level than
-# those of neighbors, and if no more pixels are equal in both frames than rounding makes equal
-FARTHER, EQUAL, FEW_EQUAL = 1.15, 1.5, 0.02
+# The noise of frames is independent if all have the same level, up to a factor, if differences of
+# distant frames have that of neighbors, and if no more pixels are equal than rounding makes equal
+STEADY, ALIKE, EQUAL, FEW_EQUAL = 1.1, 1.04, 1.5, 0.02
+# Least ratio of the level of counts to that of white noise, which is that of the flattest parts
+LEAST = 0.8
 # Noise is clipped where the mean of a square of this side is as near to an end of the range, in
 # standard deviations
 SIDE, CLIPPED = 8, 2.0
@@ -77,10 +79,10 @@ def choose_in_film(film: Film, model: str) -> Choice:
     if not moving.frames:
         return choose(film.frames[0], film.masks[0], model)
     if not _is_independent(moving):
-        return _of_frames(moving, model)
+        return _of_frames(moving, model, strongest=True)
     if model == "auto":
         counts = counts_noise_of_frames(np.stack(moving.frames), moving.valid())
-        if counts is not None:
+        if counts is not None and not (counts.sigma < LEAST * _flattest(moving)).any():
             return Choice(counts, "the variance of the noise rises linearly with the brightness")
     pooled = _of_frames(moving, model)
     if model == "auto" and _is_correlated(pooled.spec) and not _is_correlated_between(moving):
@@ -123,14 +125,27 @@ def has_white_noise(film: Film) -> bool:
     return any(sigmas(*each).any() for each in zip(film.frames, film.masks, strict=True))
 
 
-def _of_frames(film: Film, model: str) -> Choice:
-    """Pool the estimates of some frames whose model is the most frequent one."""
+def _flattest(film: Film) -> FloatArray:
+    """Return the level of white noise in frames or in differences, whichever is lower."""
+    middle, unknown = len(film.frames) // 2, np.zeros(len(film.frames[0]))
+    single = sigmas(film.frames[middle], film.masks[middle])
+    return np.minimum(single, sigmas(*film.difference(middle - 1, middle, unknown)))
+
+
+def _of_frames(film: Film, model: str, *, strongest: bool = False) -> Choice:
+    """Pool the estimates of some frames whose model is the most frequent one.
+
+    Or return the strongest noise: codecs leave more noise in some frames than in others, and what
+    frames have in common remains in averages.
+    """
     some = _spread(len(film.frames))
     choices = [choose(film.frames[k], film.masks[k], model) for k in some]
     noisy = [each for each in choices if each.spec.sigma.any()] or choices[:1]
     usual = Counter(each.spec.model for each in noisy).most_common(1)[0][0]
     alike = [each for each in noisy if each.spec.model == usual]
     specs = [each.spec for each in alike]
+    if strongest:
+        return max(alike, key=lambda each: float(each.spec.sigma.sum()))
     return alike[0]._replace(spec=_pooled(_middle(specs), specs))
 
 
@@ -187,9 +202,18 @@ def _is_independent(film: Film) -> bool:
     last = len(film.frames) - 1
     if last < 1:
         return False
-    unknown = np.zeros(len(film.frames[0]))
-    near, far = (sigmas(*film.difference(0, k, unknown)) for k in (1, last))
-    return not ((far > FARTHER * near) | _copied(film, last, near)).any()
+    single = np.array([sigmas(film.frames[k], film.masks[k]) for k in _spread(last + 1)])
+    if (single.max(0) > STEADY * single.min(0)).any():
+        return False
+    unknown, farthest = np.zeros(len(film.frames[0])), max(1, last - 1)
+    near, far = (
+        np.median(
+            [sigmas(*film.difference(k, k + lag, unknown)) for k in _spread(last + 1 - lag)], 0
+        )
+        for lag in (1, farthest)
+    )
+    changes = (far > ALIKE * near) | (near > ALIKE * far)
+    return not (changes | _copied(film, last, near)).any()
 
 
 def _copied(film: Film, last: int, levels: FloatArray) -> NDArray[np.bool_]:
