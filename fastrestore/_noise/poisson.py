@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import validate
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.blocks import Blocks
+from fastrestore._noise.counts import fitted
 from fastrestore._noise.inputs import checked_image
 
 LEAST = 32  # pixels, width and height
@@ -57,9 +59,11 @@ def estimate_poisson_gaussian(
 
     Notes
     -----
-    Based on [1]_. Pixels are divided into classes of similar local mean. The noise of each class is
-    measured by the median of second differences, where the image is smooth. A straight line is
-    fitted to the variances, weighted by their precision. Areas without noise take no part.
+    Based on [1]_. Blocks of 8x8 pixels are divided into classes of similar mean. The noise of each
+    class is measured by the high frequencies of flat blocks. A straight line is fitted to the
+    variances, weighted by their precision. If the noise is not that of photons, as in processed
+    images, it is measured by the median of second differences of pixels. Areas without noise take
+    no part.
 
     Both parameters are determined only if the image has dark and bright areas. From an image of one
     gray level, one of them is often estimated as 0, and the model fits this level only.
@@ -109,7 +113,7 @@ def _fitted(plane: NDArray[Any], valid: NDArray[Any], offset: float) -> _Fit:
     known = plane[valid].astype(np.float64)
     image = np.full(plane.shape, np.median(known))
     image[valid] = known
-    classes = _level_variances(image - offset, valid)
+    classes = _of_blocks(image - offset, valid) or _level_variances(image - offset, valid)
     if classes is None:
         return _Fit()
     means, variances, counts = classes
@@ -169,6 +173,17 @@ def _line(means: FloatArray, variances: FloatArray, weights: FloatArray) -> tupl
         scale = float((weights * ahead) @ means)
         return float((weights * ahead) @ variances) / scale if scale > 0 else 0.0, 0.0
     return float(gain), float(constant)
+
+
+def _of_blocks(
+    plane: FloatArray, valid: NDArray[Any]
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Return the same as `_level_variances` from flat blocks, or None if too few are flat."""
+    fit = fitted(Blocks.of(plane, None if valid.all() else valid))
+    if fit is None or not fit.supports_counts():
+        return None
+    classes = fit.classes
+    return classes.mean, classes.variance, 5 / classes.error**2
 
 
 def _level_variances(
