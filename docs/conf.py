@@ -1,6 +1,8 @@
 """Settings of Sphinx: ``sphinx-build -W docs build/docs``."""
 
+import contextlib
 import importlib
+import runpy
 from importlib.util import find_spec
 from inspect import ismodule
 from pathlib import Path
@@ -70,4 +72,22 @@ def write(path: Path, template: str, names: list[str], **fields: str) -> None:
     path.write_text(template.format(names=lines, **fields), encoding="utf-8")
 
 
+def draw_gallery() -> None:
+    """Run the scripts of the gallery in the folder of their figures; keep what they print."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    gallery = Path(__file__).with_name("gallery")
+    (gallery / "figures").mkdir(exist_ok=True)
+    for script in sorted(gallery.glob("*.py")):
+        printed = gallery / "figures" / f"{script.stem}.txt"
+        with (
+            printed.open("w", encoding="utf-8") as file,
+            contextlib.chdir(gallery / "figures"),
+            contextlib.redirect_stdout(file),
+        ):
+            runpy.run_path(str(script))
+
+
 write_api_pages()
+draw_gallery()

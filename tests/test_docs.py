@@ -3,7 +3,9 @@
 A block that needs PyTorch or CuPy has a comment ``<!-- needs torch -->`` before it.
 """
 
+import importlib
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,19 @@ def test_blocks_run(page, need, tmp_path, monkeypatch):
     for this_need, text, line in blocks(page):
         if this_need in ("", need):
             exec(compile("\n" * line + text, page, "exec"), names)
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("docs/gallery/*.py")), ids=lambda p: p.stem)
+def test_scripts_of_the_gallery_draw_the_figures_of_its_pages(script, tmp_path, monkeypatch):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script))
+    importlib.import_module("matplotlib.pyplot").close("all")
+    page = script.with_name(f"{script.stem.replace('_', '-')}.md").read_text(encoding="utf-8")
+    figures = re.findall(r"figures/(\S+\.png)", page)
+    assert figures
+    assert {path.name for path in tmp_path.glob("*.png")} == set(figures)
 
 
 def test_every_link_to_a_file_works():
