@@ -14,8 +14,8 @@ import numpy as np
 
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
-from fastrestore._arrays.types import Channels, FloatArray, Image
-from fastrestore._collaborative import scales
+from fastrestore._arrays.types import Channels, Image
+from fastrestore._collaborative import low_counts, scales
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Request
@@ -23,9 +23,9 @@ from fastrestore._collaborative.residual import Residual, checked
 from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
-from fastrestore._noise import psd, vst
+from fastrestore._noise import vst
 from fastrestore._noise.choice import Choice
-from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
+from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source, check_map
 from fastrestore._noise.psd import split
 from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
@@ -55,6 +55,10 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
     """Restore an image or a volume; a context of an earlier image of the shape saves time."""
     given, target = request, _open(request, inputs)
     request = target.request
+    if isinstance(target.noise.model, vst.PoissonGaussian) and target.pilot is None:
+        passes = low_counts.passes(target.noise.model, target.planes)
+        if passes:
+            return _from_coarse_to_fine(target, passes)
     work = _simplified(target, request)
     if work is None:
         target.estimate[...] = target.planes  # nothing to remove
@@ -84,8 +88,7 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
 
 def _restore_scale(work: _Work, context: Context, share: float) -> None:
     """Restore the planes of one scale, which is a share of the work of the call."""
-    request, piloted = work.request, work.pilot is not None
-    stages = request.stages(piloted)
+    request, stages = work.request, work.request.stages(work.pilot is not None)
     request.backend.warm(request.profile, stages, work.planes.dtype, request.execution)
     whole = tuple(slice(0, size) for size in work.planes.shape[1:])
     tiling, tiles = None, [Tile(whole, whole, whole)]
@@ -105,10 +108,14 @@ def _restore_scale(work: _Work, context: Context, share: float) -> None:
             tiles = list(tiling.tiles())
 
 
-LIKE_SPECTRUM = (
-    "sigma is an array of the shape of the image, symmetric like a power spectrum, with values "
-    "that exceed the range of the image; write psd= if it is a power spectrum"
-)
+def _from_coarse_to_fine(target: _Target, passes: list[low_counts.Pass]) -> Result:
+    """Restore an image of few photons by several passes."""
+    few = low_counts.FewPhotons(
+        target.request, target.noise, target.guide,
+        lambda part, image, guide: restore(part, Inputs(image, guide=guide)).image,
+    )  # fmt: skip
+    target.view[...] = few.restored(target.given, passes)
+    return replace(target, estimate=target.view).result(target.request, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,7 +235,7 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     if len(planes) > 1 and noise.is_same_in_all_channels() and _equal(planes, target.pilot):
         work = _first_channel(work)
     if noise.map is not None:
-        _check_map(noise.map, noise.largest / (float(np.ptp(planes)) or 1.0))
+        check_map(noise.map, noise.largest / (float(np.ptp(planes)) or 1.0))
     extent = ranges.warn_of_units(
         noise.largest, planes, request.data_range, request.noise_argument()
     )
@@ -239,12 +246,6 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
         wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         work = replace(work, out=request.backend.empty(work.planes.shape, wide, planes))
     return work
-
-
-def _check_map(level: FloatArray, scale: float) -> None:
-    """Raise if a map of sigma, in units of the range after scaling, seems to be a spectrum."""
-    if level.max() * scale > 1 and psd.is_symmetric(level):
-        raise ValueError(LIKE_SPECTRUM)
 
 
 def _equal(planes: Any, pilot: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from fastrestore._arrays.masks import Mask
 from fastrestore._collaborative.profile import CORRELATED, PROFILES
 from fastrestore._collaborative.request import Request
+from fastrestore._noise import vst
 from fastrestore._noise.applied import plane_noise
 from fastrestore._noise.blind import noise_of
 from fastrestore._noise.choice import Choice
@@ -33,6 +34,8 @@ def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNois
 
 def adapted(request: Request, noise: PlaneNoise) -> Request:
     """Replace defaults of a request by those for noise that is estimated or a `NoiseSpec`."""
+    if noise.model is not None and request.data_range is not None:
+        request = replace(request, data_range=vst.extent(noise.model, request.data_range))
     may_divide = request.execution.memory is None and not request.profile.residual
     if request.max_memory is None and may_divide and request.geometry.channels <= CHANNELS:
         request = replace(request, max_memory=MEMORY)

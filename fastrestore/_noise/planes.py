@@ -340,3 +340,15 @@ def _geometric_mean(plane: FloatArray) -> float:
     """Geometric mean of the positive values."""
     positive = plane[plane > 0]
     return float(np.exp(np.log(positive).mean())) if positive.size else 0.0
+
+
+LIKE_SPECTRUM = (
+    "sigma is an array of the shape of the image, symmetric like a power spectrum, with values "
+    "that exceed the range of the image; write psd= if it is a power spectrum"
+)
+
+
+def check_map(level: FloatArray, scale: float) -> None:
+    """Raise if a map of sigma, in units of the range after scaling, seems to be a spectrum."""
+    if level.max() * scale > 1 and psd.is_symmetric(level):
+        raise ValueError(LIKE_SPECTRUM)
