@@ -1,9 +1,9 @@
 """Comparison of what was removed from an image with its estimated noise.
 
-Follows the idea that a residual shows errors of the noise level without a reference: see Lebrun,
-Colom, Morel, "The noise clinic: a blind image denoising algorithm", Image Processing On Line 5,
-2015. A level that is too low or too high removes less variance than it has, but in different
-places: structure that is removed makes the residual strong where the restored image varies.
+The residual shows errors of the noise level without a reference, as in Lebrun, Colom, Morel, "The
+noise clinic: a blind image denoising algorithm", Image Processing On Line 5, 2015. If the level is
+right, the residual has its variance where there is little structure. If the level is too high, it
+has less, because there is no more noise to remove.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 SIDE = 16  # pixels of a block
 MOST, FEWEST = 1024, 64  # blocks that are compared, and without which nothing is
-# Photographs restored with the noise of the truth have a level of 0.28 to 0.9 and any structure;
-# with 2.5 times the level 0.09 to 0.26 and a structure of 0.18 or more.
-USUAL = 0.5
-TOO_LOW, STRUCTURED = 0.25, 0.1
+# Photographs restored with the noise of the truth, or with its estimate, have a level of 0.28 to
+# 0.9; with 2.5 times the level 0.09 to 0.26. It is also low if the noise is stronger than its
+# estimate, which a lower level does not make much worse.
+USUAL, TOO_LOW = 0.5, 0.25
 LOWEST = 0.1  # after a correction; less shows that the model is wrong
 
-LOWERED = "; its level was lowered, because structure had been removed with it"
+LOWERED = "; its level was lowered, because less than it had been removed"
 WRONG = (
-    "the noise cannot be estimated from this image: what was removed as noise follows its "
-    "structure. White noise is assumed; write noise= or sigma= if the noise is known"
+    "the noise cannot be estimated from this image: far less was removed than its estimate. White "
+    "noise is assumed; write noise= or sigma= if the noise is known"
 )
 
 
@@ -64,13 +64,12 @@ class Residual(NamedTuple):
     @property
     def factor(self) -> float:
         """Factor for the noise level, if it was too high; else 1."""
-        too_high = self.level < TOO_LOW and self.structure > STRUCTURED
-        return math.sqrt(self.level / USUAL) if too_high else 1.0
+        return math.sqrt(self.level / USUAL) if self.level < TOO_LOW else 1.0
 
     @property
     def is_wrong(self) -> bool:
         """Whether the noise is far too high."""
-        return self.level < LOWEST and self.structure > STRUCTURED
+        return self.level < LOWEST
 
 
 def checked(
