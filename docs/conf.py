@@ -15,7 +15,8 @@ copyright = author
 release = version = fastrestore.__version__
 
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["build"]
+exclude_patterns = ["build", "templates"]
+templates_path = ["templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastrestore {version}"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}

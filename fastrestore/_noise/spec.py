@@ -46,6 +46,13 @@ class NoiseSpec:
         Distribution that describes `levels`, if there is one. The image is then stabilized.
     strength : float
         Factor by which the estimated noise was multiplied, contained in `sigma` and `levels`.
+    model : str
+        Simplest model that describes the noise: "white", "correlated", "signal-dependent" or
+        "camera", as in `estimate_noise`.
+    correlation : array, shape (C, C)
+        Correlation of the noise of two channels.
+    covariance : array, shape (C, C)
+        Covariance of the noise of two channels, in squared units of the image.
 
     Raises
     ------
@@ -225,7 +232,7 @@ class NoiseSpec:
 
         Returns
         -------
-        array, shape (C, *brightness.shape)
+        array, (C,) followed by the shape of `brightness`
             Standard deviation for each channel.
         """
         values = validate.reals("brightness", brightness, "finite values of the image")
