@@ -105,6 +105,8 @@ NoiseSpec: camera, 3 channels, in the units of the image
     assert str(0.8 * CAMERA) == expected
     assert str(WHITE).splitlines()[1:] == ["  sigma        3, 4"]
     assert str(COUNTS).endswith("\n  distribution PoissonGaussian(gain=2.2, sigma=3, offset=100)")
+    flat = replace(CAMERA, spectrum=power(0.05) * MIX[..., None, None])
+    assert "\n  correlation  below 0.1 for all neighbors\n" in str(flat)
     many = str(NoiseSpec.white(*range(1, 101)))
     assert len(many) < 200
     assert "1, 2, 3, 4, 5, 6, 7, 8, ... (100)" in many

@@ -58,12 +58,14 @@ def _pixels(spec: NoiseSpec) -> list[str]:
     if max(shape) == 1:
         return []
     lags = autocorrelation(spec)
+    reach = _reach(lags)
+    if reach == 0:
+        return [f"below {FAINT} for all neighbors"]
     names = ("slice", "row", "column")[-len(shape) :]
     next_ones = []
     for axis, name in enumerate(names):
         place = tuple(int(k == axis and shape[k] > 1) for k in range(len(shape)))
         next_ones.append(f"{lags[place]:.2f} with the next {name}")
-    reach = _reach(lags)
     unit = "pixel" if reach == 1 else "pixels"
     return [f"{', '.join(next_ones)}; below {FAINT} beyond {reach} {unit}"]
 
