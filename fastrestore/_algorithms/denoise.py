@@ -146,7 +146,7 @@ def denoise(
     `tune` compares strengths in steps of 0.1, from coarse to fine, and for correlated noise the
     profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from
     it by less than one image can show. The default is kept, too, unless another choice is better by
-    more than 0.5 % of the error. `tune` cannot correct a wrong noise level, on which the estimate
+    more than can be due to chance. `tune` cannot correct a wrong noise level, on which the estimate
     of the error depends. Of images with more than 512x512 pixels, four squares of 256x256 are
     compared, one in each quarter. Results do not vary from call to call.
 

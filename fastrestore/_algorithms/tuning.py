@@ -25,11 +25,12 @@ COARSE = (0.8, 1.0, 1.2)  # measured first, then the neighbors of the best
 # distinguish; of correlated noise "vn", with larger blocks, and "refilter" may have.
 PROFILES = ("np",)
 CORRELATED = ("np", "vn", "refilter")
-# A choice must be better than the default by this share of the error (0.02 dB), which is about what
-# the estimate of one image can distinguish.
-MARGIN = 0.005
+# Another choice than the default must have less error by this multiple of the variance of the
+# noise, over the square root of the number of measured values: the estimates are not more precise.
+DOUBT = 0.8
 EXPECTED = 9  # trials, of which progress is reported
-MOST_PROBES = 4  # for small images; one is enough for SIDE * SIDE pixels
+VALUES = 2**17  # of which errors are measured at least, by as many probes as necessary,
+MOST_PROBES = 4  # but not by more than these
 SIDE = 256  # pixels: of images with more than four squares of this side, four are measured
 
 
@@ -95,6 +96,8 @@ class Search:
     ) -> None:
         self.parts, self.channel_axis = parts, channel_axis
         self.options, self.report = options, report
+        self.pixels = sum(_pixels(part) for part in parts)
+        self.probes = min(MOST_PROBES, math.ceil(VALUES / self.pixels))
         self.trials: dict[tuple[Any, float], Trial] = {}
 
     def best(self, profiles: tuple[Any, ...]) -> Trial:
@@ -105,7 +108,13 @@ class Search:
             other = self.trial(profile, best.strength)
             if other.sure < best.sure:
                 best = self._climb(other)
-        return best if best.sure < default.sure - MARGIN * abs(default.sure) else default
+        return best if best.sure < default.sure - self._doubt() else default
+
+    def _doubt(self) -> float:
+        """Return the difference of two estimates that may be due to chance."""
+        # The estimate for an image that is returned as it is: the variance of the noise
+        variance = self._mean(lambda part: self._sure(lambda image: image, part))
+        return DOUBT * variance / math.sqrt(self.pixels * self.probes)
 
     def _climb(self, start: Trial) -> Trial:
         """Move to the better of the two neighboring strengths as long as there is one."""
@@ -118,23 +127,31 @@ class Search:
         """Estimate the error of a choice, over all parts."""
         key = (profile, strength)
         if key not in self.trials:
-            errors = [self._measure(part, Trial(profile, strength, 0.0)) for part in self.parts]
-            weights = [_pixels(part) for part in self.parts]
-            self.trials[key] = Trial(profile, strength, float(np.average(errors, weights=weights)))
+            empty = Trial(profile, strength, 0.0)
+            error = self._mean(lambda part: self._measure(part, empty))
+            self.trials[key] = empty._replace(sure=error)
             self.report(1 / EXPECTED)
         return self.trials[key]
 
+    def _mean(self, measure: Callable[[Part], float]) -> float:
+        """Return the mean of a measure of the parts, by their number of valid pixels."""
+        total = sum(measure(part) * _pixels(part) for part in self.parts)
+        return total / self.pixels
+
     def _measure(self, part: Part, trial: Trial) -> float:
-        """Estimate the error of a choice on one part; all choices get the same probe."""
+        """Estimate the error of a choice on one part."""
         given = self.options | part.noise | trial.choice()
 
         def restored(image: Any) -> Any:
             return bm3d(interop.place_like(image, part.image), mask=part.mask, **given)
 
+        return self._sure(restored, part)
+
+    def _sure(self, restore: Callable[[Any], Any], part: Part) -> float:
+        """Estimate the error of a function on one part; all functions get the same probes."""
         (noise,) = part.noise.values()
-        probes = min(MOST_PROBES, math.ceil(SIDE**2 / _pixels(part)))
-        return sure(restored, part.image, noise, channel_axis=self.channel_axis, mask=part.mask,
-                    probes=probes)  # fmt: skip
+        return sure(restore, part.image, noise, channel_axis=self.channel_axis, mask=part.mask,
+                    probes=self.probes)  # fmt: skip
 
 
 def _error(trial: Trial) -> float:
