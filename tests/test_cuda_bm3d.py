@@ -136,6 +136,11 @@ def test_signal_dependent_noise(cupy, noise):
     assert_equal(cupy, image, noise=noise, profile=SMALL)
 
 
+def test_few_photons(cupy):
+    image = np.random.default_rng(0).poisson(scene(26, 30) / 50).astype(np.float32)
+    assert_equal(cupy, image, noise=PoissonGaussian(1.0), profile=SMALL)
+
+
 def test_units(cupy):
     """Equal results in units a power of two apart, on a GPU too; tiny and huge ones work."""
     image = integer(noisy(scene(24, 28), 20))

@@ -174,6 +174,8 @@ def bm3d(
     beyond the blocks, means of 2x2 pixels are restored as well, again and again, and the low
     frequencies of the result are taken from them.
 
+    Images of few photons, with a `PoissonGaussian`, are restored in several passes, see there.
+
     A gray image stored in color, with equal channels, is restored as one channel. If the values of
     an image are large relative to its range, a constant is subtracted first for accuracy.
 
@@ -188,8 +190,8 @@ def bm3d(
     nearby blocks unless `mask` excludes them, there is no warning about units, equal channels are
     not detected, and images with a large mean lose accuracy. The host waits in the first call,
     which copies tables to the GPU, and if `sigma` is estimated, a `guide` is given, `mask` is on
-    the GPU, the color space is "pca", or the profile is "refilter". To restore many images of one
-    shape, use `BM3DPlan`.
+    the GPU, the color space is "pca", the profile is "refilter", or `noise` is a `PoissonGaussian`,
+    because the counts are measured. To restore many images of one shape, use `BM3DPlan`.
 
     References
     ----------

@@ -65,7 +65,8 @@ def passes(model: PoissonGaussian, stabilized: Any) -> list[Pass]:
 
 def _photons(stabilized: Any, spread: float) -> float:
     """Photons in a typical pixel; of Poisson noise of the same relative strength."""
-    photons = max(0.0, float(stabilized.mean()) ** 2 / 4 - 3 / 8 - spread**2)
+    mean = float(interop.to_host(stabilized.reshape(-1).mean(0)))
+    photons = max(0.0, mean**2 / 4 - 3 / 8 - spread**2)
     return photons**2 / (photons + spread**2) if photons else 0.0
 
 
@@ -153,9 +154,11 @@ def binned(values: Any) -> Any:
     """Sums of two by two pixels along the last two axes; the last pixel may be repeated."""
     for axis in (-2, -1):
         each = interop.move_axis(values, axis, 0)
+        sums = each[::2] * 1
+        sums[: len(each) // 2] += each[1::2]
         if len(each) % 2:
-            each = interop.namespace(each).concatenate([each, each[-1:]])
-        values = interop.move_axis(each[::2] + each[1::2], 0, axis)
+            sums[-1:] += each[-1:]
+        values = interop.move_axis(sums, 0, axis)
     return values
 
 
@@ -163,11 +166,18 @@ def doubled(values: Any, shape: tuple[int, ...]) -> Any:
     """Interpolate sums of two by two pixels at these pixels; not negative."""
     for axis in (-2, -1):
         each = interop.move_axis(values, axis, 0)
-        xp, size = interop.namespace(each), len(each)
-        wide = xp.concatenate([each[1:2], each[:1], each, each[-1:], each[-2:-1]])
+        empty, size = interop.namespace(each).empty, len(each)
+        wide = empty((size + 4, *each.shape[1:]), each.dtype)
+        wide[2:-2] = each
+        wide[:2], wide[-2:] = each[:1], each[-1:]
         near = [wide[k : k + size] for k in range(5)]
-        out = xp.empty((2 * size, *each.shape[1:]), each.dtype)
-        out[::2] = sum(weight * near[3 - k] for k, weight in enumerate(CUBIC))
-        out[1::2] = sum(weight * near[1 + k] for k, weight in enumerate(CUBIC))
+        out = empty((2 * size, *each.shape[1:]), each.dtype)
+        out[::2] = _weighted(near[3::-1])
+        out[1::2] = _weighted(near[1:])
         values = interop.move_axis(out[: shape[axis]], 0, axis)
-    return np.maximum(values / 4, 0)
+    return np.maximum(values * 0.25, 0)
+
+
+def _weighted(near: Sequence[Any]) -> Any:
+    first, second, third, fourth = (w * each for w, each in zip(CUBIC, near, strict=True))
+    return first + second + third + fourth
