@@ -8,9 +8,10 @@ mean of many photographs. Two cameras serve for development, three for the repor
 noisy    the photograph itself
 psd      ``bm3d(image, psd=estimate_psd(image, channel_axis=-1), channel_axis=-1)``
 none     ``bm3d(image, channel_axis=-1)``
+camera   the same with ``noise="camera"``
 white    the same with ``noise="white"``
 oracle   the same with ``noise=`` the `NoiseSpec` that is measured on the photograph minus the truth
-worst    the lowest PSNR of "none" minus that of "noisy" of one pair
+worst    the lowest gain over "noisy" of a pair, by "none", or by "camera" if "none" is left out
 
 PSNR is over RGB, of results that are rounded and clipped to 8 bits.
 """
@@ -27,7 +28,7 @@ DEVELOPMENT = ("Canon5D2", "NikonD800")
 REPORT = ("Canon600D", "Canon80D", "Sony")
 QUANTILES = 12  # of brightness, in each of which the level is measured
 WINDOW = 32  # pixels; spectra are means over windows of this side
-COLUMNS = ("noisy", "psd", "none", "white", "oracle")
+COLUMNS = ("noisy", "psd", "none", "camera", "white", "oracle")
 
 
 def main():
@@ -100,7 +101,7 @@ def result(name, noisy, truth, workers):
     if name == "psd":
         given["psd"] = fastrestore.estimate_psd(noisy, channel_axis=-1)
     elif name != "none":
-        given["noise"] = "white" if name == "white" else measured(noisy, truth)
+        given["noise"] = measured(noisy, truth) if name == "oracle" else name
     return fastrestore.bm3d(noisy, **given)
 
 
@@ -144,11 +145,11 @@ def cross_spectrum(noise):
 
 
 def line(name, table, columns):
-    """Return a row of the table: means over pairs, and the worst gain of "none" over "noisy"."""
+    """Return a row of the table: means over pairs, and the worst gain over the noisy image."""
     cells = [f"{mean:.2f}" for mean in table.mean(0)]
-    worst = "-"
-    if {"noisy", "none"} <= set(columns):
-        gains = table[:, columns.index("none")] - table[:, columns.index("noisy")]
+    judged, worst = [each for each in ("none", "camera") if each in columns], "-"
+    if "noisy" in columns and judged:
+        gains = table[:, columns.index(judged[0])] - table[:, columns.index("noisy")]
         worst = f"{gains.min():+.2f}"
     return f"| {name} | {len(table)} | {' | '.join(cells)} | {worst} |"
 
