@@ -3,7 +3,9 @@
     python bench/correlated.py --images DIR [--peers]
 
 Kernels are g1 to g4 of Mäkinen, Azzari and Foi, "Collaborative filtering of correlated noise", IEEE
-TIP 29, 2020, and g1 with a fifth of white noise. Of the images of Set12 the house, the peppers, the
+TIP 29, 2020, g1 with a fifth of white noise ("g1w"), and a Gaussian of standard deviation 2 ("b2").
+The column "spec" is ``noise=`` the same noise as a `NoiseSpec`, which is restored on several scales
+if its wavelengths are long. Of the images of Set12 the house, the peppers, the
 cameraman and a square of Barbara get noise of variance 0.02, on [0, 1], from ``default_rng(7)``,
 which does not wrap around. Results are clipped to 0..1 before they are judged.
 """
@@ -16,7 +18,7 @@ import numpy as np
 
 VARIANCE = 0.02
 WHITE = 0.2  # share of the variance in "g1w"
-NAMES = ("g1", "g2", "g3", "g4", "g1w")
+NAMES = ("g1", "g2", "g3", "g4", "g1w", "b2")
 
 
 def main():
@@ -26,7 +28,7 @@ def main():
     parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 beside it: slow")
     options = parser.parse_args()
     images = photographs(options.images)
-    columns = ["noisy", "sigma given", "np", "refilter"]
+    columns = ["noisy", "sigma given", "np", "refilter", "spec"]
     columns += ["bm3d np", "bm3d refilter"] if options.peers else []
     print("house / peppers / cameraman / Barbara, and their mean, in dB\n")
     print(f"| kernel | {' | '.join(columns)} | time over white noise's |")
@@ -61,6 +63,9 @@ def shape(name):
     """Return a kernel of norm 1."""
     if name == "g1":
         kernel = 16 - np.abs(np.linspace(1, 31, 31) - 16)[None]
+    elif name == "b2":
+        y, x = np.mgrid[-12:13, -12:13]
+        kernel = np.exp(-(y**2 + x**2) / (2 * 2.0**2))
     elif name == "g4":
         y, x = np.mgrid[-128:128, -128:128]
         root = np.sqrt(2.56 / (np.hypot(y, x) ** 0.5 + 2.56))
@@ -95,10 +100,21 @@ def row(clean, name, peers):
     noisy = clean + added
     results = [noisy, fastrestore.bm3d(noisy, VARIANCE**0.5)]
     results += [fastrestore.bm3d(noisy, psd=psd, profile=each) for each in ("np", "refilter")]
+    results += [fastrestore.bm3d(noisy, noise=specification(psd))]
     if peers:
         results += [peer(noisy, psd, each) for each in ("np", "refilter")]
     judged = [results[0], *(np.clip(result, 0, 1) for result in results[1:])]
     return [fastrestore.metrics.psnr(clean, result, data_range=1) for result in judged]
+
+
+def specification(psd):
+    """Return noise with this power spectrum as a `NoiseSpec`."""
+    import fastrestore
+
+    variance = psd.sum() / psd.size**2
+    level = np.full((1, 1), variance**0.5)
+    spectrum = psd[None, None] / psd.mean()
+    return fastrestore.NoiseSpec(level[0], np.zeros((1, 1)), level, spectrum)
 
 
 def peer(noisy, psd, profile):
