@@ -18,9 +18,9 @@ import real
 from photographs import gray
 
 import fastrestore
-from fastrestore._algorithms.tuning import STRENGTHS, candidates
+from fastrestore._algorithms.tuning import STRENGTHS, candidates, strengths
 
-COLUMNS = "default | tune | best | tune - best | worst image | runs"
+COLUMNS = "default | tune | own | best | tune - own | worst image | runs"
 
 
 def main():
@@ -69,7 +69,7 @@ def photographs(options, camera):
 
 
 def row(clean, noisy, given, finish):
-    """Return PSNR of the default, of the choice and of the best choice, and the time ratio."""
+    """Return PSNR of the default, of the choice and of the best choices, and the time ratio."""
 
     def psnr(result):
         image = np.clip(finish(np.asarray(result, np.float64)), 0, 255)
@@ -81,19 +81,22 @@ def row(clean, noisy, given, finish):
     result, info = fastrestore.denoise(noisy, tune=True, return_info=True, **given)
     ratio = (time.process_time() - once) / (once - start)
     noise = {"sigma": info.sigma} if info.noise is None else {"noise": info.noise}
-    best = max(
-        psnr(fastrestore.denoise(noisy, **given | noise, profile=profile, strength=strength))
+    scores = {
+        (profile, strength): psnr(
+            fastrestore.denoise(noisy, **given | noise, profile=profile, strength=strength)
+        )
         for profile in candidates(None, info.noise)
         for strength in STRENGTHS
-    )
-    return psnr(default), psnr(result), best, ratio
+    }
+    own = max(score for (_, strength), score in scores.items() if strength in strengths(info))
+    return psnr(default), psnr(result), own, max(scores.values()), ratio
 
 
 def line(name, rows):
     """Return a row of the table."""
-    default, tuned, best, ratio = np.array(rows).T
-    lost = tuned - best
-    cells = [f"{each.mean():.2f}" for each in (default, tuned, best)]
+    default, tuned, own, best, ratio = np.array(rows).T
+    lost = tuned - own
+    cells = [f"{each.mean():.2f}" for each in (default, tuned, own, best)]
     cells += [f"{lost.mean():.3f}", f"{lost.min():.3f}", f"{ratio.mean():.0f}"]
     return f"| {name} | {' | '.join(cells)} |"
 

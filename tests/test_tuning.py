@@ -103,6 +103,18 @@ def test_profiles():
     correlated = NoiseSpec(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), spectrum)
     assert "refilter" in candidates(None, correlated)
     assert candidates("lc", correlated) == ("lc",)
+    brightness, levels = np.array([[0.0, 9.0]]), np.array([[1.0, 2.0]])
+    assert candidates(None, NoiseSpec(np.ones(1), brightness, levels, spectrum)) == ("np", "vn")
+
+
+def test_the_strength_is_kept_if_correlated_noise_is_estimated():
+    white = np.random.default_rng(3).normal(0, 40, CLEAN.shape)
+    image = CLEAN + gaussian_filter(white, 1.0)
+    _, info = denoise(image, noise="correlated", tune=True, return_info=True)
+    assert {trial.strength for trial in info.trials} == {1.0}
+    assert len(info.trials) == 3
+    _, given = denoise(image, noise=info.noise, tune=True, return_info=True, profile="fast")
+    assert len({trial.strength for trial in given.trials}) >= 5
 
 
 def test_progress_reaches_the_end():

@@ -147,8 +147,10 @@ def denoise(
     profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from
     it by less than one image can show. The default is kept, too, unless another choice is better by
     more than can be due to chance. `tune` cannot correct a wrong noise level, on which the estimate
-    of the error depends. Of images with more than 512x512 pixels, four squares of 256x256 are
-    compared, one in each quarter. Results do not vary from call to call.
+    of the error depends. If correlated noise is estimated, its level is not precise enough, and
+    only profiles are compared; give it by ``noise=`` to compare strengths, too. Of images with more
+    than 512x512 pixels, four squares of 256x256 are compared, one in each quarter. Results do not
+    vary from call to call.
 
     References
     ----------

@@ -21,10 +21,12 @@ from fastrestore.metrics import sure
 
 STRENGTHS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
 COARSE = (0.8, 1.0, 1.2)  # measured first, then the neighbors of the best
+KEPT = (1.0,)  # the strength, if correlated noise was estimated: see docs/decisions/0032
 # Of white noise no profile has less error than "np" by more than the estimate of one image can
 # distinguish; of correlated noise "vn", with larger blocks, and "refilter" may have.
 PROFILES = ("np",)
 CORRELATED = ("np", "vn", "refilter")
+CORRELATED_BY_BRIGHTNESS = ("np", "vn")  # "refilter" needs a level that does not vary
 # Another choice than the default must have less error by this multiple of the variance of the
 # noise, over the square root of the number of measured values: the estimates are not more precise.
 DOUBT = 0.8
@@ -58,6 +60,7 @@ def tuned(image: Any, sigma: Any, mask: Any, options: dict[str, Any]) -> tuple[A
         noise = {"sigma": info.sigma} if info.noise is None else {"noise": info.noise}
         axis = options["channel_axis"]
         search = Search(parts(image, noise, mask, axis), axis, fixed, report)
+        search.strengths = strengths(info)
         best = search.best(candidates(options["profile"], info.noise))
         if (best.profile, best.strength) != (fixed["profile"], 1.0):
             chosen = fixed | noise | best.choice()
@@ -80,8 +83,19 @@ def candidates(profile: Any, noise: Any) -> tuple[Any, ...]:
     """Return the profiles to compare, the default first; only the given one if there is one."""
     if profile is not None:
         return (profile,)
-    is_correlated = isinstance(noise, NoiseSpec) and noise.spectrum.size > len(noise.sigma) ** 2
-    return CORRELATED if is_correlated else PROFILES
+    if not _is_correlated(noise):
+        return PROFILES
+    return CORRELATED if noise.levels.shape[1] == 1 else CORRELATED_BY_BRIGHTNESS
+
+
+def strengths(info: Info) -> tuple[float, ...]:
+    """Return the strengths to compare."""
+    return KEPT if info.estimated and _is_correlated(info.noise) else STRENGTHS
+
+
+def _is_correlated(noise: Any) -> bool:
+    """Whether the noise has a spectrum."""
+    return isinstance(noise, NoiseSpec) and noise.spectrum.size > len(noise.sigma) ** 2
 
 
 class Search:
@@ -96,6 +110,7 @@ class Search:
     ) -> None:
         self.parts, self.channel_axis = parts, channel_axis
         self.options, self.report = options, report
+        self.strengths: tuple[float, ...] = STRENGTHS
         self.pixels = sum(_pixels(part) for part in parts)
         self.probes = min(MOST_PROBES, math.ceil(VALUES / self.pixels))
         self.trials: dict[tuple[Any, float], Trial] = {}
@@ -103,7 +118,8 @@ class Search:
     def best(self, profiles: tuple[Any, ...]) -> Trial:
         """Return the best choice, or the default unless another one is clearly better."""
         default = self.trial(profiles[0], 1.0)
-        best = self._climb(min((self.trial(profiles[0], each) for each in COARSE), key=_error))
+        coarse = [each for each in COARSE if each in self.strengths]
+        best = self._climb(min((self.trial(profiles[0], each) for each in coarse), key=_error))
         for profile in profiles[1:]:
             other = self.trial(profile, best.strength)
             if other.sure < best.sure:
@@ -118,8 +134,8 @@ class Search:
 
     def _climb(self, start: Trial) -> Trial:
         """Move to the better of the two neighboring strengths as long as there is one."""
-        place = STRENGTHS.index(start.strength)
-        near = STRENGTHS[max(0, place - 1) : place + 2]
+        place = self.strengths.index(start.strength)
+        near = self.strengths[max(0, place - 1) : place + 2]
         best = min((self.trial(start.profile, each) for each in near), key=_error)
         return start if best.sure >= start.sure else self._climb(best)
 
