@@ -9,7 +9,7 @@ from support.images import assert_close
 from support.stages import image_stage
 from support.video_kernels import SLOTS, white, windows
 
-from fastrestore import vbm3d
+from fastrestore import PoissonGaussian, vbm3d
 from fastrestore._noise.planes import PlaneNoise
 
 
@@ -198,3 +198,10 @@ def test_too_many_pixels_raise(fake, monkeypatch):
     _, frames = video(3, 16, 17)
     with pytest.raises(MemoryError, match="9 frames of 16 x 17 pixels are too many"):
         vbm3d(fake.asarray(frames), 20)
+
+
+def test_few_photons(cupy):
+    counts = np.random.default_rng(0).poisson(video(3, 24, 28)[0] / 90).astype(np.float32)
+    given = {"noise": PoissonGaussian(1.0), "radius": 1, "profile": SMALL}
+    found = vbm3d(cupy.asarray(counts), scene_cuts=False, **given).get()
+    assert_close(found, vbm3d(counts, scene_cuts=False, **given), 3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.images import camera, psnr, scene
 
-from fastrestore import BM3DPlan, PoissonGaussian, bm3d, bm4d
+from fastrestore import BM3DPlan, PoissonGaussian, bm3d, bm4d, vbm3d
 from fastrestore._collaborative import low_counts
 from fastrestore._noise.combined import Combination
 
@@ -47,12 +47,12 @@ def test_a_combination_with_share_1_is_the_generalized_anscombe_transform():
 
 
 def test_bins_keep_photons_and_interpolation_keeps_a_slope():
-    values = np.random.default_rng(0).poisson(2.0, (3, 8, 10)).astype(float)
-    assert low_counts.binned(values).sum() == values.sum()
-    assert low_counts.binned(values[:, :7, :9]).shape == (3, 4, 5)
+    values = np.random.default_rng(0).poisson(2.0, (3, 8, 12)).astype(float)
+    assert low_counts.binned(values, 2).sum() == values.sum()
+    assert low_counts.binned(values[:, :7, :9], 1).shape == (3, 4, 5)
     slope = 9 + np.add.outer(np.arange(16.0), 2 * np.arange(20.0))[None]
     inner = (0, slice(4, -4), slice(4, -4))
-    back = low_counts.doubled(low_counts.binned(slope), slope.shape)
+    back = low_counts.doubled(low_counts.binned(slope, 1), slope.shape)
     np.testing.assert_allclose(back[inner], slope[inner], rtol=1e-12)
 
 
@@ -171,3 +171,41 @@ def test_progress_is_complete():
     )
     assert calls[-1][0] == calls[-1][1]
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+
+
+def video(count=6, size=64, peak=2):
+    image = camera(height=96, width=96) / 255 * peak
+    return np.stack([image[k : k + size, 2 * k : 2 * k + size] for k in range(count)])
+
+
+@pytest.mark.parametrize("model", [PHOTONS, PoissonGaussian(2.2, 1.0, 100.0)], ids=str)
+def test_videos_are_better_in_several_passes(model):
+    clean = video()
+    noisy, truth, scale = counts(clean, model), model.gain * clean + model.offset, 2 * model.gain
+    restored = vbm3d(noisy, noise=model)
+    one = model.inverse(vbm3d(model.forward(noisy), 1.0))
+    assert psnr(truth, restored, scale) > psnr(truth, one, scale) + 0.3
+    np.testing.assert_array_equal(restored, np.stack(list(vbm3d(iter(noisy), noise=model))))
+
+
+def test_videos_of_high_counts_are_filtered_once():
+    noisy = counts(video(3, peak=30))
+    one = PHOTONS.inverse(vbm3d(PHOTONS.forward(noisy), 1.0))
+    np.testing.assert_array_equal(vbm3d(noisy, noise=PHOTONS), one)
+
+
+def test_repeated_frames_cuts_and_invalid_pixels_of_videos():
+    noisy = counts(video(4)).astype(np.float32)
+    order = [0, 0, 1, 2, 2, 2, 3]
+    restored = vbm3d(noisy, noise=PHOTONS)
+    np.testing.assert_array_equal(vbm3d(noisy[order], noise=PHOTONS), restored[order])
+    other = counts(video(3)[:, ::-1, ::-1] * 0.5, seed=1).astype(np.float32)
+    both = vbm3d(np.concatenate([noisy, other]), noise=PHOTONS, scene_cuts=True)
+    assert both.shape == (7, 64, 64)
+    valid = np.random.default_rng(1).random(noisy.shape) > 0.05
+    results = []
+    for fill in (np.nan, 90):
+        results.append(vbm3d(np.where(valid, noisy, fill), noise=PHOTONS, mask=valid))
+    np.testing.assert_array_equal(results[0][valid], results[1][valid])
+    assert np.isnan(results[0][~valid]).all()
+    assert psnr(video(4)[valid], results[0][valid], 2) > psnr(video(4), restored, 2) - 0.5

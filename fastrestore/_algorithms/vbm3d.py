@@ -137,6 +137,9 @@ def vbm3d(
     because the video was compressed afterwards, are not recognized. On a GPU, frames are compared
     only with `scene_cuts`.
 
+    Videos of few photons, with a `PoissonGaussian`, are restored in several passes, see there. A
+    generator is then as many times farther behind its input, at most 5.
+
     References
     ----------
     .. [1] K. Dabov, A. Foi, K. Egiazarian, "Video denoising by sparse 3D transform-domain

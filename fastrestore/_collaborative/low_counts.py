@@ -32,7 +32,8 @@ from fastrestore._noise.vst import PoissonGaussian
 # change the mean PSNR by less than 0.1 dB.
 ENOUGH, SHARE = 8.0, 0.3
 FEWEST = 0.01  # photons in a pixel: a smaller share would leave nothing of the noisy image
-SLICES = 4  # pixels of an image that a voxel counts for, because blocks of volumes are larger
+# Pixels of an image that a pixel of a video, or a voxel, counts for: groups average more of them
+FRAMES, SLICES = 2, 4
 COARSEST, LEAST = 4, 8  # times that images are halved at most, and their least size
 # Cubic interpolation at a quarter of the distance of two pixels (Keys, 1981)
 CUBIC = (-9 / 128, 111 / 128, 29 / 128, -3 / 128)
@@ -46,10 +47,10 @@ class Pass(NamedTuple):
     work: float  # share of the work of all passes
 
 
-def passes(model: PoissonGaussian, stabilized: Any) -> list[Pass]:
+def passes(model: PoissonGaussian, stabilized: Any, in_video: bool = False) -> list[Pass]:
     """Return the passes for an image (C, *spatial), from coarse to fine; none if one is enough."""
-    spread = model.sigma / model.gain
-    level = _photons(stabilized, spread) * (1 if stabilized.ndim == 3 else SLICES)
+    pixels = FRAMES if in_video else 1 if stabilized.ndim == 3 else SLICES
+    level = _photons(stabilized, model.sigma / model.gain) * pixels
     coarsest = 0
     while _is_low(level * 4**coarsest) and _is_large(stabilized.shape[-2:], coarsest + 1):
         coarsest += 1
@@ -85,42 +86,46 @@ def _share(photons: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FewPhotons:
-    """An image of few photons, and the function that restores its combinations."""
+    """The request for an image of few photons, its noise, and a guide (M, N) or None."""
 
     request: Request
     noise: PlaneNoise
-    guide: Any  # (M, N) or None
-    restore: Callable[[Request, Any, Any], Any]
-
-    def restored(self, planes: Any, steps: list[Pass]) -> Any:
-        """Restore the image (C, *spatial)."""
-        gain, offset, mask = self._model.gain, self._model.offset, self.request.mask
-        planes = planes if mask is None else mask.fill(planes)
-        sizes = [(interop.to_float64(planes) - offset) / gain]
-        for _ in range(steps[0].halvings):
-            sizes.append(binned(sizes[-1]))
-        estimate = self._filtered(sizes.pop(), steps[0])
-        for step in steps[1:]:
-            noisy = sizes.pop()
-            estimate = doubled(estimate, noisy.shape)
-            estimate = self._filtered(step.share * noisy + (1 - step.share) * estimate, step)
-        return estimate * gain + offset
+    guide: Any = None
 
     @property
-    def _model(self) -> PoissonGaussian:
+    def model(self) -> PoissonGaussian:
+        """Distribution of the noise."""
         assert isinstance(self.noise.model, PoissonGaussian)
         return self.noise.model
 
-    def _filtered(self, combination: Any, step: Pass) -> Any:
-        """Restore a combination, in photons."""
-        guide = self.guide
-        for _ in range(step.halvings if guide is not None else 0):
-            guide = binned(guide) / 4
-        return self.restore(self._part(combination.shape, step), combination, guide)
+    def restored(
+        self, planes: Any, steps: list[Pass], restore: Callable[[Request, Any, None, Any], Any]
+    ) -> Any:
+        """Restore the image (C, *spatial); `restore` takes a request, image, None and guide."""
+        mask, estimate = self.request.mask, None
+        planes = planes if mask is None else mask.fill(planes)
+        for step in steps:
+            combined = self.combined(planes, estimate, step)
+            guide = None if self.guide is None else binned(self.guide, step.halvings)
+            guide = None if guide is None else guide / 4**step.halvings
+            estimate = restore(self.request_of(combined.shape, step), combined, None, guide)
+        return self.in_units(estimate)
 
-    def _part(self, shape: tuple[int, ...], step: Pass) -> Request:
+    def combined(self, planes: Any, estimate: Any, step: Pass) -> Any:
+        """Combine an image with its estimate of half the size, in photons of binned pixels."""
+        photons = (interop.to_float64(planes) - self.model.offset) / self.model.gain
+        noisy = binned(photons, step.halvings)
+        if estimate is None:
+            return noisy
+        return step.share * noisy + (1 - step.share) * doubled(estimate, noisy.shape)
+
+    def in_units(self, photons: Any) -> Any:
+        """Return photons in the units of the image."""
+        return photons * self.model.gain + self.model.offset
+
+    def request_of(self, shape: tuple[int, ...], step: Pass) -> Request:
         """Return the request for a combination (C, *spatial) of this shape."""
-        request, spread = self.request, self._model.sigma / self._model.gain
+        request, spread = self.request, self.model.sigma / self.model.gain
         combined = Combination(step.share, spread * 2**step.halvings)
         extent = request.data_range
         if extent is not None:  # of the stabilized image
@@ -144,15 +149,13 @@ def binned_mask(mask: Mask, halvings: int) -> Mask:
     """Return where at least half of the binned pixels are valid."""
     if not halvings:
         return mask
-    count = mask.valid.astype(np.int16)
-    for _ in range(halvings):
-        count = binned(count)
+    count = binned(mask.valid.astype(np.int16), halvings)
     return Mask(2 * count >= 4**halvings)
 
 
-def binned(values: Any) -> Any:
-    """Sums of two by two pixels along the last two axes; the last pixel may be repeated."""
-    for axis in (-2, -1):
+def binned(values: Any, halvings: int) -> Any:
+    """Sums of pixels, two by two along the last two axes; the last pixel may be repeated."""
+    for axis in (-2, -1) * halvings:
         each = interop.move_axis(values, axis, 0)
         sums = each[::2] * 1
         sums[: len(each) // 2] += each[1::2]

@@ -110,11 +110,10 @@ def _restore_scale(work: _Work, context: Context, share: float) -> None:
 
 def _from_coarse_to_fine(target: _Target, passes: list[low_counts.Pass]) -> Result:
     """Restore an image of few photons by several passes."""
-    few = low_counts.FewPhotons(
-        target.request, target.noise, target.guide,
-        lambda part, image, guide: restore(part, Inputs(image, guide=guide)).image,
-    )  # fmt: skip
-    target.view[...] = few.restored(target.given, passes)
+    few = low_counts.FewPhotons(target.request, target.noise, target.guide)
+    target.view[...] = few.restored(
+        target.given, passes, lambda part, *images: restore(part, Inputs(*images)).image
+    )
     return replace(target, estimate=target.view).result(target.request, None)
 
 

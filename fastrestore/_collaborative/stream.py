@@ -21,7 +21,9 @@ import numpy as np
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.scenes import Change, Changes
 from fastrestore._arrays.types import Channels
+from fastrestore._collaborative import low_counts
 from fastrestore._collaborative.film_noise import FilmNoise, Picture
+from fastrestore._collaborative.low_counts import FewPhotons, Pass
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, as_number, make_context, make_stage, measured
@@ -109,7 +111,7 @@ def restored(frames: Iterator[Picture], film: FilmNoise, radius: int, cuts: bool
             continue
         if video is None or film.is_estimated:
             video = _video(first.picture, noise.planes, film.request, radius)
-        for last in _scene(following_parts, video):
+        for last in _scene_in_passes(following_parts, video, noise.planes):
             yield last
 
 
@@ -175,6 +177,48 @@ class _Run:
 
     original: Any  # one of them, if pixels without noise are copied
     length: int = 1
+
+
+def _scene_in_passes(parts: Iterator[_Part], video: Video, noise: PlaneNoise) -> Iterator[Any]:
+    """Restore the frames of one scene, in several passes if they have few photons."""
+    steps = []
+    if isinstance(video.model, vst.PoissonGaussian):
+        steps = low_counts.passes(video.model, video.like, in_video=True)
+    if not steps:
+        return _scene(parts, video)
+    few = FewPhotons(replace(video.request, mask=None), noise)
+    estimates: Iterator[Any] | None = None
+    for step in steps:
+        parts, own = itertools.tee(parts)
+        estimates = _pass(_combined(own, estimates, few, step), few, step, video.radius)
+    assert estimates is not None
+    return map(few.in_units, estimates)
+
+
+def _combined(
+    parts: Iterator[_Part], estimates: Iterator[Any] | None, few: FewPhotons, step: Pass
+) -> Iterator[_Part]:
+    """Combine frames with their estimates of half the size."""
+    for part in parts:
+        estimate = None if estimates is None else next(estimates)
+        if part.picture is None:
+            yield part
+            continue
+        planes, mask = part.picture
+        mask = None if mask is None else low_counts.binned_mask(mask, step.halvings)
+        yield part._replace(picture=Picture(few.combined(planes, estimate, step), mask))
+
+
+def _pass(parts: Iterator[_Part], few: FewPhotons, step: Pass, radius: int) -> Iterator[Any]:
+    """Restore the combinations of one size, of which the first one is no repetition."""
+    first = next(parts)
+    assert first.picture is not None
+    request = few.request_of(first.picture.planes.shape, step)
+    own = replace(request.execution, memory=request.backend.memory())  # passes take turns
+    request = replace(request, execution=own)
+    assert request.noise is not None
+    video = _video(first.picture, request.noise, request, radius)
+    yield from _scene(itertools.chain([first], parts), video)
 
 
 def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:

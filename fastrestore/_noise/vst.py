@@ -86,10 +86,10 @@ class PoissonGaussian:
     [1]_: it interpolates a table of the mean of the transformed noisy values for each signal. For
     large signals the closed form of [1]_ is used.
 
-    `bm3d` and `bm4d` restore images with less than about 8 photons in a typical pixel, and volumes
-    with less than 2, in several passes based on [2]_. The first one filters sums of several pixels,
-    which have more photons. Each of the others filters a combination of the noisy image and the
-    estimate before, on squares of half the size. This does not apply if there is a `pilot`.
+    Images with less than about 8 photons in a typical pixel, videos with less than 4 and volumes
+    with less than 2 are restored in several passes, based on [2]_. The first one filters sums of
+    several pixels, which have more photons. Each of the others filters a combination of the noisy
+    image and the estimate before, on squares of half the size. A `pilot` replaces all of them.
 
     References
     ----------
