@@ -31,6 +31,7 @@ class Blocks:
     low: FloatArray  # mean square of the coefficients LOW: variance of the noise, and structure
     high: FloatArray  # mean square of the coefficients HIGH: variance of the noise
     third: FloatArray  # third cumulant of the noise if the block is flat; NaN if it is not known
+    least: FloatArray  # least value of the pixels
     share: FloatArray  # of a block that is not also part of others
 
     def __getitem__(self, which: Any) -> Blocks:
@@ -53,8 +54,8 @@ class Blocks:
         low, high = (np.square(coefficients[:, part]).mean(1) for part in (LOW, HIGH))
         noise = _transformed(coefficients * ~SLOPE, back=True)
         third = (noise * noise * noise).sum((1, 2)) / _cubes()
-        means = pixels.mean((1, 2))
-        blocks = cls(means, low, high, third, np.full(len(means), share))
+        means, least = pixels.mean((1, 2)), pixels.min((1, 2), initial=math.inf)
+        blocks = cls(means, low, high, third, least, np.full(len(means), share))
         return blocks[high > CONSTANT * np.square(means).max(initial=0)]
 
     @classmethod
@@ -68,11 +69,12 @@ class Blocks:
         """Measure blocks of two images of one scene, which cancels where nothing moves."""
         pair = [each.astype(np.float64) for each in (one, other)]
         pixels, share = _sampled((pair[0] - pair[1]) / math.sqrt(2), usable, most)
-        means = _sampled((pair[0] + pair[1]) / 2, usable, most)[0].mean((1, 2))
+        middle = _sampled((pair[0] + pair[1]) / 2, usable, most)[0]
+        means, least = middle.mean((1, 2)), middle.min((1, 2), initial=math.inf)
         coefficients = _transformed(pixels)
         low, high = (np.square(coefficients[:, part]).mean(1) for part in (LOW, HIGH))
         unknown = np.full(len(means), math.nan)
-        blocks = cls(means, low, high, unknown, np.full(len(means), share))
+        blocks = cls(means, low, high, unknown, least, np.full(len(means), share))
         return blocks[high > CONSTANT * np.square(means).max(initial=0)]
 
 

@@ -19,7 +19,9 @@ from fastrestore._noise.vst import PoissonGaussian
 CLASS, CLASSES = 200, (4, 24)  # blocks of similar brightness, and number of these classes
 FEW = 8  # blocks in a class; with fewer it is left out
 TAIL = 32  # blocks in the darkest and brightest class, about
-FLAT = 0.08  # share of the blocks that are flat, at least; less is left of correlated noise
+# Share of the blocks that are flat, at least, if enough of these are strictly flat, and otherwise.
+# Correlated noise leaves up to 5 %, of which at most 20 % are strictly flat, and white noise 76 %
+FLAT, CALM = (0.04, 0.08), 0.3
 LEAST = 3  # classes without which there is no line
 FLATTEST = 0.1  # share of the blocks of a class that start the fit
 # Quantiles of the energy of noise, below which blocks are flat: the strict one leaves less texture,
@@ -32,8 +34,11 @@ DEPARTS = 1.5, 3.0  # standard errors above and below the line, beyond which cla
 DARK = 0.05  # of the median variance: least variance by which classes are weighted
 # A line is accepted if the variance rises by a factor, if the line leaves a share of the relative
 # misfit of one variance for all classes, and if its own is this much, beside twice its error
-RISES, LEFT, MISFIT = 1.5, 0.3, 0.1
-NEGATIVE = 0.05  # share of the greatest variance by which the line is negative at most
+RISES, LEFT, MISFIT = 1.5, 0.45, 0.1
+# The variance is not negative at this percentile of the means of blocks, nor above that of their
+# least pixels by a number of photons: these pixels are below a signal without photons by up to 3
+# sigma, and sigma**2 - 3 gain * sigma is -2.25 gain**2 or more
+DARKEST, BELOW = 1, 2.5
 SURE = 2.0  # standard errors within which sigma or the offset is taken for 0
 BLACK = 0.5  # of the gain: least value of photon noise without read-out noise, from the offset
 PAIRS = 6  # of slices or frames, at least, of which the noise is measured
@@ -85,7 +90,7 @@ class Fit:
     def supports_counts(self) -> bool:
         """Whether the noise is Poisson-Gaussian."""
         dark, bright = self.line.at(self.classes.mean[[0, -1]])
-        if self.line.gain <= 0 or bright <= RISES * dark or dark < -NEGATIVE * bright:
+        if self.line.gain <= 0 or bright <= RISES * dark:
             return False
         classes = self.classes
         weights = classes.count / classes.variance**2
@@ -205,7 +210,7 @@ def fitted(blocks: Blocks) -> Fit | None:
     line = _line(classes, classes.variance)
     for _ in range(ROUNDS):
         wide = _flat(blocks, parts, line, WIDE)
-        if len(wide) < LEAST or sum(map(len, wide)) < FLAT * len(blocks.mean):
+        if len(wide) < LEAST or not _is_white(blocks, line):
             return None
         strict = _flat(blocks, parts, line, STRICT)
         selected = strict if len(strict) >= ENOUGH * len(parts) else wide
@@ -214,7 +219,17 @@ def fitted(blocks: Blocks) -> Fit | None:
         line = _line(classes, np.maximum(line.at(classes.mean), dark))
         if abs(line.gain - gain) <= SETTLED * abs(gain):
             break
+    for dark in _dark_means(blocks, classes, line):
+        if line.gain > 0 and line.gain * dark + line.constant < 0:
+            line = _line_from(classes, line, dark)
     return Fit(line, classes, _classes(blocks, wide), float(blocks.mean.min()))
+
+
+def _is_white(blocks: Blocks, line: Line) -> bool:
+    """Whether the flat blocks are noise, and not correlated noise that is flat by chance."""
+    variance = line.at(blocks.mean)
+    strict, wide = (np.mean(blocks.low < _most(each) * variance) for each in (STRICT, WIDE))
+    return bool(wide >= FLAT[1] or (wide >= FLAT[0] and strict >= CALM * wide))
 
 
 def _by_brightness(means: FloatArray) -> list[NDArray[np.intp]]:
@@ -271,6 +286,29 @@ def _line(classes: Classes, expected: FloatArray) -> Line:
         line = Line(gain, float(level - gain * mean))
         expected = np.maximum(line.at(classes.mean), dark)
     return line
+
+
+def _dark_means(blocks: Blocks, classes: Classes, line: Line) -> list[float]:
+    """Return means at which the variance is not negative.
+
+    Photon noise without read-out noise is nowhere below its offset. A line that is 0 at a larger
+    value than that of the least pixels, but not surely, is that of such noise.
+    """
+    mean, least = (float(np.percentile(k, DARKEST)) for k in (blocks.mean, blocks.least))
+    weights = 1 / (line.at(classes.mean) * classes.error) ** 2
+    center = np.average(classes.mean, weights=weights)
+    spread = float(weights @ (classes.mean - center) ** 2)
+    error = math.sqrt(1 / float(weights.sum()) + (least - center) ** 2 / max(spread, 1e-300))
+    unsure = -SURE * error < line.gain * least + line.constant < 0
+    return [mean, least if unsure else least + BELOW * line.gain]
+
+
+def _line_from(classes: Classes, line: Line, dark: float) -> Line:
+    """Fit a line again that is 0 at a dark mean, if it would be negative there."""
+    expected = np.maximum(line.at(classes.mean), DARK * np.median(classes.variance))
+    weights, above = classes.count / expected**2, np.maximum(classes.mean - dark, 0)
+    gain = float((weights * above) @ classes.variance) / float((weights * above) @ above)
+    return Line(gain, -gain * dark)
 
 
 def _read_out(fit: Fit) -> float:
