@@ -82,3 +82,24 @@ def test_units_and_masks():
     part = fr.estimate_noise(image, mask=valid)
     assert part.model == "correlated"
     assert part.sigma[0] == pytest.approx(30, rel=0.15)
+
+
+def test_noise_of_a_photograph_in_color():
+    import skimage.data
+
+    clean = skimage.data.astronaut()[:256, 100:356].astype(float)
+    rng = np.random.default_rng(0)
+    white = rng.standard_normal(clean.shape)
+    smooth = convolve(white, np.ones((3, 3, 1)) / 3, mode="wrap")
+    added = smooth * np.sqrt(4 + 0.1 * clean)
+    image = np.round(clean + added)
+    spec = fr.estimate_noise(image, channel_axis=-1)
+    assert spec.model == "camera"
+    assert psnr(clean, fr.bm3d(image, channel_axis=-1)) > psnr(clean, image) + 0.5
+
+
+def test_color_photograph_without_noise_is_not_changed_much():
+    import skimage.data
+
+    clean = skimage.data.astronaut()[:256, 100:356].astype(float)
+    assert psnr(clean, fr.bm3d(clean, channel_axis=-1)) > 42

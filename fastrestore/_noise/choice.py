@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._noise.camera import camera_noise
-from fastrestore._noise.correlated import LONG, covariance, power
+from fastrestore._noise.correlated import LONG, cells_of, covariance, power
 from fastrestore._noise.counts import counts_noise
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.fit import Fit, fit
@@ -24,6 +26,20 @@ FLAT, MIDDLE = 1.15, 1.4
 # Where noise is nearly all there is, texture may be taken for it; its distribution is not normal.
 NEARLY_ALL = 0.5
 SKEWNESS, KURTOSIS = 0.12, 3.5
+
+# Noise of cameras is compressed and depends on more than the brightness, so its windows differ
+# more. Texture of photographs without noise is that even only if it is stronger than STRONG,
+# relative to the range of the image; strong noise has to fit as well as correlated noise.
+STRONG = 0.024
+CAMERA_EVEN = 0.5  # least power relative to that of a quarter of the windows
+CAMERA_FLAT, CAMERA_MIDDLE = 1.8, 2.35
+STRONG_MIDDLE = 1.3
+GRAY_MIDDLE = 1.6  # gray images have no second channel that confirms the noise
+VARYING = 0.8  # least share of a photograph that varies
+ALIKE = 0.8  # correlation of channels that strong noise does not exceed
+NO_FIT = Fit(*[math.inf] * len(Fit._fields))
+WEAK = 0.009  # level relative to the range that hardly changes an image without noise
+UNKNOWN = "the noise cannot be told from the structure of the image; "
 
 
 class Choice(NamedTuple):
@@ -63,21 +79,81 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
     if counts is not None:
         return Choice(counts, "the variance of the noise rises linearly with the brightness")
     white = NoiseSpec.white(*sigmas(planes, valid))
-    if len(planes) > 1:
-        return Choice(white, "noise is assumed to be white")
     if not white.sigma.any():
         return Choice(white, "the image has no noise, or is a drawing")
-    spec = correlated_noise(planes, valid)
-    if spec.sigma[0] ** 2 <= COLORED * white.sigma[0] ** 2:
+    if len(planes) == 1:
+        spec = correlated_noise(planes, valid)
+        if not _is_colored(spec, white):
+            return Choice(white, "the noise is white")
+        if _describes(fit(spec, planes, valid, 0)):
+            return Choice(spec, "all parts of the image have noise of the same spectrum")
+    return _photographic(planes, valid, white)
+
+
+def _photographic(
+    planes: NDArray[Any], valid: NDArray[np.bool_] | None, white: NoiseSpec
+) -> Choice:
+    """Return the noise of a camera, or a weak one if it cannot be told from structure."""
+    if _varying_share(planes, valid) < VARYING:
+        return Choice(white, "the image is a drawing, or most of it has no noise")
+    spec = camera_noise(planes, valid, correlated=True, varying=True)
+    if not _is_colored(spec, white):
         return Choice(white, "the noise is white")
-    if not _describes(fit(spec, planes, valid, 0)):
-        return Choice(white, "low frequencies are structure of the image, not noise")
-    return Choice(spec, "all parts of the image have noise of the same spectrum")
+    extent = _extent(planes, valid)
+    fits = [fit(spec, planes, valid, channel) for channel in range(len(planes))]
+    known = [found for found in fits if found is not None]
+    level, found = float(spec.sigma.max()) / extent, Fit(*np.median(known or [NO_FIT], axis=0))
+    alike = float(np.triu(np.asarray(spec.correlation), 1).max())  # as channels are in texture
+    if len(planes) == 1:
+        accepted = found.flat < FLAT and found.middle < GRAY_MIDDLE and level < STRONG
+    else:
+        accepted = _is_of_camera(found, level) and (level < STRONG or alike < ALIKE)
+    if accepted:
+        return Choice(spec, "the noise depends on the brightness and has a spectrum")
+    weak = np.minimum(1, WEAK * extent / np.maximum(spec.sigma, 1e-300))
+    if (weak * spec.sigma).max() <= white.sigma.max():
+        return Choice(white, UNKNOWN + "white noise was assumed")
+    # Most channels of drawings have no noise; gray images have no chroma that confirms noise
+    if 2 * np.count_nonzero(white.sigma) < len(planes) or len(planes) == 1:
+        return Choice(white, UNKNOWN + "white noise was assumed")
+    weaker = replace(spec, sigma=weak * spec.sigma, levels=weak[:, None] * spec.levels)
+    return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed")
+
+
+def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
+    """Share of the valid pixels that are not in an area that is constant in all channels."""
+    known = np.array(np.broadcast_to(True if valid is None else valid, planes.shape).all(0))
+    gray = np.where(known, planes, 0).mean(0, dtype=np.float64)
+    cells = cells_of(gray, known)
+    return float(np.mean([cell.usable.mean() for cell in cells]) / known.mean()) if cells else 0.0
+
+
+def _extent(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
+    """Range of the values of an image."""
+    known = planes if valid is None else planes[np.broadcast_to(valid, planes.shape)]
+    return float(np.max(known)) - float(np.min(known))
+
+
+def _is_colored(spec: NoiseSpec, white: NoiseSpec) -> bool:
+    """Whether noise is much stronger than white noise would be."""
+    return float((spec.sigma**2).mean()) > COLORED * float((white.sigma**2).mean())
+
+
+def _is_of_camera(found: Fit, level: float) -> bool:
+    """Whether noise of a level relative to the range of the image, and not texture, fits it."""
+    if level > STRONG:
+        return found.middle < STRONG_MIDDLE and found.flat < FLAT and _is_normal(found)
+    even = found.least > CAMERA_EVEN * found.flat
+    return even and found.flat < CAMERA_FLAT and found.middle < CAMERA_MIDDLE
 
 
 def _describes(found: Fit | None) -> bool:
     """Whether noise, and not texture, has a spectrum."""
     if found is None or found.flat > FLAT or found.middle > MIDDLE:
         return False
-    normal = abs(found.skewness) < SKEWNESS and found.kurtosis < KURTOSIS
-    return normal or found.share < NEARLY_ALL
+    return _is_normal(found) or found.share < NEARLY_ALL
+
+
+def _is_normal(found: Fit) -> bool:
+    """Whether the windows with the least structure have a normal distribution."""
+    return abs(found.skewness) < SKEWNESS and found.kurtosis < KURTOSIS

@@ -11,6 +11,7 @@ from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.correlated import LONG, SHORT, THRESHOLD, cells_of, tapered
 from fastrestore._noise.spec import NoiseSpec
 
+QUANTILES = (0.05, 0.25, 0.5)  # of the power of windows
 FEWEST = 8  # windows without which there is no fit
 SMALLEST = 1e-30  # power relative to which a window without noise is measured
 INNER = slice(SHORT // 4, -SHORT // 4)  # pixels of a window that its taper hardly changes
@@ -23,6 +24,7 @@ class Fit(NamedTuple):
     places than in others, as in photographs without noise, the quantiles are large, or far apart.
     """
 
+    least: float  # power that one window in 20 does not exceed
     flat: float  # power that a quarter of the windows do not exceed
     middle: float  # power that half of the windows do not exceed
     share: float  # variance of the noise relative to that of the image
@@ -65,12 +67,13 @@ def _fit(whitened: NDArray[np.complex128], noise: FloatArray, share: float) -> F
     counts[0, 0] = 0
     weights = counts * noise / (counts * noise).sum()
     powers = (np.minimum(np.abs(whitened) ** 2, THRESHOLD) * weights).sum((1, 2))
-    flat, middle = np.quantile(powers, (0.25, 0.5))
+    least, flat, middle = (float(each) for each in np.quantile(powers, QUANTILES))
     band = np.fft.irfft2(whitened * np.sqrt(noise), (SHORT, SHORT))[:, INNER, INNER]
     band = band[powers <= middle]
-    squares = float(np.square(band).mean())
+    squares = float(np.square(band).mean()) + 1e-300
     skewness = float((band**3).mean()) / squares**1.5
-    return Fit(float(flat), float(middle), share, skewness, float((band**4).mean()) / squares**2)
+    kurtosis = float((band**4).mean()) / squares**2
+    return Fit(least, flat, middle, share, skewness, kurtosis)
 
 
 def _whole(spectrum: FloatArray) -> FloatArray:
