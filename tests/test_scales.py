@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from skimage.data import camera
+from support.images import assert_close
 
 import fastrestore
 from fastrestore import NoiseSpec
@@ -103,6 +104,18 @@ def test_backends_agree():
     results = [fastrestore.bm3d(noisy, backend=name, **options) for name in ("numpy", "numba")]
     assert abs(results[0] - results[1]).max() < 0.5
     assert np.abs(results[0] - results[1]).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("dtype", "noise"), [("f4", spec(3, (0.5, 1.5))), ("u1", spec(3)), ("f4", "camera")]
+)
+def test_equal_on_a_gpu(cupy, dtype, noise):
+    noisy = np.clip(noisy_part(65, 3)[1], 0, 255).astype(dtype)
+    small = fastrestore.Profile.named("fast").replace(radius_basic=4, radius_final=4)
+    options = {"noise": noise, "profile": small, "channel_axis": -1}
+    expected = fastrestore.bm3d(noisy, backend="numba", **options)
+    result = fastrestore.bm3d(cupy.asarray(noisy), **options).get()
+    assert_close(result, expected, 255)
 
 
 def test_invalid_pixels_have_no_influence():

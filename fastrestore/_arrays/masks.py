@@ -157,7 +157,7 @@ def _means(values: Any, known: Any) -> Any:
 
     Unknown values are 0. The weights of neighbors are binomial.
     """
-    total, weight = _smooth(values), _smooth(known)
+    total, weight = smoothed(values), smoothed(known)
     beyond = weight == 0
     means = total / (weight + beyond)
     if max(values.shape) <= 2:
@@ -166,11 +166,11 @@ def _means(values: Any, known: Any) -> Any:
     total, weight = _halved(means * inside), _halved(inside)
     unknown = weight == 0
     coarse = _means(total / (weight + unknown), 1 - unknown.astype(values.dtype))
-    smooth = _smooth(_doubled(coarse, values.shape))
+    smooth = smoothed(_doubled(coarse, values.shape))
     return interop.namespace(values).where(beyond, smooth, means)
 
 
-def _smooth(values: Any) -> Any:
+def smoothed(values: Any) -> Any:
     """Convolve with (1, 2, 1) / 4 along each axis; pixels at the border are repeated."""
     for axis in range(values.ndim):
         each = interop.move_axis(values, axis, 0)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore._arrays.masks import Mask
+from fastrestore._arrays.masks import Mask, smoothed
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise import psd
 from fastrestore._noise.planes import PlaneNoise
@@ -98,33 +98,23 @@ def _folded(power: FloatArray) -> FloatArray:
 def replace_low(fine: Any, coarse: Any) -> None:
     """Replace the low frequencies of an image by those of a coarser scale of it, in place."""
     change = coarse - halved(fine)
-    for out, each in zip(fine, change, strict=True):
-        out += _doubled(_smooth(each), out.shape)
+    for c in range(len(fine)):
+        low = change[c]
+        for _ in range(FILTERS):
+            low = smoothed(low)
+        fine[c] += _doubled(low)[: fine.shape[1], : fine.shape[2]]
 
 
-def _smooth(plane: Any) -> Any:
-    """Convolve with (1, 2, 1) / 4 several times along both axes; border pixels are repeated."""
-    for axis in (0, 1) * FILTERS:
-        before, after = _neighbors(plane, axis)
-        plane = plane / 2 + (before + after) / 4
-    return plane
-
-
-def _doubled(plane: Any, shape: tuple[int, ...]) -> Any:
-    """Interpolate a plane linearly to twice its size, cropped to a shape."""
-    xp = interop.namespace(plane)
+def _doubled(plane: Any) -> Any:
+    """Interpolate a plane linearly to twice its size; pixels at the border are repeated."""
     for axis in (0, 1):
-        before, after = _neighbors(plane, axis)
-        larger = xp.stack([0.75 * plane + 0.25 * before, 0.75 * plane + 0.25 * after], axis + 1)
-        size = [*plane.shape]
-        size[axis] *= 2
-        plane = larger.reshape(size)
-    return plane[: shape[0], : shape[1]]
-
-
-def _neighbors(plane: Any, axis: int) -> tuple[Any, Any]:
-    """Return the pixels before and after each one along an axis; those at the border repeat."""
-    xp = interop.namespace(plane)
-    each = interop.move_axis(plane, axis, 0)
-    before, after = xp.concatenate([each[:1], each[:-1]]), xp.concatenate([each[1:], each[-1:]])
-    return interop.move_axis(before, 0, axis), interop.move_axis(after, 0, axis)
+        each = interop.move_axis(plane, axis, 0)
+        near, far = 0.75 * each, 0.25 * each
+        out = interop.namespace(plane).empty((2 * len(each), *each.shape[1:]), plane.dtype)
+        out[::2], out[1::2] = near, near
+        out[2::2] += far[:-1]
+        out[1:-1:2] += far[1:]
+        out[:1] += far[:1]
+        out[-1:] += far[-1:]
+        plane = interop.move_axis(out, 0, axis)
+    return plane
