@@ -108,11 +108,24 @@ def bm4d(rng):
 def vbm3d(rng):
     shape = (int(rng.integers(1, 7)), side(rng, 9, 24), side(rng, 9, 24))
     frames, sigma, span = fuzz_arrays.noisy(rng, shape, rng.choice(fuzz_arrays.DTYPES))
-    arguments = {"frames": frames, **noise(rng, sigma), "radius": int(rng.integers(0, 4))}
-    if rng.integers(4) == 0:
+    axis = None
+    if rng.integers(5) == 0:
+        frames, axis = np.stack([frames, frames[:, ::-1]], -1), -1
+    count = 1 if axis is None else 2
+    arguments = {"frames": frames, "channel_axis": axis, **noise(rng, sigma, count)}
+    arguments["radius"] = int(rng.integers(0, 4))
+    kind = rng.integers(8)
+    if kind < 2:
         arguments["frames"] = np.repeat(frames, 2, 0)
+    if kind == 2:  # black at the start, and another scene
+        arguments["frames"] = np.concatenate([0 * frames[:1], frames, frames[:, ::-1]])
+    if kind == 3:
+        arguments.pop("sigma", None)
+        models = (fastrestore.PoissonGaussian(max(sigma, 1e-3)), fastrestore.Rician(sigma or 1.0))
+        arguments["noise"] = one_of(rng, *models)
     call = Call(fastrestore.vbm3d, arguments, sigma, span, "frames", scales=scales(arguments))
-    return hide(rng, call, arguments["frames"].shape)
+    spatial = arguments["frames"].shape if axis is None else arguments["frames"].shape[:-1]
+    return hide(rng, call, spatial)
 
 
 def denoise(rng):

@@ -9,8 +9,11 @@ from support.images import assert_close
 from support.stages import image_stage
 from support.video_kernels import SLOTS, white, windows
 
-from fastrestore import PoissonGaussian, vbm3d
+from fastrestore import NoiseSpec, PoissonGaussian, vbm3d
 from fastrestore._noise.planes import PlaneNoise
+
+BRIGHTNESS = np.linspace(0, 255, 9)[None]
+CURVED = replace(NoiseSpec.white(20.0), brightness=BRIGHTNESS, levels=np.sqrt(4 + 3 * BRIGHTNESS))
 
 
 def assert_same(cupy, frames, stage, centers=(0, 2, 4), slots=SLOTS):
@@ -205,3 +208,12 @@ def test_few_photons(cupy):
     given = {"noise": PoissonGaussian(1.0), "radius": 1, "profile": SMALL}
     found = vbm3d(cupy.asarray(counts), scene_cuts=False, **given).get()
     assert_close(found, vbm3d(counts, scene_cuts=False, **given), 3)
+
+
+@pytest.mark.parametrize("noise", [CURVED, PoissonGaussian(2.0, 3.0), "white", None])
+def test_frames_are_stabilized_on_the_gpu(cupy, noise):
+    _, frames = video(3, 26, 30)
+    options = {"noise": noise, "radius": 1, "profile": SMALL, "data_range": 255.0}
+    result = vbm3d(cupy.asarray(frames), **options)
+    assert isinstance(result, cupy.ndarray)
+    assert_close(result.get(), vbm3d(frames, **options), 255)

@@ -9,7 +9,6 @@ difference either; they are recognized, and then only the frames count.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,7 +23,8 @@ from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.spec import NoiseSpec
 
 SOME = 3  # frames, and pairs of frames, of which the median is taken
-LOWER = 0.98  # estimates from differences count if they are lower by more than chance
+LOWER = 0.98  # levels of differences count if they are lower by more than chance
+HIGHER = 1.15  # ratio of levels above which differences have structure that moves
 # The noise of frames is independent if all have the same level, up to a factor, if differences of
 # distant frames have that of neighbors, and if no more pixels are equal than rounding makes equal
 STEADY, ALIKE, EQUAL, FEW_EQUAL = 1.1, 1.04, 1.5, 0.02
@@ -33,9 +33,13 @@ LEAST = 0.8
 # Noise is clipped where the mean of a square of this side is as near to an end of the range, in
 # standard deviations
 SIDE, CLIPPED = 8, 2.0
+CALM = 0.25  # quantile of the squares, by energy, that shows the noise
 # Scenes are from one source if their levels differ by no more than a factor. Estimates from as many
 # frames as WEIGHT have the weight of all scenes before
 SOURCE, WEIGHT = 1.5, 4
+
+
+Difference = tuple[FloatArray, NDArray[np.bool_] | None]  # of frames, and where it is valid
 
 
 class Film(NamedTuple):
@@ -57,9 +61,7 @@ class Film(NamedTuple):
         shape = self.frames[0].shape
         return np.stack([np.broadcast_to(True if m is None else m, shape) for m in self.masks])
 
-    def difference(
-        self, one: int, other: int, level: FloatArray
-    ) -> tuple[FloatArray, NDArray[np.bool_] | None]:
+    def difference(self, one: int, other: int, level: FloatArray) -> Difference:
         """Return the difference of two frames, of the noise level of one, and where it is valid.
 
         Areas where noise of a level (C,) is clipped are not valid.
@@ -78,18 +80,26 @@ def choose_in_film(film: Film, model: str) -> Choice:
     moving = film.varying()
     if not moving.frames:
         return choose(film.frames[0], film.masks[0], model)
-    if not _is_independent(moving):
-        return _of_frames(moving, model, strongest=True)
+    some = _spread(len(moving.frames))
+    levels = np.array([sigmas(moving.frames[k], moving.masks[k]) for k in some])
+    between = _between(moving, levels)
+    if between is None and model not in ("auto", "white"):
+        return _of_frames(moving, model, levels)
+    if between is None:
+        k = int(levels.sum(1).argmax())  # the frame with the strongest noise
+        one = choose(moving.frames[some[k]], moving.masks[some[k]], model)
+        return _plausible(one, levels[k], model)
     if model == "auto":
         counts = counts_noise_of_frames(np.stack(moving.frames), moving.valid())
-        if counts is not None and not (counts.sigma < LEAST * _flattest(moving)).any():
+        lowest = np.minimum(_median(levels), between)
+        if counts is not None and _reaches(counts, lowest):
             return Choice(counts, "the variance of the noise rises linearly with the brightness")
-    pooled = _of_frames(moving, model)
+    pooled = _of_frames(moving, model, levels)
     if model == "auto" and _is_correlated(pooled.spec) and not _is_correlated_between(moving):
         simpler = "white" if pooled.spec.levels.shape[1] == 1 else "signal-dependent"
-        pooled = _of_frames(moving, simpler)
+        pooled = _of_frames(moving, simpler, levels)
         pooled = pooled._replace(reason="the noise of differences of frames is white")
-    return _without_texture(moving, pooled)
+    return _without_texture(moving, pooled, between)
 
 
 def _is_correlated(spec: NoiseSpec) -> bool:
@@ -99,8 +109,8 @@ def _is_correlated(spec: NoiseSpec) -> bool:
 
 def _is_correlated_between(film: Film) -> bool:
     """Whether the noise of most differences of frames is correlated, too, and not texture."""
-    unknown, starts = np.zeros(len(film.frames[0])), _spread(len(film.frames) - 1)
-    specs = [choose(*film.difference(k, k + 1, unknown), "auto").spec for k in starts]
+    unknown = np.zeros(len(film.frames[0]))
+    specs = [choose(*each, "auto").spec for each in _pairs(film, 1, unknown)]
     return 2 * sum(map(_is_correlated, specs)) > len(specs)
 
 
@@ -125,28 +135,38 @@ def has_white_noise(film: Film) -> bool:
     return any(sigmas(*each).any() for each in zip(film.frames, film.masks, strict=True))
 
 
-def _flattest(film: Film) -> FloatArray:
-    """Return the level of white noise in frames or in differences, whichever is lower."""
-    middle, unknown = len(film.frames) // 2, np.zeros(len(film.frames[0]))
-    single = sigmas(film.frames[middle], film.masks[middle])
-    return np.minimum(single, sigmas(*film.difference(middle - 1, middle, unknown)))
+def _of_frames(film: Film, model: str, levels: FloatArray) -> Choice:
+    """Pool the estimates of some frames, whose levels of white noise are (K, C)."""
+    some, middle = _spread(len(film.frames)), int(levels.sum(1).argsort()[len(levels) // 2])
+    first = Choice(NoiseSpec.white(*_median(levels)), "the model 'white' was requested")
+    if model != "white":
+        first = choose(film.frames[some[middle]], film.masks[some[middle]], model)
+    first = _plausible(first, _median(levels), model)
+    if first.spec.model == "white":
+        return first._replace(spec=NoiseSpec.white(*_median(levels)))
+    if first.spec.distribution is not None:
+        return first
+    others = [choose(film.frames[k], film.masks[k], first.spec.model) for k in some]
+    specs = [each.spec for each in others if each.spec.sigma.any()] or [first.spec]
+    return first._replace(spec=_pooled(_middle(specs), specs))
 
 
-def _of_frames(film: Film, model: str, *, strongest: bool = False) -> Choice:
-    """Pool the estimates of some frames whose model is the most frequent one.
+def _plausible(choice: Choice, levels: FloatArray, model: str) -> Choice:
+    """Return white noise of these levels if other noise was chosen that is much weaker."""
+    if model != "auto" or choice.spec.model == "white" or _reaches(choice.spec, levels):
+        return choice
+    return Choice(NoiseSpec.white(*levels), "other models do not reach the level of white noise")
 
-    Or return the strongest noise: codecs leave more noise in some frames than in others, and what
-    frames have in common remains in averages.
-    """
-    some = _spread(len(film.frames))
-    choices = [choose(film.frames[k], film.masks[k], model) for k in some]
-    noisy = [each for each in choices if each.spec.sigma.any()] or choices[:1]
-    usual = Counter(each.spec.model for each in noisy).most_common(1)[0][0]
-    alike = [each for each in noisy if each.spec.model == usual]
-    specs = [each.spec for each in alike]
-    if strongest:
-        return max(alike, key=lambda each: float(each.spec.sigma.sum()))
-    return alike[0]._replace(spec=_pooled(_middle(specs), specs))
+
+def _reaches(spec: NoiseSpec, levels: FloatArray) -> bool:
+    """Whether the noise is as strong as white noise, which is that of the flattest parts."""
+    return not (spec.sigma < LEAST * levels).any()
+
+
+def _median(levels: FloatArray) -> FloatArray:
+    """Return the median level of the frames with noise, for each channel of (K, C)."""
+    found = [each[each > 0] for each in levels.T]
+    return np.array([np.median(each) if len(each) else 0.0 for each in found])
 
 
 def _middle(specs: list[NoiseSpec]) -> NoiseSpec:
@@ -175,45 +195,87 @@ def _pooled(middle: NoiseSpec, specs: list[NoiseSpec]) -> NoiseSpec:
     )
 
 
-def _without_texture(film: Film, pooled: Choice) -> Choice:
-    """Lower the estimate to that of differences of frames, if it is higher."""
+def _without_texture(film: Film, pooled: Choice, between: FloatArray) -> Choice:
+    """Lower the estimate to that of differences of frames, whose level of white noise is known."""
     spec = pooled.spec
     if spec.distribution is not None or not spec.sigma.any():
         return pooled
-    model = "correlated" if _is_correlated(spec) else "white"
-    starts = _spread(len(film.frames) - 1)
-    pairs = [film.difference(k, k + 1, spec.sigma) for k in starts]
-    found = [choose(*each, model).spec for each in pairs]
-    temporal = _pooled(_middle(found), found)
-    if not temporal.sigma.all() or not (temporal.sigma < LOWER * spec.sigma).any():
+    if _is_correlated(spec):
+        return _with_spectrum_between(film, pooled)
+    if not between.all() or not (between < LOWER * spec.sigma).any():
         return pooled
-    ratio = np.divide(
-        temporal.sigma, spec.sigma, where=spec.sigma > 0, out=np.ones(len(spec.sigma))
-    )
-    changed = _scaled(spec, np.minimum(1, ratio))
-    if model == "correlated" and temporal.spectrum.shape == spec.spectrum.shape:
-        changed = replace(changed, spectrum=temporal.spectrum)
-    reason = f"{pooled.reason}; its level is that of differences of frames"
-    return pooled._replace(spec=changed, reason=reason)
+    ratio = np.divide(between, spec.sigma, where=spec.sigma > 0, out=np.ones(len(between)))
+    return _changed(pooled, _scaled(spec, np.minimum(1, ratio)))
 
 
-def _is_independent(film: Film) -> bool:
-    """Whether the noise of different frames is independent, so that differences have all of it."""
+def _with_spectrum_between(film: Film, pooled: Choice) -> Choice:
+    """Replace a spectrum by that of differences of frames, unless they have more structure.
+
+    The lowest frequencies of a frame are hidden by its structure, and estimated too low.
+    """
+    spec = pooled.spec
+    found = [choose(*each, "correlated").spec for each in _pairs(film, 1, spec.sigma)]
+    between = _pooled(_middle(found), found)
+    if not between.sigma.all() or (between.sigma > HIGHER * spec.sigma).any():
+        return pooled
+    ratio = np.divide(between.sigma, spec.sigma, where=spec.sigma > 0, out=np.ones(len(spec.sigma)))
+    return _changed(pooled, replace(_scaled(spec, ratio), spectrum=between.spectrum))
+
+
+def _changed(pooled: Choice, spec: NoiseSpec) -> Choice:
+    """Return noise that was changed to that of differences."""
+    reason = f"{pooled.reason}; differences of frames have less texture"
+    return Choice(spec, reason)
+
+
+def _between(film: Film, levels: FloatArray) -> FloatArray | None:
+    """Return the level of white noise of differences of frames.
+
+    None if the noise of different frames is not independent, so that differences lack some of it.
+    Levels of white noise vary by chance if the noise is not white, and those of blocks if something
+    moves.
+    """
     last = len(film.frames) - 1
     if last < 1:
-        return False
-    single = np.array([sigmas(film.frames[k], film.masks[k]) for k in _spread(last + 1)])
-    if (single.max(0) > STEADY * single.min(0)).any():
-        return False
-    unknown, farthest = np.zeros(len(film.frames[0])), max(1, last - 1)
-    near, far = (
-        np.median(
-            [sigmas(*film.difference(k, k + lag, unknown)) for k in _spread(last + 1 - lag)], 0
-        )
-        for lag in (1, farthest)
-    )
-    changes = (far > ALIKE * near) | (near > ALIKE * far)
-    return not (changes | _copied(film, last, near)).any()
+        return None
+    details = [_calm(_detail(film.frames[k])) for k in _spread(last + 1)]
+    if _differ(levels, STEADY) and _differ(details, STEADY):
+        return None
+    near, far = (_pairs(film, lag, _median(levels)) for lag in (1, max(1, last - 1)))
+    level, *others = (np.median([sigmas(*each) for each in pairs], axis=0) for pairs in (near, far))
+    calm = [np.median([_calm(each) for each, _ in pairs], axis=0) for pairs in (near, far)]
+    if _differ([level, *others], ALIKE) and _differ(calm, ALIKE):
+        return None
+    found: FloatArray = level
+    return None if _copied(film, last, found).any() else found
+
+
+def _pairs(film: Film, lag: int, level: FloatArray) -> list[Difference]:
+    """Return some differences of frames at a distance, and where they are valid."""
+    starts = _spread(len(film.frames) - lag)
+    return [film.difference(k, k + lag, level) for k in starts]
+
+
+def _differ(levels: Any, factor: float) -> bool:
+    """Whether levels (K, C) of a channel differ by more than a factor."""
+    return bool((np.max(levels, 0) > factor * np.min(levels, 0)).any())
+
+
+def _detail(planes: NDArray[Any]) -> FloatArray:
+    """Return the second differences of rows."""
+    values = planes.astype(np.float64)
+    return np.asarray(values[..., 2:] - 2 * values[..., 1:-1] + values[..., :-2])
+
+
+def _calm(planes: FloatArray) -> FloatArray:
+    """Return the root mean square of calm blocks of each channel (C, M, N)."""
+    rows, columns = (max(1, n // SIDE) for n in planes.shape[1:])
+    blocks = np.square(planes[:, : rows * SIDE, : columns * SIDE])
+    tall, wide = (n // k for n, k in zip(blocks.shape[1:], (rows, columns), strict=True))
+    blocks = blocks[:, : rows * tall, : columns * wide].reshape(-1, rows, tall, columns, wide)
+    means = blocks.mean((2, 4)).reshape(len(planes), -1)
+    calm: FloatArray = np.sqrt(np.quantile(means, CALM, axis=1))
+    return calm
 
 
 def _copied(film: Film, last: int, levels: FloatArray) -> NDArray[np.bool_]:

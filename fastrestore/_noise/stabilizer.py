@@ -138,5 +138,5 @@ def _interpolated(values: Any, x: FloatArray, y: FloatArray) -> FloatArray:
     xp = interop.namespace(values)
     first, last = ((y[k + 1] - y[k]) / (x[k + 1] - x[k]) for k in (0, -2))
     out: FloatArray = xp.interp(values, xp.asarray(x), xp.asarray(y))
-    out += first * xp.minimum(values - x[0], 0) + last * xp.maximum(values - x[-1], 0)
+    out += first * np.minimum(values - x[0], 0) + last * np.maximum(values - x[-1], 0)
     return out
