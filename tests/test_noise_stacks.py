@@ -5,6 +5,7 @@ import pytest
 from support.images import camera
 
 import fastrestore
+from fastrestore._noise.choice_volume import choose_in_volume
 from fastrestore._noise.counts import counts_noise_of_frames, counts_noise_of_stack
 from fastrestore._noise.rician import rician_noise
 
@@ -104,3 +105,17 @@ def test_bm4d_without_arguments():
         fastrestore.metrics.psnr(clean, each, data_range=260) for each in (restored, white)
     )
     assert better > worse + 1
+
+
+def test_level_by_brightness_of_other_noise():
+    clean = moving()
+    noisy = clean + (2 + clean**2 / 2000) * np.random.default_rng(0).standard_normal(clean.shape)
+    spec = choose_in_volume(noisy[None], None, "signal-dependent").spec
+    assert spec.model == "signal-dependent"
+    assert spec.levels[0, -1] > 3 * spec.levels[0, 0]
+
+
+@pytest.mark.parametrize("model", ["correlated", "camera"])
+def test_models_that_volumes_do_not_have(model):
+    with pytest.warns(UserWarning, match=f"noise='{model}' was not found in this volume"):
+        assert choose_in_volume(moving()[None], None, model).spec.model == "white"

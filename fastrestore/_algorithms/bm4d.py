@@ -56,8 +56,10 @@ def bm4d(
         normalized, with the zero frequency at index (0, 0, 0). See `psd_from_kernel`.
     noise : Rician, PoissonGaussian, NoiseSpec, object with the methods of Rician, or str, optional
         The noise, as for `bm3d`: `Rician` for magnitude images of magnetic resonance. With "auto"
-        (the default if no noise is given) it is estimated. With "white", its level is the median
-        of the estimates of several slices, for each channel.
+        (the default if no noise is given) it is estimated: photon counts of any gain and offset,
+        Rician noise if the volume has a background, or white noise. With "white", its level is the
+        median of the estimates of several slices, for each channel. With "signal-dependent", it
+        varies with the brightness. Other names of `estimate_noise` warn: they are for images.
     strength : float, default 1
         Factor for the noise level, as for `bm3d`.
     profile : str or Profile, default "volume"

@@ -122,11 +122,14 @@ def counts_noise(planes: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec 
     return _spec(blocks, planes, valid)
 
 
-def counts_noise_of_stack(planes: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec | None:
+def counts_noise_of_stack(
+    planes: NDArray[Any], valid: NDArray[Any] | None, required: bool = False
+) -> NoiseSpec | None:
     """Find the Poisson-Gaussian noise of a stack (C, P, M, N), as that of an image.
 
     Differences of consecutive slices add blocks, which are flat where nothing moves or changes. The
-    noise of different slices is assumed to be independent.
+    noise of different slices is assumed to be independent. If it is `required`, the noise may be of
+    another kind, and its variance by brightness is approximated by a line.
     """
     if valid is not None:
         valid = np.broadcast_to(valid, planes.shape)
@@ -136,6 +139,9 @@ def counts_noise_of_stack(planes: NDArray[Any], valid: NDArray[Any] | None) -> N
         some = np.stack([first, first + 1], 1).ravel()
     few, known = planes[:, some], None if valid is None else valid[:, some]
     blocks = [_blocks(*each) for each in channels(few, known)]
+    if required:
+        lines = [fit.line for fit in map(fitted, blocks) if fit is not None and fit.line.gain > 0]
+        return specification(lines, few, known) if len(lines) == len(blocks) else None
     return _spec(blocks, few, known)
 
 
