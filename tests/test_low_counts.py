@@ -61,9 +61,9 @@ def test_bins_keep_photons_and_interpolation_keeps_a_slope():
     [
         (0.0, PoissonGaussian(1.0), 4),  # nothing but zeros
         (0.3, PoissonGaussian(1.0), 4),
-        (3.0, PoissonGaussian(1.0), 2),
+        (2.0, PoissonGaussian(1.0), 2),
         (10.0, PoissonGaussian(1.0), 0),
-        (5.0, PoissonGaussian(1.0, 6.0), 3),  # read-out noise
+        (4.0, PoissonGaussian(1.0, 6.0), 3),  # read-out noise
         (10.0, PoissonGaussian(0.1, 0.0, 7.0), 0),
     ],
 )

@@ -183,7 +183,7 @@ def _scene_in_passes(parts: Iterator[_Part], video: Video, noise: PlaneNoise) ->
     """Restore the frames of one scene, in several passes if they have few photons."""
     steps = []
     if isinstance(video.model, vst.PoissonGaussian):
-        steps = low_counts.passes(video.model, video.like, in_video=True)
+        steps = low_counts.passes(video.model, video.like)
     if not steps:
         return _scene(parts, video)
     few = FewPhotons(replace(video.request, mask=None), noise)

@@ -86,8 +86,8 @@ class PoissonGaussian:
     [1]_: it interpolates a table of the mean of the transformed noisy values for each signal. For
     large signals the closed form of [1]_ is used.
 
-    Images with less than about 8 photons in a typical pixel, videos with less than 4 and volumes
-    with less than 2 are restored in several passes, based on [2]_. The first one filters sums of
+    Images and videos with less than about 5 photons in a typical pixel, and volumes with less than
+    half as many, are restored in several passes, based on [2]_. The first one filters sums of
     several pixels, which have more photons. Each of the others filters a combination of the noisy
     image and the estimate before, on squares of half the size. A `pilot` replaces all of them.
 
