@@ -140,6 +140,7 @@ def denoise(rng):
             arguments["method"] = "bm3d"
     elif rng.integers(4) == 0:
         arguments["tune"] = True
+        arguments.pop("strength", None)  # chosen by it
     return Call(fastrestore.denoise, arguments, sigma, span, "image", backends=False)
 
 
