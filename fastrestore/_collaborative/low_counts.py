@@ -26,8 +26,8 @@ from fastrestore._noise.combined import Combination
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore._noise.vst import PoissonGaussian
 
-# Photons in a pixel from which an image is filtered once. Half or twice as many change the mean PSNR
-# of photographs of scikit-image and BSDS500 by less than 0.15 dB.
+# Photons in a pixel from which an image is filtered once. Half or twice as many change the mean
+# PSNR of photographs of scikit-image and BSDS500 by less than 0.15 dB.
 ENOUGH = 5.0
 FEWEST = 0.01  # photons in a pixel: a smaller share would leave nothing of the noisy image
 SLICES = 2  # pixels of an image that a voxel counts for, because groups of cubes average more
