@@ -103,3 +103,11 @@ def test_color_photograph_without_noise_is_not_changed_much():
 
     clean = skimage.data.astronaut()[:256, 100:356].astype(float)
     assert psnr(clean, fr.bm3d(clean, channel_axis=-1)) > 42
+
+
+def test_moire_is_kept():
+    y, x = np.mgrid[:256, :256]
+    clean = camera(50, 50, 256, 256) + 12 * np.cos(0.9 * x + 0.4 * y)
+    image = noisy(clean, 5)
+    assert fr.estimate_noise(image).model == "white"
+    assert psnr(clean, fr.bm3d(image)) > psnr(clean, image) - 0.1

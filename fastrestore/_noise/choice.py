@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._noise.camera import camera_noise
-from fastrestore._noise.correlated import LONG, cells_of, covariance, power
+from fastrestore._noise.correlated import LONG, cells_of, covariance, power, squares
 from fastrestore._noise.counts import counts_noise
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.fit import Fit, fit
@@ -34,6 +34,9 @@ STRONG = 0.024
 CAMERA_EVEN = 0.5  # least power relative to that of a quarter of the windows
 CAMERA_FLAT, CAMERA_MIDDLE = 1.8, 2.35
 STRONG_MIDDLE = 1.3
+# Effective share of the frequencies that have the power: the kernels g1 and g2 of
+# `bench/correlated.py` have 0.06 or more, a plane wave in noise has less than 0.01
+PERIODIC = 0.02
 GRAY_MIDDLE = 1.6  # gray images have no second channel that confirms the noise
 VARYING = 0.8  # least share of a photograph that varies
 ALIKE = 0.8  # correlation of channels that strong noise does not exceed
@@ -85,6 +88,8 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
         spec = correlated_noise(planes, valid)
         if not _is_colored(spec, white):
             return Choice(white, "the noise is white")
+        if _is_periodic(spec):
+            return Choice(white, "low frequencies are periodic structure, as moire is, not noise")
         if _describes(fit(spec, planes, valid, 0)):
             return Choice(spec, "all parts of the image have noise of the same spectrum")
     return _photographic(planes, valid, white)
@@ -122,10 +127,15 @@ def _photographic(
 
 def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
     """Share of the valid pixels that are not in an area that is constant in all channels."""
-    known = np.array(np.broadcast_to(True if valid is None else valid, planes.shape).all(0))
-    gray = np.where(known, planes, 0).mean(0, dtype=np.float64)
-    cells = cells_of(gray, known)
-    return float(np.mean([cell.usable.mean() for cell in cells]) / known.mean()) if cells else 0.0
+    known = np.broadcast_to(True if valid is None else valid, planes.shape)
+    varying, total = 0, 0
+    for place in squares(planes.shape[1:]):
+        part, usable = planes[:, *place], np.array(known[:, *place].all(0))
+        if usable.any():
+            gray = np.where(usable, part, 0).mean(0, dtype=np.float64)
+            varying += sum(int(cell.usable.sum()) for cell in cells_of(gray, usable))
+            total += int(usable.sum())
+    return varying / max(1, total)
 
 
 def _extent(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
@@ -137,6 +147,13 @@ def _extent(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
 def _is_colored(spec: NoiseSpec, white: NoiseSpec) -> bool:
     """Whether noise is much stronger than white noise would be."""
     return float((spec.sigma**2).mean()) > COLORED * float((white.sigma**2).mean())
+
+
+def _is_periodic(spec: NoiseSpec) -> bool:
+    """Whether few frequencies have nearly all power."""
+    power = spec.spectrum[0, 0]
+    share = float(power.mean() ** 2 / np.square(power).mean())
+    return share < PERIODIC
 
 
 def _is_of_camera(found: Fit, level: float) -> bool:

@@ -83,15 +83,15 @@ def power(found: FloatArray, size: int) -> FloatArray:
 def cells_of(image: FloatArray, valid: NDArray[Any] | None = None) -> list[Cell]:
     """Split off parts of an image on a regular grid, or return the whole."""
     known = np.ones(image.shape, bool) if valid is None else np.broadcast_to(valid, image.shape)
-    starts = [_starts(n, image.size) for n in image.shape]
-    cells = []
-    for y in starts[0]:
-        for x in starts[1]:
-            end = CELL if len(starts[0]) > 1 or len(starts[1]) > 1 else max(image.shape)
-            place = slice(y, y + end), slice(x, x + end)
-            if known[place].any():
-                cells.append(_cell(image[place], known[place]))
-    return cells
+    places = squares(image.shape)
+    return [_cell(image[place], known[place]) for place in places if known[place].any()]
+
+
+def squares(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    """Return where parts of an image are, on a regular grid, or the place of the whole."""
+    down, across = (_starts(n, math.prod(shape)) for n in shape)
+    end = CELL if len(down) > 1 or len(across) > 1 else max(shape)
+    return [(slice(y, y + end), slice(x, x + end)) for y in down for x in across]
 
 
 def _starts(size: int, area: int) -> list[int]:

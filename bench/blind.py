@@ -1,0 +1,203 @@
+"""Print what calls without a noise argument do to images of many kinds.
+
+    python bench/blind.py --images DIR [--photographs DIR] [--every K]
+
+The rows, all on gray images of 0..255 but the color photographs:
+
+* white noise of unknown level on the images of DIR, sigma 15, 25 and 50: loss against the call that
+  is given sigma, and how often the noise is found to be white;
+* noise of the kernels g1, g2 (no argument) and g3 (``noise="correlated"``) on the images of
+  `correlated.py`, if DIR has them: loss against the call that is given the spectrum;
+* photographs without noise, in color and gray: PSNR of the result against the input;
+* drawings and text (`drawings.py`): the largest levels that are found, of 255;
+* bad input: the model and the level, and the gain over the noisy image where a truth exists;
+* processor time of the estimate.
+"""
+
+import argparse
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from correlated import noise, photographs
+from drawings import drawings
+from estimate import paths, read
+
+SIGMAS = (15, 25, 50)
+
+
+def main():
+    """Print all rows."""
+    parser = argparse.ArgumentParser(description="calls without a noise argument")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="without noise, in color")
+    parser.add_argument("--every", type=int, default=1, metavar="K", help="use one image in K")
+    options = parser.parse_args()
+    print_white([read(path) for path in paths(options.images)[:: options.every]])
+    if (options.images / "09.png").exists():
+        print_correlated(photographs(options.images))
+    if options.photographs:
+        print_clean(paths(options.photographs)[:: options.every])
+    print_drawings()
+    print_bad_inputs()
+    print_times()
+
+
+def score(clean, image, extent=255):
+    """Return the PSNR of a clipped image."""
+    import fastrestore
+
+    return fastrestore.metrics.psnr(clean, np.clip(image, 0, extent), data_range=extent)
+
+
+def print_white(images):
+    """Print the loss on white noise of unknown level."""
+    import fastrestore
+
+    for sigma in SIGMAS:
+        losses, models = [], []
+        for number, clean in enumerate(images):
+            noisy = clean + sigma * np.random.default_rng(number).standard_normal(clean.shape)
+            result, info = fastrestore.bm3d(noisy, return_info=True)
+            losses.append(score(clean, fastrestore.bm3d(noisy, sigma)) - score(clean, result))
+            models.append(info.noise.model)
+        white = models.count("white")
+        print(
+            f"white {sigma}: mean loss {np.mean(losses):.3f} dB, largest {max(losses):.2f}; "
+            f"{white} of {len(models)} white",
+            flush=True,
+        )
+
+
+def print_correlated(images):
+    """Print the loss on noise of unknown spectrum."""
+    import fastrestore
+
+    for name, model in (("g1", "auto"), ("g2", "auto"), ("g3", "correlated")):
+        losses = []
+        for clean in images:
+            added, psd = noise(name, clean.shape)
+            given = fastrestore.bm3d(clean + added, psd=psd, profile="np")
+            found = fastrestore.bm3d(clean + added, noise=model, profile="np")
+            losses.append(score(clean, given, 1) - score(clean, found, 1))
+        each = " / ".join(f"{loss:.2f}" for loss in losses)
+        print(f"{name}, noise={model!r}: loss {each}, mean {np.mean(losses):.2f} dB", flush=True)
+
+
+def print_clean(files):
+    """Print the PSNR of results against photographs without noise."""
+    from PIL import Image
+
+    import fastrestore
+
+    for mode, axis in (("RGB", -1), ("L", None)):
+        scores, models = [], []
+        for path in files:
+            with Image.open(path) as picture:
+                clean = np.asarray(picture.convert(mode), np.float64)
+            result, info = fastrestore.bm3d(clean, channel_axis=axis, return_info=True)
+            scores.append(min(99.0, score(clean, result)))
+            models.append(info.noise.model)
+        kinds = ", ".join(f"{models.count(kind)} {kind}" for kind in sorted(set(models)))
+        low = ", ".join(f"{s:.1f}" for s in sorted(scores)[:3])
+        print(f"clean {mode}: mean {np.mean(scores):.1f} dB, lowest {low}; {kinds}", flush=True)
+
+
+def print_drawings():
+    """Print the largest levels that are found in drawings without noise."""
+    import fastrestore
+
+    found = []
+    for name, page in drawings().items():
+        found.append((float(fastrestore.estimate_noise(page).sigma.max()), name))
+        color = np.stack([page, 200 - page / 2, 40 + page / 3])
+        level = fastrestore.estimate_noise(np.round(color), channel_axis=0).sigma.max()
+        found.append((float(level), f"{name}, in color"))
+    shown = ", ".join(f"{level:.2f} {name}" for level, name in sorted(found)[:-6:-1])
+    high = sum(level >= 0.5 for level, _ in found)
+    print(
+        f"{len(found)} drawings, {high} with a level of 0.5 or more; largest: {shown}", flush=True
+    )
+
+
+def bad_inputs():
+    """Return name, image, truth or None, axis and mask of images that are hard to estimate from."""
+    import skimage.data
+    from scipy.ndimage import gaussian_filter, zoom
+
+    rng = np.random.default_rng(0)
+    camera, gravel = (getattr(skimage.data, n)().astype(float) for n in ("camera", "gravel"))
+    part, color = camera[100:356, 100:356], skimage.data.astronaut()[:256, 100:356].astype(float)
+    noisy = part + rng.normal(0, 10, part.shape)
+    mask = np.add.outer(np.arange(256), np.arange(256)) > 200
+    stars = np.full((256, 256), 20.0)
+    stars[tuple(rng.integers(0, 256, (2, 60)))] = 4000
+    stars = gaussian_filter(stars, 1.2)
+    y, x = np.mgrid[:256, :256]
+    rough = gravel[:256, :256]
+    wave = part + 12 * np.cos(0.9 * x + 0.4 * y)
+    enlarged = zoom(noisy[:128, :128], 2, order=3)
+    levels = np.array([0, 90, 170, 255.0])
+    palette = levels[np.abs(color[..., None] - levels).argmin(-1)]
+    yield "no flat part, noise 10", rough + rng.normal(0, 10, rough.shape), rough, None, None
+    yield "one color", np.full((64, 64, 3), 90.0), np.full((64, 64, 3), 90.0), -1, None
+    yield "8x8", noisy[:8, :8], part[:8, :8], None, None
+    yield "1 bit", 255.0 * (part > 128), 255.0 * (part > 128), None, None
+    yield "palette as RGB", palette, palette, -1, None
+    yield "JPEG quality 30, gray", jpeg(part), part, None, None
+    yield "JPEG quality 30, color", jpeg(color), color, -1, None
+    yield "enlarged twice", enlarged, zoom(part[:128, :128], 2, order=3), None, None
+    yield "sharpened", 2 * noisy - gaussian_filter(noisy, 1), part, None, None
+    yield "halftone", 255.0 * (part > 32 * (x % 8)), 255.0 * (part > 32 * (x % 8)), None, None
+    yield "moire, noise 5", wave + rng.normal(0, 5, wave.shape), wave, None, None
+    yield "few stars, counts", rng.poisson(stars).astype(float), stars, None, None
+    yield "mask", np.where(mask, noisy, np.nan), part, None, mask
+    yield "fill values", np.where(mask, noisy, 0), np.where(mask, part, 0), None, None
+
+
+def jpeg(image, quality=30):
+    """Compress an image and open it again."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(data, "JPEG", quality=quality)
+    with Image.open(data) as picture:
+        return np.asarray(picture, np.float64)
+
+
+def print_bad_inputs():
+    """Print the model, the level and the gain over the input."""
+    import fastrestore
+
+    for name, image, truth, axis, mask in bad_inputs():
+        keywords = {} if mask is None else {"mask": mask}
+        result, info = fastrestore.bm3d(image, channel_axis=axis, return_info=True, **keywords)
+        known = slice(None) if mask is None else mask
+        error = [np.mean((np.asarray(each)[known] - truth[known]) ** 2) for each in (image, result)]
+        change = "input is the truth" if error[0] == 0 else ""
+        if error[0] > 0:
+            change = f"gain {10 * np.log10(error[0] / max(error[1], 1e-9)):.2f} dB"
+        elif error[1] > 0:
+            change += f", {10 * np.log10(255**2 / error[1]):.1f} dB"
+        print(f"{name}: {info.noise.model} {np.round(info.noise.sigma, 1)}, {change}", flush=True)
+
+
+def print_times():
+    """Print the processor time of the estimate for three sizes."""
+    import skimage.data
+
+    import fastrestore
+
+    color = skimage.data.astronaut().astype(np.float32)
+    for size in ((1, 1), (8, 12)):
+        for image, axis in ((color[..., 1], None), (color, -1)):
+            whole = np.tile(image, (*size, 1)[: image.ndim])
+            noisy = whole + np.random.default_rng(0).standard_normal(whole.shape, np.float32) * 9
+            start = time.process_time()
+            fastrestore.estimate_noise(noisy, channel_axis=axis)
+            print(f"{noisy.shape}: {time.process_time() - start:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
