@@ -29,7 +29,7 @@ ROUNDS = 5  # of selecting windows by a spectrum, and averaging them
 # Noise has a coefficient with this multiple of its mean power once in 245 times. Smaller ones cut
 # noise, larger ones leave structure: 5 to 6.5 restore correlated noise equally well.
 THRESHOLD = 5.5
-REFINED = 4  # spectra of remainders
+REFINED = 5  # spectra of remainders
 LEAST = 1e-6  # power relative to the largest that can be told from rounding
 
 
