@@ -43,8 +43,8 @@ def test_level_of_a_photograph_by_brightness():
     clean, _, noise = photograph()
     spec = camera_noise(clean + noise, None, **BOTH)
     error = log_ratio(spec, lambda b: 2 + 0.03 * b)
-    assert np.abs(error).max() < 0.5
-    assert np.ptp(error, axis=1).max() < 0.4
+    assert np.abs(error[:, 1:]).max() < 0.2
+    assert np.abs(error).max() < 0.4
 
 
 def test_level_of_white_noise_by_brightness():
@@ -77,9 +77,9 @@ def test_spectrum_of_smooth_noise():
 def test_spectrum_of_luminance_and_chroma():
     clean, _, noise = photograph(8)
     spec = camera_noise(clean + noise, None, **BOTH)
-    assert spec.correlation == pytest.approx(np.where(np.eye(3) > 0, 1, 0.64), abs=0.15)
+    assert spec.correlation == pytest.approx(np.where(np.eye(3) > 0, 1, 0.64), abs=0.3)
     low, high = spec.spectrum[0, 1, 0, 4], spec.spectrum[0, 1, 0, 9]
-    assert low > 3 * high > 0  # what the channels share is the luminance
+    assert low > 2 * high > 0  # what the channels share is the luminance
     values = np.moveaxis(spec.spectrum, (0, 1), (2, 3)).reshape(-1, 3, 3)
     assert np.linalg.eigvalsh(values).min() > -1e-9
 
@@ -93,8 +93,8 @@ def test_channels_of_opposite_noise():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_any_number_of_channels(count):
-    noise = 5 * blurred((count, 128, 128), 7)
-    spec = camera_noise(picture(128) + noise, None, **BOTH)
+    noise = 5 * blurred((count, 256, 256), 7)
+    spec = camera_noise(picture() + noise, None, **BOTH)
     assert spec.spectrum.shape == (count, count, 32, 32)
     assert spec.sigma == pytest.approx(np.full(count, 5.0), rel=0.25)
 
@@ -120,7 +120,7 @@ def test_invalid_pixels_take_no_part(fill):
     same = camera_noise(np.where(valid, noisy, 7.0), valid, **BOTH)
     assert np.array_equal(spec.levels, same.levels)
     assert np.array_equal(spec.spectrum, same.spectrum)
-    assert abs(log_ratio(spec, lambda b: 2 + 0.03 * b).mean()) < 0.4
+    assert abs(log_ratio(spec, lambda b: 2 + 0.03 * b).mean()) < 0.2
 
 
 def test_constant_areas_take_no_part():
@@ -160,9 +160,32 @@ def test_result_is_the_same_each_time():
 
 
 def test_a_channel_without_noise():
-    noise = 5 * blurred((2, 128, 128), 7)
-    image = np.stack([picture(128) + noise[0], np.full((128, 128), 9.0), picture(128) + noise[1]])
+    noise = 5 * blurred((2, 256, 256), 7)
+    image = np.stack([picture() + noise[0], np.full((256, 256), 9.0), picture() + noise[1]])
     spec = camera_noise(image, None, **BOTH)
     assert spec.sigma[1] == 0
     assert spec.sigma[::2] == pytest.approx([5, 5], rel=0.25)
     assert np.isfinite(spec.spectrum).all()
+
+
+def test_compressed_files_have_lost_the_noise_of_some_windows():
+    from io import BytesIO
+
+    from PIL import Image
+
+    clean, _, noise = photograph(6)
+    pixels = np.moveaxis(np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8), 0, -1)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=75)
+    with Image.open(file) as image:
+        planes = np.moveaxis(np.asarray(image), -1, 0)
+    error = planes - clean
+    spec = camera_noise(planes, None, **BOTH)
+    assert spec.sigma == pytest.approx(error.std((1, 2)), rel=0.35)
+
+
+def test_texture_is_not_noise_of_long_wavelengths():
+    y, x = np.mgrid[:256, :256]
+    texture = 15 * blurred((256, 256), 11, 4.0) * (1 + np.sin(x / 30) * np.cos(y / 40))
+    spec = camera_noise((100 + texture + 5 * blurred((256, 256), 12))[None], None, **BOTH)
+    assert spec.sigma[0] < 8

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.camera_level import Curve, log_powers, typical
-from fastrestore._noise.camera_spectrum import OPPONENT, cross_spectra
-from fastrestore._noise.camera_windows import Windows
+from fastrestore._noise.camera_level import Curve, Kind, log_powers, typical
+from fastrestore._noise.camera_spectrum import cross_spectra
+from fastrestore._noise.camera_windows import BLOCK, Windows
 from fastrestore._noise.compression import jpeg_sigma
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.spec import NoiseSpec
 
 ROUNDS = 3  # of estimating the level from the spectrum, and the spectrum from the level
-PART = 512  # pixels; a square of this size shows whether an image was compressed
+PART = 256  # pixels; a square of this size shows whether an image was compressed
 
 
 def camera_noise(
@@ -29,7 +29,7 @@ def camera_noise(
     windows = Windows.of(planes, valid)
     if windows is None:
         return NoiseSpec.white(*sigmas(planes, valid))
-    compressed = jpeg_sigma(planes[:, :PART, :PART]) > 0
+    compressed = jpeg_sigma(_middle(planes)) > 0
     varied = np.array([bool(waves.any()) for waves in windows.waves])
     if not varied.any():
         return NoiseSpec.white(*np.zeros(len(planes)))
@@ -61,7 +61,7 @@ def _white(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, Fl
     factors = []
     for number, levels in enumerate(curve.at(windows.means)):
         logs, deviation = log_powers(windows, windows.powers(number), flat)
-        found = typical(logs - 2 * np.log(levels), deviation, False, compressed)
+        found = typical(logs - 2 * np.log(levels), deviation, Kind(False, compressed))
         factors.append(np.exp(found / 2))
     return curve.times(np.array(factors)), np.eye(count)[..., None, None]
 
@@ -69,17 +69,24 @@ def _white(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, Fl
 def _correlated(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, FloatArray]:
     """Level of correlated noise, and its cross-spectra."""
     count, share = len(windows.means), windows.multiplicity
-    basis = OPPONENT if count == len(OPPONENT) else np.eye(count)
     shape = np.broadcast_to(np.ones(share.shape), (count, *share.shape))
     curve = Curve.of(windows, shape, False)
+    cross: FloatArray | None = None
     for number in range(ROUNDS):
         if varying and number:
             curve = Curve.of(windows, shape, True)
-        cross = cross_spectra(windows, curve.at(windows.means), basis, compressed)
+        cross = cross_spectra(windows, curve.at(windows.means), compressed, cross)
         scale = np.sqrt((np.einsum("ccyx->cyx", cross) * share).sum((1, 2)))
         cross = cross / np.outer(scale, scale)[..., None, None]
         shape, curve = np.einsum("ccyx->cyx", cross), curve.times(scale)
+    assert cross is not None
     return curve, _whole(cross)
+
+
+def _middle(planes: NDArray[Any]) -> NDArray[Any]:
+    """Part of an image that shows whether it was compressed in blocks."""
+    first = [max(0, (n - PART) // 2) // BLOCK * BLOCK for n in planes.shape[1:]]
+    return planes[:, first[0] : first[0] + PART, first[1] : first[1] + PART]
 
 
 def _whole(half: FloatArray) -> FloatArray:

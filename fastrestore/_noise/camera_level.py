@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,26 @@ COARSE = 5 / 32  # cycles per pixel; structure is stronger than noise at lower f
 DEPENDENT = (1 + 2 * (2 / 3) ** 2 + 2 * (1 / 6) ** 2) ** 2
 PURE = 0.5  # share of the windows that is assumed to have no structure
 LOWEST = (0.02, 0.05, 0.1, 0.2)  # quantiles of the windows that are noise
+# Most windows have no structure if their lower half spreads by little, in standard deviations; the
+# rank in the middle of the noise is then this quantile.
+SPREADS = ((6.0, 9.0), (1.0, 0.0))
+MIDDLE = 0.35
 # Compression removes the noise of some windows. Their powers then differ by more than chance, and
 # the noise is that of windows of a higher rank; but not more than a multiple of the difference of
-# two low ranks above the second, nor, for luminance, more than a constant, in log variance.
+# two low ranks above the second, nor, for luminance, more than a constant, in log variance. It is
+# also lost in windows of these ranks, by less.
 LUMINANCE, CHROMA = 0.4, 0.7
 RATIO, CHROMA_RATIO = 1.5, 2.5
 LOW, MOST = (0.02, 0.1), 0.8
+LOST = 0.35
 FAINT = 1e-12  # variance relative to that of the image
+
+
+class Kind(NamedTuple):
+    """What windows show: chroma instead of luminance, and whether JPEG compressed it."""
+
+    chroma: bool
+    compressed: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,16 +88,18 @@ def log_powers(
     return np.log(np.maximum(power.astype(np.float64), least)), deviation
 
 
-def typical(logs: FloatArray, deviation: float, chroma: bool, compressed: bool) -> float:
+def typical(logs: FloatArray, deviation: float, kind: Kind) -> float:
     """Log power of noise from that of windows, which structure raises."""
     from scipy.special import ndtri
 
-    if not compressed:
+    if not kind.compressed:
         lowest = np.quantile(logs, LOWEST) - deviation * ndtri(np.divide(LOWEST, PURE))
-        return float(lowest.min())
-    least, low, middle = np.quantile(logs, [*LOW, CHROMA if chroma else LUMINANCE])
-    most = (CHROMA_RATIO if chroma else RATIO) * (low - least)
-    return float(min(middle, low + (most if chroma else min(most, MOST))))
+        least, middle, half = np.quantile(logs, [LOWEST[0], MIDDLE, 0.5])
+        flat = np.interp((half - least) / deviation, *SPREADS)
+        return float(flat * middle + (1 - flat) * lowest.min())
+    least, low, middle = np.quantile(logs, [*LOW, CHROMA if kind.chroma else LUMINANCE])
+    most = (CHROMA_RATIO if kind.chroma else RATIO) * (low - least)
+    return LOST + float(min(middle, low + (most if kind.chroma else min(most, MOST))))
 
 
 def _fitted(means: FloatArray, logs: FloatArray, varying: bool) -> tuple[FloatArray, FloatArray]:

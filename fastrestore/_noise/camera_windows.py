@@ -15,7 +15,7 @@ from fastrestore._arrays.types import FloatArray
 SIDES = (32, 16, 8)  # pixels; the largest that is found FEWEST times in an image
 FEWEST = 24
 OVERLAP = 2  # windows start at each half of a side
-MOST = 4096  # windows are enough; of a larger image, they are samples on a grid
+MOST = 2048  # windows are enough; of a larger image, they are samples on a grid
 BLOCK = 8  # pixels; a constant square of this size, as JPEG makes them, has lost its noise
 PARTS = 256  # windows that are transformed at a time
 
