@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.choice import Choice, choose
+from fastrestore._noise.choice import COLORED, Choice, choose
 from fastrestore._noise.clipping import Clipping
 from fastrestore._noise.counts import counts_noise_of_frames
 from fastrestore._noise.estimate import sigmas
@@ -95,7 +95,7 @@ def choose_in_film(film: Film, model: str) -> Choice:
         if counts is not None and _reaches(counts, lowest):
             return Choice(counts, "the variance of the noise rises linearly with the brightness")
     pooled = _of_frames(moving, model, levels)
-    if model == "auto" and _is_correlated(pooled.spec) and not _is_correlated_between(moving):
+    if model == "auto" and _is_correlated(pooled.spec) and _is_white_between(moving, between):
         simpler = "white" if pooled.spec.levels.shape[1] == 1 else "signal-dependent"
         pooled = _of_frames(moving, simpler, levels)
         pooled = pooled._replace(reason="the noise of differences of frames is white")
@@ -107,11 +107,10 @@ def _is_correlated(spec: NoiseSpec) -> bool:
     return spec.spectrum.size > len(spec.sigma) ** 2
 
 
-def _is_correlated_between(film: Film) -> bool:
-    """Whether the noise of most differences of frames is correlated, too, and not texture."""
-    unknown = np.zeros(len(film.frames[0]))
-    specs = [choose(*each, "auto").spec for each in _pairs(film, 1, unknown)]
-    return 2 * sum(map(_is_correlated, specs)) > len(specs)
+def _is_white_between(film: Film, levels: FloatArray) -> bool:
+    """Whether the noise of most differences is nearly white, so that a spectrum is texture."""
+    found = [choose(*each, "correlated").spec.sigma for each in _pairs(film, 1, levels)]
+    return not (np.median(found, axis=0) ** 2 > COLORED * levels**2).any()
 
 
 def followed(before: Choice, now: Choice, count: int) -> Choice:
