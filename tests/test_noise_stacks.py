@@ -119,3 +119,10 @@ def test_level_by_brightness_of_other_noise():
 def test_models_that_volumes_do_not_have(model):
     with pytest.warns(UserWarning, match=f"noise='{model}' was not found in this volume"):
         assert choose_in_volume(moving()[None], None, model).spec.model == "white"
+
+
+def test_small_volume_of_white_noise():
+    clean = body()[8:16, 30:54, 30:56]
+    for seed in range(6):
+        noisy = clean + 15 * np.random.default_rng(seed).standard_normal(clean.shape)
+        assert counts_noise_of_stack(noisy[None], None) is None

@@ -39,6 +39,7 @@ RISES, LEFT, MISFIT = 1.5, 0.45, 0.1
 # least pixels by a number of photons: these pixels are below a signal without photons by up to 3
 # sigma, and sigma**2 - 3 gain * sigma is -2.25 gain**2 or more
 DARKEST, BELOW = 1, 2.5
+SIGNIFICANT = 4.0  # gain relative to its standard error, which matters in small images
 SURE = 2.0  # standard errors within which sigma or the offset is taken for 0
 BLACK = 0.5  # of the gain: least value of photon noise without read-out noise, from the offset
 PAIRS = 6  # of slices or frames, at least, of which the noise is measured
@@ -93,6 +94,10 @@ class Fit:
         if self.line.gain <= 0 or bright <= RISES * dark:
             return False
         classes = self.classes
+        weights = 1 / (self.positive(classes.mean) * classes.error) ** 2
+        apart = classes.mean - np.average(classes.mean, weights=weights)
+        if self.line.gain * math.sqrt(float(weights @ apart**2)) < SIGNIFICANT:
+            return False
         weights = classes.count / classes.variance**2
         level = np.full(len(weights), np.average(classes.variance, weights=weights))
         own = classes.misfit(self.positive(classes.mean))
