@@ -35,6 +35,8 @@ def test_residual_of_right_and_wrong_levels():
     assert right.spectrum > 0.9
     assert low.level < right.level
     assert low.structure < 0
+    assert low.rest > 0.1
+    assert low.factor == 1
     assert high.level < 0.25
     assert right.factor == 1
     assert high.factor < 0.75
@@ -67,6 +69,13 @@ def test_right_level_is_kept(monkeypatch):
     restored, info = fastrestore.bm3d(NOISY, channel_axis=-1, return_info=True)
     np.testing.assert_array_equal(restored, fastrestore.bm3d(NOISY, noise=SPEC, channel_axis=-1))
     assert 0.5 < info.residual.level < 1
+    assert info.reason == "for this test"
+
+
+def test_level_that_is_too_low_is_not_lowered(monkeypatch):
+    estimated(monkeypatch, 0.2 * SPEC)
+    _, info = fastrestore.bm3d(NOISY, channel_axis=-1, return_info=True)
+    assert info.residual.level < 0.25
     assert info.reason == "for this test"
 
 

@@ -30,9 +30,11 @@ SIDE = 16  # pixels of a block
 MOST, FEWEST = 1024, 64  # blocks that are compared, and without which nothing is
 # Photographs restored with the noise of the truth, or with its estimate, have a level of 0.28 to
 # 0.9; with 2.5 times the level 0.09 to 0.26. It is also low if the noise is stronger than its
-# estimate, which a lower level does not make much worse.
+# estimate, but then noise remains where the restored image is flattest: at 0.3 times the level 0.2
+# or more of the estimate, and at most 0.01 at 2.5 times.
 USUAL, TOO_LOW = 0.5, 0.25
 LOWEST = 0.1  # after a correction; less shows that the model is wrong
+FLATTEST, NOTHING = 0.05, 0.1  # quantile of the blocks, and variance below which no noise remains
 
 LOWERED = "; its level was lowered, because less than it had been removed"
 WRONG = (
@@ -55,21 +57,25 @@ class Residual(NamedTuple):
     structure : float
         Rank correlation of the variance of the residual with that of the restored image: positive
         if structure was removed.
+    rest : float
+        Variance of the restored image in the flattest blocks, relative to that of the noise.
     """
 
     level: float
     spectrum: float
     structure: float
+    rest: float
 
     @property
     def factor(self) -> float:
         """Factor for the noise level, if it was too high; else 1."""
-        return math.sqrt(self.level / USUAL) if self.level < TOO_LOW else 1.0
+        too_high = self.level < TOO_LOW and self.rest < NOTHING
+        return math.sqrt(self.level / USUAL) if too_high else 1.0
 
     @property
     def is_wrong(self) -> bool:
         """Whether the noise is far too high."""
-        return self.level < LOWEST
+        return self.level < LOWEST and self.rest < NOTHING
 
 
 def checked(
@@ -142,8 +148,8 @@ def _blocks(plane: NDArray[Any], step: int) -> NDArray[Any]:
 
 def _measured(
     residual: FloatArray, restored: FloatArray, variances: FloatArray, expected: FloatArray
-) -> tuple[float, float, float]:
-    """Return level, spectrum and structure of one channel; `expected` is the power of blocks."""
+) -> tuple[float, float, float, float]:
+    """Return the measures of one channel; `expected` is the power of blocks."""
     from scipy.stats import rankdata
 
     powers = np.abs(np.fft.fft2(residual)) ** 2 / (SIDE**2 * variances[:, None, None])
@@ -155,7 +161,8 @@ def _measured(
     ranks = [rankdata(each) - (len(each) + 1) / 2 for each in (removed, detail)]
     lengths = max(float(np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1])), 1.0)
     structure = float(np.vdot(ranks[0], ranks[1])) / lengths
-    return float(np.median(removed)), float(np.minimum(*shapes).sum()), structure
+    rest = float(np.quantile(detail, FLATTEST))
+    return float(np.median(removed)), float(np.minimum(*shapes).sum()), structure, rest
 
 
 def _block_power(spectrum: FloatArray | None) -> FloatArray:
