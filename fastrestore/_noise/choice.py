@@ -38,6 +38,7 @@ STRONG_MIDDLE = 1.3
 # `bench/correlated.py` have 0.06 or more, a plane wave in noise has less than 0.01
 PERIODIC = 0.02
 GRAY_MIDDLE = 1.6  # gray images have no second channel that confirms the noise
+PAPER = 0.2  # share of black and white pixels in drawings and text; photographs have less
 VARYING = 0.8  # least share of a photograph that varies
 ALIKE = 0.8  # correlation of channels that strong noise does not exceed
 NO_FIT = Fit(*[math.inf] * len(Fit._fields))
@@ -119,7 +120,8 @@ def _photographic(
     if (weak * spec.sigma).max() <= white.sigma.max():
         return Choice(white, UNKNOWN + "white noise was assumed")
     # Most channels of drawings have no noise; gray images have no chroma that confirms noise
-    if 2 * np.count_nonzero(white.sigma) < len(planes) or len(planes) == 1:
+    drawn = 2 * np.count_nonzero(white.sigma) < len(planes) or _extreme_share(planes) > PAPER
+    if drawn or len(planes) == 1:
         return Choice(white, UNKNOWN + "white noise was assumed")
     weaker = replace(spec, sigma=weak * spec.sigma, levels=weak[:, None] * spec.levels)
     return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed")
@@ -136,6 +138,13 @@ def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> flo
             varying += sum(int(cell.usable.sum()) for cell in cells_of(gray, usable))
             total += int(usable.sum())
     return varying / max(1, total)
+
+
+def _extreme_share(planes: NDArray[Any]) -> float:
+    """Share of the values that are the least or the greatest of their channel."""
+    flat = planes.reshape(len(planes), -1)
+    extremes = flat.min(1, keepdims=True), flat.max(1, keepdims=True)
+    return float(np.mean([flat == each for each in extremes])) * 2
 
 
 def _extent(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
