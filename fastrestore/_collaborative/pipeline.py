@@ -6,7 +6,6 @@ make the host wait: such steps are skipped, or left to the backend.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -75,15 +74,16 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
         if each is not work:
             own = make_context(each.planes, each.noise, each.request)
         _restore_scale(each, own, size / sum(sizes))
-    for fine, coarse in reversed(list(itertools.pairwise(works))):
-        scales.replace_low(fine.out, coarse.out)
+    scales.merge([each.out for each in works])
     if work.out is not target.estimate:
         target.estimate[...] = work.out if work.offset is None else work.out + work.offset
 
     def again(source: Source) -> Result:
         return restore(replace(given, source=source), inputs)
 
-    return checked(again, request, inputs.image, target.result(request, shared))
+    results = [target.result(request, shared)]
+    del target, work, works, shared, each, own  # their memory is needed if there is another run
+    return checked(again, request, inputs.image, results.pop())
 
 
 def _restore_scale(work: _Work, context: Context, share: float) -> None:

@@ -94,12 +94,14 @@ def checked(
     if found is None or found.factor == 1:
         return first._replace(residual=found)
     lower = choice.spec * found.factor
+    del first  # its memory is needed
     second = again(lower)
     found = _compared(request, image, second)
     if found is None or not found.is_wrong:
         lowered = choice._replace(spec=lower, reason=choice.reason + LOWERED)
         return second._replace(choice=lowered, residual=found)
     warnings.warn(WRONG, UserWarning, stacklevel=4)
+    del second
     return again("white")
 
 

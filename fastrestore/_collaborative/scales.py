@@ -12,6 +12,7 @@ Images are arrays of any library, (C, M, N).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -93,6 +94,12 @@ def _folded(power: FloatArray) -> FloatArray:
     out[np.ix_(*lags)] = covariance[np.ix_(*(2 * each for each in lags))]
     folded: FloatArray = np.fft.fftn(out).real
     return folded
+
+
+def merge(images: list[Any]) -> None:
+    """Replace the low frequencies of each image, from the coarsest on, by those of the next one."""
+    for fine, coarse in reversed(list(itertools.pairwise(images))):
+        replace_low(fine, coarse)
 
 
 def replace_low(fine: Any, coarse: Any) -> None:
