@@ -8,9 +8,9 @@ from typing import Any
 from fastrestore._algorithms.info import Info
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import Progress, reporting
-from fastrestore._collaborative.pipeline import Inputs, restore
+from fastrestore._collaborative.pipeline import restore
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Request, image_geometry
+from fastrestore._collaborative.request import Inputs, Request, image_geometry
 from fastrestore._noise.planes import NoiseArguments, Source
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrestore._arrays import interop, validate
-from fastrestore._collaborative.pipeline import Inputs, restore
+from fastrestore._collaborative.pipeline import restore
 from fastrestore._collaborative.profile import Profile
-from fastrestore._collaborative.request import Request, image_geometry
+from fastrestore._collaborative.request import Inputs, Request, image_geometry
 from fastrestore._collaborative.stage import Context
 from fastrestore._collaborative.tiling import Tiling
 from fastrestore._noise.planes import NoiseArguments, Source, noise_of_sigma

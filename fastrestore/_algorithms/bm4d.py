@@ -13,10 +13,10 @@ from fastrestore._arrays import interop, validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
-from fastrestore._collaborative.pipeline import Inputs, Result, restore
+from fastrestore._collaborative.pipeline import Result, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
 from fastrestore._collaborative.repetitions import Repetitions
-from fastrestore._collaborative.request import Geometry, Request
+from fastrestore._collaborative.request import Geometry, Inputs, Request
 from fastrestore._noise.planes import NoiseArguments, Source
 
 

@@ -84,7 +84,7 @@ class Info:
         reason, estimated = "the noise was given", False
         used = result.noise.sigmas if request.noise is None else request.noise.sigmas
         if result.choice is not None:
-            noise, reason = result.choice
+            noise, reason = result.choice.spec, result.choice.reason
             used, estimated = noise.sigma, isinstance(request.source, str)
         elif request.noise is not None and request.noise.model is not None:
             noise, used = request.noise.model, request.noise.sigmas

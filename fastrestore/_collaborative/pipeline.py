@@ -17,8 +17,8 @@ from fastrestore._arrays.types import Channels, Image
 from fastrestore._collaborative import low_counts, scales
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
-from fastrestore._collaborative.request import Geometry, Request
-from fastrestore._collaborative.residual import Residual, checked
+from fastrestore._collaborative.request import Geometry, Inputs, Request
+from fastrestore._collaborative.residual import Residual, checked, tried
 from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
@@ -29,15 +29,6 @@ from fastrestore._noise.psd import split
 from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
 
 FAR = 256  # ratio of offset to range above which an image is shifted
-
-
-class Inputs(NamedTuple):
-    """An image to restore and other images, as recognized arrays."""
-
-    image: Any
-    pilot: Any = None  # planes
-    guide: Any = None  # (M, N), on the host
-    out: Any = None  # of the shape of the image
 
 
 class Result(NamedTuple):
@@ -58,6 +49,12 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
         passes = low_counts.passes(target.noise.model, target.planes)
         if passes:
             return _from_coarse_to_fine(target, passes)
+    choice = target.choice
+    if choice is not None and choice.refused is not None:
+        trial = tried(restore, request, target.planes, choice)
+        if trial is not None:
+            strong = restore(replace(given, source=choice.refused), inputs)
+            return strong._replace(choice=trial.choice, residual=trial.residual)
     work = _simplified(target, request)
     if work is None:
         target.estimate[...] = target.planes  # nothing to remove

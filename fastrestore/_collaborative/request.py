@@ -52,6 +52,15 @@ def image_geometry(shape: tuple[int, ...], channel_axis: Any, name: str = "image
     return Geometry(shape, None if channel_axis is None else channel_axis % len(shape))
 
 
+class Inputs(NamedTuple):
+    """An image to restore and other images, as recognized arrays."""
+
+    image: Any
+    pilot: Any = None  # planes
+    guide: Any = None  # (M, N), on the host
+    out: Any = None  # of the shape of the image
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """Validated arguments of a call."""

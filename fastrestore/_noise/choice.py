@@ -51,6 +51,7 @@ class Choice(NamedTuple):
 
     spec: NoiseSpec
     reason: str
+    refused: NoiseSpec | None = None  # stronger noise, to be tried on a part of the image
 
 
 def choose(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
@@ -124,7 +125,7 @@ def _photographic(
     if drawn or len(planes) == 1:
         return Choice(white, UNKNOWN + "white noise was assumed")
     weaker = replace(spec, sigma=weak * spec.sigma, levels=weak[:, None] * spec.levels)
-    return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed")
+    return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed", spec)
 
 
 def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
