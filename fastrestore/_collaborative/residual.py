@@ -40,8 +40,8 @@ FLATTEST, NOTHING = 0.05, 0.1  # quantile of the blocks, and variance below whic
 
 # Noise that a model of the image refuses is accepted if its level is below a share of the range of
 # the image, and its residual has a level of so much. Texture of photographs without noise has up to
-# 0.5, or is stronger; photographs have 0.4 to 0.75 with their noise.
-CONFIRMED = ((0.028, 0.45), (0.04, 0.58))
+# 0.5 if it is as weak, or is stronger; noise of cameras has 0.4 to 0.75.
+CONFIRMED = ((0.036, 0.44), (0.045, 0.58))
 PART = 128  # side of the four parts of an image on which it is tried
 
 LOWERED = "; its level was lowered, because less than it had been removed"
