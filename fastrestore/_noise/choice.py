@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from fastrestore._noise.camera import camera_noise
 from fastrestore._noise.correlated import LONG, cells_of, covariance, power, squares
 from fastrestore._noise.counts import counts_noise
 from fastrestore._noise.estimate import sigmas
+from fastrestore._noise.evenness import is_of_camera
 from fastrestore._noise.fit import Fit, fit
 from fastrestore._noise.spec import NoiseSpec
 
@@ -27,21 +27,11 @@ FLAT, MIDDLE = 1.15, 1.4
 NEARLY_ALL = 0.5
 SKEWNESS, KURTOSIS = 0.12, 3.5
 
-# Noise of cameras is compressed and depends on more than the brightness, so its windows differ
-# more. Texture of photographs without noise is that even only if it is stronger than STRONG,
-# relative to the range of the image; strong noise has to fit as well as correlated noise.
-STRONG = 0.024
-CAMERA_EVEN = 0.5  # least power relative to that of a quarter of the windows
-CAMERA_FLAT, CAMERA_MIDDLE = 1.8, 2.35
-STRONG_MIDDLE = 1.3
 # Effective share of the frequencies that have the power: the kernels g1 and g2 of
 # `bench/correlated.py` have 0.06 or more, a plane wave in noise has less than 0.01
 PERIODIC = 0.02
-GRAY_MIDDLE = 1.6  # gray images have no second channel that confirms the noise
 PAPER = 0.2  # share of black and white pixels in drawings and text; photographs have less
 VARYING = 0.8  # least share of a photograph that varies
-ALIKE = 0.8  # correlation of channels that strong noise does not exceed
-NO_FIT = Fit(*[math.inf] * len(Fit._fields))
 WEAK = 0.009  # level relative to the range that hardly changes an image without noise
 UNKNOWN = "the noise cannot be told from the structure of the image; "
 
@@ -84,7 +74,7 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
     if counts is not None:
         return Choice(counts, "the variance of the noise rises linearly with the brightness")
     white = NoiseSpec.white(*sigmas(planes, valid))
-    if not white.sigma.any():
+    if not white.sigma.any() and len(planes) == 1:
         return Choice(white, "the image has no noise, or is a drawing")
     if len(planes) == 1:
         spec = correlated_noise(planes, valid)
@@ -107,15 +97,7 @@ def _photographic(
     if not _is_colored(spec, white):
         return Choice(white, "the noise is white")
     extent = _extent(planes, valid)
-    fits = [fit(spec, planes, valid, channel) for channel in range(len(planes))]
-    known = [found for found in fits if found is not None]
-    level, found = float(spec.sigma.max()) / extent, Fit(*np.median(known or [NO_FIT], axis=0))
-    alike = float(np.triu(np.asarray(spec.correlation), 1).max())  # as channels are in texture
-    if len(planes) == 1:
-        accepted = found.flat < FLAT and found.middle < GRAY_MIDDLE and level < STRONG
-    else:
-        accepted = _is_of_camera(found, level) and (level < STRONG or alike < ALIKE)
-    if accepted:
+    if is_of_camera(planes, valid, spec, extent):
         return Choice(spec, "the noise depends on the brightness and has a spectrum")
     weak = np.minimum(1, WEAK * extent / np.maximum(spec.sigma, 1e-300))
     if (weak * spec.sigma).max() <= white.sigma.max():
@@ -164,14 +146,6 @@ def _is_periodic(spec: NoiseSpec) -> bool:
     power = spec.spectrum[0, 0]
     share = float(power.mean() ** 2 / np.square(power).mean())
     return share < PERIODIC
-
-
-def _is_of_camera(found: Fit, level: float) -> bool:
-    """Whether noise of a level relative to the range of the image, and not texture, fits it."""
-    if level > STRONG:
-        return found.middle < STRONG_MIDDLE and found.flat < FLAT and _is_normal(found)
-    even = found.least > CAMERA_EVEN * found.flat
-    return even and found.flat < CAMERA_FLAT and found.middle < CAMERA_MIDDLE
 
 
 def _describes(found: Fit | None) -> bool:

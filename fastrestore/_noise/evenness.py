@@ -1,0 +1,87 @@
+"""Whether an estimate is the noise of a camera, and not the texture of a clean photograph.
+
+Noise has the same power in all flat windows, relative to its level at their brightness, and its
+power in different bands of frequencies, and in luminance and chroma, varies independently. The
+power of texture varies from window to window, in all bands and channels together. The principle is
+that of "noise-free" selection by low frequencies: Colom, Buades, "Analysis and extension of the
+Ponomarenko et al. method", Image Processing On Line 3, 2013.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.camera_spectrum import OPPONENT
+from fastrestore._noise.camera_windows import Windows
+from fastrestore._noise.spec import NoiseSpec
+
+BANDS = ((0.02, 0.1), (0.1, 0.2), (0.2, 0.32), (0.32, 0.5))  # cycles per pixel
+FLAT, FLATTEST = 0.5, 0.2  # shares of the windows, those with the least power in the lowest band
+# Photographs of BSDS500 differ from real and drawn noise of cameras in the sum of three measures
+# and this multiple of the logarithm of the level, relative to the range: texture that is taken for
+# noise is strong. Of 144 photographs without much noise, three are below the limits, all with an
+# estimate of at most 3.3 in 8 bits. Gray images lack the third measure.
+BY_LEVEL = 0.3
+LIMIT, GRAY_LIMIT = 0.40, 0.05
+TINY = 1e-9
+
+
+def is_of_camera(
+    planes: NDArray[Any], valid: NDArray[np.bool_] | None, spec: NoiseSpec, extent: float
+) -> bool:
+    """Whether an estimate for an image (C, M, N) of this range is noise."""
+    level = float(np.mean(spec.sigma)) / max(extent, TINY)
+    windows = Windows.of(planes, valid)
+    if windows is None or not level > 0 or not (spec.levels > 0).all():
+        return False
+    luminance, *chroma = _band_powers(windows, spec)
+    measure = _unevenness(luminance) + BY_LEVEL * math.log(level)
+    if not chroma:
+        return measure < GRAY_LIMIT
+    return measure + _together(luminance, chroma[0]) < LIMIT
+
+
+def _band_powers(windows: Windows, spec: NoiseSpec) -> FloatArray:
+    """Power of luminance, and of chroma if there are three channels, by band and window."""
+    levels = np.array(
+        [
+            np.interp(windows.means[c], spec.brightness[c], spec.levels[c])
+            for c in range(len(spec.levels))
+        ]
+    )
+    waves = windows.waves / levels[..., None, None].astype(np.float32)
+    count = len(levels)
+    rows = OPPONENT[:2] if count == 3 else np.full((1, count), 1 / math.sqrt(count))
+    waves = np.einsum("oc,cwyx->owyx", rows.astype(np.float32), waves)
+    powers = (waves.real**2 + waves.imag**2) * windows.multiplicity
+    radius = windows.radius
+    bands = [powers[..., (radius > low) & (radius <= high)].sum(-1) for low, high in BANDS]
+    result: FloatArray = np.stack(bands, 1) + TINY
+    return result
+
+
+def _unevenness(bands: FloatArray) -> float:
+    """How much the power of (B, W) varies in the highest band, and together in the lowest two."""
+    flat = bands[:, bands[0] <= np.quantile(bands[0], FLAT)]
+    flattest = bands[:, bands[0] <= np.quantile(bands[0], FLATTEST)]
+    return float(np.log(flat[3]).std()) + _rank_correlation(flattest[1], flattest[2])
+
+
+def _together(luminance: FloatArray, chroma: FloatArray) -> float:
+    """Correlation of the power of luminance and chroma where there is little luminance."""
+    flat = luminance[0] <= np.quantile(luminance[0], FLAT)
+    return _rank_correlation(luminance[1, flat], chroma[1, flat])
+
+
+def _rank_correlation(one: FloatArray, other: FloatArray) -> float:
+    """Rank correlation of Spearman."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(each) - (len(each) + 1) / 2 for each in (one, other)]
+    lengths = float(np.linalg.norm(ranks[0]) * np.linalg.norm(ranks[1]))
+    return float(np.vdot(ranks[0], ranks[1])) / max(lengths, 1.0)
