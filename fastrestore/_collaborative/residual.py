@@ -130,14 +130,15 @@ def tried(
     )  # fmt: skip
     result = restore(small, Inputs(parts))
     found = compare(parts, interop.to_host(result.image), result.noise, None)
-    if found is None or found.rest > NOTHING or not _is_confirmed(refused, np.ptp(parts), found):
+    extent = float(planes.max()) - float(planes.min())
+    if found is None or found.rest > NOTHING or not _is_confirmed(refused, extent, found):
         return None
     return result._replace(choice=Choice(refused, TRIED), residual=found)
 
 
 def _is_confirmed(spec: NoiseSpec, extent: float, found: Residual) -> bool:
     """Whether a residual confirms noise in an image of this range."""
-    share = float(spec.sigma.max()) / max(float(extent), 1e-300)
+    share = float(spec.sigma.max()) / max(extent, 1e-300)
     return any(share < most and found.level > least for most, least in CONFIRMED)
 
 
