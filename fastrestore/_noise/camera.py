@@ -27,6 +27,18 @@ def camera_noise(
     The noise is white unless it is `correlated`, and its level constant unless it is `varying`.
     """
     windows = Windows.of(planes, valid)
+    return noise_in_windows(windows, planes, valid, correlated=correlated, varying=varying)
+
+
+def noise_in_windows(
+    windows: Windows | None,
+    planes: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    *,
+    correlated: bool,
+    varying: bool,
+) -> NoiseSpec:
+    """Estimate the noise of an image from its windows; white noise if there are none."""
     if windows is None:
         return NoiseSpec.white(*sigmas(planes, valid))
     compressed = jpeg_sigma(_middle(planes)) > 0

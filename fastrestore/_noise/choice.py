@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._noise.camera import camera_noise
-from fastrestore._noise.correlated import LONG, cells_of, covariance, power, squares
+from fastrestore._noise.camera import camera_noise, noise_in_windows
+from fastrestore._noise.camera_windows import Windows
+from fastrestore._noise.correlated import LONG, REFINED, cells_of, covariance, power, squares
 from fastrestore._noise.counts import counts_noise
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.evenness import is_of_camera
@@ -20,6 +21,7 @@ MODELS = ("auto", "white", "correlated", "signal-dependent", "camera")
 # A spectrum is considered if the noise has this multiple of the variance of white noise, which is
 # estimated from the highest frequencies. White noise in texture has up to 2 and more if it is weak.
 COLORED = 3.0
+ROUGHLY = 1.5  # the same before the spectrum is refined, which takes most of the time
 # Largest quantiles of the power of windows of noise. Photographs without noise have 1.4 or more in
 # the flattest quarter of their windows, correlated noise in photographs up to 1.1.
 FLAT, MIDDLE = 1.15, 1.4
@@ -57,9 +59,12 @@ def choose(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) ->
     return Choice(camera_noise(planes, valid, correlated=correlated, varying=varying), reason)
 
 
-def correlated_noise(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> NoiseSpec:
+def correlated_noise(
+    planes: NDArray[Any], valid: NDArray[np.bool_] | None, refined: int = REFINED
+) -> NoiseSpec:
     """Estimate the spectrum of stationary noise of one channel (1, M, N)."""
-    found = covariance(np.asarray(planes[0], np.float64), None if valid is None else valid[0])
+    known = None if valid is None else valid[0]
+    found = covariance(np.asarray(planes[0], np.float64), known, refined)
     spectrum = power(found, LONG)
     variance = float(spectrum.mean())
     if not variance > 0:
@@ -77,6 +82,8 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
     if not white.sigma.any() and len(planes) == 1:
         return Choice(white, "the image has no noise, or is a drawing")
     if len(planes) == 1:
+        if not _is_colored(correlated_noise(planes, valid, refined=0), white, ROUGHLY):
+            return Choice(white, "the noise is white")
         spec = correlated_noise(planes, valid)
         if not _is_colored(spec, white):
             return Choice(white, "the noise is white")
@@ -93,11 +100,12 @@ def _photographic(
     """Return the noise of a camera, or a weak one if it cannot be told from structure."""
     if _varying_share(planes, valid) < VARYING:
         return Choice(white, "the image is a drawing, or most of it has no noise")
-    spec = camera_noise(planes, valid, correlated=True, varying=True)
+    windows = Windows.of(planes, valid)
+    spec = noise_in_windows(windows, planes, valid, correlated=True, varying=True)
     if not _is_colored(spec, white):
         return Choice(white, "the noise is white")
     extent = _extent(planes, valid)
-    if is_of_camera(planes, valid, spec, extent):
+    if windows is not None and is_of_camera(windows, spec, extent):
         return Choice(spec, "the noise depends on the brightness and has a spectrum")
     weak = np.minimum(1, WEAK * extent / np.maximum(spec.sigma, 1e-300))
     if (weak * spec.sigma).max() <= white.sigma.max():
@@ -136,9 +144,9 @@ def _extent(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
     return float(np.max(known)) - float(np.min(known))
 
 
-def _is_colored(spec: NoiseSpec, white: NoiseSpec) -> bool:
+def _is_colored(spec: NoiseSpec, white: NoiseSpec, ratio: float = COLORED) -> bool:
     """Whether noise is much stronger than white noise would be."""
-    return float((spec.sigma**2).mean()) > COLORED * float((white.sigma**2).mean())
+    return float((spec.sigma**2).mean()) > ratio * float((white.sigma**2).mean())
 
 
 def _is_periodic(spec: NoiseSpec) -> bool:

@@ -49,7 +49,9 @@ class Cell:
         return each, whole[::step, ::step]
 
 
-def covariance(image: FloatArray, valid: NDArray[np.bool_] | None = None) -> FloatArray:
+def covariance(
+    image: FloatArray, valid: NDArray[np.bool_] | None = None, refined: int = REFINED
+) -> FloatArray:
     """Return the covariance of stationary noise at lags up to 31 pixels, (64, 64), lag 0 first.
 
     It has zeros if the image has no noise, and fewer lags if it is smaller than 64 pixels.
@@ -60,7 +62,7 @@ def covariance(image: FloatArray, valid: NDArray[np.bool_] | None = None) -> Flo
         return np.zeros((1, 1))
     size = LONG if side >= LONG else SHORT
     found = _of_flat(cells)
-    for _ in range(REFINED):
+    for _ in range(refined):
         if not found[0, 0] > 0:
             break
         better = _of_remainders(cells, power(found, LONG), size)

@@ -15,6 +15,9 @@ from fastrestore._noise.level import LEAST, variance
 from fastrestore._noise.patches import SIDE, Patches
 
 MOST = 2**18  # patches are enough; a larger image is sampled on a regular grid
+LARGE = 2**21  # pixels, from which only squares on a regular grid are looked at
+SQUARE, SQUARES = 128, 8  # pixels of a square, and how many there are along each axis
+ENOUGH = 0.25  # share of the pixels of these squares that are valid; else all pixels are used
 
 
 def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = None) -> Any:
@@ -86,7 +89,7 @@ def sigmas(planes: NDArray[Any], valid: NDArray[Any] | None = None) -> FloatArra
     """
     masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
     each = zip(planes, masks, strict=True)
-    return np.array([_sigma(np.asarray(plane, np.float64), mask) for plane, mask in each])
+    return np.array([_sigma(plane, mask) for plane, mask in each])
 
 
 def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
@@ -101,6 +104,11 @@ def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
 
 def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
     """Estimate the noise of one channel, scaled to about 1 so that squares do not overflow."""
+    if image.size > LARGE and min(image.shape) >= SQUARE:
+        squares, known = _sampled(image, valid)
+        if known.mean() > ENOUGH:
+            image, valid = squares, known
+    image = np.asarray(image, np.float64)
     if valid is not None:
         if not valid.any():
             return 0.0
@@ -117,6 +125,23 @@ def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
     if np.count_nonzero(patches.energies.whole) < LEAST:
         return scale * _of_differences(image, valid)
     return scale * math.sqrt(variance(patches))
+
+
+def _sampled(image: FloatArray, valid: NDArray[Any] | None) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return squares of an image beside each other, with invalid lines between them."""
+    starts = [
+        np.linspace(0, n - SQUARE, min(SQUARES, n // SQUARE)).astype(int) for n in image.shape
+    ]
+    shape = [len(each) * (SQUARE + 1) for each in starts]
+    squares, known = np.zeros(shape), np.zeros(shape, bool)
+    for j, y in enumerate(starts[0]):
+        for k, x in enumerate(starts[1]):
+            source = slice(y, y + SQUARE), slice(x, x + SQUARE)
+            top, left = j * (SQUARE + 1), k * (SQUARE + 1)
+            target = slice(top, top + SQUARE), slice(left, left + SQUARE)
+            squares[target] = image[source]
+            known[target] = True if valid is None else valid[source]
+    return squares, known
 
 
 def _of_differences(image: FloatArray, valid: NDArray[Any] | None) -> float:

@@ -1,0 +1,44 @@
+"""Estimates from parts: large images, and windows that tell noise from texture."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+import fastrestore as fr
+
+TALL, WIDE = 1200, 1800  # more pixels than are looked at
+
+
+def large(sigma):
+    """A large ramp with noise."""
+    ramp = np.add.outer(np.arange(TALL) / 8, np.arange(WIDE) / 16)
+    return ramp + np.random.default_rng(0).normal(0, sigma, ramp.shape)
+
+
+def test_sigma_of_a_large_image():
+    assert fr.estimate_sigma(large(6)) == pytest.approx(6, rel=0.03)
+
+
+def test_valid_pixels_of_a_large_image():
+    image = large(6)
+    image[:, : WIDE // 2] = np.nan
+    assert fr.estimate_sigma(image, mask=np.isfinite(image)) == pytest.approx(6, rel=0.03)
+    image[:, : WIDE - 60] = np.nan  # hardly any of the squares is valid
+    assert fr.estimate_sigma(image, mask=np.isfinite(image)) == pytest.approx(6, rel=0.05)
+
+
+def smooth_noise(shape, sigma):
+    """Noise of a camera, which blurs it."""
+    noise = gaussian_filter(np.random.default_rng(5).standard_normal(shape), (0.8, 0.8, 0))
+    return sigma * noise / noise.std()
+
+
+@pytest.mark.parametrize("sigma", [6, 9, 12])
+@pytest.mark.parametrize("name", ["astronaut", "rocket"])
+def test_noise_of_a_camera_of_any_level(name, sigma):
+    import skimage.data
+
+    clean = getattr(skimage.data, name)()[:256, 100:356].astype(float)
+    spec = fr.estimate_noise(clean + smooth_noise(clean.shape, sigma), channel_axis=-1)
+    assert spec.model == "camera"
+    np.testing.assert_allclose(spec.sigma, sigma, rtol=0.25)
