@@ -189,3 +189,37 @@ def test_texture_is_not_noise_of_long_wavelengths():
     texture = 15 * blurred((256, 256), 11, 4.0) * (1 + np.sin(x / 30) * np.cos(y / 40))
     spec = camera_noise((100 + texture + 5 * blurred((256, 256), 12))[None], None, **BOTH)
     assert spec.sigma[0] < 8
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("correlated", [True, False])
+def test_an_image_of_one_bright_pixel_has_no_noise(channels, correlated):
+    image = np.zeros((channels, 64, 64))
+    image[:, 9, 5] = 1
+    spec = camera_noise(image, None, correlated=correlated, varying=True)
+    assert not spec.sigma.any()
+
+
+def test_shapes_without_noise_have_no_noise():
+    y, x = np.mgrid[:160, :160]
+    image = np.where((x - 80) ** 2 + (y - 70) ** 2 < 50, 1.0, 0.0)
+    assert not camera_noise(image[None], None, **BOTH).sigma.any()
+
+
+@pytest.mark.parametrize("correlated", [True, False])
+def test_a_channel_that_is_constant_in_most_of_the_image(correlated):
+    clean = np.stack([picture(160)] * 3)
+    noisy = clean + np.random.default_rng(7).normal(0, 6, clean.shape)
+    y, x = np.mgrid[:160, :160]
+    noisy[2, x + y < 200] = 0
+    spec = camera_noise(noisy, None, correlated=correlated, varying=False)
+    assert np.abs(spec.sigma[:2] - 6).max() < 1.5
+
+
+@pytest.mark.parametrize("scale", [2.0**-150, 2.0**100])
+def test_units_do_not_matter(scale):
+    clean, _, noise = photograph(size=128)
+    image = clean + noise
+    spec, same = camera_noise(image, None, **BOTH), camera_noise(scale * image, None, **BOTH)
+    for name in ("sigma", "brightness", "levels"):
+        np.testing.assert_allclose(getattr(same, name) / scale, getattr(spec, name), rtol=1e-4)

@@ -33,4 +33,5 @@ def test_images_without_compression(name):
     image = np.moveaxis(np.atleast_3d(getattr(data, name)()), -1, 0)
     assert jpeg_sigma(image) == 0
     assert jpeg_sigma(image + np.random.default_rng(0).normal(0, 5, image.shape)) == 0
+    assert jpeg_sigma(image * 1e-6) == jpeg_sigma(image * 1e-2) == 0  # nearly the same means
     assert jpeg_sigma(image[:, :5, :9]) == jpeg_sigma(image * 300.0) == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.camera_level import Curve, Kind, log_powers, typical
+from fastrestore._noise.camera_level import FAINT, QUANTILE, Curve, Kind, log_powers, typical
 from fastrestore._noise.camera_spectrum import cross_spectra
 from fastrestore._noise.camera_windows import BLOCK, Windows
 from fastrestore._noise.compression import jpeg_sigma
@@ -16,6 +17,7 @@ from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.spec import NoiseSpec
 
 ROUNDS = 3  # of estimating the level from the spectrum, and the spectrum from the level
+EXACT = 1e-12, 1e15  # largest values between which squares of float32 are exact
 PART = 256  # pixels; a square of this size shows whether an image was compressed
 
 
@@ -26,6 +28,13 @@ def camera_noise(
 
     The noise is white unless it is `correlated`, and its level constant unless it is `varying`.
     """
+    largest = float(np.abs(planes if valid is None else np.where(valid, planes, 0)).max())
+    if not EXACT[0] < largest < EXACT[1] and largest > 0:
+        scale = 2.0 ** math.floor(math.log2(largest))
+        scaled = np.asarray(planes, np.float64) / scale
+        spec = camera_noise(scaled, valid, correlated=correlated, varying=varying)
+        parts = scale * spec.sigma, scale * spec.brightness, scale * spec.levels
+        return NoiseSpec(*parts, spec.spectrum)
     windows = Windows.of(planes, valid)
     return noise_in_windows(windows, planes, valid, correlated=correlated, varying=varying)
 
@@ -42,9 +51,9 @@ def noise_in_windows(
     if windows is None:
         return NoiseSpec.white(*sigmas(planes, valid))
     compressed = jpeg_sigma(_middle(planes)) > 0
-    varied = np.array([bool(waves.any()) for waves in windows.waves])
+    varied = np.array([_varies(windows.powers(number)) for number in range(len(planes))])
     if not varied.any():
-        return NoiseSpec.white(*np.zeros(len(planes)))
+        return NoiseSpec.white(*sigmas(planes, valid))
     some = windows.channels(varied)
     if correlated:
         curve, spectrum = _correlated(some, varying, compressed)
@@ -53,6 +62,12 @@ def noise_in_windows(
     sigma = np.sqrt((curve.at(some.means) ** 2).mean(1))
     spec = NoiseSpec(sigma, curve.knots, np.exp(curve.logs / 2), spectrum)
     return spec if varied.all() else _with_constant(spec, windows, varied)
+
+
+def _varies(powers: NDArray[np.float32]) -> bool:
+    """Whether the windows of a channel (W, ...) with the least power have noise."""
+    each = powers.sum((1, 2), dtype=np.float64)
+    return bool(np.quantile(each, QUANTILE) > FAINT * each.mean())
 
 
 def _with_constant(spec: NoiseSpec, windows: Windows, varied: NDArray[np.bool_]) -> NoiseSpec:

@@ -14,6 +14,7 @@ from fastrestore._arrays.types import FloatArray
 
 SIDES = (32, 16, 8)  # pixels; the largest that is found FEWEST times in an image
 FEWEST = 24
+LIVELY = 0.25  # share of the windows that are constant nowhere, at least, to use only these
 OVERLAP = 2  # windows start at each half of a side
 MOST = 2048  # windows are enough; of a larger image, they are samples on a grid
 BLOCK = 8  # pixels; a constant square of this size, as JPEG makes them, has lost its noise
@@ -40,21 +41,31 @@ class Windows:
 
     @classmethod
     def of(cls, planes: NDArray[Any], valid: NDArray[Any] | None) -> Windows | None:
-        """Transform windows without invalid pixels or constant areas; None if there are few."""
+        """Transform windows without invalid pixels or constant areas; None if there are few.
+
+        If most have constant areas at each side, all windows of the largest side are returned.
+        """
         known = None
         if valid is not None:
             known = np.asarray(np.broadcast_to(valid, planes.shape).all(0))
+        found = None
         for side in SIDES:
             if min(planes.shape[1:]) < side:
                 continue
             corners = _corners(planes.shape[1:], side, known)
-            if len(corners) >= FEWEST:
-                return cls._at(planes, corners, side)
-        return None
+            if len(corners) < FEWEST:
+                continue
+            windows, lively = cls._at(planes, corners, side)
+            if np.count_nonzero(lively) >= max(FEWEST, LIVELY * len(corners)):
+                return windows._some(lively)
+            found = found or windows
+        return found
 
     @classmethod
-    def _at(cls, planes: NDArray[Any], corners: NDArray[np.intp], side: int) -> Windows:
-        """Transform the windows with these first pixels that are not constant anywhere."""
+    def _at(
+        cls, planes: NDArray[Any], corners: NDArray[np.intp], side: int
+    ) -> tuple[Windows, NDArray[np.bool_]]:
+        """Transform the windows with these first pixels, and tell which are constant nowhere."""
         means, waves, lively = [], [], []
         # float32 is exact enough only near 0
         center = np.asarray(planes[:, corners[0, 0], corners[0, 1]], np.float64)
@@ -64,10 +75,12 @@ class Windows:
             means.append(exact.mean((2, 3), dtype=np.float64) + center[:, None])
             waves.append(_transformed(blocks))
             lively.append(~_is_constant(blocks))
-        each = np.concatenate(lively)
-        if np.count_nonzero(each) < FEWEST:
-            each[:] = True
-        return cls(np.concatenate(means, 1)[:, each], np.concatenate(waves, 1)[:, each], side)
+        windows = cls(np.concatenate(means, 1), np.concatenate(waves, 1), side)
+        return windows, np.concatenate(lively)
+
+    def _some(self, wanted: NDArray[np.bool_]) -> Windows:
+        """Return a part of the windows."""
+        return Windows(self.means[:, wanted], self.waves[:, wanted], self.side)
 
     def channels(self, wanted: NDArray[np.bool_]) -> Windows:
         """Return the windows of some channels."""

@@ -51,4 +51,6 @@ def _variance(coefficients: FloatArray) -> float:
     if not len(agree):
         return 0.0
     step = float(STEPS[agree[-1]])  # divisors of the step agree, too
+    if np.ptp(np.round(large / step)) == 0:  # such as means of an image of low contrast
+        return 0.0
     return float(len(large) / len(coefficients) * step**2 / 12)
