@@ -42,3 +42,15 @@ def test_noise_of_a_camera_of_any_level(name, sigma):
     spec = fr.estimate_noise(clean + smooth_noise(clean.shape, sigma), channel_axis=-1)
     assert spec.model == "camera"
     np.testing.assert_allclose(spec.sigma, sigma, rtol=0.25)
+
+
+@pytest.mark.parametrize("model", ["auto", "camera"])
+def test_a_drawing_in_color(model):
+    rng = np.random.default_rng(1)
+    marks = np.kron(rng.integers(0, 2, (64, 64)), np.ones((4, 4)))
+    drawing = np.stack([255 * marks, 200 - 100 * marks, 40 + 85 * marks])
+    spec = fr.estimate_noise(drawing, channel_axis=0, model=model)
+    assert np.isfinite(spec.sigma).all()
+    if model == "auto":
+        assert not spec.sigma.any()
+        np.testing.assert_array_equal(fr.bm3d(drawing, channel_axis=0), drawing)

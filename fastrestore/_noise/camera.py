@@ -18,6 +18,7 @@ from fastrestore._noise.spec import NoiseSpec
 
 ROUNDS = 3  # of estimating the level from the spectrum, and the spectrum from the level
 EXACT = 1e-12, 1e15  # largest values between which squares of float32 are exact
+LEAST = 1e-12  # power relative to the mean, which rounding makes negative
 PART = 256  # pixels; a square of this size shows whether an image was compressed
 
 
@@ -55,10 +56,10 @@ def noise_in_windows(
     if not varied.any():
         return NoiseSpec.white(*sigmas(planes, valid))
     some = windows.channels(varied)
-    if correlated:
-        curve, spectrum = _correlated(some, varying, compressed)
-    else:
-        curve, spectrum = _white(some, varying, compressed)
+    found = (_correlated if correlated else _white)(some, varying, compressed)
+    if found is None:
+        return NoiseSpec.white(*sigmas(planes, valid))
+    curve, spectrum = found
     sigma = np.sqrt((curve.at(some.means) ** 2).mean(1))
     spec = NoiseSpec(sigma, curve.knots, np.exp(curve.logs / 2), spectrum)
     return spec if varied.all() else _with_constant(spec, windows, varied)
@@ -93,8 +94,10 @@ def _white(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, Fl
     return curve.times(np.array(factors)), np.eye(count)[..., None, None]
 
 
-def _correlated(windows: Windows, varying: bool, compressed: bool) -> tuple[Curve, FloatArray]:
-    """Level of correlated noise, and its cross-spectra."""
+def _correlated(
+    windows: Windows, varying: bool, compressed: bool
+) -> tuple[Curve, FloatArray] | None:
+    """Level of correlated noise, and its cross-spectra; None if some windows have no noise."""
     count, share = len(windows.means), windows.multiplicity
     shape = np.broadcast_to(np.ones(share.shape), (count, *share.shape))
     curve = Curve.of(windows, shape, False)
@@ -102,10 +105,16 @@ def _correlated(windows: Windows, varying: bool, compressed: bool) -> tuple[Curv
     for number in range(ROUNDS):
         if varying and number:
             curve = Curve.of(windows, shape, True)
-        cross = cross_spectra(windows, curve.at(windows.means), compressed, cross)
-        scale = np.sqrt((np.einsum("ccyx->cyx", cross) * share).sum((1, 2)))
+        levels = curve.at(windows.means)
+        if not (np.isfinite(levels) & (levels > 0)).all():
+            return None
+        cross = cross_spectra(windows, levels, compressed, cross)
+        scale = np.sqrt(np.maximum((np.einsum("ccyx->cyx", cross) * share).sum((1, 2)), 0))
+        if not (scale > 0).all():
+            return None
         cross = cross / np.outer(scale, scale)[..., None, None]
-        shape, curve = np.einsum("ccyx->cyx", cross), curve.times(scale)
+        shape = np.maximum(np.einsum("ccyx->cyx", cross), LEAST)
+        curve = curve.times(scale)
     assert cross is not None
     return curve, _whole(cross)
 

@@ -79,7 +79,7 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
     if counts is not None:
         return Choice(counts, "the variance of the noise rises linearly with the brightness")
     white = NoiseSpec.white(*sigmas(planes, valid))
-    if not white.sigma.any() and len(planes) == 1:
+    if not white.sigma.any():
         return Choice(white, "the image has no noise, or is a drawing")
     if len(planes) == 1:
         if not _is_colored(correlated_noise(planes, valid, refined=0), white, ROUGHLY):
@@ -98,7 +98,7 @@ def _photographic(
     planes: NDArray[Any], valid: NDArray[np.bool_] | None, white: NoiseSpec
 ) -> Choice:
     """Return the noise of a camera, or a weak one if it cannot be told from structure."""
-    if _varying_share(planes, valid) < VARYING:
+    if _varying_share(planes, valid) < VARYING or _extreme_share(planes) > PAPER:
         return Choice(white, "the image is a drawing, or most of it has no noise")
     windows = Windows.of(planes, valid)
     spec = noise_in_windows(windows, planes, valid, correlated=True, varying=True)
@@ -111,7 +111,7 @@ def _photographic(
     if (weak * spec.sigma).max() <= white.sigma.max():
         return Choice(white, UNKNOWN + "white noise was assumed")
     # Most channels of drawings have no noise; gray images have no chroma that confirms noise
-    drawn = 2 * np.count_nonzero(white.sigma) < len(planes) or _extreme_share(planes) > PAPER
+    drawn = 2 * np.count_nonzero(white.sigma) < len(planes)
     if drawn or len(planes) == 1:
         return Choice(white, UNKNOWN + "white noise was assumed")
     weaker = replace(spec, sigma=weak * spec.sigma, levels=weak[:, None] * spec.levels)

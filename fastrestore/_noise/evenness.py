@@ -24,16 +24,19 @@ FLAT, FLATTEST = 0.5, 0.2  # shares of the windows, those with the least power i
 # and this multiple of the logarithm of the level, relative to the range: texture that is taken for
 # noise is strong. Of 144 photographs without much noise, three are below the limits, with an
 # estimate of at most 3.3 in 8 bits, and four below the limit of gray images, which lack the third
-# measure, with at most 4.
+# measure, with at most 4. The next photograph of color is at 0.1; photographs differ, so the limit
+# leaves a margin.
 BY_LEVEL = 0.4
-LIMIT, GRAY_LIMIT = 0.08, -0.3
+LIMIT, GRAY_LIMIT = -0.05, -0.3
+STRONGEST = 0.065  # level relative to the range, above which it is text or another dense drawing
 TINY = 1e-9
 
 
 def is_of_camera(windows: Windows, spec: NoiseSpec, extent: float) -> bool:
     """Whether an estimate is the noise of windows of an image of this range."""
     level = float(np.mean(spec.sigma)) / max(extent, TINY)
-    if not level > 0 or not (spec.levels > 0).all():
+    strongest = float(np.max(spec.sigma)) > STRONGEST * extent
+    if strongest or not level > 0 or not (spec.levels > 0).all():
         return False
     luminance, *chroma = _band_powers(windows, spec)
     measure = _unevenness(luminance) + BY_LEVEL * math.log(level)
