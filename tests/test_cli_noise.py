@@ -190,6 +190,8 @@ def test_info_describes_the_noise(capsys):
         "  reason       the model 'white' was requested",
         f"  sigma        {sigma:.3g}",
     ]
+    lines = works(capsys, "info", "--noise", "--model", "camera", "a.png").splitlines()
+    assert lines[1].startswith("  noise        camera: correlated, with a level that")
     np.save("flat.npy", np.full((32, 32), 7.0))
     assert "  noise        none" in works(capsys, "info", "--noise", "flat.npy").splitlines()
 

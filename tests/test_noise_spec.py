@@ -294,6 +294,7 @@ def test_figures(spec):
     assert ("Covariance" in titles) == (len(spec.sigma) > 1)
     lines = figure.axes[0].get_lines()
     assert len(lines) == len(spec.sigma)
+    assert bool(len(figure.axes[0].get_xticks())) == (spec.brightness.shape[1] > 1)
     np.testing.assert_array_equal(lines[-1].get_ydata()[-1], spec.levels[-1, -1])
 
 

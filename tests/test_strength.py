@@ -56,7 +56,7 @@ def test_models_by_name():
 
 
 def test_channels_of_a_spec():
-    with pytest.raises(ValueError, match="noise has 1 channels, the image 3"):
+    with pytest.raises(ValueError, match="noise is for 1 channel, but the image has 3"):
         fastrestore.bm3d(np.stack([NOISY] * 3), noise=SPEC, channel_axis=0)
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from fastrestore import NoiseSpec
 from fastrestore._arrays import ranges, validate
 
 
@@ -176,6 +177,11 @@ def test_long_values_are_cut():
     assert validate.quoted("x" * 100) == "'" + "x" * 59
     assert validate.quoted(np.float64(0.5)) == "0.5"
     assert validate.quoted(np.zeros((2, 3))) == "an array of shape (2, 3)"
+
+
+def test_values_of_several_lines_are_quoted_by_their_heading():
+    spec = NoiseSpec([5.0], [[0.0]], [[5.0]], np.ones((1, 1, 1, 1)))
+    assert validate.quoted(spec) == "NoiseSpec: white, 1 channel, in the units of the image"
 
 
 COLUMN = np.array([True, False, True])

@@ -149,7 +149,7 @@ def test_errors():
         next(vbm3d(iter(NOISY), noise="pink"))
     with pytest.raises(ValueError, match="specify the noise once: got both sigma=3 and noise="):
         vbm3d(NOISY, 3, noise="white")
-    with pytest.raises(ValueError, match="noise has 1 channels, the image 2"):
+    with pytest.raises(ValueError, match="noise is for 1 channel, but the image has 2"):
         vbm3d(np.stack([NOISY] * 2, 1), noise=SPEC, channel_axis=1)
     with pytest.raises((TypeError, ValueError), match="strength must be a number"):
         vbm3d(NOISY, 20, strength=-1)

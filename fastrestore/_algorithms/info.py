@@ -57,7 +57,9 @@ class Info:
         noise is right. `spectrum` is the overlap of their power spectra, from 0 to 1. `structure`
         is the rank correlation with the variance of the restored image, positive if structure was
         removed. `rest` is the variance of the restored image in its flattest blocks, relative to
-        the noise. If it is low, and `level` too, the image is restored again with less noise.
+        the noise. If it is low, and `level` too, the image is restored again with less noise. None
+        for white noise, a `distribution`, videos, volumes, noise that was given, and very small
+        images.
     grid : int
         Side of the blocks of compression that the first frames of a video show, 8 or 16, or 0. Only
         videos whose noise is estimated are searched for it.

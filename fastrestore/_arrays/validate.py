@@ -212,7 +212,10 @@ def quoted(value: Any) -> str:
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.item()
     try:
-        text = " ".join(repr(value).split())
+        text = repr(value)
+        if not isinstance(value, (list, tuple, dict)):
+            text = text.partition("\n")[0]  # of several lines, as of a NoiseSpec, the heading
+        text = " ".join(text.split())
     except Exception:  # of an integer of thousands of digits, or of a class with a faulty repr
         text = f"a value of type {type(value).__name__}"
     return f"{text:.60}"

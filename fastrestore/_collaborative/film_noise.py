@@ -106,7 +106,7 @@ class FilmNoise:
         if request.noise is not None:
             return SceneNoise(request.noise.times(request.strength), None)
         assert isinstance(request.source, NoiseSpec)
-        return self._applied(Choice(request.source, "noise= specifies it"))
+        return self._applied(Choice(request.source, "the noise was given"))
 
     def _applied(self, choice: Choice) -> SceneNoise:
         """Stabilize noise whose level varies, because stages of videos have no map of it."""

@@ -22,7 +22,7 @@ CHANNELS = 4  # most of an image that is divided without being asked for
 
 def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNoise, Choice]:
     """Return the noise of the planes of an image: that of a `NoiseSpec`, or estimated."""
-    choice = Choice(request.source, "noise= specifies it")  # type: ignore[arg-type]
+    choice = Choice(request.source, "the noise was given")  # type: ignore[arg-type]
     if isinstance(request.source, str):
         if mask is not None:
             mask.check_neighbors()

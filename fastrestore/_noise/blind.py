@@ -37,7 +37,8 @@ def estimate_noise(
     Returns
     -------
     NoiseSpec
-        The noise, in the units of the image.
+        The noise, in the units of the image. Why this model was chosen is in `Info.reason` of
+        `bm3d` with ``return_info=True``, and in the output of ``fastrestore info --noise``.
 
     Raises
     ------

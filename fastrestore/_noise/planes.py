@@ -217,7 +217,10 @@ class NoiseArguments(NamedTuple):
         noise = "auto" if self.noise is None else self.noise
         if isinstance(noise, NoiseSpec):
             if len(noise.sigma) != count:
-                raise ValueError(f"noise has {len(noise.sigma)} channels, the image {count}")
+                own = len(noise.sigma)
+                raise ValueError(
+                    f"noise is for {own} channel{'s' * (own != 1)}, but the image has {count}"
+                )
             return noise
         if isinstance(noise, str) and noise in MODELS:
             return noise

@@ -43,7 +43,8 @@ class NoiseSpec:
         mean of ``spectrum[c, c]`` is 1, that of ``spectrum[c, d]`` the correlation of two channels.
         Volumes have one axis more.
     distribution : PoissonGaussian, Rician or None
-        Distribution that describes `levels`, if there is one. The image is then stabilized.
+        Distribution that describes `levels` without `strength`, if there is one. The variance of
+        the image is then stabilized.
     strength : float
         Factor by which the estimated noise was multiplied, contained in `sigma` and `levels`.
     model : str
@@ -65,7 +66,7 @@ class NoiseSpec:
 
     Notes
     -----
-    ``spec * 0.8`` is noise that is weaker by this factor. Two objects are equal if all their
+    ``spec * 0.8`` is noise with 0.8 times the level. Two objects are equal if all their
     attributes are. The arrays cannot be modified.
 
     Examples
@@ -313,7 +314,7 @@ class NoiseSpec:
         return plot(self)
 
     def __mul__(self, factor: float) -> NoiseSpec:
-        """Return noise that is stronger by a factor."""
+        """Return noise whose level is multiplied by a factor."""
         by = validate.not_negative("the factor of a NoiseSpec", factor)
         return replace(
             self, sigma=by * self.sigma, levels=by * self.levels, strength=by * self.strength

@@ -46,7 +46,10 @@ def _draw_levels(axes: Any, spec: NoiseSpec) -> None:
         else:
             axes.plot(knots, levels, ".-", color=colors[channel], label=label)
     axes.set_ylim(0, max(1.1 * float(spec.levels.max()), 1e-12))
-    axes.set(title="Level", xlabel="brightness", ylabel="standard deviation of the noise")
+    axes.set(title="Level", xlabel="brightness")
+    if spec.brightness.shape[1] == 1:  # the axis would show numbers that mean nothing
+        axes.set(xlabel="any brightness", xticks=[])
+    axes.set(ylabel="standard deviation of the noise")
     if len(spec.sigma) > 1:
         axes.legend(frameon=False)
 

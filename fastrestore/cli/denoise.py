@@ -28,7 +28,7 @@ noise: estimated from each image, whatever it is, or specified by one of these
   MR magnitudes  --noise rician:20                sigma 20, in the units of the file
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
                  --kernel kernel.npy              white noise of sigma 1 convolved with this kernel
---strength 0.7 takes the noise for weaker than it was estimated or given, which keeps more detail.
+--strength 0.7 treats the noise as weaker than estimated or given, which keeps more detail.
 
 Images are gray or RGB, with or without alpha. PNG (8 and 16 bits), TIFF (integers and floats, any
 number of channels) and NPY are read and written; --channel-axis is the channel axis of NPY files.

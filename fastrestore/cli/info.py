@@ -32,9 +32,9 @@ examples:
 """
 WORDS = {
     "white": "white, with a constant level",
-    "signal-dependent": "white, with a level that depends on the brightness",
+    "signal-dependent": "signal-dependent: white, with a level that depends on the brightness",
     "correlated": "correlated, with a constant level",
-    "camera": "correlated, with a level that depends on the brightness",
+    "camera": "camera: correlated, with a level that depends on the brightness",
 }
 
 

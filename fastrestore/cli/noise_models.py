@@ -29,7 +29,7 @@ def parse(text: str) -> Any:
             raise CommandError(f"--noise: {error}") from None
     raise CommandError(
         f"--noise {text} is none of {', '.join(MODELS)}, poisson:GAIN,SIGMA, "
-        f"poisson:GAIN,SIGMA,OFFSET, {POISSON_AUTO}, rician:SIGMA and a file SPEC{FILE}"
+        f"poisson:GAIN,SIGMA,OFFSET, {POISSON_AUTO}, rician:SIGMA or a file SPEC{FILE}"
     )
 
 

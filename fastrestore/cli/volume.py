@@ -27,7 +27,7 @@ noise: estimated from the volume, whatever it is, or specified by one of these
   counts         --noise poisson:2.5,3            variance 2.5 * value + 3**2, units of the file
                  --noise poisson:2.5,3,100        the same above a black level of 100
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
---strength 0.7 takes the noise for weaker than it was estimated or given, which keeps more detail.
+--strength 0.7 treats the noise as weaker than estimated or given, which keeps more detail.
 
 Header and affine of NIfTI files (.nii, .nii.gz) are preserved. A NIfTI file with scl_slope or
 scl_inter is treated as a float file in the scaled units, whatever type it stores. The output has
