@@ -136,3 +136,41 @@ def test_bm3d_without_arguments():
     )
     assert blind > told - 0.15
     assert blind > white + 1
+
+
+def stars(count=20):
+    """Return a black image with stars of up to 2000."""
+    y, x = np.mgrid[:160, :160]
+    image = np.zeros(x.shape)
+    for row, column, peak in np.random.default_rng(0).uniform(
+        (0, 0, 50), (160, 160, 2000), (count, 3)
+    ):
+        image += peak * np.exp(-((y - row) ** 2 + (x - column) ** 2) / 2.9)
+    return image
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 5.0, 20.0])
+@pytest.mark.parametrize("stored", [np.uint8, np.float64])
+def test_clipped_noise_around_stars_is_not_photon_noise(stored, sigma):
+    clean = stars()
+    image = np.maximum(clean + np.random.default_rng(0).normal(0, sigma, clean.shape), 0)
+    if stored == np.uint8:
+        image = np.minimum(image.round(), 255)
+    spec = fastrestore.estimate_noise(image.astype(stored))
+    assert spec.model == "white"
+    assert spec.sigma[0] == pytest.approx(sigma, rel=0.25)
+
+
+def test_few_stars_are_kept():
+    clean = np.minimum(stars(), 255)
+    image = np.clip(clean + np.random.default_rng(1).normal(0, 1, clean.shape), 0, 255).round()
+    error, before = (np.mean((k - clean) ** 2) for k in (fastrestore.bm3d(image), image))
+    assert error < before
+
+
+@pytest.mark.parametrize("sigma", [5.0, 20.0])
+def test_clipped_noise_of_a_dark_image_is_not_photon_noise(sigma):
+    y, x = np.mgrid[:160, :160]
+    clean = 1.5 * sigma * np.exp(-((x - 80) ** 2 + (y - 80) ** 2) / 800)
+    image = np.maximum(clean + np.random.default_rng(0).normal(0, sigma, clean.shape), 0)
+    assert found(image) is None

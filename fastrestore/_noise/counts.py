@@ -35,6 +35,9 @@ DARK = 0.05  # of the median variance: least variance by which classes are weigh
 # A line is accepted if the variance rises by a factor, if the line leaves a share of the relative
 # misfit of one variance for all classes, and if its own is this much, beside twice its error
 RISES, LEFT, MISFIT = 1.5, 0.45, 0.1
+# Least variance of the brightness relative to that which noise gives to the means of blocks. If the
+# image is constant, the variance rises with these means by chance, because the noise is skewed
+VARIES = 3.0
 # The variance is not negative at this percentile of the means of blocks, nor above that of their
 # least pixels by a number of photons: these pixels are below a signal without photons by up to 3
 # sigma, and sigma**2 - 3 gain * sigma is -2.25 gain**2 or more
@@ -42,6 +45,9 @@ DARKEST, BELOW = 1, 2.5
 SIGNIFICANT = 4.0  # gain relative to its standard error, which matters in small images
 SURE = 2.0  # standard errors within which sigma or the offset is taken for 0
 BLACK = 0.5  # of the gain: least value of photon noise without read-out noise, from the offset
+# Pixels have no photon or one: values below a share of the gain, but above those without photons,
+# are rarer than this multiple of these; of other noise that is clipped, they are 0.25 or more
+BELOW_ONE, SOME = 0.7, 0.15
 PAIRS = 6  # of slices or frames, at least, of which the noise is measured
 STEPS = 33  # brightness values in a specification
 
@@ -94,6 +100,10 @@ class Fit:
         if self.line.gain <= 0 or bright <= RISES * dark:
             return False
         classes = self.classes
+        brightness = np.average(classes.mean, weights=classes.count)
+        spread = np.average((classes.mean - brightness) ** 2, weights=classes.count)
+        if spread < VARIES * np.average(classes.variance, weights=classes.count) / SIDE**2:
+            return False
         weights = 1 / (self.positive(classes.mean) * classes.error) ** 2
         apart = classes.mean - np.average(classes.mean, weights=weights)
         if self.line.gain * math.sqrt(float(weights @ apart**2)) < SIGNIFICANT:
@@ -176,7 +186,7 @@ def _blocks(stack: NDArray[Any], valid: NDArray[Any] | None) -> Blocks:
     clipping = Clipping.of(known)
     usable = _below(stack, valid, clipping.high)
     blocks = _of_slices(stack, usable)
-    if clipping.low is None or _starts_at(clipping.low, fitted(blocks)):
+    if clipping.low is None or _starts_at(clipping.low, known, fitted(blocks)):
         return blocks
     return _of_slices(stack, _below(-stack.astype(np.float64), usable, -clipping.low))
 
@@ -202,12 +212,15 @@ def _below(
     return below if valid is None else below & valid
 
 
-def _starts_at(low: float, fit: Fit | None) -> bool:
-    """Whether the least value of an image is its black level."""
+def _starts_at(low: float, known: NDArray[Any], fit: Fit | None) -> bool:
+    """Whether the least value of an image is its black level, that of pixels without photons."""
     if fit is None or not fit.supports_counts():
         return False
     model = fit.model()
-    return max(model.sigma, abs(low - model.offset)) < BLACK * model.gain
+    if max(model.sigma, abs(low - model.offset)) >= BLACK * model.gain:
+        return False
+    dark = known[known < low + BELOW_ONE * model.gain]
+    return bool(np.count_nonzero(dark > low) < SOME * np.count_nonzero(dark == low))
 
 
 def fitted(blocks: Blocks) -> Fit | None:
