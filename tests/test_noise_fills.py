@@ -10,7 +10,15 @@ import pytest
 import skimage.data
 from support.images import camera, noisy, psnr
 
-from fastrestore import bm3d, bm4d, denoise, estimate_psd, estimate_sigma, vbm3d
+from fastrestore import (
+    bm3d,
+    bm4d,
+    denoise,
+    estimate_noise,
+    estimate_psd,
+    estimate_sigma,
+    vbm3d,
+)
 from fastrestore._noise.estimate import mean_sigma
 
 RAMP = np.add.outer(np.linspace(0, 100, 300), np.linspace(0, 155, 300))
@@ -260,3 +268,16 @@ def test_a_channel_without_valid_pixels_does_not_count():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert mean_sigma(planes, valid) == pytest.approx(mean_sigma(planes[::2]), rel=1e-6)
+
+
+@pytest.mark.parametrize("model", ["auto", "white", "correlated", "signal-dependent", "camera"])
+@pytest.mark.parametrize("stored", [np.uint8, np.float64])
+def test_dithered_pictures_of_two_values_have_no_noise(stored, model):
+    gray = camera(50, 50, 160, 160)
+    dithered = (gray > np.random.default_rng(0).uniform(0, 255, gray.shape)).astype(stored)
+    colored = np.stack([255 * dithered, 255 * dithered[::-1], 255 * dithered.T], -1)
+    assert not estimate_noise(dithered, model=model).sigma.any()
+    assert not estimate_noise(colored, model=model, channel_axis=-1).sigma.any()
+    assert (
+        estimate_sigma(np.where(np.eye(160), np.nan, dithered), mask=~np.eye(160, dtype=bool)) == 0
+    )

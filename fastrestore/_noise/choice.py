@@ -12,7 +12,7 @@ from fastrestore._noise.camera import camera_noise, noise_in_windows
 from fastrestore._noise.camera_windows import Windows
 from fastrestore._noise.correlated import LONG, REFINED, cells_of, covariance, power, squares
 from fastrestore._noise.counts import counts_noise
-from fastrestore._noise.estimate import sigmas
+from fastrestore._noise.estimate import is_bitmap, sigmas
 from fastrestore._noise.evenness import is_of_camera
 from fastrestore._noise.fit import Fit, fit
 from fastrestore._noise.spec import NoiseSpec
@@ -48,6 +48,11 @@ class Choice(NamedTuple):
 
 def choose(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
     """Estimate the noise of an image (C, M, N) with a model, or with the simplest that fits."""
+    masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
+    if all(is_bitmap(*each) for each in zip(planes, masks, strict=True)):
+        return Choice(
+            NoiseSpec.white(*np.zeros(len(planes))), "there are only two values, no noise"
+        )
     if model == "auto":
         return _simplest(planes, valid)
     reason = f"the model {model!r} was requested"

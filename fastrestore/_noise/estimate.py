@@ -14,6 +14,7 @@ from fastrestore._noise.inputs import checked_image
 from fastrestore._noise.level import LEAST, variance
 from fastrestore._noise.patches import SIDE, Patches
 
+SAMPLES = 256  # pixels that usually show that there are more than two values
 MOST = 2**18  # patches are enough; a larger image is sampled on a regular grid
 LARGE = 2**21  # pixels, from which only squares on a regular grid are looked at
 SQUARE, SQUARES = 128, 8  # pixels of a square, and how many there are along each axis
@@ -36,8 +37,8 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     Returns
     -------
     float, or numpy array of shape (C,) with `channel_axis`
-        Standard deviation, in the units of the image. It is 0 for a constant image and for
-        drawings without noise.
+        Standard deviation, in the units of the image. It is 0 for a constant image, for
+        drawings without noise, and for images of two values.
 
     Raises
     ------
@@ -102,6 +103,17 @@ def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
     return float(np.sqrt(np.square(levels[varies]).mean())) if varies.any() else 0.0
 
 
+def is_bitmap(image: NDArray[Any], valid: NDArray[Any] | None = None) -> bool:
+    """Whether a channel has at most two values, as bitmaps and halftones have, and no noise."""
+    known = image if valid is None else image[np.broadcast_to(valid, image.shape)]
+    some = known.ravel()[:: max(1, known.size // SAMPLES)]  # nearly all images have more here
+    if some.size == 0:
+        return True
+    if ((some > some.min()) & (some < some.max())).any():
+        return False
+    return not bool(((known > known.min()) & (known < known.max())).any())
+
+
 def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
     """Estimate the noise of one channel, scaled to about 1 so that squares do not overflow."""
     if image.size > LARGE and min(image.shape) >= SQUARE:
@@ -109,9 +121,9 @@ def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
         if known.mean() > ENOUGH:
             image, valid = squares, known
     image = np.asarray(image, np.float64)
+    if is_bitmap(image, valid):
+        return 0.0
     if valid is not None:
-        if not valid.any():
-            return 0.0
         image = np.where(valid, image, image[valid].mean())
     scale = float(np.abs(image - image.mean()).max())
     if scale == 0 or not np.isfinite(scale):
