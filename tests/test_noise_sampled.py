@@ -54,3 +54,21 @@ def test_a_drawing_in_color(model):
     if model == "auto":
         assert not spec.sigma.any()
         np.testing.assert_array_equal(fr.bm3d(drawing, channel_axis=0), drawing)
+
+
+def test_strength_is_monotone_if_the_level_was_lowered():
+    import skimage.data
+
+    clean = skimage.data.rocket()[:128, 100:228].astype(float)
+    image = clean + smooth_noise(clean.shape, 8)
+    results, infos = zip(
+        *[
+            fr.bm3d(image, channel_axis=-1, noise="camera", strength=s, return_info=True)
+            for s in (0.7, 0.9, 1.0, 1.1, 1.3)
+        ],
+        strict=True,
+    )
+    removed = [float((image - result).std()) for result in results]
+    assert removed == sorted(removed)
+    for info in infos:
+        np.testing.assert_array_equal(info.sigma, infos[0].sigma)

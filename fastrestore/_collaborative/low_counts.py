@@ -49,6 +49,8 @@ def passes(model: PoissonGaussian, stabilized: Any) -> list[Pass]:
     pixels = 1 if stabilized.ndim == 3 else SLICES
     level = _photons(stabilized, model.sigma / model.gain) * pixels
     coarsest = 0
+    if not level:  # nothing is brighter than the black level
+        return []
     while _is_low(level * 4**coarsest) and _is_large(stabilized.shape[-2:], coarsest + 1):
         coarsest += 1
     if not coarsest:

@@ -18,7 +18,13 @@ from fastrestore._collaborative import low_counts, scales
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Inputs, Request
-from fastrestore._collaborative.residual import Residual, checked, tried
+from fastrestore._collaborative.residual import (
+    Residual,
+    checked,
+    is_checked,
+    tried,
+    with_strength,
+)
 from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
@@ -55,6 +61,8 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
         if trial is not None:
             strong = restore(replace(given, source=choice.refused), inputs)
             return strong._replace(choice=trial.choice, residual=trial.residual)
+    if request.strength != 1 and is_checked(request, choice):
+        return with_strength(restore, given, inputs)
     work = _simplified(target, request)
     if work is None:
         target.estimate[...] = target.planes  # nothing to remove

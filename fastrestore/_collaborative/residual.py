@@ -86,6 +86,13 @@ class Residual(NamedTuple):
         return self.level < LOWEST and self.rest < NOTHING
 
 
+def is_checked(request: Request, choice: Choice | None) -> bool:
+    """Whether the residual of a choice is compared with the noise."""
+    if choice is None or not isinstance(request.source, str) or request.strength == 0:
+        return False
+    return choice.spec.model != "white" and choice.spec.distribution is None
+
+
 def checked(
     again: Callable[[NoiseSpec | str], Result], request: Request, image: Any, first: Result
 ) -> Result:
@@ -94,9 +101,7 @@ def checked(
     `again` restores the image with other noise.
     """
     choice = first.choice
-    if choice is None or not isinstance(request.source, str) or request.strength == 0:
-        return first
-    if choice.spec.model == "white" or choice.spec.distribution is not None:
+    if choice is None or not is_checked(request, choice):
         return first
     found = _compared(request, image, first)
     if found is None or found.factor == 1:
@@ -111,6 +116,20 @@ def checked(
     warnings.warn(WRONG, UserWarning, stacklevel=4)
     del second
     return again("white")
+
+
+def with_strength(
+    restore: Callable[[Request, Inputs], Result], request: Request, inputs: Inputs
+) -> Result:
+    """Restore with a multiple of the noise that is estimated and compared at strength 1.
+
+    A comparison at another strength would depend on it, and results would not be monotone.
+    """
+    silent = replace(request.execution, report_progress=lambda share: None)
+    plain = restore(replace(request, strength=1.0, execution=silent), inputs._replace(out=None))
+    assert plain.choice is not None
+    result = restore(replace(request, source=plain.choice.spec), inputs)
+    return result._replace(choice=plain.choice, residual=plain.residual)
 
 
 TRIED = "the noise depends on the brightness and has a spectrum, as what a trial removed has"
