@@ -7,7 +7,7 @@ from skimage.data import astronaut, camera
 import fastrestore
 from fastrestore import NoiseSpec
 from fastrestore._collaborative import source
-from fastrestore._collaborative.residual import compare
+from fastrestore._collaborative.comparison import compare
 from fastrestore._noise.applied import plane_noise
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import PlaneNoise

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
+from fastrestore._collaborative.comparison import Residual
 from fastrestore._collaborative.pipeline import Result
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request
-from fastrestore._collaborative.residual import Residual
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.vst import NoiseModel
 

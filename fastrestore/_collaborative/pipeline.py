@@ -14,17 +14,10 @@ import numpy as np
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, Image
-from fastrestore._collaborative import low_counts, scales
+from fastrestore._collaborative import comparison, low_counts, scales
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Geometry, Inputs, Request
-from fastrestore._collaborative.residual import (
-    Residual,
-    checked,
-    is_checked,
-    tried,
-    with_strength,
-)
 from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
@@ -44,7 +37,7 @@ class Result(NamedTuple):
     noise: PlaneNoise
     choice: Choice | None  # if it depends on the image
     context: Context | None
-    residual: Residual | None = None  # if it was compared with the noise
+    residual: comparison.Residual | None = None  # if it was compared with the noise
 
 
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
@@ -57,12 +50,12 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
             return _from_coarse_to_fine(target, passes)
     choice = target.choice
     if choice is not None and choice.refused is not None:
-        trial = tried(restore, request, target.planes, choice)
+        trial = comparison.tried(restore, request, target.planes, choice)
         if trial is not None:
             strong = restore(replace(given, source=choice.refused), inputs)
             return strong._replace(choice=trial.choice, residual=trial.residual)
-    if request.strength != 1 and is_checked(request, choice):
-        return with_strength(restore, given, inputs)
+    if request.strength != 1 and comparison.is_checked(request, choice):
+        return comparison.with_strength(restore, given, inputs)
     work = _simplified(target, request)
     if work is None:
         target.estimate[...] = target.planes  # nothing to remove
@@ -88,7 +81,7 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
 
     results = [target.result(request, shared)]
     del target, work, works, shared, each, own  # their memory is needed if there is another run
-    return checked(again, request, inputs.image, results.pop())
+    return comparison.checked(again, request, inputs.image, results.pop())
 
 
 def _restore_scale(work: _Work, context: Context, share: float) -> None:
