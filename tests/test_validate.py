@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastrestore import NoiseSpec
-from fastrestore._arrays import ranges, resources, validate
+from fastrestore._arrays import ranges, validate
 
 
 @pytest.mark.parametrize("value", [3, np.int8(3), np.uint64(3)])
@@ -168,9 +168,9 @@ def test_ranges_of_data():
     assert ranges.range_of(None, np.ones(4)) == 1
     with pytest.raises(ValueError, match="data_range must be a number above 0, got 0"):
         ranges.range_of(0, values)
-    assert resources.max_memory(None) is resources.max_memory(math.inf) is None
+    assert validate.max_memory(None) is validate.max_memory(math.inf) is None
     with pytest.raises(ValueError, match="max_memory must be a number above 0, got -1"):
-        resources.max_memory(-1)
+        validate.max_memory(-1)
 
 
 def test_long_values_are_cut():

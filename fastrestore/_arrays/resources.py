@@ -53,8 +53,3 @@ def _memory() -> float:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         sizes.append(math.inf if limit == resource.RLIM_INFINITY else limit)
     return min(sizes)
-
-
-def max_memory(limit: Any) -> float | None:
-    """Return a limit in bytes, or None for no limit."""
-    return None if limit is None or limit == math.inf else validate.positive("max_memory", limit)

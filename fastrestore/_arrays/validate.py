@@ -405,3 +405,8 @@ def usable_processors() -> int:
     except (OSError, ValueError):
         return count or 1
     return max(1, min(count or 1, limit))
+
+
+def max_memory(limit: Any) -> float | None:
+    """Return a limit in bytes, or None for no limit."""
+    return None if limit is None or limit == math.inf else positive("max_memory", limit)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from fastrestore._arrays import color, interop, resources, validate
+from fastrestore._arrays import color, interop, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.outliers import MASK, SEPARATE
 from fastrestore._arrays.types import FloatArray
@@ -113,7 +113,7 @@ class Request:
         extent = None if data_range is None else validate.positive("data_range", data_range)
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)
-        limit = resources.max_memory(max_memory)
+        limit = validate.max_memory(max_memory)
         engine = select(backend, on_host, capability)
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         factor = validate.number("strength", strength, least=0, most=MOST)
