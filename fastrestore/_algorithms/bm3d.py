@@ -5,8 +5,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastrestore._algorithms.info import Info
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.pipeline import restore
 from fastrestore._collaborative.profile import Profile
@@ -248,7 +252,7 @@ def bm3d(
     inputs = Inputs(
         values,
         validate.pilot(pilot, values, channel_axis, stage, valid),
-        validate.guide(guide, values.shape, channel_axis, valid),
+        _guide(guide, values.shape, channel_axis, valid),
     )
     bar = nullcontext() if progress is False else reporting(progress, "bm3d")
     with bar as report, interop.use_device_of(values):
@@ -257,3 +261,28 @@ def bm3d(
     if not return_info:
         return restored
     return restored, Info.of(request, result, sigma)
+
+
+def _guide(
+    guide: Any,
+    shape: tuple[int, ...],
+    channel_axis: int | None,
+    valid: NDArray[np.bool_] | None = None,
+) -> NDArray[Any] | None:
+    """Return the guide image as (M, N), or None; see `channels`."""
+    if guide is None:
+        return None
+    values = interop.to_host(interop.recognize("guide", guide)[0])
+    axis = None if channel_axis is None else channel_axis % len(shape)
+    plane = tuple(size for k, size in enumerate(shape) if k != axis)
+    if values.shape == plane:
+        every = None if valid is None else Mask(valid).common().valid
+        gray: NDArray[Any] = validate.channels("guide", values, None, every)[0]
+        return gray
+    if values.shape != shape:
+        raise ValueError(
+            f"guide has shape {values.shape}; it must be {plane} or that of the image, {shape}"
+        )
+    planes = validate.channels("guide", values, channel_axis, valid)
+    mean: NDArray[Any] = planes.mean(0, dtype=np.float64)
+    return mean

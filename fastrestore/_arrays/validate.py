@@ -351,31 +351,6 @@ def pilot(
     return channels("pilot", values, channel_axis, valid)
 
 
-def guide(
-    guide: Any,
-    shape: tuple[int, ...],
-    channel_axis: int | None,
-    valid: NDArray[np.bool_] | None = None,
-) -> NDArray[Any] | None:
-    """Return the guide image as (M, N), or None; see `channels`."""
-    if guide is None:
-        return None
-    values = interop.to_host(interop.recognize("guide", guide)[0])
-    axis = None if channel_axis is None else channel_axis % len(shape)
-    plane = tuple(size for k, size in enumerate(shape) if k != axis)
-    if values.shape == plane:
-        every = None if valid is None else masks.Mask(valid).common().valid
-        gray: NDArray[Any] = channels("guide", values, None, every)[0]
-        return gray
-    if values.shape != shape:
-        raise ValueError(
-            f"guide has shape {values.shape}; it must be {plane} or that of the image, {shape}"
-        )
-    planes = channels("guide", values, channel_axis, valid)
-    mean: NDArray[Any] = planes.mean(0, dtype=np.float64)
-    return mean
-
-
 MOST_WORKERS = 256  # or the number of processors: more threads only take memory
 
 
