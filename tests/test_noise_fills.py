@@ -281,3 +281,9 @@ def test_dithered_pictures_of_two_values_have_no_noise(stored, model):
     assert (
         estimate_sigma(np.where(np.eye(160), np.nan, dithered), mask=~np.eye(160, dtype=bool)) == 0
     )
+
+
+@pytest.mark.parametrize("image", [np.zeros((32, 32)), np.eye(32)])
+def test_the_reason_names_at_most_two_values(image):
+    info = bm3d(image, return_info=True)[1]
+    assert "no more than two values" in info.reason

@@ -50,9 +50,8 @@ def choose(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) ->
     """Estimate the noise of an image (C, M, N) with a model, or with the simplest that fits."""
     masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
     if all(is_bitmap(*each) for each in zip(planes, masks, strict=True)):
-        return Choice(
-            NoiseSpec.white(*np.zeros(len(planes))), "there are only two values, no noise"
-        )
+        none = NoiseSpec.white(*np.zeros(len(planes)))
+        return Choice(none, "the image has no more than two values, and no noise")
     if model == "auto":
         return _simplest(planes, valid)
     reason = f"the model {model!r} was requested"
