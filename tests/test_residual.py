@@ -110,18 +110,3 @@ def test_given_and_white_noise_is_not_compared():
     for noise in (SPEC, "white"):
         info = fastrestore.bm3d(NOISY, noise=noise, channel_axis=-1, return_info=True)[1]
         assert info.residual is None
-
-
-@pytest.mark.parametrize("confirmed", [True, False])
-def test_noise_that_was_refused_is_tried(monkeypatch, confirmed):
-    clean = astronaut()[:256, 100:356].astype(float)
-    noise = np.random.default_rng(0).standard_normal(clean.shape) * (8 + clean * 4 / 255) / 2
-    image = clean + noise if confirmed else clean
-    spec = 0.5 * SPEC
-    weak = Choice(0.1 * spec, "weak noise", spec)
-    monkeypatch.setattr(source, "noise_of", lambda planes, valid, model: weak)
-    restored, info = fastrestore.bm3d(image, channel_axis=-1, return_info=True)
-    used = spec if confirmed else 0.1 * spec
-    np.testing.assert_array_equal(restored, fastrestore.bm3d(image, noise=used, channel_axis=-1))
-    assert ("a trial" in info.reason) == confirmed
-    assert info.estimated

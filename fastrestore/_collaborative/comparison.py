@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative.request import Geometry, Inputs, Request
+from fastrestore._collaborative.request import Inputs, Request
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore._noise.spec import NoiseSpec
@@ -37,12 +37,6 @@ MOST, FEWEST = 1024, 64  # blocks that are compared, and without which nothing i
 USUAL, TOO_LOW = 0.5, 0.25
 LOWEST = 0.1  # after a correction; less shows that the model is wrong
 FLATTEST, NOTHING = 0.05, 0.1  # quantile of the blocks, and variance below which no noise remains
-
-# Noise that a model of the image refuses is accepted if its level is below a share of the range of
-# the image, and its residual has a level of so much. Texture of photographs without noise has up to
-# 0.5 if it is as weak, or is stronger; noise of cameras has 0.4 to 0.75.
-CONFIRMED = ((0.036, 0.44), (0.045, 0.58))
-PART = 128  # side of the four parts of an image on which it is tried
 
 LOWERED = "; its level was lowered, because less than it had been removed"
 WRONG = (
@@ -130,47 +124,6 @@ def with_strength(
     assert plain.choice is not None
     result = restore(replace(request, source=plain.choice.spec), inputs)
     return result._replace(choice=plain.choice, residual=plain.residual)
-
-
-TRIED = "the noise depends on the brightness and has a spectrum, as what a trial removed has"
-
-
-def tried(
-    restore: Callable[[Request, Inputs], Result], request: Request, planes: Any, choice: Choice
-) -> Result | None:
-    """Try noise that was refused on parts of an image (C, M, N); None unless it is confirmed."""
-    refused = choice.refused
-    if refused is None or request.mask is not None or min(planes.shape[1:]) < 2 * PART:
-        return None
-    parts = _parts(planes)
-    small = replace(
-        request, geometry=Geometry(parts.shape, 0), source=refused, strength=1.0, max_memory=None,
-        execution=replace(request.execution, report_progress=lambda share: None),
-    )  # fmt: skip
-    result = restore(small, Inputs(parts))
-    found = compare(parts, interop.to_host(result.image), result.noise, None)
-    extent = float(planes.max()) - float(planes.min())
-    if found is None or found.rest > NOTHING or not _is_confirmed(refused, extent, found):
-        return None
-    return result._replace(choice=Choice(refused, TRIED), residual=found)
-
-
-def _is_confirmed(spec: NoiseSpec, extent: float, found: Residual) -> bool:
-    """Whether a residual confirms noise in an image of this range."""
-    share = float(spec.sigma.max()) / max(extent, 1e-300)
-    return any(share < most and found.level > least for most, least in CONFIRMED)
-
-
-def _parts(planes: Any) -> NDArray[Any]:
-    """Return four parts of an image (C, M, N), on the host, beside each other."""
-    starts = [[k * size // 4 - PART // 2 for k in (1, 3)] for size in planes.shape[1:]]
-    rows = [
-        np.concatenate(
-            [interop.to_host(planes[:, y : y + PART, x : x + PART]) for x in starts[1]], 2
-        )
-        for y in starts[0]
-    ]
-    return np.concatenate(rows, 1)
 
 
 def _compared(request: Request, image: Any, result: Result) -> Residual | None:

@@ -49,11 +49,6 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
         if passes:
             return _from_coarse_to_fine(target, passes)
     choice = target.choice
-    if choice is not None and choice.refused is not None:
-        trial = comparison.tried(restore, request, target.planes, choice)
-        if trial is not None:
-            strong = restore(replace(given, source=choice.refused), inputs)
-            return strong._replace(choice=trial.choice, residual=trial.residual)
     if request.strength != 1 and comparison.is_checked(request, choice):
         return comparison.with_strength(restore, given, inputs)
     work = _simplified(target, request)

@@ -43,7 +43,6 @@ class Choice(NamedTuple):
 
     spec: NoiseSpec
     reason: str
-    refused: NoiseSpec | None = None  # stronger noise, to be tried on a part of the image
 
 
 def choose(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
@@ -119,7 +118,7 @@ def _photographic(
     if drawn or len(planes) == 1:
         return Choice(white, UNKNOWN + "white noise was assumed")
     weaker = replace(spec, sigma=weak * spec.sigma, levels=weak[:, None] * spec.levels)
-    return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed", spec)
+    return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed")
 
 
 def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
