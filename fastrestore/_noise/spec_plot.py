@@ -26,6 +26,7 @@ def plot(spec: NoiseSpec) -> Figure:
             'NoiseSpec.plot needs matplotlib; install it with pip install "fastrestore[plot]"'
         ) from error
     several = len(spec.sigma) > 1
+    figure: Figure
     figure, axes = pyplot.subplots(
         1, 2 + several, figsize=(4.4 * (2 + several), 3.6), layout="constrained"
     )
