@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -32,6 +33,7 @@ SKEWNESS, KURTOSIS = 0.12, 3.5
 # Effective share of the frequencies that have the power: the kernels g1 and g2 of
 # `bench/correlated.py` have 0.06 or more, a plane wave in noise has less than 0.01
 PERIODIC = 0.02
+ENOUGH = 2**20  # pixels, on a regular grid, of which shares are measured
 PAPER = 0.2  # share of black and white pixels in drawings and text; photographs have less
 VARYING = 0.8  # least share of a photograph that varies
 WEAK = 0.009  # level relative to the range that hardly changes an image without noise
@@ -136,7 +138,8 @@ def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> flo
 
 def _extreme_share(planes: NDArray[Any]) -> float:
     """Share of the values that are the least or the greatest of their channel."""
-    flat = planes.reshape(len(planes), -1)
+    apart = max(1, math.isqrt(planes[0].size // ENOUGH))
+    flat = planes[:, ::apart, ::apart].reshape(len(planes), -1)
     extremes = flat.min(1, keepdims=True), flat.max(1, keepdims=True)
     return float(np.mean([flat == each for each in extremes])) * 2
 

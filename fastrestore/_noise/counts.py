@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -133,7 +134,7 @@ class Fit:
 def counts_noise(planes: NDArray[Any], valid: NDArray[Any] | None) -> NoiseSpec | None:
     """Find the Poisson-Gaussian noise of (C, M, N); None if its noise is of another kind."""
     known = None if valid is None else np.broadcast_to(valid, planes.shape)[:, None]
-    blocks = [_blocks(*each) for each in channels(planes[:, None], known)]
+    blocks = (_blocks(*each) for each in channels(planes[:, None], known))
     return _spec(blocks, planes, valid)
 
 
@@ -357,13 +358,20 @@ def _read_out(fit: Fit) -> float:
 
 
 def _spec(
-    blocks: list[Blocks], planes: NDArray[Any], valid: NDArray[Any] | None
+    blocks: Iterable[Blocks], planes: NDArray[Any], valid: NDArray[Any] | None
 ) -> NoiseSpec | None:
-    """Return the noise of the blocks of each channel, for an image or a stack (C, ...)."""
-    fits = [fit for fit in map(fitted, blocks) if fit is not None and fit.supports_counts()]
-    if len(fits) < len(blocks):
-        return None
-    pooled = fitted(Blocks.joined(blocks)) if len(fits) > 1 else fits[0]
+    """Return the noise of the blocks of each channel, for an image or a stack (C, ...).
+
+    Channels after one whose noise is of another kind are not measured.
+    """
+    fits, measured = [], []
+    for each in blocks:
+        fit = fitted(each)
+        if fit is None or not fit.supports_counts():
+            return None
+        fits.append(fit)
+        measured.append(each)
+    pooled = fitted(Blocks.joined(measured)) if len(fits) > 1 else fits[0]
     if pooled is None or not all(fit.agrees(pooled) for fit in fits):
         return specification([fit.line for fit in fits], planes, valid)
     return specification([pooled.line] * len(fits), planes, valid, pooled.model())
