@@ -72,3 +72,15 @@ def test_strength_is_monotone_if_the_level_was_lowered():
     assert removed == sorted(removed)
     for info in infos:
         np.testing.assert_array_equal(info.sigma, infos[0].sigma)
+
+
+@pytest.mark.parametrize("factor", [2.0**-60, 2.0**80])
+def test_the_choice_does_not_depend_on_units(factor):
+    import skimage.data
+
+    clean = skimage.data.rocket()[:128, 100:228].astype(float)
+    image = clean + smooth_noise(clean.shape, 8)
+    spec = fr.estimate_noise(image, channel_axis=-1)
+    scaled = fr.estimate_noise(factor * image, channel_axis=-1)
+    assert spec.model == scaled.model == "camera"
+    np.testing.assert_allclose(scaled.sigma, factor * spec.sigma, rtol=1e-3)

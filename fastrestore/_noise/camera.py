@@ -29,15 +29,27 @@ def camera_noise(
 
     The noise is white unless it is `correlated`, and its level constant unless it is `varying`.
     """
-    largest = float(np.abs(planes if valid is None else np.where(valid, planes, 0)).max())
-    if not EXACT[0] < largest < EXACT[1] and largest > 0:
-        scale = 2.0 ** math.floor(math.log2(largest))
+    scale = exact_scale(planes, valid)
+    if scale != 1:
         scaled = np.asarray(planes, np.float64) / scale
-        spec = camera_noise(scaled, valid, correlated=correlated, varying=varying)
-        parts = scale * spec.sigma, scale * spec.brightness, scale * spec.levels
-        return NoiseSpec(*parts, spec.spectrum)
+        return in_units(camera_noise(scaled, valid, correlated=correlated, varying=varying), scale)
     windows = Windows.of(planes, valid)
     return noise_in_windows(windows, planes, valid, correlated=correlated, varying=varying)
+
+
+def exact_scale(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:
+    """Power of two to divide an image by, because squares of float32 would not be exact."""
+    largest = float(np.abs(planes if valid is None else np.where(valid, planes, 0)).max())
+    if EXACT[0] < largest < EXACT[1] or not largest > 0:
+        return 1.0
+    return float(2.0 ** math.floor(math.log2(largest)))
+
+
+def in_units(spec: NoiseSpec, scale: float) -> NoiseSpec:
+    """Return the noise of an image times `scale`."""
+    return NoiseSpec(
+        scale * spec.sigma, scale * spec.brightness, scale * spec.levels, spec.spectrum
+    )
 
 
 def noise_in_windows(

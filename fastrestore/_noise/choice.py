@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._noise.camera import camera_noise, noise_in_windows
+from fastrestore._noise.camera import camera_noise, exact_scale, in_units, noise_in_windows
 from fastrestore._noise.camera_windows import Windows
 from fastrestore._noise.correlated import LONG, REFINED, cells_of, covariance, power, squares
 from fastrestore._noise.counts import counts_noise
@@ -37,7 +37,7 @@ ENOUGH = 2**20  # pixels, on a regular grid, of which shares are measured
 PAPER = 0.2  # share of black and white pixels in drawings and text; photographs have less
 VARYING = 0.8  # least share of a photograph that varies
 WEAK = 0.009  # level relative to the range that hardly changes an image without noise
-UNKNOWN = "the noise cannot be told from the structure of the image; "
+UNKNOWN = "the noise cannot be distinguished from the structure of the image; "
 
 
 class Choice(NamedTuple):
@@ -102,7 +102,12 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
 def _photographic(
     planes: NDArray[Any], valid: NDArray[np.bool_] | None, white: NoiseSpec
 ) -> Choice:
-    """Return the noise of a camera, or a weak one if it cannot be told from structure."""
+    """Return the noise of a camera, or a weak one if structure may have been estimated."""
+    scale = exact_scale(planes, valid)
+    if scale != 1:
+        scaled = np.asarray(planes, np.float64) / scale
+        choice = _photographic(scaled, valid, in_units(white, 1 / scale))
+        return choice._replace(spec=in_units(choice.spec, scale))
     if _varying_share(planes, valid) < VARYING or _extreme_share(planes) > PAPER:
         return Choice(white, "the image is a drawing, or most of it has no noise")
     windows = Windows.of(planes, valid)

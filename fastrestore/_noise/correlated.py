@@ -30,7 +30,7 @@ ROUNDS = 5  # of selecting windows by a spectrum, and averaging them
 # noise, larger ones leave structure: 5 to 6.5 restore correlated noise equally well.
 THRESHOLD = 5.5
 REFINED = 5  # spectra of remainders
-LEAST = 1e-6  # power relative to the largest that can be told from rounding
+LEAST = 1e-6  # power relative to the largest that differs from rounding
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,10 +22,8 @@ BANDS = ((0.02, 0.1), (0.1, 0.2), (0.2, 0.32), (0.32, 0.5))  # cycles per pixel
 FLAT, FLATTEST = 0.5, 0.2  # shares of the windows, those with the least power in the lowest band
 # Photographs of BSDS500 differ from real and drawn noise of cameras in the sum of three measures
 # and this multiple of the logarithm of the level, relative to the range: texture that is taken for
-# noise is strong. Of 144 photographs without much noise, three are below the limits, with an
-# estimate of at most 3.3 in 8 bits, and four below the limit of gray images, which lack the third
-# measure, with at most 4. The next photograph of color is at 0.1; photographs differ, so the limit
-# leaves a margin.
+# noise is strong. The limits were selected on BSD432, on images of two cameras and on drawn noise,
+# with a margin to strong texture. Gray images lack the third measure.
 BY_LEVEL = 0.4
 LIMIT, GRAY_LIMIT = -0.05, -0.3
 STRONGEST = 0.065  # level relative to the range, above which it is text or another dense drawing

@@ -27,7 +27,7 @@ NOISELESS, SURELY_NOISELESS = 0.05, 0.01
 WHITE = 2.0  # largest ratio of the median eigenvalue to the smallest of white noise
 CROWDED = 0.25  # least share of varying patches that are not next to areas without noise
 STRAIGHT, MARGIN = 2.0, 0.005  # ratio of straight lines to those of noise, for drawings
-COARSEST = 1.25  # step of rounding, relative to sigma, of noise that can be told from a drawing
+COARSEST = 1.25  # step of rounding, relative to sigma, of noise that differs from a drawing
 UNCONFIRMED = 0.25  # least share of an estimate from all patches that flat patches confirm
 UNCLIPPED = 0.05  # least share of the variance that clipping leaves in a patch that is used
 
