@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import validate
+from fastrestore._arrays import threads, validate
 from fastrestore._noise.choice import MODELS, Choice, choose
 from fastrestore._noise.choice_volume import choose_in_volume
 from fastrestore._noise.inputs import checked_image
@@ -66,11 +66,14 @@ def choice_of(image: Any, channel_axis: int | None, mask: Any, model: str) -> Ch
     """Validate the arguments of `estimate_noise`; return the noise and why it was chosen."""
     wanted = validate.choice("model", model, MODELS)
     planes, valid = checked_image(image, channel_axis, mask)
-    return noise_of(planes, valid, wanted)
+    return noise_of(planes, valid, wanted, validate.usable_processors())
 
 
-def noise_of(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
-    """Estimate the noise of an image or a volume (C, *spatial) on the host."""
-    if planes.ndim == 4:
-        return choose_in_volume(planes, valid, model)
-    return choose(planes, valid, model)
+def noise_of(
+    planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str, workers: int
+) -> Choice:
+    """Estimate the noise of an image or a volume (C, *spatial) on the host, on threads."""
+    with threads.limited_to(workers):
+        if planes.ndim == 4:
+            return choose_in_volume(planes, valid, model)
+        return choose(planes, valid, model)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import threads
 from fastrestore._noise.camera import camera_noise, exact_scale, in_units, noise_in_windows
 from fastrestore._noise.camera_windows import Windows
 from fastrestore._noise.correlated import LONG, REFINED, cells_of, covariance, power, squares
@@ -80,14 +81,19 @@ def correlated_noise(
 
 def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
     """Return white noise, unless another model describes the image and white noise does not."""
+    levels = threads.Begun(lambda: sigmas(planes, valid))
     counts = counts_noise(planes, valid)
     if counts is not None:
         return Choice(counts, "the variance of the noise rises linearly with the brightness")
-    white = NoiseSpec.white(*sigmas(planes, valid))
+    gray = len(planes) == 1
+    # Most images need these, so they are computed before the levels are known
+    rough = correlated_noise(planes, valid, refined=0) if gray else None
+    sight = None if gray else _Sight.of(planes, valid)
+    white = NoiseSpec.white(*levels.result())
     if not white.sigma.any():
         return Choice(white, "the image has no noise, or is a drawing")
-    if len(planes) == 1:
-        if not _is_colored(correlated_noise(planes, valid, refined=0), white, ROUGHLY):
+    if rough is not None:
+        if not _is_colored(rough, white, ROUGHLY):
             return Choice(white, "the noise is white")
         spec = correlated_noise(planes, valid)
         if not _is_colored(spec, white):
@@ -96,21 +102,34 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
             return Choice(white, "low frequencies are periodic structure, as moire is, not noise")
         if _describes(fit(spec, planes, valid, 0)):
             return Choice(spec, "all parts of the image have noise of the same spectrum")
-    return _photographic(planes, valid, white)
+    sight = sight or _Sight.of(planes, valid)
+    choice = _photographic(sight, valid, in_units(white, 1 / sight.scale))
+    return choice._replace(spec=in_units(choice.spec, sight.scale))
 
 
-def _photographic(
-    planes: NDArray[Any], valid: NDArray[np.bool_] | None, white: NoiseSpec
-) -> Choice:
+class _Sight(NamedTuple):
+    """An image divided by a scale, whether it is a drawing, and the windows of a photograph."""
+
+    planes: NDArray[Any]
+    scale: float
+    is_drawing: bool
+    windows: Windows | None
+
+    @classmethod
+    def of(cls, planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> _Sight:
+        """Look at an image."""
+        scale = exact_scale(planes, valid)
+        if scale != 1:
+            planes = np.asarray(planes, np.float64) / scale
+        drawing = _varying_share(planes, valid) < VARYING or _extreme_share(planes) > PAPER
+        return cls(planes, scale, drawing, None if drawing else Windows.of(planes, valid))
+
+
+def _photographic(sight: _Sight, valid: NDArray[np.bool_] | None, white: NoiseSpec) -> Choice:
     """Return the noise of a camera, or a weak one if structure may have been estimated."""
-    scale = exact_scale(planes, valid)
-    if scale != 1:
-        scaled = np.asarray(planes, np.float64) / scale
-        choice = _photographic(scaled, valid, in_units(white, 1 / scale))
-        return choice._replace(spec=in_units(choice.spec, scale))
-    if _varying_share(planes, valid) < VARYING or _extreme_share(planes) > PAPER:
+    planes, windows = sight.planes, sight.windows
+    if sight.is_drawing:
         return Choice(white, "the image is a drawing, or most of it has no noise")
-    windows = Windows.of(planes, valid)
     spec = noise_in_windows(windows, planes, valid, correlated=True, varying=True)
     if not _is_colored(spec, white):
         return Choice(white, "the noise is white")

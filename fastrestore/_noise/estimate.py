@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.inputs import checked_image
 from fastrestore._noise.level import LEAST, variance
@@ -79,7 +79,8 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     True
     """
     planes, valid = checked_image(image, channel_axis, mask)
-    estimates = sigmas(planes, valid)
+    with threads.limited_to(validate.usable_processors()):
+        estimates = sigmas(planes, valid)
     return float(estimates[0]) if channel_axis is None else estimates
 
 
@@ -89,8 +90,8 @@ def sigmas(planes: NDArray[Any], valid: NDArray[Any] | None = None) -> FloatArra
     `valid` broadcasts to the planes. Invalid pixels may have any value, NaN included.
     """
     masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
-    each = zip(planes, masks, strict=True)
-    return np.array([_sigma(plane, mask) for plane, mask in each])
+    each = list(zip(planes, masks, strict=True))
+    return np.array(threads.in_order(lambda channel: _sigma(*channel), each))
 
 
 def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.clipping import Clipping
 
@@ -80,13 +81,16 @@ class Patches:
         corners, pixels, width = self.corners[selected], self.image.ravel(), self.image.shape[1]
         inside = np.add.outer(np.arange(SIDE) * width, np.arange(SIDE)).reshape(-1, 1)
         products, sums = np.zeros((SIZE, SIZE)), np.zeros(SIZE)
-        for first in range(0, len(corners), GATHERED):
-            columns = pixels.take(inside + corners[first : first + GATHERED])
-            sums += columns.sum(1)
-            even = columns.shape[1] // BLOCK * BLOCK
-            blocks = columns[:, :even].reshape(SIZE, -1, BLOCK).transpose(1, 0, 2)
-            products += np.matmul(blocks, blocks.transpose(0, 2, 1)).sum(0)
-            products += columns[:, even:] @ columns[:, even:].T
+
+        def added(first: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+            return _sums(pixels.take(inside + corners[first : first + GATHERED]))
+
+        for total, of_blocks, of_rest in threads.in_order(
+            added, range(0, len(corners), GATHERED)
+        ):
+            sums += total
+            products += of_blocks
+            products += of_rest
         mean = sums / len(corners)
         covariance = (products / len(corners) - np.outer(mean, mean)) / LEVELS**2
         unbiased = covariance * len(corners) / (len(corners) - 1)
@@ -113,6 +117,14 @@ class Patches:
             pixels[centers - k] - 2 * pixels[centers] + pixels[centers + k] for k in (1, width)
         ]
         return float((np.abs(bends) <= 2).mean())  # 2: all are rounded
+
+
+def _sums(columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sum of patches (SIZE, K), and of the products of their pixels: of blocks and of the rest."""
+    even = columns.shape[1] // BLOCK * BLOCK
+    blocks = columns[:, :even].reshape(SIZE, -1, BLOCK).transpose(1, 0, 2)
+    products = np.matmul(blocks, blocks.transpose(0, 2, 1)).sum(0)
+    return columns.sum(1), products, columns[:, even:] @ columns[:, even:].T
 
 
 def _energies(image: FloatArray, valid: NDArray[Any] | None, step: int) -> Energies:

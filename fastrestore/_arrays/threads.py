@@ -1,0 +1,68 @@
+"""Threads for independent parts of work in NumPy and SciPy, which release the GIL.
+
+The pool exists within one call, as that of the Numba backend does. Parts may be divided further on
+the same threads: who needs a part that no thread has begun computes it, so nobody waits for a part
+that cannot begin. Results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from typing import Generic, TypeVar
+
+T, R = TypeVar("T"), TypeVar("R")
+
+_pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
+
+
+@contextlib.contextmanager
+def limited_to(workers: int) -> Iterator[None]:
+    """Let parts of work run on up to this many threads, including the one that waits for them."""
+    if workers == 1:
+        yield
+        return
+    pool = ThreadPoolExecutor(workers - 1, "fastrestore")
+    token = _pool.set(pool)
+    try:
+        yield
+    finally:
+        _pool.reset(token)
+        pool.shutdown(cancel_futures=True)
+
+
+class Begun(Generic[R]):
+    """Work that another thread may do meanwhile."""
+
+    def __init__(self, work: Callable[[], R]) -> None:
+        self._work = work
+        self._future: Future[R] | None = None
+        pool = _pool.get()
+        if pool is not None:
+            with contextlib.suppress(RuntimeError):  # too little memory for a thread
+                self._future = pool.submit(copy_context().run, work)
+
+    def result(self) -> R:
+        """Wait for the result, or compute it if no thread has begun."""
+        if self._future is None or self._future.cancel():
+            return self._work()
+        return self._future.result()
+
+    def drop(self) -> None:
+        """Do not begin any more."""
+        if self._future is not None:
+            self._future.cancel()
+
+
+def in_order(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+    """Return the result of each part."""
+    if _pool.get() is None or len(parts) < 2:
+        return [work(part) for part in parts]
+    others = [Begun(lambda part=part: work(part)) for part in parts[1:]]  # type: ignore[misc]
+    try:
+        return [work(parts[0]), *(other.result() for other in others)]
+    finally:
+        for other in others:
+            other.drop()
