@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.camera_windows import Windows
 
@@ -55,11 +56,12 @@ class Curve:
     @classmethod
     def of(cls, windows: Windows, shape: FloatArray, varying: bool) -> Curve:
         """Fit a curve to windows whose noise has the spectra `shape`, of mean 1, by channel."""
-        fits = [
-            _fitted(means, log_powers(windows, windows.powers(number), each)[0], varying)
-            for number, (means, each) in enumerate(zip(windows.means, shape, strict=True))
-        ]
-        knots, logs = zip(*fits, strict=True)
+
+        def fitted(number: int) -> tuple[FloatArray, FloatArray]:
+            logs, _ = log_powers(windows, windows.powers(number), shape[number])
+            return _fitted(windows.means[number], logs, varying)
+
+        knots, logs = zip(*threads.in_order(fitted, range(len(shape))), strict=True)
         return cls(np.array(knots), np.array(logs))
 
     def at(self, means: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.camera_level import DEPENDENT, Kind, log_powers, typical
 from fastrestore._noise.camera_windows import Windows
@@ -48,10 +49,12 @@ def cross_spectra(
     starts: list[FloatArray | None] = [None] * len(waves)
     if start is not None:
         starts = list(np.einsum("oc,od,cdyx->oyx", basis, basis, start))
-    each = [
-        _spectrum(windows, row, Kind(colored and number > 0, compressed), starts[number])
-        for number, row in enumerate(waves)
-    ]
+    each = threads.in_order(
+        lambda number: _spectrum(
+            windows, waves[number], Kind(colored and number > 0, compressed), starts[number]
+        ),
+        range(len(waves)),
+    )
     found = np.array([spectrum for spectrum, _ in each])
     spectra = _limited(windows, found, waves)
     some = waves[:, each[0][1]]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
 
 SIDES = (32, 16, 8)  # pixels; the largest that is found FEWEST times in an image
@@ -18,7 +19,7 @@ LIVELY = 0.25  # share of the windows that are constant nowhere, at least, to us
 OVERLAP = 2  # windows start at each half of a side
 MOST = 2048  # windows are enough; of a larger image, they are samples on a grid
 BLOCK = 8  # pixels; a constant square of this size, as JPEG makes them, has lost its noise
-PARTS = 256  # windows that are transformed at a time
+PARTS = 64  # windows that are transformed at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,15 +67,18 @@ class Windows:
         cls, planes: NDArray[Any], corners: NDArray[np.intp], side: int
     ) -> tuple[Windows, NDArray[np.bool_]]:
         """Transform the windows with these first pixels, and tell which are constant nowhere."""
-        means, waves, lively = [], [], []
         # float32 is exact enough only near 0
-        center = np.asarray(planes[:, corners[0, 0], corners[0, 1]], np.float64)
-        for first in range(0, len(corners), PARTS):
-            exact = _cut(planes, corners[first : first + PARTS], side) - center[:, None, None, None]
+        center = np.asarray(planes[:, corners[0, 0], corners[0, 1]], np.float64)[:, None]
+
+        def measured(first: int) -> tuple[FloatArray, NDArray[Any], NDArray[np.bool_]]:
+            exact = _cut(planes, corners[first : first + PARTS], side)
+            exact -= center[..., None, None]
             blocks = exact.astype(np.float32)
-            means.append(exact.mean((2, 3), dtype=np.float64) + center[:, None])
-            waves.append(_transformed(blocks))
-            lively.append(~_is_constant(blocks))
+            means = exact.mean((2, 3), dtype=np.float64) + center
+            return means, _transformed(blocks), ~_is_constant(blocks)
+
+        parts = threads.in_order(measured, range(0, len(corners), PARTS))
+        means, waves, lively = zip(*parts, strict=True)
         windows = cls(np.concatenate(means, 1), np.concatenate(waves, 1), side)
         return windows, np.concatenate(lively)
 
@@ -129,7 +133,7 @@ def _cut(planes: NDArray[Any], corners: NDArray[np.intp], side: int) -> FloatArr
     """Windows (C, W, side, side) of an image."""
     views = sliding_window_view(planes, (side, side), (1, 2))
     blocks = views[:, corners[:, 0], corners[:, 1]]
-    return np.asarray(blocks, np.float64)
+    return np.ascontiguousarray(blocks, np.float64)
 
 
 def _is_constant(blocks: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -137,7 +141,8 @@ def _is_constant(blocks: NDArray[np.float32]) -> NDArray[np.bool_]:
     side = blocks.shape[-1]
     count = side // min(BLOCK, side)
     squares = blocks.reshape(*blocks.shape[:2], count, side // count, count, side // count)
-    constant: NDArray[np.bool_] = (squares.max((3, 5)) == squares.min((3, 5))).any((0, 2, 3))
+    same = squares == squares[:, :, :, :1, :, :1]
+    constant: NDArray[np.bool_] = same.all(3).all(-1).any((0, 2, 3))
     return constant
 
 

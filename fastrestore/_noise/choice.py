@@ -163,9 +163,9 @@ def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> flo
 def _extreme_share(planes: NDArray[Any]) -> float:
     """Share of the values that are the least or the greatest of their channel."""
     apart = max(1, math.isqrt(planes[0].size // ENOUGH))
-    flat = planes[:, ::apart, ::apart].reshape(len(planes), -1)
+    flat = np.ascontiguousarray(planes[:, ::apart, ::apart]).reshape(len(planes), -1)
     extremes = flat.min(1, keepdims=True), flat.max(1, keepdims=True)
-    return float(np.mean([flat == each for each in extremes])) * 2
+    return sum(np.count_nonzero(flat == each) for each in extremes) / flat.size
 
 
 def _extent(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:

@@ -17,8 +17,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.patches import CONSTANT, Patches
 from fastrestore._noise.patches import SIDE as PATCH
+from fastrestore._noise.patches import varying
 
 LONG = 64  # pixels; windows of the spectrum. The cosine that smooths it ends at half of that
 SHORT = 32  # pixels; windows that are flat, or from which structure is removed
@@ -110,11 +110,9 @@ def _cell(image: FloatArray, valid: NDArray[Any]) -> Cell:
     scale = float(np.abs(image - image.mean()).max())
     if scale == 0 or min(image.shape) < PATCH:
         return Cell(image, np.zeros(image.shape, bool))
-    measures = Patches.of((image - image.mean()) / scale, valid, 1).energies
-    empty = (measures.detail <= CONSTANT) | ~measures.whole
     usable = np.ones(image.shape, bool)
     middle = PATCH // 2
-    usable[middle:-middle, middle:-middle] = ~empty
+    usable[middle:-middle, middle:-middle] = varying((image - image.mean()) / scale, valid)
     return Cell(image, usable & valid)
 
 

@@ -22,7 +22,7 @@ LEVELS = 2.0**22
 BLOCK = 100
 GATHERED = 64 * BLOCK  # patches in memory at a time
 CONSTANT = 1e-12  # detail of a patch that is constant, or a ramp, but for rounding
-STRIP = 256  # rows of the image at a time
+STRIP = 64  # rows of the image at a time, which stay in the cache of a processor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,15 +131,8 @@ def _energies(image: FloatArray, valid: NDArray[Any] | None, step: int) -> Energ
     """Measure the patches of some rows."""
     pick = (slice(None, None, step), slice(None, None, step))
     slopes = ((image[:, 2:] - image[:, :-2]) / 2) ** 2, ((image[2:] - image[:-2]) / 2) ** 2
-    middle = 2 * image
-    bends = (
-        (image[:, 2:] - middle[:, 1:-1] + image[:, :-2]) ** 2,
-        (image[2:] - middle[1:-1] + image[:-2]) ** 2,
-    )
     long, short = SIDE, SIDE - 2
     gradient = _box(slopes[0], long, short)[pick] + _box(slopes[1], short, long)[pick]
-    detail = _box(bends[0], long, short)[pick] + _box(bends[1], short, long)[pick]
-    detail /= 2 * long * short * 6  # 6: variance of a second difference
     half, far = SIDE // 2 + 1, SIDE // 2
     quarter = _box(image, half, half) / half**2
     means = np.stack(
@@ -152,7 +145,31 @@ def _energies(image: FloatArray, valid: NDArray[Any] | None, step: int) -> Energ
     whole = np.ones(gradient.shape, bool)
     if valid is not None:
         whole = _box(valid.astype(np.float64), long, long)[pick] == SIZE
-    return Energies(gradient, detail, means, whole)
+    return Energies(gradient, _details(image)[pick], means, whole)
+
+
+def _details(image: FloatArray) -> FloatArray:
+    """Mean square of the second differences in the patch at each pixel."""
+    middle = 2 * image
+    bends = (
+        (image[:, 2:] - middle[:, 1:-1] + image[:, :-2]) ** 2,
+        (image[2:] - middle[1:-1] + image[:-2]) ** 2,
+    )
+    long, short = SIDE, SIDE - 2
+    details = _box(bends[0], long, short) + _box(bends[1], short, long)
+    details /= 2 * long * short * 6  # 6: variance of a second difference
+    return details
+
+
+def varying(image: FloatArray, valid: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the patch at each pixel varies and is valid, in an image with values from -1 to 1."""
+    last = image.shape[0] - SIDE + 1
+    found = [
+        _details(image[y : min(y + STRIP, last) + SIDE - 1]) > CONSTANT
+        for y in range(0, last, STRIP)
+    ]
+    where: NDArray[np.bool_] = np.concatenate(found)
+    return where if valid.all() else where & (_box(valid.astype(np.float64), SIDE, SIDE) == SIZE)
 
 
 def _box(values: FloatArray, height: int, width: int) -> FloatArray:
