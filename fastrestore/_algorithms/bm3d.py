@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._algorithms.info import Info
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._collaborative.pipeline import restore
@@ -255,7 +255,9 @@ def bm3d(
         _guide(guide, values.shape, channel_axis, valid),
     )
     bar = nullcontext() if progress is False else reporting(progress, "bm3d")
-    with bar as report, interop.use_device_of(values):
+    unknown = request.noise is None  # until its image has been looked at, which takes a while
+    pool = threads.limited_to(request.execution.workers) if unknown else nullcontext()
+    with bar as report, interop.use_device_of(values), pool:
         result = restore(request.reporting(report), inputs)
     restored = convert_back(result.image)
     if not return_info:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._algorithms.info import Info
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
@@ -172,7 +173,9 @@ def _restored(request: Request, volume: Any, slice_axis: int | None) -> Result:
         request = repetitions.request_once(request, volume)
         volume = repetitions.once(volume)
     geometry = _geometry(volume.shape, channel_axis, slice_axis)
-    result = restore(_with_slices(request, geometry), Inputs(volume))
+    pool = threads.limited_to(request.execution.workers) if request.noise is None else nullcontext()
+    with pool:
+        result = restore(_with_slices(request, geometry), Inputs(volume))
     if repetitions is None:
         return result
     return result._replace(image=repetitions.repeated(result.image))

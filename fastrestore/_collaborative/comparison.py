@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop
+from fastrestore._arrays import interop, threads
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.request import Inputs, Request
 from fastrestore._noise.choice import Choice
@@ -145,11 +145,11 @@ def compare(
     size = math.prod(noisy.shape[1:])
     step = max(SIDE // 2, math.isqrt(size // MOST))
     known = np.broadcast_to(True if valid is None else valid, noisy.shape)
-    measures = []
-    for c in range(len(noisy)):
+
+    def measured(c: int) -> tuple[float, ...] | None:
         usable = _blocks(known[c], step).all((1, 2))
         if noise.sigmas[c] == 0 or np.count_nonzero(usable) < FEWEST:
-            continue
+            return None
         images = (_blocks(image[c], step)[usable] for image in (noisy, restored))
         noisy_blocks, blocks = (each.astype(np.float64) for each in images)
         own = noise.channel(c)
@@ -157,7 +157,10 @@ def compare(
         if own.map is not None:
             variances *= np.square(_blocks(own.map[0], step)[usable]).mean((1, 2))
         power = _block_power(None if own.spectrum is None else own.spectrum[0])
-        measures.append(_measured(noisy_blocks - blocks, blocks, variances, power))
+        return _measured(noisy_blocks - blocks, blocks, variances, power)
+
+    found = threads.in_order(measured, range(len(noisy)))
+    measures = [each for each in found if each is not None]
     if not measures:
         return None
     return Residual(*(float(each) for each in np.mean(measures, axis=0)))

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
 
 # Smaller correlations are rounding errors of the transforms.
@@ -39,14 +40,15 @@ def coefficient_covariance(
             f"correlations of the noise over {reach} voxels need too much memory for blocks of "
             f"{sizes}: use a profile with smaller radius_basic and radius_final"
         )
-    tables = []
-    for lag in lags:
+
+    def table_of(lag: FloatArray) -> FloatArray:
         table = _transformed(_near(lag, reach, sizes), transforms)
         _clear_ends(table, reach, most)
         same = (0, *reach[1:])
         table[same] = np.maximum(table[same], 0)
-        tables.append(table)
-    return np.array(tables)
+        return table
+
+    return np.array(threads.in_order(table_of, lags))
 
 
 def _near(lag: FloatArray, reach: list[int], sizes: list[int]) -> FloatArray:

@@ -26,8 +26,7 @@ def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNois
     if isinstance(request.source, str):
         if mask is not None:
             mask.check_neighbors()
-        valid, workers = None if mask is None else mask.valid, request.execution.workers
-        choice = noise_of(planes, valid, request.source, workers)
+        choice = noise_of(planes, None if mask is None else mask.valid, request.source)
     if request.profile.residual:  # needs noise of one level
         choice = choice._replace(spec=choice.spec.constant())
     return plane_noise(choice.spec, planes, mask), choice

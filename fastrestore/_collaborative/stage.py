@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fastrestore._arrays import color, interop
+from fastrestore._arrays import color, interop, threads
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray, Image
 from fastrestore._collaborative.covariance import (
@@ -72,7 +72,8 @@ def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
     transforms = tuple(transform_matrix(transform, n) for n in shape)
     scale = None
     if noise.map is not None:
-        scale = np.sqrt([block_means(each**2, shape) for each in noise.map]).astype(np.float32)
+        means = threads.in_order(lambda level: block_means(level**2, shape), list(noise.map))
+        scale = np.sqrt(means).astype(np.float32)
     usual = THRESHOLD_VOLUME if shape[:-2] > (1,) else THRESHOLD
     inverses = tuple(inverse_matrix(transform, n) for n in shape)
     windows = tuple(kaiser_window(n, numbers("kaiser")).copy() for n in shape)

@@ -66,14 +66,12 @@ def choice_of(image: Any, channel_axis: int | None, mask: Any, model: str) -> Ch
     """Validate the arguments of `estimate_noise`; return the noise and why it was chosen."""
     wanted = validate.choice("model", model, MODELS)
     planes, valid = checked_image(image, channel_axis, mask)
-    return noise_of(planes, valid, wanted, validate.usable_processors())
+    with threads.limited_to(validate.usable_processors()):
+        return noise_of(planes, valid, wanted)
 
 
-def noise_of(
-    planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str, workers: int
-) -> Choice:
-    """Estimate the noise of an image or a volume (C, *spatial) on the host, on threads."""
-    with threads.limited_to(workers):
-        if planes.ndim == 4:
-            return choose_in_volume(planes, valid, model)
-        return choose(planes, valid, model)
+def noise_of(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
+    """Estimate the noise of an image or a volume (C, *spatial) on the host."""
+    if planes.ndim == 4:
+        return choose_in_volume(planes, valid, model)
+    return choose(planes, valid, model)

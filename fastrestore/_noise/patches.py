@@ -85,9 +85,7 @@ class Patches:
         def added(first: int) -> tuple[FloatArray, FloatArray, FloatArray]:
             return _sums(pixels.take(inside + corners[first : first + GATHERED]))
 
-        for total, of_blocks, of_rest in threads.in_order(
-            added, range(0, len(corners), GATHERED)
-        ):
+        for total, of_blocks, of_rest in threads.in_order(added, range(0, len(corners), GATHERED)):
             sums += total
             products += of_blocks
             products += of_rest

@@ -1,0 +1,108 @@
+"""Independent parts of work, on threads."""
+
+import threading
+
+import numpy as np
+import pytest
+import skimage.data
+
+import fastrestore
+from fastrestore._arrays import threads
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_results_are_in_order(workers):
+    with threads.limited_to(workers):
+        assert threads.in_order(lambda k: k * k, range(20)) == [k * k for k in range(20)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_no_more_threads_than_allowed(workers):
+    names = set()
+
+    def work(k):
+        names.add(threading.get_ident())
+        return threads.in_order(lambda j: names.add(threading.get_ident()), range(5))
+
+    with threads.limited_to(workers):
+        threads.in_order(work, range(30))
+    assert 1 <= len(names) <= workers
+
+
+def test_parts_run_at_the_same_time():
+    both = threading.Barrier(2, timeout=20)
+    with threads.limited_to(2):
+        threads.in_order(lambda _: both.wait(), range(2))
+
+
+def test_outside_of_a_call_there_are_no_threads():
+    found = threads.in_order(lambda _: threading.current_thread(), range(4))
+    assert set(found) == {threading.current_thread()}
+
+
+def test_parts_of_parts_do_not_wait_for_each_other():
+    def work(depth):
+        parts = range(3) if depth else ()
+        return 1 + sum(threads.in_order(lambda _: work(depth - 1), parts))
+
+    with threads.limited_to(2):
+        assert threads.in_order(work, [4, 4, 4]) == [121] * 3
+
+
+@pytest.mark.parametrize("failing", [0, 2, 4])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_errors_are_raised(workers, failing):
+    def work(k):
+        if k == failing:
+            raise ZeroDivisionError(k)
+
+    with pytest.raises(ZeroDivisionError), threads.limited_to(workers):
+        threads.in_order(work, range(5))
+
+
+def test_without_memory_for_threads_the_caller_works(monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with threads.limited_to(3):
+        found = threads.in_order(lambda k: (k, threading.get_ident()), range(4))
+    assert found == [(k, threading.get_ident()) for k in range(4)]
+
+
+def photograph():
+    """Part of a photograph with noise that is correlated and depends on the brightness."""
+    clean = skimage.data.astronaut()[:200, 150:350].astype(np.float64)
+    white = np.random.default_rng(0).standard_normal((201, 201, 1)) * [3, 5, 4]
+    smooth = (white[1:, 1:] + white[:-1, 1:] + white[1:, :-1] + white[:-1, :-1]) / 2
+    return clean + smooth * (0.5 + clean / 100)
+
+
+@pytest.mark.parametrize("axis", [None, -1])
+def test_noise_does_not_depend_on_workers(axis, monkeypatch):
+    image = photograph() if axis else photograph()[..., 1]
+    found = []
+    for workers in (1, 2, 5):
+        monkeypatch.setattr("fastrestore._arrays.validate.usable_processors", lambda n=workers: n)
+        models = [
+            fastrestore.estimate_noise(image, channel_axis=axis, model=model)
+            for model in ("auto", "camera", "correlated")
+        ]
+        sigma = fastrestore.estimate_sigma(image, axis)
+        tables = [[m.sigma, m.brightness, m.levels, m.spectrum] for m in models]
+        found.append([np.atleast_1d(sigma), *(table for model in tables for table in model)])
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_results_of_estimated_noise_do_not_depend_on_workers():
+    image = photograph()
+    found = [
+        fastrestore.bm3d(
+            image, channel_axis=-1, noise="camera", workers=k, profile="fast", return_info=True
+        )
+        for k in (1, 3)
+    ]
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert found[0][1].residual == found[1][1].residual
