@@ -1,6 +1,7 @@
 """Print what calls without a noise argument do to images of many kinds.
 
     python bench/blind.py --images DIR [--photographs DIR] [--every K]
+    python bench/blind.py --time [FILE ...]
 
 The rows, all on gray images of 0..255 but the color photographs:
 
@@ -10,13 +11,18 @@ The rows, all on gray images of 0..255 but the color photographs:
   `correlated.py`, if DIR has them: loss against the call that is given the spectrum;
 * photographs without noise, in color and gray: PSNR of the result against the input;
 * drawings and text (`drawings.py`): the largest levels that are found, of 255;
-* bad input: the model and the level, and the gain over the noisy image where a truth exists;
-* processor time of the estimate.
+* bad input: the model and the level, and the gain over the noisy image where a truth exists.
+
+``--time`` prints wall and processor time of the estimate, best of five: of 512x512 pixels and of 24
+megapixels, gray and in color, with white noise, with noise of a camera, and of the color
+photographs FILE. Then it prints the time of `bm3d` without a noise argument, divided by that with a
+given sigma; both calls take turns.
 """
 
 import argparse
 import io
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +31,22 @@ from drawings import drawings
 from estimate import paths, read
 
 SIGMAS = (15, 25, 50)
+ROUNDS = 5
 
 
 def main():
     """Print all rows."""
     parser = argparse.ArgumentParser(description="calls without a noise argument")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--images", type=Path, metavar="DIR")
+    parser.add_argument("--time", nargs="*", type=Path, metavar="FILE", help="only times")
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="without noise, in color")
     parser.add_argument("--every", type=int, default=1, metavar="K", help="use one image in K")
     options = parser.parse_args()
+    if options.time is not None:
+        print_times(options.time)
+        return
+    if options.images is None:
+        parser.error("write --images DIR or --time")
     print_white([read(path) for path in paths(options.images)[:: options.every]])
     if (options.images / "09.png").exists():
         print_correlated(photographs(options.images))
@@ -41,7 +54,6 @@ def main():
         print_clean(paths(options.photographs)[:: options.every])
     print_drawings()
     print_bad_inputs()
-    print_times()
 
 
 def score(clean, image, extent=255):
@@ -183,20 +195,54 @@ def print_bad_inputs():
         print(f"{name}: {info.noise.model} {np.round(info.noise.sigma, 1)}, {change}", flush=True)
 
 
-def print_times():
-    """Print the processor time of the estimate for three sizes."""
+def noisy_pictures(files):
+    """Return name, image and axis of noisy pictures of 512x512 pixels, and of photographs."""
     import skimage.data
+    from PIL import Image
 
+    clean = skimage.data.astronaut().astype(np.float32)
+    white = np.random.default_rng(0).standard_normal((513, 513, 3), np.float32) * 4
+    smooth = (white[1:, 1:] + white[:-1, 1:] + white[1:, :-1] + white[:-1, :-1]) / 2
+    camera = np.clip(np.round(clean + smooth * (0.5 + clean / 128)), 0, 255).astype(np.uint8)
+    yield "gray, white noise", clean[..., 1] + 2 * white[1:, 1:, 1], None
+    yield "gray, noise of a camera", camera[..., 1], None
+    yield "color, white noise", clean + 2 * white[1:, 1:], -1
+    yield "color, noise of a camera", camera, -1
+    for path in files:
+        with Image.open(path) as picture:
+            yield path.name, np.asarray(picture.convert("RGB")), -1
+
+
+def print_times(files):
+    """Print times of the estimate, and of the whole call relative to that with a given sigma."""
     import fastrestore
 
-    color = skimage.data.astronaut().astype(np.float32)
-    for size in ((1, 1), (8, 12)):
-        for image, axis in ((color[..., 1], None), (color, -1)):
-            whole = np.tile(image, (*size, 1)[: image.ndim])
-            noisy = whole + np.random.default_rng(0).standard_normal(whole.shape, np.float32) * 9
-            start = time.process_time()
-            fastrestore.estimate_noise(noisy, channel_axis=axis)
-            print(f"{noisy.shape}: {time.process_time() - start:.2f} s")
+    for name, image, axis in noisy_pictures(files):
+        wide = np.tile(image, (8, 12, 1)[: image.ndim])[:4000, :6000]
+        for size in (image, wide):
+            call = partial(fastrestore.estimate_noise, size, channel_axis=axis)
+            wall, processor = best_times([call])[0]
+            print(f"estimate, {name}, {size.shape}: {wall:.3f} s, processor {processor:.3f} s")
+        unknown = partial(fastrestore.bm3d, image, channel_axis=axis)
+        (own, given) = best_times([unknown, partial(unknown, sigma=5.0)])
+        info = unknown(return_info=True)[1]
+        wall, processor = own / given
+        print(
+            f"bm3d, {name}: {wall:.2f} times as long as with sigma, processor {processor:.2f}; "
+            f"{info.noise.model}: {info.reason}",
+            flush=True,
+        )
+
+
+def best_times(calls):
+    """Return the least wall and processor time of each call; calls take turns."""
+    times = np.full((ROUNDS + 1, len(calls), 2), np.inf)
+    for number in range(ROUNDS + 1):  # the first one may compile kernels
+        for k, call in enumerate(calls):
+            start = time.perf_counter(), time.process_time()
+            call()
+            times[number, k] = time.perf_counter() - start[0], time.process_time() - start[1]
+    return times[1:].min(0)
 
 
 if __name__ == "__main__":
