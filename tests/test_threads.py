@@ -8,6 +8,7 @@ import skimage.data
 
 import fastrestore
 from fastrestore._arrays import threads
+from fastrestore._noise import camera_windows, patches
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -106,3 +107,22 @@ def test_results_of_estimated_noise_do_not_depend_on_workers():
     ]
     np.testing.assert_array_equal(found[0][0], found[1][0])
     assert found[0][1].residual == found[1][1].residual
+
+
+def test_patches_that_vary_are_those_of_the_estimate_of_sigma():
+    image = np.random.default_rng(0).uniform(-1, 1, (150, 90))
+    image[20:100, 30:60] = np.linspace(0, 1, 80)[:, None]
+    valid = np.ones(image.shape, bool)
+    valid[120:, :40] = False
+    measures = patches.Patches.of(image, valid, 1).energies
+    expected = measures.whole & (measures.detail > patches.CONSTANT)
+    np.testing.assert_array_equal(patches.varying(image, valid), expected)
+    assert 0 < np.count_nonzero(~expected) < expected.size
+
+
+def test_windows_with_a_constant_square_in_a_channel():
+    blocks = np.random.default_rng(0).uniform(size=(2, 4, 32, 32)).astype(np.float32)
+    blocks[1, 1, 8:16, 24:] = 7
+    blocks[0, 2, 9:17, 8:16] = 7  # across two squares
+    blocks[0, 3, :7, :8] = blocks[0, 3, 7, :8] = 7
+    np.testing.assert_array_equal(camera_windows._is_constant(blocks), [False, True, False, True])
