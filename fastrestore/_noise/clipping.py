@@ -42,14 +42,23 @@ class Clipping:
         """Share of the variance that clipping leaves, from local means (K, P, Q)."""
         if variance == 0 or (self.low is None and self.high is None):
             return np.ones(means.shape[1:])
-        sigma, (mean, left) = math.sqrt(variance), _clipped()
+        sigma = math.sqrt(variance)
         kept = np.ones(means.shape)
         if self.low is not None:
-            kept *= np.interp((means - self.low) / sigma, mean, left)
+            kept *= _left((means - self.low) / sigma)
         if self.high is not None:
-            kept *= np.interp((self.high - means) / sigma, mean, left)
+            kept *= _left((self.high - means) / sigma)
         share: FloatArray = kept.mean(0)
         return share
+
+
+def _left(distances: FloatArray) -> FloatArray:
+    """Share of the variance that is left at distances from an end, in standard deviations."""
+    mean, left = _clipped()
+    share = np.full(distances.shape, left[-1])
+    near = distances < mean[-1]  # few are, and interpolation takes longer than comparison
+    share[near] = np.interp(distances[near], mean, left)
+    return share
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
 
 SIDE = 8
@@ -35,7 +36,10 @@ def jpeg_sigma(planes: Any) -> float:
         return 0.0
     blocks = gray[: rows * SIDE, : columns * SIDE].reshape(rows, SIDE, columns, SIDE)
     coefficients = dctn(blocks / unit - 128, axes=(1, 3), norm="ortho").transpose(1, 3, 0, 2)
-    variances = [_variance(each.ravel()) for each in coefficients.reshape(SIDE**2, -1)]
+    variances = threads.in_order(
+        lambda row: [_variance(each) for each in row],
+        list(coefficients.reshape(SIDE, SIDE, -1)),
+    )
     return float(unit * np.sqrt(LOST * np.mean(variances)))
 
 
