@@ -173,7 +173,8 @@ def test_compressed_files_have_lost_the_noise_of_some_windows():
 
     from PIL import Image
 
-    clean, _, noise = photograph(6)
+    clean, level, _ = photograph()
+    noise = level * blurred(clean.shape, 7)  # independent in each color, as that of sensors is
     pixels = np.moveaxis(np.clip(np.rint(clean + noise), 0, 255).astype(np.uint8), 0, -1)
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=75)
@@ -182,6 +183,23 @@ def test_compressed_files_have_lost_the_noise_of_some_windows():
     error = planes - clean
     spec = camera_noise(planes, None, **BOTH)
     assert spec.sigma == pytest.approx(error.std((1, 2)), rel=0.35)
+
+
+def test_compressed_chroma_has_noise_of_long_wavelengths():
+    from io import BytesIO
+
+    from PIL import Image
+
+    shading = picture()[..., None] * [1, 0.8, 0.6]
+    image = shading + np.moveaxis(4 * blurred((3, 256, 256), 9), 0, -1)
+    file = BytesIO()
+    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", quality=60)
+    with Image.open(file) as compressed:
+        spec = camera_noise(np.moveaxis(np.asarray(compressed), -1, 0), None, **BOTH)
+    cross = spec.spectrum[..., 0, 1] * np.outer(spec.sigma, spec.sigma)
+    luminance, chroma = (np.array(v) @ cross @ v / np.dot(v, v) for v in ([1, 1, 1], [1, 0, -1]))
+    assert chroma.real > 0.7 * luminance.real
 
 
 def test_texture_is_not_noise_of_long_wavelengths():

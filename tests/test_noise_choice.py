@@ -105,6 +105,19 @@ def test_color_photograph_without_noise_is_not_changed_much():
     assert psnr(clean, fr.bm3d(clean, channel_axis=-1)) > 42
 
 
+@pytest.mark.parametrize(("blur", "steepness"), [(0, 0.4), (0.8, 1), (3, 0.7)])
+def test_noise_of_cameras_is_steep_and_blurred_texture_is_steeper(blur, steepness):
+    from scipy.ndimage import gaussian_filter
+
+    from fastrestore._noise.camera_windows import Windows
+    from fastrestore._noise.evenness import _band_powers, _steepness
+
+    noise = np.random.default_rng(0).normal(size=(3, 256, 256))
+    windows = Windows.of(gaussian_filter(noise, (0, blur, blur)), None)
+    spec = fr.NoiseSpec.white(1, 1, 1)
+    assert _steepness(_band_powers(windows, spec)[0]) == pytest.approx(steepness)
+
+
 def test_moire_is_kept():
     y, x = np.mgrid[:256, :256]
     clean = camera(50, 50, 256, 256) + 12 * np.cos(0.9 * x + 0.4 * y)

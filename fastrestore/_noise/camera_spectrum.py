@@ -18,9 +18,8 @@ from fastrestore._noise.camera_windows import Windows
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 ROUNDS = 3  # of selecting windows by the spectrum, and estimating from them
 START = 0.1  # quantile of the powers of each frequency that a first spectrum is from
-STEEP = 6 / 32  # cycles per pixel; at lower frequencies, structure may exceed the noise
-# Share of the powers at these frequencies, the lowest, that are used. Compression removes the noise
-# of many windows, and most that chroma has is noise.
+# Share of the powers of each frequency, the lowest, that are used: structure has its power in few
+# windows. Compression removes the noise of many windows, and most that chroma has is noise.
 LOWER, COMPRESSED_CHROMA = 0.5, 0.9
 # Below the frequency RING, the spectrum of the noise of luminance is limited to that of white noise
 # filtered by a Gaussian which fits RING and 1.5 RING (if GAUSS is 0.8), times a power of the
@@ -31,6 +30,10 @@ RING, GAUSS, RISE = 8 / 32, 0.3, 0.15
 # lower half spreads by this many standard deviations; noise has 2.
 HOMOGENEOUS = ((2.7, 3.05), (1.0, 0.0))
 CHROMA_LIMIT = 4.0  # power of the noise of chroma at these frequencies relative to that limit
+# Least power of chroma relative to luminance in compressed images, by frequency. The noise of two
+# colors of a sensor is independent, so long waves have equal power in both; demosaicing correlates
+# the colors at higher frequencies.
+LEAST_CHROMA = ((0.06, 0.15, 0.26), (1.0, 0.1, 0.02))
 FAINT = 1e-6  # power relative to the mean
 
 
@@ -57,6 +60,8 @@ def cross_spectra(
     )
     found = np.array([spectrum for spectrum, _ in each])
     spectra = _limited(windows, found, waves)
+    if colored and compressed:
+        spectra[1:] = np.maximum(spectra[1:], spectra[0] * _least_chroma(windows.radius))
     some = waves[:, each[0][1]]
     cross = np.einsum("owyx,pwyx->opyx", some, some.conj()).real.astype(np.float64)
     own = np.sqrt(np.maximum(np.einsum("ooyx->oyx", cross), 1e-300))
@@ -76,14 +81,12 @@ def _spectrum(
     if start is None:
         start = np.quantile(powers, START, axis=0) / -math.log(1 - START)
     spectrum = np.maximum(start, floor)
-    low = windows.radius < STEEP
     share = COMPRESSED_CHROMA if kind.chroma and kind.compressed else LOWER
     for _ in range(ROUNDS):
         logs, deviation = log_powers(windows, powers, spectrum)
         chosen = logs <= typical(logs, deviation, kind) + deviation
         some = powers[chosen]
-        spectrum = some.mean(0, dtype=np.float64)
-        spectrum[low] = np.minimum(spectrum[low], _lower_means(some[:, low], share))
+        spectrum = np.minimum(some.mean(0, dtype=np.float64), _lower_means(some, share))
         spectrum = np.maximum(spectrum, floor + FAINT * spectrum.mean())
     logs, deviation = log_powers(windows, powers, spectrum)
     return spectrum * math.exp(typical(logs, deviation, kind)), chosen
@@ -113,6 +116,13 @@ def _limited(windows: Windows, spectra: FloatArray, waves: NDArray[Any]) -> Floa
     if colored:
         limits += 2 * [CHROMA_LIMIT * limits[0]]
     return np.where(radius < 1, np.minimum(spectra, limits), spectra)
+
+
+def _least_chroma(radius: FloatArray) -> FloatArray:
+    """Least power of the noise of chroma relative to that of luminance, by frequency."""
+    radii, shares = LEAST_CHROMA
+    share: FloatArray = np.exp(np.interp(radius, radii, np.log(shares)))
+    return share
 
 
 def _homogeneous(windows: Windows, waves: NDArray[Any], spectrum: FloatArray) -> float:

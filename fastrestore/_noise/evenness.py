@@ -23,9 +23,12 @@ FLAT, FLATTEST = 0.5, 0.2  # shares of the windows, those with the least power i
 # Photographs of BSDS500 differ from real and drawn noise of cameras in the sum of three measures
 # and this multiple of the logarithm of the level, relative to the range: texture that is taken for
 # noise is strong. The limits were selected on BSD432, on images of two cameras and on drawn noise,
-# with a margin to strong texture. Gray images lack the third measure.
+# with a margin to strong texture. Gray images lack the third measure, and the next one.
 BY_LEVEL = 0.4
-LIMIT, GRAY_LIMIT = -0.05, -0.3
+LIMIT, GRAY_LIMIT = -0.9, -0.3
+# Demosaicing leaves less noise in the highest band than in the one below, by this logarithm, and
+# less than most texture has there. Much less is also left of the texture of blurred images.
+STEEPNESS = ((0.4, 1.0, 2.0, 3.0), (0.4, 1.0, 1.0, 0.7))
 STRONGEST = 0.065  # level relative to the range, above which it is text or another dense drawing
 TINY = 1e-9
 
@@ -40,7 +43,7 @@ def is_of_camera(windows: Windows, spec: NoiseSpec, extent: float) -> bool:
     measure = _unevenness(luminance) + BY_LEVEL * math.log(level)
     if not chroma:
         return measure < GRAY_LIMIT
-    return measure + _together(luminance, chroma[0]) < LIMIT
+    return measure + _together(luminance, chroma[0]) - _steepness(luminance) < LIMIT
 
 
 def _band_powers(windows: Windows, spec: NoiseSpec) -> FloatArray:
@@ -70,6 +73,13 @@ def _unevenness(bands: FloatArray) -> float:
     flat = bands[:, bands[0] <= np.quantile(bands[0], FLAT)]
     flattest = bands[:, bands[0] <= np.quantile(bands[0], FLATTEST)]
     return float(np.log(flat[2:]).std(1).min()) + _rank_correlation(flattest[1], flattest[2])
+
+
+def _steepness(bands: FloatArray) -> float:
+    """How much less power of (B, W) is in the highest band, as far as it shows noise."""
+    flat = bands[:, bands[0] <= np.quantile(bands[0], FLAT)]
+    high, highest = np.log(np.median(flat[2:], 1))
+    return float(np.interp(high - highest, *STEEPNESS))
 
 
 def _together(luminance: FloatArray, chroma: FloatArray) -> float:
