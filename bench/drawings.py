@@ -43,12 +43,51 @@ def drawings():
     return found
 
 
-def text(size, lead=1.3):
+def others(count=60):
+    """Return drawings in color, (C, M, N), of other fonts, sizes, colors and ways to soften.
+
+    Thresholds were not set on them. The fonts are those of matplotlib.
+    """
+    from pathlib import Path
+
+    import matplotlib
+    from PIL import ImageFont
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    names = [f"DejaVu{each}.ttf" for each in ("Sans", "Serif", "SansMono-Bold", "Sans-Oblique")]
+    found = {}
+    for seed in range(count):
+        random = np.random.default_rng(seed)
+        name, size = str(random.choice(names)), int(random.integers(7, 28))
+        font = ImageFont.truetype(str(folder / name), size)
+        page = text(size, float(random.uniform(0.9, 1.6)), font, seed)
+        kind = ("blurred", "reduced", "turned", "enlarged")[seed % 4]
+        cover = 1 - np.clip(_softened(page, kind, random), 0, 255) / 255
+        paper, ink = random.integers(0, 256, (2, 3, 1, 1))
+        color = paper + (ink - paper) * cover
+        found[f"{name[6:-4]} {size}, {kind}, {seed}"] = np.round(np.round(color, 6))
+    return found
+
+
+def _softened(page, kind, random):
+    """Blur, reduce, turn or enlarge a page by a random amount."""
+    from scipy.ndimage import gaussian_filter, rotate, zoom
+
+    amount = random.random()
+    if kind == "blurred":
+        return gaussian_filter(page, 0.4 + amount)
+    if kind == "turned":
+        return rotate(page, 90 * amount, cval=255, order=1)
+    return zoom(page, 0.5 + 0.4 * amount if kind == "reduced" else 1.2 + amount, order=3)
+
+
+def text(size, lead=1.3, font=None, seed=None):
     """Draw black lines of words on white."""
     from PIL import Image, ImageDraw, ImageFont
 
-    page, random = Image.new("L", (480, 360), 255), np.random.default_rng(size)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size)
+    random = np.random.default_rng(size if seed is None else seed)
+    page, font = Image.new("L", (480, 360), 255), font or ImageFont.load_default(size)
+    draw = ImageDraw.Draw(page)
     for row in np.arange(4, 360, size * lead):
         draw.text((4, row), " ".join(random.choice(WORDS, size=1200 // size // 4)), 0, font)
     return np.asarray(page, np.float64)

@@ -154,6 +154,47 @@ def test_drawings_have_no_noise(name):
     assert estimate_sigma(drawings()[name]) < 0.3
 
 
+def reduced(page):
+    """Reduce text with cubic splines, until no patch is without letters."""
+    from scipy.ndimage import zoom
+
+    return np.clip(zoom(page, 0.7, order=3), 0, 255)
+
+
+@pytest.mark.parametrize("soften", [reduced, lambda page: smoothed(page, 0.7)])
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (200, -0.4), (40, 1 / 3)])
+def test_soft_dense_text_has_no_noise(soften, offset, scale):
+    page = soften(letters(252, 336, size=10, lead=13))
+    image = np.round(offset + scale * page)
+    assert estimate_sigma(image) < 0.3
+    color = np.stack([image, np.round(page), np.round(0.8 * page)])
+    assert estimate_noise(color, channel_axis=0).sigma.max() < 0.5
+
+
+@pytest.mark.parametrize("sigma", [5, 25])
+@pytest.mark.parametrize("contrast", [-0.5, 1])
+def test_noise_on_soft_text_is_found(contrast, sigma):
+    page = 128 + contrast * (smoothed(letters(lead=13), 0.7) - 128)
+    expected = pytest.approx(sigma, rel=0.12)
+    assert estimate_sigma(noisy(page, sigma)) == expected
+    assert estimate_sigma(np.round(noisy(page, sigma))) == expected
+
+
+@pytest.mark.parametrize("sigma", [10, 25])
+def test_noise_beside_dense_text_is_found(sigma):
+    page = reduced(letters(252, 336, size=10, lead=13))[:, :220]
+    image = np.hstack([noisy(camera(50, 50, len(page), 300), sigma), page])
+    image = np.clip(np.round(image), 0, 255)
+    assert estimate_sigma(image) == pytest.approx(sigma, rel=0.08)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 8])
+def test_noise_of_few_values_has_no_lines(steps):
+    """Clipped or coarse noise has equal neighbors, but not more lines of them than by chance."""
+    coarse = np.clip(np.round(noisy(np.full((200, 200), 0.3 * steps), steps / 3)), 0, steps)
+    assert estimate_sigma(coarse) > 0.2 * steps
+
+
 def test_noisy_drawing():
     assert estimate_sigma(noisy(letters(), 10)) == pytest.approx(10, rel=0.08)
 

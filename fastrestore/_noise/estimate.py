@@ -54,10 +54,10 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
 
     Areas without noise (black bars, filled borders, clean ramps) take no part: their second
     differences have far less energy than noise has. A drawing, or text, has such areas and no
-    noise; it is recognized by eigenvalues that are not those of white noise, and by straight lines
-    where noise would have none. Its estimate is 0. The variance lost by clipping at the ends of a
-    range is corrected from the local means. Rounding counts as noise: to whole numbers, it adds
-    1/12 to the variance.
+    noise; it is recognized by eigenvalues that are not those of white noise, by straight lines
+    where noise would have none, and by more lines of equal pixels than independent pixels have.
+    Its estimate is 0. The variance lost by clipping at the ends of a range is corrected from the
+    local means. Rounding counts as noise: to whole numbers, it adds 1/12 to the variance.
 
     Fine texture that fills the whole image is taken for noise if the noise is weaker. Correlated
     noise is underestimated, and the noise of an image without structure is underestimated by about

@@ -27,6 +27,10 @@ NOISELESS, SURELY_NOISELESS = 0.05, 0.01
 WHITE = 2.0  # largest ratio of the median eigenvalue to the smallest of white noise
 CROWDED = 0.25  # least share of varying patches that are not next to areas without noise
 STRAIGHT, MARGIN = 2.0, 0.005  # ratio of straight lines to those of noise, for drawings
+# More lines of equal pixels than independent pixels have: in this share of the patches, and this
+# multiple of what chance does to a share of the patches, which overlap
+LINES, SURE = 1e-3, 5.0
+SOLID = 0.4  # share of equal neighbors in a patch that is mostly one area, whatever is beside it
 COARSEST = 1.25  # step of rounding, relative to sigma, of noise that differs from a drawing
 UNCONFIRMED = 0.25  # least share of an estimate from all patches that flat patches confirm
 UNCLIPPED = 0.05  # least share of the variance that clipping leaves in a patch that is used
@@ -126,7 +130,10 @@ def _flattest() -> float:
 
 def _is_drawing(fit: Fit) -> bool:
     """Whether what varies is lines, text and edges next to areas without noise."""
-    if fit.eigenvalues[SIZE // 2] <= WHITE * fit.eigenvalues[0]:
+    white = bool(fit.eigenvalues[SIZE // 2] <= WHITE * fit.eigenvalues[0])
+    if _has_lines(fit, white):
+        return True
+    if white:
         return False
     patches = fit.patches
     varying = np.count_nonzero(patches.energies.whole & ~fit.noiseless)
@@ -135,6 +142,28 @@ def _is_drawing(fit: Fit) -> bool:
     outside = patches.energies.whole & ~patches.near(fit.noiseless, SIDE // 2)
     expected = _straight_by_chance(patches.image, math.sqrt(fit.variance) * LEVELS)
     return patches.straight(outside) > STRAIGHT * expected + MARGIN
+
+
+def _has_lines(fit: Fit, white: bool) -> bool:
+    """Whether pixels of equal values form lines, as in text on paper, and not by chance.
+
+    If pixels are independent and two of them are equal with probability p, then all pixels of a
+    line are equal with a probability of at most p**(SIDE / 2), whatever their distribution is:
+    rounded, clipped or of few values. Where eigenvalues are those of white noise, only the patches
+    that they are from are examined; the others may be a drawing beside noise.
+    """
+    patches = fit.patches
+    chosen = patches.energies.whole & ~patches.near(fit.noiseless, SIDE // 2)
+    if white:
+        chosen &= patches.energies.gradient < _flattest() * fit.variance
+    count = np.count_nonzero(chosen)
+    if count < LEAST or float(patches.equal_lines[chosen].mean()) <= LINES:
+        return False
+    equal = patches.equal_neighbors
+    chosen &= equal < SOLID
+    expected = float((equal[chosen] ** (SIDE / 2)).sum()) / count
+    limit = expected + LINES + SURE * math.sqrt(expected / count)
+    return bool(patches.equal_lines[chosen].sum() / count > limit)
 
 
 def _straight_by_chance(image: FloatArray, sigma: float) -> float:

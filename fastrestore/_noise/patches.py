@@ -22,6 +22,7 @@ LEVELS = 2.0**22
 BLOCK = 100
 GATHERED = 64 * BLOCK  # patches in memory at a time
 CONSTANT = 1e-12  # detail of a patch that is constant, or a ramp, but for rounding
+ROUNDED = 2  # largest difference of sums that are equal but for rounding to whole numbers
 STRIP = 64  # rows of the image at a time, which stay in the cache of a processor
 
 
@@ -114,7 +115,36 @@ class Patches:
         bends = [
             pixels[centers - k] - 2 * pixels[centers] + pixels[centers + k] for k in (1, width)
         ]
-        return float((np.abs(bends) <= 2).mean())  # 2: all are rounded
+        return float((np.abs(bends) <= ROUNDED).mean())
+
+    @cached_property
+    def equal_lines(self) -> FloatArray:
+        """Share (0, 1/2 or 1) of the middle row and column of each patch that has equal pixels."""
+        middle, pick = SIDE // 2, self._pick
+        rows, columns = (
+            _all_of(equal, SIDE - 1, k) for equal, k in zip(self._equal, (1, 0), strict=True)
+        )
+        rows, columns = rows[middle:-middle], columns[:, middle:-middle]
+        lines: FloatArray = (rows[pick].astype(np.float64) + columns[pick]) / 2
+        return lines
+
+    @cached_property
+    def equal_neighbors(self) -> FloatArray:
+        """Share of the pairs of neighbors in each patch that are equal."""
+        across, down = (equal.astype(np.float64) for equal in self._equal)
+        pairs = _box(across, SIDE, SIDE - 1) + _box(down, SIDE - 1, SIDE)
+        return pairs[self._pick] / (2 * SIDE * (SIDE - 1))
+
+    @cached_property
+    def _equal(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where a pixel is equal to the next one of its row, and of its column."""
+        across, down = (np.diff(self.image, axis=axis) for axis in (1, 0))
+        return np.abs(across) <= ROUNDED, np.abs(down) <= ROUNDED
+
+    @property
+    def _pick(self) -> tuple[slice, slice]:
+        """Patches on the grid, of all patches."""
+        return slice(None, None, self.step), slice(None, None, self.step)
 
 
 def _sums(columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -168,6 +198,16 @@ def varying(image: FloatArray, valid: NDArray[Any]) -> NDArray[np.bool_]:
     ]
     where: NDArray[np.bool_] = np.concatenate(found)
     return where if valid.all() else where & (_box(valid.astype(np.float64), SIDE, SIDE) == SIZE)
+
+
+def _all_of(true: NDArray[np.bool_], count: int, axis: int) -> NDArray[np.bool_]:
+    """Where this many elements along an axis are all true."""
+    along = np.moveaxis(true, axis, 0)
+    length = len(along) - count + 1
+    found = np.ones_like(along[:length])
+    for k in range(count):
+        found &= along[k : k + length]
+    return np.moveaxis(found, 0, axis)
 
 
 def _box(values: FloatArray, height: int, width: int) -> FloatArray:
