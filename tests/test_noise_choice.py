@@ -105,6 +105,22 @@ def test_color_photograph_without_noise_is_not_changed_much():
     assert psnr(clean, fr.bm3d(clean, channel_axis=-1)) > 42
 
 
+def test_doubtful_noise_is_stronger_if_the_file_confirms_it():
+    from test_noise_compression import noisy_file
+
+    from fastrestore._noise.choice import CONFIRMED, WEAK, _limit
+
+    planes, level = noisy_file()
+    other = planes + np.random.default_rng(1).normal(0, 2, planes.shape)
+    weak, extent = 300 * WEAK, 300.0
+    strong = _limit(0.1, planes, level, extent)
+    assert 0.9 * CONFIRMED < strong / extent <= CONFIRMED
+    assert weak < _limit(0.6, planes, level, extent) < strong
+    assert _limit(1.0, planes, level, extent) == _limit(np.inf, planes, level, extent) == weak
+    assert _limit(0.1, planes, level / 3, extent) == _limit(0.1, other, level, extent) == weak
+    assert _limit(0.1, planes, level, 200.0) == pytest.approx(200 * WEAK)
+
+
 @pytest.mark.parametrize(("blur", "steepness"), [(0, 0.4), (0.8, 1), (3, 0.7)])
 def test_noise_of_cameras_is_steep_and_blurred_texture_is_steeper(blur, steepness):
     from scipy.ndimage import gaussian_filter

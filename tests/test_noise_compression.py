@@ -5,9 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from skimage import data
 
-from fastrestore._noise.compression import jpeg_sigma
+from fastrestore._noise.compression import agreement, jpeg_sigma, middle
 
 
 def decoded(image, quality):
@@ -35,3 +36,31 @@ def test_images_without_compression(name):
     assert jpeg_sigma(image + np.random.default_rng(0).normal(0, 5, image.shape)) == 0
     assert jpeg_sigma(image * 1e-6) == jpeg_sigma(image * 1e-2) == 0  # nearly the same means
     assert jpeg_sigma(image[:, :5, :9]) == jpeg_sigma(image * 300.0) == 0
+
+
+def noisy_file(quality=75):
+    """Photograph with blurred noise of level 5, the noise after compression, and its level."""
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=(256, 256, 3)), (0.8, 0.8, 0))
+    clean = data.astronaut()[:256, 100:356]
+    image = np.clip(np.rint(clean + 5 * noise / noise.std()), 0, 255).astype(np.uint8)
+    result = decoded(image, quality)
+    return np.moveaxis(result, -1, 0), np.std(result - clean.astype(float))
+
+
+def test_coefficients_confirm_the_level_of_noise():
+    planes, level = noisy_file()
+    assert agreement(planes, level) > 0.9
+    assert agreement(planes / 255, level / 255) > 0.9
+    assert agreement(planes, 3 * level) == agreement(planes, level / 3) == 0
+
+
+def test_other_images_confirm_nothing():
+    planes, level = noisy_file()
+    noise = np.random.default_rng(1).normal(0, 2, planes.shape)
+    assert agreement(planes + noise, level) == 0
+    assert agreement(planes, 0.0) == 0
+
+
+def test_middle_begins_at_a_block():
+    image = np.arange(100 * 60).reshape(1, 100, 60)
+    np.testing.assert_array_equal(middle(image, 64), image[:, 16:80])

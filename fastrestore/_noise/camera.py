@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.camera_level import FAINT, QUANTILE, Curve, Kind, log_powers, typical
 from fastrestore._noise.camera_spectrum import cross_spectra
-from fastrestore._noise.camera_windows import BLOCK, Windows
-from fastrestore._noise.compression import jpeg_sigma
+from fastrestore._noise.camera_windows import Windows
+from fastrestore._noise.compression import jpeg_sigma, middle
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.spec import NoiseSpec
 
@@ -63,7 +63,7 @@ def noise_in_windows(
     """Estimate the noise of an image from its windows; white noise if there are none."""
     if windows is None:
         return NoiseSpec.white(*sigmas(planes, valid))
-    compressed = jpeg_sigma(_middle(planes)) > 0
+    compressed = jpeg_sigma(middle(planes, PART)) > 0
     varied = np.array([_varies(windows.powers(number)) for number in range(len(planes))])
     if not varied.any():
         return NoiseSpec.white(*sigmas(planes, valid))
@@ -129,12 +129,6 @@ def _correlated(
         curve = curve.times(scale)
     assert cross is not None
     return curve, _whole(cross)
-
-
-def _middle(planes: NDArray[Any]) -> NDArray[Any]:
-    """Part of an image that shows whether it was compressed in blocks."""
-    first = [max(0, (n - PART) // 2) // BLOCK * BLOCK for n in planes.shape[1:]]
-    return planes[:, first[0] : first[0] + PART, first[1] : first[1] + PART]
 
 
 def _whole(half: FloatArray) -> FloatArray:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from fastrestore._arrays import threads
 from fastrestore._noise.camera import camera_noise, exact_scale, in_units, noise_in_windows
 from fastrestore._noise.camera_windows import Windows
+from fastrestore._noise.compression import agreement
 from fastrestore._noise.correlated import LONG, REFINED, cells_of, covariance, power, squares
 from fastrestore._noise.counts import counts_noise
 from fastrestore._noise.estimate import is_bitmap, sigmas
-from fastrestore._noise.evenness import is_of_camera
+from fastrestore._noise.evenness import doubt
 from fastrestore._noise.fit import Fit, fit
 from fastrestore._noise.spec import NoiseSpec
 
@@ -38,6 +39,12 @@ ENOUGH = 2**20  # pixels, on a regular grid, of which shares are measured
 PAPER = 0.2  # share of black and white pixels in drawings and text; photographs have less
 VARYING = 0.8  # least share of a photograph that varies
 WEAK = 0.009  # level relative to the range that hardly changes an image without noise
+# The same if the coefficients of a JPEG file confirm an estimate; how far evenness may then be from
+# its limit for the estimate to count so in full, and at all; and at which levels, relative to the
+# range, it does: texture that is taken for noise is strong
+CONFIRMED = 0.02
+DOUBTFUL = (0.5, 0.75), (1.0, 0.0)
+MODERATE = (0.022, 0.028), (1.0, 0.0)
 UNKNOWN = "the noise cannot be distinguished from the structure of the image; "
 
 
@@ -134,9 +141,11 @@ def _photographic(sight: _Sight, valid: NDArray[np.bool_] | None, white: NoiseSp
     if not _is_colored(spec, white):
         return Choice(white, "the noise is white")
     extent = _extent(planes, valid)
-    if windows is not None and is_of_camera(windows, spec, extent):
+    doubtful = math.inf if windows is None else doubt(windows, spec, extent)
+    if doubtful < 0:
         return Choice(spec, "the noise depends on the brightness and has a spectrum")
-    weak = np.minimum(1, WEAK * extent / np.maximum(spec.sigma, 1e-300))
+    limit = _limit(doubtful, planes, float(np.mean(spec.sigma)), extent)
+    weak = np.minimum(1, limit / np.maximum(spec.sigma, 1e-300))
     if (weak * spec.sigma).max() <= white.sigma.max():
         return Choice(white, UNKNOWN + "white noise was assumed")
     # Most channels of drawings have no noise; gray images have no chroma that confirms noise
@@ -145,6 +154,14 @@ def _photographic(sight: _Sight, valid: NDArray[np.bool_] | None, white: NoiseSp
         return Choice(white, UNKNOWN + "white noise was assumed")
     weaker = replace(spec, sigma=weak * spec.sigma, levels=weak[:, None] * spec.levels)
     return Choice(weaker, UNKNOWN + "weak noise of a camera was assumed")
+
+
+def _limit(doubtful: float, planes: NDArray[Any], level: float, extent: float) -> float:
+    """Largest level of noise that may be structure, in an image of this range."""
+    share = float(np.interp(doubtful, *DOUBTFUL) * np.interp(level / extent, *MODERATE))
+    if share > 0:
+        share *= agreement(planes, level)
+    return extent * (WEAK + share * (CONFIRMED - WEAK))
 
 
 def _varying_share(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
@@ -17,6 +19,12 @@ AGREEMENT = 0.7  # mean of cos(2 pi c / step); rounding of pixels leaves 0.83 of
 # Variance of the whole error relative to that of the coefficients that are not 0; on photographs
 # the estimates are then 0.6 to 1.5 times the error of compression
 LOST = 5
+
+# This error relative to the noise of photographs at quality 75, and the logarithms of the ratio
+# at which it confirms another estimate of the noise, with the degree
+OF_NOISE = 0.49
+CONFIRMS = ((-0.6, -0.45, 0.15, 0.4), (0.0, 1.0, 1.0, 0.0))
+ENOUGH = 1024  # pixels; a square of this size shows the ratio
 
 
 def jpeg_sigma(planes: Any) -> float:
@@ -41,6 +49,24 @@ def jpeg_sigma(planes: Any) -> float:
         list(coefficients.reshape(SIDE, SIDE, -1)),
     )
     return float(unit * np.sqrt(LOST * np.mean(variances)))
+
+
+def middle(planes: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return the middle square of (C, M, N), which begins at a block of JPEG compression."""
+    first = [max(0, (n - side) // 2) // SIDE * SIDE for n in planes.shape[1:]]
+    return planes[:, first[0] : first[0] + side, first[1] : first[1] + side]
+
+
+def agreement(planes: NDArray[Any], level: float) -> float:
+    """How well an estimate of the noise of (C, M, N) agrees with JPEG compression, 0 to 1.
+
+    Noise makes coefficients different from 0, and their number and steps tell its level. Texture
+    that is taken for noise has few such coefficients for its power, which is in large ones.
+    """
+    error = jpeg_sigma(middle(planes, ENOUGH))
+    if not (error > 0 and level > 0):
+        return 0.0
+    return float(np.interp(math.log(error / (OF_NOISE * level)), *CONFIRMS))
 
 
 def _variance(coefficients: FloatArray) -> float:

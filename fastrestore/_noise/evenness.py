@@ -33,17 +33,17 @@ STRONGEST = 0.065  # level relative to the range, above which it is text or anot
 TINY = 1e-9
 
 
-def is_of_camera(windows: Windows, spec: NoiseSpec, extent: float) -> bool:
-    """Whether an estimate is the noise of windows of an image of this range."""
+def doubt(windows: Windows, spec: NoiseSpec, extent: float) -> float:
+    """How far an estimate is from the noise of an image of this range; it is noise if negative."""
     level = float(np.mean(spec.sigma)) / max(extent, TINY)
     strongest = float(np.max(spec.sigma)) > STRONGEST * extent
     if strongest or not level > 0 or not (spec.levels > 0).all():
-        return False
+        return math.inf
     luminance, *chroma = _band_powers(windows, spec)
     measure = _unevenness(luminance) + BY_LEVEL * math.log(level)
     if not chroma:
-        return measure < GRAY_LIMIT
-    return measure + _together(luminance, chroma[0]) - _steepness(luminance) < LIMIT
+        return measure - GRAY_LIMIT
+    return measure + _together(luminance, chroma[0]) - _steepness(luminance) - LIMIT
 
 
 def _band_powers(windows: Windows, spec: NoiseSpec) -> FloatArray:
