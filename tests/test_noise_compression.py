@@ -61,6 +61,16 @@ def test_other_images_confirm_nothing():
     assert agreement(planes, 0.0) == 0
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(value):
+    planes, _ = noisy_file()
+    partly = planes.astype(float)
+    partly[:, :10, 20:] = partly[0, 128, 128] = value
+    assert jpeg_sigma(partly) == pytest.approx(jpeg_sigma(planes), rel=0.1)
+    assert jpeg_sigma(np.full((3, 64, 64), value)) == 0
+
+
 def test_middle_begins_at_a_block():
     image = np.arange(100 * 60).reshape(1, 100, 60)
     np.testing.assert_array_equal(middle(image, 64), image[:, 16:80])

@@ -31,13 +31,17 @@ def jpeg_sigma(planes: Any) -> float:
     """Estimate the error of JPEG compression of (C, M, N) in 8 bits, or of these divided by 255.
 
     It is 0 if the coefficients of the blocks are not multiples of a step for each frequency, as
-    those of other images are.
+    those of other images are. Blocks with values that are not finite are not used.
     """
     from scipy.fft import dctn
 
     gray = np.asarray(planes, np.float64)
+    gray = np.where(np.isfinite(gray), gray, np.nan)
     gray = np.tensordot([0.299, 0.587, 0.114], gray, 1) if len(gray) == 3 else gray.mean(0)
-    low, high = gray.min(), gray.max()
+    known = gray[~np.isnan(gray)]
+    if known.size == 0:
+        return 0.0
+    low, high = known.min(), known.max()
     unit = 1.0 if high > 1 else 1 / 255
     rows, columns = (n // SIDE for n in gray.shape)
     if low < -0.5 * unit or high > 255.5 * unit or rows * columns < FEWEST:
