@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastrestore._algorithms.bm3d import bm3d
@@ -13,28 +16,28 @@ from fastrestore._arrays.progress import Progress
 from fastrestore._collaborative.profile import MOST
 
 if TYPE_CHECKING:
-    import os
-
     from fastrestore._collaborative.profile import Profile
     from fastrestore._noise.planes import Source
     from fastrestore.nets import Network
 
 CLASSICAL, LEARNED = ("auto", "bm3d"), ("dncnn", "unet", "hybrid")
 METHODS = CLASSICAL + LEARNED
+NETWORK = "a network"  # in messages, a network that is given as the method
+FILES = (".safetensors", ".pth", ".pt", ".ckpt")
 # Options of some methods only: their defaults, and these methods
 PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     "profile": (None, CLASSICAL),
     "workers": (None, (*CLASSICAL, "hybrid")),
     "backend": (None, (*CLASSICAL, "hybrid")),
     "noise": (None, CLASSICAL),
-    "strength": (1.0, (*CLASSICAL, "unet", "hybrid")),
+    "strength": (1.0, (*CLASSICAL, "unet", "hybrid", NETWORK)),
     "return_info": (False, CLASSICAL),
     "tune": (False, CLASSICAL),
     "weights": (None, LEARNED),
-    "batch_axis": (None, LEARNED),
-    "tile": ("auto", LEARNED),
-    "device": (None, LEARNED),
-    "precision": ("auto", LEARNED),
+    "batch_axis": (None, (*LEARNED, NETWORK)),
+    "tile": ("auto", (*LEARNED, NETWORK)),
+    "device": (None, (*LEARNED, NETWORK)),
+    "precision": ("auto", (*LEARNED, NETWORK)),
 }
 
 
@@ -48,7 +51,7 @@ def denoise(
     *,
     noise: Source | None = None,
     strength: float = 1.0,
-    method: str = "auto",
+    method: str | os.PathLike[str] | Network = "auto",
     profile: str | Profile | None = None,
     weights: str | os.PathLike[str] | Network | None = None,
     channel_axis: int | None = None,
@@ -79,10 +82,11 @@ def denoise(
     strength : float, default 1
         Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
         is returned. "dncnn" has no input for the level.
-    method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}
+    method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}, path or Network
         "auto" is "bm3d", which needs neither training nor PyTorch. "dncnn" [1]_ and "unet" [2]_ are
         networks trained on photographs with white Gaussian noise. "hybrid" averages the results of
-        "bm3d" and "unet", with weights that depend on the pixel.
+        "bm3d" and "unet", with weights that depend on the pixel. A network from
+        `fastrestore.nets.load`, or its file, is used for the noise it was trained for; see Notes.
     profile : str or Profile, optional
         Parameters of the algorithm, for "bm3d": see `bm3d`. The default is "np".
     weights : str, path or Network, optional
@@ -143,6 +147,12 @@ def denoise(
     "dncnn" has no input for the noise level. `sigma` is only used to check that the network was
     trained for this level.
 
+    A network without an input for the noise level, whose file does not record the noise it was
+    trained for either, accepts neither `sigma` nor `strength`. Colors and alpha are processed as by
+    `restore`: a network for RGB restores gray images, too, and alpha is not changed. White is 255
+    for uint8, 65535 for uint16 and 1 for floats; if values lie outside this range, `data_range` is
+    required.
+
     `tune` compares strengths in steps of 0.1, from coarse to fine, and for correlated noise the
     profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from
     it by less than one image can show. The default is kept, too, unless another choice is better by
@@ -173,7 +183,8 @@ def denoise(
              "batch_axis": batch_axis, "tile": tile, "device": device,
              "precision": precision, "noise": noise, "strength": strength,
              "tune": tune, "return_info": return_info}  # fmt: skip
-    _check_method(method, given)
+    network = _is_network(method)
+    _check_options(NETWORK if network else validate.choice("method", method, METHODS), given)
     shared: dict[str, Any] = {
         "channel_axis": channel_axis,
         "data_range": data_range,
@@ -196,7 +207,12 @@ def denoise(
     factor = validate.number("strength", strength, least=0, most=MOST)
     options = Options(batch_axis=batch_axis, tile=tile, device=device, precision=precision,
                       strength=factor, **shared)  # fmt: skip
-    request = select_weights("unet" if method == "hybrid" else method, weights, image, options)
+    if network:
+        from fastrestore._algorithms.learned import denoised_by
+
+        return denoised_by(method, image, sigma, mask, options)
+    kind = "unet" if method == "hybrid" else str(method)
+    request = select_weights(kind, weights, image, options)
 
     def restore(image: Any, sigma: Any) -> Any:
         if method != "hybrid":
@@ -216,14 +232,24 @@ def _check_strength(strength: Any) -> None:
         )
 
 
-def _check_method(method: Any, given: dict[str, Any]) -> None:
-    """Raise if the method is unknown, or does not use one of the given options."""
-    validate.choice("method", method, METHODS)
+def _is_network(method: Any) -> bool:
+    """Return whether a method is a network of PyTorch or a file, without importing PyTorch."""
+    if isinstance(method, str):
+        return method not in METHODS and Path(method).suffix in FILES
+    torch = sys.modules.get("torch")
+    return isinstance(method, os.PathLike) or (
+        torch is not None and isinstance(method, torch.nn.Module)
+    )
+
+
+def _check_options(method: str, given: dict[str, Any]) -> None:
+    """Raise if the method does not use one of the given options."""
     for name, value in given.items():
         default, methods = PARTIAL[name]
         is_default = value is default or (isinstance(value, str) and value == default)
         if method not in methods and not is_default:
-            known = ", ".join(map(repr, methods))
+            known = ", ".join(map(repr, (each for each in methods if each != NETWORK)))
+            used = "a network as the method" if method == NETWORK else f"method={method!r}"
             raise ValueError(
-                f"{name}={validate.quoted(value)} is not used by method={method!r}, only by {known}"
+                f"{name}={validate.quoted(value)} is not used by {used}, only by {known}"
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,18 @@ from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
 from fastrestore.inverse.operators import check_mask
 
+if TYPE_CHECKING:
+    import os
+
+    from fastrestore.nets import Network
+
 HIGHEST, LOWEST = 30 / 255, 3 / 255  # of the range: noise level of the first and last iteration
 ITERATIONS = 16
+# Options that only networks use, or only bm3d
+DEFAULTS = {
+    "tile": "auto", "device": None, "precision": "auto",
+    "sigma": 0, "iterations": ITERATIONS, "profile": "lc", "workers": None, "backend": None,
+}  # fmt: skip
 OVERRELAXATION = 1.8  # of missing pixels; the next iteration corrects an overshoot
 WIDTHS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # pixels: Gaussians of the first estimate
 LEAST_WEIGHT = 0.05  # least total weight of the known pixels under a Gaussian
@@ -26,12 +37,16 @@ def inpaint(
     mask: Any,
     sigma: float = 0.0,
     *,
+    model: str | os.PathLike[str] | Network | None = None,
     iterations: int = ITERATIONS,
     channel_axis: int | None = None,
     data_range: float | None = None,
     profile: str | Profile = "lc",
     workers: int | None = None,
     backend: str | None = None,
+    tile: int | str | None = "auto",
+    device: str | None = None,
+    precision: str = "auto",
     progress: Progress = False,
 ) -> Any:
     """Fill in missing pixels of an image.
@@ -46,16 +61,22 @@ def inpaint(
     sigma : float, default 0
         Standard deviation of the noise of the known pixels, in the units of the image. This noise
         is removed, too. With 0, known pixels are not changed.
+    model : path or Network, optional
+        Network that takes an image and a mask, such as LaMa, from `fastrestore.nets.load`, or its
+        file. It generates plausible contents for large holes. By default `bm3d` is used.
     iterations : int, default 16
         Number of iterations, at least 1. More than 16 make little difference, even in large holes.
     channel_axis : int, optional
         Axis of the channels of a color image.
     data_range : float, optional
-        Range of the clean image, such as 255. By default that of the known pixels is measured.
+        Range of the clean image, such as 255. By default that of the known pixels is measured;
+        for networks see `super_resolve`.
     profile : str or Profile, default "lc"
         As for `bm3d`.
     workers, backend, progress
         As for `bm3d`.
+    tile, device, precision
+        For networks: as for `fastrestore.nets.apply`.
 
     Returns
     -------
@@ -65,9 +86,14 @@ def inpaint(
     Raises
     ------
     TypeError, ValueError
-        As for `bm3d`, and if the mask has another shape or marks all pixels as missing.
+        As for `bm3d`, and if the mask has another shape or marks all pixels as missing, or an
+        option is given that is not used with, or without, `model`.
     BackendUnavailableError
-        If the requested backend cannot run here.
+        If the requested backend or device cannot run here.
+    ImportError
+        If `model` is given and PyTorch is not installed.
+    MemoryError
+        As for `fastrestore.nets.apply`.
 
     Notes
     -----
@@ -76,6 +102,10 @@ def inpaint(
     that is larger. Known pixels are reset to their values after each iteration [1]_. This is
     half-quadratic splitting, see `fastrestore.inverse.pnp`, with an over-relaxation of 1.8 for the
     missing pixels.
+
+    With `model` the known pixels are not changed. The network sees a pixel as missing if it is
+    missing in any color. Gray images are given to networks for RGB as three equal colors. Alpha is
+    interpolated.
 
     References
     ----------
@@ -94,6 +124,10 @@ def inpaint(
     >>> bool(np.abs(restored - clean).max() < 20), bool((restored == clean)[~missing].all())
     (True, True)
     """
+    options = {"profile": profile, "workers": workers, "backend": backend}
+    learned = {"tile": tile, "device": device, "precision": precision}
+    _check_unused(model, learned, {"sigma": sigma, "iterations": iterations, **options})
+    network = None if model is None else _network(model, {"data_range": data_range, **learned})
     array, restore = interop.recognize("image", image)
     validate.check_axes("image", array.shape, channel_axis)
     planes = interop.channels_first(array, channel_axis)
@@ -113,13 +147,38 @@ def inpaint(
         extent = ranges.range_of(data_range, values[~missing])
         ranges.check_sigma(level, extent)
         result = values
-        if mask_planes.any() or level > 0:
+        if network is not None:
+            if mask_planes.any():
+                first = first_estimate(values, missing)
+                result = network(first, missing, array.dtype, report_progress)
+        elif mask_planes.any() or level > 0:
             sigmas = decreasing_sigmas(HIGHEST * extent, max(LOWEST * extent, level), count)
-            options = {"profile": profile, "workers": workers, "backend": backend}
             first = first_estimate(values, missing)
             gaps = Gaps(values, missing, level, sigmas)
             result = fill(gaps, first, {"data_range": extent, **options}, report_progress)
         return restore(interop.planes_to_image(result, array, channel_axis))
+
+
+def _check_unused(model: Any, learned: dict[str, Any], classical: dict[str, Any]) -> None:
+    """Raise if an option is given that is not used with, or without, a network."""
+    unused, when = (learned, "only") if model is None else (classical, "not")
+    for name, value in unused.items():
+        usual = DEFAULTS[name]
+        if value is not usual and not (isinstance(value, (str, int, float)) and value == usual):
+            raise ValueError(
+                f"{name}={validate.quoted(value)} is {when} used with model=; leave it out"
+            )
+
+
+def _network(model: Any, options: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function that fills gaps by a network; PyTorch is imported here."""
+    from fastrestore.nets import need_torch
+
+    need_torch()
+    from fastrestore.nets.call import Options, Request
+    from fastrestore.nets.fill import filled, inpainter
+
+    return functools.partial(filled, Request(*inpainter(model), Options(**options)))
 
 
 class Gaps(NamedTuple):

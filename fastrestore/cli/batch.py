@@ -8,9 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli.errors import explained
+from fastrestore.cli.errors import CommandError, explained, require_torch
 from fastrestore.cli.noise import Sigma
 from fastrestore.cli.options import show_progress
 from fastrestore.cli.paths import output_paths
@@ -58,6 +61,35 @@ def common_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
         "workers": args.workers,
         "backend": args.backend,
         "progress": show_progress(args),
+    }
+
+
+def load_network(path: str | None) -> Any:
+    """Return the network in a file of weights, or None for no file."""
+    if path is None:
+        return None
+    require_torch()
+    try:
+        return fastrestore.nets.load(path)
+    except (ValueError, OSError) as error:
+        raise CommandError(str(error)) from None
+
+
+def data_range_of(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
+    """Return --data-range, or the range of 8 and 16 bits; None chooses by the values."""
+    if args.data_range is None and dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(dtype).max)
+    data_range: float | None = args.data_range
+    return data_range
+
+
+def network_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
+    """Return the keyword arguments that functions with networks accept for images and videos."""
+    return {
+        "channel_axis": None if image.ndim == 2 else -1,
+        "data_range": data_range_of(args, image.dtype),
+        "tile": args.tile or "auto",
+        "device": args.device,
     }
 
 

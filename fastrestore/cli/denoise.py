@@ -28,6 +28,13 @@ noise: estimated from each image, whatever it is, or specified by one of these
   MR magnitudes  --noise rician:20                sigma 20, in the units of the file
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm3d
                  --kernel kernel.npy              white noise of sigma 1 convolved with this kernel
+
+networks: --weights FILE restores with the network in FILE, for the noise it was trained for. Some
+have an input for the noise level; for all others, leave --sigma and --strength out. White is 255
+for 8 bits, 65535 for 16 bits, 1 for floats, or that of --data-range. Networks of other packages,
+such as SCUNet or SwinIR, need the extra "community". For blur and compression artifacts, see
+`fastrestore upscale --help`.
+
 --strength 0.7 treats the noise as weaker than estimated or given, which keeps more detail.
 
 Images are gray or RGB, with or without alpha. PNG (8 and 16 bits), TIFF (integers and floats, any
@@ -85,24 +92,25 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
-        default="bm3d",
         help="networks need PyTorch, and white noise; default: bm3d",
     )
-    text = "weights file to use for --method instead of the built-in weights"
+    text = "weights file to use for --method; without --method, any network; see below"
     parser.add_argument("--weights", metavar="FILE", help=text)
+    options.add_network(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Denoise file by file."""
     _check(args)
+    net = batch.load_network(args.weights if args.method is None else None)
 
     def restore(image: Image, source: Path) -> Any:
         specification = noise.of_image(args, image, source)
-        if args.method == "bm3d":
+        if _is_classical(args):
             denoise = partial(fastrestore.bm3d, image, **_bm3d_arguments(args, image))
             result = noise.call(denoise, args, source, specification)
         else:
-            result = _network(image, specification, args)
+            result = _network(net, image, specification, args)
         return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
     batch.restore_images(args, restore)
@@ -117,30 +125,41 @@ def _check(args: argparse.Namespace) -> None:
     options.check_chroma_strength(args)
 
 
+def _is_classical(args: argparse.Namespace) -> bool:
+    """Whether the options choose bm3d."""
+    return args.method == "bm3d" or (args.method is None and args.weights is None)
+
+
 def _check_method(args: argparse.Namespace) -> None:
     """Raise on options that the method does not support."""
-    if args.method == "bm3d":
-        if args.weights is not None:
-            raise CommandError("--weights is for networks; add --method dncnn, unet or hybrid")
+    if _is_classical(args):
+        for name in ("weights", "tile", "device"):
+            if getattr(args, name) is not None:
+                raise CommandError(
+                    f"{options.spelled(name)} is for networks; add --method dncnn, unet or hybrid, "
+                    "or --weights alone"
+                )
         return
+    method = "--weights" if args.method is None else f"--method {args.method}"
     for name, default in BM3D_ONLY.items():
         if getattr(args, name) != default:
-            raise CommandError(
-                f"{options.spelled(name)} is for bm3d, not for --method {args.method}"
-            )
+            raise CommandError(f"{options.spelled(name)} is for bm3d, not for {method}")
     require_torch()
 
 
-def _network(image: Image, specification: dict[str, Any], args: argparse.Namespace) -> Any:
-    """Denoise with a network, for white noise."""
-    weights = {} if args.weights is None else {"weights": args.weights}
+def _network(
+    net: Any, image: Image, specification: dict[str, Any], args: argparse.Namespace
+) -> Any:
+    """Denoise with a network, the given one or that of --method."""
+    used: dict[str, Any] = {"method": net, **batch.network_arguments(args, image)}
+    if net is None:
+        used |= {"method": args.method, "weights": args.weights}
+    if net is None or net.takes_sigma:
+        used["data_range"] = args.data_range  # measured by default
     return fastrestore.denoise(
         image,
         **{name: value for name, value in specification.items() if name != "noise"},
-        **weights,
-        method=args.method,
-        channel_axis=None if image.ndim == 2 else -1,
-        data_range=args.data_range,
+        **used,
         progress=options.show_progress(args),
     )
 

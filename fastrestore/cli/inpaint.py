@@ -16,11 +16,14 @@ EPILOG = """\
 examples:
   fastrestore inpaint scratched.png -o restored.png --mask scratches.png
   fastrestore inpaint dead.tif -o restored.tif --mask pixels.npy --sigma 5/255
+  fastrestore inpaint photo.png -o restored.png --mask hole.png --model lama.safetensors
 
 The mask has the shape of the images. Pixels are missing where the mask is not 0. If the mask has
 transparent pixels, all pixels are missing where it is not transparent. With --sigma 0 the known
 pixels are not changed.
 """
+# Options that networks do not use, and their defaults
+BM3D_ONLY = {"sigma": "0", "iterations": 16, "profile": "lc", "workers": None, "backend": None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_optional_sigma(parser, "0", auto=False)
     add("--iterations", type=int, default=16, metavar="N", help="number of iterations; default: 16")
+    add("--model", metavar="FILE", help="weights of a network such as LaMa, to use instead of bm3d")
+    options.add_network(parser)
     options.add_profile(parser, "lc")
     options.add_execution(parser)
 
@@ -50,14 +55,29 @@ def run(args: argparse.Namespace) -> None:
             "--sigma auto cannot distinguish missing pixels from noise; write a number, "
             "0 for no noise"
         )
+    _check_unused(args)
     mask = read_mask(Path(args.mask))
+    net = batch.load_network(args.model)
 
     def restore(image: Image, source: Path) -> Any:
+        if net is not None:
+            used = batch.network_arguments(args, image)
+            show = options.show_progress(args)
+            return fastrestore.inpaint(image, mask, model=net, progress=show, **used)
         sigma = batch.sigma_of(args, image, source) or 0.0
         common = batch.common_arguments(args, image)
         return fastrestore.inpaint(image, mask, sigma, iterations=args.iterations, **common)
 
     batch.restore_images(args, restore)
+
+
+def _check_unused(args: argparse.Namespace) -> None:
+    """Raise on options that are not used with, or without, a network."""
+    unused = {"tile": None, "device": None} if args.model is None else BM3D_ONLY
+    for name, default in unused.items():
+        if getattr(args, name) != default:
+            why = "needs --model" if args.model is None else "is for bm3d, not for --model"
+            raise CommandError(f"{options.spelled(name)} {why}")
 
 
 def read_mask(path: Path) -> Any:

@@ -108,6 +108,13 @@ def add_stage(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Add --tile and --device, for networks."""
+    add = parser.add_argument
+    add("--tile", type=int, metavar="N", help="for networks: side of the tiles in pixels")
+    add("--device", metavar="NAME", help="for networks: cpu, cuda or cuda:1")
+
+
 def add_execution(parser: argparse.ArgumentParser) -> None:
     """Add --backend, --workers, --overwrite and --quiet."""
     add = parser.add_argument

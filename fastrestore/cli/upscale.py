@@ -144,7 +144,7 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
         args.scale,
         model=args.model or "srgan",
         progress=options.show_progress(args),
-        **_network_arguments(args, pixels),
+        **batch.network_arguments(args, pixels),
     )
     if picture.alpha is None:
         return result, None
@@ -154,24 +154,6 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
     if picture.values.ndim == 2:
         values = values[..., 0]
     return values, to_type(alpha, picture.alpha.dtype)
-
-
-def _network_arguments(args: argparse.Namespace, pixels: Image) -> dict[str, Any]:
-    """Return the keyword arguments for images and videos."""
-    return {
-        "channel_axis": None if pixels.ndim == 2 else -1,
-        "data_range": _data_range(args, pixels.dtype),
-        "tile": args.tile or "auto",
-        "device": args.device,
-    }
-
-
-def _data_range(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
-    """Return --data-range, or the range of 8 and 16 bits; None chooses by the values."""
-    if args.data_range is None and dtype in (np.uint8, np.uint16):
-        return float(np.iinfo(dtype).max)
-    data_range: float | None = args.data_range
-    return data_range
 
 
 def _upscale_film(args: argparse.Namespace) -> None:
@@ -205,7 +187,7 @@ def _enlarged_frames(frames: Iterator[Frame], args: argparse.Namespace) -> Itera
             waiting.append((frame, values.dtype))
             yield values
 
-    arguments = _network_arguments(args, frame_pixels(first))
+    arguments = batch.network_arguments(args, frame_pixels(first))
     model = "vsrgan" if args.model is None else args.model
     for result in fastrestore.super_resolve_video(pixels(), args.scale, model=model, **arguments):
         frame, dtype = waiting.popleft()

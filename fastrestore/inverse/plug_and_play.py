@@ -244,9 +244,9 @@ def _network_denoiser(net: Any, data_range: float) -> Denoiser:
     if isinstance(net, fastrestore.nets.Network) and net.takes_sigma:
         return lambda image, sigma: fastrestore.nets.apply(net, image, sigma, data_range=data_range)
     raise TypeError(
-        f"denoiser is a network, {type(net).__name__}, that does not take an array and a noise "
-        "level; write a function denoiser(image, sigma) of arrays that calls it, or give a network "
-        "of fastrestore.nets whose takes_sigma is True"
+        f"denoiser is a network, {getattr(net, 'name', type(net).__name__)}, that does not take an "
+        "array and a noise level; write a function denoiser(image, sigma) of arrays that calls it, "
+        "or give a network of fastrestore.nets whose takes_sigma is True"
     )
 
 

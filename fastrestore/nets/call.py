@@ -90,13 +90,14 @@ def apply(
         whose file does not specify the noise levels it was trained for.
     tile : int, "auto" or None, default "auto"
         Side of the tiles in pixels; None processes the image as a whole. Results differ by
-        rounding only. "auto" uses tiles for images of more than 2 megapixels, and for any image
-        when memory runs out.
+        rounding only, if ``net.tiling`` is "exact". "auto" uses tiles for images of more than 2
+        megapixels, and for any image when memory runs out, but not if ``net.tiling`` is "whole".
     device : str, optional
         "cpu", "cuda" or "cuda:1". By default the GPU that holds the image; for an image on the
         host, a GPU if PyTorch finds one.
     precision : {"auto", "float32", "float16"}
-        "auto" is float16 on a GPU, with float32 for tiles in which float16 overflows.
+        "auto" is float16 on a GPU, with float32 for tiles in which float16 overflows. Networks
+        that do not support float16 run in float32.
     progress : bool or callable, default False
         As for `bm3d`.
 
@@ -114,7 +115,8 @@ def apply(
     BackendUnavailableError
         If `device` is not available.
     MemoryError
-        If memory does not suffice for the smallest tiles.
+        If memory does not suffice for the smallest tiles, or for the whole image if ``net.tiling``
+        is "whole".
 
     Examples
     --------
@@ -129,7 +131,7 @@ def apply(
         channel_axis=channel_axis, batch_axis=batch_axis, data_range=data_range, tile=tile,
         device=device, precision=precision, progress=progress,
     )  # fmt: skip
-    return denoised(Request(net, type(net).__name__, options), image, sigma)
+    return denoised(Request(net, getattr(net, "name", ""), options), image, sigma)
 
 
 def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Request:
@@ -147,14 +149,17 @@ def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Req
             )
     net, name = named("weights", weights)
     if not isinstance(net, expected):
-        raise ValueError(f"weights={name!r} is a {type(net).__name__}, not a {expected.__name__}")
+        raise ValueError(
+            f"weights={name!r} is a {net.name}, not a {expected.__name__}; for any network, write "
+            f"method={name!r} without weights="
+        )
     return Request(net, name, options)
 
 
 def named(argument: str, value: Any) -> tuple[Network, str]:
     """Return a network from an argument that is one, its name or its file; and its name."""
     if isinstance(value, Network):
-        return value, type(value).__name__
+        return value, value.name
     if isinstance(value, (str, os.PathLike)):
         return load(value), os.fspath(value)
     raise TypeError(
@@ -185,6 +190,7 @@ def each_image(
         raise TypeError(
             f"net must be a network of fastrestore.nets, got {validate.quoted(net)}{advice}"
         )
+    refuse_mask(net, name)
     values, to_caller = interop.recognize("image", image)
     axes = Axes(options.channel_axis, options.batch_axis)
     batch = batched(values, axes)
@@ -204,13 +210,20 @@ def each_image(
         return to_caller(interop.place_like(unbatched(stacked, values, axes), values))
 
 
+def refuse_mask(net: Network, name: str) -> None:
+    """Raise for a network that needs a mask."""
+    if net.takes_mask:
+        raise ValueError(f"{name} fills in missing pixels; use inpaint(image, mask, model=)")
+
+
 def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> Context:
     """Validate the options that say how and where a network runs on images (..., M, N)."""
-    options = request.options
+    options, net = request.options, request.net
     validate.choice("precision", options.precision, PRECISIONS)
     device = _device(options.device, planes)
     half = options.precision == "float16" or (options.precision == "auto" and device.type == "cuda")
-    execution = Execution(_tile(options.tile, planes.shape[-2:]), half, report)
+    tile = _tile(options.tile, planes.shape[-2:], net)
+    execution = Execution(tile, half and net.supports_half, report)
     extent = ranges.extent(options.data_range)
     return Context(extent, device, execution, request.name, options.strength)
 
@@ -249,10 +262,7 @@ def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
     """Choose units in which the network supports sigma; raise if there are none."""
     data_range, name = context.data_range, context.name
     if net.sigmas is None and not net.takes_sigma and data_range is None:
-        raise ValueError(
-            f"{name} does not specify the noise levels it was trained for, so the range of the "
-            "image matters: write data_range=, 255 for photographs of 8 bits, 1 for those up to 1"
-        )
+        raise ValueError(range_needed(name))
     if net.sigmas is None or sigma == 0:
         return units(planes, data_range, 0.0)
     low, high = net.sigmas
@@ -267,10 +277,19 @@ def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
     return scale
 
 
-def _tile(tile: Any, shape: tuple[int, int]) -> int | None:
+def range_needed(name: str) -> str:
+    """Return the message for a network that was trained for unknown noise levels."""
+    return (
+        f"{name} does not specify the noise levels it was trained for, so the range of the "
+        "image matters: write data_range=, 255 for photographs of 8 bits, 1 for those up to 1"
+    )
+
+
+def _tile(tile: Any, shape: tuple[int, int], net: Network) -> int | None:
     """Check the side of the tiles."""
     if isinstance(tile, str) and tile == "auto":
-        return None if shape[0] * shape[1] <= LARGEST else USUAL
+        small = shape[0] * shape[1] <= LARGEST
+        return None if small or net.tiling == "whole" else USUAL
     if tile is None:
         return None
     try:

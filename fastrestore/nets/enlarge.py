@@ -13,6 +13,7 @@ from torch import Tensor
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import reporting
 from fastrestore.nets import call
+from fastrestore.nets.batch import Axes, batched, unbatched
 from fastrestore.nets.call import Context, Options, Request
 from fastrestore.nets.files import names
 from fastrestore.nets.network import Network
@@ -25,22 +26,32 @@ DARKEST = 16
 
 def enlarge(image: Any, scale: Any, model: Any, options: Options) -> Any:
     """Apply a network that makes an image `scale` times larger."""
-    net, name = chosen(model, scale)
+    return applied(Request(*chosen(model, scale), options), image)
+
+
+def applied(request: Request, image: Any) -> Any:
+    """Apply a network without an input for sigma to every image of a batch."""
+    net, name, options = request
     values, to_caller = interop.recognize("image", image)
-    planes = validate.channels("image", values, options.channel_axis)
+    axes = Axes(options.channel_axis, options.batch_axis)
+    batch = batched(values, axes)
     outliers.check("image", values, ranges.extent(options.data_range) or 0.0, outliers.REPLACE)
-    check_channels(len(planes), net, name)
+    check_channels(batch.shape[1], net, name)
     with reporting(options.progress, name) as report, interop.use_device_of(values):
-        enlarger = Enlarger.prepared(Request(net, name, options), planes, report)
-        made = run_network(enlarger.net, enlarger.seen(planes), None, enlarger.context.execution)
-        larger = enlarger.larger(made, planes)
-        return to_caller(interop.planes_to_image(larger, values, options.channel_axis))
+        results = []
+        for planes in batch:
+            part = Enlarger.prepared(request, planes, lambda share: report(share / len(batch)))
+            made = run_network(part.net, part.seen(planes), None, part.context.execution)
+            results.append(part.larger(made, planes))
+        stacked = interop.namespace(results[0]).stack(results)
+        return to_caller(interop.place_like(unbatched(stacked, values, axes), values))
 
 
 def chosen(model: Any, scale: Any) -> tuple[Network, str]:
     """Return the network for a scale, and its name for messages."""
     scale = validate.integer("scale", scale)
     net, name = call.named("model", _with_scale(model, scale))
+    call.refuse_mask(net, f"model={name!r}")
     if net.takes_sigma:
         raise ValueError(f"model={name!r} needs the noise level; use denoise")
     if net.scale != scale:
@@ -82,12 +93,12 @@ class Enlarger:
     def prepared(cls, request: Request, planes: Any, report: Callable[[float], None]) -> Enlarger:
         """Choose the units and the device for an image."""
         context = call.prepared(request, planes, report)
-        net, colors = call.on_device(request.net, context.device), _without_alpha(planes)
-        return cls(net, _units(colors, context.data_range), context)
+        net, colors = call.on_device(request.net, context.device), colors_of(planes)
+        return cls(net, usual_units(colors, context.data_range), context)
 
     def seen(self, planes: Any) -> Tensor:
         """Return the input of the network (1, C, M, N): gray as three equal colors."""
-        colors = _without_alpha(planes)
+        colors = colors_of(planes)
         repeats = self.net.channels // len(colors)
         if len(colors) < len(planes):
             colors = _filled(colors, planes[-1])
@@ -96,7 +107,7 @@ class Enlarger:
 
     def larger(self, made: Tensor, planes: Any) -> Any:
         """Return the result (C, s M, s N) in the units of the image: gray as the mean of colors."""
-        count, result = len(_without_alpha(planes)), call.array(made[0], planes)
+        count, result = len(colors_of(planes)), call.array(made[0], planes)
         if self.net.channels > count:
             result = result.mean(0, keepdims=True)
         larger = list(self.units.denormalized(result, planes.dtype))
@@ -105,14 +116,17 @@ class Enlarger:
         return interop.namespace(larger[0]).stack(larger)
 
 
-def _without_alpha(planes: Any) -> Any:
+def colors_of(planes: Any) -> Any:
     """Return the colors of an image with 1 to 4 channels; the second or fourth is alpha."""
     return planes if len(planes) in (1, 3) else planes[:-1]
 
 
-def _data_range(colors: Any) -> float | None:
-    """Return the range that is usual for the type; None if it has to be measured."""
-    dtype = colors.dtype
+def usual_range(colors: Any, dtype: np.dtype[Any] | None = None) -> float | None:
+    """Return the range that is usual for the type; None if it has to be measured.
+
+    `dtype` is the type, by default that of the values.
+    """
+    dtype = colors.dtype if dtype is None else dtype
     if dtype == np.uint8:
         return 255.0
     if dtype.kind != "f" and dtype != np.uint16:
@@ -123,12 +137,12 @@ def _data_range(colors: Any) -> float | None:
     return white if low >= 0 and high <= white and used else None
 
 
-def _units(colors: Any, data_range: float | None) -> Units:
+def usual_units(colors: Any, data_range: float | None) -> Units:
     """Return the units of the image: of the given or usual range, or from minimum to maximum.
 
     There is no noise to be averaged out. A constant image is mapped to 0.5.
     """
-    data_range = data_range or _data_range(colors)
+    data_range = data_range or usual_range(colors)
     if data_range is not None:
         return units(colors, data_range, 0.0)
     low, high = float(colors.min()), float(colors.max())

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fastrestore.nets.layouts import network_of
+from fastrestore.nets.community import community_network
+from fastrestore.nets.layouts import UnrecognizedError, network_of
 from fastrestore.nets.network import Network
 from fastrestore.nets.run import check_device
 from fastrestore.nets.storage import damaged, read_pickled, read_safetensors, write_through
@@ -43,7 +44,8 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
         Real-ESRGAN and BSRGAN (`RRDBNet`, old and new keys), of BasicSR (`SRResNet`, and `SRVGG`,
         the compact network of Real-ESRGAN), and of TecoGAN for PyTorch (`VSRGAN`, for
         downsampling with or without blur). The sizes are derived from the weights, and batch
-        normalization is merged into the convolutions.
+        normalization is merged into the convolutions. Other layouts are read with the package
+        spandrel, if it is installed: SwinIR, HAT, DAT, SCUNet, NAFNet, FBCNN, LaMa and more.
     device : str, default "cpu"
         "cpu", "cuda" or "cuda:1".
 
@@ -52,6 +54,7 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     Network
         A `torch.nn.Module` in evaluation mode. Its attribute ``sigmas`` is the range of noise
         levels it was trained for, on images from 0 to 1, or None if the file does not specify it.
+        ``tiling`` is "exact" unless spandrel recognized the network: see `Network`.
 
     Raises
     ------
@@ -63,8 +66,9 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
         If `device` is not available.
     ValueError
         If `device` is not the name of a device, or the file is damaged, is a pickle of anything
-        but tensors, or does not contain a supported network. The message names the file. Nothing
-        else is raised, whatever the file contains, and no code of a pickle is run.
+        but tensors, or does not contain a supported network. The message names the file, and says
+        so if spandrel is not installed. Nothing else is raised, whatever the file contains, and no
+        code of a pickle is run.
 
     Examples
     --------
@@ -100,7 +104,12 @@ def _read(path: Path) -> Network:
     """Read a file in any supported format."""
     safe = path.suffix == ".safetensors"
     loaded, notes = _safetensors(path) if safe else (read_pickled(path), {})
-    net = network_of(loaded, str(path), ours=bool(notes))
+    try:
+        net = network_of(loaded, str(path), ours=bool(notes))
+    except UnrecognizedError as error:
+        if notes or not isinstance(loaded, dict):
+            raise ValueError(str(error)) from None
+        net = community_network(loaded, str(path), str(error))
     if "sigmas" in notes:
         low, high = notes["sigmas"]
         net.sigmas = (low / 255, high / 255)

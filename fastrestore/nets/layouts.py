@@ -28,6 +28,10 @@ WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")
 OWN_EPS, KAIR_EPS, TORCH_EPS = 1e-4, 1e-4, 1e-5  # of batch normalization
 
 
+class UnrecognizedError(ValueError):
+    """Weights by name that are none of our networks, and may be one of another package."""
+
+
 class Described(NamedTuple):
     """Name of a network, its sizes, and its weights in our layout."""
 
@@ -38,7 +42,10 @@ class Described(NamedTuple):
 
 
 def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
-    """Return the network of a loaded file; `ours` if fastrestore wrote it."""
+    """Return the network of a loaded file; `ours` if fastrestore wrote it.
+
+    Raise `UnrecognizedError` if it may be one of another package, and otherwise `ValueError`.
+    """
     tensors = _unwrapped(loaded, source)
     try:
         found = _recognized(tensors, source, ours)
@@ -47,15 +54,22 @@ def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
             raise
         # Names or shapes that no network has; those expected are not checked one by one
         detail = f"{type(error).__name__}: {str(error)[:200]}"
-        raise ValueError(f"{source} is not a known network: {detail}; known: {KNOWN}") from None
-    for name, value in found.tensors.items():
-        if not torch.isfinite(value).all():
-            raise ValueError(f"{source}: {name} has values that are NaN or infinite")
+        raise UnrecognizedError(
+            f"{source} is not a known network: {detail}; known: {KNOWN}"
+        ) from None
+    check_finite(found.tensors, source)
     make = functools.partial((KINDS | {"gate": Gate})[found.kind], found.channels, **found.sizes)
     _check_shapes(make, found.tensors, source)
     net = make()
     net.load_state_dict(found.tensors)
     return net.eval().requires_grad_(False)
+
+
+def check_finite(tensors: Tensors, source: str) -> None:
+    """Raise if a weight is NaN or infinite."""
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{source}: {name} has values that are NaN or infinite")
 
 
 def _check_shapes(make: Callable[[], Network], tensors: Tensors, source: str) -> None:
@@ -64,12 +78,14 @@ def _check_shapes(make: Callable[[], Network], tensors: Tensors, source: str) ->
         with torch.device("meta"):
             net = make()
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{source} is not a known network: {error}") from None
+        raise UnrecognizedError(f"{source} is not a known network: {error}") from None
     try:
         net.load_state_dict({name: value.to("meta") for name, value in tensors.items()})
     except RuntimeError as error:
         reasons = "; ".join(line.strip()[:200] for line in str(error).splitlines()[1:4])
-        raise ValueError(f"{source} is not a complete {type(net).__name__}: {reasons}") from None
+        raise UnrecognizedError(
+            f"{source} is not a complete {type(net).__name__}: {reasons}"
+        ) from None
 
 
 def described(net: Network) -> Described:
@@ -84,8 +100,13 @@ def _unwrapped(loaded: Any, source: str) -> Tensors:
             loaded = loaded[name]
     if not isinstance(loaded, dict) or not loaded:
         raise ValueError(f"{source} contains a {type(loaded).__name__} instead of weights by name")
+    return plain(loaded, source)
+
+
+def plain(loaded: dict[Any, Any], source: str) -> Tensors:
+    """Return weights by name as float32; raise if there is anything else."""
     if not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise ValueError(
+        raise UnrecognizedError(
             f"{source} does not contain weights by name: {_quoted(loaded)}; known: {KNOWN}"
         )
     tensors: Tensors = {}
@@ -131,7 +152,12 @@ def _recognized(tensors: Tensors, source: str, ours: bool) -> Described:
         return Described("gate", 1, {}, tensors)
     if any(re.fullmatch(r"model\.\d+\.weight", name) for name in names):
         return _chain(tensors, source, KAIR_EPS, ours)
-    raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
+    raise _unknown(tensors, source)
+
+
+def _unknown(tensors: Tensors, source: str) -> UnrecognizedError:
+    """Return the error for names that no network has."""
+    return UnrecognizedError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
 
 
 def _quoted(tensors: dict[str, Any]) -> str:
@@ -145,9 +171,13 @@ def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Described:
     """Describe a DnCNN or an FFDNet, which are sequences of convolutions."""
     layers, over = _merged(tensors, eps)
     if len(layers) < 2:
-        raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
+        raise UnrecognizedError(
+            f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}"
+        )
     if over:
-        raise ValueError(f"{source} is not a complete network: {', '.join(over[:3])} fit no layer")
+        raise UnrecognizedError(
+            f"{source} is not a complete network: {', '.join(over[:3])} fit no layer"
+        )
     merged: Tensors = {}
     for k, (weight, bias) in enumerate(layers):
         merged |= {f"model.{2 * k}.weight": weight, f"model.{2 * k}.bias": bias}
@@ -162,7 +192,7 @@ def _chain(tensors: Tensors, source: str, eps: float, ours: bool) -> Described:
         return Described("dncnn", inside, sizes, merged)
     if (inside, outside) in ((5, 4), (13, 12)):
         return Described("ffdnet", outside // 4, sizes, merged)
-    raise ValueError(
+    raise UnrecognizedError(
         f"{source} is not a known network: its first convolution has {inside} input channels, its "
         f"last {outside} output channels; known: {KNOWN}"
     )
@@ -260,7 +290,7 @@ def _srresnet(tensors: Tensors, source: str) -> Described:
     steps = sum(f"upconv{k}.weight" in tensors for k in (1, 2))
     up = tensors.get("upconv1.weight")
     if up is not None and len(up) != 4 * first.shape[0]:
-        raise ValueError(f"{source} is an SRResNet of another scale than 1, 2 and 4")
+        raise UnrecognizedError(f"{source} is an SRResNet of another scale than 1, 2 and 4")
     sizes = {
         "scale": 2**steps,
         "blocks": _count(tensors, r"body\.(\d+)\."),
@@ -292,6 +322,8 @@ def _srvgg(tensors: Tensors, source: str) -> Described:
     pixels = len(tensors[f"body.{last}.weight"]) // first.shape[1]
     scale = round(pixels**0.5)
     if scale**2 != pixels or scale > 4 or last % 2:
-        raise ValueError(f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}")
+        raise UnrecognizedError(
+            f"{source} is not a known network: {_quoted(tensors)}; known: {KNOWN}"
+        )
     sizes = {"scale": scale, "layers": last // 2 - 1, "width": first.shape[0]}
     return Described("srvgg", first.shape[1], sizes, tensors)

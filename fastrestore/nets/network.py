@@ -21,7 +21,8 @@ class Network(nn.Module):
     channels : int
         Number of colors of an image, 1 or 3.
     radius : int
-        Upper bound of the radius of the receptive field, in pixels of the input.
+        Upper bound of the radius of the receptive field, in pixels of the input. For networks of
+        other packages, whose receptive field is unknown, the number of pixels that tiles overlap.
     grid : int
         Tiles begin at multiples of this number of pixels.
     scale : int
@@ -31,6 +32,14 @@ class Network(nn.Module):
     sigmas : (float, float) or None
         Range of noise levels that the network was trained for, on images from 0 to 1; None if
         unknown.
+    takes_mask : bool
+        Whether the last channel of the input is a mask, 1 where a pixel is missing.
+    supports_half : bool
+        Whether the network can run in float16.
+    tiling : {"exact", "overlap", "whole"}
+        "exact" if results in tiles are those of the whole image up to rounding, "overlap" if they
+        may differ, because the receptive field is unknown, and "whole" if tiles are only used when
+        requested, because results depend on the whole image.
     """
 
     channels: int
@@ -39,6 +48,14 @@ class Network(nn.Module):
     scale: int = 1
     takes_sigma: bool = False
     sigmas: tuple[float, float] | None = None
+    takes_mask: bool = False
+    supports_half: bool = True
+    tiling: str = "exact"
+
+    @property
+    def name(self) -> str:
+        """Name for messages."""
+        return type(self).__name__
 
     def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore images (B, C, H, W); sigma broadcasts to (B, 1, H, W)."""

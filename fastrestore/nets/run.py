@@ -44,18 +44,24 @@ def in_tiles(net: Network, image: Tensor, on_tile: OnTile, execution: Execution)
     """Assemble (1, C, s H, s W) from the results of `on_tile` on tiles of (1, C, H, W).
 
     Its arguments are the tile with its halo, in pixels of the image and of the result. The halo is
-    as wide as the receptive field, so that results equal those of the whole image up to rounding.
-    If memory runs out, the tiles are halved; the error for the smallest ones is a `MemoryError`.
+    as wide as the receptive field, if that is known, so that results equal those of the whole image
+    up to rounding. If memory runs out, the tiles are halved; the error for the smallest ones, and
+    for networks that should see the whole image, is a `MemoryError`.
     """
     tile = execution.tile
     while True:
         try:
             return _tiled(net, image, on_tile, execution._replace(tile=tile))
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             size = max(image.shape[-2:]) if tile is None else tile
             reason = str(error).split("\n", 1)[0]
+        if tile is None and net.tiling == "whole":
+            raise MemoryError(
+                f"memory ran out ({reason}), and this network gives other results in tiles; write "
+                "tile=, such as 512, to accept that"
+            )
         if size <= LEAST:
             raise MemoryError(
                 f"memory ran out even in tiles of {LEAST} pixels ({reason}); free some, or use "
@@ -64,7 +70,7 @@ def in_tiles(net: Network, image: Tensor, on_tile: OnTile, execution: Execution)
         tile = max(LEAST, min(USUAL, 1 << (size - 1).bit_length() - 1))
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out; on the CPU PyTorch raises a plain RuntimeError."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True

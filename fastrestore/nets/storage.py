@@ -66,6 +66,11 @@ def read_pickled(path: Path) -> Any:
             "code; save only the state dict, preferably as .safetensors"
         ) from None
     except Exception as error:
+        if "TorchScript" in str(error):
+            raise ValueError(
+                f"{path} is a TorchScript archive, which contains code, and is not loaded; if you "
+                "trust it, convert it: torch.save(torch.jit.load(FILE).state_dict(), 'net.pth')"
+            ) from None
         raise damaged(path, error) from None
 
 
