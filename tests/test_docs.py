@@ -1,6 +1,6 @@
 """The Python blocks of README.md and of the pages in docs/ run.
 
-A block that needs PyTorch or CuPy has a comment ``<!-- needs torch -->`` before it.
+A block that needs PyTorch, CuPy or spandrel has a comment ``<!-- needs torch -->`` before it.
 """
 
 import importlib
@@ -9,7 +9,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from support.nets import torch_or_skip
+from support.nets import community_network, spandrel_or_skip, torch_or_skip
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(ROOT.glob("docs/guide/*.md"))]
@@ -37,6 +37,8 @@ def test_blocks_run(page, need, tmp_path, monkeypatch):
     """Run the blocks in order: those without requirements first, since others use their names."""
     if need == "torch":
         torch_or_skip()
+    elif need == "spandrel":
+        write_networks(tmp_path)
     elif need:
         pytest.importorskip(need)
     monkeypatch.chdir(tmp_path)
@@ -44,6 +46,17 @@ def test_blocks_run(page, need, tmp_path, monkeypatch):
     for this_need, text, line in blocks(page):
         if this_need in ("", need):
             exec(compile("\n" * line + text, page, "exec"), names)
+
+
+def write_networks(folder):
+    """Write the files of weights that the pages read."""
+    spandrel_or_skip()
+    from safetensors.torch import save_file
+
+    for name in ("NAFNet", "FBCNN", "SwinIR", "FDnCNN", "LaMa"):
+        suffix = "safetensors" if name == "LaMa" else "pth"
+        path, tensors = folder / f"{name.lower()}.{suffix}", community_network(name).state_dict()
+        save_file(tensors, path) if name == "LaMa" else torch_or_skip().save(tensors, path)
 
 
 @pytest.mark.parametrize("script", sorted(ROOT.glob("docs/gallery/*.py")), ids=lambda p: p.stem)
