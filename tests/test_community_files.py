@@ -85,6 +85,14 @@ def test_numbers_of_layers_that_no_memory_holds(tmp_path):
     assert "is damaged: 'layers.99999999." in refused(tmp_path / "net.pth")
 
 
+def test_layers_that_no_memory_holds(tmp_path):
+    """A few kilobytes describe a network of tens of GB."""
+    tensors = dict(community_network("NAFNet").state_dict())
+    tensors["intro.weight"] = torch.zeros(20_000, 3, 3, 3)
+    torch.save(tensors, tmp_path / "net.pth")
+    assert "the shapes of its weights describe a much larger" in refused(tmp_path / "net.pth")
+
+
 class Code:
     """An object whose pickle runs code."""
 
@@ -138,7 +146,9 @@ def test_networks_that_are_recognized_and_refused(tmp_path):
     assert "fit no layer; spandrel " in refused(path)
     from spandrel.architectures.NAFNet import NAFNet
 
-    torch.save(NAFNet(img_channel=4, width=8).state_dict(), path)
+    torch.save(
+        NAFNet(img_channel=4, width=8, enc_blk_nums=[1], dec_blk_nums=[1]).state_dict(), path
+    )
     message = "is a NAFNet with 4 channels in and 4 out; fastrestore supports 1 and 3"
     assert message in refused(path)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fastrestore._arrays.install import extra
 from fastrestore.nets.layouts import Tensors, check_finite, plain
@@ -26,6 +27,17 @@ LEAST_SIDE = 64
 # A number in the name of a layer is at most SPARE plus FACTOR times the number of tensors. Numbers
 # are read as counts of layers, and a damaged one would make more of them than the memory holds
 FACTOR, SPARE = 4, 64
+# A network allocates at most MOST_EXTRA bytes more than MOST_TIMES those of its weights in the file
+MOST_TIMES, MOST_EXTRA = 4, 2**30
+ALLOCATING = (
+    torch.empty,
+    torch.zeros,
+    torch.ones,
+    torch.full,
+    torch.rand,
+    torch.randn,
+    torch.arange,
+)
 
 
 class Community(Network):
@@ -116,7 +128,8 @@ def community_network(loaded: dict[Any, Any], source: str, reason: str) -> Commu
             tensors = plain(spandrel.canonicalize_state_dict(loaded), source)
             _check_numbers(tensors, source)
             check_finite(tensors, source)
-            descriptor = spandrel.MAIN_REGISTRY.load(tensors)
+            with _Bounded(tensors):
+                descriptor = spandrel.MAIN_REGISTRY.load(tensors)
     except spandrel.UnsupportedModelError:
         version = importlib.metadata.version("spandrel")
         raise ValueError(f"{reason}; spandrel {version} does not recognize it, either") from None
@@ -126,6 +139,31 @@ def community_network(loaded: dict[Any, Any], source: str, reason: str) -> Commu
         raise ValueError(f"{reason}; spandrel cannot load it, either: {_first(error)}") from None
     _check_kind(descriptor, source)
     return Community(descriptor).eval().requires_grad_(False)
+
+
+class _Bounded(TorchFunctionMode):
+    """A context that raises if much more memory is allocated than weights need.
+
+    Sizes of layers are products of shapes in the file, so that a damaged file of a few kilobytes
+    can describe a network that exceeds the memory. Tensors occupy memory only when they are filled,
+    which is after this check.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        super().__init__()
+        sizes = sum(value.numel() * value.element_size() for value in tensors.values())
+        self._left = MOST_TIMES * sizes + MOST_EXTRA
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call a function of PyTorch."""
+        result = function(*args, **(kwargs or {}))
+        if function in ALLOCATING and isinstance(result, Tensor):
+            self._left -= result.numel() * result.element_size()
+            if self._left < 0:
+                raise MemoryError("the shapes of its weights describe a much larger network")
+        return result
 
 
 def load_spandrel() -> Any:
