@@ -189,7 +189,7 @@ def test_the_command(saved, capsys, method):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--weights", "a.pth"], "--weights is for networks; add --method"),
+        (["--method", "bm3d", "--weights", "a.pth"], "--weights is for networks; add --method"),
         (["--method", "unet", "--profile", "fast"], "--profile is for bm3d, not for --method unet"),
         (["--method", "unet", "--workers", "2"], "--workers is for bm3d, not for --method unet"),
         (["--method", "unet", "--weights", "none.pth"], "'none.pth' is neither a file nor one of"),
