@@ -86,7 +86,7 @@ def test_results_are_not_clipped(name, loaded):
 def test_tiles(name, loaded):
     _, net = loaded(name)
     image = colors(70, 200)
-    whole, tiled = (through(net, image, tile=tile) for tile in (None, 64))
+    whole, tiled = (through(net, image, tile=tile) for tile in (None, 60))
     difference = np.abs(tiled - whole).max() / whole.std()
     assert net.tiling == ("whole" if name == "SwinIR" else "overlap")
     if name in EXACT:
@@ -111,12 +111,27 @@ def full(*inputs):
 
 
 @pytest.mark.parametrize("name", IMAGES)
-@pytest.mark.parametrize("shape", [(1, 1), (5, 70)])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 70), (64, 128)])
 def test_any_size(name, shape, loaded):
-    _, net = loaded(name)
-    result = through(net, colors(*shape))
-    assert result.shape == (net.scale * shape[0], net.scale * shape[1], 3)
-    assert np.isfinite(result).all()
+    descriptor, net = loaded(name)
+    image = colors(*shape)
+    result = np.moveaxis(through(net, image), -1, 0) / 255
+    assert result.shape == (3, net.scale * shape[0], net.scale * shape[1])
+    expected = descriptor(tensor(image))[0].numpy()
+    np.testing.assert_allclose(result.clip(0, 1), expected, atol=1e-4)
+
+
+def test_networks_that_fail(loaded, monkeypatch):
+    def fails(model, image):
+        raise RuntimeError("shapes differ\nmore")
+
+    _, net = loaded("NAFNet")
+    monkeypatch.setattr(net, "_run", fails)
+    with pytest.raises(ValueError, match=r"NAFNet cannot .* of 40 x 50 pixels: shapes differ$"):
+        through(net, colors(40, 50))
+    monkeypatch.setattr(net, "_run", lambda model, image: image[..., ::2])
+    with pytest.raises(ValueError, match=r"NAFNet returned shape \(1, 3, 40, 25\) for an image"):
+        through(net, colors(40, 50))
 
 
 @pytest.mark.parametrize("name", ["SPAN", "NAFNet"])

@@ -93,6 +93,13 @@ def test_layers_that_no_memory_holds(tmp_path):
     assert "the shapes of its weights describe a much larger" in refused(tmp_path / "net.pth")
 
 
+def test_weights_that_are_nan(tmp_path):
+    tensors = dict(community_network("NAFNet").state_dict())
+    tensors["ending.bias"] = torch.tensor([0, np.nan, 0])
+    torch.save(tensors, tmp_path / "net.pth")
+    assert "net.pth: ending.bias has values that are NaN" in refused(tmp_path / "net.pth")
+
+
 class Code:
     """An object whose pickle runs code."""
 

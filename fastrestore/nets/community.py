@@ -22,8 +22,6 @@ from fastrestore.nets.run import out_of_memory
 OVERLAP = 64
 # Tiles begin at multiples of this, where windows of 8, 16, 32 and 64 pixels begin, too
 GRID = 64
-# Least side that networks are given, in pixels: inside they mirror the border, which needs as many
-LEAST_SIDE = 64
 # A number in the name of a layer is at most SPARE plus FACTOR times the number of tensors. Numbers
 # are read as counts of layers, and a damaged one would make more of them than the memory holds
 FACTOR, SPARE = 4, 64
@@ -78,9 +76,9 @@ class Community(Network):
         """Restore images (B, C, H, W); a network that takes a mask has it as the last channel."""
         height, width = image.shape[-2:]
         seen = torch.cat([image, noise_map(image, sigma)], 1) if self.takes_sigma else image
-        seen = self._grown(seen.contiguous())  # many networks refuse other orders in memory
+        seen = self._grown(seen)
         try:
-            result = self._called(seen)
+            result = self._called(seen)  # code of other packages
         except Exception as error:
             if out_of_memory(error):
                 raise
@@ -105,9 +103,7 @@ class Community(Network):
     def _grown(self, image: Tensor) -> Tensor:
         """Pad an image (B, C, H, W) to a size that the network supports: mirror it, then repeat."""
         height, width = image.shape[-2:]
-        rows, columns = max(height, LEAST_SIDE), max(width, LEAST_SIDE)
-        right, below = self._sizes.get_padding(columns, rows)
-        right, below = right + columns - width, below + rows - height
+        right, below = self._sizes.get_padding(width, height)
         mirrored = min(right, width - 1), min(below, height - 1)
         pad = nn.functional.pad
         image = pad(image, (0, mirrored[0], 0, mirrored[1]), mode="reflect")
