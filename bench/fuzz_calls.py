@@ -206,16 +206,15 @@ def super_resolve(rng):
 def super_resolve_video(rng):
     shape = (int(rng.integers(1, 3)), 16, 16)
     frames, sigma, span = fuzz_arrays.noisy(rng, shape, "f4")
-    arguments = {"frames": frames, "data_range": span}
+    model = one_of(rng, "srresnet", "vsrgan")
+    arguments = {"frames": frames, "data_range": span, "model": model}
     return Call(fastrestore.super_resolve_video, arguments, sigma, span, backends=False)
 
 
 def restore(rng):
     image, sigma, span, _ = draw_image(rng, color=0, least=12)
-    return Call(
-        fastrestore.restore, {"image": image, "data_range": span}, sigma, span, "image",
-        backends=False,
-    )  # fmt: skip
+    arguments = {"image": image, "data_range": span, "model": "restore-gan-experimental"}
+    return Call(fastrestore.restore, arguments, sigma, span, "image", backends=False)
 
 
 def estimate_sigma(rng):

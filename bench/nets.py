@@ -1,14 +1,23 @@
-"""Print PSNR and time of every method, and whether tiles change results.
+"""Print PSNR, parameters, multiply-adds and time of every method, side by side.
 
     python bench/nets.py --images DIR [--sigma 15 25 50] [--each] [--color]
+    python bench/nets.py [--color] [--methods bm3d bm3d:lc unet]
     python bench/nets.py --images DIR --weights FILE [--sigma 25]
-    python bench/nets.py --time
+    python bench/nets.py --sizes
+    python bench/nets.py --devices
     python bench/nets.py --tiles
 
 DIR holds photographs of 8 bits: gray ones, or color ones with ``--color``. Noise is white, not
 clipped, from one generator for each image; results are clipped to 0..255, no border is left out and
-the mean is over the PSNR of the images. ``--time`` is of a noisy photograph of 512x512 pixels, the
-median of 5, on the processor and on a GPU if there is one.
+the mean is over the PSNR of the images. A method is a name of `fastrestore.denoise`, and a profile
+after a colon. "worst" is the lowest PSNR of an image minus that of the first method, at any sigma.
+
+Parameters are those of all networks that run in a call, and multiply-adds per pixel those of their
+convolutions and matrix products, counted while they run (see `counting.py`). Seconds are of the
+processor on one thread, for a noisy photograph of 512x512 pixels, the median of 3: they include all
+of the call, but not the time of other programs. ``--sizes`` prints the same for each of the
+built-in networks, for results of 512x512 pixels; ``--devices`` seconds of the clock, with all
+threads, on the processor and on a GPU if there is one.
 """
 
 import argparse
@@ -16,36 +25,49 @@ import statistics
 import time
 from pathlib import Path
 
+import counting
 import numpy as np
-from photographs import noisy, photograph, psnr
+import torch
+from photographs import SIGMA, noisy, photograph, psnr
 
 from fastrestore import denoise, nets
+from fastrestore._algorithms.denoise import METHODS
 
-METHODS = {"bm3d": "bm3d", "dncnn": "dncnn", "unet": "unet", "hybrid": "hybrid"}
+SIDE = 512
+REPEATS = 3
 
 
 def main():
     """Print the requested tables."""
-    parser = argparse.ArgumentParser(description="PSNR and time of networks, beside bm3d")
+    options = arguments()
+    if options.devices:
+        print_devices()
+    if options.tiles:
+        print_tiles()
+    if options.sizes:
+        print_sizes()
+    if options.images and options.weights:
+        print_foreign(options)
+    elif not (options.devices or options.tiles or options.sizes):
+        print_methods(options)
+
+
+def arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="PSNR, size and time of networks, beside bm3d")
     parser.add_argument("--images", type=Path, metavar="DIR")
     parser.add_argument("--only", type=Path, metavar="FILE", help="paths in DIR, a line each")
     parser.add_argument("--skip", type=Path, metavar="FILE", help="paths in DIR left out")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th image")
     parser.add_argument("--sigma", type=float, nargs="+", default=[15.0, 25.0, 50.0])
+    parser.add_argument("--methods", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--color", action="store_true")
     parser.add_argument("--each", action="store_true", help="every image, too")
     parser.add_argument("--weights", metavar="FILE", help="a DnCNN of yours")
-    parser.add_argument("--time", action="store_true")
-    parser.add_argument("--tiles", action="store_true")
-    options = parser.parse_args()
-    if options.time:
-        print_times()
-    if options.tiles:
-        print_tiles()
-    if options.images and options.weights:
-        print_foreign(options)
-    elif options.images:
-        for sigma in options.sigma:
-            print_quality(options, sigma)
+    parser.add_argument("--sizes", action="store_true", help="all built-in networks")
+    parser.add_argument("--devices", action="store_true", help="processor and GPU")
+    parser.add_argument("--tiles", action="store_true", help="tiles compared with the whole")
+    return parser.parse_args()
 
 
 def photographs_of(options):
@@ -60,14 +82,33 @@ def photographs_of(options):
         left_out = {options.images / name for name in options.skip.read_text().split()}
         paths = [path for path in paths if path not in left_out]
     mode = "RGB" if options.color else "L"
-    return [(p.stem, np.asarray(Image.open(p).convert(mode), np.float64)) for p in paths]
+    chosen = paths[:: options.every]
+    return [(p.stem, np.asarray(Image.open(p).convert(mode), np.float64)) for p in chosen]
+
+
+def run(method, image, sigma=SIGMA, **options):
+    """Denoise by a method, or a method and a profile."""
+    name, _, profile = method.partition(":")
+    if profile:
+        options["profile"] = profile
+    axis = -1 if image.ndim == 3 else None
+    return denoise(image, sigma, method=name, data_range=255, channel_axis=axis, **options)
 
 
 def able(color):
-    """Methods whose weights are included in the package."""
-    kind = "color" if color else "gray"
-    there = {name.removesuffix(f"-{kind}") for name in nets.names() if name.endswith(kind)}
-    return [m for m in METHODS if m == "bm3d" or m in there or (m == "hybrid" and "unet" in there)]
+    """Methods of `denoise` for which the package includes weights, bm3d first."""
+    return [m for m in METHODS if m != "auto" and _is_able(m, np.zeros((16, 16, 3)[: 2 + color]))]
+
+
+def _is_able(method, image):
+    """Return whether there are weights for such an image."""
+    try:
+        run(method, image)
+    except ValueError as error:
+        if "no built-in" not in str(error):
+            raise
+        return False
+    return True
 
 
 def with_noise(clean, sigma, seed):
@@ -75,25 +116,66 @@ def with_noise(clean, sigma, seed):
     return clean + sigma * np.random.default_rng(seed).standard_normal(clean.shape)
 
 
-def print_quality(options, sigma):
-    """PSNR of every method on every image, and the means."""
-    images, methods = photographs_of(options), able(options.color)
-    axis = {"channel_axis": -1} if options.color else {}
-    print(f"\n{options.images.name}, {len(images)} images, sigma {sigma:g}: PSNR in dB\n")
-    print(f"| image | {' | '.join(methods)} |\n| --- |{' --- |' * len(methods)}")
+def print_methods(options):
+    """Print one line for each method."""
+    methods = options.methods or able(options.color)
+    levels = options.sigma if options.images else []
+    tables = {sigma: quality(options, methods, sigma) for sigma in levels}
+    count = len(next(iter(tables.values()))) if tables else 0
+    print(f"\n{'color' if options.color else 'gray'}, {count} images\n")
+    head = [f"PSNR {sigma:g}" for sigma in tables] + ["worst"] * bool(tables)
+    head += ["parameters", "multiply-adds", "seconds"]
+    print(f"| method | {' | '.join(head)} |\n| --- |{' --- |' * len(head)}", flush=True)
+    for k, method in enumerate(methods):
+        scores = [f"{table[:, k].mean():.2f}" for table in tables.values()]
+        if tables:
+            scores += [f"{min((t[:, k] - t[:, 0]).min() for t in tables.values()):+.2f}"]
+        row = [*scores, *cost(method, options.color)]
+        print(f"| {method} | {' | '.join(row)} |", flush=True)
+
+
+def quality(options, methods, sigma):
+    """Return PSNR (images, methods); print it, too, with ``--each``."""
     rows = []
-    for seed, (name, clean) in enumerate(images):
+    if options.each:
+        print(f"\nsigma {sigma:g}: {' / '.join(methods)}", flush=True)
+    for seed, (name, clean) in enumerate(photographs_of(options)):
         image = with_noise(clean, sigma, seed)
-        results = (denoise(image, sigma, method=m, data_range=255, **axis) for m in methods)
+        results = (run(method, image, sigma) for method in methods)
         rows.append([psnr(clean, np.clip(result, 0, 255)) for result in results])
         if options.each:
-            print(f"| {name} | {' | '.join(f'{score:.2f}' for score in rows[-1])} |", flush=True)
-    print(f"| mean | {' | '.join(f'{score:.3f}' for score in np.mean(rows, axis=0))} |", flush=True)
-    if "hybrid" in methods:
-        table = np.array(rows)
-        better = np.maximum(table[:, methods.index("bm3d")], table[:, methods.index("unet")])
-        worst = (table[:, methods.index("hybrid")] - better).min()
-        print(f"\nhybrid over the better of its parts, worst image: {worst:+.3f} dB")
+            print(f"{name}: {' / '.join(f'{score:.2f}' for score in rows[-1])}", flush=True)
+    return np.array(rows)
+
+
+def cost(method, color):
+    """Return parameters, multiply-adds per pixel and seconds of a method, as text."""
+    clean = photograph(SIDE)
+    image = noisy(np.stack([clean, clean[::-1], clean.T], -1) if color else clean)
+    threads = {"workers": 1} if method.partition(":")[0] in ("bm3d", "hybrid") else {}
+    return measured(lambda: run(method, image, **threads), SIDE**2)
+
+
+def measured(call, pixels):
+    """Return parameters, multiply-adds per pixel of the result and seconds of a call, as text."""
+    torch.set_num_threads(1)
+    counted = counting.count(call)
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        call()
+        seconds.append(time.process_time() - start)
+    macs = f"{counted.multiply_adds / pixels:,.0f}"
+    return [f"{counted.parameters:,}", macs, f"{statistics.median(seconds):.2f}"]
+
+
+def print_sizes():
+    """Print one line for each of the built-in networks."""
+    print("\n| network | parameters | multiply-adds | seconds |\n| --- | --- | --- | --- |")
+    for name in nets.names():
+        call = counting.call_of(name, SIDE)
+        row = measured(call, SIDE**2) if call else [f"{counting.parameters(name):,}", "-", "-"]
+        print(f"| {name} | {' | '.join(row)} |", flush=True)
 
 
 def print_foreign(options):
@@ -109,11 +191,9 @@ def print_foreign(options):
               f"{np.mean(scores):.3f} dB")  # fmt: skip
 
 
-def print_times():
-    """Time of every method on one image."""
-    import torch
-
-    clean = photograph(512)
+def print_devices():
+    """Time of every method on one image, by the clock."""
+    clean = photograph(SIDE)
     image = noisy(clean)
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     print(f"\n512x512 gray, sigma 25, {torch.get_num_threads()} threads\n")
@@ -133,9 +213,9 @@ def print_times():
 def timed(clean, image, method, options):
     """Median of the seconds of some calls, and the PSNR."""
     times = []
-    for _ in range(6):
+    for _ in range(1 + REPEATS):
         start = time.perf_counter()
-        result = denoise(image, 25, method=method, data_range=255, **options)
+        result = run(method, image, **options)
         times.append(time.perf_counter() - start)
     score = psnr(clean, result)
     assert score > psnr(clean, image) + 5
@@ -144,7 +224,7 @@ def timed(clean, image, method, options):
 
 def print_tiles():
     """Largest difference of tiles from the whole, as a share of the range."""
-    image = noisy(photograph(512))
+    image = noisy(photograph(SIDE))
     for name in nets.names():
         if not name.endswith("gray"):
             continue

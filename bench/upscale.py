@@ -1,7 +1,7 @@
 """Print the quality of enlarged and restored photographs, and show them side by side.
 
     python bench/upscale.py --images DIR [--models srresnet srgan] [--strip OUT.png]
-    python bench/upscale.py --images DIR --degraded [--models restore-gan] [--strip OUT.png]
+    python bench/upscale.py --images DIR --degraded [--models NAME] [--strip OUT.png]
     ... --features squeezenet11_features.h5 --efficientnet --pyiqa lpips
 
 DIR holds color photographs of 8 bits. Small images are those of Pillow's bicubic filter; results
@@ -39,7 +39,9 @@ def main():
     parser.add_argument("--strip", type=Path, metavar="OUT", help="figure of all, side by side")
     parser.add_argument("--each", action="store_true", help="every image, too")
     options = parser.parse_args()
-    models = options.models or (["restore-gan"] if options.degraded else ["srresnet", "srgan"])
+    models = options.models or (
+        ["restore-gan-experimental"] if options.degraded else ["srresnet", "srgan"]
+    )
     looks = distances(options)
     rows, strips = [], []
     for seed, (name, clean) in enumerate(photographs(options)):

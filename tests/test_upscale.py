@@ -12,7 +12,7 @@ from PIL import Image  # noqa: E402
 from support.images import scene  # noqa: E402
 
 import fastrestore  # noqa: E402
-from fastrestore import nets, restore, super_resolve  # noqa: E402
+from fastrestore import nets, restore, super_resolve, super_resolve_video  # noqa: E402
 from fastrestore._algorithms import upscale as upscale_module  # noqa: E402
 from fastrestore._io.images import read, write  # noqa: E402
 from fastrestore._io.picture import Picture  # noqa: E402
@@ -220,11 +220,43 @@ def test_bad_images(net):
 
 
 def test_a_scale_that_is_not_offered():
-    offered = [name for name in nets.names() if name.startswith("srgan-x")]
-    if not offered:
-        pytest.skip("no weights that enlarge come with the library")
-    with pytest.raises(ValueError, match="model='srgan' is available for scale 4, got scale=3"):
+    with pytest.raises(ValueError, match="model='srresnet' is available for scale 4, got scale=3"):
         super_resolve(colors(), 3, channel_axis=-1)
+    with pytest.raises(ValueError, match="model='srgan' is available for scale 4, got scale=3"):
+        super_resolve(colors(), 3, model="srgan", channel_axis=-1)
+
+
+def test_defaults_add_no_details():
+    """The default of images and videos is the network with a pixel loss; `restore` has none."""
+    image = colors(10, 12).astype(np.uint8)
+    expected = super_resolve(image, model="srresnet", channel_axis=-1)
+    np.testing.assert_array_equal(super_resolve(image, channel_axis=-1), expected)
+    (frame,) = super_resolve_video([image], channel_axis=-1)
+    np.testing.assert_array_equal(frame, expected)
+    with pytest.raises(TypeError, match="required keyword-only argument: 'model'"):
+        restore(image, channel_axis=-1)
+
+
+def test_the_network_for_experiments_says_so():
+    """No other built-in network keeps the size without an input for the noise level."""
+    loaded = {name: nets.load(name) for name in nets.names() if name != "hybrid-gate"}
+    same = [name for name, net in loaded.items() if net.scale == 1 and not net.takes_sigma]
+    assert set(same) - {"dncnn-gray"} == {"restore-gan-experimental"}
+    with pytest.raises(FileNotFoundError, match="did you mean 'restore-gan-experimental'"):
+        restore(colors(), model="restore-gan", channel_axis=-1)
+
+
+def test_default_of_the_command(tmp_path, capsys):
+    image = colors(10, 12).astype(np.uint8)
+    write(tmp_path / "in.png", Picture(image))
+    command = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--quiet"]
+    assert main([*command, "--scale", "1"]) == 2
+    assert "--scale 1 needs --model: a file of weights, or" in capsys.readouterr().err
+    assert main(command) == 0
+    expected = super_resolve(image, model="srresnet", channel_axis=-1)
+    np.testing.assert_array_equal(
+        read(tmp_path / "out.png").values, np.rint(expected.astype(float)).clip(0, 255)
+    )
 
 
 @pytest.fixture
@@ -292,7 +324,11 @@ def test_errors_of_the_command(weights, tmp_path, capsys):
     for more, message in (
         ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3; write --scale 4"),
         (["pnp"], "--model pnp needs the blur, which only fastrestore.super_resolve"),
-        (["restore-gan"], "makes images of the same size; scale is 4; write --scale 1"),
+        (
+            ["restore-gan-experimental"],
+            "makes images of the same size; scale is 4; write --scale 1",
+        ),
+        (["restore-gan"], "did you mean 'restore-gan-experimental'?"),
         (["SRGAN"], "did you mean 'srgan-x4'?"),
         ([weights, "--crf", "20"], "--crf is for videos, and"),
         ([weights, "--lossless"], "--lossless is for videos, and"),

@@ -20,7 +20,7 @@ def super_resolve(
     image: Any,
     scale: int = 4,
     *,
-    model: str | os.PathLike[str] | Network = "srgan",
+    model: str | os.PathLike[str] | Network = "srresnet",
     psf: Any = None,
     sigma: float = 0.0,
     denoiser: Callable[[Any, float], Any] | str | None = None,
@@ -40,10 +40,12 @@ def super_resolve(
     scale : int, default 4
         Factor for the numbers of rows and columns. A network supports only the scale it was trained
         for; "pnp" supports 1 to 10000.
-    model : {"srgan", "srresnet", "pnp"}, path or Network
+    model : {"srresnet", "srgan", "pnp"}, path or Network
         "srresnet" is a network that minimizes the mean error: high PSNR, soft images. "srgan"
-        generates details that look natural, but may be wrong [1]_. A file of weights or a network
-        of `fastrestore.nets` can be given instead. "pnp" inverts a known blur followed by
+        generates details, which may be wrong [1]_: faces look older, and text gets specks. A file
+        of weights or a network of `fastrestore.nets` can be given instead. Both were trained on
+        images without noise and compression, and turn artifacts of JPEG into edges; "srgan" more
+        so. "pnp" inverts a known blur followed by
         decimation with a denoiser as prior, and does not need PyTorch. It calls `inverse.pnp` with
         ``inverse.Decimation(psf, scale, "reflect")``: the first pixels of `image` and of the result
         coincide, and the border is reflected.
@@ -124,7 +126,7 @@ def super_resolve(
 def restore(
     image: Any,
     *,
-    model: str | os.PathLike[str] | Network = "restore-gan",
+    model: str | os.PathLike[str] | Network,
     channel_axis: int | None = None,
     data_range: float | None = None,
     tile: int | str | None = "auto",
@@ -138,8 +140,9 @@ def restore(
     ----------
     image, channel_axis, data_range, tile, device, precision, progress
         As for `super_resolve`.
-    model : {"restore-gan"}, path or Network
-        Name or file of the weights, or a network of `fastrestore.nets`, of scale 1.
+    model : {"restore-gan-experimental"}, path or Network
+        Name or file of the weights, or a network of `fastrestore.nets`, of scale 1. There is no
+        default; see Notes.
 
     Returns
     -------
@@ -153,15 +156,19 @@ def restore(
 
     Notes
     -----
-    The network may generate wrong details. If noise is the only degradation, `denoise` gives better
-    results.
+    "restore-gan-experimental" is an experiment. It improves photographs with all of strong blur,
+    noise and compression, as in its training. It damages others: photographs without degradation,
+    with the noise of cameras, or with JPEG of usual quality are worse after than before. It
+    sharpens all edges, adds a pattern to dark areas, and destroys faces smaller than about 100
+    pixels. `denoise` removes noise, and `deblur` a known blur, without these effects.
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastrestore
     >>> image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    >>> fastrestore.restore(image, channel_axis=-1).shape
+    >>> model = "restore-gan-experimental"
+    >>> fastrestore.restore(image, model=model, channel_axis=-1).shape
     (20, 30, 3)
     """
     options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,

@@ -15,7 +15,7 @@ def super_resolve_video(
     frames: Any,
     scale: int = 4,
     *,
-    model: str | os.PathLike[str] | Network = "vsrgan",
+    model: str | os.PathLike[str] | Network = "srresnet",
     time_axis: int = 0,
     channel_axis: int | None = None,
     data_range: float | None = None,
@@ -24,7 +24,7 @@ def super_resolve_video(
     device: str | None = None,
     precision: str = "auto",
 ) -> Iterator[Any]:
-    """Increase the resolution of a video with a recurrent network.
+    """Increase the resolution of a video with a network.
 
     Parameters
     ----------
@@ -35,10 +35,11 @@ def super_resolve_video(
     scale : int, default 4
         Factor for the numbers of rows and columns, which the model must support. With 1 the video
         is restored at the same size.
-    model : {"vsrgan"}, path or Network
-        "vsrgan" generates details that look natural, but may be wrong [1]_. A file of weights, the
-        name of other weights such as "srresnet-x4", or a network of `fastrestore.nets` can be given
-        instead. A network for images restores each frame independently, and the result may flicker.
+    model : {"srresnet", "srgan", "vsrgan"}, path or Network
+        "srresnet" and "srgan" are those of `super_resolve`, for each frame independently. "vsrgan"
+        is a recurrent network that generates details, which may be wrong [1]_; its results flicker
+        less than those of "srgan", and more than those of "srresnet". A file of weights or a
+        network of `fastrestore.nets` can be given instead.
     time_axis : int, default 0
         Time axis of an array.
     channel_axis : int, optional
@@ -72,10 +73,10 @@ def super_resolve_video(
 
     Notes
     -----
-    The network, that of FRVSR [2]_, estimates the optical flow between consecutive frames, warps
-    the previous result accordingly, and combines it with the new frame. The required memory does
-    not depend on the length of the video. A frame that is equal to the frame before gets the same
-    result, and the recurrence continues as if it were absent; on a GPU only with `scene_cuts`.
+    "vsrgan", the network of FRVSR [2]_, estimates the optical flow between consecutive frames,
+    warps the previous result accordingly, and combines it with the new frame. The required memory
+    does not depend on the length of the video. A frame that is equal to the frame before gets the
+    same result, and the recurrence continues as if it were absent; on a GPU only with `scene_cuts`.
 
     References
     ----------

@@ -30,14 +30,17 @@ from fastrestore.cli.films import add_encoder, process_film
 EPILOG = """\
 examples:
   fastrestore upscale small.png -o large.png --scale 4
-  fastrestore upscale photos -o larger --model srresnet
-  fastrestore upscale photo.jpg -o restored.png --scale 1 --model restore-gan
+  fastrestore upscale photos -o larger --model srgan
   fastrestore upscale video.mp4 -o larger.mp4 --scale 4
+  fastrestore upscale video.mp4 -o larger.mp4 --model vsrgan
 
-srgan generates plausible details, which may be wrong; srresnet does not, and its results are
-softer. vsrgan is for videos, and for numbered images such as frames/%05d.png; all other tracks of
-a video are copied. restore-gan, with --scale 1, restores images with blur, noise and compression
-artifacts at the same size. --model may also be a file of weights.
+srresnet, the default, gives soft images. srgan generates details, which may be wrong: faces look
+older, and text gets specks. vsrgan does the same in videos, and in numbered images such as
+frames/%05d.png; all other tracks of a video are copied. --model may also be a file of weights.
+
+restore-gan-experimental, with --scale 1, is an experiment for photographs with strong blur, noise
+and compression, all at once. It damages other photographs, and small faces in all of them. Use
+`fastrestore denoise` if there is noise, and `fastrestore deblur` if the blur is known.
 
 Alpha is interpolated. The output has the number type of the input. PNG, TIFF and NPY are read and
 written. JPEG is only read; if OUT is a directory, the result is a PNG file.
@@ -46,6 +49,7 @@ White is 255 for 8 bits, 65535 for 16 bits, and 1 for floats. For floats that ar
 1, or all close to 0, the range is measured. Use --data-range if white differs, for example
 --data-range 4095 for 12 bits in a file of 16 bits.
 """
+DEFAULT = "srresnet"  # for images and videos: it adds no details
 FILM_OPTIONS = ("codec", "crf", "lossless", "pixel_format", "fps")
 SHOWN = 8  # names of skipped files in the warning
 
@@ -63,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output file, or directory if there are several IN",
     )
     add("--scale", type=int, default=4, metavar="N", help="factor for rows and columns; default: 4")
-    add("--model", metavar="NAME", help="see below; default: srgan, for videos vsrgan")
+    add("--model", metavar="NAME", help="see below; default: srresnet")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
     add("--tile", type=int, metavar="N", help="side of the tiles in pixels; default: automatic")
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
             f"{options.spelled(given[0])} is for videos, and {args.inputs[0]} is not one; "
             "leave it out"
         )
-    _check_model(args, "srgan")
+    _check_model(args)
     inputs = [file for name in args.inputs for file in _files(Path(name))]
     folder = any(Path(name).is_dir() for name in args.inputs)
 
@@ -95,17 +99,22 @@ def run(args: argparse.Namespace) -> None:
     batch.process_files(inputs, args, process, folder=folder)
 
 
-def _check_model(args: argparse.Namespace, default: str) -> None:
+def _check_model(args: argparse.Namespace) -> None:
     """Raise on unknown models, and on models for another scale."""
     from fastrestore.nets.enlarge import chosen
 
     if args.model == "pnp":
         raise CommandError(
             "--model pnp needs the blur, which only fastrestore.super_resolve(model='pnp') in "
-            "Python accepts; write --model srgan, srresnet or a file of weights"
+            "Python accepts; write --model srresnet, srgan or a file of weights"
+        )
+    if args.model is None and args.scale == 1:
+        raise CommandError(
+            "--scale 1 needs --model: a file of weights, or restore-gan-experimental, which "
+            "damages most photographs; `fastrestore denoise` removes noise"
         )
     try:
-        chosen(args.model or default, args.scale)
+        chosen(args.model or DEFAULT, args.scale)
     except (ValueError, FileNotFoundError) as error:
         text = str(error).replace("model=", "--model ").replace("scale=", "--scale ")
         raise CommandError(text) from None
@@ -142,7 +151,7 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
     result = fastrestore.super_resolve(
         pixels,
         args.scale,
-        model=args.model or "srgan",
+        model=args.model or DEFAULT,
         progress=options.show_progress(args),
         **batch.network_arguments(args, pixels),
     )
@@ -166,7 +175,7 @@ def _upscale_film(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None:
             option = f"{options.spelled(name)} {getattr(args, name):g}"
             raise CommandError(f"{option} is for images; {args.input} has its own, so leave it out")
-    _check_model(args, "vsrgan")
+    _check_model(args)
 
     def process(source: Reader) -> Iterator[Frame]:
         frames = _enlarged_frames(source.frames(), args)
@@ -188,7 +197,7 @@ def _enlarged_frames(frames: Iterator[Frame], args: argparse.Namespace) -> Itera
             yield values
 
     arguments = batch.network_arguments(args, frame_pixels(first))
-    model = "vsrgan" if args.model is None else args.model
+    model = args.model or DEFAULT
     for result in fastrestore.super_resolve_video(pixels(), args.scale, model=model, **arguments):
         frame, dtype = waiting.popleft()
         yield frame_from_pixels(to_type(result, dtype), frame)

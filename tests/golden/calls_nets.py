@@ -19,6 +19,10 @@ def enlarged(image, model, **options):
     return fastrestore.super_resolve(image, 4, model=model, **CPU, **options)
 
 
+def restored(image, **options):
+    return fastrestore.restore(image, model="restore-gan-experimental", **CPU, **options)
+
+
 def enlarged_video(frames, **options):
     return np.stack(list(fastrestore.super_resolve_video(frames, 4, **CPU, **options)))
 
@@ -55,10 +59,10 @@ CALLS = {
     "super_resolve srgan": lambda: enlarged(BYTES, "srgan", channel_axis=-1),
     "super_resolve srresnet": lambda: enlarged(scene(12, 14) / 256, "srresnet"),
     "super_resolve alpha": lambda: enlarged(ALPHA, "srgan", channel_axis=-1),
-    "restore": lambda: fastrestore.restore(BYTES, channel_axis=-1, **CPU),
-    "restore, gray": lambda: fastrestore.restore(scene(16, 18), data_range=255, **CPU),
+    "restore": lambda: restored(BYTES, channel_axis=-1),
+    "restore, gray": lambda: restored(scene(16, 18), data_range=255),
     "super_resolve_video": lambda: enlarged_video(
-        np.clip(VIDEO[:3, :12, :14], 0, 255).astype(np.uint8)
+        np.clip(VIDEO[:3, :12, :14], 0, 255).astype(np.uint8), model="vsrgan"
     ),
     "super_resolve_video, images": lambda: enlarged_video(
         iter(COLOR[None, :10, :12] / 256), model="srresnet-x4", channel_axis=-1, data_range=1
