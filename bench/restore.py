@@ -36,7 +36,7 @@ from fastrestore.nets.training.degrade import Degradation
 GAMMA = 2.2
 GAIN, READ = 0.01, 0.005  # variance of the sensor's noise: GAIN * value + READ**2, of white 1
 BLUR = 1.5
-QUALITIES = 95, 75, 30
+QUALITIES = 75, 30
 FACE = np.s_[20:276, 96:352]  # of the astronaut
 
 

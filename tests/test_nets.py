@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import json
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ from support.nets import SMALL, shaken, torch_or_skip
 
 torch = torch_or_skip()
 
+import fastrestore  # noqa: E402
 from fastrestore import nets  # noqa: E402
 from fastrestore.nets import DnCNN, FFDNet, UNet, load  # noqa: E402
 from fastrestore.nets.files import save  # noqa: E402
@@ -147,6 +149,34 @@ def test_shipped_weights_have_a_card_and_a_recipe():
             if recipe.get("task", "noise") == "noise":
                 assert recipe["sigma"][1] == pytest.approx(net.sigmas[1] * 255)
     assert total < 24e6
+
+
+def test_cards_state_what_networks_do():
+    """Cards of denoisers compare with BM3D; those of networks that make up details say so."""
+    from importlib import resources
+
+    folder = resources.files("fastrestore.nets") / "weights"
+    for name in nets.names():
+        card = (folder / f"{name}.md").read_text(encoding="utf-8")
+        recipe = recipe_of(name)
+        if recipe.get("task", "noise") == "noise":
+            assert "bm3d" in card, name
+        if recipe.get("adversary"):
+            assert "may be wrong" in card or "is an experiment" in card, name
+
+
+def recipe_of(name):
+    """Return the recipe of built-in weights; an empty one if there is none."""
+    from importlib import resources
+
+    path = resources.files("fastrestore.nets") / "weights" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+@pytest.mark.parametrize("function", ["super_resolve", "super_resolve_video"])
+def test_defaults_are_trained_without_a_discriminator(function):
+    parameters = inspect.signature(getattr(fastrestore, function)).parameters
+    assert recipe_of(f"{parameters['model'].default}-x4")["adversary"] == ""
 
 
 def broken(kind, path):

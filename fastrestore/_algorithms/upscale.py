@@ -159,8 +159,8 @@ def restore(
     "restore-gan-experimental" is an experiment. It improves photographs with all of strong blur,
     noise and compression, as in its training. It damages others: photographs without degradation,
     with the noise of cameras, or with JPEG of usual quality are worse after than before. It
-    sharpens all edges, adds a pattern to dark areas, and destroys faces smaller than about 100
-    pixels. `denoise` removes noise, and `deblur` a known blur, without these effects.
+    sharpens all edges, adds a pattern to dark areas, and destroys faces of 60 pixels or less.
+    `denoise` removes noise, and `deblur` a known blur, without these effects.
 
     Examples
     --------
