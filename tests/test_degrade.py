@@ -12,6 +12,13 @@ from PIL import Image  # noqa: E402
 from scipy import ndimage  # noqa: E402
 from support.images import scene  # noqa: E402
 
+from fastrestore.nets.training.camera import (  # noqa: E402
+    BALANCE,
+    GAMMA,
+    Photographs,
+    interpolated_samples,
+    sensed,
+)
 from fastrestore.nets.training.data import Patches, Sampling, smaller  # noqa: E402
 from fastrestore.nets.training.degrade import Degradation, blurred, jpeg  # noqa: E402
 
@@ -21,15 +28,16 @@ def colors(height=64, width=80):
 
 
 @pytest.mark.parametrize("quality", [20, 50, 75, 95])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_jpeg_equals_pillow(quality, channels):
+@pytest.mark.parametrize(("channels", "halved"), [(1, False), (3, False), (3, True)])
+def test_jpeg_equals_pillow(quality, channels, halved):
     image = colors()[:channels]
     file = BytesIO()
     Image.fromarray(image[0] if channels == 1 else image.transpose(1, 2, 0)).save(
-        file, "JPEG", quality=quality, subsampling=0
+        file, "JPEG", quality=quality, subsampling=2 if halved else 0
     )
     theirs = np.asarray(Image.open(file)).astype(float)
-    ours = jpeg(torch.from_numpy(image / 255)[None].float(), torch.tensor([float(quality)]))
+    seen, numbers = torch.from_numpy(image / 255)[None].float(), torch.tensor([float(quality)])
+    ours = jpeg(seen, numbers, halved=halved)
     ours = 255 * ours[0].numpy().transpose(1, 2, 0)
     error = np.abs(ours.squeeze() - theirs)
     changed = np.abs(theirs - image.transpose(1, 2, 0).squeeze())
@@ -60,6 +68,48 @@ def test_degradations_can_be_repeated():
     errors = (first - image).square().mean((1, 2, 3))
     assert len(set(errors.tolist())) == 3  # each image in its own way
     assert 15 < float(-10 * errors.mean().log10()) < 35
+
+
+def flat_photograph(value, batch=400):
+    return torch.full((batch, 3, 16, 16), value)
+
+
+def test_noise_of_a_sensor_has_its_level_and_correlation():
+    """Red is sampled at a quarter of the pixels, and has the larger factor."""
+    shot, read = torch.tensor(0.1), torch.tensor(0.02)
+    linear = sensed(flat_photograph(0.5), shot, read, torch.Generator().manual_seed(0)) ** GAMMA
+    noise = (linear - 0.5**GAMMA)[..., 2:-2, 2:-2]
+    for channel, factor in enumerate(BALANCE):
+        level = (0.1**2 * factor * 0.5**GAMMA + (factor * 0.02) ** 2) ** 0.5
+        site = (channel == 2) + 0  # a sampled pixel of red, of blue, and of green on its diagonal
+        sampled = noise[:, channel, site::2, (site + (channel == 1)) :: 2]
+        assert abs(float(sampled.std()) / level - 1) < 0.05
+        assert float(noise[:, channel].std()) < 0.9 * level
+    gray = sensed(flat_photograph(0.5)[:, :1], shot, read, torch.Generator().manual_seed(0))
+    left, right = (gray[..., k:15:2] - 0.5 for k in (0, 1))
+    assert abs(float((left[..., :7] * right[..., :7]).mean() / left.var())) < 0.05  # white
+
+
+def test_interpolated_samples_keep_constant_colors():
+    color = torch.rand(1, 3, 1, 1).expand(1, 3, 14, 17)
+    torch.testing.assert_close(interpolated_samples(color), color.contiguous())
+
+
+def test_photographs_range_from_unchanged_to_degraded():
+    clean = torch.from_numpy(colors() / 255).float()[None].repeat(60, 1, 1, 1)
+    first, second = (Photographs()(clean, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, second)
+    same = (first == clean).flatten(1).all(1)
+    assert 1 <= int(same.sum()) <= 15
+    errors = (first - clean).square().mean((1, 2, 3))[~same]
+    scores = -10 * errors.log10()
+    assert float(scores.max()) > 29
+    assert float(scores.min()) < 26
+    video = Photographs(read=(0.0, 0.0), shot=(0.0, 0.0))(
+        clean[:6], torch.Generator().manual_seed(3), 3
+    )
+    assert torch.equal(video[0], video[2])  # frames of a video are alike, except for the noise
+    assert not torch.equal(video[0], video[3])
 
 
 def test_downsampling_equals_pillow():

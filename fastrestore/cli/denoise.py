@@ -92,8 +92,8 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
-        help="networks need PyTorch, and white noise; dncnn is worse than bm3d on most images, and "
-        "unet on repeated texture; default: bm3d",
+        help="networks need PyTorch, and white noise; dncnn is worse than bm3d on most images, "
+        "unet on repeated texture and on many color images; default: bm3d",
     )
     text = "weights file to use for --method; without --method, any network; see below"
     parser.add_argument("--weights", metavar="FILE", help=text)

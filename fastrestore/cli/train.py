@@ -46,8 +46,8 @@ A recipe is a JSON file with the parameters of a training; --set changes one of 
 the built-in weights are in the same directory as the weights. Parameters:
   network     network (dncnn, unet, ffdnet, srresnet, srvgg, rrdb, vsrgan), channels, sizes.NAME
               (scale, blocks, width, layers, ... of the network), begin
-  data        task: noise (sigma=[0,75]), small (reduced), blurred (videos), degraded; patch, batch,
-              shrink, turned, frames
+  data        task: noise (sigma=[0,75]), small (reduced), blurred (videos), degraded, photographs;
+              patch, batch, shrink, turned, frames
   optimizer   steps, rate, warm, average, loss (l1, l2, charbonnier), precision (float32, bfloat16),
               seed
   losses      pixel, perceptual, features, adversarial; for videos warp, motion, pingpong

@@ -91,31 +91,44 @@ def resized(image: Tensor, size: list[int]) -> Tensor:
     )
 
 
-def jpeg(image: Tensor, quality: Tensor) -> Tensor:
+def jpeg(image: Tensor, quality: Tensor, *, halved: bool = False) -> Tensor:
     """Simulate JPEG compression of images (B, C, H, W) from 0 to 1; quality (B), 1 to 100.
 
-    Chroma is not subsampled: the 8 x 8 cosine transforms of all channels of YCbCr are quantized.
+    The 8 x 8 cosine transforms of all channels of YCbCr are quantized; with `halved`, those of
+    chroma at half the resolution, after which it is enlarged by bilinear interpolation.
     """
     height, width = image.shape[-2:]
-    padded = nn.functional.pad(image, (0, -width % 8, 0, -height % 8), mode="replicate")
+    side = 16 if halved else 8
+    padded = nn.functional.pad(image, (0, -width % side, 0, -height % side), mode="replicate")
     middle = torch.zeros(image.shape[1], 1, 1, device=image.device)
     middle[0] = 128  # chroma has zero mean already
     mixed = padded * 255
     if image.shape[1] == 3:
         mixed = mix(mixed, to_ycbcr(image))
     mixed = mixed - middle
-    rows, columns = mixed.shape[2] // 8, mixed.shape[3] // 8
-    blocks = mixed.reshape(len(mixed), -1, rows, 8, columns, 8).transpose(3, 4)
-    basis = cosines().to(image)
-    coefficients = basis @ blocks @ basis.T
     step = steps(quality, image.shape[1]).to(image)[:, :, None, None]
-    quantized = (coefficients / step).round() * step
-    blocks = basis.T @ quantized @ basis
-    restored = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3) + middle
+    if halved and image.shape[1] == 3:
+        small = quantized(nn.functional.avg_pool2d(mixed[:, 1:], 2), step[:, 1:])
+        chroma = nn.functional.interpolate(
+            small, scale_factor=2, mode="bilinear", align_corners=False
+        )
+        restored = torch.cat([quantized(mixed[:, :1], step[:, :1]), chroma], 1) + middle
+    else:
+        restored = quantized(mixed, step) + middle
     if image.shape[1] == 3:
         restored = mix(restored, torch.linalg.inv(to_ycbcr(image)))
     back: Tensor = (restored[..., :height, :width] / 255).clamp(0, 1)
     return back
+
+
+def quantized(planes: Tensor, step: Tensor) -> Tensor:
+    """Quantize the transforms of the blocks of planes (B, C, H, W) by steps (B, C, 1, 1, 8, 8)."""
+    rows, columns = planes.shape[2] // 8, planes.shape[3] // 8
+    blocks = planes.reshape(len(planes), -1, rows, 8, columns, 8).transpose(3, 4)
+    basis = cosines().to(planes)
+    coefficients = basis @ blocks @ basis.T
+    blocks = basis.T @ ((coefficients / step).round() * step) @ basis
+    return blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3)
 
 
 def steps(quality: Tensor, channels: int) -> Tensor:

@@ -19,7 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": tuple(KINDS),
     "loss": ("l1", "l2", "charbonnier"),
     "precision": ("float32", "bfloat16"),
-    "task": ("noise", "small", "blurred", "degraded"),
+    "task": ("noise", "small", "blurred", "degraded", "photographs"),
     "adversary": ("", *DISCRIMINATORS),
 }
 
@@ -68,6 +68,7 @@ class Recipe:
     # "noise": white noise. "small": reduction by the scale of the network with the bicubic filter
     # of Pillow. "blurred": a Gaussian blur of 1.5 pixels followed by decimation (videos only).
     # "degraded": blur, resizing, noise and JPEG compression, twice, at the same size.
+    # "photographs": blur, noise of a camera and JPEG compression, or nothing.
     task: str = "noise"
     # Discriminator, for the training of the network as the generator of a GAN, with its sizes and
     # learning rate. "film" takes three frames of a video.
@@ -200,7 +201,7 @@ class Recipe:
     def check_task(self, net: Network) -> None:
         """Raise if the task does not suit the scale or the inputs of the network."""
         name, scale = f"task={self.task!r}", net.scale
-        if self.task in ("noise", "degraded") and scale > 1:
+        if self.task in ("noise", "degraded", "photographs") and scale > 1:
             raise ValueError(
                 f"{name} is for networks of scale 1, and this one has scale {scale}; write "
                 "sizes.scale=1, or task=small"

@@ -5,11 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastrestore.nets.training.camera import Photographs
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches
 from fastrestore.nets.training.degrade import Degradation, resized
 from fastrestore.nets.training.recipe import Recipe
 
+DEGRADATIONS: dict[str, Degradation | Photographs] = {
+    "degraded": Degradation(),
+    "photographs": Photographs(),
+}
 BLUR, RADIUS = 1.5, 6  # pixels: standard deviation and radius of the blur before decimation
 
 
@@ -21,8 +26,8 @@ def draw_degraded(
         target, seen = patches.draw_pairs(recipe.batch, random)
         return seen, None, target
     target = patches.draw(recipe.batch, random)
-    if recipe.task == "degraded":
-        return Degradation()(target, random), None, target
+    if recipe.task in DEGRADATIONS:
+        return DEGRADATIONS[recipe.task](target, random), None, target
     return *_noisy(recipe, target, random), target
 
 
@@ -54,8 +59,8 @@ def degraded_videos(recipe: Recipe, videos: Tensor, random: torch.Generator, sca
     """Degrade videos, all frames of one in the same way; noise is independent for each frame."""
     batch, count = videos.shape[:2]
     frames = videos.flatten(0, 1)
-    if recipe.task == "degraded":
-        seen = Degradation()(frames, random, count)
+    if recipe.task in DEGRADATIONS:
+        seen = DEGRADATIONS[recipe.task](frames, random, count)
     elif recipe.task == "blurred":
         seen = _blurred(frames)[..., ::scale, ::scale]
     elif recipe.task == "small":

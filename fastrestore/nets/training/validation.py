@@ -12,9 +12,8 @@ from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.network import Network
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import smaller
-from fastrestore.nets.training.degrade import Degradation
 from fastrestore.nets.training.recipe import Recipe
-from fastrestore.nets.training.tasks import degraded_videos
+from fastrestore.nets.training.tasks import DEGRADATIONS, degraded_videos
 
 CROP = 160  # side of the validation images, in pixels
 SHOWN = 4  # number of validation crops in the image of results
@@ -33,9 +32,9 @@ class Validation:
         if recipe.task == "small":
             small = torch.from_numpy(np.stack([smaller(crop, scale) for crop in crops]))
             self._seen["small"] = small.to(device).float() / 255, None
-        elif recipe.task == "degraded":
-            seen = Degradation()(self.clean.cpu(), random).to(device)
-            self._seen["degraded"] = seen, None
+        elif recipe.task in DEGRADATIONS:
+            seen = DEGRADATIONS[recipe.task](self.clean.cpu(), random).to(device)
+            self._seen[recipe.task] = seen, None
         else:
             noise = torch.randn(self.clean.shape, generator=random).to(device)
             low, high = recipe.sigma
