@@ -157,8 +157,8 @@ def denoise(
     The built-in weights were trained briefly. On the test sets BSD68 and Set12, "dncnn" has a lower
     mean PSNR than "bm3d" at sigma 15, 25 and 50 of 255. "unet" has a higher one, but a lower one on
     images with repeated texture, such as cloth. Its weights for color images have a lower one on
-    many photographs that are sharper than those of BSDS, on which they were trained, most at low
-    noise. The guide and the model cards have the figures.
+    many photographs unlike those of BSDS, on which they were trained, most at low noise. The guide
+    and the model cards have the figures.
 
     `tune` compares strengths in steps of 0.1, from coarse to fine, and for correlated noise the
     profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from
