@@ -352,7 +352,10 @@ def test_discriminators_take_random_crops():
     [
         ({"adversary": "resnet"}, "adversary must be one of '', 'vgg', 'unet', 'film', got"),
         ({"adversary": "vgg", "patch": 64}, "patch for adversary='vgg' must be 128, got 64"),
-        ({"task": "blur"}, "task must be one of 'noise', 'small', 'blurred', 'degraded', 'photographs'"),
+        (
+            {"task": "blur"},
+            "task must be one of 'noise', 'small', 'blurred', 'degraded', 'photographs'",
+        ),
     ],
 )
 def test_bad_recipes(more, message):
