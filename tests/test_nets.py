@@ -251,14 +251,16 @@ def test_unknown_names():
 def test_names_need_no_torch():
     assert set(dir(nets)) == {
         "BM3D", "SRVGG", "DnCNN", "FFDNet", "VideoDiscriminator", "Network", "RRDBNet",
-        "SRResNet", "UNet", "UNetDiscriminator", "VGGDiscriminator", "VSRGAN",
+        "Refine", "SRResNet", "UNet", "UNetDiscriminator", "VGGDiscriminator", "VSRGAN",
         "apply", "load", "names",
     }  # fmt: skip
     with pytest.raises(AttributeError, match=r"module .fastrestore.nets. has no attribute .GAN."):
         nets.GAN  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["adapter", "call", "dncnn", "ffdnet", "files", "unet"])
+@pytest.mark.parametrize(
+    "module", ["adapter", "call", "dncnn", "ffdnet", "files", "refine", "unet"]
+)
 def test_examples_in_docstrings(module):
     result = doctest.testmod(importlib.import_module(f"fastrestore.nets.{module}"))
     assert result.attempted > 0

@@ -10,6 +10,7 @@ from .files import load as load
 from .files import names as names
 from .frnet import VSRGAN as VSRGAN
 from .network import Network as Network
+from .refine import Refine as Refine
 from .rrdb import RRDBNet as RRDBNet
 from .srresnet import SRResNet as SRResNet
 from .srvgg import SRVGG as SRVGG

@@ -249,10 +249,14 @@ def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
 
 
 def forward(net: Network, planes: Any, level: Any, context: Context) -> Any:
-    """Run a network on an array (C, M, N) from 0 to 1, and return its output as an array."""
+    """Run a network on an array (C, M, N) from 0 to 1, and return its output as an array.
+
+    `level` is a number, a map (M, N), or maps (K, M, N) or (K, 1, 1).
+    """
     sigma = None
     if level is not None:
-        sigma = tensor(np.atleast_2d(np.asarray(level)), context.device)[None, None]
+        maps = np.atleast_2d(np.asarray(level))
+        sigma = tensor(maps, context.device)[None].reshape(1, -1, *maps.shape[-2:])
     seen = tensor(planes, context.device)[None]
     result = run_network(on_device(net, context.device), seen, sigma, context.execution)
     return array(result[0], planes)

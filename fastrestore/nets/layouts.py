@@ -15,14 +15,16 @@ from torch import Tensor
 
 from fastrestore.nets.gate import Gate
 from fastrestore.nets.network import Network
+from fastrestore.nets.refine import FACTOR
 from fastrestore.nets.registry import KINDS
 
 Tensors = dict[str, Tensor]
 
 KNOWN = (
     "DnCNN (model.*, dncnn.* or in_conv, conv_list.*, out_conv), FFDNet (model.*, 4 C + 1 channels "
-    "in), U-Net or DRUNet (m_head, m_down1.*, ...), SRResNet and RRDBNet (conv_first, "
-    "body.0.*, ... or RRDB_trunk.*), SRVGG (body.0, body.1, ...) and VSRGAN (fnet.*, srnet.*)"
+    "in), U-Net or DRUNet (m_head, m_down1.*, ...), Refine (head, encoder.*, ...), SRResNet and "
+    "RRDBNet (conv_first, body.0.*, ... or RRDB_trunk.*), SRVGG (body.0, body.1, ...) and VSRGAN "
+    "(fnet.*, srnet.*)"
 )
 WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict")
 OWN_EPS, KAIR_EPS, TORCH_EPS = 1e-4, 1e-4, 1e-5  # of batch normalization
@@ -141,6 +143,8 @@ def _recognized(tensors: Tensors, source: str, ours: bool) -> Described:
         return _srresnet(tensors, source)
     if "body.0.weight" in names and "body.1.weight" in names:
         return _srvgg(tensors, source)
+    if {"head.weight", "tail.weight", "decoder.0.0.res.0.weight"} <= names:
+        return _refine(tensors)
     if "m_head.weight" in names and "m_tail.weight" in names:
         return _unet(tensors)
     if {"in_conv.weight", "out_conv.weight"} <= names:
@@ -246,6 +250,17 @@ def _unet(tensors: Tensors) -> Described:
     takes_sigma = head.shape[1] > tail.shape[0]
     sizes = {"widths": tuple(widths), "blocks": blocks, "takes_sigma": takes_sigma}
     return Described("unet", tail.shape[0], sizes, tensors)
+
+
+def _refine(tensors: Tensors) -> Described:
+    """Describe a Refine by its tail, its levels and its blocks."""
+    depth = _count(tensors, r"down\.(\d+)\.")
+    widths = [tensors["head.weight"].shape[0]]
+    widths += [tensors[f"down.{level}.weight"].shape[0] for level in range(depth)]
+    blocks = [_count(tensors, rf"encoder\.{level}\.(\d+)\.") for level in range(depth)]
+    blocks.append(_count(tensors, r"body\.(\d+)\."))
+    sizes = {"widths": tuple(widths), "blocks": tuple(blocks)}
+    return Described("refine", tensors["tail.weight"].shape[0] // FACTOR**2, sizes, tensors)
 
 
 OLD = (

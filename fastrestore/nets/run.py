@@ -30,8 +30,8 @@ class Execution(NamedTuple):
 
 
 def run_network(net: Network, image: Tensor, sigma: Tensor | None, execution: Execution) -> Tensor:
-    """Restore (1, C, H, W); sigma (1, 1, H or 1, W or 1)."""
-    level = None if sigma is None else sigma.expand(1, 1, *image.shape[-2:])
+    """Restore (1, C, H, W); sigma (1, maps, H or 1, W or 1)."""
+    level = None if sigma is None else sigma.expand(1, -1, *image.shape[-2:])
 
     def on_tile(read: Slices, _: Slices) -> Tensor:
         part = None if level is None else level[(..., *read)]

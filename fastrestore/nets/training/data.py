@@ -82,7 +82,7 @@ class Patches:
 
     def __init__(self, images: Sequence[np.ndarray], sampling: Sampling, device: str) -> None:
         patch, shrink, self._turned, scale = sampling
-        scaled = [_cropped(_shrunk(image, share), scale) for share in shrink for image in images]
+        scaled = [_cropped(shrunk(image, share), scale) for share in shrink for image in images]
         large = [image for image in scaled if min(image.shape[1:]) >= patch]
         if not large:
             raise ValueError(f"no photograph has {patch} x {patch} pixels, the size of a patch")
@@ -152,7 +152,7 @@ def smaller(image: np.ndarray, scale: int) -> np.ndarray:
     return _resized(image, (height, width), "BICUBIC")
 
 
-def _shrunk(image: np.ndarray, scale: float) -> np.ndarray:
+def shrunk(image: np.ndarray, scale: float) -> np.ndarray:
     """Resize an image by a factor of 1 or less."""
     height, width = (max(1, round(n * scale)) for n in image.shape[1:])
     return image if scale == 1 else _resized(image, (height, width), "LANCZOS")

@@ -17,11 +17,12 @@ import numpy as np
 from fastrestore.nets.files import save
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches, Sampling
+from fastrestore.nets.training.pairs import Pairs
 from fastrestore.nets.training.perceptual import Perceptual
 from fastrestore.nets.training.recipe import Recipe
 from fastrestore.nets.training.state import State, checkpoint
 from fastrestore.nets.training.steps import Balance, step
-from fastrestore.nets.training.validation import Validation, VideoValidation
+from fastrestore.nets.training.validation import PairValidation, Validation, VideoValidation
 
 Images = list[np.ndarray]
 Log = Callable[[State, dict[str, float], dict[str, float]], None]
@@ -49,11 +50,14 @@ class Trainer:
         resumed = checkpoint(folder) is not None
         self.state = State.load(folder, recipe, device) if resumed else State(recipe, device)
         scale = self.state.net.scale
-        self.source: Patches | Clips
+        self.source: Patches | Pairs | Clips
         if recipe.frames > 1:
             size = (recipe.frames, recipe.patch)
             self.source = Clips(images, size, device, session.videos)
             self.validation: Validation = VideoValidation(kept, recipe, scale, device)
+        elif recipe.network == "refine":
+            self.source = Pairs(images, recipe, folder, device)
+            self.validation = PairValidation(kept, recipe, device)
         else:
             reduced = scale if recipe.task == "small" else 1
             sampling = Sampling(recipe.patch, recipe.shrink, recipe.turned, reduced)

@@ -26,6 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # Defaults of the networks and of "gan", as they are called on the command line
 LARGER: dict[str, Any] = {"channels": 3, "task": "small", "patch": 128}
 USUAL: dict[str, dict[str, Any]] = {
+    "refine": {"patch": 96, "batch": 8},
     "srresnet": LARGER,
     "srvgg": LARGER,
     "vsrgan": {
@@ -82,6 +83,8 @@ class Recipe:
     features: float = 0.0
     adversarial: float = 0.0
     relativistic: bool = False  # whether the adversarial loss is the relativistic average one
+    # Number of noise draws of each photograph that are restored by BM3D and stored, for "refine"
+    draws: int = 8
     # Frames of a video; 1 for images. Videos are simulated from photographs by a moving camera.
     frames: int = 1
     # Weights of the losses for videos: difference between a frame and the one before, warped by
@@ -95,14 +98,14 @@ class Recipe:
     # and fake images exceeds this; 0 for no limit
     lead: float = 0.0
     # Initial weights, names or files, such as those of a training with the pixel loss only. A
-    # VSRGAN also takes those of an SRResNet of the same number of blocks and features. Later
-    # weights replace those from earlier files.
+    # VSRGAN also takes those of an SRResNet of the same number of blocks and features, and a Refine
+    # for color those of one for gray images. Later weights replace those from earlier files.
     begin: str | tuple[str, ...] = ""
     seed: int = 0  # of all random numbers
 
     def __post_init__(self) -> None:
         """Raise if a value is invalid."""
-        for name, least in {"batch": 1, "steps": 1, "warm": 0, "frames": 1}.items():
+        for name, least in {"batch": 1, "steps": 1, "warm": 0, "frames": 1, "draws": 1}.items():
             validate.integer(name, getattr(self, name), least=least)
         for name, options in CHOICES.items():
             validate.choice(name, getattr(self, name), options)
@@ -210,6 +213,11 @@ class Recipe:
             raise ValueError(
                 f"{name} is for networks that enlarge, and this one has scale 1; write "
                 "task=degraded, or sizes.scale=2"
+            )
+        if self.network == "refine" and (self.adversary or self.perceptual):
+            raise ValueError(
+                "refine is trained by the difference of pixels alone; leave out adversary= and "
+                "perceptual="
             )
         if self.task != "noise" and net.takes_sigma:
             cure = "sizes.takes_sigma=false" if self.network == "unet" else "task=noise"

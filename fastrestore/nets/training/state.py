@@ -17,6 +17,7 @@ from fastrestore.nets.files import load
 from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.layouts import described
 from fastrestore.nets.network import Network
+from fastrestore.nets.refine import Refine
 from fastrestore.nets.srresnet import SRResNet
 from fastrestore.nets.storage import read_safetensors, sync_folder, write_through
 from fastrestore.nets.training.checks import differences
@@ -30,8 +31,14 @@ Tensors = dict[str, Tensor]
 
 
 def initialize(net: Network, other: Network, name: str) -> None:
-    """Copy the weights of a network of the same kind, or of an SRResNet into a VSRGAN."""
+    """Copy the weights of a network of the same kind, or of a part of it.
+
+    Parts are an SRResNet of a VSRGAN, and a Refine for gray images of one for color.
+    """
     _check_alike(net, other, name)
+    if isinstance(net, Refine) and isinstance(other, Refine) and net.channels > other.channels:
+        net.begin_with(other)
+        return
     if not isinstance(net, VSRGAN) or not isinstance(other, SRResNet):
         own = {k: v for k, v in other.state_dict().items() if "upsample_func" not in k}
         net.load_state_dict(own)
@@ -57,6 +64,8 @@ def _check_alike(net: Network, other: Network, name: str) -> None:
         {"channels": each.channels, **each.sizes, "upsample": None}  # may differ
         for each in (there, here)
     ]
+    if here.kind == "refine" and there.channels == 1:
+        sizes[0]["channels"] = here.channels
     if partial:
         sizes = [{k: each[k] for k in SHARED} for each in sizes]
     if sizes[0] != sizes[1]:

@@ -13,6 +13,7 @@ from fastrestore.nets.discriminators import gan_losses
 from fastrestore.nets.frnet import VSRGAN, neighbors, warped
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import Patches
+from fastrestore.nets.training.pairs import Pairs
 from fastrestore.nets.training.perceptual import Perceptual
 from fastrestore.nets.training.recipe import Recipe
 from fastrestore.nets.training.state import State
@@ -34,7 +35,7 @@ class Output(NamedTuple):
 
 
 def step(
-    state: State, source: Patches | Clips, perceptual: Perceptual | None = None
+    state: State, source: Patches | Pairs | Clips, perceptual: Perceptual | None = None
 ) -> dict[str, float]:
     """Do one step; return the losses by name."""
     recipe = state.recipe
@@ -62,11 +63,17 @@ def step(
     return values
 
 
-def _restore_images(state: State, patches: Patches, perceptual: Perceptual | None) -> Output:
+def _restore_images(
+    state: State, patches: Patches | Pairs, perceptual: Perceptual | None
+) -> Output:
     """Run the network on degraded patches."""
     recipe = state.recipe
     random = state.random()
-    seen, sigma, target = draw_degraded(recipe, patches, random)
+    sigma: Tensor | None
+    if isinstance(patches, Pairs):
+        seen, sigma, target = patches.draw(state.step, random)
+    else:
+        seen, sigma, target = draw_degraded(recipe, patches, random)
     # The target, too: gradients take its memory order, and other orders are slow
     seen, target = (each.contiguous(memory_format=torch.channels_last) for each in (seen, target))
     with autocast(state):

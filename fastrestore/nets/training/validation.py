@@ -12,6 +12,8 @@ from fastrestore.nets.frnet import VSRGAN
 from fastrestore.nets.network import Network
 from fastrestore.nets.training.clips import Clips
 from fastrestore.nets.training.data import smaller
+from fastrestore.nets.training.noise import varying_noise, white_noise
+from fastrestore.nets.training.pairs import Draw, split
 from fastrestore.nets.training.recipe import Recipe
 from fastrestore.nets.training.tasks import DEGRADATIONS, degraded_videos
 
@@ -19,6 +21,7 @@ CROP = 160  # side of the validation images, in pixels
 SHOWN = 4  # number of validation crops in the image of results
 FRAMES = 12  # of a validation video
 LEVELS = (15.0, 25.0, 50.0)  # sigmas of 255
+CAMERA = 8.0  # mean sigma of camera noise
 
 
 class Validation:
@@ -61,7 +64,8 @@ class Validation:
         from PIL import Image
 
         name = list(self._seen)[len(self._seen) // 2]
-        seen = nn.functional.interpolate(self._seen[name][0], size=self.clean.shape[-2:])
+        noisy = self._seen[name][0][:, -self.clean.shape[1] :]  # of the inputs of a `Refine`
+        seen = nn.functional.interpolate(noisy, size=self.clean.shape[-2:])
         columns = (seen, self.restored(net, name), self.clean)
         shown = range(min(SHOWN, len(self.clean)))
         rows = [torch.cat([column[k] for column in columns], -1) for k in shown]
@@ -87,6 +91,34 @@ class VideoValidation(Validation):
         assert isinstance(net, VSRGAN)
         with torch.inference_mode():
             return torch.cat([net.video(video[None])[0][:, -1] for video in self._videos])
+
+
+class PairValidation(Validation):
+    """Crops with noise, restored by BM3D: white noise of several levels, and camera noise."""
+
+    def __init__(self, images: list[np.ndarray], recipe: Recipe, device: str) -> None:
+        crops = [center(image, _side(images, 8)) for image in images]
+        self.clean = torch.from_numpy(np.stack(crops)).to(device).float() / 255
+        low, high = recipe.sigma
+        levels = [level for level in LEVELS if low <= level <= high] or [(low + high) / 2]
+        channels = recipe.channels
+        noises = {f"{level:g}": white_noise(level, channels) for level in levels}
+        mean = min(CAMERA, high)
+        noises["camera"] = varying_noise(np.random.default_rng(1), "camera", mean, channels)
+        self._maps: dict[str, Tensor] = {}
+        self._seen = {}
+        for name, noise in noises.items():
+            draws = [Draw(noise, np.random.default_rng([1, k])) for k in range(len(crops))]
+            planes = [draw.planes(crop) for draw, crop in zip(draws, crops, strict=True)]
+            stacked = torch.from_numpy(np.stack(planes)).to(device).float() / 255
+            seen, self._maps[name], _ = split(stacked, channels)
+            self._seen[name] = seen, None
+
+    def restored(self, net: Network, name: str) -> Tensor:
+        """Restore the crops with one kind of noise."""
+        pairs = zip(self._seen[name][0], self._maps[name], strict=True)
+        with torch.inference_mode():
+            return torch.cat([net(seen[None], maps[None]) for seen, maps in pairs])
 
 
 def _side(images: list[np.ndarray], grid: int) -> int:
