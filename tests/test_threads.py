@@ -17,6 +17,14 @@ def test_results_are_in_order(workers):
         assert threads.in_order(lambda k: k * k, range(20)) == [k * k for k in range(20)]
 
 
+def test_no_thread_begins_without_memory_for_it(monkeypatch):
+    monkeypatch.setattr(threads, "RESERVE", 2**60)  # more than there are addresses
+    names = set()
+    with threads.limited_to(4):
+        threads.in_order(lambda k: names.add(threading.get_ident()), range(100))
+    assert names == {threading.get_ident()}
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_no_more_threads_than_allowed(workers):
     names = set()

@@ -8,10 +8,15 @@ that cannot begin. Results do not depend on the number of threads.
 from __future__ import annotations
 
 import contextlib
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from typing import Generic, TypeVar
+
+# Bytes of addresses that another thread may need, for its stack and for buffers of BLAS. Without
+# them OpenBLAS ends the process.
+RESERVE = 2**27
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,7 +27,7 @@ _pool: ContextVar[ThreadPoolExecutor | None] = ContextVar("pool", default=None)
 @contextlib.contextmanager
 def limited_to(workers: int) -> Iterator[None]:
     """Let parts of work run on up to this many threads, including the one that waits for them."""
-    if workers == 1:
+    if workers == 1 or not _is_free((workers - 1) * RESERVE):
         yield
         return
     pool = ThreadPoolExecutor(workers - 1, "fastrestore")
@@ -32,6 +37,15 @@ def limited_to(workers: int) -> Iterator[None]:
     finally:
         _pool.reset(token)
         pool.shutdown(cancel_futures=True)
+
+
+def _is_free(size: int) -> bool:
+    """Whether so many bytes can be reserved; none of them is used."""
+    try:
+        mmap.mmap(-1, size).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 class Begun(Generic[R]):
