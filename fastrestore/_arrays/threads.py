@@ -1,8 +1,8 @@
 """Threads for independent parts of work in NumPy and SciPy, which release the GIL.
 
 The pool exists within one call, as that of the Numba backend does. Parts may be divided further on
-the same threads: who needs a part that no thread has begun computes it, so nobody waits for a part
-that cannot begin. Results do not depend on the number of threads.
+the same threads: a part that no thread has begun is computed where its result is needed, so nothing
+waits for a part that cannot begin. Results do not depend on the number of threads.
 """
 
 from __future__ import annotations
