@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from support.images import scene
-from support.nets import COMMUNITY, community_network, spandrel_or_skip
+from support.nets import COMMUNITY, Code, community_network, spandrel_or_skip
 
 spandrel = spandrel_or_skip()
 
@@ -98,13 +98,6 @@ def test_weights_that_are_nan(tmp_path):
     tensors["ending.bias"] = torch.tensor([0, np.nan, 0])
     torch.save(tensors, tmp_path / "net.pth")
     assert "net.pth: ending.bias has values that are NaN" in refused(tmp_path / "net.pth")
-
-
-class Code:
-    """An object whose pickle runs code."""
-
-    def __reduce__(self):
-        return open, ("code-was-run", "w")
 
 
 @pytest.mark.parametrize("protocol", range(6))

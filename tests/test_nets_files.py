@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.damage import damaged
-from support.nets import torch_or_skip
+from support.nets import Code, torch_or_skip
 
 torch = torch_or_skip()
 
@@ -127,13 +127,6 @@ def test_damaged_metadata(text, tmp_path):
     tensors = dict(SMALL["dncnn"]().state_dict())
     bad = loads(tmp_path / "net.safetensors", serialized(tensors, {NOTES: text}))
     assert not bad or text in ("[]", "5", "null", '"sigmas"')
-
-
-class Code:
-    """An object whose pickle runs code."""
-
-    def __reduce__(self):
-        return open, ("code-was-run", "w")
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -19,6 +19,13 @@ def torch_or_skip():
     return pytest.importorskip("torch", reason="networks need the extra 'nets'")
 
 
+class Code:
+    """An object whose pickle runs code."""
+
+    def __reduce__(self):
+        return open, ("code-was-run", "w")
+
+
 SMALL = {
     "dncnn": lambda channels: nets.DnCNN(channels, layers=5, width=8),
     "ffdnet": lambda channels: nets.FFDNet(channels, layers=4, width=8),

@@ -23,6 +23,7 @@ from fastrestore.nets.call import apply
 from fastrestore.nets.files import load, save
 from fastrestore.nets.gate import Gate, evidence, mixed
 from fastrestore.nets.training.data import photographs
+from fastrestore.nets.training.noise import smooth
 from fastrestore.nets.training.validation import center
 
 LEVELS = (10.0, 15.0, 25.0, 35.0, 50.0, 70.0)  # of 0..255
@@ -53,21 +54,12 @@ def stripes(rng: np.random.Generator) -> NDArray[np.float32]:
     Networks tend to remove such textures, and photographs have too few of them for the training.
     """
     angle, wave = rng.uniform(0, np.pi), rng.uniform(0.12, 0.45)
-    bend, part = (smooth(rng, width) for width in (30, 25))
+    bend, part = (smooth(rng, (SIDE, SIDE), width) for width in (30, 25))
     y, x = np.mgrid[:SIDE, :SIDE]
     phase = wave * (x * np.cos(angle) + y * np.sin(angle)) + rng.uniform(0, 2) * bend
     waves = rng.uniform(10, 45) * np.sin(2 * np.pi * phase)
     drawn: NDArray[np.float32] = (waves * np.clip(part, 0, 1)).astype(np.float32)
     return drawn
-
-
-def smooth(rng: np.random.Generator, width: float) -> NDArray[np.float64]:
-    """Return Gaussian noise of variance 1 with a correlation length of `width` pixels."""
-    from scipy.ndimage import gaussian_filter
-
-    field = gaussian_filter(rng.standard_normal((SIDE, SIDE)), width, mode="wrap")
-    scaled: NDArray[np.float64] = field / field.std()
-    return scaled
 
 
 def fitted(data: list[Sample], steps: int = STEPS) -> Gate:
