@@ -13,7 +13,6 @@ from fastrestore._algorithms.denoise import METHODS  # noqa: E402
 from fastrestore._io.images import to_type  # noqa: E402
 from fastrestore.cli import main  # noqa: E402
 from fastrestore.nets.files import names, save  # noqa: E402
-from fastrestore.nets.gate import Gate, evidence, mixed  # noqa: E402
 
 
 def trained(name, channels=1, most=75):
@@ -50,7 +49,7 @@ def test_methods_are_the_functions_of_their_names():
             {"workers": 2},
             "workers=2 is not used by method='dncnn', only by 'auto', 'bm3d'",
         ),
-        ("hybrid", {"profile": "fast"}, "is not used by method='hybrid', only by 'auto', 'bm3d'"),
+        ("unet", {"profile": "fast"}, "is not used by method='unet', only by 'auto', 'bm3d', 'hyb"),
         (
             "bm3d",
             {"weights": "unet-gray"},
@@ -89,68 +88,6 @@ def test_bad_input():
         denoise(image, 20, method="dncnn", weights=trained("dncnn", 3))
     with pytest.raises(ValueError, match=r"no built-in dncnn for images of 5 channels|restore th"):
         denoise(np.ones((9, 9, 5)), 20, **color)
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    """Replace the included gate by one with random weights."""
-    gate = shaken(Gate())
-    gate.sigmas = (0.0, 1.0)
-    monkeypatch.setattr("fastrestore._algorithms.hybrid.load", lambda name: gate)
-    return gate
-
-
-def test_a_mixture_lies_between_its_parts(gate):
-    image, unet = noisy(scene(60, 70), 20), trained("unet")
-    first = bm3d(image, 20)
-    second = denoise(image, 20, method="unet", weights=unet)
-    result = denoise(image, 20, method="hybrid", weights=unet)
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    assert (result >= low - 0.01).all()
-    assert (result <= high + 0.01).all()
-    with torch.no_grad():
-        gate.model[-1].bias.fill_(30.0)
-    np.testing.assert_allclose(denoise(image, 20, method="hybrid", weights=unet), first, atol=0.01)
-    with torch.no_grad():
-        gate.model[-1].bias.fill_(-30.0)
-    np.testing.assert_allclose(denoise(image, 20, method="hybrid", weights=unet), second, atol=0.01)
-
-
-def test_a_mixture_keeps_the_conventions(gate):
-    unet = trained("unet")
-    image = noisy(scene(70, 80), 20).astype(np.float32)
-    options = {"method": "hybrid", "weights": unet}
-    whole = denoise(image, 20, tile=None, **options)
-    assert whole.dtype == np.float32
-    np.testing.assert_allclose(denoise(image, 20, tile=24, **options), whole, atol=1e-5 * 255)
-    np.testing.assert_allclose(denoise(image / 255, 20 / 255, **options) * 255, whole, atol=0.01)
-    np.testing.assert_array_equal(denoise(image, 0, **options), image)
-    assert np.isfinite(denoise(image, **options)).all()
-    batch = denoise(np.stack([image, image[::-1]]), 20, batch_axis=0, tile=None, **options)
-    np.testing.assert_array_equal(batch[0], whole)
-    sigma = np.linspace(5, 40, 80) * np.ones((70, 1))
-    assert np.isfinite(denoise(image, sigma, **options)).all()
-    small = denoise(image.astype(np.uint8), 20, **options)
-    assert small.dtype == np.float32
-    color = np.stack([image, image[::-1], image], -1)
-    result = denoise(color, 20, method="hybrid", weights=trained("unet", 3), channel_axis=-1)
-    assert result.shape == color.shape
-    seen = []
-    denoise(image, 20, progress=lambda done, _: seen.append(done), **options)
-    assert seen[-1] == 100
-
-
-def test_evidence_selects_the_correct_estimate():
-    """The mean of d r equals that of d^2 where the first estimate is correct, and 0 otherwise."""
-    rng = np.random.default_rng(0)
-    texture = np.where(np.arange(120) < 60, 20 * np.sin(np.arange(120) * 1.3), 0) * np.ones((90, 1))
-    seen = torch.from_numpy(texture + rng.normal(0, 20, texture.shape))[None, None].float()
-    with_it, without = torch.from_numpy(texture)[None, None].float(), torch.zeros_like(seen)
-    shares = evidence(seen, with_it, without, 20.0)[0, 11]  # d r over d^2, largest window
-    assert abs(float(shares[20:70, 20:40].mean()) - 1) < 0.2
-    flat = evidence(seen - with_it, with_it, without, 20.0)[0, 11]
-    assert abs(float(flat[20:70, 20:40].mean())) < 0.2
-    torch.testing.assert_close(mixed(with_it, without, torch.ones(1)), with_it)
 
 
 @pytest.mark.skipif("unet-gray" not in names(), reason="no weights come with the library")

@@ -144,10 +144,9 @@ def test_shipped_weights_have_a_card_and_a_recipe():
             assert word in card, (name, word)
         net = load(name)
         assert all(torch.isfinite(value).all() for value in net.parameters())
-        if name != "hybrid-gate":
-            recipe = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-            if recipe.get("task", "noise") == "noise":
-                assert recipe["sigma"][1] == pytest.approx(net.sigmas[1] * 255)
+        recipe = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        if recipe.get("task", "noise") == "noise":
+            assert recipe["sigma"][1] == pytest.approx(net.sigmas[1] * 255)
     assert total < 24e6
 
 

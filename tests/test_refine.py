@@ -1,12 +1,16 @@
-"""The network that corrects the result of BM3D, and its maps of the noise."""
+"""The network that corrects the result of BM3D, its maps of the noise, and method="hybrid"."""
+
+import re
 
 import numpy as np
 import pytest
+from support.images import noisy, psnr, scene
 from support.nets import shaken, torch_or_skip
 
 torch = torch_or_skip()
 
-from fastrestore import nets  # noqa: E402
+import fastrestore  # noqa: E402
+from fastrestore import NoiseSpec, PoissonGaussian, Rician, bm3d, denoise, nets  # noqa: E402
 from fastrestore.nets import Refine  # noqa: E402
 from fastrestore.nets.files import load, save  # noqa: E402
 from fastrestore.nets.noise_maps import noise_maps  # noqa: E402
@@ -110,6 +114,151 @@ def test_maps_separate_bands_and_colors():
     np.testing.assert_allclose(gray, [2 * 3**0.5, 0, 2 * 3**0.5, 0], atol=1e-6)
 
 
+def test_hybrid_is_bm3d_and_the_network():
+    net, image = refine(), noisy(scene(60, 70), 20)
+    options = {"method": "hybrid", "weights": net, "data_range": 510}
+    result, info = denoise(image, 20, return_info=True, **options)
+    basic = bm3d(image, 20, data_range=510)
+    seen = torch.from_numpy(np.stack([basic, image]) / 510).float()[None]
+    with torch.inference_mode():
+        expected = net(seen, 20 / 510)[0, 0].numpy() * 510
+    expected = np.clip(expected, basic - 20, basic + 20)  # no correction is larger than the noise
+    np.testing.assert_allclose(result, expected, atol=0.01)
+    assert np.abs(result - basic).max() > 1
+    assert info.sigma == 20
+
+
+def test_hybrid_keeps_the_conventions():
+    options = {"method": "hybrid", "weights": refine()}
+    image = noisy(scene(70, 80), 20).astype(np.float32)
+    whole = denoise(image, 20, tile=None, **options)
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(denoise(image, 20, tile=24, **options), whole, atol=1e-3)
+    np.testing.assert_allclose(denoise(image / 4, 5, **options) * 4, whole, atol=1e-3)
+    np.testing.assert_array_equal(denoise(image, 0, **options), image)
+    np.testing.assert_array_equal(denoise(image, 20, strength=0, **options), image)
+    assert np.isfinite(denoise(image, **options)).all()
+    batch = denoise(np.stack([image, image[::-1]]), 20, batch_axis=0, tile=None, **options)
+    np.testing.assert_array_equal(batch[0], whole)
+    assert denoise(image.astype(np.uint8), 20, **options).dtype == np.float32
+    assert denoise(image[:5, :6], 20, **options).shape == (5, 6)
+    seen = []
+    denoise(image, 20, progress=lambda done, _: seen.append(done), **options)
+    assert seen[-1] == 100
+
+
+def test_hybrid_of_a_map_keeps_pixels_without_noise():
+    image = noisy(scene(60, 70), 20)
+    sigma = np.full(image.shape, 20.0)
+    sigma[:, :20] = 0
+    result = denoise(image, sigma, method="hybrid", weights=refine())
+    np.testing.assert_array_equal(result[:, :20], image[:, :20])
+    assert (result[:, 20:] != image[:, 20:]).any()
+
+
+@pytest.mark.parametrize(
+    "noise",
+    ["white", "camera", "auto", NoiseSpec.white(20.0, 21.0, 22.0), PoissonGaussian(2.0, 5.0)],
+    ids=["white", "camera", "auto", "spec", "counts"],
+)
+def test_hybrid_takes_noise(noise):
+    image = np.stack([noisy(scene(60, 70), 20, seed=k) for k in range(3)], -1)
+    image += np.arange(70)[:, None]  # not gray
+    options = {"method": "hybrid", "channel_axis": -1, "noise": noise}
+    result, info = denoise(image, weights=refine(3), return_info=True, **options)
+    assert result.shape == image.shape
+    assert np.isfinite(result).all()
+    assert "not used" not in info.reason
+    assert np.abs(result - bm3d(image, channel_axis=-1, noise=noise)).max() > 1
+
+
+def test_noise_the_network_does_not_know_is_left_to_bm3d():
+    image = np.abs(noisy(scene(60, 70), 20))
+    for noise, reason in (
+        ({"noise": Rician(20.0)}, "not used: .*distribution"),
+        ({"sigma": 150.0}, "not used: .*stronger"),
+    ):
+        result, info = denoise(
+            image, method="hybrid", weights=refine(), data_range=255, return_info=True, **noise
+        )
+        np.testing.assert_array_equal(result, bm3d(image, data_range=255, **noise))
+        assert re.search(reason, info.reason)
+
+
+def test_hybrid_with_a_mask():
+    image = noisy(scene(60, 70), 20)
+    mask = np.random.default_rng(0).uniform(size=image.shape) > 0.1
+    holes = np.where(mask, image, np.nan)
+    for noise in (None, "white"):
+        result = denoise(holes, mask=mask, noise=noise, method="hybrid", weights=refine())
+        np.testing.assert_array_equal(np.isnan(result), ~mask)
+
+
+def test_noise_is_estimated_without_invalid_pixels():
+    clean = scene(96, 96)
+    image = noisy(clean, 20)
+    mask = np.ones(image.shape, bool)
+    mask[30:50, 30:60] = False
+    options = {"mask": mask, "method": "hybrid", "weights": refine(), "noise": "white"}
+    _, info = denoise(np.where(mask, image, np.nan), return_info=True, **options)
+    assert float(info.noise.sigma[0]) == pytest.approx(20, rel=0.15)
+
+
+def test_levels_by_channel():
+    image = np.stack([noisy(scene(48, 56), 20, seed=k) for k in range(3)], -1)
+    options = {"method": "hybrid", "weights": refine(3), "channel_axis": -1}
+    expected = denoise(image, noise=NoiseSpec.white(10.0, 20.0, 30.0), **options)
+    np.testing.assert_array_equal(denoise(image, [10, 20, 30], **options), expected)
+
+
+def test_an_outlier_does_not_spread():
+    image = noisy(scene(60, 70), 20)
+    options = {"method": "hybrid", "weights": refine(), "data_range": 255}
+    usual = denoise(image, 20, **options)
+    image[30, 35] = 1e5
+    result, basic = denoise(image, 20, **options), bm3d(image, 20, data_range=255)
+    assert np.abs(result - basic).max() <= 20 * (1 + 1e-5)
+    far = np.hypot(*np.indices(image.shape) - np.array([30, 35])[:, None, None]) > 45
+    np.testing.assert_allclose(result[far], usual[far], atol=1)
+
+
+def test_strong_noise_without_a_range():
+    image = noisy(scene(60, 70), 70)
+    _, info = denoise(image, 70, method="hybrid", weights=refine(), return_info=True)
+    assert "not used" not in info.reason
+
+
+def test_an_info_is_of_one_image():
+    with pytest.raises(ValueError, match=r"return_info=True is for one image; .*batch_axis=0"):
+        denoise(np.ones((2, 9, 9)), 1, method="hybrid", weights=refine(), batch_axis=0,
+                return_info=True)  # fmt: skip
+
+
+@pytest.mark.skipif("refine-gray" not in nets.names(), reason="no weights come with the library")
+@pytest.mark.parametrize("sigma", [15, 50])
+def test_shipped_weights_are_better_than_bm3d(sigma):
+    clean = scene(120, 120)
+    image = noisy(clean, sigma)
+    before, after = bm3d(image, sigma), denoise(image, sigma, method="hybrid")
+    assert psnr(clean, after) > psnr(clean, before) - 0.1
+
+
+@pytest.mark.skipif("refine-color" not in nets.names(), reason="no weights come with the library")
+def test_gray_images_stored_in_color_are_restored_as_gray():
+    image = noisy(scene(60, 70), 20)
+    color = np.stack([image] * 3, -1)
+    result = denoise(color, 20, method="hybrid", channel_axis=-1)
+    np.testing.assert_array_equal(result[..., 0], denoise(image, 20, method="hybrid"))
+    np.testing.assert_array_equal(result[..., 0], result[..., 2])
+
+
 def test_a_refine_alone_needs_the_result_of_bm3d():
-    with pytest.raises(ValueError, match=r"Refine takes 2 channels, the result of bm3d and"):
-        nets.apply(refine(), np.arange(900.0).reshape(30, 30), 10)
+    for call in (nets.apply, lambda net, image, sigma: denoise(image, sigma, method=net)):
+        with pytest.raises(ValueError, match=r"Refine takes 2 channels.*method='hybrid'"):
+            call(refine(), np.arange(900.0).reshape(30, 30), 10)
+
+
+def test_the_public_function_needs_a_refine():
+    with pytest.raises(ValueError, match="is a DnCNN, not a Refine"):
+        denoise(np.ones((9, 9)), 1, method="hybrid", weights=nets.DnCNN(1, 3, 8))
+    assert fastrestore.nets.Refine is Refine

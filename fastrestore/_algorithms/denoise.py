@@ -16,6 +16,7 @@ from fastrestore._arrays.progress import Progress
 from fastrestore._collaborative.profile import MOST
 
 if TYPE_CHECKING:
+    from fastrestore._algorithms.info import Info
     from fastrestore._collaborative.profile import Profile
     from fastrestore._noise.planes import Source
     from fastrestore.nets import Network
@@ -26,12 +27,12 @@ NETWORK = "a network"  # in messages, a network that is given as the method
 FILES = (".safetensors", ".pth", ".pt", ".ckpt")
 # Options of some methods only: their defaults, and these methods
 PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "profile": (None, CLASSICAL),
+    "profile": (None, (*CLASSICAL, "hybrid")),
     "workers": (None, (*CLASSICAL, "hybrid")),
     "backend": (None, (*CLASSICAL, "hybrid")),
-    "noise": (None, CLASSICAL),
+    "noise": (None, (*CLASSICAL, "hybrid")),
     "strength": (1.0, (*CLASSICAL, "unet", "hybrid", NETWORK)),
-    "return_info": (False, CLASSICAL),
+    "return_info": (False, (*CLASSICAL, "hybrid")),
     "tune": (False, CLASSICAL),
     "weights": (None, LEARNED),
     "batch_axis": (None, (*LEARNED, NETWORK)),
@@ -78,18 +79,18 @@ def denoise(
         estimated. BM3D also accepts one value for each channel, and networks one for each image of
         a batch.
     noise : NoiseSpec, PoissonGaussian, Rician, object with the same methods, or str, optional
-        The noise, for "bm3d": see `bm3d`. Networks assume white Gaussian noise.
+        The noise, for "bm3d" and "hybrid": see `bm3d`. Other networks assume white Gaussian noise.
     strength : float, default 1
         Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
         is returned. "dncnn" has no input for the level.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}, path or Network
         "auto" is "bm3d", which needs neither training nor PyTorch. "dncnn" [1]_ and "unet" [2]_ are
         networks trained on photographs with white Gaussian noise; on some images they are worse
-        than "bm3d", and the built-in "dncnn" on most: see Notes. "hybrid" averages the results of
-        "bm3d" and "unet", with weights that depend on the pixel. A network from
+        than "bm3d", and the built-in "dncnn" on most: see Notes. "hybrid" is "bm3d", whose result
+        a smaller network corrects [3]_, for all noise that "bm3d" supports. A network from
         `fastrestore.nets.load`, or its file, is used for the noise it was trained for; see Notes.
     profile : str or Profile, optional
-        Parameters of the algorithm, for "bm3d": see `bm3d`. The default is "np".
+        Parameters of the algorithm, for "bm3d" and "hybrid": see `bm3d`. The default is "np".
     weights : str, path or Network, optional
         Weights for the networks: a name from `fastrestore.nets.names`, a file, or a `DnCNN` or
         `UNet`. By default the built-in weights for gray or color images.
@@ -119,8 +120,8 @@ def denoise(
         it. It is called for the whole image or, if it is large, for parts of
         it; see Notes.
     return_info : bool, default False
-        If True, also return an `Info`, for "bm3d": see `bm3d`. With `tune` it contains the chosen
-        strength and profile, and the estimated error of each choice.
+        If True, also return an `Info`, for "bm3d" and "hybrid": see `bm3d`. With `tune` it contains
+        the chosen strength and profile, and the estimated error of each choice.
 
     Returns
     -------
@@ -175,6 +176,8 @@ def denoise(
        learning of deep CNN for image denoising", IEEE Trans. Image Process. 26(7), 2017.
     .. [2] K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image
        restoration with deep denoiser prior", IEEE Trans. Pattern Anal. Mach. Intell. 44(10), 2022.
+    .. [3] Y. Guo, A. Davy, G. Facciolo, J.-M. Morel, Q. Jin, "Fast, nonlocal and neural: a
+       lightweight high quality solution to image denoising", IEEE Signal Process. Lett. 28, 2021.
 
     Examples
     --------
@@ -218,17 +221,36 @@ def denoise(
         from fastrestore._algorithms.learned import denoised_by
 
         return denoised_by(method, image, sigma, mask, options)
-    kind = "unet" if method == "hybrid" else str(method)
+    kind = "refine" if method == "hybrid" else str(method)
     request = select_weights(kind, weights, image, options)
+    axes = Axes(channel_axis, batch_axis)
+    if method != "hybrid":
+        return with_mask(image, mask, sigma, axes, lambda *pair: denoised(request, *pair))
+    from fastrestore._algorithms.hybrid import described, hybrid
 
-    def restore(image: Any, sigma: Any) -> Any:
-        if method != "hybrid":
-            return denoised(request, image, sigma)
-        from fastrestore._algorithms.hybrid import hybrid
+    _check_info(return_info, batch_axis)
+    sigma, noise = described(image, sigma, noise, mask, axes)
+    used = {"workers": workers, "backend": backend, "noise": noise}
+    used["profile"] = "np" if profile is None else profile
+    infos: list[Info] = []
 
-        return hybrid(request, image, sigma, {"workers": workers, "backend": backend})
+    def restore(whole: Any, level: Any) -> Any:
+        # With a mask, `level` is that of white noise unless sigma is given
+        given = level if noise is None else sigma
+        restored, infos[:] = hybrid(request, whole, given, used)
+        return restored
 
-    return with_mask(image, mask, sigma, Axes(channel_axis, batch_axis), restore)
+    result = with_mask(image, mask, sigma, axes, restore)
+    return (result, infos[0]) if return_info else result
+
+
+def _check_info(return_info: Any, batch_axis: int | None) -> None:
+    """Raise if an `Info` is requested for a batch."""
+    if validate.flag("return_info", return_info) and batch_axis is not None:
+        raise ValueError(
+            f"return_info=True is for one image; leave out batch_axis={batch_axis!r}, or restore "
+            "the images one by one"
+        )
 
 
 def _check_strength(strength: Any) -> None:

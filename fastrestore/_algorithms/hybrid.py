@@ -1,44 +1,156 @@
-"""Average of BM3D and the U-Net, with weights that depend on the pixel."""
+"""BM3D, and a network that corrects its result."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._algorithms.bm3d import bm3d
+from fastrestore._algorithms.info import Info
+from fastrestore._algorithms.masked import Axes
 from fastrestore._arrays import interop
-from fastrestore._noise.estimate import mean_sigma
-from fastrestore.nets.call import Context, Request, each_image, forward, restored
-from fastrestore.nets.files import load
+from fastrestore._arrays.types import FloatArray
+from fastrestore._noise.blind import estimate_noise
+from fastrestore._noise.sampling import level as levels_of
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.vst import PoissonGaussian
+from fastrestore.nets.call import Context, Request, each_image, forward
+from fastrestore.nets.files import load, names
+from fastrestore.nets.network import Network
+from fastrestore.nets.noise_maps import noise_maps
 from fastrestore.nets.units import units
 
-GATE = "hybrid-gate"
+BEYOND = 1.1  # times the strongest noise of the training: still restored by the network
+# In levels of the noise at a pixel: what the network sees of what BM3D removed, so that an outlier
+# does not spread, and the largest correction
+SEEN, CORRECTED = 6.0, 1.0
+COLOR, GRAY = "refine-color", "refine-gray"
 
 
-def hybrid(request: Request, image: Any, sigma: Any, options: dict[str, Any]) -> Any:
-    """Average the results of `bm3d`, with `options`, and of the U-Net by a `Gate`."""
-    gate = load(GATE)
+class Level(NamedTuple):
+    """Noise after `bm3d`: its standard deviation (C, M, N) or (C, 1, 1), and its cross-spectra."""
+
+    sigmas: FloatArray
+    spectrum: FloatArray
+
+
+def hybrid(
+    request: Request, image: Any, sigma: Any, options: dict[str, Any]
+) -> tuple[Any, list[Info]]:
+    """Restore images by `bm3d` with `options` and a `Refine`; return what was used for each."""
+    infos: list[Info] = []
 
     def restore(planes: Any, level: Any, context: Context) -> Any:
-        if level is None:
-            level = mean_sigma(planes)
-        level = level * context.strength
-        if not np.any(level):
-            return planes.astype(interop.result_dtype(planes.dtype))
-        report = context.execution.report  # half of the progress: the work has two parts
-        halved = context.execution._replace(report=lambda share: report(share / 2))
-        half = context._replace(execution=halved, strength=1.0)
-        extent = context.data_range
-        classical = bm3d(planes, level, channel_axis=0, data_range=extent, **options)
-        learned = restored(request.net, planes, level, half)
-        scale = units(planes, extent, 0.0)
-        stacked = interop.namespace(planes).concatenate(
-            [planes.astype(classical.dtype), classical, learned]
-        )
-        mixed = forward(gate, scale.normalized(stacked), scale.relative(level), half)
-        return scale.denormalized(mixed, planes.dtype)
+        net, kept = request.net, planes
+        described = options["noise"] is None or isinstance(options["noise"], str)
+        if described and net is _built_in(net.channels) and _is_gray(planes):
+            net, kept = load(GRAY), planes[:1]
+        result, info = _restored(net, kept, level, context, options)
+        infos.append(info)
+        return result if kept is planes else result.repeat(len(planes), axis=0)
 
-    return each_image(
-        request._replace(name=f"hybrid of bm3d and {request.name}"), image, sigma, restore
-    )
+    named = request._replace(name=f"hybrid of bm3d and {request.name}")
+    return each_image(named, image, sigma, restore), infos
+
+
+def described(image: Any, sigma: Any, noise: Any, mask: Any, axes: Axes) -> tuple[Any, Any]:
+    """Return sigma and noise as `hybrid` takes them.
+
+    Levels by channel become a `NoiseSpec`, and so does noise that is to be estimated from an image
+    with a mask, whose invalid pixels will have been filled.
+    """
+    if axes.batch is not None or (noise is not None and not isinstance(noise, str)):
+        return sigma, noise
+    if axes.channel is not None and noise is None and np.ndim(sigma) == 1:
+        return None, NoiseSpec.white(*np.asarray(sigma, np.float64))
+    if mask is None or sigma is not None:
+        return sigma, noise
+    return None, estimate_noise(image, channel_axis=axes.channel, mask=mask, model=noise or "auto")
+
+
+def _built_in(channels: int) -> Network | None:
+    """Return the built-in network for color images, or None."""
+    return load(COLOR) if channels == 3 and COLOR in names() else None
+
+
+def _is_gray(planes: Any) -> bool:
+    """Return whether a color image has equal channels."""
+    if len(planes) == 1 or not interop.on_host(planes):
+        return False
+    return all(np.array_equal(planes[0], plane) for plane in planes[1:])
+
+
+def _restored(
+    net: Network, planes: Any, level: Any, context: Context, options: dict[str, Any]
+) -> tuple[Any, Info]:
+    """Restore one image (C, M, N)."""
+    extent, report = context.data_range, context.execution.report
+    basic, info = _classical(planes, level, strength=context.strength, data_range=extent, **options)
+    report(0.5)
+    noise = _noise_of(info, interop.to_host(basic))
+    if noise is None:
+        return basic, _unused(info, "it was not trained for noise of this distribution")
+    strength = math.sqrt(np.mean(np.square(noise.sigmas)))
+    highest = math.inf if net.sigmas is None else net.sigmas[1]
+    scale = units(planes, extent, strength / highest)
+    if strength > BEYOND * highest * scale.extent:
+        return basic, _unused(info, "the noise is stronger than that it was trained for")
+    if not noise.sigmas.any():
+        return basic, info
+    halved = context.execution._replace(report=lambda share: report(share / 2))
+    pair = Pair(scale.normalized(basic), scale.normalized(planes.astype(basic.dtype)))
+    maps = noise_maps(scale.relative(noise.sigmas), noise.spectrum)
+    refined = pair.corrected(net, maps, context._replace(execution=halved))
+    out = scale.denormalized(refined, planes.dtype)
+    if np.ndim(level) == 2 and interop.on_host(planes):  # a map
+        np.copyto(out, planes, where=level == 0, casting="unsafe")
+    return out, info
+
+
+class Pair(NamedTuple):
+    """The result of BM3D and the noisy image, (C, M, N) from 0 to 1."""
+
+    basic: Any
+    noisy: Any
+
+    def corrected(self, net: Network, maps: NDArray[np.float32], context: Context) -> Any:
+        """Correct the result by a network."""
+        space = interop.namespace(self.basic)
+        level = space.asarray(maps.max(0))
+        seen = self.basic + space.clip(self.noisy - self.basic, -SEEN * level, SEEN * level)
+        result = forward(net, space.concatenate([self.basic, seen]), maps, context)
+        least, most = self.basic - CORRECTED * level, self.basic + CORRECTED * level
+        return space.clip(result, least, most)
+
+
+def _classical(planes: Any, level: Any, **options: Any) -> tuple[Any, Info]:
+    """Restore (C, M, N) by `bm3d`, a gray image without an axis of colors."""
+    if len(planes) > 1:
+        return bm3d(planes, level, channel_axis=0, return_info=True, **options)  # type: ignore[no-any-return]
+    basic, info = bm3d(planes[0], level, return_info=True, **options)
+    return basic[None], info
+
+
+def _noise_of(info: Info, basic: NDArray[Any]) -> Level | None:
+    """Return the noise of a restored image (C, M, N), or None if it has no level."""
+    count = len(basic)
+    white = np.eye(count)[..., None, None]
+    if isinstance(info.noise, NoiseSpec):
+        sigmas, spectrum = levels_of(info.noise, basic, 0), info.noise.spectrum
+        return Level(sigmas * info.strength, spectrum)
+    if isinstance(info.noise, PoissonGaussian):
+        return Level(np.sqrt(info.noise.variance(basic)) * info.strength, white)
+    if info.noise is not None:
+        return None
+    sigma = np.asarray(info.sigma, np.float64) * info.strength
+    sigma = sigma[:, None, None] if sigma.ndim == 1 else sigma
+    return Level(np.broadcast_to(sigma, (count, *np.atleast_2d(sigma).shape[-2:])), white)
+
+
+def _unused(info: Info, why: str) -> Info:
+    """Return what was used, with a note that the network was not."""
+    return replace(info, reason=f"{info.reason}; the network was not used: {why}")

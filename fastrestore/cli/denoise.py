@@ -44,11 +44,12 @@ format. The output has the number type of the input: results for integers are ro
 and clipped to the range of the type. Alpha is not changed. Color profile, EXIF and orientation are
 copied, except to NPY, which cannot store them.
 """
-# Options that networks do not support, and their defaults
+# Options that networks do not support, and their defaults; those that "hybrid" supports
 BM3D_ONLY = {
     "noise": None, "psd": None, "kernel": None, "colorspace": "auto", "chroma_strength": 1.0,
     "profile": "np", "stage": "final", "workers": None, "max_memory": None, "backend": None,
 }  # fmt: skip
+HYBRID = ("noise", "profile", "workers", "backend")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +93,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
-        help="networks need PyTorch, and white noise; dncnn is worse than bm3d on most images, "
-        "unet on repeated texture and on many color images; default: bm3d",
+        help="dncnn, unet: networks for white noise, dncnn worse than bm3d on most images, unet on "
+        "repeated texture and many color images; hybrid: bm3d and a network that corrects its "
+        "result, for any noise; all three need PyTorch; default: bm3d",
     )
     text = "weights file to use for --method; without --method, any network; see below"
     parser.add_argument("--weights", metavar="FILE", help=text)
@@ -109,6 +111,9 @@ def run(args: argparse.Namespace) -> None:
         specification = noise.of_image(args, image, source)
         if _is_classical(args):
             denoise = partial(fastrestore.bm3d, image, **_bm3d_arguments(args, image))
+            result = noise.call(denoise, args, source, specification)
+        elif args.method == "hybrid":
+            denoise = partial(fastrestore.denoise, image, **_hybrid_arguments(args, image))
             result = noise.call(denoise, args, source, specification)
         else:
             result = _network(net, image, specification, args)
@@ -143,9 +148,16 @@ def _check_method(args: argparse.Namespace) -> None:
         return
     method = "--weights" if args.method is None else f"--method {args.method}"
     for name, default in BM3D_ONLY.items():
-        if getattr(args, name) != default:
+        supported = args.method == "hybrid" and name in HYBRID
+        if getattr(args, name) != default and not supported:
             raise CommandError(f"{options.spelled(name)} is for bm3d, not for {method}")
     require_torch()
+
+
+def _hybrid_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
+    """Return the keyword arguments of `denoise` for the method "hybrid", other than the noise."""
+    network = {"weights": args.weights, **batch.network_arguments(args, image)}
+    return {"method": "hybrid", **network, **batch.common_arguments(args, image)}
 
 
 def _network(

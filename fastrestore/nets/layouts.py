@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastrestore.nets.gate import Gate
 from fastrestore.nets.network import Network
 from fastrestore.nets.refine import FACTOR
 from fastrestore.nets.registry import KINDS
@@ -60,7 +59,7 @@ def network_of(loaded: Any, source: str, ours: bool = False) -> Network:
             f"{source} is not a known network: {detail}; known: {KNOWN}"
         ) from None
     check_finite(found.tensors, source)
-    make = functools.partial((KINDS | {"gate": Gate})[found.kind], found.channels, **found.sizes)
+    make = functools.partial(KINDS[found.kind], found.channels, **found.sizes)
     _check_shapes(make, found.tensors, source)
     net = make()
     net.load_state_dict(found.tensors)
@@ -152,8 +151,6 @@ def _recognized(tensors: Tensors, source: str, ours: bool) -> Described:
     if any(name.startswith("dncnn.") for name in names):
         renamed = {f"model.{name.removeprefix('dncnn.')}": v for name, v in tensors.items()}
         return _chain(renamed, source, TORCH_EPS, ours)
-    if ours and tensors["model.0.weight"].shape[2:] == (1, 1):
-        return Described("gate", 1, {}, tensors)
     if any(re.fullmatch(r"model\.\d+\.weight", name) for name in names):
         return _chain(tensors, source, KAIR_EPS, ours)
     raise _unknown(tensors, source)
