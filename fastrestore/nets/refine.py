@@ -120,8 +120,8 @@ class Refine(Network):
         """
         if image.shape[1] != 2 * self.channels:
             raise ValueError(
-                f"Refine takes {2 * self.channels} channels, the result of bm3d and the "
-                f"noisy image, got {image.shape[1]}"
+                f"Refine takes {2 * self.channels} channels, the result of bm3d and the noisy "
+                f"image, got {image.shape[1]}; denoise(image, method='hybrid', weights=...) uses both"
             )
         height, width = image.shape[-2:]
         basic, noisy = padded(image, self.grid).chunk(2, dim=1)
