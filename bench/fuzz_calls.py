@@ -130,13 +130,15 @@ def vbm3d(rng):
 
 def denoise(rng):
     image, sigma, span, axis = draw_image(rng, color=0.4)
-    method = one_of(rng, "auto", "bm3d", "unet", "dncnn", "hybrid")
+    method = one_of(rng, "auto", "bm3d", "unet", "hybrid")
     count = 1 if axis is None else image.shape[axis]
-    drawn = noise(rng, sigma, count) if method in ("auto", "bm3d") else level(rng, sigma)
+    drawn = level(rng, sigma) if method == "unet" else noise(rng, sigma, count)
     arguments = {"image": image, "channel_axis": axis, "method": method, **drawn}
-    if method in ("unet", "dncnn", "hybrid"):
-        arguments |= {"data_range": span, "sigma": min(sigma, 0.2 * span)}
-        if axis is not None and image.shape[axis] not in ((1,) if method == "dncnn" else (1, 3)):
+    if method in ("unet", "hybrid"):
+        arguments["data_range"] = span
+        if "noise" not in arguments:
+            arguments["sigma"] = min(sigma, 0.2 * span)
+        if count not in ((1,) if method == "unet" else (1, 3)):
             arguments["method"] = "bm3d"
     elif rng.integers(4) == 0:
         arguments["tune"] = True

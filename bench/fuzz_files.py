@@ -201,8 +201,7 @@ def _image(path):
 
 
 def _safetensors(path):
-    name = "dncnn-gray" if "dncnn" in str(path) else "unet-gray"
-    shutil.copy(Path(nets.__file__).parent / "weights" / f"{name}.safetensors", path)
+    shutil.copy(Path(nets.__file__).parent / "weights" / "unet-gray.safetensors", path)
 
 
 def _pth(path):

@@ -61,7 +61,7 @@ def test_every_built_in_network_is_counted(counting):
     for name in nets.names():
         call = counting.call_of(name, 64)
         if call is None:  # a part of "hybrid"
-            assert name not in ("dncnn-gray", "unet-gray", "srresnet-x4", "vsrgan-x4")
+            assert name not in ("unet-gray", "srresnet-x4", "vsrgan-x4")
             continue
         found = counting.count(call)
         assert found.multiply_adds > 0

@@ -228,7 +228,7 @@ def test_inpainting_of_gray_and_alpha(net):
         ({"model": None, "tile": 64}, "tile=64 is only used with model=; leave it out"),
         ({"model": None, "device": "cpu"}, "device='cpu' is only used with model="),
         ({"tile": 3}, "tile must be 16 pixels or more"),
-        ({"model": "unet-color"}, "model='unet-color' does not take a mask; use a network for inp"),
+        ({"model": "unet-gray"}, "model='unet-gray' does not take a mask; use a network for inp"),
         ({"mask": np.ones((3, 3), bool)}, r"mask has shape \(3, 3\)"),
     ],
 )

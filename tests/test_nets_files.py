@@ -18,7 +18,7 @@ torch = torch_or_skip()
 from safetensors.torch import save as serialized  # noqa: E402
 
 from fastrestore import nets  # noqa: E402
-from fastrestore.nets.files import NOTES  # noqa: E402
+from fastrestore.nets.files import NOTES, WEIGHTS  # noqa: E402
 from fastrestore.nets.training.perceptual import Perceptual  # noqa: E402
 
 SMALL = {
@@ -193,3 +193,7 @@ def test_the_extra_test_has_what_networks_need():
     others = {need for need in extras["nets"] if not need.startswith("torch")}
     assert others
     assert others <= set(extras["test"])
+
+
+def test_the_weights_in_the_wheel_are_small():
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 16e6

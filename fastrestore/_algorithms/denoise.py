@@ -84,16 +84,16 @@ def denoise(
         Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
         is returned. "dncnn" has no input for the level.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}, path or Network
-        "auto" is "bm3d", which needs neither training nor PyTorch. "dncnn" [1]_ and "unet" [2]_ are
-        networks trained on photographs with white Gaussian noise; on some images they are worse
-        than "bm3d", and the built-in "dncnn" on most: see Notes. "hybrid" is "bm3d", whose result
-        a smaller network corrects [3]_, for all noise that "bm3d" supports. A network from
+        "auto" is "bm3d", which needs neither training nor PyTorch. "hybrid" is "bm3d", whose result
+        a small network corrects [3]_, for all noise that "bm3d" supports. "unet" [2]_ is a network
+        trained on photographs with white Gaussian noise, built in for gray images; on some images
+        it is worse than "bm3d": see Notes. "dncnn" [1]_ needs `weights`. A network from
         `fastrestore.nets.load`, or its file, is used for the noise it was trained for; see Notes.
     profile : str or Profile, optional
         Parameters of the algorithm, for "bm3d" and "hybrid": see `bm3d`. The default is "np".
     weights : str, path or Network, optional
-        Weights for the networks: a name from `fastrestore.nets.names`, a file, or a `DnCNN` or
-        `UNet`. By default the built-in weights for gray or color images.
+        Weights for the networks: a name from `fastrestore.nets.names`, a file, or a `DnCNN`, `UNet`
+        or `Refine`, as `method` says. By default the built-in weights for gray or color images.
     channel_axis : int, optional
         Axis of the colors. By default the image is gray.
     batch_axis : int, optional
@@ -155,11 +155,13 @@ def denoise(
     for uint8, 65535 for uint16 and 1 for floats; if values lie outside this range, `data_range` is
     required.
 
-    The built-in weights were trained briefly. On the test sets BSD68 and Set12, "dncnn" has a lower
-    mean PSNR than "bm3d" at sigma 15, 25 and 50 of 255. "unet" has a higher one, but a lower one on
-    images with repeated texture, such as cloth. Its weights for color images have a lower one on
-    many photographs unlike those of BSDS, on which they were trained, most at low noise. The guide
-    and the model cards have the figures.
+    The built-in weights of "unet" were trained briefly. On the test sets BSD68 and Set12 the mean
+    PSNR is higher than that of "bm3d" at sigma 15, 25 and 50 of 255, but on images with repeated
+    texture, such as cloth, it is lower. The guide and the model cards have the figures.
+
+    "hybrid" corrects no pixel by more than the standard deviation of its noise. Where its network
+    was not trained for the noise, the result is that of "bm3d", and `Info.reason` says so. A color
+    image with equal channels is restored as gray, unless `weights` or `noise` is given.
 
     `tune` compares strengths in steps of 0.1, from coarse to fine, and for correlated noise the
     profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from
@@ -237,7 +239,7 @@ def denoise(
     def restore(whole: Any, level: Any) -> Any:
         # With a mask, `level` is that of white noise unless sigma is given
         given = level if noise is None else sigma
-        restored, infos[:] = hybrid(request, whole, given, used)
+        restored, infos[:] = hybrid(request, whole, given, used, weights is not None)
         return restored
 
     result = with_mask(image, mask, sigma, axes, restore)

@@ -28,7 +28,7 @@ BEYOND = 1.1  # times the strongest noise of the training: still restored by the
 # In levels of the noise at a pixel: what the network sees of what BM3D removed, so that an outlier
 # does not spread, and the largest correction
 SEEN, CORRECTED = 6.0, 1.0
-COLOR, GRAY = "refine-color", "refine-gray"
+GRAY = "refine-gray"
 
 
 class Level(NamedTuple):
@@ -39,19 +39,24 @@ class Level(NamedTuple):
 
 
 def hybrid(
-    request: Request, image: Any, sigma: Any, options: dict[str, Any]
+    request: Request, image: Any, sigma: Any, options: dict[str, Any], chosen: bool
 ) -> tuple[Any, list[Info]]:
-    """Restore images by `bm3d` with `options` and a `Refine`; return what was used for each."""
+    """Restore images by `bm3d` with `options` and a `Refine`; return what was used for each.
+
+    `chosen` says that the caller has chosen the network, which then restores equal channels, too.
+    """
     infos: list[Info] = []
+    specified = not (options["noise"] is None or isinstance(options["noise"], str))
+    kept_color = chosen or specified or GRAY not in names()
 
     def restore(planes: Any, level: Any, context: Context) -> Any:
-        net, kept = request.net, planes
-        described = options["noise"] is None or isinstance(options["noise"], str)
-        if described and net is _built_in(net.channels) and _is_gray(planes):
-            net, kept = load(GRAY), planes[:1]
-        result, info = _restored(net, kept, level, context, options)
-        infos.append(info)
-        return result if kept is planes else result.repeat(len(planes), axis=0)
+        if kept_color or not _is_gray(planes):
+            result, info = _restored(request.net, planes, level, context, options)
+            infos.append(info)
+            return result
+        result, info = _restored(load(GRAY), planes[:1], level, context, options)
+        infos.append(_with_reason(info, "the channels are equal, and were restored as one"))
+        return result.repeat(len(planes), axis=0)
 
     named = request._replace(name=f"hybrid of bm3d and {request.name}")
     return each_image(named, image, sigma, restore), infos
@@ -70,11 +75,6 @@ def described(image: Any, sigma: Any, noise: Any, mask: Any, axes: Axes) -> tupl
     if mask is None or sigma is not None:
         return sigma, noise
     return None, estimate_noise(image, channel_axis=axes.channel, mask=mask, model=noise or "auto")
-
-
-def _built_in(channels: int) -> Network | None:
-    """Return the built-in network for color images, or None."""
-    return load(COLOR) if channels == 3 and COLOR in names() else None
 
 
 def _is_gray(planes: Any) -> bool:
@@ -153,4 +153,9 @@ def _noise_of(info: Info, basic: NDArray[Any]) -> Level | None:
 
 def _unused(info: Info, why: str) -> Info:
     """Return what was used, with a note that the network was not."""
-    return replace(info, reason=f"{info.reason}; the network was not used: {why}")
+    return _with_reason(info, f"the network was not used: {why}")
+
+
+def _with_reason(info: Info, text: str) -> Info:
+    """Return what was used, with a text added to the reason."""
+    return replace(info, reason=f"{info.reason}; {text}")

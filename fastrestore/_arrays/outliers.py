@@ -33,7 +33,7 @@ def plausible(
     `sigma` is the noise level, 0 if unknown. Raise `ValueError` if float32 cannot represent values
     in the range beside the others.
     """
-    if values.dtype.itemsize == 1:
+    if values.dtype.itemsize == 1 or values.size == 0:
         return None
     known = values if valid is None else values[valid]
     ends = float(known.min()), float(known.max())

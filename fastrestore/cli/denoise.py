@@ -93,9 +93,9 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
-        help="dncnn, unet: networks for white noise, dncnn worse than bm3d on most images, unet on "
-        "repeated texture and many color images; hybrid: bm3d and a network that corrects its "
-        "result, for any noise; all three need PyTorch; default: bm3d",
+        help="hybrid: bm3d and a network that corrects its result, for any noise; unet: a network "
+        "for white noise in gray images, worse than bm3d on repeated texture; dncnn: a network "
+        "for white noise, with --weights; all three need PyTorch; default: bm3d",
     )
     text = "weights file to use for --method; without --method, any network; see below"
     parser.add_argument("--weights", metavar="FILE", help=text)
@@ -151,6 +151,11 @@ def _check_method(args: argparse.Namespace) -> None:
         supported = args.method == "hybrid" and name in HYBRID
         if getattr(args, name) != default and not supported:
             raise CommandError(f"{options.spelled(name)} is for bm3d, not for {method}")
+    if args.method == "dncnn" and args.weights is None:
+        raise CommandError(
+            "--method dncnn needs --weights: no network of this kind comes with the library; write "
+            "--method hybrid, or train one with `fastrestore train dncnn`"
+        )
     require_torch()
 
 

@@ -2,7 +2,7 @@
 
 >>> from fastrestore import nets
 >>> nets.names()  # doctest: +SKIP
-['dncnn-gray', ..., 'vsrgan-x4']
+['refine-color', ..., 'vsrgan-x4']
 
 The public names are listed in ``__init__.pyi`` and loaded on first use. They need PyTorch; this
 module does not.

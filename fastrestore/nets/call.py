@@ -23,6 +23,7 @@ from fastrestore.nets.units import Units, units
 
 ROUNDING = 1e-6  # relative tolerance at the bounds of sigma
 LEAST_TILE = 16
+COLORS = {1: "gray", 3: "color"}  # in the names of weights, by the number of channels
 PRECISIONS = ("auto", "float32", "float16")
 
 
@@ -140,7 +141,7 @@ def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Req
     if weights is None:
         axes = Axes(options.channel_axis, options.batch_axis)
         count = count_channels(interop.recognize("image", image)[0].shape, axes)
-        weights = f"{kind}-{'gray' if count == 1 else 'color'}"
+        weights = f"{kind}-{COLORS.get(count, count)}"
         if weights not in names():
             raise ValueError(
                 f"there is no built-in {kind} for images of {count} channels, only "

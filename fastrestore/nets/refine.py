@@ -121,7 +121,7 @@ class Refine(Network):
         if image.shape[1] != 2 * self.channels:
             raise ValueError(
                 f"Refine takes {2 * self.channels} channels, the result of bm3d and the noisy "
-                f"image, got {image.shape[1]}; denoise(image, method='hybrid', weights=...) uses both"
+                f"image, got {image.shape[1]}; write denoise(image, method='hybrid', weights=...)"
             )
         height, width = image.shape[-2:]
         basic, noisy = padded(image, self.grid).chunk(2, dim=1)

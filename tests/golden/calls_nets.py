@@ -46,13 +46,10 @@ def applied(name, image, **options):
 
 
 CALLS = {
-    "dncnn": lambda: denoise("dncnn"),
-    "dncnn, float32": lambda: denoise("dncnn", GRAY.astype(np.float32)),
     "unet": lambda: denoise("unet"),
     "unet, map": lambda: denoise("unet", GRAY, levels(GRAY.shape), data_range=255),
-    "unet, color": lambda: denoise("unet", COLOR, channel_axis=-1),
+    "unet, float32": lambda: denoise("unet", GRAY.astype(np.float32)),
     "unet, tiles": lambda: denoise("unet", np.tile(GRAY, 3), tile=128),
-    "denoise dncnn": lambda: denoise("dncnn", TINY),
     "denoise unet": lambda: denoise("unet", TINY),
     "denoise hybrid": lambda: denoise("hybrid"),
     "denoise hybrid, color": lambda: denoise("hybrid", COLOR, channel_axis=-1, data_range=255),
@@ -68,7 +65,7 @@ CALLS = {
         iter(COLOR[None, :10, :12] / 256), model="srresnet-x4", channel_axis=-1, data_range=1
     ),
     "nets apply, batch": lambda: applied("unet-gray", np.stack([TINY, TINY[::-1]]), batch_axis=0),
-    "nets apply, dncnn": lambda: applied("dncnn-gray", abs(TINY).astype(np.uint8) // 2),
+    "nets apply, uint8": lambda: applied("unet-gray", abs(TINY).astype(np.uint8) // 2),
     "nets names": lambda: np.array([len(nets.names())]),
     "nets BM3D": module,
     "bm3d tensor": tensor,
