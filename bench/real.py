@@ -11,6 +11,7 @@ none     ``bm3d(image, channel_axis=-1)``
 camera   the same with ``noise="camera"``
 white    the same with ``noise="white"``
 oracle   the same with ``noise=`` the `NoiseSpec` that is measured on the photograph minus the truth
+hybrid   ``denoise(image, method="hybrid", channel_axis=-1)``, which needs PyTorch; only on request
 worst    the lowest gain over "noisy" of a pair, by "none", or by "camera" if "none" is left out
 
 PSNR is over RGB, of results that are rounded and clipped to 8 bits.
@@ -29,6 +30,7 @@ REPORT = ("Canon600D", "Canon80D", "Sony")
 QUANTILES = 12  # of brightness, in each of which the level is measured
 WINDOW = 32  # pixels; spectra are means over windows of this side
 COLUMNS = ("noisy", "psd", "none", "camera", "white", "oracle")
+ON_REQUEST = ("hybrid",)
 
 
 def main():
@@ -51,7 +53,7 @@ def arguments():
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th pair")
     parser.add_argument("--size", type=int, help="side of the middle part that is used; all")
     parser.add_argument("--workers", type=int, help="threads; by default all processors")
-    parser.add_argument("--columns", nargs="+", choices=COLUMNS, default=list(COLUMNS))
+    parser.add_argument("--columns", nargs="+", choices=COLUMNS + ON_REQUEST, default=list(COLUMNS))
     parser.add_argument("--each", action="store_true", help="also print a line for each pair")
     return parser.parse_args()
 
@@ -98,6 +100,8 @@ def result(name, noisy, truth, workers):
     given = {"channel_axis": -1, "workers": workers}
     if name == "noisy":
         return noisy
+    if name == "hybrid":
+        return fastrestore.denoise(noisy, method="hybrid", **given)
     if name == "psd":
         given["psd"] = fastrestore.estimate_psd(noisy, channel_axis=-1)
     elif name != "none":
