@@ -222,6 +222,14 @@ def test_an_outlier_does_not_spread():
     np.testing.assert_allclose(result[far], usual[far], atol=1)
 
 
+def test_corrections_of_weak_noise_are_reduced():
+    image = noisy(scene(60, 70), 0.2)
+    options = {"data_range": 255, "workers": 1}
+    result = denoise(image, 0.2, method="hybrid", weights=refine(), **options)
+    corrections = np.abs(result - bm3d(image, 0.2, **options))
+    assert 0 < corrections.max() <= 0.2 * 0.2 / 2 * (1 + 1e-3)
+
+
 def test_strong_noise_without_a_range():
     image = noisy(scene(60, 70), 70)
     _, info = denoise(image, 70, method="hybrid", weights=refine(), return_info=True)

@@ -28,6 +28,7 @@ BEYOND = 1.1  # times the strongest noise of the training: still restored by the
 # In levels of the noise at a pixel: what the network sees of what BM3D removed, so that an outlier
 # does not spread, and the largest correction
 SEEN, CORRECTED = 6.0, 1.0
+WEAK = 2 / 255  # of the range: corrections of weaker noise, which do not pay off, are reduced
 GRAY = "refine-gray"
 
 
@@ -123,8 +124,8 @@ class Pair(NamedTuple):
         level = space.asarray(maps.max(0))
         seen = self.basic + space.clip(self.noisy - self.basic, -SEEN * level, SEEN * level)
         result = forward(net, space.concatenate([self.basic, seen]), maps, context)
-        least, most = self.basic - CORRECTED * level, self.basic + CORRECTED * level
-        return space.clip(result, least, most)
+        correction = space.clip(result - self.basic, -CORRECTED * level, CORRECTED * level)
+        return self.basic + correction * space.minimum(1, level / WEAK)
 
 
 def _classical(planes: Any, level: Any, **options: Any) -> tuple[Any, Info]:
