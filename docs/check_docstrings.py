@@ -6,7 +6,8 @@ import sys
 
 from numpydoc.validate import validate
 
-MODULES = ("fastrestore", "fastrestore.inverse", "fastrestore.nets")
+SUBPACKAGES = ("inverse", "nets", "plot", "report")
+MODULES = ("fastrestore", *(f"fastrestore.{name}" for name in SUBPACKAGES))
 
 NOT_REQUIRED = {"ES01", "EX01", "SA01"}  # an extended summary, examples, a "See Also" section
 WANTED = {"GL07", "PR03", "PR04", "PR09", "RT01", "RT02", "SA03", "YD01"}  # a few still fail

@@ -55,14 +55,15 @@ def write_api_pages() -> None:
     """Write a page for each public package, from the names that it exports, and their index."""
     folder = Path(__file__).with_name("api")
     folder.mkdir(exist_ok=True)
-    packages = ["fastrestore", "fastrestore.inverse", "fastrestore.nets"]
+    packages = ["fastrestore"]
+    packages += [f"fastrestore.{name}" for name in ("inverse", "nets", "plot", "report")]
     if not find_spec("torch"):
         packages.remove("fastrestore.nets")  # its classes are modules of PyTorch
     for title in packages:
         package = importlib.import_module(title)
         names = [name for name in package.__all__ if not ismodule(getattr(package, name))]
         if title == "fastrestore":
-            names += ["metrics.psnr", "metrics.sure"]
+            names += ["metrics.psnr", "metrics.ssim", "metrics.sure"]
         write(folder / f"{title}.rst", PAGE, names, title=title, line="=" * len(title))
     write(folder / "index.rst", INDEX, packages)
 

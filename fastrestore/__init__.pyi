@@ -5,6 +5,8 @@ from collections.abc import Callable
 from . import inverse as inverse
 from . import metrics as metrics
 from . import nets as nets
+from . import plot as plot
+from . import report as report
 from ._algorithms.bm3d import bm3d as bm3d
 from ._algorithms.bm3d_plan import BM3DPlan as BM3DPlan
 from ._algorithms.bm4d import bm4d as bm4d

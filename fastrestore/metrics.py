@@ -20,6 +20,8 @@ from fastrestore._arrays.types import FloatArray
 # images the least one belongs to the least true error.
 STEP = 0.07
 STREAM = 2008  # so that probes differ from noise that a caller has drawn with default_rng(seed)
+WINDOW_SIGMA, WINDOW_RADIUS = 1.5, 5  # pixels: the window of SSIM
+STABLE_MEAN, STABLE_CONTRAST = 0.01, 0.03  # constants of SSIM, relative to the data range
 SMOOTHING = 5  # pixels: side of the window whose mean is the brightness that a noise level follows
 
 
@@ -56,6 +58,85 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     peak = validate.positive("data_range", data_range)
     error = float(np.mean((a - b) ** 2))
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+
+
+def ssim(
+    reference: ArrayLike,
+    image: ArrayLike,
+    *,
+    data_range: float,
+    channel_axis: int | None = None,
+) -> float:
+    """Compute the structural similarity index (SSIM).
+
+    Parameters
+    ----------
+    reference, image : array_like
+        Two images or volumes of the same shape, in the same units. They are compared in float64,
+        without clipping. CuPy arrays are copied to the host.
+    data_range : float
+        Range of the reference: 255 for 8-bit images, 1 for the range [0, 1].
+    channel_axis : int, optional
+        Axis of the channels, whose mean is returned. By default there is one channel.
+
+    Returns
+    -------
+    float
+        Mean over all pixels that are 5 pixels or more away from the border, or over all pixels of
+        an image without such pixels; 1 for equal arrays.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes differ, or an argument is invalid.
+
+    See Also
+    --------
+    psnr : Peak signal-to-noise ratio.
+
+    Notes
+    -----
+    The parameters are those of [1]_: a Gaussian window of 11 pixels and standard deviation 1.5,
+    and the constants 0.01 and 0.03. Color images are compared channel by channel.
+
+    References
+    ----------
+    .. [1] Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from
+       error visibility to structural similarity", IEEE Trans. Image Process. 13(4), 2004.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore.metrics import ssim
+    >>> ramp = np.add.outer(np.arange(32.0), np.arange(32.0))
+    >>> ssim(ramp, ramp, data_range=62)
+    1.0
+    """
+    a, b = (np.asarray(interop.to_host(each), np.float64) for each in (reference, image))
+    validate.same_shape("image", b, a.shape, "reference")
+    peak = validate.positive("data_range", data_range)
+    if channel_axis is not None:
+        channel_axis = validate.axis("channel_axis", channel_axis, a.shape)
+    first, second = (interop.channels_first(each, channel_axis) for each in (a, b))
+    return float(np.mean([_similarity(*pair, peak) for pair in zip(first, second, strict=True)]))
+
+
+def _similarity(a: FloatArray, b: FloatArray, peak: float) -> float:
+    """Return the structural similarity of one channel."""
+    from scipy.ndimage import gaussian_filter
+
+    def local_mean(values: FloatArray) -> FloatArray:
+        smooth: FloatArray = gaussian_filter(values, WINDOW_SIGMA, radius=WINDOW_RADIUS)
+        return smooth
+
+    means = local_mean(a), local_mean(b)
+    variances = (local_mean(x * x) - m * m for x, m in zip((a, b), means, strict=True))
+    covariance = local_mean(a * b) - means[0] * means[1]
+    c1, c2 = (STABLE_MEAN * peak) ** 2, (STABLE_CONTRAST * peak) ** 2
+    index = (2 * means[0] * means[1] + c1) * (2 * covariance + c2)
+    index /= (means[0] ** 2 + means[1] ** 2 + c1) * (sum(variances) + c2)
+    inner = index[(slice(WINDOW_RADIUS, -WINDOW_RADIUS),) * index.ndim]
+    return float((inner if inner.size else index).mean())
 
 
 def sure(

@@ -29,7 +29,13 @@ def test_import_is_light_and_quiet():
     assert not HEAVY & set(in_a_new_process(code).split())
 
 
-@pytest.mark.parametrize("module", ["fastrestore", "fastrestore.inverse", "fastrestore.nets"])
+PACKAGES = [
+    "fastrestore",
+    *(f"fastrestore.{name}" for name in ("inverse", "nets", "plot", "report")),
+]
+
+
+@pytest.mark.parametrize("module", PACKAGES)
 def test_public_names_are_those_of_the_stub(module):
     if module == "fastrestore.nets":
         torch_or_skip()
@@ -65,6 +71,7 @@ def test_version_is_one():
         "_noise.vst",
         "backends.select",
         "metrics",
+        "report.comparison",
     ],
 )
 def test_examples_in_docstrings(module):

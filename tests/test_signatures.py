@@ -11,7 +11,14 @@ import pytest
 from support.nets import torch_or_skip
 
 SNAPSHOT = Path(__file__).with_name("signatures.txt")
-MODULES = ["fastrestore", "fastrestore.inverse", "fastrestore.metrics", "fastrestore.nets"]
+MODULES = [
+    "fastrestore",
+    "fastrestore.inverse",
+    "fastrestore.metrics",
+    "fastrestore.nets",
+    "fastrestore.plot",
+    "fastrestore.report",
+]
 
 
 def section(module_name):

@@ -11,6 +11,7 @@ import pytest
 from fastrestore.backends.cupy._module import source
 
 ROOT = Path(__file__).parents[1]
+SUFFIXES = (".py", ".pyi", ".safetensors", ".json", ".md", ".html", ".css", ".js")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_contents(wheel):
     package = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "fastrestore").rglob("*")
-        if path.suffix in (".py", ".pyi", ".safetensors", ".json", ".md") or path.name == "py.typed"
+        if path.suffix in SUFFIXES or path.name == "py.typed"
     }
     kernels = {f"fastrestore/kernels/{path.name}" for path in (ROOT / "kernels").glob("*")}
     outside = {name for name in names if ".dist-info/" in name}

@@ -27,11 +27,13 @@ COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help
     "inpaint": "fill in missing pixels",
     "sharpen": "sharpen images and remove noise",
     "streaks": "remove streaks, the cause of ring artifacts, from sinograms",
+    "compare": "write a page that shows images before and after",
     "train": "train a network on photographs (needs PyTorch)",
     "demo": "add noise to a photograph, remove it and compare",
     "backends": "list the backends and whether they are available",
     "info": "print size, type, range and noise of images",
     "cache": "manage the cache of compiled kernels",
+    "doctor": "check the installation, for a bug report",
 }
 
 

@@ -1,0 +1,102 @@
+"""``fastrestore compare``: a page that shows files before and after."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastrestore._io import files
+from fastrestore.cli import options
+from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.paths import check_overwrite
+
+EXTENSIONS = (".html", ".htm")
+MEGABYTE = 1e6
+EPILOG = """\
+examples:
+  fastrestore compare noisy.png restored.png -o page.html
+  fastrestore compare noisy.png bm3d.png network.png --truth clean.png
+  fastrestore compare noisy.tif restored.tif --max-size 50
+  fastrestore compare noisy.mp4 clean.mp4
+
+The page is one file that needs no server and no network. It shows any two of the pictures with a
+divider that is moved by mouse, touch or keys, what was removed with its histogram and spectrum,
+enlarged details, and PSNR and SSIM if there is a --truth. For 16-bit and float files the range of
+values can be changed. Stacks have a slider for the slices; of videos 16 frames are compared.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options."""
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("noisy", metavar="NOISY", help="the image, stack or video before")
+    add("restored", nargs="+", metavar="RESTORED", help="one or more results")
+    add("--truth", metavar="CLEAN", help="the clean one, for PSNR and SSIM")
+    text = "page to write; default: the name of NOISY with -comparison.html"
+    add("-o", "--output", metavar="PAGE.html", help=text)
+    add("--title", metavar="TEXT", help="title of the page; default: the names of the files")
+    options.add_data_range(parser)
+    options.add_channel_axis(parser, "more than two")
+    text = "approximate size of the page in megabytes, kept by JPEG and fewer slices; default: 12"
+    add("--max-size", type=float, default=12.0, metavar="MB", help=text)
+    add("--overwrite", action="store_true", help="replace PAGE.html if it exists")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page, and print its name and size."""
+    noisy = Path(args.noisy)
+    page = (
+        noisy.with_name(f"{noisy.stem}-comparison.html")
+        if args.output is None
+        else Path(args.output)
+    )
+    check_page(page, overwrite=args.overwrite)
+    if not 0 < args.max_size < float("inf"):
+        raise CommandError(f"--max-size {args.max_size:g}: write a positive number of megabytes")
+    write_page(
+        page,
+        [noisy, *map(Path, args.restored)],
+        truth=None if args.truth is None else Path(args.truth),
+        args=args,
+    )
+    print(f"{page}: {page.stat().st_size / MEGABYTE:.1f} MB")
+
+
+def page_path(place: str, source: Path, *, several: bool) -> Path:
+    """Return the page for a file: `place`, or a page in that directory if there are several."""
+    return Path(place) / f"{source.stem}.html" if several else Path(place)
+
+
+def check_page(page: Path, *, overwrite: bool) -> None:
+    """Raise if a page cannot be written."""
+    files.check_output(page, EXTENSIONS)
+    check_overwrite(page, overwrite=overwrite)
+
+
+def write_page(
+    page: Path,
+    compared: Sequence[Path],
+    *,
+    truth: Path | None = None,
+    args: argparse.Namespace | None = None,
+) -> None:
+    """Write the page that compares files, the noisy one first.
+
+    `args` has the options of this command, if it runs.
+    """
+    from fastrestore.report.files import compare_files
+    from fastrestore.report.page import encoded
+
+    given = {} if args is None else {"title": args.title, "max_bytes": args.max_size * MEGABYTE}
+    with explained(page):
+        made = compare_files(
+            compared[0],
+            compared[1:],
+            truth,
+            channel_axis=getattr(args, "channel_axis", None),
+            data_range=getattr(args, "data_range", None),
+            **given,
+        )
+    files.write_bytes(page, lambda: encoded(made))

@@ -1,0 +1,3 @@
+"""The public names of `fastrestore.plot`. This file is the only list of them."""
+
+from .comparison import compare as compare

@@ -1,0 +1,4 @@
+"""The public names of `fastrestore.report`. This file is the only list of them."""
+
+from .comparison import compare as compare
+from .page import Page as Page
