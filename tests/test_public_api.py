@@ -72,6 +72,7 @@ def test_version_is_one():
         "backends.select",
         "metrics",
         "report.comparison",
+        "report.notebook",
     ],
 )
 def test_examples_in_docstrings(module):

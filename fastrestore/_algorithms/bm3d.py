@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._algorithms.info import Info
+from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
@@ -127,7 +128,8 @@ def bm3d(
         If True, show a progress bar. A callable is called with ``(done, total)`` in the thread of
         the caller.
     return_info : bool, default False
-        If True, also return an `Info` with the parameters that were estimated and used.
+        If True, also return an `Info` with the parameters that were estimated and used. Notebooks
+        show the pair as pictures before and after, and of what was removed.
 
     Returns
     -------
@@ -262,7 +264,7 @@ def bm3d(
     restored = convert_back(result.image)
     if not return_info:
         return restored
-    return restored, Info.of(request, result, sigma)
+    return Restored(restored, Info.of(request, result, sigma), image, channel_axis)
 
 
 def _guide(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._algorithms.info import Info
+from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
@@ -158,7 +159,10 @@ def bm4d(
     with reporting(progress, "bm4d") as report, interop.use_device_of(values):
         result = _restored(request.reporting(report), values, slice_axis)
         restored = convert_back(result.image)
-    return (restored, Info.of(request, result, sigma)) if return_info else restored
+    if not return_info:
+        return restored
+    info = Info.of(request, result, sigma)
+    return Restored(restored, info, volume, channel_axis, slice_axis)
 
 
 def _restored(request: Request, volume: Any, slice_axis: int | None) -> Result:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.masked import Axes, with_mask
+from fastrestore._algorithms.restored import Restored
 from fastrestore._algorithms.tuning import tuned
 from fastrestore._arrays import validate
 from fastrestore._arrays.keywords import without
@@ -243,7 +244,7 @@ def denoise(
         return restored
 
     result = with_mask(image, mask, sigma, axes, restore)
-    return (result, infos[0]) if return_info else result
+    return Restored(result, infos[0], image, channel_axis) if return_info else result
 
 
 def _check_info(return_info: Any, batch_axis: int | None) -> None:

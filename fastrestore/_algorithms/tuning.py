@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.info import Info, Trial
+from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import reporting
 from fastrestore._noise.spec import NoiseSpec
@@ -44,7 +45,7 @@ class Part(NamedTuple):
     mask: NDArray[np.bool_] | None
 
 
-def tuned(image: Any, sigma: Any, mask: Any, options: dict[str, Any]) -> tuple[Any, Info]:
+def tuned(image: Any, sigma: Any, mask: Any, options: dict[str, Any]) -> Restored:
     """Return the result of `bm3d` with the best profile and strength, and its `Info`.
 
     `options` are arguments of `bm3d`. A profile of None is chosen, others are kept.
@@ -52,11 +53,11 @@ def tuned(image: Any, sigma: Any, mask: Any, options: dict[str, Any]) -> tuple[A
     _check_noise(options["noise"])
     fixed = {**options, "profile": options["profile"] or "np", "progress": False}
     with reporting(options["progress"], "denoise") as report:
-        first = bm3d(image, sigma, mask=mask, return_info=True, **fixed)
+        first: Restored = bm3d(image, sigma, mask=mask, return_info=True, **fixed)
         info = first[1]
         if not np.any(info.sigma):
             report(1.0)
-            return first[0], info  # without noise
+            return first  # without noise
         noise = {"sigma": info.sigma} if info.noise is None else {"noise": info.noise}
         axis = options["channel_axis"]
         search = Search(parts(image, noise, mask, axis), axis, fixed, report)
@@ -66,8 +67,9 @@ def tuned(image: Any, sigma: Any, mask: Any, options: dict[str, Any]) -> tuple[A
             chosen = fixed | noise | best.choice()
             first = bm3d(image, mask=mask, return_info=True, **chosen)
         report(1.0)
-    used = {"profile": first[1].profile, "strength": best.strength}
-    return first[0], replace(info, trials=tuple(search.trials.values()), **used)
+    used: dict[str, Any] = {"profile": first[1].profile, "strength": best.strength}
+    info = replace(info, trials=tuple(search.trials.values()), **used)
+    return Restored(first[0], info, image, axis)
 
 
 def _check_noise(noise: Any) -> None:

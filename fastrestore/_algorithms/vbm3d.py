@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fastrestore._algorithms.info import Info
+from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
 from fastrestore._arrays.keywords import without
@@ -191,7 +192,9 @@ def vbm3d(
             report(1 / len(out))
         back = interop.move_axis(out, 0, axes.time)
         result = restore(interop.namespace(back).ascontiguousarray(back))
-    return (result, _info(films[0])) if return_info else result
+    if not return_info:
+        return result
+    return Restored(result, _info(films[0]), frames, channel_axis, time_axis)
 
 
 def _info(film: FilmNoise) -> Info:
