@@ -13,7 +13,8 @@ from fastrestore.report.series import Removed, Series, same_shape
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 3.2, 3.6  # inches of a panel
+WIDTH, TITLE = 3.2, 0.7  # inches of a panel, and of the height of its title
+TALLEST = 2.0  # panels are at most by this factor higher than wide
 
 
 def compare(
@@ -86,7 +87,7 @@ def compare(
     ]
     figure: Figure
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(WIDTH * len(panels), HEIGHT), layout="constrained",
+        1, len(panels), figsize=_size(pictures[0], len(panels)), layout="constrained",
         sharex=True, sharey=True,
     )  # fmt: skip
     peak = range_of(pictures[0], clean, data_range)
@@ -96,6 +97,12 @@ def compare(
     return figure
 
 
+def _size(series: Series, count: int) -> tuple[float, float]:
+    """Return the width and height of the figure in inches."""
+    _, rows, columns, _ = series.shape
+    return WIDTH * count, WIDTH * min(rows / columns, TALLEST) + TITLE
+
+
 def _draw(area: Any, series: Series | Removed, limits: Window) -> None:
     """Draw the middle frame; values between the limits are black to white."""
     frame = series.frame(series.shape[0] // 2)
@@ -103,7 +110,8 @@ def _draw(area: Any, series: Series | Removed, limits: Window) -> None:
         area.imshow(frame[..., 0], cmap="gray", vmin=limits.low, vmax=limits.high)
     else:
         area.imshow(((frame - limits.low) / (limits.high - limits.low)).clip(0, 1))
-    area.set_axis_off()
+    area.set(xticks=[], yticks=[])  # with set_axis_off the layout would ignore the title
+    area.spines[:].set_visible(False)
 
 
 def _title(series: Series | Removed, clean: Series | None, peak: float) -> str:

@@ -61,15 +61,15 @@ def figures(
     same_shape(pictures)
     removed = [Removed(pictures[0], each) for each in pictures[1:]]
     shown, symmetric = window(pictures, None).scale(), around_zero(removed).scale()
-    parts = [_figure(each, shown, each.name) for each in pictures]
-    minus, limit = "\N{MINUS SIGN}", -symmetric.low
-    text = f"removed, {minus}{limit:.3g} to {limit:.3g}"
+    parts = [_figure(each, shown, escape(each.name)) for each in pictures]
+    limit = f"{-symmetric.low:.3g}"
+    text = f"removed, &minus;{limit} to {limit}"
     parts += [_figure(each, symmetric, text) for each in removed]
     return f'<div style="display: flex; flex-wrap: wrap; gap: 1em">{"".join(parts)}</div>'
 
 
 def _figure(series: Series | Removed, scale: Scale, caption: str) -> str:
-    """Return the center of the middle frame with a caption."""
+    """Return the center of the middle frame with a caption, which is HTML."""
     frame = series.frame(series.shape[0] // 2)
     high, wide = (min(size, LARGEST) for size in frame.shape[:2])
     top, left = (frame.shape[0] - high) // 2, (frame.shape[1] - wide) // 2
@@ -78,5 +78,5 @@ def _figure(series: Series | Removed, scale: Scale, caption: str) -> str:
     return (
         f'<figure style="margin: 0"><img alt="{escape(series.name)}" width="{wide * factor}" '
         f'height="{high * factor}" style="image-rendering: pixelated" '
-        f'src="data:image/png;base64,{source}"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'src="data:image/png;base64,{source}"><figcaption>{caption}</figcaption></figure>'
     )
