@@ -237,6 +237,12 @@ def test_print(opened):
     assert not page.tab.is_visible("#left")
     assert page.tab.is_visible("#canvas")
     assert page.tab.evaluate("() => getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    shape = "([a, b]) => { const c = document.getElementById('canvas'); return c[a] / c[b]; }"
+    drawn, printed = (
+        page.tab.evaluate(shape, names)
+        for names in (["width", "height"], ["clientWidth", "clientHeight"])
+    )
+    assert printed == pytest.approx(drawn, rel=0.01)  # it is not drawn again for print
     assert page.tab.pdf().startswith(b"%PDF")
 
 

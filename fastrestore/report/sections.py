@@ -109,15 +109,12 @@ def _removed(contents: Contents, each: Removed) -> str:
 
 def _sentence(found: Statistics) -> str:
     """Describe statistics in words."""
+    mean = 0.0 if abs(found.mean) < found.deviation / 1000 else found.mean
     return (
-        f"Standard deviation {_signed(found.deviation)}, mean {_signed(found.mean)}. Correlation "
+        f"Standard deviation {found.deviation:.3g}, mean {mean:.3g}. Correlation "
         f"of neighboring pixels: {found.right:.2f} along rows, {found.down:.2f} along columns; "
         f"with the restored picture: {found.similarity:.2f}."
     ).replace(" -", " \N{MINUS SIGN}")
-
-
-def _signed(value: float) -> str:
-    return f"{0.0 if abs(value) < 1e-12 else value:.3g}"
 
 
 def details(contents: Contents) -> str:

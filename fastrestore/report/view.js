@@ -148,7 +148,17 @@ function draw() {
     context.drawImage(sources[index], 0, 0, WIDTH, HEIGHT);
     context.restore();
   }
+  if (state.mode === "slider") drawLine(ratio);
   describe();
+}
+
+/* The divider, in print as well. */
+function drawLine(ratio) {
+  const x = Math.round(state.split * canvas.width);
+  for (const [color, wide] of [["#000", 4], ["#fff", 2]]) {
+    context.fillStyle = color;
+    context.fillRect(x - (wide / 2) * ratio, 0, wide * ratio, canvas.height);
+  }
 }
 
 function describe() {
