@@ -155,7 +155,7 @@ def test_demo_overwrites_only_its_own_file(capsys, monkeypatch, small_demo, call
     [
         (["--sigma", "nan"], "--sigma nan: write a non-negative number, such as 25"),
         (["--sigma=-3"], "--sigma -3: write a non-negative number, such as 25"),
-        (["-o", "demo.jpg"], "demo.jpg: JPEG is not written"),
+        (["-o", "demo.dpx"], "demo.dpx: DPX is only read; write .tif or .png"),
         (["-o", "no/demo.png"], "there is no directory no; create it first"),
     ],
 )

@@ -18,7 +18,6 @@ from support.commandline import (
     fails,
     keep_images,
     names,
-    png,
     read,
     write,
 )
@@ -44,6 +43,14 @@ def identity(monkeypatch):
         ("a.tif", NOISE16.astype(np.float32) / 7),
         ("a.tif", NOISE16.astype(np.float64) / 7),
         ("a.tif", NOISE8.astype(np.float16)),
+        ("a.tif", NOISE16.astype(np.int64) * 2**40),
+        ("a.tif", NOISE16.astype(np.int8)),
+        ("a.tif", NOISE16.astype(np.uint32) * 60000),
+        ("a.exr", NOISE8.astype(np.float16)),
+        ("a.exr", NOISE16.astype(np.float32) / 7),
+        ("a.exr", NOISE16.astype(np.uint32) * 60000),
+        ("a.pgm", NOISE16),
+        ("a.pfm", NOISE16.astype(np.float32) / 7),
         ("a.tif", NOISE8[:, :3]),
         ("a.tif", NOISE8[:3]),
         ("a.tif", NOISE8[:1, :1]),
@@ -141,14 +148,13 @@ def test_unsupported_output_type(capsys, tmp_path, identity, dtype, target, mess
     assert identity == []
 
 
-def test_png_of_a_palette(capsys, tmp_path):
-    Image.new("P", (9, 9)).save(tmp_path / "a.png")
-    line = fails(capsys, "denoise", tmp_path / "a.png", "-o", tmp_path / "b.png", "--sigma", "0.1")
-    assert line == (
-        f"cannot read {tmp_path / 'a.png'}: its colors are indexed by a palette; gray and RGB are "
-        'supported. Convert it first: python -c "from PIL import Image; '
-        "Image.open('IN').convert('RGB').save('NEW.png')\""
-    )
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_palettes_are_expanded(capsys, tmp_path, name):
+    indexed = Image.fromarray(np.stack([NOISE8, NOISE8 // 2, 255 - NOISE8], -1)).quantize(40)
+    indexed.save(tmp_path / name)
+    denoise(capsys, tmp_path / name, "-o", tmp_path / f"b_{name}")
+    colors = np.asarray(indexed.convert("RGB"))  # TIFF stores them with 16 bits
+    np.testing.assert_allclose(read(tmp_path / f"b_{name}").astype(int), colors, atol=1)
 
 
 def test_png_of_one_bit(capsys, tmp_path):
@@ -162,46 +168,33 @@ def test_png_of_one_bit(capsys, tmp_path):
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPEG"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_jpeg_is_read(capsys, tmp_path, name, count):
+def test_jpeg_is_read_and_written(capsys, tmp_path, name, count):
     values = NOISE8 if count == 1 else np.stack([NOISE8, NOISE8.T.reshape(24, 17), NOISE8 // 2], -1)
     Image.fromarray(values).save(tmp_path / name, quality=95)
     denoise(capsys, tmp_path / name, "-o", tmp_path / "b.tif")
     with Image.open(tmp_path / name) as made:
         np.testing.assert_array_equal(read(tmp_path / "b.tif"), np.asarray(made))
     denoise(capsys, tmp_path / name, "-o", f"{tmp_path / 'out'}{os.sep}")
-    assert names(tmp_path / "out") == [name.split(".")[0] + ".png"]
+    assert names(tmp_path / "out") == [name]
+    assert read(tmp_path / "out" / name).shape == values.shape
 
 
-def test_jpeg_that_cannot_be_read(capsys, tmp_path):
-    Image.new("CMYK", (9, 9)).save(tmp_path / "a.jpg")
-    line = fails(capsys, "info", tmp_path / "a.jpg")
-    assert "its mode is CMYK; gray and RGB are supported. Convert it first: python -c" in line
+def test_jpeg_that_is_damaged(capsys, tmp_path):
     Image.fromarray(NOISE8).save(tmp_path / "b.jpg")
     (tmp_path / "b.jpg").write_bytes((tmp_path / "b.jpg").read_bytes()[:-200])
     assert f"cannot read {tmp_path / 'b.jpg'}: " in fails(capsys, "info", tmp_path / "b.jpg")
-    png(tmp_path / "c.jpg")
-    assert f"cannot read {tmp_path / 'c.jpg'}: " in fails(capsys, "info", tmp_path / "c.jpg")
 
 
-@pytest.mark.parametrize(
-    ("mode", "message"),
-    [
-        ("CMYK", "its mode is SEPARATED with 4 values"),
-        ("P", "its mode is PALETTE with 1 values a pixel; gray and RGB are supported"),
-        ("1", "it has 1 bits a pixel; 8, 16, 32 and 64 are supported"),
-    ],
-)
-def test_tiff_that_is_not_gray(capsys, tmp_path, mode, message):
-    Image.new(mode, (9, 9)).save(tmp_path / "a.tif")
-    line = fails(capsys, "info", tmp_path / "a.tif")
-    assert line.startswith(f"cannot read {tmp_path / 'a.tif'}: {message}")
+@pytest.mark.parametrize("bits", [1, 8])
+def test_tiff_of_few_bits(tmp_path, bits):
+    image = NOISE8 > 99 if bits == 1 else NOISE8
+    Image.fromarray(image).save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), image * (255 if bits == 1 else 1))
 
 
 def test_tiff_of_floats_with_white_at_zero(capsys, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", NOISE8.astype(np.float32), photometric="miniswhite")
-    assert "its mode is MINISWHITE with 1 values a pixel of type float32" in fails(
-        capsys, "info", tmp_path / "a.tif"
-    )
+    assert "its type is float with white at 0" in fails(capsys, "info", tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize(
@@ -245,11 +238,6 @@ def test_npy_that_is_not_a_gray_image(capsys, tmp_path, array, message):
     line = fails(capsys, "info", tmp_path / "a.npy")
     assert line.startswith(f"cannot read {tmp_path / 'a.npy'}: ")
     assert message in line
-
-
-def test_large_png_is_read(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    denoise(capsys, png(tmp_path / "a.png"), "-o", tmp_path / "b.png")
 
 
 # Damaged files
@@ -307,14 +295,17 @@ def test_not_an_image(capsys, tmp_path, extension, data):
 
 def test_another_format_under_the_name_of_png(capsys, tmp_path):
     Image.fromarray(NOISE8).save(tmp_path / "a.png", "JPEG")
-    assert "it is not a PNG file, or it is damaged" in fails(capsys, "info", tmp_path / "a.png")
+    denoise(capsys, tmp_path / "a.png", "-o", tmp_path / "b.png")
+    with Image.open(tmp_path / "a.png") as made, Image.open(tmp_path / "b.png") as kept:
+        assert (made.format, kept.format) == ("JPEG", "PNG")
+        np.testing.assert_array_equal(np.asarray(made), np.asarray(kept))
 
 
 def test_damaged_png(capsys, tmp_path):
     data = bytearray(contents(".png"))
     data[len(data) // 2] ^= 16
     (tmp_path / "a.png").write_bytes(data)
-    assert "broken data stream" in fails(capsys, "info", tmp_path / "a.png")
+    assert "its chunk IDAT is broken" in fails(capsys, "info", tmp_path / "a.png")
 
 
 def test_program_prints_one_line_about_a_damaged_tiff(tmp_path):

@@ -58,7 +58,7 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "full.mkv", [], "full.mkv is a directory; specify a file name"),
         ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; use one of .mp4, .m4v, .mov"),
         ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; use one of .png"),
-        ("a.mkv", "%d.jpg", [], "1.jpg: JPEG is not written"),
+        ("a.mkv", "%d.jp2", [], "1.jp2: JPEG 2000 is only read"),
         ("a.mkv", "%d%d.png", [], "%d%d.png: expected exactly one number in the file name"),
         ("a.mkv", "%d/%d.png", [], "%d/%d.png: expected exactly one number in the file name"),
         ("a.mkv", "old%d.png", [], "old7.png exists already; add --overwrite to replace it"),

@@ -311,7 +311,7 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     assert main(command) == 0
     message = capsys.readouterr().err
     assert message.endswith("in: skipped files that are not images: more, notes.txt\n")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.jpg"}
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()
     assert main(["upscale", str(tmp_path / "empty"), "-o", str(tmp_path / "x.png")]) == 2

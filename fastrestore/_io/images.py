@@ -1,9 +1,10 @@
-"""Image files: PNG, TIFF, NPY, and JPEG, which is only read."""
+"""Image files: the formats of `formats.py`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import mmap
+import warnings
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,13 +13,11 @@ from typing import IO
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastrestore._io import files
+from fastrestore._io import cmyk, containers, files, oiio, raw, tags, tiff
 from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension, records_axes
-from fastrestore._io.jpeg import read_jpeg
+from fastrestore._io.formats import BY_EXTENSION, Format, format_of
 from fastrestore._io.picture import Image, Picture
-from fastrestore._io.png import encode_png, read_png
-from fastrestore._io.tiff import encode_tiff, read_tiff
 
 __all__ = [
     "Image",
@@ -27,6 +26,7 @@ __all__ = [
     "check_format",
     "check_input",
     "check_output",
+    "encode",
     "is_lossy",
     "output_name",
     "read",
@@ -36,54 +36,54 @@ __all__ = [
     "to_type",
     "write",
 ]
+_PNG_START, _TIFF_STARTS = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def readable_extensions() -> tuple[str, ...]:
     """Return the extensions of the formats that can be read."""
-    return tuple(_READERS)
+    return tuple(BY_EXTENSION)
 
 
 def can_read(path: Path) -> bool:
     """Whether the extension is that of an image format."""
-    return extension(path) in _READERS
+    return extension(path) in BY_EXTENSION
 
 
 def is_lossy(path: Path) -> bool:
-    """Whether the format loses detail; such formats are not written."""
+    """Whether the format loses detail."""
     return extension(path) in (".jpg", ".jpeg")
 
 
 def output_name(path: Path) -> str:
-    """Return the name for a result: that of the input, but PNG for formats that are only read."""
-    return path.with_suffix(".png").name if is_lossy(path) else path.name
+    """Return the name for a result: that of the input, but TIFF for formats that are only read."""
+    form = BY_EXTENSION.get(extension(path))
+    return path.with_suffix(".tif").name if form and not form.types else path.name
 
 
 def check_input(path: Path) -> None:
     """Raise if `path` is not an existing image file."""
-    files.check_input(path, _READERS)
+    files.check_input(path, BY_EXTENSION)
 
 
 def check_output(path: Path) -> None:
     """Raise if an image cannot be written to `path`."""
-    if is_lossy(path) and not path.is_dir():
-        raise FileError(
-            f"{path}: JPEG is not written: it loses restored detail; write .png or .tif"
-        )
-    files.check_output(path, [name for name in _READERS if not is_lossy(Path("a" + name))])
+    form = BY_EXTENSION.get(extension(path))
+    if form and not form.types and not path.is_dir():
+        raise FileError(f"{path}: {form.name} is only read; write .tif or .png")
+    files.check_output(path, [name for name, item in BY_EXTENSION.items() if item.types])
 
 
 def check_format(path: Path, picture: Picture, source: Path) -> None:
     """Raise if the format of `path` cannot hold the type and channels of an image."""
-    dtype, shape = picture.values.dtype, picture.values.shape
-    if extension(path) != ".png":
-        return
-    if dtype not in (np.uint8, np.uint16):
+    form, dtype, shape = format_of(path), picture.values.dtype, picture.values.shape
+    if dtype.name not in form.types:
+        stored = " and ".join(form.types) if len(form.types) < 3 else ", ".join(form.types)
         raise FileError(
-            f"{path}: PNG stores uint8 and uint16, and {source} is {dtype}; write .tif or .npy"
+            f"{path}: {form.name} stores {stored}, and {source} is {dtype}; write .tif or .npy"
         )
-    if len(shape) == 3 and shape[2] != 3:
+    if len(shape) == 3 and shape[2] != 3 and not form.many:
         raise FileError(
-            f"{path}: PNG stores gray or RGB, and {source} has {shape[2]} channels; "
+            f"{path}: {form.name} stores gray or RGB, and {source} has {shape[2]} channels; "
             "write .tif or .npy"
         )
 
@@ -92,8 +92,7 @@ def read(path: Path) -> Picture:
     """Read an image of integers or floats, in native byte order, axes as they are stored."""
     check_input(path)
     try:
-        with path.open("rb") as file:
-            picture = _READERS[extension(path)](file)
+        picture = _read(path, format_of(path).library)
     except Exception as error:  # damaged files make the decoders raise many types
         raise unreadable(path, error) from error
     image = picture.values
@@ -104,6 +103,34 @@ def read(path: Path) -> Picture:
     if image.size == 0:
         raise FileError(f"cannot read {path}: it has no pixels")
     return replace(picture, values=image.astype(image.dtype.newbyteorder("="), copy=False))
+
+
+def _read(path: Path, library: str) -> Picture:
+    """Read an image and its metadata; the content decides the format."""
+    if library == "numpy":
+        with path.open("rb") as file:
+            return _read_npy(file)
+    if not path.stat().st_size:
+        raise FileError("it is empty")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if library == "rawpy":
+            return replace(raw.read_raw(path), tags=tags.upright(tags.parse(data)))
+        if data[:8] == _PNG_START:  # libpng prints about damage
+            containers.check_png(data)
+        picture = tiff.check_picture(file) if data[:4] in _TIFF_STARTS else None
+        converted = False
+        try:
+            picture = picture or oiio.load(path)
+        except oiio.CmykError:
+            picture, converted = cmyk.read_cmyk(path), True
+        found = containers.read(picture.format, data)
+        own = picture.tags if converted or not found else {}
+        return replace(
+            picture,
+            tags=found.get("tags", {}) | own,
+            chunks=found.get("chunks", ()),
+            options=picture.options | found.get("options", {}),
+        )
 
 
 def read_channels_last(path: Path, channel_axis: int | None) -> Picture:
@@ -128,8 +155,12 @@ def read_channels_last(path: Path, channel_axis: int | None) -> Picture:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """Write the file atomically."""
-    files.write_bytes(path, lambda: _encode(picture, extension(path)))
+    """Write the file atomically; warn of what its format cannot hold."""
+    form = format_of(path)
+    lost = _lost(form, picture)
+    if lost:
+        warnings.warn(f"{path}: {form.name} does not store {', '.join(lost)}", stacklevel=2)
+    files.write_bytes(path, lambda: encode(picture, extension(path)))
 
 
 def to_type(image: Image, dtype: DTypeLike) -> Image:
@@ -154,23 +185,45 @@ def _read_npy(file: IO[bytes]) -> Picture:
     return Picture(image)
 
 
-def _encode(picture: Picture, kind: str) -> bytes:
-    """Return the contents of the file; in memory, so that writing can only fail at the disk."""
-    if kind == ".npy":
-        pixels = picture.pixels
-        if picture.channel_axis is not None:
-            pixels = np.ascontiguousarray(np.moveaxis(pixels, -1, picture.channel_axis))
-        file = BytesIO()
-        np.lib.format.write_array(file, pixels, allow_pickle=False)
-        return file.getvalue()
-    return encode_png(picture) if kind == ".png" else encode_tiff(picture)
+def encode(picture: Picture, extension: str, quality: int | None = None) -> bytes:
+    """Return the contents of a file; in memory, so that writing can only fail at the disk."""
+    if extension == ".npy":
+        return _encode_npy(picture)
+    kind = BY_EXTENSION[extension].library
+    if quality is not None:
+        chosen = {"CompressionQuality": quality}
+        picture = replace(picture, format=kind, options=picture.options | chosen)
+    wide = picture.values.dtype.name in ("int64", "uint64")  # in TIFF
+    data = tiff.encode_wide(picture) if wide else oiio.encode(kind, extension, picture)
+    return containers.write(kind, data, picture)
 
 
-_READERS: dict[str, Callable[[IO[bytes]], Picture]] = {
-    ".png": read_png,
-    ".tif": read_tiff,
-    ".tiff": read_tiff,
-    ".npy": _read_npy,
-    ".jpg": read_jpeg,
-    ".jpeg": read_jpeg,
-}
+def _encode_npy(picture: Picture) -> bytes:
+    pixels = picture.pixels
+    if picture.channel_axis is not None:
+        pixels = np.ascontiguousarray(np.moveaxis(pixels, -1, picture.channel_axis))
+    file = BytesIO()
+    np.lib.format.write_array(file, pixels, allow_pickle=False)
+    return file.getvalue()
+
+
+def _lost(form: Format, picture: Picture) -> list[str]:
+    """Return what a format cannot hold of an image."""
+    found = picture.tags
+    present = {
+        "alpha": picture.alpha is not None and form.library != "numpy",  # a channel there
+        "ICC": tags.ICC in found,
+        "EXIF": bool(tags.to_exif(found)),
+        "resolution": tags.ACROSS in found and not tags.to_exif(found),
+        "text": tags.XMP in found,
+    }
+    lost = [name for name, there in present.items() if there and name not in form.keeps]
+    same = form.library == picture.format
+    lost += ["comments"] if picture.chunks and not same and _is_text(picture) else []
+    words = {"ICC": "the color profile", "text": "XMP", "resolution": "the resolution"}
+    return [words.get(name, name) for name in lost]
+
+
+def _is_text(picture: Picture) -> bool:
+    """Whether there are comments or captions, which are copied to the same format only."""
+    return any(name in (b"tEXt", b"zTXt", b"iTXt", 0xFE, 0xED) for name, _ in picture.chunks)

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from PIL.Image import Exif
+from fastrestore._io import tags
+from fastrestore._io.tags import Tags
 
 Image = NDArray[Any]
-
-# Advice for files in an unsupported color mode
-CONVERT_FIRST = (
-    "Convert it first: "
-    "python -c \"from PIL import Image; Image.open('IN').convert('RGB').save('NEW.png')\""
-)
-EXIF, GPS = 0x8769, 0x8825  # tags that point to a directory of tags
-_WIDTH, _HEIGHT = 0xA002, 0xA003  # EXIF tags with the size of the image
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +21,26 @@ class Picture:
     values: Image  # (M, N) gray, or (M, N, C)
     alpha: Image | None = None  # (M, N)
     premultiplied: bool = False  # whether colors are multiplied by alpha
-    icc: bytes | None = None  # color profile
-    exif: Exif | None = None  # for TIFF also the descriptive tags, such as the orientation
-    chunks: tuple[tuple[bytes, bytes], ...] = field(default=())  # ancillary chunks of a PNG
+    tags: Tags = field(default_factory=dict)  # EXIF, orientation, resolution, color profile, XMP
+    chunks: tuple[tuple[Any, bytes], ...] = ()  # parts of a PNG or JPEG that are not tags
+    options: dict[str, Any] = field(default_factory=dict)  # attributes for OpenImageIO
+    format: str = ""  # of the file, by OpenImageIO's name
     channel_axis: int | None = None  # in an NPY file; in `values` channels are last
+
+    @property
+    def icc(self) -> bytes | None:
+        """The color profile, or None."""
+        return tags.bytes_of(self.tags, tags.ICC)
+
+    @property
+    def orientation(self) -> int:
+        """How viewers turn the image, 1 to 8 as in EXIF; 1 is not at all."""
+        return int.from_bytes((tags.bytes_of(self.tags, tags.ORIENTATION) or b"\1")[:2], "little")
+
+    def with_icc(self, profile: bytes | None) -> Picture:
+        """Return the image with another color profile, or without one."""
+        kept = {code: tag for code, tag in self.tags.items() if code != tags.ICC}
+        return replace(self, tags=kept | (tags.blob(profile, tags.ICC) if profile else {}))
 
     @property
     def pixels(self) -> Image:
@@ -56,21 +63,7 @@ class Picture:
 
     def resized(self, values: Image, alpha: Image | None) -> Picture:
         """Return the image with values of another size, and that size in its EXIF."""
-        if self.exif is not None:
-            tags = self.exif.get_ifd(EXIF)
-            height, width = values.shape[:2]
-            for tag, size in ((_WIDTH, width), (_HEIGHT, height)):
-                if tag in tags:
-                    tags[tag] = size
-        return replace(self, values=values, alpha=alpha)
-
-
-def parse_exif(data: bytes) -> Exif:
-    """Read EXIF from a TIFF file, or from a PNG's eXIf chunk, which has the same layout."""
-    from PIL.Image import Exif
-
-    exif = Exif()
-    exif.load_from_fp(BytesIO(data))
-    for directory in (EXIF, GPS):
-        exif.get_ifd(directory)  # read now, while `data` is in memory
-    return exif
+        height, width = values.shape[:2]
+        return replace(
+            self, values=values, alpha=alpha, tags=tags.resized(self.tags, width, height)
+        )

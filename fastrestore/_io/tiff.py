@@ -1,4 +1,4 @@
-"""TIFF of one page: integers and floats, with or without alpha."""
+"""Checks of TIFF files beyond those of the libraries."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastrestore._io import oiio
 from fastrestore._io.errors import FileError
-from fastrestore._io.picture import EXIF, GPS, Image, Picture, parse_exif
+from fastrestore._io.picture import Image, Picture
+from fastrestore._io.tags import ORIENTATION, SIZES, XMP
 
 if TYPE_CHECKING:
-    from PIL.Image import Exif
     from tifffile import TiffFile, TiffPage
+
+__all__ = ["DESCRIPTIVE", "ORIENTATION", "XMP"]  # with the checks below
 
 # Descriptive tags that stay valid after restoration: description, make, model, orientation,
 # software, date, artist, host, copyright. All are ASCII except the orientation.
 DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
-ORIENTATION = 274
-XMP = 700
-_TYPE_SIZES = {
-    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8,
-    18: 8,
-}  # fmt: skip
 _PRIVATE, _COPIED = 32768, (33432, 34675, 50838, 50839)
 _LARGE, _EXPANSION = 2**28, 5000  # bytes, and the most that compression may save
-_RESOLUTION = (282, 283, 296)
-_ALPHA = {"ASSOCALPHA": True, "UNASSALPHA": False}  # whether colors are multiplied by it
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha, by which colors are multiplied or not
+_WIDE = 8  # bytes
+_COLORS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "SEPARATED", "YCBCR")
 
 
-def read_tiff(file: IO[bytes]) -> Picture:
-    """Read a TIFF of one page."""
+def check_picture(file: IO[bytes]) -> Picture | None:
+    """Raise if a TIFF is not one picture, or damaged where OpenImageIO does not notice it.
+
+    Return the picture if its samples have 64 bits: OpenImageIO reads no such integers, and no tiles
+    of such floats.
+    """
     import tifffile
 
     # tifffile logs irregularities; those that matter here are raised.
@@ -46,19 +48,51 @@ def read_tiff(file: IO[bytes]) -> Picture:
             raise FileError(
                 f"it has {count} pages, not one; `fastrestore volume` reads stacks of pages"
             )
-        check_page(page)
+        if page.imagedepth > 1:
+            raise FileError(
+                f"its shape is {page.shape}, its axes are {page.axes}; one plane is supported"
+            )
+        _check_type(page)
         check_whole(page, tiff.filehandle.size)
-        pixels = _pixels(page)
-        extra = [getattr(sample, "name", "") for sample in page.extrasamples]
-        icc = page.tags.valueof(34675)
-    file.seek(0)
-    return Picture.from_pixels(
-        pixels,
-        alpha=bool(extra) and (extra[-1] in _ALPHA or _is_rgb(page)),
-        premultiplied=bool(extra) and _ALPHA.get(extra[-1], False),
-        icc=None if icc is None else bytes(icc),
-        exif=_exif(file.read()),
-    )
+        return _read_wide(page) if np.dtype(page.dtype).itemsize == _WIDE else None
+
+
+def _read_wide(page: TiffPage) -> Picture:
+    """Read a picture without its metadata."""
+    check_page(page)
+    oiio.check_memory(page.nbytes, page.shape)
+    pixels: Image = page.asarray()
+    pixels = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
+    pixels = np.invert(pixels) if getattr(page.photometric, "name", "") == "MINISWHITE" else pixels
+    extra = [int(sample) for sample in page.extrasamples][-1:]
+    alpha = bool(extra) and extra[0] in (_ASSOCIATED, _UNASSOCIATED)
+    premultiplied = extra == [_ASSOCIATED]
+    return Picture.from_pixels(pixels, alpha=alpha, premultiplied=premultiplied, format="tiff")
+
+
+def encode_wide(picture: Picture) -> bytes:
+    """Return the bytes of a TIFF with integers of 64 bits, without metadata."""
+    import tifffile
+
+    pixels, file = picture.pixels, BytesIO()
+    rgb = picture.values.ndim == 3 and picture.values.shape[2] == 3
+    options: dict[str, Any] = {"photometric": "rgb" if rgb else "minisblack"}
+    if pixels.ndim == 3:
+        extra = [0] * (pixels.shape[2] - (3 if rgb else 1))
+        if picture.alpha is not None:
+            extra[-1] = _ASSOCIATED if picture.premultiplied else _UNASSOCIATED
+        options |= {"planarconfig": "contig", "extrasamples": extra}
+    tifffile.imwrite(file, pixels, metadata=None, byteorder="<", **options)
+    return file.getvalue()
+
+
+def _check_type(page: TiffPage) -> None:
+    """Raise if OpenImageIO would change the values."""
+    kind = getattr(page.photometric, "name", str(page.photometric))
+    if kind not in _COLORS:
+        raise FileError(f"its mode is {kind}; gray and RGB are supported")
+    if page.dtype is None or page.dtype.kind not in "buif":
+        raise FileError(f"its type is {page.dtype}; integers and floats are supported")
 
 
 def _page_count(tiff: TiffFile) -> int:
@@ -94,7 +128,7 @@ def check_tags(tiff: TiffFile) -> None:
     number, inline = ("Q", 8) if form.is_bigtiff else ("I", 4)
     entry = struct.Struct(f"{form.byteorder}HH{number}{number}")
     for code, kind, amount, offset in entry.iter_unpack(entries):
-        length = _TYPE_SIZES.get(kind, 0) * amount
+        length = SIZES.get(kind, 0) * amount
         known = code < _PRIVATE or code in _COPIED
         if known and length > inline and offset + length > handle.size:
             raise FileError("it is truncated or damaged: a tag lies beyond its end")
@@ -110,23 +144,6 @@ def check_chain(tiff: TiffFile) -> None:
     if handle.read(width).strip(b"\0"):
         raise FileError(f"it is truncated or damaged: its list of pages breaks off after "
                         f"{len(tiff.pages)}")  # fmt: skip
-
-
-def _is_rgb(page: TiffPage) -> bool:
-    return getattr(page.photometric, "name", "") == "RGB"
-
-
-def _pixels(page: TiffPage) -> Image:
-    """Read (M, N) or (M, N, samples)."""
-    image: Image = page.asarray()
-    if page.axes == "SYX":  # planar: one plane for each channel
-        image = np.moveaxis(image, 0, -1)
-    if image.ndim != (2 if page.samplesperpixel == 1 else 3):
-        raise FileError(
-            f"its shape is {image.shape}, its axes are {page.axes}; one plane is supported"
-        )
-    kind = getattr(page.photometric, "name", "")
-    return np.invert(image) if kind == "MINISWHITE" else image
 
 
 def check_page(page: TiffPage) -> None:
@@ -146,96 +163,3 @@ def check_page(page: TiffPage) -> None:
         )
     if page.bitspersample not in (8, 16, 32, 64):
         raise FileError(f"it has {page.bitspersample} bits a pixel; 8, 16, 32 and 64 are supported")
-
-
-def _exif(data: bytes) -> Exif | None:
-    """Return the descriptive tags, or None if they are damaged."""
-    from PIL.Image import Exif
-
-    try:
-        found = parse_exif(data)
-    except Exception:  # damaged tags make Pillow raise many types; the pixels are fine
-        return None
-    kept = Exif()  # without tags about the layout of this file
-    for tag in (*DESCRIPTIVE, *_RESOLUTION, XMP):
-        if tag in found:
-            kept[tag] = found[tag]
-    for tag in (EXIF, GPS):
-        kept.get_ifd(tag).update(found.get_ifd(tag))
-    return kept
-
-
-def encode_tiff(picture: Picture) -> bytes:
-    """Return the contents of a TIFF file, uncompressed."""
-    import tifffile
-
-    values = picture.values
-    rgb = values.ndim == 3 and values.shape[2] == 3
-    options: dict[str, Any] = {"photometric": "rgb" if rgb else "minisblack"}
-    if picture.pixels.ndim == 3:
-        options["planarconfig"] = "contig"
-        more = [] if rgb else [0] * (picture.pixels.shape[2] - 1)
-        if picture.alpha is not None:
-            more = [*more[:-1], 1 if picture.premultiplied else 2]
-        options["extrasamples"] = more
-    file = BytesIO()
-    tags, directories = _copied_tags(picture.exif)
-    options |= _resolution(picture.exif, 2)
-    tifffile.imwrite(
-        file, picture.pixels, iccprofile=picture.icc, metadata=None, software=False,
-        byteorder="<", extratags=tags, **options,
-    )  # fmt: skip
-    return _with_directories(file.getvalue(), directories)
-
-
-def _resolution(exif: Exif | None, unit: int) -> dict[str, Any]:
-    """Return the options of tifffile for the resolution; `unit` is used where none is stored."""
-    across, down, stored = (exif and exif.get(tag) for tag in _RESOLUTION)
-    if not (across and down):
-        return {}
-    return {"resolution": (float(across), float(down)), "resolutionunit": int(stored or unit)}
-
-
-def _copied_tags(exif: Exif | None) -> tuple[list[Any], dict[int, Any]]:
-    """Return tags in the form tifffile expects, and the directories stored apart from them."""
-    if exif is None:
-        return [], {}
-    tags: list[Any] = []
-    for tag in DESCRIPTIVE:
-        value = exif.get(tag)
-        if tag == ORIENTATION and isinstance(value, int):
-            tags.append((tag, "H", 1, value, True))
-        elif isinstance(value, str):  # Pillow decodes the bytes of any encoding as Latin-1
-            tags.append((tag, "s", 0, value.encode("latin-1", "replace"), True))
-    xmp = exif.get(XMP)
-    if isinstance(xmp, (bytes, str)):
-        blob = xmp.encode() if isinstance(xmp, str) else xmp
-        tags.append((XMP, "B", len(blob), blob, True))
-    return tags, {tag: exif.get_ifd(tag) for tag in (EXIF, GPS) if exif.get_ifd(tag)}
-
-
-def _with_directories(data: bytes, directories: dict[int, Any]) -> bytes:
-    """Append directories of tags, which tifffile cannot write, to a little-endian TIFF.
-
-    After them follows a copy of the first directory, extended by tags that point to them.
-    """
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    if not directories or data[2] != 42:  # BigTIFF, for files over 4 GB, has another layout
-        return data
-    out = bytearray(data)
-    (first,) = struct.unpack_from("<I", out, 4)
-    (count,) = struct.unpack_from("<H", out, first)
-    entries = [bytes(out[k : k + 12]) for k in range(first + 2, first + 2 + 12 * count, 12)]
-    for tag, directory in directories.items():
-        block = ImageFileDirectory_v2(group=tag)
-        for key, value in directory.items():
-            block[key] = value
-        out += bytes(len(out) % 2)
-        entries.append(struct.pack("<HHII", tag, 4, 1, len(out)))
-        out += block.tobytes(len(out))
-    out += bytes(len(out) % 2)
-    struct.pack_into("<I", out, 4, len(out))
-    entries.sort(key=lambda entry: struct.unpack_from("<H", entry))
-    out += struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
-    return bytes(out)

@@ -37,12 +37,11 @@ such as SCUNet or SwinIR, need the extra "community". For blur and compression a
 
 --strength 0.7 treats the noise as weaker than estimated or given, which keeps more detail.
 
-Images are gray or RGB, with or without alpha. PNG (8 and 16 bits), TIFF (integers and floats, any
-number of channels) and NPY are read and written; --channel-axis is the channel axis of NPY files.
-JPEG is only read; if OUT is a directory, the result is a PNG file. The extension of OUT selects the
-format. The output has the number type of the input: results for integers are rounded (half to even)
-and clipped to the range of the type. Alpha is not changed. Color profile, EXIF and orientation are
-copied, except to NPY, which cannot store them.
+Images are gray or RGB, with or without alpha; TIFF, OpenEXR and NPY have any number of channels,
+and --channel-axis is the channel axis of NPY files. The extension of OUT selects the format; see
+`fastrestore formats`. The output has the number type of the input: results for integers are rounded
+(half to even) and clipped to the range of the type. Alpha is not changed. Color profile, EXIF and
+orientation are copied; a warning names what a format cannot hold.
 """
 # Options that networks do not support, and their defaults; those that "hybrid" supports
 BM3D_ONLY = {

@@ -42,8 +42,8 @@ restore-gan-experimental, with --scale 1, is an experiment for photographs with 
 and compression, all at once. It damages other photographs, and small faces in all of them. Use
 `fastrestore denoise` if there is noise, and `fastrestore deblur` if the blur is known.
 
-Alpha is interpolated. The output has the number type of the input. PNG, TIFF and NPY are read and
-written. JPEG is only read; if OUT is a directory, the result is a PNG file.
+Alpha is interpolated. The output has the number type of the input. `fastrestore formats` lists the
+formats.
 
 White is 255 for 8 bits, 65535 for 16 bits, and 1 for floats. For floats that are not between 0 and
 1, or all close to 0, the range is measured. Use --data-range if white differs, for example

@@ -5,13 +5,14 @@ from __future__ import annotations
 import zlib
 from base64 import b64encode
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
+from fastrestore._io import images
+from fastrestore._io.picture import Picture
 from fastrestore.report.scale import Scale
 from fastrestore.report.series import Removed, Series, spread
 
@@ -69,15 +70,10 @@ def deflated(codes: NDArray[Any]) -> bytes:
 
 def image_file(codes: NDArray[Any], coding: Coding, icc: bytes | None) -> bytes:
     """Return a PNG or JPEG file of 8 bits; JPEG with color at full resolution."""
-    from PIL import Image
-
-    file = BytesIO()
-    image = Image.fromarray(codes[..., 0] if codes.shape[2] == 1 else codes)
-    options: dict[str, Any] = {"icc_profile": icc} if icc else {}
+    picture = Picture(codes[..., 0] if codes.shape[2] == 1 else codes).with_icc(icc)
     if coding.kind == "jpeg":
-        options |= {"quality": coding.quality, "subsampling": 0}
-    image.save(file, coding.kind.upper(), **options)
-    return file.getvalue()
+        return images.encode(picture, ".jpg", coding.quality)
+    return images.encode(picture, ".png")
 
 
 def plan(

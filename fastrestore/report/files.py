@@ -20,7 +20,6 @@ from fastrestore.report.page import Page
 from fastrestore.report.series import Series, spread
 
 FRAMES = 16  # of a video that are compared
-ORIENTATION = 0x0112  # tag of EXIF
 NIFTI = (".nii", ".nii.gz")
 TIFF = (".tif", ".tiff")
 Pixels = NDArray[Any]
@@ -103,11 +102,9 @@ def load(path: Path, channel_axis: int | None = None) -> Loaded:
 def _image(path: Path) -> Loaded:
     """Read an image, and turn it as viewers do."""
     picture = images.read(path)
-    exif: Any = picture.exif
-    orientation = 1 if exif is None else exif.get(ORIENTATION, 1)
     values = picture.values
-    if orientation in TURNS:
-        values = TURNS[orientation](values)
+    if picture.orientation in TURNS:
+        values = TURNS[picture.orientation](values)
     return Loaded(values, values.ndim == 3, icc=picture.icc)
 
 

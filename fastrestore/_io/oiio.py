@@ -1,0 +1,236 @@
+"""The pixels of pictures, read and written by OpenImageIO."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from fastrestore._io import containers, tags
+from fastrestore._io.errors import FileError
+from fastrestore._io.formats import BY_LIBRARY
+from fastrestore._io.picture import Image, Picture
+from fastrestore._io.tags import Tags
+
+LIMIT = "FASTRESTORE_MAX_IMAGE_GB"  # environment variable
+_UNKNOWN_MEMORY = 16e9  # bytes, where the system does not state its memory
+# OpenImageIO's names of NumPy's types, where they differ
+_TYPES = {"float16": "half", "float32": "float", "float64": "double", "int32": "int",
+          "uint32": "uint"}  # fmt: skip
+_UNASSOCIATED = "oiio:UnassociatedAlpha"
+_WHITE_AT_ZERO, _CMYK = 0, "CMYK"
+# Lossless compression that is kept, and what replaces the others
+_KEPT = {"tiff": ("none", "lzw", "zip", "packbits", "zstd"),
+         "openexr": ("none", "rle", "zip", "zips", "piz")}  # fmt: skip
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "tiff": {"compression": "none", "tiff:half": 1},  # float16 would become float32
+    "openexr": {"compression": "zip"},
+    "jpeg": {"CompressionQuality": 95, "jpeg:subsampling": "4:4:4"},
+    "webp": {"compression": "lossless"},
+}
+# Attributes of EXR files that describe how the file was stored
+_STORAGE = ("compression", "openexr:", "oiio:", "DateTime", "Software")
+
+
+def library() -> Any:
+    """Return OpenImageIO, without its own limit of the size of images."""
+    import OpenImageIO
+
+    OpenImageIO.attribute("limits:imagesize_MB", 0)
+    return OpenImageIO
+
+
+def load(path: Path) -> Picture:
+    """Read pixels, alpha and the options for writing the same format; no metadata."""
+    with _opened(path) as source:
+        spec, kind = source.spec(), source.format_name()
+        if kind not in BY_LIBRARY:
+            raise FileError(f"its content is of the format {kind}, which is not supported")
+        check_memory(spec.image_bytes(True), (spec.height, spec.width))
+        if _CMYK in (
+            spec.get_string_attribute(f"{kind}:ColorSpace"),
+            spec.get_string_attribute("oiio:ColorSpace"),
+        ):
+            raise CmykError
+        pixels = source.read_image(spec.format)
+        if pixels is None or source.has_error:
+            raise FileError(_line(source.geterror(), path))
+        if kind != "psd" and source.seek_subimage(1, 0):  # those of Photoshop are layers
+            raise FileError("it has several images; one is supported")
+    if kind == "tiff" and _inverted(spec):
+        pixels = np.invert(pixels)
+    alpha = 0 < spec.alpha_channel == spec.nchannels - 1
+    return Picture.from_pixels(
+        pixels, alpha=alpha, premultiplied=alpha and not spec.get_int_attribute(_UNASSOCIATED),
+        tags=_tags(spec), options=_options(kind, spec), format=kind,
+    )  # fmt: skip
+
+
+class CmykError(FileError):
+    """An image of printing inks, whose colors need its profile."""
+
+
+def check_memory(size: int, shape: tuple[int, ...]) -> None:
+    """Raise if the pixels that a header claims are more than the memory holds."""
+    limit = _limit()
+    if size > limit:
+        raise FileError(
+            f"its header claims {shape[0]} x {shape[1]} pixels, {size / 1e9:.1f} GB, more than the "
+            f"limit of {limit / 1e9:.1f} GB; if that is right, set {LIMIT}={size / 1e9 + 1:.0f}"
+        )
+
+
+def _limit() -> float:
+    """Return the most bytes of pixels: as set, or all memory."""
+    text = os.environ.get(LIMIT, "")
+    if text:
+        try:
+            return float(text) * 1e9
+        except ValueError:
+            raise FileError(f"{LIMIT}={text!r} is not a number of gigabytes") from None
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):  # Windows
+        return _UNKNOWN_MEMORY
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file; one whose name is no Unicode text is copied first."""
+    oiio = library()
+    config = oiio.ImageSpec()
+    config.attribute(_UNASSOCIATED, 1)  # colors as stored
+    with TemporaryDirectory() as folder:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            path = Path(shutil.copyfile(path, Path(folder, f"image{path.suffix}")))
+        source = oiio.ImageInput.open(str(path), config)
+        if source is None:
+            raise FileError(_line(oiio.geterror(), path))
+        try:
+            yield source
+        finally:
+            source.close()
+
+
+def _line(text: str, path: Path) -> str:
+    """Return the first line of an error, without the name of the file."""
+    line = next(iter(text.strip().splitlines()), "") or "it is damaged, or of an unknown format"
+    return line.replace(f'("{path}")', "").replace(f'"{path}"', "").strip(" :")
+
+
+def _tags(spec: Any) -> Tags:
+    """Return color profile and orientation, for formats that `containers.py` does not read."""
+    profile, turned = spec.getattribute("ICCProfile"), spec.get_int_attribute("Orientation", 1)
+    found = {} if profile is None else tags.blob(bytes(profile), tags.ICC)
+    return found if turned == 1 else found | tags.orientation(turned)
+
+
+def _inverted(spec: Any) -> bool:
+    """Whether white is 0; OpenImageIO inverts 8 bits only."""
+    white = spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == _WHITE_AT_ZERO
+    if white and str(spec.format) not in ("uint8", "uint16", "uint"):
+        raise FileError(f"its type is {spec.format} with white at 0; integers are supported")
+    return white and str(spec.format) != "uint8"
+
+
+def _options(kind: str, spec: Any) -> dict[str, Any]:
+    """Return the attributes for writing an image as it was stored."""
+    if kind == "jpeg":
+        return {"jpeg:subsampling": spec.get_string_attribute("jpeg:subsampling") or "4:4:4"}
+    found = {}
+    compression = spec.get_string_attribute("compression")
+    if compression in _KEPT.get(kind, ()):
+        found["compression"] = compression
+    if kind == "openexr":
+        for item in spec.extra_attribs:
+            if item.name.isascii() and not item.name.startswith(_STORAGE):
+                found[item.name] = (item.type, item.value)
+        if spec.nchannels > 1:
+            found["channelnames"] = tuple(spec.channelnames)
+    return found
+
+
+def encode(kind: str, extension: str, picture: Picture) -> bytes:
+    """Return the bytes of a file without metadata."""
+    oiio = library()
+    pixels, spec = _prepared(kind, picture, oiio)
+    target = oiio.ImageOutput.create(kind)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, f"image{extension}")
+        steps = (
+            lambda: target.open(str(path), spec),
+            lambda: target.write_image(pixels),
+            target.close,
+        )
+        if not all(step() for step in steps):
+            raise FileError(_line(target.geterror() or oiio.geterror(), path))
+        _check_written(path)
+        return path.read_bytes()
+
+
+def _check_written(path: Path) -> None:
+    """Raise if a file is incomplete: OpenImageIO does not notice a full disk."""
+    try:
+        if path.suffix == ".png":  # libpng would print what is wrong
+            containers.check_png(path.read_bytes())
+        else:
+            load(path)
+    except FileError as error:
+        raise FileError(
+            f"its temporary copy in {path.parent.parent} is incomplete ({error}); is the disk full?"
+        ) from error
+
+
+def _prepared(kind: str, picture: Picture, oiio: Any) -> tuple[Image, Any]:
+    """Return pixels in the order and form of a format, and their description."""
+    pixels = _stored(kind, picture)
+    height, width = pixels.shape[:2]
+    count = 1 if pixels.ndim == 2 else pixels.shape[2]
+    spec = oiio.ImageSpec(width, height, count, _TYPES.get(pixels.dtype.name, pixels.dtype.name))
+    options = _DEFAULTS.get(kind, {}) | (picture.options if picture.format == kind else {})
+    names = options.pop("channelnames", ())
+    alpha = picture.alpha is not None and _keeps_alpha(kind)
+    spec.channelnames = names if len(names) == count else _names(count, alpha=alpha)
+    spec.alpha_channel = count - 1 if alpha else -1
+    if alpha and not picture.premultiplied and kind != "openexr":
+        spec.attribute(_UNASSOCIATED, 1)
+    for name, value in options.items():
+        if isinstance(value, tuple) and isinstance(value[1], tuple):  # such as a matrix
+            spec.attribute(name, *value)
+        else:
+            spec.attribute(name, value[1] if isinstance(value, tuple) else value)
+    return pixels.reshape(height, width, count), spec
+
+
+def _stored(kind: str, picture: Picture) -> Image:
+    """Return the samples that a format stores."""
+    if not _keeps_alpha(kind):
+        return np.ascontiguousarray(picture.values)
+    pixels = picture.pixels
+    if kind == "openexr" and picture.alpha is not None and not picture.premultiplied:
+        pixels = np.concatenate([pixels[..., :-1] * pixels[..., -1:], pixels[..., -1:]], -1)
+    if kind == "webp" and picture.values.ndim == 2:  # which stores no gray
+        pixels = np.stack([picture.values] * 3, -1)
+        if picture.alpha is not None:
+            pixels = np.concatenate([pixels, picture.alpha[..., None]], -1)
+    return pixels
+
+
+def _keeps_alpha(kind: str) -> bool:
+    return "alpha" in BY_LIBRARY[kind].keeps
+
+
+def _names(count: int, *, alpha: bool) -> tuple[str, ...]:
+    """Return names of channels; four channels are not RGBA unless they are."""
+    colors = count - alpha
+    names = {1: ("Y",), 3: ("R", "G", "B")}.get(colors)
+    names = names or tuple(f"channel{k}" for k in range(colors))
+    return (*names, "A") if alpha else names

@@ -1,0 +1,414 @@
+"""What survives in the formats of pictures: each cell of the table of `fastrestore formats`."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+from support.commandline import fails, works
+
+from fastrestore._io import images, tags, volumes
+from fastrestore._io.formats import FORMATS, PROPERTIES, STACKS
+from fastrestore._io.picture import Picture
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>na\xc3\xafve</x:xmpmeta>"
+NOTE = b"notes of the maker \0\1\2"
+WRITTEN = [form for form in FORMATS if form.types]
+CASES = [(form, dtype) for form in WRITTEN for dtype in form.types]
+TAGGED = ["png", "tif", "jpg", "webp"]
+
+
+def values(dtype, count, size=(60, 47)):
+    random = np.random.default_rng(0)
+    shape = (*size, count) if count > 1 else size
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return random.normal(0, 3, shape).astype(kind)
+    limits = np.iinfo(kind)
+    return random.integers(limits.min, limits.max, shape, kind, endpoint=True)
+
+
+def smooth(count=3):
+    y, x = np.mgrid[:60, :47]
+    planes = [np.uint8(128 + 90 * np.sin(x / 9 + k) * np.cos(y / 11)) for k in range(count)]
+    return np.stack(planes, -1) if count > 1 else planes[0]
+
+
+def exif():
+    made = Image.Exif()
+    made[274], made[271], made[305] = 6, "Maker", "1.0"
+    made.get_ifd(0x8769)[33437] = 2.8
+    made.get_ifd(0x8769)[0x927C] = NOTE
+    made.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0a comment"
+    made.get_ifd(0x8825)[1] = "N"
+    return made
+
+
+def full(pixels, *, alpha):
+    """Return a picture with all that a format can keep."""
+    found = tags.parse(exif().tobytes().removeprefix(b"Exif\0\0"))
+    found |= tags.resolution(300, 200, 2) | tags.blob(PROFILE, tags.ICC) | tags.blob(XMP, tags.XMP)
+    return Picture.from_pixels(pixels, alpha=alpha, tags=found)
+
+
+def present(picture):
+    """Return the properties that a picture has, as far as they are right."""
+    exif = picture.tags.get(tags.EXIF, {})
+    checks = {
+        "ICC": picture.icc == PROFILE,
+        "EXIF": tags.bytes_of(exif, 0x927C) == NOTE and tags.bytes_of(exif, 33437) is not None,
+        "orientation": tags.bytes_of(picture.tags, tags.ORIENTATION) == b"\6\0",
+        "resolution": tags.per_meter(picture.tags) == (11811, 7874),
+        "alpha": picture.alpha is not None,
+        "text": tags.bytes_of(picture.tags, tags.XMP) == XMP,
+    }
+    return {name for name, there in checks.items() if there}
+
+
+def stored(form, dtype, count, folder, pictures=()):
+    path = folder / f"a{form.extensions[0]}"
+    picture = full(values(dtype, count), alpha=count == 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        images.write(path, picture)
+        first = images.read(path)
+        images.write(path, first)
+    return picture, first, images.read(path)
+
+
+@pytest.mark.parametrize(("form", "dtype"), CASES, ids=lambda item: getattr(item, "name", item))
+def test_each_cell(tmp_path, form, dtype):
+    count = 4 if "alpha" in form.keeps else 3
+    picture, first, second = stored(form, dtype, count, tmp_path)
+    for back in (first, second):
+        assert present(back) == form.keeps & present(picture)
+        assert back.values.dtype == dtype
+        assert back.values.shape == picture.values.shape
+        if form.name == "JPEG":
+            continue
+        if form.name == "WebP":  # whose encoder clears colors that are not visible
+            visible = picture.alpha > 0
+            np.testing.assert_array_equal(back.values[visible], picture.values[visible])
+        elif form.name == "OpenEXR":  # which stores colors multiplied by alpha
+            assert back.premultiplied
+            expected = (picture.values * picture.alpha[..., None]).astype(dtype)
+            np.testing.assert_array_equal(back.values, expected)
+        else:
+            np.testing.assert_array_equal(back.values, picture.values)
+            if "alpha" in form.keeps:
+                np.testing.assert_array_equal(back.alpha, picture.alpha)
+
+
+@pytest.mark.parametrize("form", WRITTEN, ids=lambda form: form.name)
+def test_gray(tmp_path, form):
+    _, first, second = stored(form, form.types[0], 1, tmp_path)
+    assert first.values.shape == ((60, 47, 3) if form.name == "WebP" else (60, 47))
+    if form.name != "JPEG":
+        np.testing.assert_array_equal(first.values, second.values)
+
+
+@pytest.mark.parametrize("form", WRITTEN, ids=lambda form: form.name)
+def test_what_is_lost_is_named(tmp_path, form):
+    picture = full(values(form.types[0], 4), alpha=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        images.write(tmp_path / f"a{form.extensions[0]}", picture)
+    lost = " ".join(str(warning.message) for warning in caught)
+    assert len(caught) == bool(lost)
+    words = {"ICC": "the color profile", "EXIF": "EXIF", "alpha": "alpha", "text": "XMP"}
+    for name, word in words.items():
+        expected = name not in form.keeps and not (name == "alpha" and form.name == "NPY")
+        assert (word in lost) == expected, lost
+
+
+@pytest.mark.parametrize("source", TAGGED)
+@pytest.mark.parametrize("target", TAGGED)
+def test_other_programs_find_the_metadata(tmp_path, source, target):
+    """Read files made by Pillow, convert them, and let Pillow read them."""
+    options = {"icc_profile": PROFILE, "exif": exif(), "dpi": (300, 300)}
+    made = tmp_path / ("made.png" if source == "tif" else f"a.{source}")
+    Image.fromarray(smooth()).save(made, **options)
+    if source == "tif":  # for which Pillow writes no EXIF
+        images.write(tmp_path / "a.tif", images.read(made))
+    picture = images.read(tmp_path / f"a.{source}")
+    images.write(tmp_path / f"b.{target}", picture)
+    with Image.open(tmp_path / f"b.{target}") as back:  # not loaded: Pillow would turn a TIFF
+        assert back.info["icc_profile"] == PROFILE
+        found = back.getexif()
+        assert found.get_ifd(0x8769)[33437] == pytest.approx(2.8)
+        assert (found[274], found[271]) == (6, "Maker")
+        assert found.get_ifd(0x8769)[0x927C] == NOTE
+        assert found.get_ifd(0x8769)[0x9286] == b"ASCII\0\0\0a comment"
+        assert found.get_ifd(0x8825)[1] == "N"
+        if "webp" not in (source, target):  # where Pillow writes and reads none
+            assert back.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("target", TAGGED)
+def test_other_programs_find_xmp(tmp_path, target):
+    images.write(tmp_path / f"a.{target}", full(smooth(), alpha=False))
+    with Image.open(tmp_path / f"a.{target}") as back:
+        assert back.info["xmp"] == XMP
+
+
+@pytest.mark.parametrize(("subsampling", "name"), [(0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0")])
+@pytest.mark.parametrize("quality", [70, 88, 97])
+def test_jpeg_keeps_quality_and_subsampling(tmp_path, quality, subsampling, name):
+    Image.fromarray(smooth()).save(tmp_path / "a.jpg", quality=quality, subsampling=subsampling)
+    picture = images.read(tmp_path / "a.jpg")
+    assert picture.options["jpeg:subsampling"] == name
+    images.write(tmp_path / "b.jpg", picture)
+    with Image.open(tmp_path / "a.jpg") as made, Image.open(tmp_path / "b.jpg") as kept:
+        assert made.quantization == kept.quantization
+        assert [layer[1:3] for layer in made.layer] == [layer[1:3] for layer in kept.layer]
+
+
+def test_jpeg_of_other_formats_has_quality_95_and_full_colors(tmp_path):
+    images.write(tmp_path / "a.jpg", Picture(smooth()))
+    Image.fromarray(smooth()).save(tmp_path / "b.jpg", quality=95, subsampling=0)
+    with Image.open(tmp_path / "a.jpg") as made, Image.open(tmp_path / "b.jpg") as expected:
+        assert made.quantization == expected.quantization
+        assert made.layer == expected.layer
+
+
+def test_comments_and_progressive_scans_of_jpeg_are_kept(tmp_path):
+    Image.fromarray(smooth()).save(tmp_path / "a.jpg", comment=b"a comment", progressive=True)
+    images.write(tmp_path / "b.jpg", images.read(tmp_path / "a.jpg"))
+    with Image.open(tmp_path / "b.jpg") as kept:
+        assert kept.info["comment"] == b"a comment"
+        assert kept.info["progressive"]
+    with pytest.warns(UserWarning, match=r"b\.tif: TIFF does not store comments"):
+        images.write(tmp_path / "b.tif", images.read(tmp_path / "a.jpg"))
+
+
+def test_large_profiles_of_jpeg_are_split(tmp_path):
+    profile = PROFILE + bytes(np.random.default_rng(0).integers(0, 256, 200_000, np.uint8))
+    images.write(tmp_path / "a.jpg", Picture(smooth()).with_icc(profile))
+    assert images.read(tmp_path / "a.jpg").icc == profile
+    with Image.open(tmp_path / "a.jpg") as kept:
+        assert kept.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits"])
+def test_lossless_compression_of_tiff_is_kept(tmp_path, compression):
+    tifffile.imwrite(tmp_path / "a.tif", smooth(), photometric="rgb", compression=compression)
+    images.write(tmp_path / "b.tif", images.read(tmp_path / "a.tif"))
+    with (
+        tifffile.TiffFile(tmp_path / "a.tif") as made,
+        tifffile.TiffFile(tmp_path / "b.tif") as kept,
+    ):
+        assert made.pages.first.compression == kept.pages.first.compression
+    np.testing.assert_array_equal(images.read(tmp_path / "b.tif").values, smooth())
+
+
+def test_private_tags_of_tiff_are_kept(tmp_path):
+    """Those of GeoTIFF."""
+    scale, place = (0.5, 0.5, 0.0), (0.0, 0.0, 0.0, 440720.0, 3751320.0, 0.0)
+    keys = (1, 1, 0, 1, 1024, 0, 1, 1)
+    extra = [(33550, "d", 3, scale), (33922, "d", 6, place), (34735, "H", 8, keys),
+             (42113, "s", 0, "-9999")]  # fmt: skip
+    for order in "<>":
+        tifffile.imwrite(tmp_path / "a.tif", smooth(1), extratags=extra, byteorder=order)
+        images.write(tmp_path / "b.tif", images.read(tmp_path / "a.tif"))
+        with tifffile.TiffFile(tmp_path / "b.tif") as kept:
+            found = kept.pages.first.tags
+            assert found[33550].value == scale
+            assert found[33922].value == place
+            assert found[34735].value == keys
+            assert found[42113].value == "-9999"
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float64])
+@pytest.mark.parametrize("count", [2, 4, 5])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_channels_of_tiff(tmp_path, dtype, count, planar):
+    pixels = values(dtype, count)
+    data = np.moveaxis(pixels, -1, 0) if planar == "separate" else pixels
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack", planarconfig=planar)
+    picture = images.read(tmp_path / "a.tif")
+    images.write(tmp_path / "b.tif", picture)
+    for back in (picture, images.read(tmp_path / "b.tif")):
+        assert back.alpha is None
+        np.testing.assert_array_equal(back.values, pixels)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32, np.int64])
+@pytest.mark.parametrize("extra", ["assocalpha", "unassalpha"])
+def test_alpha_of_tiff(tmp_path, kind, extra):
+    pixels = values(kind, 4)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=[extra])
+    images.write(tmp_path / "b.tif", images.read(tmp_path / "a.tif"))
+    back = images.read(tmp_path / "b.tif")
+    assert back.premultiplied == (extra == "assocalpha")
+    np.testing.assert_array_equal(back.pixels, pixels)
+
+
+def test_attributes_of_exr_are_kept(tmp_path):
+    import OpenImageIO
+
+    spec = OpenImageIO.ImageSpec(47, 60, 3, "float")
+    spec.attribute("scene", "somewhere")
+    spec.attribute("exposure", 0.25)
+    spec.attribute("chromaticities", "float[8]", (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.31, 0.33))
+    out = OpenImageIO.ImageOutput.create("openexr")
+    out.open(str(tmp_path / "a.exr"), spec)
+    out.write_image(values("float32", 3))
+    out.close()
+    images.write(tmp_path / "b.exr", images.read(tmp_path / "a.exr"))
+    kept = OpenImageIO.ImageInput.open(str(tmp_path / "b.exr")).spec()
+    assert kept.getattribute("scene") == "somewhere"
+    assert kept.getattribute("exposure") == 0.25
+    assert kept.getattribute("chromaticities")[:2] == pytest.approx((0.64, 0.33))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+def test_inks_are_converted_by_their_profile(tmp_path, name):
+    Image.new("CMYK", (20, 10), (200, 30, 0, 10)).save(tmp_path / name)
+    with pytest.warns(UserWarning, match=r"a\....: CMYK without a profile; its colors are approx"):
+        picture = images.read(tmp_path / name)
+    with Image.open(tmp_path / name) as opened:
+        np.testing.assert_array_equal(picture.values, np.asarray(opened.convert("RGB")))
+    assert picture.icc is not None
+
+
+def test_a_header_that_claims_too_much(capsys, tmp_path, monkeypatch):
+    images.write(tmp_path / "a.png", Picture(smooth()))
+    monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "1e-5")
+    assert "60 x 47" in works(capsys, "info", tmp_path / "a.png")
+    monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "1e-6")
+    line = fails(capsys, "info", tmp_path / "a.png")
+    assert line.startswith(f"cannot read {tmp_path / 'a.png'}: its header claims 60 x 47 pixels")
+    assert "FASTRESTORE_MAX_IMAGE_GB" in line
+    monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "many")
+    assert "FASTRESTORE_MAX_IMAGE_GB='many' is not a number" in fails(
+        capsys, "info", tmp_path / "a.png"
+    )
+    monkeypatch.delenv("FASTRESTORE_MAX_IMAGE_GB")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[16:24] = struct.pack(">II", 200_000, 200_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "a.png").write_bytes(data)
+    assert "header claims" in fails(capsys, "info", tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.jp2", "a.webp"])
+def test_formats_of_other_programs_are_read(tmp_path, name):
+    options = {"irreversible": False} if name == "a.jp2" else {"lossless": True}
+    Image.fromarray(smooth()).save(tmp_path / name, **options)
+    np.testing.assert_array_equal(images.read(tmp_path / name).values, smooth())
+    assert images.output_name(tmp_path / "a.jp2") == "a.tif"
+
+
+def raw_file(path):
+    """Write a camera raw file (DNG) of gray that gets brighter."""
+    mosaic = np.tile(np.linspace(100, 4000, 96, dtype=np.uint16), (64, 1))
+    extra = [
+        (271, "s", 0, "Maker", True), (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, bytes([0, 1, 1, 2]), True), (50706, "B", 4, bytes([1, 4, 0, 0]), True),
+        (50708, "s", 0, "Maker One", True), (50717, "H", 1, 4095, True),
+        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
+        (50778, "H", 1, 21, True),
+    ]  # fmt: skip
+    tifffile.imwrite(path, mosaic, photometric=32803, extratags=extra, metadata=None)
+    return mosaic
+
+
+def test_camera_raw(capsys, tmp_path):
+    raw_file(tmp_path / "a.dng")
+    picture = images.read(tmp_path / "a.dng")
+    assert picture.values.shape == (64, 96, 3)
+    assert picture.values.dtype == np.uint16
+    blocks = picture.values[16:48, 8:-8].astype(float).mean((0, 2)).reshape(10, 8).mean(1)
+    assert (np.diff(blocks) > 0).all()
+    assert tags.bytes_of(picture.tags, 271) == b"Maker\0"
+    assert images.output_name(tmp_path / "a.dng") == "a.tif"
+    (tmp_path / "a.dng").write_bytes(b"II*\0 no raw file")
+    assert "it is damaged, or no camera raw file" in fails(capsys, "info", tmp_path / "a.dng")
+
+
+def stack(path, form):
+    """Write a stack with all that its format keeps; return its values."""
+    pixels = values(form.types[1], 1, (5, 20, 30))
+    if form.name == "NPY, volume":
+        np.save(path, pixels)
+    elif form.name == "NIfTI":
+        import nibabel
+
+        made = nibabel.Nifti1Image(pixels, np.diag([0.5, 0.6, 2, 1]))
+        made.header["descrip"] = b"a text"
+        nibabel.save(made, path)
+    elif form.name == "OME-TIFF":
+        meta = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeZ": 2.0, "Name": "a text"}
+        tifffile.imwrite(path, pixels, ome=True, metadata=meta, photometric="minisblack")
+    elif form.name == "ImageJ TIFF":
+        meta = {"axes": "ZYX", "spacing": 2.0, "unit": "um", "Labels": ["a text"] * 5}
+        tifffile.imwrite(path, pixels, imagej=True, metadata=meta, resolution=(2, 2))
+    else:
+        tifffile.imwrite(path, pixels, photometric="minisblack", description="a text",
+                         resolution=(300, 200), resolutionunit=2, metadata=None,
+                         extratags=[(274, "H", 1, 6, True)])  # fmt: skip
+    return pixels
+
+
+def properties(path, form):
+    """Return what another program finds in a stack."""
+    if form.name == "NPY, volume":
+        return {"pages": np.load(path).shape[0]}
+    if form.name == "NIfTI":
+        import nibabel
+
+        header = nibabel.load(path).header
+        return {"voxel size": header.get_zooms(), "text": bytes(header["descrip"]),
+                "axes": header.get_sform().tolist(), "pages": header.get_data_shape()}  # fmt: skip
+    with tifffile.TiffFile(path) as tiff:
+        page, series = tiff.pages.first, tiff.series[0]
+        found = {"pages": series.shape, "text": "a text" in page.description}
+        named = ("orientation", "Orientation"), ("resolution", "XResolution")
+        found |= {name: page.tags[tag].value for name, tag in named if tag in page.tags}
+        if tiff.is_imagej:
+            meta = tiff.imagej_metadata
+            found |= {"axes": series.axes, "voxel size": meta["spacing"], "text": meta["Labels"]}
+        if tiff.is_ome:
+            size = [word for word in tiff.ome_metadata.split() if "PhysicalSize" in word]
+            found |= {"axes": series.axes, "voxel size": size}
+    return found
+
+
+@pytest.mark.parametrize("form", STACKS, ids=lambda form: form.name)
+def test_each_cell_of_stacks(tmp_path, form):
+    source = tmp_path / f"a{form.extensions[0]}"
+    target = tmp_path / f"b{form.extensions[0]}"
+    pixels = stack(source, form)
+    volume = volumes.read(source, None)
+    volumes.write(target, volume.with_values(volume.values, target))
+    before, after = properties(source, form), properties(target, form)
+    assert all(before[name] for name in form.keeps)
+    assert {name: before[name] for name in form.keeps} == {name: after[name] for name in form.keeps}
+    np.testing.assert_array_equal(volumes.read(target, None).values, pixels)
+
+
+def test_table(capsys):
+    lines = works(capsys, "formats").splitlines()
+    assert lines[0].split("  ")[0] == "format"
+    assert len(lines) == 1 + len(FORMATS) + len(STACKS)
+    header, png = lines[0], lines[1]
+    for name in PROPERTIES:
+        there = png[header.index(name) :].startswith("yes")
+        assert there == (name in FORMATS[0].keeps)
+    rows = json.loads(works(capsys, "formats", "--json"))
+    assert rows[0]["extensions"] == [".png"]
+    assert next(row["format"] for row in rows if not row["written"]) == "JPEG 2000"
+
+
+def test_metadata_of_big_files_is_read():
+    file = io.BytesIO()
+    tifffile.imwrite(file, smooth(1), bigtiff=True, byteorder=">", extratags=[(274, "H", 1, 8)])
+    assert tags.parse(file.getvalue())[274].data == b"\x08\0"
