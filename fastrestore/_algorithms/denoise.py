@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastrestore._algorithms.axes import along_axes
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.masked import Axes, with_mask
 from fastrestore._algorithms.restored import Restored
@@ -43,6 +44,7 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
 }
 
 
+@along_axes  # which takes `axes` and `kind`
 @without(
     noise_kernel="bm3d has it, and methods with networks are trained for white Gaussian noise",
     psd="bm3d has it, and methods with networks are trained for white Gaussian noise",
@@ -54,6 +56,8 @@ def denoise(
     noise: Source | None = None,
     strength: float = 1.0,
     method: str | os.PathLike[str] | Network = "auto",
+    axes: str | None = None,
+    kind: str = "planes",
     profile: str | Profile | None = None,
     weights: str | os.PathLike[str] | Network | None = None,
     channel_axis: int | None = None,
@@ -69,11 +73,11 @@ def denoise(
     tune: bool = False,
     return_info: bool = False,
 ) -> Any:
-    """Remove noise from an image with BM3D, a network, or both.
+    """Remove noise from an image with BM3D, a network, or both, or from a stack of images.
 
     Parameters
     ----------
-    image : array, shape (M, N), or with channels along `channel_axis`
+    image : array, shape (M, N), or with channels along `channel_axis`, or with `axes`
         Noisy image of any integer or float type.
     sigma : float or array, optional
         Standard deviation of the noise, in the units of `image`, or a map of it. By default it is
@@ -90,6 +94,16 @@ def denoise(
         trained on photographs with white Gaussian noise, built in for gray images; on some images
         it is worse than "bm3d": see Notes. "dncnn" [1]_ needs `weights`. A network from
         `fastrestore.nets.load`, or its file, is used for the noise it was trained for; see Notes.
+    axes : str, optional
+        A letter for each axis of a stack, in the order of its shape, such as "TZCYX": Y and X are
+        rows and columns, Z slices, T frames, and S the samples of a pixel, such as red, green and
+        blue, which are restored together. Along C, the channels of a microscope, and along all
+        other axes, images are restored one by one. `sigma` and `mask` can be arrays that broadcast
+        to the shape of the stack.
+    kind : {"planes", "film", "volume"}
+        With `axes`: "planes" restores each image by itself, by any `method`. "film" restores the
+        frames along T together by `vbm3d`, "volume" the slices along Z by `bm4d`. Noise that is not
+        given is estimated for each image, film or volume.
     profile : str or Profile, optional
         Parameters of the algorithm, for "bm3d" and "hybrid": see `bm3d`. The default is "np".
     weights : str, path or Network, optional
@@ -122,7 +136,8 @@ def denoise(
         it; see Notes.
     return_info : bool, default False
         If True, also return an `Info`, for "bm3d" and "hybrid": see `bm3d`. With `tune` it contains
-        the chosen strength and profile, and the estimated error of each choice.
+        the chosen strength and profile, and the estimated error of each choice. With `axes`, return
+        a tuple of them, one for each image, film or volume.
 
     Returns
     -------
@@ -144,6 +159,7 @@ def denoise(
     See Also
     --------
     bm3d : More options: correlated noise, color spaces, a guide image.
+    vbm3d, bm4d : More options for films and volumes.
 
     Notes
     -----
@@ -191,6 +207,14 @@ def denoise(
     >>> restored = fastrestore.denoise(noisy, sigma=10, method="bm3d")
     >>> fastrestore.metrics.psnr(clean, restored, data_range=126) > 30
     True
+
+    A z-stack of two channels, as slices by themselves and as two volumes:
+
+    >>> stack = np.broadcast_to(noisy, (8, 2, 64, 64))
+    >>> fastrestore.denoise(stack, sigma=10, axes="ZCYX").shape
+    (8, 2, 64, 64)
+    >>> fastrestore.denoise(stack, sigma=10, axes="ZCYX", kind="volume").shape
+    (8, 2, 64, 64)
     """
     given = {"profile": profile, "workers": workers, "backend": backend, "weights": weights,
              "batch_axis": batch_axis, "tile": tile, "device": device,
@@ -226,13 +250,13 @@ def denoise(
         return denoised_by(method, image, sigma, mask, options)
     kind = "refine" if method == "hybrid" else str(method)
     request = select_weights(kind, weights, image, options)
-    axes = Axes(channel_axis, batch_axis)
+    layout = Axes(channel_axis, batch_axis)
     if method != "hybrid":
-        return with_mask(image, mask, sigma, axes, lambda *pair: denoised(request, *pair))
+        return with_mask(image, mask, sigma, layout, lambda *pair: denoised(request, *pair))
     from fastrestore._algorithms.hybrid import described, hybrid
 
     _check_info(return_info, batch_axis)
-    sigma, noise = described(image, sigma, noise, mask, axes)
+    sigma, noise = described(image, sigma, noise, mask, layout)
     used = {"workers": workers, "backend": backend, "noise": noise}
     used["profile"] = "np" if profile is None else profile
     infos: list[Info] = []
@@ -243,7 +267,7 @@ def denoise(
         restored, infos[:] = hybrid(request, whole, given, used, weights is not None)
         return restored
 
-    result = with_mask(image, mask, sigma, axes, restore)
+    result = with_mask(image, mask, sigma, layout, restore)
     return Restored(result, infos[0], image, channel_axis) if return_info else result
 
 
