@@ -42,13 +42,13 @@ def identity(monkeypatch):
     [
         ("none.png", "{}: no such file"),
         ("folder", "{} is a directory; specify the files in it, such as {}"),
-        ("a.bmp", "{}: unknown extension '.bmp'; use one of .png, .tif, .tiff, .jpg"),
+        ("a.gif", "{}: unknown extension '.gif'; use one of .png, .tif, .tiff, .jpg"),
         ("noext", "{}: unknown extension ''"),
     ],
 )
 def test_missing_input(capsys, tmp_path, identity, command, name, message):
     (tmp_path / "folder").mkdir()
-    png(tmp_path / "a.bmp")
+    png(tmp_path / "a.gif")
     png(tmp_path / "noext")
     good, bad = png(tmp_path / "good.png"), tmp_path / name
     tail = ["-o", tmp_path / "out", "--sigma", "0.1"] if command == "denoise" else []
@@ -136,7 +136,7 @@ def test_link_is_followed(capsys, tmp_path):
         (["a.png"], ".", "a.png exists already; add --overwrite to replace it"),
         (["sub/a.png", "sub/c.png", "b.png"], ".", "a.png exists already; add --overwrite"),
         (["a.png"], "no/b.png", "no/b.png: there is no directory no; create it first"),
-        (["a.png"], "b.bmp", "b.bmp: unknown extension '.bmp'; use one of .png, .tif, .tiff"),
+        (["a.png"], "b.gif", "b.gif: unknown extension '.gif'; use one of .png, .tif, .tiff"),
         (["a.png"], "b.jp2", "b.jp2: JPEG 2000 is only read; write .tif or .png"),
         (["a.png"], "b", "b: unknown extension ''; use one of"),
         (["a.png"], "", "the name after -o is empty; write a file or a directory"),

@@ -57,7 +57,7 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "no/%d.png", [], "no/1.png: there is no directory no; create it first"),
         ("a.mkv", "full.mkv", [], "full.mkv is a directory; specify a file name"),
         ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; use one of .mp4, .m4v, .mov"),
-        ("a.mkv", "%d.bmp", [], "%d.bmp: unknown extension '.bmp'; use one of .png"),
+        ("a.mkv", "%d.gif", [], "%d.gif: unknown extension '.gif'; use one of .png"),
         ("a.mkv", "%d.jp2", [], "1.jp2: JPEG 2000 is only read"),
         ("a.mkv", "%d%d.png", [], "%d%d.png: expected exactly one number in the file name"),
         ("a.mkv", "%d/%d.png", [], "%d/%d.png: expected exactly one number in the file name"),

@@ -37,6 +37,7 @@ FORMATS = (
     Format("JPEG", "jpeg", (".jpg", ".jpeg"), ("uint8",), _TAGS | {"text"}),
     Format("WebP", "webp", (".webp",), ("uint8",), _ALL),
     Format("OpenEXR", "openexr", (".exr",), _OPEN_EXR, _ALPHA, many=True),
+    Format("BMP", "bmp", (".bmp",), ("uint8",), _ALPHA),
     Format("PNM", "pnm", (".ppm", ".pgm", ".pnm"), ("uint8", "uint16")),
     Format("PFM", "pnm", (".pfm",), ("float32",)),
     Format("NPY", "numpy", (".npy",), _NUMPY, many=True),

@@ -68,7 +68,7 @@ def load(path: Path) -> Picture:
     alpha = 0 < spec.alpha_channel == spec.nchannels - 1
     return Picture.from_pixels(
         pixels, alpha=alpha, premultiplied=alpha and not spec.get_int_attribute(_UNASSOCIATED),
-        tags=_tags(spec), options=_options(kind, spec), format=kind,
+        tags=_tags(kind, spec), options=_options(kind, spec), format=kind,
     )  # fmt: skip
 
 
@@ -126,9 +126,11 @@ def _line(text: str, path: Path) -> str:
     return line.replace(f'("{path}")', "").replace(f'"{path}"', "").strip(" :")
 
 
-def _tags(spec: Any) -> Tags:
+def _tags(kind: str, spec: Any) -> Tags:
     """Return color profile and orientation, for formats that `containers.py` does not read."""
     profile, turned = spec.getattribute("ICCProfile"), spec.get_int_attribute("Orientation", 1)
+    if kind == "dpx" and turned != 1:  # whose orientations OpenImageIO mixes up
+        raise FileError("its image is turned; upright DPX is supported")
     found = {} if profile is None else tags.blob(bytes(profile), tags.ICC)
     return found if turned == 1 else found | tags.orientation(turned)
 
@@ -217,7 +219,8 @@ def _stored(kind: str, picture: Picture) -> Image:
     pixels = picture.pixels
     if kind == "openexr" and picture.alpha is not None and not picture.premultiplied:
         pixels = np.concatenate([pixels[..., :-1] * pixels[..., -1:], pixels[..., -1:]], -1)
-    if kind == "webp" and picture.values.ndim == 2:  # which stores no gray
+    gray = picture.values.ndim == 2
+    if gray and (kind == "webp" or (kind == "bmp" and picture.alpha is not None)):  # colors only
         pixels = np.stack([picture.values] * 3, -1)
         if picture.alpha is not None:
             pixels = np.concatenate([pixels, picture.alpha[..., None]], -1)
