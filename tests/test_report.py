@@ -15,7 +15,7 @@ from fastrestore import report
 from fastrestore.metrics import psnr, ssim
 from fastrestore.report import charts, crops
 from fastrestore.report.encode import deflated, reduced
-from fastrestore.report.removed import statistics
+from fastrestore.report.removed import statistics, tiles
 from fastrestore.report.series import Removed, Series, spread
 
 CLEAN = scene(96, 80)
@@ -91,6 +91,24 @@ def test_large_photographs_become_jpeg_and_the_page_says_so():
     smaller = report.compare(image, image // 2, channel_axis=-1, max_bytes=2e5)
     assert settings(smaller)["shrink"] > 1
     assert "reduced by a factor of" in smaller.html
+
+
+def test_reduced_pictures_have_the_best_quality_that_fits():
+    image = np.random.default_rng(0).integers(0, 256, (600, 600), np.uint8)
+    page = report.compare(image, image // 2, max_bytes=1.5e5)
+    found = settings(page)
+    assert (found["width"], found["height"]) == (600 // found["shrink"],) * 2
+    assert 5e4 < sum(len(stored(page, k)) for k in range(3)) < 1.5e5
+    assert settings(report.compare(image, image // 2, max_bytes=10))["width"] <= 600
+
+
+def test_large_pictures_are_measured_in_parts():
+    noise = np.random.default_rng(0).normal(0, 4, (1, 2100, 2100, 1)).astype(np.float32)
+    found = statistics(Removed(Series("a", noise), Series("b", np.zeros_like(noise))))
+    assert found.deviation == pytest.approx(4, rel=0.01)
+    assert abs(found.right) < 0.01
+    assert [tile.shape for tile in tiles(noise[0])] == [(512, 512, 1)] * 12
+    assert [tile.shape for tile in tiles(noise[0, :1000])] == [(1000, 2100, 1)]
 
 
 def test_deep_stacks_lose_slices_rather_than_depth():

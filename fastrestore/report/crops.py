@@ -31,7 +31,7 @@ def choose(restored: FloatArray, difference: FloatArray, title: str) -> list[Cro
     Pictures are (M, N, C). `title` is that of the last place. Equal places are listed once.
     """
     side = min(LARGEST, max(1, min(restored.shape[:2]) // PARTS), *restored.shape[:2])
-    gray = restored.mean(2, dtype=np.float64)
+    gray = restored.mean(2, dtype=np.float32)
     detail = _means(np.abs(np.diff(gray, axis=0, append=gray[-1:])), side)
     detail += _means(np.abs(np.diff(gray, axis=1, append=gray[:, -1:])), side)
     power = _means(np.square(difference).mean(2), side)

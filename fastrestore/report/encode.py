@@ -22,7 +22,7 @@ RESERVE = 0.9  # part of the limit that estimates may reach
 # whose contrast is raised
 QUALITIES = ((95, 80), (90, 65), (85, 50), (75, 40))
 FINE = 90  # quality of what was removed beside codes of 16 bits
-BASE64 = 4 / 3
+SHRINKS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # factors by which pictures are reduced
 
 
 class Coding(NamedTuple):
@@ -85,39 +85,41 @@ def plan(
     deviation of the noise, with 8 bits, and those of what was removed.
     """
     depth = pictures[0].shape[0]
-    frames = tuple(range(depth))
-    size = np.inf
-    for each in _candidates(scales, pictures[0].shape[3], frames):
-        size = _estimate(pictures, removed, each, scales[3])
-        if size <= limit * RESERVE:
-            return each
-    share = limit * RESERVE / size  # `each` is now the last, smallest one
-    if depth > 1 and (most := int(share * depth)) >= 1:
-        return _with(each, frames=tuple(spread(depth, most)))
-    shrink = int(np.ceil(np.sqrt(1 / (share * depth))))
-    return _with(each, frames=(depth // 2,), shrink=max(1, shrink))
+    every = tuple(range(depth))
+    for shrink in SHRINKS:
+        for each in _candidates(scales, pictures[0].shape[3], Coding("", 0, shrink, every)):
+            size = _estimate(pictures, removed, each, scales[3])
+            if size <= limit * RESERVE:
+                return each
+        most = int(limit * RESERVE / size * depth)  # `each` is now the one with the largest loss
+        if 1 <= most < depth:
+            return _with(each, tuple(spread(depth, most)))
+        every = every[depth // 2 : depth // 2 + 1]  # of a stack at least one picture remains
+        depth = 1
+    return each
 
 
-def _candidates(scales: list[Scale], channels: int, frames: tuple[int, ...]) -> list[Plan]:
-    """Return codings in the order of increasing loss."""
+def _candidates(scales: list[Scale], channels: int, coding: Coding) -> list[Plan]:
+    """Return codings in the order of increasing loss, with the frames and the size of `coding`."""
     full, coarse, eight, _ = scales
-    lossy = [
-        Plan(eight, Coding("jpeg", first, frames=frames), Coding("jpeg", second, frames=frames))
-        for first, second in QUALITIES
-    ]
+
+    def coded(kind: str, quality: int = 0) -> Coding:
+        return coding._replace(kind=kind, quality=quality)
+
+    lossy = [Plan(eight, coded("jpeg", a), coded("jpeg", b)) for a, b in QUALITIES]
     if full == eight:
-        return [Plan(eight, Coding("png", frames=frames), Coding("png", frames=frames)), *lossy]
-    data = Coding("data", frames=frames)
+        return [Plan(eight, coded("png"), coded("png")), *lossy]
     deep = [
-        Plan(full, data, Coding("png", frames=frames)),
-        Plan(coarse, data, Coding("jpeg", FINE, frames=frames)),
+        Plan(full, coded("data"), coded("png")),
+        Plan(coarse, coded("data"), coded("jpeg", FINE)),
     ]
     return deep if channels == 1 else deep + lossy
 
 
-def _with(plan: Plan, **changes: Any) -> Plan:
-    """Return a plan with other frames or another size."""
-    return Plan(plan.scale, plan.pictures._replace(**changes), plan.removed._replace(**changes))
+def _with(plan: Plan, frames: tuple[int, ...]) -> Plan:
+    """Return a plan with other frames."""
+    pictures, removed = (each._replace(frames=frames) for each in (plan.pictures, plan.removed))
+    return Plan(plan.scale, pictures, removed)
 
 
 def _estimate(
@@ -125,7 +127,8 @@ def _estimate(
 ) -> float:
     """Estimate the size of all pictures in bytes of text, from the center of a frame."""
     depth, rows, columns, _ = pictures[0].shape
-    high, wide = min(rows, SAMPLE), min(columns, SAMPLE)
+    side = SAMPLE * plan.pictures.shrink
+    high, wide = min(rows, side), min(columns, side)
     top, left = (rows - high) // 2, (columns - wide) // 2
     total = 0
     for every, scale, coding in (
@@ -135,4 +138,4 @@ def _estimate(
         for series in every:
             part = series.frame(depth // 2)[top : top + high, left : left + wide]
             total += len(encode(part, scale, coding))
-    return float(total * depth * rows * columns / (high * wide))
+    return float(total * len(plan.pictures.frames) * rows * columns / (high * wide))

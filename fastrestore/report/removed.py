@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays.types import FloatArray
 from fastrestore.report.series import Removed, spread
 
 FRAMES = 5  # of a stack that are measured
+TILE, TILES = 512, 12  # pixels: side of the parts of large pictures that are measured; their number
 SIDE = 64  # pixels: blocks whose power spectra are averaged; smaller images are one block
 BLOCKS = 400  # of a frame, at most: their mean has an error of 0.2 dB for white noise
 RANGE = 5  # standard deviations that the histogram covers in either direction
@@ -31,12 +33,13 @@ class Statistics(NamedTuple):
 
 
 def statistics(removed: Removed) -> Statistics:
-    """Measure some frames of a difference."""
-    indices = spread(removed.shape[0], FRAMES)
-    frames = [removed.frame(index) for index in indices]
-    values = np.concatenate([frame.ravel() for frame in frames])
+    """Measure some frames of a difference, and parts of large ones."""
+    frames, restored = [], []
+    for index in spread(removed.shape[0], FRAMES):
+        frames += tiles(removed.frame(index))
+        restored += tiles(removed.restored.frame(index))
+    values, clean = (np.concatenate([k.ravel() for k in each]) for each in (frames, restored))
     deviation = float(values.std())
-    clean = np.concatenate([removed.restored.frame(index).ravel() for index in indices])
     power = spectrum(frames)
     return Statistics(
         float(values.mean()),
@@ -48,6 +51,19 @@ def statistics(removed: Removed) -> Statistics:
         power,
         radial(power),
     )
+
+
+def tiles(frame: NDArray[Any]) -> list[FloatArray]:
+    """Return a frame in float64, or parts of a large one, evenly spread."""
+    corners = [
+        (row, column)
+        for row in range(0, max(1, frame.shape[0] - TILE + 1), TILE)
+        for column in range(0, max(1, frame.shape[1] - TILE + 1), TILE)
+    ]
+    if len(corners) <= TILES:
+        return [frame.astype(np.float64)]
+    chosen = [corners[k] for k in spread(len(corners), TILES)]
+    return [frame[r : r + TILE, c : c + TILE].astype(np.float64) for r, c in chosen]
 
 
 def correlation(first: FloatArray, second: FloatArray) -> float:

@@ -17,6 +17,7 @@ TAIL = 0.01  # percent of the values that may be beyond the stored range at eith
 MARGIN = 0.25  # ... which is then widened by this part of itself
 DEVIATIONS = 4  # of what was removed, shown as black and white
 STEPS = 4  # codes for a standard deviation of the noise, if all 16 bits would be too large
+BAND = 64  # rows that are coded at once, to save memory
 EIGHT, SIXTEEN = 255, 65535  # largest codes
 
 
@@ -29,9 +30,14 @@ class Scale(NamedTuple):
 
     def codes(self, picture: NDArray[Any]) -> NDArray[Any]:
         """Return the codes of a picture, rounded and clipped."""
-        scaled = (picture.astype(np.float64) - self.low) / self.step
-        kind = np.uint8 if self.most <= EIGHT else np.uint16
-        return np.clip(np.rint(scaled), 0, self.most).astype(kind)
+        if picture.dtype == np.uint8 and (self.low, self.step, self.most) == (0, 1, EIGHT):
+            return picture
+        codes = np.empty(picture.shape, np.uint8 if self.most <= EIGHT else np.uint16)
+        for first in range(0, len(picture), BAND):
+            part = slice(first, first + BAND)
+            scaled = (picture[part].astype(np.float64) - self.low) / self.step
+            codes[part] = np.clip(np.rint(scaled), 0, self.most)
+        return codes
 
     def coarser(self, step: float) -> Scale:
         """Return the same range with larger steps."""

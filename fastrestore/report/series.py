@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.types import FloatArray
 
 COLORS = (1, 3)  # channels that are shown as one picture; others are shown one by one
 FEWEST = 5  # columns of a stack; an array with fewer is more likely an image in color
@@ -72,11 +71,11 @@ class Removed:
         """Number of frames, rows, columns and channels."""
         return self.noisy.shape
 
-    def frame(self, index: int) -> FloatArray:
-        """Return the difference of a frame, (M, N, C)."""
-        removed: FloatArray = self.noisy.frame(index).astype(np.float64) - self.restored.frame(
-            index
-        )
+    def frame(self, index: int) -> NDArray[Any]:
+        """Return the difference of a frame, (M, N, C), in float32 if that is precise."""
+        noisy, restored = self.noisy.frame(index), self.restored.frame(index)
+        kind = np.result_type(noisy.dtype, restored.dtype, np.float32)
+        removed: NDArray[Any] = np.subtract(noisy, restored, dtype=kind)
         return removed
 
 

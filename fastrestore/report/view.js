@@ -41,7 +41,13 @@ function toneOf(picture) {
 async function refresh() {
   const turn = ++turns;
   const chosen = state.chosen.map((index) => pictures[index]);
-  const shown = await Promise.all(chosen.map((each) => each.shown(state.frame, toneOf(each))));
+  let shown;
+  try {
+    shown = await Promise.all(chosen.map((each) => each.shown(state.frame, toneOf(each))));
+  } catch (error) {
+    byId("pixel").textContent = `This browser cannot show the pictures: ${error.message}`;
+    return;
+  }
   if (turn !== turns) return;
   sources = shown;
   byId("label-left").textContent = chosen[0].name;
