@@ -81,12 +81,16 @@ def test_stack_in_one_directory_is_no_image(capsys, folder):
     """It was restored as one image, and all slices but one were lost."""
     tifffile.imwrite("a.tif", drawn(), imagej=True, metadata={"axes": "ZYX"})
     one_directory("a.tif")
-    line = fails(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0")
+    line = fails(capsys, "sharpen", "a.tif", "-o", "b.tif", "--sigma", "0")
     advice = "`fastrestore volume` reads stacks of pages"
     assert line == f"cannot read a.tif: it has 5 pages, not one; {advice}"
     tifffile.imwrite("s.tif", drawn(), photometric="minisblack", metadata={"truncate": True})
-    assert fails(capsys, "info", "s.tif").startswith("cannot read s.tif: it has 5 pages, not one;")
+    line = fails(capsys, "sharpen", "s.tif", "-o", "b.tif", "--sigma", "0")
+    assert line.startswith("cannot read s.tif: it has 5 pages, not one;")
     assert names(folder) == ["a.tif", "s.tif"]
+    for name in names(folder):
+        works(capsys, "denoise", name, "-o", "b.tif", "--sigma", "0", "--overwrite")
+        np.testing.assert_array_equal(tifffile.imread("b.tif"), drawn())
 
 
 # OME

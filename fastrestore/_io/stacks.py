@@ -6,6 +6,7 @@ import contextlib
 import logging
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _DESCRIPTION = 270
 _IMAGEJ = 50839  # labels, ranges, regions of interest and more
 _ACROSS, _DOWN, _UNIT = 282, 283, 296
+_COLORMAP = 320
+# GeoTIFF: scale, tie points, transformation, keys, their numbers and text; GDAL: metadata, no data
+_GEO = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +40,12 @@ class Stack:
     """The pages of a TIFF file and its metadata."""
 
     values: Image  # axes as stored
-    axes: str  # a letter for each axis: S for samples of a pixel, C for channels, and Z, Y, X
+    axes: str  # a letter for each axis: S for samples of a pixel, C channels, T, Z, Y, X and others
     tags: dict[int, bytes] = field(default_factory=dict)  # raw values of descriptive tags
     orientation: int | None = None
     imagej: dict[str, Any] | None = None  # ImageJ's metadata beside the description
-    options: dict[str, Any] = field(default_factory=dict)  # resolution, for tifffile
+    options: dict[str, Any] = field(default_factory=dict)  # resolution and colors, for tifffile
+    places: list[Any] = field(default_factory=list)  # tags of GeoTIFF, as tifffile expects them
 
 
 def read_stack(file: IO[bytes]) -> Stack:
@@ -63,7 +68,8 @@ def read_stack(file: IO[bytes]) -> Stack:
             tags,
             orientation if isinstance(orientation, int) else None,
             page.tags.valueof(_IMAGEJ),
-            _resolution(page),
+            _resolution(page) | _colormap(page),
+            _geo_tags(page),
         )
 
 
@@ -72,7 +78,8 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
     if len(tiff.series) != 1:
         raise FileError("its pages differ in size or type; pages of one kind are supported")
     series, page, size = tiff.series[0], tiff.pages.first, tiff.filehandle.size
-    check_page(page)
+    if not _has_table(page):
+        check_page(page)
     for item in tiff.pages:
         check_whole(item, size)
     if series.dataoffset is not None and series.dataoffset + series.nbytes > size:
@@ -87,15 +94,41 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
 
 
 def _check_axes(shape: tuple[int, ...], axes: str) -> None:
+    """Raise if the axes are not those of images."""
+    if not axes.removesuffix("S").endswith("YX") and not axes.endswith("SYX"):
+        raise FileError(f"its shape is {shape}, its axes are {axes}; stacks of images are "
+                        "supported, whose last axes are Y and X")  # fmt: skip
+
+
+def check_one(stack: Stack) -> None:
     """Raise if the axes are not those of one stack of pages, maybe with channels."""
-    rest = axes.replace("C", "").replace("S", "")
+    rest = stack.axes.replace("C", "").replace("S", "")
     if rest == "YX":
         raise FileError("it has one page; a volume has several")
-    if len(rest) != 3 or not rest.endswith("YX") or len(axes) > 4:
+    if len(stack.axes) > 4 or len(rest) != 3:
         raise FileError(
-            f"its shape is {shape}, its axes are {axes}; one stack of pages is supported, gray or "
-            "with channels"
+            f"its shape is {stack.values.shape}, its axes are {stack.axes}; one stack of pages is "
+            "supported, gray or with channels"
         )
+
+
+def stored_axes(path: Path) -> str:
+    """Return the axes of a TIFF of several pages, from its headers; "" for all other files."""
+    import tifffile
+
+    if path.suffix.lower() not in (".tif", ".tiff") or not path.is_file():
+        return ""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    try:
+        with path.open("rb") as file, tifffile.TiffFile(file) as tiff:
+            if tiff.is_ome:  # whose series may be in other files
+                ome.check_one_file(_raw_tags(tiff.pages.first, file)[_DESCRIPTION])
+            series = tiff.series[0]
+            several = len(tiff.pages) > 1 or series.size > tiff.pages.first.size
+            axes: str = series.axes if several else ""
+            return axes
+    except Exception:  # damaged files make tifffile raise many types; reading them says why
+        return ""
 
 
 def channel_axis(axes: str) -> int | None:
@@ -125,6 +158,32 @@ def _resolution(page: TiffPage) -> dict[str, Any]:
     return {"resolution": (across, down), "resolutionunit": int(unit) if unit in (1, 2, 3) else 1}
 
 
+def _has_table(page: TiffPage) -> bool:
+    """Whether the values are intensities with a color table, which only ImageJ writes."""
+    table = page.tags.valueof(_COLORMAP)
+    description = page.tags.valueof(_DESCRIPTION)
+    return (
+        getattr(page.photometric, "name", "") == "PALETTE"
+        and table is not None
+        and isinstance(description, str)
+        and description.startswith("ImageJ=")
+    )
+
+
+def _colormap(page: TiffPage) -> dict[str, Any]:
+    """Return the options of tifffile for a color table."""
+    if not _has_table(page):
+        return {}
+    table = np.asarray(page.tags.valueof(_COLORMAP), np.uint16).reshape(3, -1)
+    return {"photometric": "palette", "colormap": table}
+
+
+def _geo_tags(page: TiffPage) -> list[Any]:
+    """Return the tags of GeoTIFF."""
+    found = [tag for code in _GEO if (tag := page.tags.get(code)) is not None]
+    return [(tag.code, int(tag.dtype), tag.count, tag.value, True) for tag in found]
+
+
 def encode_stack(stack: Stack) -> bytes:
     """Return the contents of a TIFF file, uncompressed."""
     import tifffile
@@ -132,7 +191,7 @@ def encode_stack(stack: Stack) -> bytes:
     file = BytesIO()
     tifffile.imwrite(
         file, np.ascontiguousarray(stack.values), metadata=None, software=False, byteorder="<",
-        extratags=_extra_tags(stack), **_page_options(stack), **stack.options,
+        extratags=_extra_tags(stack), **_page_options(stack) | stack.options,
     )  # fmt: skip
     return file.getvalue()
 
@@ -162,7 +221,7 @@ def _extra_tags(stack: Stack) -> list[Any]:
         tags.append((code, kind, len(text) if code == XMP else 0, text, True))
     if stack.orientation is not None:
         tags.append((ORIENTATION, "H", 1, stack.orientation, True))
-    return [*tags, *_imagej_tags(stack)]
+    return [*tags, *stack.places, *_imagej_tags(stack)]
 
 
 def _imagej_tags(stack: Stack) -> list[Any]:

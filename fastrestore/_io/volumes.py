@@ -25,7 +25,7 @@ from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension
 from fastrestore._io.images import to_type
 from fastrestore._io.picture import Image
-from fastrestore._io.stacks import Stack, channel_axis, encode_stack, read_stack
+from fastrestore._io.stacks import Stack, channel_axis, check_one, encode_stack, read_stack
 
 _EXTENSIONS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
 _TIFF = (".tif", ".tiff")
@@ -43,6 +43,7 @@ class Volume:
     channel_axis: int | None = None  # in the file; in `values` channels are last
     stack: Stack | None = None  # metadata of a TIFF
     nifti: Any = None  # the nibabel image of a NIfTI
+    axes: str = ""  # letters of the axes of `values`, if it was read by `read_named`
 
     def with_values(self, result: Image, target: Path) -> Volume:
         """Return the volume with other values, in the units and type stored in `target`."""
@@ -80,6 +81,44 @@ def read(path: Path, channel_axis: int | None) -> Volume:
             volume = _read_tiff(path)
     except Exception as error:  # damaged files make the decoders raise many types
         raise unreadable(path, error) from error
+    return _native(path, volume)
+
+
+def read_named(path: Path, axes: str | None) -> Volume:
+    """Read an array of any number of axes in the order of the file.
+
+    `axes` names them, by default as the file does; an NPY file does not.
+    """
+    try:
+        volume = _read_all(path)
+    except Exception as error:
+        raise unreadable(path, error) from error
+    stored, shape = volume.axes, volume.values.shape
+    if axes is None and not stored:
+        raise FileError(f"{path} has shape {shape} and does not name its axes; write --axes, such "
+                        f"as --axes {'TZCYX'[-len(shape):]}")  # fmt: skip
+    if axes is not None and len(axes) != len(shape):
+        named = f", axes {stored}" if stored else ""
+        raise FileError(f"--axes {axes} has {len(axes)} letters, and {path} has shape {shape}"
+                        f"{named}")  # fmt: skip
+    return _native(path, replace(volume, axes=stored if axes is None else axes.upper()))
+
+
+def _read_all(path: Path) -> Volume:
+    """Read an array with all its axes."""
+    kind = extension(path)
+    if kind in _NIFTI:
+        return replace(_read_nifti(path), axes="XYZ")
+    if kind == ".npy":
+        values = _load(path)
+        return Volume(values, values.dtype)
+    with path.open("rb") as file:
+        stack = read_stack(file)
+    return Volume(stack.values, stack.values.dtype, stack=stack, axes=stack.axes)
+
+
+def _native(path: Path, volume: Volume) -> Volume:
+    """Return a volume in the byte order of this computer; raise if its type is unsupported."""
     values = volume.values
     if values.dtype.kind not in "iuf":
         raise FileError(
@@ -107,6 +146,9 @@ def check_format(path: Path, volume: Volume, source: Path) -> None:
     if extension(path) in _TIFF and volume.nifti is not None:
         raise FileError(f"{path}: TIFF cannot store the header and the affine of {source}; write "
                        ".nii, .nii.gz or .npy")  # fmt: skip
+    if extension(path) in _TIFF and volume.stack is None and volume.axes:
+        raise FileError(f"{path}: the axes {volume.axes} of {source} are not those of a TIFF file; "
+                        "write .npy")  # fmt: skip
 
 
 def write(path: Path, volume: Volume) -> None:
@@ -156,6 +198,7 @@ def _read_tiff(path: Path) -> Volume:
     """Read a stack of pages."""
     with path.open("rb") as file:
         stack = read_stack(file)
+    check_one(stack)
     axis, values = channel_axis(stack.axes), stack.values
     values = values if axis is None else np.moveaxis(values, axis, -1)
     return Volume(values, values.dtype, channel_axis=axis, stack=stack)

@@ -13,6 +13,7 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
+from fastrestore.cli import stack
 from fastrestore.cli.errors import CommandError, explained, require_torch
 from fastrestore.cli.noise import Sigma
 from fastrestore.cli.options import show_progress
@@ -43,6 +44,9 @@ def restore_images(args: argparse.Namespace, restore: Restore) -> None:
     """Read, restore and write the images one by one; stop at the first error."""
 
     def process(source: Path, target: Path) -> None:
+        if "kind" in args and stack.is_stack(source):
+            stack.restore(source, target, args, restore)
+            return
         picture = images.read_channels_last(source, args.channel_axis)
         images.check_format(target, picture, source)
         with explained(source):

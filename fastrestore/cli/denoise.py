@@ -9,7 +9,7 @@ from typing import Any
 
 import fastrestore
 from fastrestore._io.images import Image
-from fastrestore.cli import batch, noise, options
+from fastrestore.cli import batch, noise, options, stack
 from fastrestore.cli.errors import CommandError, require_torch
 
 EPILOG = """\
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--kernel", metavar="FILE", help="kernel of correlated noise; see below")
     options.add_channel_axis(parser)
+    stack.add_kind(parser, "planes")
     add(
         "--colorspace",
         choices=("auto", "opp", "ycbcr", "pca", "none"),

@@ -10,7 +10,7 @@ from typing import Any
 import fastrestore
 from fastrestore._io import volumes
 from fastrestore._io.volumes import Volume
-from fastrestore.cli import noise, noise_models, options
+from fastrestore.cli import noise, noise_models, options, stack
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.paths import check_overwrite
 
@@ -28,6 +28,11 @@ noise: estimated from the volume, whatever it is, or specified by one of these
                  --noise poisson:2.5,3,100        the same above a black level of 100
   correlated     --psd psd.npy                    power spectrum, see fastrestore.bm4d
 --strength 0.7 treats the noise as weaker than estimated or given, which keeps more detail.
+
+Stacks of more axes, such as TZCYX of a microscope, are restored axis by axis: --as volume (the
+default) takes the slices of each volume together by BM4D, --as film the frames of each slice by
+V-BM3D, and --as planes each image by itself. Axes, voxel size, channel names, color tables and
+descriptions of ImageJ and OME, and the tags of GeoTIFF are preserved.
 
 Header and affine of NIfTI files (.nii, .nii.gz) are preserved. A NIfTI file with scl_slope or
 scl_inter is treated as a float file in the scaled units, whatever type it stores. The output has
@@ -48,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--slice-axis", type=int, metavar="N", help="axis of the slices; default: the shortest axis"
     )
+    stack.add_kind(parser, "volume")
+    stack.add_axes(parser)
     options.add_data_range(parser)
     add(
         "--profile",
@@ -68,6 +75,9 @@ def run(args: argparse.Namespace) -> None:
     volumes.check_input(source)
     volumes.check_output(target)
     check_overwrite(target, overwrite=args.overwrite)
+    if stack.is_named(source, args):
+        stack.restore_named(source, target, args)
+        return
     volume = volumes.read(source, args.channel_axis)
     volumes.check_format(target, volume, source)
     with explained(source):

@@ -1,0 +1,139 @@
+"""Stacks of named axes on the command line: image by image, as films or as volumes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastrestore
+from fastrestore._io import stacks, volumes
+from fastrestore._io.picture import Image
+from fastrestore._io.volumes import Volume
+from fastrestore.cli import noise, options
+from fastrestore.cli.errors import CommandError, explained
+
+AXES = {"planes": "", "film": "T", "volume": "Z"}  # kinds, and the axis that each needs
+_PLANE = "YXS"  # of an image: rows, columns and samples of a pixel
+# Options that apply to single images or volumes only, and their defaults
+_OTHERS = {
+    "psd": None, "kernel": None, "stage": "final", "blend": 1.0, "chroma_strength": 1.0,
+    "colorspace": "auto", "max_memory": None, "weights": None, "slice_axis": None,
+    "channel_axis": None,
+}  # fmt: skip
+_PROFILES = ("np", "volume")  # defaults of the commands; that of the function depends on the kind
+
+
+def add_kind(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add --as."""
+    parser.add_argument(
+        "--as",
+        dest="kind",
+        choices=tuple(AXES),
+        default=default,
+        help="for stacks: each image by itself (planes), frames together (film), or slices "
+        f"together (volume); default: {default}",
+    )
+
+
+def add_axes(parser: argparse.ArgumentParser) -> None:
+    """Add --axes."""
+    parser.add_argument(
+        "--axes",
+        metavar="LETTERS",
+        help="names of the axes, such as TZCYX: frames, slices, channels, rows, columns, and S for "
+        "samples of a pixel; default: those in the file",
+    )
+
+
+def is_stack(path: Path) -> bool:
+    """Whether a file is a TIFF of several pages; damaged files are not."""
+    return bool(stacks.stored_axes(path))
+
+
+def is_named(source: Path, args: argparse.Namespace) -> bool:
+    """Whether `fastrestore volume` needs the names of the axes."""
+    rest = stacks.stored_axes(source).translate(dict.fromkeys(map(ord, "CSYX")))
+    return args.axes is not None or args.kind != "volume" or len(rest) > 1
+
+
+def restore(
+    source: Path,
+    target: Path,
+    args: argparse.Namespace,
+    restore_image: Callable[[Image, Path], Any],
+) -> None:
+    """Restore a stack for a command that restores images, by its function for one image."""
+    volumes.check_output(target)
+    volume = volumes.read_named(source, None)
+    volumes.check_format(target, volume, source)
+    with explained(source):
+        if getattr(args, "kind", "planes") == "planes":
+            result = _planes(volume, lambda image: restore_image(image, source))
+        else:
+            result = _together(volume, source, args)
+    volumes.write(target, volume.with_values(result, target))
+
+
+def restore_named(source: Path, target: Path, args: argparse.Namespace) -> None:
+    """Restore a stack by `denoise` with named axes."""
+    volume = volumes.read_named(source, args.axes)
+    volumes.check_format(target, volume, source)
+    with explained(source):
+        result = _together(volume, source, args)
+    volumes.write(target, volume.with_values(result, target))
+
+
+def _planes(volume: Volume, restore_image: Callable[[Image], Any]) -> Image:
+    """Restore image by image, with the samples of a pixel last."""
+    order = [k for k, name in enumerate(volume.axes) if name not in _PLANE]
+    order += [volume.axes.index(name) for name in _PLANE if name in volume.axes]
+    values = np.transpose(volume.values, order)
+    first = len(order) - len(set(volume.axes) & set(_PLANE))
+    results = [restore_image(values[k]) for k in np.ndindex(values.shape[:first])]
+    stack = np.reshape(results, values.shape)
+    return np.transpose(stack, np.argsort(order))
+
+
+def _together(volume: Volume, source: Path, args: argparse.Namespace) -> Any:
+    """Restore by `denoise` with named axes."""
+    _check(args)
+    profile = None if args.profile in _PROFILES else args.profile
+    return fastrestore.denoise(
+        volume.values,
+        axes=_axes(volume.axes, source, args.kind),
+        kind=args.kind,
+        profile=profile,
+        data_range=args.data_range,
+        workers=args.workers,
+        backend=args.backend,
+        progress=options.show_progress(args),
+        **noise.arguments(args, volume.values.dtype, source),
+    )
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise on options that do not apply."""
+    if getattr(args, "method", None) not in (None, "bm3d"):
+        raise CommandError(f"--method {args.method} restores single images; write --as planes, or "
+                           "leave --method out")  # fmt: skip
+    for name, default in _OTHERS.items():
+        if getattr(args, name, default) != default:
+            raise CommandError(f"{options.spelled(name)} does not apply to stacks of named axes "
+                               f"with --as {args.kind}; leave it out")  # fmt: skip
+
+
+def _axes(axes: str, source: Path, kind: str) -> str:
+    """Return axes with that of a kind: a single axis of another name is taken for it."""
+    wanted = AXES[kind]
+    if wanted in axes:
+        return axes
+    others = [name for name in axes if name not in "CSYX"]
+    if len(others) == 1:
+        return axes.replace(others[0], wanted)
+    possible = " or ".join(each for each, axis in AXES.items() if axis in axes)
+    raise CommandError(f"--as {kind} needs an axis {wanted}, and the axes of {source} are {axes}; "
+                       f"write --as {possible}")  # fmt: skip

@@ -1,0 +1,174 @@
+"""The command line: TIFF stacks of any axes keep values and metadata, or end in one line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+from support.commandline import fails, works
+
+import fastrestore
+
+PAGE = (16, 18)
+LUT = np.stack([np.zeros(256), np.arange(256), np.zeros(256)]).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def drawn(*shape, dtype=np.uint16):
+    return np.random.default_rng(0).integers(0, 250, (*shape, *PAGE)).astype(dtype)
+
+
+def noisy(*shape):
+    """Pictures of a step with noise."""
+    clean = np.full((*shape, *PAGE), 100.0)
+    clean[..., 9:] = 200
+    return clean + np.random.default_rng(0).normal(0, 10, clean.shape)
+
+
+def both():
+    """Open the input and the output."""
+    return tifffile.TiffFile("a.tif"), tifffile.TiffFile("b.tif")
+
+
+COMMANDS = [
+    ["denoise", "a.tif", "-o", "b.tif"],
+    ["denoise", "a.tif", "-o", "b.tif", "--as", "volume"],
+    ["denoise", "a.tif", "-o", "b.tif", "--as", "film"],
+    ["volume", "a.tif", "b.tif"],
+    ["volume", "a.tif", "b.tif", "--as", "film"],
+    ["volume", "a.tif", "b.tif", "--as", "planes"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_hyperstack_keeps_axes_and_metadata(capsys, command, kind):
+    values = drawn(2, 3, 2)  # T, Z, C
+    if kind == "ome":
+        size = {"PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm", "PhysicalSizeZ": 2.0}
+        metadata = {"axes": "TZCYX", "Channel": {"Name": ["DAPI", "GFP"]}, **size}
+        tifffile.imwrite("a.tif", values, ome=True, metadata=metadata)
+    else:
+        metadata = {"axes": "TZCYX", "spacing": 2.0, "unit": "um", "finterval": 0.1,
+                    "mode": "composite", "LUTs": [LUT, LUT[[1, 0, 2]]],
+                    "Labels": [f"page {k}" for k in range(12)]}  # fmt: skip
+        tifffile.imwrite("a.tif", values, imagej=True, resolution=(2, 2), metadata=metadata)
+    assert works(capsys, *command, "--sigma", "0") == ""
+    before, after = both()
+    with before, after:
+        assert after.series[0].axes == "TZCYX"
+        np.testing.assert_array_equal(after.asarray(), values)
+        if kind == "ome":
+            assert 'Name="GFP"' in after.ome_metadata
+            assert 'PhysicalSizeZ="2.0"' in after.ome_metadata
+        else:
+            old, new = before.imagej_metadata, after.imagej_metadata
+            np.testing.assert_equal(new, old)
+            np.testing.assert_array_equal(new["LUTs"][0], LUT)
+            assert after.pages[0].resolution == before.pages[0].resolution
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("planes", lambda one: [fastrestore.bm3d(plane, 10) for plane in one]),
+        ("film", lambda one: fastrestore.vbm3d(one, 10)),
+        ("volume", lambda one: fastrestore.bm4d(one, 10, slice_axis=0)),
+    ],
+)
+def test_what_is_restored_together(capsys, kind, expected):
+    stack = noisy(5, 2).astype(np.float32)  # one stack axis, which is taken for T or Z
+    tifffile.imwrite("a.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "10", "--as", kind)
+    result = tifffile.imread("b.tif")
+    for channel in range(2):
+        np.testing.assert_array_equal(result[:, channel], expected(stack[:, channel]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "options"),
+    [((2,), "CYX", {"imagej": True}), ((3,), "QYX", {"metadata": None}),
+     ((2, 3), "QQYX", {"metadata": None})],
+)  # fmt: skip
+def test_stacks_of_other_axes(capsys, shape, axes, options):
+    values = drawn(*shape)
+    metadata = options.pop("metadata", {"axes": axes})
+    tifffile.imwrite("a.tif", values, photometric="minisblack", metadata=metadata, **options)
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0")
+    before, after = both()
+    with before, after:
+        assert after.series[0].axes == before.series[0].axes
+        np.testing.assert_array_equal(after.asarray(), before.asarray())
+
+
+def test_colors_are_restored_together(capsys):
+    stack = noisy(2, 3).astype(np.float32)
+    tifffile.imwrite("a.tif", np.moveaxis(stack, 1, -1), photometric="rgb",
+                     metadata={"axes": "ZYXS"})  # fmt: skip
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "10")
+    result = np.moveaxis(tifffile.imread("b.tif"), -1, 1)
+    np.testing.assert_array_equal(result[1], fastrestore.bm3d(stack[1], 10, channel_axis=0))
+
+
+def test_color_table_of_imagej(capsys):
+    values = drawn(3, dtype=np.uint8)
+    tifffile.imwrite("a.tif", values, photometric="palette", colormap=LUT.astype(np.uint16) * 257,
+                     description="ImageJ=1.54f\nimages=3\nslices=3\n", metadata=None)  # fmt: skip
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0")
+    before, after = both()
+    with before, after:
+        assert after.series[0].axes == before.series[0].axes == "ZYX"
+        np.testing.assert_array_equal(after.asarray(), values)
+        np.testing.assert_array_equal(after.pages[2].colormap, LUT.astype(np.uint16) * 257)
+
+
+def test_tags_of_geotiff(capsys):
+    scale, points, keys = (30.0, 30.0, 0.0), (0.0, 0.0, 0.0, 5e5, 4e6, 0.0), (1, 1, 0, 1, 1024, 0)
+    tags = [(33550, "d", 3, scale, True), (33922, "d", 6, points, True),
+            (34735, "H", 6, keys, True), (34737, "s", 0, "WGS 84|", True),
+            (42113, "s", 0, "-9999", True)]  # fmt: skip
+    tifffile.imwrite("a.tif", drawn(3), photometric="minisblack", metadata=None, extratags=tags)
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0")
+    with tifffile.TiffFile("b.tif") as after:
+        found = after.pages[0].tags
+        assert [found[code].value for code in (33550, 33922, 34735)] == [scale, points, keys]
+        assert (found[34737].value, found[42113].value) == ("WGS 84|", "-9999")
+
+
+def test_axes_of_npy(capsys):
+    np.save("a.npy", drawn(2, 3))
+    works(capsys, "volume", "a.npy", "b.npy", "--axes", "TZYX", "--sigma", "0")
+    np.testing.assert_array_equal(np.load("b.npy"), np.load("a.npy"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["volume", "a.npy", "b.npy", "--as", "film"],
+         "a.npy has shape (2, 3, 16, 18) and does not name its axes; write --axes, such as --axes "
+         "ZCYX"),
+        (["volume", "a.npy", "b.npy", "--axes", "ZYX"],
+         "--axes ZYX has 3 letters, and a.npy has shape (2, 3, 16, 18)"),
+        (["volume", "a.npy", "b.tif", "--axes", "TZYX"],
+         "b.tif: the axes TZYX of a.npy are not those of a TIFF file; write .npy"),
+        (["volume", "c.tif", "b.tif", "--as", "film"],
+         "--as film needs an axis T, and the axes of c.tif are CYX; write --as planes"),
+        (["denoise", "c.tif", "-o", "b.tif", "--as", "volume", "--method", "unet"],
+         "--method unet restores single images; write --as planes, or leave --method out"),
+        (["denoise", "c.tif", "-o", "b.tif", "--as", "volume", "--blend", "0.5"],
+         "--blend does not apply to stacks of named axes with --as volume; leave it out"),
+        (["denoise", "c.tif", "-o", "b.png"], "b.png: unknown extension '.png'; use one of .tif"),
+    ],
+)  # fmt: skip
+def test_errors(capsys, folder, words, message):
+    np.save("a.npy", drawn(2, 3))
+    tifffile.imwrite("c.tif", drawn(2), imagej=True, metadata={"axes": "CYX"})
+    if "unet" in words:
+        pytest.importorskip("torch")
+    assert fails(capsys, *words, "--sigma", "0").startswith(message)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.npy", "c.tif"]
