@@ -279,6 +279,20 @@ def test_inks_are_converted_by_their_profile(tmp_path, name):
     assert picture.icc is not None
 
 
+def test_the_profile_of_inks_is_used(tmp_path, monkeypatch):
+    """It is the color management of Pillow that applies it."""
+    used = []
+
+    def convert(image, profile, target, outputMode):
+        used.append(profile.read())
+        return image.convert(outputMode)
+
+    monkeypatch.setattr(ImageCms, "profileToProfile", convert)
+    Image.new("CMYK", (20, 10)).save(tmp_path / "a.jpg", icc_profile=b"profile of inks")
+    assert images.read(tmp_path / "a.jpg").icc[36:40] == b"acsp"  # of sRGB
+    assert used == [b"profile of inks"]
+
+
 def test_a_header_that_claims_too_much(capsys, tmp_path, monkeypatch):
     images.write(tmp_path / "a.png", Picture(smooth()))
     monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "1e-5")
@@ -299,12 +313,51 @@ def test_a_header_that_claims_too_much(capsys, tmp_path, monkeypatch):
     assert "header claims" in fails(capsys, "info", tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("name", ["a.jp2", "a.webp"])
+@pytest.mark.parametrize("name", ["a.jp2", "a.webp", "a.bmp"])
 def test_formats_of_other_programs_are_read(tmp_path, name):
-    options = {"irreversible": False} if name == "a.jp2" else {"lossless": True}
-    Image.fromarray(smooth()).save(tmp_path / name, **options)
-    np.testing.assert_array_equal(images.read(tmp_path / name).values, smooth())
+    options = {"a.jp2": {"irreversible": False}, "a.webp": {"lossless": True}}.get(name, {})
+    for count in (3, 4):
+        Image.fromarray(smooth(count)).save(tmp_path / name, **options)
+        picture = images.read(tmp_path / name)
+        np.testing.assert_array_equal(picture.pixels, smooth(count))
+        assert (picture.alpha is not None) == (count == 4)
     assert images.output_name(tmp_path / "a.jp2") == "a.tif"
+
+
+def box(name, body):
+    return struct.pack(">I", len(body) + 8) + name + body
+
+
+def test_jpeg_xl_is_read(tmp_path):
+    """The orientation is that of the file, which its EXIF may contradict."""
+    import OpenImageIO
+
+    pixels = values("uint16", 4)
+    spec = OpenImageIO.ImageSpec(47, 60, 4, "uint16")
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    spec.attribute("ICCProfile", f"uint8[{len(PROFILE)}]", np.frombuffer(PROFILE, np.uint8))
+    out = OpenImageIO.ImageOutput.create("jpegxl")
+    assert out.open(str(tmp_path / "a.jxl"), spec)
+    assert out.write_image(pixels)
+    assert out.close()
+    data = (tmp_path / "a.jxl").read_bytes()
+    at = data.index(b"ftyp") + 16  # after the boxes that begin each file
+    added = box(b"Exif", bytes(4) + exif().tobytes()[6:]) + box(b"xml ", XMP)
+    (tmp_path / "a.jxl").write_bytes(data[:at] + added + data[at:])
+    picture = images.read(tmp_path / "a.jxl")
+    np.testing.assert_array_equal(picture.pixels, pixels)
+    form = next(form for form in FORMATS if form.name == "JPEG XL")
+    assert present(picture) == form.keeps
+
+
+def test_radiance_hdr_is_read(tmp_path):
+    pixel = bytes([128, 64, 32, 129])  # shared exponent: 1, 0.5, 0.25
+    for axes, turned in (("-Y 9 +X 5", 1), ("+Y 9 +X 5", 4)):
+        head = f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n{axes}\n"
+        (tmp_path / "a.hdr").write_bytes(head.encode() + pixel * 45)
+        picture = images.read(tmp_path / "a.hdr")
+        assert (picture.values.shape, picture.orientation) == ((9, 5, 3), turned)
+        np.testing.assert_allclose(picture.values[0, 0], [1, 0.5, 0.25], rtol=0.01)
 
 
 def raw_file(path):

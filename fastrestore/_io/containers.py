@@ -31,6 +31,7 @@ _LONGEST = 65533  # bytes in a segment of a JPEG
 _STANDARD = 3688  # sum of the standard's table of quantization for luminance, of quality 50
 _DENSITY = 13  # where the resolution is in a JPEG file
 _WEBP = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}  # flags in its header
+_JXL_BARE = b"\xff\x0a"  # pixels without boxes
 _WEBP_ALPHA = 0x10
 
 
@@ -238,10 +239,24 @@ def _write_webp(data: bytes, picture: Picture) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def _read_jxl(data: Any) -> dict[str, Any]:
+    """Read the boxes of JPEG XL; its decoder turns the image upright."""
+    at, parts = 0, {}
+    while data[:2] != _JXL_BARE and at + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        if length < 8:  # to the end of the file, or beyond 4 GB
+            break
+        parts[bytes(data[at + 4 : at + 8])] = (at + 8, at + length)
+        at += length
+    blobs = {name: bytes(data[slice(*parts[name])]) for name in (b"Exif", b"xml ") if name in parts}
+    return {"tags": tags.upright(_blobs(None, blobs.get(b"Exif", b"")[4:], blobs.get(b"xml ")))}
+
+
 _READERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "png": _read_png,
     "jpeg": _read_jpeg,
     "webp": _read_webp,
+    "jpegxl": _read_jxl,
     "tiff": lambda data: {"tags": tags.parse(data)},
 }
 _WRITERS: dict[str, Callable[[bytes, Picture], bytes]] = {

@@ -41,12 +41,12 @@ FORMATS = (
     Format("PNM", "pnm", (".ppm", ".pgm", ".pnm"), ("uint8", "uint16")),
     Format("PFM", "pnm", (".pfm",), ("float32",)),
     Format("NPY", "numpy", (".npy",), _NUMPY, many=True),
-    Format("JPEG 2000", "jpeg2000", (".jp2", ".j2k")),
-    Format("JPEG XL", "jpegxl", (".jxl",)),
+    Format("JPEG 2000", "jpeg2000", (".jp2", ".j2k"), keeps=_ALPHA),
+    Format("JPEG XL", "jpegxl", (".jxl",), keeps=_ALL - {"orientation", "resolution"}),
     Format("Photoshop", "psd", (".psd", ".psb")),
-    Format("Radiance HDR", "hdr", (".hdr",)),
+    Format("Radiance HDR", "hdr", (".hdr",), keeps=frozenset({"orientation"})),
     Format("DPX", "dpx", (".dpx",)),
-    Format("Camera raw", "rawpy", _RAW),
+    Format("Camera raw", "rawpy", _RAW, keeps=frozenset({"EXIF"})),
 )
 _STACK = frozenset({"axes", "voxel size", "pages"})
 _TIFF_TYPES = (*_INTEGERS, *_FLOATS)

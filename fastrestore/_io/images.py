@@ -124,10 +124,10 @@ def _read(path: Path, library: str) -> Picture:
         except oiio.CmykError:
             picture, converted = cmyk.read_cmyk(path), True
         found = containers.read(picture.format, data)
-        own = picture.tags if converted or not found else {}
+        profile = {tags.ICC: picture.tags[tags.ICC]} if converted else {}
         return replace(
             picture,
-            tags=found.get("tags", {}) | own,
+            tags=picture.tags | found.get("tags", {}) | profile,
             chunks=found.get("chunks", ()),
             options=picture.options | found.get("options", {}),
         )

@@ -8,9 +8,10 @@ import json
 from fastrestore._io.formats import FORMATS, PROPERTIES, STACKS, Format
 
 EPILOG = """\
-Yes means that the property is read, and written back unchanged. Where a format cannot hold what
-an image has, a warning names it. Text is captions, comments and XMP. Camera raw needs the extra
-"raw", NIfTI the extra "volume". Formats that are only read give TIFF files.
+"yes" means that the property is read, and written back unchanged, and "read" that it is read.
+Where a format cannot hold what an image has, a warning names it. Text is captions, comments and
+XMP. Camera raw needs the extra "raw", NIfTI the extra "volume". Formats that are only read give
+TIFF files.
 """
 _FLOATS, _SIGNED, _UNSIGNED = "float", "int", "uint"
 
@@ -36,9 +37,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _row(form: Format) -> tuple[str, ...]:
     """Return the cells of a format."""
-    if not form.types:
-        return (form.name, "only read", *("" for _ in PROPERTIES))
-    return (form.name, _types(form.types), *("yes" * (name in form.keeps) for name in PROPERTIES))
+    word = "yes" if form.types else "read"
+    cells = (word if name in form.keeps else "" for name in PROPERTIES)
+    return (form.name, _types(form.types) or "only read", *cells)
 
 
 def _types(names: tuple[str, ...]) -> str:
