@@ -212,7 +212,9 @@ def test_tiff_of_several_pages(capsys, tmp_path, options, message):
     tifffile.imwrite(
         tmp_path / "a.tif", np.stack([NOISE8] * 3), photometric="minisblack", **options
     )
-    assert message in fails(capsys, "info", tmp_path / "a.tif")
+    assert message in fails(
+        capsys, "sharpen", tmp_path / "a.tif", "-o", tmp_path / "b.tif", "--sigma", "0"
+    )
 
 
 def test_png_of_several_frames(capsys, tmp_path):

@@ -31,7 +31,7 @@ COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help
     "train": "train a network on photographs (needs PyTorch)",
     "demo": "add noise to a photograph, remove it and compare",
     "backends": "list the backends and whether they are available",
-    "info": "print size, type, range and noise of images",
+    "info": "print size, type, range and noise of images, stacks and videos",
     "formats": "list the file formats and what survives in them",
     "cache": "manage the cache of compiled kernels",
     "doctor": "check the installation, for a bug report",

@@ -1,4 +1,4 @@
-"""``fastrestore info``: describe image files and their noise."""
+"""``fastrestore info``: describe files of images, stacks and videos, and noise of images."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fastrestore._noise import blind
 from fastrestore._noise.choice import MODELS, Choice
 from fastrestore._noise.spec_file import as_json
 from fastrestore._noise.spec_text import WIDTH, lines
-from fastrestore.cli import options
+from fastrestore.cli import info_stacks, options
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.paths import check_overwrite
 
 EPILOG = """\
 examples:
-  fastrestore info photo.png
+  fastrestore info photo.png stack.tif film.mp4
   fastrestore info --noise photo.png
   fastrestore info --noise *.png --save camera.npz     the mean of images of one camera setting
   fastrestore denoise photo.png -o clean.png --noise camera.npz
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="input images")
+    add("inputs", nargs="+", metavar="IN", help="images, stacks, volumes and videos")
     add("--noise", action="store_true", help="estimate the noise, in the units of the files")
     choices = ", ".join(MODELS)
     add("--model", choices=MODELS, metavar="NAME", help=f"model for --noise: {choices}")
@@ -55,9 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Describe each file, and at the end print the errors of unreadable ones."""
     _check(args)
-    errors, found, specs = [], [], []
+    found: list[dict[str, Any]] = []
+    errors, specs = [], []
     for name in args.inputs:
         try:
+            if info_stacks.is_described(name):
+                _report_stack(name, args, found)
+                continue
             picture, choice = _read(name, args)
         except (FileError, CommandError) as error:
             errors.append(str(error))
@@ -74,6 +78,16 @@ def run(args: argparse.Namespace) -> None:
     if args.save:
         with explained("--save"):
             fastrestore.NoiseSpec.pool(specs).save(args.save)
+
+
+def _report_stack(name: str, args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
+    """Print the properties of a stack, a volume or a film, or add them to those for JSON."""
+    if args.noise:
+        raise CommandError(f"{name}: --noise is for images; leave it out for stacks and videos")
+    fields = info_stacks.describe(name)
+    found.append({"file": _shown(name), **fields})
+    if not args.json:
+        print(f"{_shown(name)}: " + "\n".join(info_stacks.lines(fields)))
 
 
 def _check(args: argparse.Namespace) -> None:
