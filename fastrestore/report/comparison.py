@@ -124,12 +124,11 @@ def of_series(
     coarse = full.coarser(symmetric.high / DEVIATIONS / STEPS)
     scales = [full, coarse, contents.shown, contents.symmetric]
     chosen = plan(pictures, removed, scales, max_bytes)
-    count = len(pictures[0].values)
     return pages.render(
         title or f"{pictures[0].name} and {restored[-1].name}",
         contents,
         chosen,
-        labels=labels or [f"{k + 1} of {count}" for k in range(count)],
+        labels=labels or pictures[0].labels,
         windows=(shown, whole(pictures) if chosen.pictures.kind == "data" else shown),
         is_deep=is_deep,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import validate
-from fastrestore._io import films, images, volumes
+from fastrestore._io import films, images, stacks, volumes
 from fastrestore._io.errors import FileError
 from fastrestore._io.files import extension
 from fastrestore.report.comparison import SIZE, of_series
@@ -36,6 +36,10 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 }
 
 
+# What the axes of a stack are called, by their letters; others are called by their letter
+WORDS = {"T": "frame", "Z": "slice", "C": "channel"}
+
+
 class Loaded(NamedTuple):
     """The values of a file."""
 
@@ -51,13 +55,18 @@ def compare_files(
     truth: Path | None = None,
     *,
     channel_axis: int | None = None,
+    axes: str | None = None,
     data_range: float | None = None,
     title: str | None = None,
     max_bytes: float = SIZE,
 ) -> Page:
-    """Return the page that compares files; `channel_axis` is that of NPY files."""
+    """Return the page that compares files.
+
+    `channel_axis` is that of NPY files; `axes` are the letters of the axes of stacks, by default
+    those in the files.
+    """
     paths = [noisy, *restored, *([] if truth is None else [truth])]
-    loaded = [load(path, channel_axis) for path in paths]
+    loaded = [load(path, channel_axis, axes) for path in paths]
     _check_types(paths, loaded)
     series = [
         Series.of(name, name, each.values, -1 if each.has_channels else None)
@@ -80,23 +89,22 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
-def load(path: Path, channel_axis: int | None = None) -> Loaded:
+def load(path: Path, channel_axis: int | None = None, axes: str | None = None) -> Loaded:
     """Read an image, a stack or some frames of a video."""
     kind = extension(path)
     if films.is_film(str(path)):
         return _video(path)
+    if kind == ".npy" and axes is not None:
+        return _stack(path, axes)
     if kind == ".npy":
         values = _array(path)
         return Loaded(values if channel_axis is None else _last(path, values, channel_axis),
                       channel_axis is not None)  # fmt: skip
     if kind in NIFTI:  # stored as x, y, z
         return Loaded(volumes.read(path, None).values.transpose(2, 1, 0))
-    try:
-        return _image(path)
-    except FileError as error:
-        if kind not in TIFF:
-            raise
-        return _stack(path, error)
+    if kind in TIFF and (axes is not None or stacks.stored_axes(path)):
+        return _stack(path, axes)
+    return _image(path)
 
 
 def _image(path: Path) -> Loaded:
@@ -108,13 +116,20 @@ def _image(path: Path) -> Loaded:
     return Loaded(values, values.ndim == 3, icc=picture.icc)
 
 
-def _stack(path: Path, error: FileError) -> Loaded:
-    """Read a TIFF of several pages; `error` is the reason why it is not an image."""
-    try:
-        volume = volumes.read(path, None)
-    except FileError:
-        raise error from None
-    return Loaded(volume.values, volume.channel_axis is not None)
+def _stack(path: Path, axes: str | None) -> Loaded:
+    """Read a stack of named axes, as a series of images, with the samples of a pixel last."""
+    volume = volumes.read_named(path, axes)
+    if not set("YX") <= set(volume.axes):
+        raise FileError(f"the axes of {path} are {volume.axes}; rows Y and columns X are needed")
+    others = [name for name in volume.axes if name not in "YXS"]
+    order = [*others, "Y", "X", *(name for name in volume.axes if name == "S")]
+    values = np.transpose(volume.values, [volume.axes.index(name) for name in order])
+    sizes, shape = values.shape[: len(others)], values.shape[len(others) :]
+    labels = [
+        ", ".join(f"{WORDS.get(name, name)} {k + 1}" for name, k in zip(others, index, strict=True))
+        for index in np.ndindex(sizes)
+    ]
+    return Loaded(values.reshape(-1, *shape), "S" in order, tuple(labels))
 
 
 def _array(path: Path) -> Pixels:

@@ -21,6 +21,7 @@ class Series:
 
     name: str
     values: NDArray[Any]  # (D, M, N, C), D = 1 for an image; C is 1 or 3
+    labels: tuple[str, ...] = ()  # of the frames
 
     @classmethod
     def of(cls, argument: str, name: str, array: Any, channel_axis: int | None) -> Series:
@@ -33,10 +34,13 @@ class Series:
             validate.axis("channel_axis", channel_axis, values.shape)
             values = np.moveaxis(values, channel_axis, -1)
         values = values if values.ndim == 4 else values[None]
-        if values.shape[-1] not in COLORS:  # a picture for each channel
-            depth, rows, columns, count = values.shape
+        depth, rows, columns, count = values.shape
+        labels = tuple(f"{k + 1} of {depth}" for k in range(depth))
+        if count not in COLORS:  # a picture for each channel
             values = np.moveaxis(values, -1, 1).reshape(depth * count, rows, columns, 1)
-        return cls(name, values)
+            before = [f"{label}, " for label in labels] if depth > 1 else [""]
+            labels = tuple(f"{text}channel {k + 1}" for text in before for k in range(count))
+        return cls(name, values, labels)
 
     @property
     def shape(self) -> tuple[int, ...]:
