@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image, ImageCms
 from support.commandline import fails, works
 
-from fastrestore._io import images, tags, volumes
+from fastrestore._io import containers, images, tags, volumes
 from fastrestore._io.formats import FORMATS, PROPERTIES, STACKS
 from fastrestore._io.picture import Picture
 
@@ -465,3 +465,12 @@ def test_metadata_of_big_files_is_read():
     file = io.BytesIO()
     tifffile.imwrite(file, smooth(1), bigtiff=True, byteorder=">", extratags=[(274, "H", 1, 8)])
     assert tags.parse(file.getvalue())[274].data == b"\x08\0"
+
+
+def test_tags_of_big_files_are_not_written():
+    file = io.BytesIO()
+    tifffile.imwrite(file, smooth(1), bigtiff=True)
+    with pytest.warns(UserWarning, match="a TIFF over 4 GB is written without its metadata"):
+        data = containers.write("tiff", file.getvalue(), full(smooth(1), alpha=False))
+    assert data == file.getvalue()
+    assert containers.write("tiff", data, Picture(smooth(1))) == data

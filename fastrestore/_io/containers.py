@@ -7,6 +7,7 @@ it gets the pixels only, and the metadata are copied here.
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -252,6 +253,14 @@ def _read_jxl(data: Any) -> dict[str, Any]:
     return {"tags": tags.upright(_blobs(None, blobs.get(b"Exif", b"")[4:], blobs.get(b"xml ")))}
 
 
+def _write_tiff(data: bytes, picture: Picture) -> bytes:
+    if not tags.is_big(data):
+        return tags.graft(data, picture.tags)
+    if picture.tags:
+        warnings.warn("a TIFF over 4 GB is written without its metadata", stacklevel=2)
+    return data
+
+
 _READERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "png": _read_png,
     "jpeg": _read_jpeg,
@@ -263,5 +272,5 @@ _WRITERS: dict[str, Callable[[bytes, Picture], bytes]] = {
     "png": _write_png,
     "jpeg": _write_jpeg,
     "webp": _write_webp,
-    "tiff": lambda data, picture: tags.graft(data, picture.tags),
+    "tiff": _write_tiff,
 }

@@ -115,10 +115,13 @@ def to_exif(tags: Tags) -> bytes:
     return b"II*\0\x08\0\0\0" + pack(kept, 8)
 
 
+def is_big(tiff: bytes) -> bool:
+    """Whether a file is a BigTIFF, for files over 4 GB, which has another layout."""
+    return tiff[2:4] in (b"+\0", b"\0+")
+
+
 def graft(tiff: bytes, tags: Tags) -> bytes:
-    """Replace all tags of a little-endian TIFF that do not describe its layout."""
-    if tiff[2] != 42:  # BigTIFF, for files over 4 GB, has another layout
-        return tiff
+    """Replace all tags of a little-endian TIFF, but no BigTIFF, that do not describe its layout."""
     (first,) = struct.unpack_from("<I", tiff, 4)
     (count,) = struct.unpack_from("<H", tiff, first)
     entries = [tiff[k : k + 12] for k in range(first + 2, first + 2 + 12 * count, 12)]
