@@ -4,76 +4,25 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
-from support.commandline import fails, works
+from PIL import Image
+from support.commandline import works
+from support.pictures import NOTE, PROFILE, XMP, exif, full, present, smooth, values
 
 from fastrestore._io import containers, images, tags, volumes
 from fastrestore._io.formats import FORMATS, PROPERTIES, STACKS
 from fastrestore._io.picture import Picture
 
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>na\xc3\xafve</x:xmpmeta>"
-NOTE = b"notes of the maker \0\1\2"
 WRITTEN = [form for form in FORMATS if form.types]
 CASES = [(form, dtype) for form in WRITTEN for dtype in form.types]
 TAGGED = ["png", "tif", "jpg", "webp"]
 
 
-def values(dtype, count, size=(60, 47)):
-    random = np.random.default_rng(0)
-    shape = (*size, count) if count > 1 else size
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return random.normal(0, 3, shape).astype(kind)
-    limits = np.iinfo(kind)
-    return random.integers(limits.min, limits.max, shape, kind, endpoint=True)
-
-
-def smooth(count=3):
-    y, x = np.mgrid[:60, :47]
-    planes = [np.uint8(128 + 90 * np.sin(x / 9 + k) * np.cos(y / 11)) for k in range(count)]
-    return np.stack(planes, -1) if count > 1 else planes[0]
-
-
-def exif():
-    made = Image.Exif()
-    made[274], made[271], made[305] = 6, "Maker", "1.0"
-    made.get_ifd(0x8769)[33437] = 2.8
-    made.get_ifd(0x8769)[0x927C] = NOTE
-    made.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0a comment"
-    made.get_ifd(0x8825)[1] = "N"
-    return made
-
-
-def full(pixels, *, alpha):
-    """Return a picture with all that a format can keep."""
-    found = tags.parse(exif().tobytes().removeprefix(b"Exif\0\0"))
-    found |= tags.resolution(300, 200, 2) | tags.blob(PROFILE, tags.ICC) | tags.blob(XMP, tags.XMP)
-    return Picture.from_pixels(pixels, alpha=alpha, tags=found)
-
-
-def present(picture):
-    """Return the properties that a picture has, as far as they are right."""
-    exif = picture.tags.get(tags.EXIF, {})
-    checks = {
-        "ICC": picture.icc == PROFILE,
-        "EXIF": tags.bytes_of(exif, 0x927C) == NOTE and tags.bytes_of(exif, 33437) is not None,
-        "orientation": tags.bytes_of(picture.tags, tags.ORIENTATION) == b"\6\0",
-        "resolution": tags.per_meter(picture.tags) == (11811, 7874),
-        "alpha": picture.alpha is not None,
-        "text": tags.bytes_of(picture.tags, tags.XMP) == XMP,
-    }
-    return {name for name, there in checks.items() if there}
-
-
-def stored(form, dtype, count, folder, pictures=()):
+def stored(form, dtype, count, folder):
     path = folder / f"a{form.extensions[0]}"
     picture = full(values(dtype, count), alpha=count == 4)
     with warnings.catch_warnings():
@@ -267,124 +216,6 @@ def test_attributes_of_exr_are_kept(tmp_path):
     assert kept.getattribute("scene") == "somewhere"
     assert kept.getattribute("exposure") == 0.25
     assert kept.getattribute("chromaticities")[:2] == pytest.approx((0.64, 0.33))
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
-def test_inks_are_converted_by_their_profile(tmp_path, name):
-    Image.new("CMYK", (20, 10), (200, 30, 0, 10)).save(tmp_path / name)
-    with pytest.warns(UserWarning, match=r"a\....: CMYK without a profile; its colors are approx"):
-        picture = images.read(tmp_path / name)
-    with Image.open(tmp_path / name) as opened:
-        np.testing.assert_array_equal(picture.values, np.asarray(opened.convert("RGB")))
-    assert picture.icc is not None
-
-
-def test_the_profile_of_inks_is_used(tmp_path, monkeypatch):
-    """It is the color management of Pillow that applies it."""
-    used = []
-
-    def convert(image, profile, target, outputMode):
-        used.append(profile.read())
-        return image.convert(outputMode)
-
-    monkeypatch.setattr(ImageCms, "profileToProfile", convert)
-    Image.new("CMYK", (20, 10)).save(tmp_path / "a.jpg", icc_profile=b"profile of inks")
-    assert images.read(tmp_path / "a.jpg").icc[36:40] == b"acsp"  # of sRGB
-    assert used == [b"profile of inks"]
-
-
-def test_a_header_that_claims_too_much(capsys, tmp_path, monkeypatch):
-    images.write(tmp_path / "a.png", Picture(smooth()))
-    monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "1e-5")
-    assert "60 x 47" in works(capsys, "info", tmp_path / "a.png")
-    monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "1e-6")
-    line = fails(capsys, "info", tmp_path / "a.png")
-    assert line.startswith(f"cannot read {tmp_path / 'a.png'}: its header claims 60 x 47 pixels")
-    assert "FASTRESTORE_MAX_IMAGE_GB" in line
-    monkeypatch.setenv("FASTRESTORE_MAX_IMAGE_GB", "many")
-    assert "FASTRESTORE_MAX_IMAGE_GB='many' is not a number" in fails(
-        capsys, "info", tmp_path / "a.png"
-    )
-    monkeypatch.delenv("FASTRESTORE_MAX_IMAGE_GB")
-    data = bytearray((tmp_path / "a.png").read_bytes())
-    data[16:24] = struct.pack(">II", 200_000, 200_000)
-    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-    (tmp_path / "a.png").write_bytes(data)
-    assert "header claims" in fails(capsys, "info", tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("name", ["a.jp2", "a.webp", "a.bmp"])
-def test_formats_of_other_programs_are_read(tmp_path, name):
-    options = {"a.jp2": {"irreversible": False}, "a.webp": {"lossless": True}}.get(name, {})
-    for count in (3, 4):
-        Image.fromarray(smooth(count)).save(tmp_path / name, **options)
-        picture = images.read(tmp_path / name)
-        np.testing.assert_array_equal(picture.pixels, smooth(count))
-        assert (picture.alpha is not None) == (count == 4)
-    assert images.output_name(tmp_path / "a.jp2") == "a.tif"
-
-
-def box(name, body):
-    return struct.pack(">I", len(body) + 8) + name + body
-
-
-def test_jpeg_xl_is_read(tmp_path):
-    """The orientation is that of the file, which its EXIF may contradict."""
-    import OpenImageIO
-
-    pixels = values("uint16", 4)
-    spec = OpenImageIO.ImageSpec(47, 60, 4, "uint16")
-    spec.attribute("oiio:UnassociatedAlpha", 1)
-    spec.attribute("ICCProfile", f"uint8[{len(PROFILE)}]", np.frombuffer(PROFILE, np.uint8))
-    out = OpenImageIO.ImageOutput.create("jpegxl")
-    assert out.open(str(tmp_path / "a.jxl"), spec)
-    assert out.write_image(pixels)
-    assert out.close()
-    data = (tmp_path / "a.jxl").read_bytes()
-    at = data.index(b"ftyp") + 16  # after the boxes that begin each file
-    added = box(b"Exif", bytes(4) + exif().tobytes()[6:]) + box(b"xml ", XMP)
-    (tmp_path / "a.jxl").write_bytes(data[:at] + added + data[at:])
-    picture = images.read(tmp_path / "a.jxl")
-    np.testing.assert_array_equal(picture.pixels, pixels)
-    form = next(form for form in FORMATS if form.name == "JPEG XL")
-    assert present(picture) == form.keeps
-
-
-def test_radiance_hdr_is_read(tmp_path):
-    pixel = bytes([128, 64, 32, 129])  # shared exponent: 1, 0.5, 0.25
-    for axes, turned in (("-Y 9 +X 5", 1), ("+Y 9 +X 5", 4)):
-        head = f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n{axes}\n"
-        (tmp_path / "a.hdr").write_bytes(head.encode() + pixel * 45)
-        picture = images.read(tmp_path / "a.hdr")
-        assert (picture.values.shape, picture.orientation) == ((9, 5, 3), turned)
-        np.testing.assert_allclose(picture.values[0, 0], [1, 0.5, 0.25], rtol=0.01)
-
-
-def raw_file(path):
-    """Write a camera raw file (DNG) of gray that gets brighter."""
-    mosaic = np.tile(np.linspace(100, 4000, 96, dtype=np.uint16), (64, 1))
-    extra = [
-        (271, "s", 0, "Maker", True), (33421, "H", 2, (2, 2), True),
-        (33422, "B", 4, bytes([0, 1, 1, 2]), True), (50706, "B", 4, bytes([1, 4, 0, 0]), True),
-        (50708, "s", 0, "Maker One", True), (50717, "H", 1, 4095, True),
-        (50721, "2i", 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
-        (50778, "H", 1, 21, True),
-    ]  # fmt: skip
-    tifffile.imwrite(path, mosaic, photometric=32803, extratags=extra, metadata=None)
-    return mosaic
-
-
-def test_camera_raw(capsys, tmp_path):
-    raw_file(tmp_path / "a.dng")
-    picture = images.read(tmp_path / "a.dng")
-    assert picture.values.shape == (64, 96, 3)
-    assert picture.values.dtype == np.uint16
-    blocks = picture.values[16:48, 8:-8].astype(float).mean((0, 2)).reshape(10, 8).mean(1)
-    assert (np.diff(blocks) > 0).all()
-    assert tags.bytes_of(picture.tags, 271) == b"Maker\0"
-    assert images.output_name(tmp_path / "a.dng") == "a.tif"
-    (tmp_path / "a.dng").write_bytes(b"II*\0 no raw file")
-    assert "it is damaged, or no camera raw file" in fails(capsys, "info", tmp_path / "a.dng")
 
 
 def stack(path, form):
