@@ -127,6 +127,28 @@ def test_color_table_of_imagej(capsys):
         np.testing.assert_array_equal(after.pages[2].colormap, LUT.astype(np.uint16) * 257)
 
 
+@pytest.mark.parametrize("kind", ["planes", "volume"])
+@pytest.mark.parametrize("samples", [2, 4])
+@pytest.mark.parametrize("alpha", [1, 2])
+def test_alpha_and_profile(capsys, kind, samples, alpha):
+    stack = np.moveaxis(noisy(5, samples).astype(np.float32), 1, -1)
+    rgb, profile = samples == 4, b"profile of a test"
+    tifffile.imwrite("a.tif", stack, photometric="rgb" if rgb else "minisblack",
+                     planarconfig="contig", extrasamples=[alpha], metadata={"axes": "ZYXS"},
+                     iccprofile=profile)  # fmt: skip
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "10", "--as", kind)
+    with tifffile.TiffFile("b.tif") as after:
+        page, result = after.pages[0], after.asarray()
+        assert [int(each) for each in page.extrasamples] == [alpha]
+        assert page.tags[34675].value == profile
+    np.testing.assert_array_equal(result[..., -1], stack[..., -1])
+    assert (result[..., :-1] != stack[..., :-1]).mean() > 0.9
+    if kind == "planes":
+        one, axis = (stack[0, ..., :3], -1) if rgb else (stack[0, ..., 0], None)
+        expected = fastrestore.bm3d(one, 10, channel_axis=axis)
+        np.testing.assert_array_equal(result[0, ..., :-1].reshape(expected.shape), expected)
+
+
 def test_tags_of_geotiff(capsys):
     scale, points, keys = (30.0, 30.0, 0.0), (0.0, 0.0, 0.0, 5e5, 4e6, 0.0), (1, 1, 0, 1, 1024, 0)
     tags = [(33550, "d", 3, scale, True), (33922, "d", 6, points, True),

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _DESCRIPTION = 270
 _IMAGEJ = 50839  # labels, ranges, regions of interest and more
 _ACROSS, _DOWN, _UNIT = 282, 283, 296
-_COLORMAP = 320
+_COLORMAP, _ICC = 320, 34675
+_ALPHA = (1, 2)  # kinds of extra samples: alpha, by which colors are multiplied or not
 # GeoTIFF: scale, tie points, transformation, keys, their numbers and text; GDAL: metadata, no data
 _GEO = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 
@@ -46,6 +47,12 @@ class Stack:
     imagej: dict[str, Any] | None = None  # ImageJ's metadata beside the description
     options: dict[str, Any] = field(default_factory=dict)  # resolution and colors, for tifffile
     places: list[Any] = field(default_factory=list)  # tags of GeoTIFF, as tifffile expects them
+    extra: tuple[int, ...] = ()  # kinds of the samples beside gray or RGB
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last sample is alpha."""
+        return "S" in self.axes and bool(self.extra) and self.extra[-1] in _ALPHA
 
 
 def read_stack(file: IO[bytes]) -> Stack:
@@ -68,8 +75,9 @@ def read_stack(file: IO[bytes]) -> Stack:
             tags,
             orientation if isinstance(orientation, int) else None,
             page.tags.valueof(_IMAGEJ),
-            _resolution(page) | _colormap(page),
+            _resolution(page) | _colormap(page) | _profile(page),
             _geo_tags(page),
+            tuple(int(kind) for kind in page.extrasamples),
         )
 
 
@@ -178,6 +186,12 @@ def _colormap(page: TiffPage) -> dict[str, Any]:
     return {"photometric": "palette", "colormap": table}
 
 
+def _profile(page: TiffPage) -> dict[str, Any]:
+    """Return the options of tifffile for a color profile."""
+    profile = page.tags.valueof(_ICC)
+    return {} if profile is None else {"iccprofile": bytes(profile)}
+
+
 def _geo_tags(page: TiffPage) -> list[Any]:
     """Return the tags of GeoTIFF."""
     found = [tag for code in _GEO if (tag := page.tags.get(code)) is not None]
@@ -205,8 +219,13 @@ def _page_options(stack: Stack) -> dict[str, Any]:
     return {
         "photometric": "rgb" if colors == 3 else "minisblack",
         "planarconfig": "contig" if stack.axes.endswith("S") else "separate",
-        "extrasamples": [0] * (samples - colors),
+        "extrasamples": _extra_samples(stack, samples - colors),
     }
+
+
+def _extra_samples(stack: Stack, count: int) -> list[int]:
+    """Return the kinds of the samples beside gray or RGB; 0 is unspecified."""
+    return list(stack.extra) if len(stack.extra) == count else [0] * count
 
 
 def _extra_tags(stack: Stack) -> list[Any]:

@@ -22,7 +22,8 @@ __all__ = ["DESCRIPTIVE", "ORIENTATION", "XMP"]  # with the checks below
 # Descriptive tags that stay valid after restoration: description, make, model, orientation,
 # software, date, artist, host, copyright. All are ASCII except the orientation.
 DESCRIPTIVE = (270, 271, 272, 274, 305, 306, 315, 316, 33432)
-_PRIVATE, _COPIED = 32768, (33432, 34675, 50838, 50839)
+_PRIVATE = 32768
+_COPIED = (33432, 33550, 33922, 34264, 34675, 34735, 34736, 34737, 42112, 42113, 50838, 50839)
 _LARGE, _EXPANSION = 2**28, 5000  # bytes, and the most that compression may save
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha, by which colors are multiplied or not
 _WIDE = 8  # bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,10 @@ def restore(
     volumes.check_format(target, volume, source)
     with explained(source):
         if getattr(args, "kind", "planes") == "planes":
-            result = _planes(volume, lambda image: restore_image(image, source))
+            result = _planes(_opaque(volume), lambda image: restore_image(image, source))
         else:
-            result = _together(volume, source, args)
-    volumes.write(target, volume.with_values(result, target))
+            result = _together(_opaque(volume), source, args)
+    volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
 
 
 def restore_named(source: Path, target: Path, args: argparse.Namespace) -> None:
@@ -83,8 +84,30 @@ def restore_named(source: Path, target: Path, args: argparse.Namespace) -> None:
     volume = volumes.read_named(source, args.axes)
     volumes.check_format(target, volume, source)
     with explained(source):
-        result = _together(volume, source, args)
-    volumes.write(target, volume.with_values(result, target))
+        result = _together(_opaque(volume), source, args)
+    volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
+
+
+def _opaque(volume: Volume) -> Volume:
+    """Return a stack without alpha, which is not restored; a gray one without axis of samples."""
+    if volume.stack is None or not volume.stack.has_alpha:
+        return volume
+    axis = volume.axes.index("S")
+    colors = np.delete(volume.values, -1, axis)
+    if colors.shape[axis] > 1:
+        return replace(volume, values=colors)
+    return replace(volume, values=colors.squeeze(axis), axes=volume.axes.replace("S", ""))
+
+
+def _with_alpha(result: Any, volume: Volume) -> Any:
+    """Return a result with the alpha of the stack."""
+    if volume.stack is None or not volume.stack.has_alpha:
+        return result
+    axis = volume.axes.index("S")
+    if result.ndim < volume.values.ndim:
+        result = np.expand_dims(result, axis)
+    alpha = np.take(volume.values, [-1], axis)
+    return np.concatenate([result, alpha], axis)  # in a type that holds both
 
 
 def _planes(volume: Volume, restore_image: Callable[[Image], Any]) -> Image:
