@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastrestore import bm3d
+from fastrestore._arrays.types import FloatArray
 from fastrestore._noise.sampling import level
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore.nets.noise_maps import noise_maps
@@ -27,10 +28,15 @@ from fastrestore.nets.training.data import shrunk
 from fastrestore.nets.training.noise import Noise, draw_noise, stripes
 from fastrestore.nets.training.recipe import Recipe
 
-VERSION = 1  # of the noise that is drawn: stored photographs of another one are replaced
+VERSION = 2  # of the noise that is drawn: stored photographs of another one are replaced
 PERIOD = 2000  # steps with one draw
 PROFILES = {"np": 0.6, "lc": 0.2, "fast": 0.2}  # shares of the profiles of BM3D, for white noise
+VARYING = ("signal-dependent", "camera")  # kinds of noise that can be estimated, if not white
 ESTIMATED = 0.5  # share of other noise that is estimated from the image, as in use
+# Factor by which the level of an estimate may be wrong. Worse ones are rejected: they look like
+# levels that the user gives, for which the network would learn to correct too much.
+DOUBTFUL = 1.25
+LEAST = 0.1  # of 255: lower levels are not compared
 STRIPED = 0.2  # share of the photographs to which stripes are added
 # Noise of cameras that is estimated is often in JPEG files; share of these, and their quality
 COMPRESSED, QUALITY = 0.7, (75, 99)
@@ -149,18 +155,30 @@ class Draw(NamedTuple):
         if self.striped:
             clean += stripes(self.rng, clean.shape)
         noisy = clean + self.noise.sample(clean, self.rng)
-        if self.estimated and self.noise.kind == "camera":
-            noisy = photographed(noisy, self.rng)
-        basic, maps = self.restored(noisy)
+        noisy, basic, maps = self._estimated(noisy, clean) or (noisy, *self.restored(noisy))
         maps = np.broadcast_to(maps, (len(maps), *clean.shape[1:]))
         return np.concatenate([basic, noisy, clean, maps]).astype(np.float16)
+
+    def _estimated(
+        self, noisy: FloatArray, clean: FloatArray
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]] | None:
+        """Restore (C, M, N) with the noise estimated, as a photograph; None if it is far off."""
+        if not self.estimated or self.noise.kind not in VARYING:
+            return None
+        if self.noise.kind == "camera":
+            noisy = photographed(noisy, self.rng)
+        basic, info = filtered(noisy, noise="auto", return_info=True)
+        maps = maps_of(info.noise, basic)
+        found = np.sqrt(np.square(maps).mean((1, 2)))
+        ratio = found / np.maximum(measured(noisy - clean), LEAST)
+        near = np.all((ratio < DOUBTFUL) & (ratio * DOUBTFUL > 1))
+        return (noisy, basic, maps) if near else None
 
     def restored(self, noisy: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Restore (C, M, N) by BM3D; return the maps of the noise level, too."""
         noise, spec = self.noise, self.noise.spec
-        if noise.kind in ("signal-dependent", "camera"):
-            source = "auto" if self.estimated else spec
-            basic, info = filtered(noisy, noise=source, return_info=True)
+        if noise.kind in VARYING:
+            basic, info = filtered(noisy, noise=spec, return_info=True)
             return basic, maps_of(info.noise, basic)
         if noise.map is None:
             levels, sigma = spec.levels[..., None], spec.sigma[0]
@@ -184,6 +202,14 @@ def photographed(noisy: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
             read = np.asarray(opened)
         values = read[None] if read.ndim == 2 else read.transpose(2, 0, 1)
     return values.astype(np.float64)
+
+
+def measured(noise: FloatArray) -> FloatArray:
+    """Return the levels of noise (C, M, N) in the bands of `noise_maps`."""
+    levels = noise.std((1, 2), keepdims=True)
+    waves = np.fft.fft2(noise / np.maximum(levels, LEAST), norm="ortho")
+    cross = np.einsum("cij,dij->cdij", waves, waves.conj()).real
+    return noise_maps(levels, cross)[:, 0, 0].astype(np.float64)
 
 
 def maps_of(spec: NoiseSpec, basic: NDArray[Any]) -> NDArray[np.float32]:
