@@ -159,6 +159,37 @@ def test_a_draw_is_restored(kind, estimated):
     assert 3 < float(maps.mean()) < 45
 
 
+@pytest.mark.parametrize(
+    ("factor", "taken"), [(1.0, True), (1.1, True), (0.6, False), (1.8, False)]
+)
+def test_estimates_that_are_far_off_are_not_used(monkeypatch, factor, taken):
+    """Else the network corrects too much where the level is given."""
+    restore = pairs.filtered
+
+    def estimating(planes, noise=None, **options):
+        noise = factor * spec if isinstance(noise, str) else noise
+        return restore(planes, noise=noise, **options)
+
+    image = scene(96, 96)[None].clip(0, 255).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    noise = varying_noise(rng, "signal-dependent", 15.0, 1)
+    spec = noise.spec
+    monkeypatch.setattr(pairs, "filtered", estimating)
+    known, found = (
+        Draw(noise, np.random.default_rng(1), estimated).planes(image)
+        for estimated in (False, True)
+    )
+    expected = factor if taken else 1
+    np.testing.assert_allclose(found[3:].mean() / known[3:].mean(), expected, rtol=0.03)
+
+
+def test_levels_of_noise_are_measured_by_band():
+    noise = np.random.default_rng(0).normal(0, 5, (3, 96, 128))
+    np.testing.assert_allclose(pairs.measured(noise), 5, rtol=0.06)
+    common = np.repeat(noise[:1], 3, axis=0)  # luminance alone
+    np.testing.assert_allclose(pairs.measured(common), [5 * 3**0.5, 0, 5 * 3**0.5, 0], atol=0.6)
+
+
 def test_stripes_are_in_the_clean_image(tmp_path):
     image = np.full((3, 64, 64), 120, np.uint8)
     draw = Draw(white_noise(5.0, 3), np.random.default_rng(2), striped=True)
