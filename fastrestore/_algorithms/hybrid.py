@@ -100,7 +100,7 @@ def _restored(
     if noise is None:
         return basic, _unused(info, "it was not trained for noise of this distribution")
     if _is_estimated(options["noise"]) and getattr(info.noise, "model", None) == "camera":
-        # On photographs of PolyU it lowers the PSNR by 0.04 dB
+        # See docs/decisions/0039
         return basic, _unused(info, "it does not improve photographs whose noise is estimated")
     strength = math.sqrt(np.mean(np.square(noise.sigmas)))
     highest = math.inf if net.sigmas is None else net.sigmas[1]
