@@ -72,21 +72,26 @@ class _Stack(NamedTuple):
             return value
         _check_broadcast(name, value, self.shape)
         sizes = zip(value.shape, index[-ndim:], strict=True)
-        return value[tuple(0 if size == 1 and k != slice(None) else k for size, k in sizes)]
+        part = value[tuple(0 if size == 1 and k != slice(None) else k for size, k in sizes)]
+        one = name == "sigma" and math.prod(part.shape) == 1  # a number, where maps do not apply
+        return part.reshape(()) if one else part
 
 
 def along_axes(denoise: Callable[P, T]) -> Callable[P, T]:
     """Let a function for images restore stacks: its arguments `axes` and `kind` are for this."""
+    signature = inspect.signature(denoise)
 
     @functools.wraps(denoise)
     def restored(*args: P.args, **options: P.kwargs) -> T:
+        if not options.keys() <= signature.parameters.keys():
+            return denoise(*args, **options)  # which raises
         axes, kind = options.pop("axes", None), str(options.pop("kind", "planes"))
         validate.choice("kind", kind, tuple(KINDS))
         if axes is None:
             if kind != "planes":
                 raise ValueError(f"kind={kind!r} needs axes, such as axes={KINDS[kind] + 'YX'!r}")
             return denoise(*args, **options)
-        bound = inspect.signature(denoise).bind(*args, **options).arguments
+        bound = signature.bind(*args, **options).arguments
         image, sigma = bound.pop("image"), bound.pop("sigma", None)
         result: Any = _restored(denoise, image, sigma, (axes, kind), bound)
         return result  # type: ignore[no-any-return]

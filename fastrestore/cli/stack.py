@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,11 @@ import fastrestore
 from fastrestore._io import stacks, volumes
 from fastrestore._io.picture import Image
 from fastrestore._io.volumes import Volume
-from fastrestore.cli import noise, options
+from fastrestore.cli import noise, noise_models, options
 from fastrestore.cli.errors import CommandError, explained
 
 AXES = {"planes": "", "film": "T", "volume": "Z"}  # kinds, and the axis that each needs
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]\d+)?")
 _PLANE = "YXS"  # of an image: rows, columns and samples of a pixel
 # Options that apply to single images or volumes only, and their defaults
 _OTHERS = {
@@ -71,7 +75,7 @@ def restore(
     volumes.check_output(target)
     volume = volumes.read_named(source, None)
     volumes.check_format(target, volume, source)
-    with explained(source):
+    with explained(source), _fewer_warnings():
         if getattr(args, "kind", "planes") == "planes":
             result = _planes(_opaque(volume), lambda image: restore_image(image, source))
         else:
@@ -83,7 +87,7 @@ def restore_named(source: Path, target: Path, args: argparse.Namespace) -> None:
     """Restore a stack by `denoise` with named axes."""
     volume = volumes.read_named(source, args.axes)
     volumes.check_format(target, volume, source)
-    with explained(source):
+    with explained(source), _fewer_warnings():
         result = _together(_opaque(volume), source, args)
     volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
 
@@ -116,9 +120,37 @@ def _planes(volume: Volume, restore_image: Callable[[Image], Any]) -> Image:
     order += [volume.axes.index(name) for name in _PLANE if name in volume.axes]
     values = np.transpose(volume.values, order)
     first = len(order) - len(set(volume.axes) & set(_PLANE))
-    results = [restore_image(values[k]) for k in np.ndindex(values.shape[:first])]
+    results = []
+    for index in np.ndindex(values.shape[:first]):
+        with _placed([volume.axes[k] for k in order[:first]], index):
+            results.append(restore_image(values[index]))
     stack = np.reshape(results, values.shape)
     return np.transpose(stack, np.argsort(order))
+
+
+@contextmanager
+def _placed(axes: list[str], index: tuple[int, ...]) -> Iterator[None]:
+    """Name the image of a stack in messages about wrong values."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        place = ", ".join(f"{name}={k}" for name, k in zip(axes, index, strict=True))
+        raise type(error)(f"at {place}: {error}") from error
+
+
+@contextmanager
+def _fewer_warnings() -> Iterator[None]:
+    """Of warnings that differ only in numbers, show the first, and how many more there are."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)  # to count equal ones, too
+        yield
+    kinds: dict[str, list[str]] = {}
+    for each in caught:
+        text = str(each.message)
+        kinds.setdefault(_NUMBER.sub("", text), []).append(text)
+    for first, *others in kinds.values():
+        more = f" (and {len(others)} more such warnings)" if others else ""
+        warnings.warn(first + more, stacklevel=2)
 
 
 def _together(volume: Volume, source: Path, args: argparse.Namespace) -> Any:
@@ -143,6 +175,9 @@ def _check(args: argparse.Namespace) -> None:
     if getattr(args, "method", None) not in (None, "bm3d"):
         raise CommandError(f"--method {args.method} restores single images; write --as planes, or "
                            "leave --method out")  # fmt: skip
+    if args.noise == noise_models.POISSON_AUTO:
+        raise CommandError(f"--noise {args.noise} is for images; write --as planes, or --noise "
+                           "poisson:GAIN,SIGMA")  # fmt: skip
     for name, default in _OTHERS.items():
         if getattr(args, name, default) != default:
             raise CommandError(f"{options.spelled(name)} does not apply to stacks of named axes "
@@ -158,5 +193,7 @@ def _axes(axes: str, source: Path, kind: str) -> str:
     if len(others) == 1:
         return axes.replace(others[0], wanted)
     possible = " or ".join(each for each, axis in AXES.items() if axis in axes)
+    named = axes.replace("C", wanted)
+    advice = f", or `fastrestore volume --as {kind} --axes {named}`" if named != axes else ""
     raise CommandError(f"--as {kind} needs an axis {wanted}, and the axes of {source} are {axes}; "
-                       f"write --as {possible}")  # fmt: skip
+                       f"write --as {possible}{advice}")  # fmt: skip
