@@ -1,6 +1,7 @@
 """The network that corrects the result of BM3D, its maps of the noise, and method="hybrid"."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -271,3 +272,31 @@ def test_the_public_function_needs_a_refine():
     with pytest.raises(ValueError, match="is a DnCNN, not a Refine"):
         denoise(np.ones((9, 9)), 1, method="hybrid", weights=nets.DnCNN(1, 3, 8))
     assert fastrestore.nets.Refine is Refine
+
+
+def test_noise_stronger_than_the_contrast_is_left_to_bm3d():
+    image = noisy(scene(60, 70), 20)
+    for whole, sigma in ((image, 1e4), (image / 255, 25.0), (np.full((40, 40), 7.0), 25.0)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sigma in other units
+            result, info = denoise(
+                whole, sigma, method="hybrid", weights=refine(), return_info=True
+            )
+            np.testing.assert_array_equal(result, bm3d(whole, sigma))
+        assert "stronger than the contrast" in info.reason
+
+
+def test_channels_without_noise_are_kept():
+    image = np.stack([noisy(scene(48, 56), 20, seed=k) for k in range(3)], -1)
+    options = {"channel_axis": -1, "data_range": 255}
+    result = denoise(image, [0, 20, 30], method="hybrid", weights=refine(3), **options)
+    np.testing.assert_allclose(result[..., 0], image[..., 0], atol=1e-4)
+    assert np.abs(result - image)[..., 1:].max() > 5
+
+
+def test_maps_of_the_level_broadcast():
+    image = noisy(scene(60, 70), 20)
+    options = {"method": "hybrid", "weights": refine()}
+    for level in (np.linspace(5, 30, 70), np.linspace(5, 30, 60)[:, None]):
+        expected = denoise(image, np.broadcast_to(level, image.shape), **options)
+        np.testing.assert_array_equal(denoise(image, level, **options), expected)

@@ -105,14 +105,16 @@ def _restored(
     strength = math.sqrt(np.mean(np.square(noise.sigmas)))
     highest = math.inf if net.sigmas is None else net.sigmas[1]
     scale = units(planes, extent, strength / highest)
+    if strength > units(planes, extent, 0.0).extent:
+        return basic, _unused(info, "the noise is stronger than the contrast of the image")
     if strength > BEYOND * highest * scale.extent:
         return basic, _unused(info, "the noise is stronger than that it was trained for")
     if not noise.sigmas.any():
         return basic, info
     halved = context.execution._replace(report=lambda share: report(share / 2))
     pair = Pair(scale.normalized(basic), scale.normalized(planes.astype(basic.dtype)))
-    maps = noise_maps(scale.relative(noise.sigmas), noise.spectrum)
-    refined = pair.corrected(net, maps, context._replace(execution=halved))
+    relative = noise._replace(sigmas=scale.relative(noise.sigmas))
+    refined = pair.corrected(net, relative, context._replace(execution=halved))
     out = scale.denormalized(refined, planes.dtype)
     if np.ndim(level) == 2 and interop.on_host(planes):  # a map
         np.copyto(out, planes, where=level == 0, casting="unsafe")
@@ -125,10 +127,10 @@ class Pair(NamedTuple):
     basic: Any
     noisy: Any
 
-    def corrected(self, net: Network, maps: NDArray[np.float32], context: Context) -> Any:
+    def corrected(self, net: Network, noise: Level, context: Context) -> Any:
         """Correct the result by a network."""
-        space = interop.namespace(self.basic)
-        level = space.asarray(maps.max(0))
+        space, maps = interop.namespace(self.basic), noise_maps(*noise)
+        level = space.asarray(noise.sigmas)
         seen = self.basic + space.clip(self.noisy - self.basic, -SEEN * level, SEEN * level)
         result = forward(net, space.concatenate([self.basic, seen]), maps, context)
         correction = space.clip(result - self.basic, -CORRECTED * level, CORRECTED * level)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastrestore._arrays import interop, validate
 
 
@@ -63,6 +65,12 @@ def contiguous(values: Any) -> Any:
     return interop.namespace(values).ascontiguousarray(values)
 
 
+def _broadcasts(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    """Return whether an array of this shape broadcasts to an image of this size."""
+    pairs = zip(reversed(shape), reversed(size), strict=False)
+    return all(own in (1, whole) for own, whole in pairs)
+
+
 def sigmas(sigma: Any, batch: Any, axes: Axes) -> list[Any]:
     """Return the noise level of each image: a number, a map, or None."""
     count, size = len(batch), batch.shape[-2:]
@@ -74,6 +82,8 @@ def sigmas(sigma: Any, batch: Any, axes: Axes) -> list[Any]:
     values = validate.numbers("sigma", sigma, expected)
     if values.ndim == 0:
         return [float(values)] * count
+    if axes.batch is None and values.ndim <= 2 and _broadcasts(values.shape, size):
+        return [np.broadcast_to(values, size)] * count
     if values.shape == tuple(size):
         return [values] * count
     if axes.batch is not None and values.shape == (count,):

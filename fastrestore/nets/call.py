@@ -143,16 +143,17 @@ def select_weights(kind: str, weights: Any, image: Any, options: Options) -> Req
         count = count_channels(interop.recognize("image", image)[0].shape, axes)
         weights = f"{kind}-{COLORS.get(count, count)}"
         if weights not in names():
+            advice = f"write weights= with a file of `fastrestore train {kind}`, or use bm3d"
+            if count not in COLORS:
+                advice = "use bm3d, which restores any number of channels"
             raise ValueError(
-                f"there is no built-in {kind} for images of {count} channels, only "
-                f"{', '.join(map(repr, names()))}; write weights= with a file, train a network "
-                f"with `fastrestore train {kind}`, or use bm3d"
+                f"there is no built-in {kind} for images of {count} channels; {advice}"
             )
     net, name = named("weights", weights)
     if not isinstance(net, expected):
         raise ValueError(
             f"weights={name!r} is a {net.name}, not a {expected.__name__}; for any network, write "
-            f"method={name!r} without weights="
+            f"method=fastrestore.nets.load({name!r}) without weights="
         )
     return Request(net, name, options)
 

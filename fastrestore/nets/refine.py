@@ -40,8 +40,8 @@ class Refine(Network):
     Attributes
     ----------
     maps : int
-        Number of maps of the noise level, 2 for gray images and 4 for color; see
-        `fastrestore.nets.noise_maps`.
+        Number of maps of the noise level: of high and of low frequencies, for gray images; for
+        color each of the luminance and of the other two components, 4 in all.
 
     References
     ----------
