@@ -90,7 +90,7 @@ def denoise(
         is returned. "dncnn" has no input for the level.
     method : {"auto", "bm3d", "dncnn", "unet", "hybrid"}, path or Network
         "auto" is "bm3d", which needs neither training nor PyTorch. "hybrid" is "bm3d", whose result
-        a small network corrects [3]_, for all noise that "bm3d" supports. "unet" [2]_ is a network
+        a small network corrects [3]_; see Notes for the noise. "unet" [2]_ is a network
         trained on photographs with white Gaussian noise, built in for gray images; on some images
         it is worse than "bm3d": see Notes. "dncnn" [1]_ needs `weights`. A network from
         `fastrestore.nets.load`, or its file, is used for the noise it was trained for; see Notes.
@@ -176,9 +176,11 @@ def denoise(
     PSNR is higher than that of "bm3d" at sigma 15, 25 and 50 of 255, but on images with repeated
     texture, such as cloth, it is lower. The guide and the model cards have the figures.
 
-    "hybrid" corrects no pixel by more than the standard deviation of its noise. Where its network
-    was not trained for the noise, the result is that of "bm3d", and `Info.reason` says so. A color
-    image with equal channels is restored as gray, unless `weights` or `noise` is given.
+    "hybrid" takes `sigma` and `noise` as "bm3d" does, and corrects no pixel by more than the
+    standard deviation of its noise. The result is that of "bm3d" if the network was not trained for
+    the noise, if the noise is stronger than the contrast of the image, or if correlated noise was
+    estimated ("camera"), which the network does not improve; `Info.reason` says so. A color image
+    with equal channels is restored as gray, unless `weights` or a model of the noise is given.
 
     `tune` compares strengths in steps of 0.1, from coarse to fine, and for correlated noise the
     profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from

@@ -104,9 +104,11 @@ def _restored(
         return basic, _unused(info, "it does not improve photographs whose noise is estimated")
     strength = math.sqrt(np.mean(np.square(noise.sigmas)))
     highest = math.inf if net.sigmas is None else net.sigmas[1]
-    scale = units(planes, extent, strength / highest)
-    if strength > units(planes, extent, 0.0).extent:
+    scale = units(planes, extent, 0.0)
+    if strength > scale.extent:
         return basic, _unused(info, "the noise is stronger than the contrast of the image")
+    if extent is None:  # a larger range keeps the noise within the levels of the training
+        scale = scale._replace(extent=max(scale.extent, strength / highest))
     if strength > BEYOND * highest * scale.extent:
         return basic, _unused(info, "the noise is stronger than that it was trained for")
     if not noise.sigmas.any():

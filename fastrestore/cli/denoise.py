@@ -93,7 +93,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
-        help="hybrid: bm3d and a network that corrects its result, for any noise; unet: a network "
+        help="hybrid: bm3d and a network that corrects its result; unet: a network "
         "for white noise in gray images, worse than bm3d on repeated texture; dncnn: a network "
         "for white noise, with --weights; all three need PyTorch; default: bm3d",
     )
