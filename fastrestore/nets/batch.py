@@ -66,9 +66,9 @@ def contiguous(values: Any) -> Any:
 
 
 def _broadcasts(shape: tuple[int, ...], size: tuple[int, ...]) -> bool:
-    """Return whether an array of this shape broadcasts to an image of this size."""
+    """Return whether an array of this shape is a map of an image, in rows, columns or pixels."""
     pairs = zip(reversed(shape), reversed(size), strict=False)
-    return all(own in (1, whole) for own, whole in pairs)
+    return max(shape) > 1 and all(own in (1, whole) for own, whole in pairs)
 
 
 def sigmas(sigma: Any, batch: Any, axes: Axes) -> list[Any]:
