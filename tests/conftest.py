@@ -10,6 +10,7 @@ from fastrestore.backends import cupy as gpu
 from fastrestore.backends.cupy import _device, _module
 from fastrestore.backends.select import MODULES, why_unavailable
 
+os.environ["FASTRESTORE_RECORDS"] = "0"  # no records of results in the user's cache
 REQUIRED = os.environ.get("FASTRESTORE_TEST_REQUIRE", "").split(",")
 HOST = [name for name in MODULES if name != "cupy"]
 GPU = "cupy" in REQUIRED or gpu.why_unavailable() is None

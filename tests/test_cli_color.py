@@ -111,9 +111,8 @@ def test_tiff_of_many_channels(capsys, tmp_path, identity):
     denoise(capsys, tmp_path / "a.tif", "-o", tmp_path / "b.tif")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), pixels)
     assert identity[0].shape == pixels.shape
-    line = fails(
-        capsys, "denoise", tmp_path / "a.tif", "-o", tmp_path / "c.png", "--sigma", "9/255"
-    )
+    words = ("denoise", tmp_path / "a.tif", "-o", tmp_path / "c.png", "--sigma", "9/255")
+    line = fails(capsys, *words, status=1)
     assert "PNG stores gray or RGB, and" in line
 
 
@@ -200,12 +199,16 @@ def test_npy_with_channels(capsys, tmp_path, identity, axis):
 def test_invalid_channel_axis(capsys, tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((8, 8, 3)))
     base = ("denoise", tmp_path / "a.npy", "-o", tmp_path / "b.npy", "--sigma", "0.1")
-    assert "specify channel_axis, for example -1 for the last axis" in fails(capsys, *base)
-    assert "channel_axis=5 is not an axis of" in fails(capsys, *base, "--channel-axis", "5")
+    assert "specify channel_axis, for example -1 for the last axis" in fails(
+        capsys, *base, status=1
+    )
+    assert "channel_axis=5 is not an axis of" in fails(
+        capsys, *base, "--channel-axis", "5", status=1
+    )
     image = png(tmp_path / "a.png")
     line = fails(
         capsys, "denoise", image, "-o", tmp_path / "b.png", "--sigma", "9/255",
-        "--channel-axis", "-1",
+        "--channel-axis", "-1", status=1,
     )  # fmt: skip
     assert "channel_axis=-1 applies to .npy only" in line
 

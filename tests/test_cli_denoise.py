@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from support.commandline import DENOISE, fails, noisy, photograph, shell, works
+from support.commandline import DENOISE, fails, noisy, photograph, shell, with_info, works
 
 import fastrestore
 from fastrestore.cli import main
@@ -28,8 +28,9 @@ def calls(monkeypatch):
     seen = []
 
     def identity(image, sigma, **options):
+        result = with_info(image.astype(np.float32), options)
         seen.append({"dtype": image.dtype, "sigma": sigma, **options})
-        return image.astype(np.float32)
+        return result
 
     monkeypatch.setattr(fastrestore, "bm3d", identity)
     return seen

@@ -52,10 +52,17 @@ def test_missing_input(capsys, tmp_path, identity, command, name, message):
     png(tmp_path / "noext")
     good, bad = png(tmp_path / "good.png"), tmp_path / name
     tail = ["-o", tmp_path / "out", "--sigma", "0.1"] if command == "denoise" else []
-    argv = [command, bad] if command == "info" else [command, good, bad]
-    assert fails(capsys, *argv, *tail).startswith(message.format(bad, bad))
+    if command == "info":
+        assert fails(capsys, command, bad).startswith(message.format(bad, bad))
+        return
+    if name == "folder":
+        message = "{} contains no images (.png, .tif, .tiff, .jpg, "
+    assert fails(capsys, command, bad, *tail).startswith(message.format(bad, bad))
     assert identity == []
     assert not (tmp_path / "out").exists()
+    assert main([command, *map(str, (good, bad, *tail))]) == (
+        2 if "none" in name or "fold" in name else 1
+    )
 
 
 def test_input_without_permission(capsys, monkeypatch, tmp_path):
@@ -134,7 +141,7 @@ def test_link_is_followed(capsys, tmp_path):
         (["a.png"], "b.png", "b.png exists already; add --overwrite to replace it"),
         (["a.png"], "a.png", "a.png exists already; add --overwrite to replace it"),
         (["a.png"], ".", "a.png exists already; add --overwrite to replace it"),
-        (["sub/a.png", "sub/c.png", "b.png"], ".", "a.png exists already; add --overwrite"),
+        (["sub/a.png", "sub/c.png", "b.png"], ".", "b.png exists already; add --overwrite"),
         (["a.png"], "no/b.png", "no/b.png: there is no directory no; create it first"),
         (["a.png"], "b.gif", "b.gif: unknown extension '.gif'; use one of .png, .tif, .tiff"),
         (["a.png"], "b.jp2", "b.jp2: JPEG 2000 is only read; write .tif or .png"),
@@ -145,7 +152,6 @@ def test_link_is_followed(capsys, tmp_path):
         (["a.png", "b.png"], "text", "text: several inputs need a directory; write text/"),
         (["a.png"], "text/", "cannot create directory text: File exists"),
         (["a.png", "sub/a.png"], "x", "a.png and sub/a.png would both be written to x/a.png"),
-        (["a.png", "a.png"], "x", "a.png and a.png would both be written to x/a.png"),
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the names are written with slashes")
@@ -267,11 +273,11 @@ def test_dangling_link_does_not_create_its_target(capsys, tmp_path, identity, wo
 @pytest.mark.parametrize(
     ("step", "error", "status"),
     [
-        ("os.fsync", OSError(errno.ENOSPC, "No space left on device"), 2),
+        ("os.fsync", OSError(errno.ENOSPC, "No space left on device"), 1),
         ("os.fsync", KeyboardInterrupt(), 130),
-        ("pathlib.Path.replace", PermissionError(errno.EACCES, "Permission denied"), 2),
-        ("fastrestore._io.oiio._prepared", MemoryError(), 2),
-        ("fastrestore._io.oiio._prepared", ValueError("no such type"), 2),
+        ("pathlib.Path.replace", PermissionError(errno.EACCES, "Permission denied"), 1),
+        ("fastrestore._io.oiio._prepared", MemoryError(), 1),
+        ("fastrestore._io.oiio._prepared", ValueError("no such type"), 1),
     ],
 )
 def test_failed_write_leaves_no_file(capsys, monkeypatch, tmp_path, overwrite, step, error, status):
@@ -288,7 +294,7 @@ def test_failed_write_leaves_no_file(capsys, monkeypatch, tmp_path, overwrite, s
         assert main([str(word) for word in argv]) == 130
     else:
         reason = getattr(error, "strerror", None) or str(error) or "there is not enough memory"
-        assert fails(capsys, *argv) == f"cannot write {target}: {reason}"
+        assert fails(capsys, *argv, status=1) == f"cannot write {target}: {reason}"
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -308,14 +314,26 @@ def test_full_disk(tmp_path):
         text=True,
         check=False,
     )
-    assert run.returncode == 2
+    assert run.returncode == 1
     assert run.stderr.startswith(f"fastrestore: error: cannot write {target}: its temporary copy")
     assert run.stderr.endswith("is the disk full?\n")
     assert names(tmp_path) == ["a.png"]
 
 
-def test_files_written_before_an_error_are_kept(capsys, tmp_path):
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_files_after_a_broken_one_are_restored(capsys, tmp_path, jobs):
     good, bad = png(tmp_path / "a.png"), tmp_path / "b.png"
     bad.write_bytes(good.read_bytes()[:200])
-    fails(capsys, "denoise", good, bad, "-o", tmp_path / "out", "--sigma", "0.1")
-    assert names(tmp_path / "out") == ["a.png"]
+    files = map(str, (bad, good, png(tmp_path / "c.png")))
+    argv = ["denoise", *files, "-o", str(tmp_path / "out"), "--sigma", "0.1", "--jobs", jobs]
+    assert main(argv) == 1
+    out, err = capsys.readouterr()
+    assert sorted(line.split()[0] for line in out.splitlines()) == [
+        str(good),
+        str(tmp_path / "c.png"),
+    ]
+    assert err.splitlines() == [
+        f"fastrestore: error: cannot read {bad}: it is truncated",
+        "3 files: 2 restored, 1 failed",
+    ]
+    assert names(tmp_path / "out") == ["a.png", "c.png"]

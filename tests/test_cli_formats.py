@@ -143,7 +143,7 @@ def test_rounding_and_clipping(dtype, values, expected):
 def test_unsupported_output_type(capsys, tmp_path, identity, dtype, target, message):
     source = tmp_path / "a.tif"
     write(source, NOISE8.astype(dtype))
-    line = fails(capsys, "denoise", source, "-o", tmp_path / target, "--sigma", "0.1")
+    line = fails(capsys, "denoise", source, "-o", tmp_path / target, "--sigma", "0.1", status=1)
     assert line == f"{tmp_path / target}: {message.format(source)}"
     assert identity == []
 
@@ -213,7 +213,7 @@ def test_tiff_of_several_pages(capsys, tmp_path, options, message):
         tmp_path / "a.tif", np.stack([NOISE8] * 3), photometric="minisblack", **options
     )
     assert message in fails(
-        capsys, "sharpen", tmp_path / "a.tif", "-o", tmp_path / "b.tif", "--sigma", "0"
+        capsys, "sharpen", tmp_path / "a.tif", "-o", tmp_path / "b.tif", "--sigma", "0", status=1
     )
 
 
@@ -273,7 +273,7 @@ def test_truncated(capsys, caplog, tmp_path, share, extension, options):
     data = contents(extension, **options)
     path = tmp_path / f"a{extension}"
     path.write_bytes(data[: int(share * len(data))])
-    line = fails(capsys, "denoise", path, "-o", tmp_path / "b.npy", "--sigma", "0.1")
+    line = fails(capsys, "denoise", path, "-o", tmp_path / "b.npy", "--sigma", "0.1", status=1)
     assert line.startswith(f"cannot read {path}: ")
     assert caplog.records == []
     assert names(tmp_path) == [path.name]

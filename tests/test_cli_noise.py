@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.commandline import fails, noisy, photograph, png, works
+from support.commandline import fails, noisy, photograph, png, with_info, works
 from support.videos import draw_video, keep_frames, planes_of
 
 import fastrestore
@@ -36,15 +36,16 @@ def calls(monkeypatch):
     seen = []
 
     def identity(image, sigma=None, **options):
+        result = with_info(np.asarray(image, np.float32), options)
         seen.append({"sigma": sigma} | {k: options[k] for k in options if k in NOISE})
-        return np.asarray(image, np.float32)
+        return result
 
     monkeypatch.setattr(fastrestore, "bm3d", identity)
     monkeypatch.setattr(fastrestore, "bm4d", identity)
     return seen
 
 
-NOISE = ("noise", "strength", "psd", "noise_kernel", "return_info")
+NOISE = ("noise", "strength", "psd", "noise_kernel")
 BOTH = [
     ([], {"sigma": None}),
     (["--sigma", "auto"], {"sigma": None, "noise": "white"}),
@@ -94,8 +95,9 @@ def test_results_are_those_of_the_library(capsys):
 def test_estimated_noise_is_reported_on_a_terminal(monkeypatch, capsys, argv, words, reported):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main([*argv, *words]) == 0
-    lines = [line.split("\r")[-1] for line in capsys.readouterr().err.splitlines()]
-    said = [line for line in lines if f"{argv[1]}: white noise, sigma " in line]
+    out, err = capsys.readouterr()
+    lines = [line.split("\r")[-1] for line in err.splitlines()] + out.splitlines()
+    said = [line for line in lines if ": white noise, sigma " in line and argv[1] in line]
     assert len(said) == reported
 
 

@@ -31,7 +31,9 @@ def test_closed_streams(tmp_path, closed):
     """Also a file that is opened does not become standard error, to which libraries print."""
     png(tmp_path / "a.png")
     command = f"fastrestore denoise a.png -o b.png --sigma 0 {closed}"
-    assert shell(command, tmp_path) == (0, b"", b"")
+    status, out, err = shell(command, tmp_path)
+    assert (status, err) == (0, b"")
+    assert out.startswith(b"a.png -> b.png") == (">&-" not in closed.replace("2>&-", ""))
     assert (read(tmp_path / "b.png") == NOISE8).all()
     assert names(tmp_path) == ["a.png", "b.png"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from support.commandline import fails, names, works
+from support.commandline import fails, names, with_info, works
 
 import fastrestore
 
@@ -81,11 +81,11 @@ def test_stack_in_one_directory_is_no_image(capsys, folder):
     """It was restored as one image, and all slices but one were lost."""
     tifffile.imwrite("a.tif", drawn(), imagej=True, metadata={"axes": "ZYX"})
     one_directory("a.tif")
-    line = fails(capsys, "sharpen", "a.tif", "-o", "b.tif", "--sigma", "0")
+    line = fails(capsys, "sharpen", "a.tif", "-o", "b.tif", "--sigma", "0", status=1)
     advice = "`fastrestore volume` reads stacks of pages"
     assert line == f"cannot read a.tif: it has 5 pages, not one; {advice}"
     tifffile.imwrite("s.tif", drawn(), photometric="minisblack", metadata={"truncate": True})
-    line = fails(capsys, "sharpen", "s.tif", "-o", "b.tif", "--sigma", "0")
+    line = fails(capsys, "sharpen", "s.tif", "-o", "b.tif", "--sigma", "0", status=1)
     assert line.startswith("cannot read s.tif: it has 5 pages, not one;")
     assert names(folder) == ["a.tif", "s.tif"]
     for name in names(folder):
@@ -144,10 +144,12 @@ def test_text_is_not_encoded_twice(capsys, encoding):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_text_of_an_image_is_not_encoded_twice(capsys, monkeypatch, encoding):
-    monkeypatch.setattr(fastrestore, "bm3d", lambda image, *_, **__: image.astype(float))
+    monkeypatch.setattr(
+        fastrestore, "bm3d", lambda image, *_, **options: with_info(image.astype(float), options)
+    )
     text = "größe µ".encode(encoding)
     tifffile.imwrite("a.tif", drawn((14, 18)), description=text, metadata=None)
-    assert works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0") == ""
+    assert works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0", "--quiet") == ""
     assert text + b"\0" in Path("b.tif").read_bytes()
 
 
@@ -191,7 +193,9 @@ def test_planes_in_other_files_are_not_read(capsys, folder, calls, other):
 
 
 def test_one_plane_of_several_files_is_an_image(capsys, monkeypatch):
-    monkeypatch.setattr(fastrestore, "bm3d", lambda image, *_, **__: image.astype(float))
+    monkeypatch.setattr(
+        fastrestore, "bm3d", lambda image, *_, **options: with_info(image.astype(float), options)
+    )
     ome_file("other.ome.tif", drawn(), "ZYX")
     with tifffile.TiffFile("other.ome.tif") as tiff:
         xml = tiff.ome_metadata
@@ -202,7 +206,7 @@ def test_one_plane_of_several_files_is_an_image(capsys, monkeypatch):
     )
     listed = re.sub("<TiffData[^>]*/>", planes, xml)
     tifffile.imwrite("a.ome.tif", drawn()[0], description=listed.encode(), metadata=None)
-    assert works(capsys, "denoise", "a.ome.tif", "-o", "b.tif", "--sigma", "0") == ""
+    assert works(capsys, "denoise", "a.ome.tif", "-o", "b.tif", "--sigma", "0", "--quiet") == ""
     np.testing.assert_array_equal(tifffile.imread("b.tif", key=0), drawn()[0])
 
 

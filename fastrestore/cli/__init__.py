@@ -16,7 +16,7 @@ from typing import NoReturn
 from fastrestore import __version__
 from fastrestore._io.errors import FileError
 from fastrestore.cli.errors import CommandError
-from fastrestore.cli.streams import discard_output, show, usable_streams
+from fastrestore.cli.streams import discard_output, one_line, show, usable_streams
 
 COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help`
     "denoise": "remove noise from images with BM3D or a network",
@@ -49,8 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0 after success; 2 after an error, which is printed as one line on
-        standard error; 130 after Ctrl-C; 141 if standard output was closed by its reader.
+        The exit status: 0 after success; 1 if some files could not be restored; 2 after another
+        error; 130 after Ctrl-C; 141 if standard output was closed by its reader. Each error is
+        printed as one line on standard error.
     """
     with usable_streams():
         return _reported(sys.argv[1:] if argv is None else argv)
@@ -96,25 +97,19 @@ def _command(argv: Sequence[str]) -> int:
     if args.command is None:
         show(parser.format_help().rstrip("\n"))
         return 2
-    args.run(args)
-    return 0
+    status: int | None = args.run(args)
+    return status or 0
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one line."""
-    show(f"fastrestore: warning: {_one_line(str(message))}")
+    show(f"fastrestore: warning: {one_line(str(message))}")
 
 
 def _fail(message: str) -> int:
     """Print an error as one line and return the exit status."""
-    show(f"fastrestore: error: {_one_line(message)}")
+    show(f"fastrestore: error: {one_line(message)}")
     return 2
-
-
-def _one_line(text: str) -> str:
-    """Return a text as one line; other control characters, which may come from files, escaped."""
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,102 +1,245 @@
-"""The loop over image files, shared by the commands that restore images."""
+"""The loop over files, shared by the commands that restore images."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import replace
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-import fastrestore
+from fastrestore._arrays.validate import usable_processors
 from fastrestore._io import images
-from fastrestore._io.images import Image
-from fastrestore.cli import stack
-from fastrestore.cli.errors import CommandError, explained, require_torch
-from fastrestore.cli.noise import Sigma
-from fastrestore.cli.options import show_progress
-from fastrestore.cli.paths import output_paths
+from fastrestore._io.errors import FileError, reason
+from fastrestore.cli import compare, inputs, outcomes, paths, records
+from fastrestore.cli.errors import CommandError
+from fastrestore.cli.inputs import Input
+from fastrestore.cli.outcomes import FAILED, PLANNED, RESTORED, SKIPPED, Outcome
+from fastrestore.cli.paths import Work
+from fastrestore.cli.streams import discard_output, one_line, show, write_line
 
-Restore = Callable[[Image, Path], Any]  # takes an image (M, N) or (M, N, C) and its path
+Details = dict[str, Any]  # of noise and method, for the line and the report
+Process = Callable[[Path, Path], Details]  # reads, restores and writes a file
+MEMORY_VARIABLE = "FASTRESTORE_MAX_IMAGE_GB"
 
 
-def process_files(
-    inputs: list[Path],
-    args: argparse.Namespace,
-    process: Callable[[Path, Path], None],
-    *,
-    folder: bool = False,
-) -> None:
-    """Check all files, then call `process` with each input and output path.
+class Kind(NamedTuple):
+    """The files that a command restores, and the names of their results."""
 
-    `folder` means that the inputs are those of a directory.
+    readable: inputs.Readable = images.can_read
+    name: paths.Name = images.output_name
+    check: paths.Check = images.check_output
+
+
+IMAGES = Kind()
+
+
+class _Plan(NamedTuple):
+    """All that is to be done."""
+
+    works: list[Work]
+    unknown: list[Outcome]  # files of other formats
+    pages: dict[Path, Path]  # of comparison, for each file
+    several: bool
+
+
+def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGES) -> int:
+    """Call `process` with each input and its output; return the exit status.
+
+    Arguments are checked first. A file that cannot be restored is reported and passed over, and
+    the status is then 1.
     """
-    for path in inputs:
-        images.check_input(path)
-    targets = output_paths(inputs, args.output, overwrite=args.overwrite, folder=folder)
-    for source, target in zip(inputs, targets, strict=True):
-        process(source, target)
-
-
-def restore_images(args: argparse.Namespace, restore: Restore) -> None:
-    """Read, restore and write the images one by one; stop at the first error."""
-
-    def process(source: Path, target: Path) -> None:
-        if "kind" in args and stack.is_stack(source):
-            stack.restore(source, target, args, restore)
-            return
-        picture = images.read_channels_last(source, args.channel_axis)
-        images.check_format(target, picture, source)
-        with explained(source):
-            result = images.to_type(restore(picture.values, source), picture.values.dtype)
-        images.write(target, replace(picture, values=result))
-
-    process_files([Path(name) for name in args.inputs], args, process)
-
-
-def common_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
-    """Return the keyword arguments that all functions for images accept."""
-    return {
-        "channel_axis": None if image.ndim == 2 else -1,
-        "data_range": args.data_range,
-        "profile": args.profile,
-        "workers": args.workers,
-        "backend": args.backend,
-        "progress": show_progress(args),
-    }
-
-
-def load_network(path: str | None) -> Any:
-    """Return the network in a file of weights, or None for no file."""
-    if path is None:
-        return None
-    require_torch()
+    _check(args)
+    plan = _plan(args, kind)
+    if not args.dry_run:
+        _prepare(plan, args)
+    total = len(plan.works) + len(plan.unknown)
+    done: list[Outcome] = []
     try:
-        return fastrestore.nets.load(path)
-    except (ValueError, OSError) as error:
-        raise CommandError(str(error)) from None
+        with _progress(args, total if plan.several else 0) as advance:
+            for outcome in _outcomes(plan, args, process):
+                done.append(outcome)
+                _print(outcome, args)
+                advance()
+    except KeyboardInterrupt as stop:
+        if not plan.several:
+            raise
+        raise KeyboardInterrupt(f"{outcomes.summary(done)}, of {total}") from stop
+    finally:
+        if args.report is not None and not args.dry_run:
+            outcomes.write_report(args, sorted(done, key=lambda each: str(each.source)))
+    if plan.several and not args.quiet:
+        show(outcomes.summary(done))
+    return 1 if any(outcome.status == FAILED for outcome in done) else 0
 
 
-def data_range_of(args: argparse.Namespace, dtype: np.dtype[Any]) -> float | None:
-    """Return --data-range, or the range of 8 and 16 bits; None chooses by the values."""
-    if args.data_range is None and dtype in (np.uint8, np.uint16):
-        return float(np.iinfo(dtype).max)
-    data_range: float | None = args.data_range
-    return data_range
+def _check(args: argparse.Namespace) -> None:
+    """Check the options before a file is read."""
+    if args.jobs < 1:
+        raise CommandError(f"--jobs {args.jobs} is not a number of files; write 1 or more")
+    if args.overwrite and args.resume:
+        raise CommandError("--overwrite restores all files and --resume only some; leave one out")
+    if args.max_image_gb is not None:
+        if not args.max_image_gb > 0:
+            raise CommandError(f"--max-image-gb {args.max_image_gb:g} is not a positive number")
+        os.environ[MEMORY_VARIABLE] = str(args.max_image_gb)
+    if args.jobs > 1 and getattr(args, "workers", 0) is None:
+        args.workers = max(1, usable_processors() // args.jobs)
+    outcomes.check_report(args)
 
 
-def network_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
-    """Return the keyword arguments that functions with networks accept for images and videos."""
-    return {
-        "channel_axis": None if image.ndim == 2 else -1,
-        "data_range": data_range_of(args, image.dtype),
-        "tile": args.tile or "auto",
-        "device": args.device,
-    }
+def _plan(args: argparse.Namespace, kind: Kind) -> _Plan:
+    """Find the files, and decide where each result goes."""
+    found = inputs.find(
+        args.inputs, recursive=args.recursive, output=args.output, readable=kind.readable
+    )
+    several = len(args.inputs) > 1 or len(found) > 1 or any(item.folder for item in found)
+    known, unknown = _sorted_out(found, kind.readable, several=several)
+    works = paths.plan(
+        known, args.output, overwrite=args.overwrite, resume=args.resume, several=several,
+        name=kind.name, check=kind.check,
+    )  # fmt: skip
+    return _Plan(works, unknown, _pages(works, args.compare, several=several), several)
 
 
-def sigma_of(args: argparse.Namespace, image: Image, source: Path) -> float | None:
-    """Return --sigma in the units of an image; None for ``auto``."""
-    return Sigma.parse(args).in_units_of(image.dtype, source)
+def _sorted_out(
+    found: list[Input], readable: inputs.Readable, *, several: bool
+) -> tuple[list[Input], list[Outcome]]:
+    """Return the files of known formats, and the others, of which there must be fewer than all."""
+    known, unknown = [], []
+    for item in found:
+        try:
+            inputs.check(item.path, readable)
+            known.append(item)
+        except FileError as error:
+            if not several:
+                raise
+            unknown.append(Outcome(item.path, item.path, FAILED, message=str(error)))
+    if not known:
+        raise CommandError(unknown[0].message if unknown else "there are no files to restore")
+    return known, unknown
+
+
+def _pages(works: list[Work], place: str | None, *, several: bool) -> dict[Path, Path]:
+    """Return the page that compares each file with its result; names differ."""
+    pages: dict[Path, Path] = {}
+    if place is None:
+        return pages
+    used: set[str] = set()
+    for source, _ in works:
+        page = compare.page_path(place, source, several=several)
+        if str(page) in used:
+            page = page.with_name(f"{source.name}.html")
+        count = 2
+        while str(page) in used:
+            page = page.with_name(f"{source.name}-{count}.html")
+            count += 1
+        used.add(str(page))
+        pages[source] = page
+    return pages
+
+
+def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
+    """Create the folders of the results, and check the pages."""
+    for work in plan.works:
+        paths.make_folder(work.target.parent) if plan.several or args.output else None
+    if plan.several and args.compare is not None:
+        paths.make_folder(Path(args.compare))
+    for source, target in plan.works:
+        if source in plan.pages and (args.overwrite or args.resume or not target.exists()):
+            compare.check_page(plan.pages[source], overwrite=args.overwrite or args.resume)
+
+
+def _outcomes(plan: _Plan, args: argparse.Namespace, process: Process) -> Iterator[Outcome]:
+    """Restore file by file, or several at a time."""
+    yield from plan.unknown
+    settings = records.digest(args)
+
+    def restore(work: Work) -> Outcome:
+        return _restored(work, args, settings, process, plan)
+
+    if args.jobs == 1 or args.dry_run:
+        yield from map(restore, plan.works)
+        return
+    with ThreadPoolExecutor(args.jobs) as pool:
+        running = [pool.submit(restore, work) for work in plan.works]
+        try:
+            for future in as_completed(running):
+                yield future.result()
+        except BaseException:  # those that have begun are completed
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _restored(
+    work: Work, args: argparse.Namespace, settings: str, process: Process, plan: _Plan
+) -> Outcome:
+    """Restore a file; return its failure instead of raising."""
+    skipped = _why_skipped(work, args, settings)
+    if skipped:
+        return Outcome(*work, SKIPPED, message=skipped)
+    if args.dry_run:
+        return Outcome(*work, PLANNED)
+    start = time.perf_counter()
+    try:
+        content = records.digest_of(work.source)
+        details = process(*work)
+        records.keep(work, content, settings)
+        seconds = time.perf_counter() - start
+        if work.source in plan.pages:
+            page = plan.pages[work.source]
+            compare.write_page(page, list(work))
+            details = {**details, "page": outcomes.shown(page)}
+    except FileError as error:
+        return Outcome(*work, FAILED, message=str(error))
+    except CommandError as error:  # for a single file, wrong arguments
+        if not plan.several:
+            raise
+        return Outcome(*work, FAILED, message=str(error))
+    except OSError as error:
+        return Outcome(*work, FAILED, message=f"{error.filename or work.source}: {reason(error)}")
+    return Outcome(*work, RESTORED, details, seconds)
+
+
+def _why_skipped(work: Work, args: argparse.Namespace, settings: str) -> str:
+    """Return why a file is not restored, or an empty text."""
+    if args.overwrite or not work.target.exists():
+        return ""
+    name = outcomes.shown(work.target)
+    if not args.resume:
+        return f"{name} exists already; add --overwrite to replace it"
+    current = records.is_current(work, settings)
+    if current is None:
+        return f"{name} exists already, and was written or changed by something else"
+    return f"{name} is up to date" if current else ""
+
+
+def _print(outcome: Outcome, args: argparse.Namespace) -> None:
+    """Print a line for a file, and its error."""
+    if outcome.status == FAILED:
+        show(f"fastrestore: error: {one_line(outcome.message)}")
+    if args.json:
+        import json
+
+        write_line(json.dumps(outcome.fields()), sys.stdout)
+    elif outcome.status != FAILED and not args.quiet:
+        try:
+            write_line(one_line(outcome.line()), sys.stdout)
+        except OSError:  # nobody reads the lines; the files are restored nevertheless
+            discard_output()
+
+
+@contextmanager
+def _progress(args: argparse.Namespace, total: int) -> Iterator[Callable[[], object]]:
+    """Show how many files are done and the time left, on a terminal."""
+    if args.quiet or args.dry_run or not total or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    import tqdm
+
+    with tqdm.tqdm(total=total, desc="files", unit=" files", leave=False) as bar:
+        yield bar.update

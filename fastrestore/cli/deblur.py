@@ -11,7 +11,8 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import batch, noise, options
+from fastrestore.cli import noise, options, restoring
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError
 
 EPILOG = """\
@@ -69,25 +70,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_execution(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Deblur file by file."""
     noise.check(args)
     if args.denoiser is not None and args.method != "pnp":
         raise CommandError(f"--denoiser {args.denoiser} needs --method pnp; add it")
     psf = read_psf(Path(args.psf))
 
-    def restore(image: Image, source: Path) -> Any:
+    def restore(image: Image, source: Path, details: Details) -> Any:
+        sigma = restoring.sigma_of(args, image, source)
+        details |= restoring.given(args, sigma)
         return fastrestore.deblur(
             image,
             psf,
-            batch.sigma_of(args, image, source),
+            sigma,
             method=args.method,
             boundary=args.boundary,
             denoiser=args.denoiser,
-            **batch.common_arguments(args, image),
+            **restoring.common_arguments(args, image),
         )
 
-    batch.restore_images(args, restore)
+    return restoring.restore_images(args, restore)
 
 
 def read_psf(path: Path) -> Image:

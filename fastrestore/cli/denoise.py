@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import fastrestore
+from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import batch, noise, options, stack
+from fastrestore.cli import noise, options, restoring, stack
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, require_torch
 
 EPILOG = """\
@@ -102,29 +104,35 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
     options.add_network(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Denoise file by file."""
     _check(args)
-    net = batch.load_network(args.weights if args.method is None else None)
+    net = restoring.load_network(args.weights if args.method is None else None)
 
-    def restore(image: Image, source: Path) -> Any:
+    def restore(image: Image, source: Path, details: Details) -> Any:
         specification = noise.of_image(args, image, source)
         if _is_classical(args):
             denoise = partial(fastrestore.bm3d, image, **_bm3d_arguments(args, image))
-            result = noise.call(denoise, args, source, specification)
+            result = noise.call(denoise, specification, details)
+            details |= {"method": "bm3d", "profile": args.profile}
         elif args.method == "hybrid":
             denoise = partial(fastrestore.denoise, image, **_hybrid_arguments(args, image))
-            result = noise.call(denoise, args, source, specification)
+            result = noise.call(denoise, specification, details)
+            details |= {"method": "hybrid", "profile": args.profile}
         else:
             result = _network(net, image, specification, args)
+            details["method"] = args.method or args.weights
         return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
-    batch.restore_images(args, restore)
+    return restoring.restore_images(args, restore)
 
 
 def _check(args: argparse.Namespace) -> None:
     """Check the options before a file is read."""
     noise.check(args)
+    for name in (args.psd, args.kernel):
+        if name is not None:
+            images.check_input(Path(name))
     _check_method(args)
     if not 0 <= args.blend <= 1:
         raise CommandError(f"--blend {args.blend:g} is not a number from 0 to 1")
@@ -161,15 +169,15 @@ def _check_method(args: argparse.Namespace) -> None:
 
 def _hybrid_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
     """Return the keyword arguments of `denoise` for the method "hybrid", other than the noise."""
-    network = {"weights": args.weights, **batch.network_arguments(args, image)}
-    return {"method": "hybrid", **network, **batch.common_arguments(args, image)}
+    network = {"weights": args.weights, **restoring.network_arguments(args, image)}
+    return {"method": "hybrid", **network, **restoring.common_arguments(args, image)}
 
 
 def _network(
     net: Any, image: Image, specification: dict[str, Any], args: argparse.Namespace
 ) -> Any:
     """Denoise with a network, the given one or that of --method."""
-    used: dict[str, Any] = {"method": net, **batch.network_arguments(args, image)}
+    used: dict[str, Any] = {"method": net, **restoring.network_arguments(args, image)}
     if net is None:
         used |= {"method": args.method, "weights": args.weights}
     if net is None or net.takes_sigma:
@@ -188,5 +196,5 @@ def _bm3d_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
     if image.ndim == 3:
         space = None if args.colorspace == "none" else args.colorspace
         color = {"colorspace": space, "chroma_strength": args.chroma_strength}
-    common = batch.common_arguments(args, image)
+    common = restoring.common_arguments(args, image)
     return {**color, **common, "stage": args.stage, "max_memory": args.max_memory}

@@ -9,7 +9,8 @@ from typing import Any
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import batch, noise, options
+from fastrestore.cli import noise, options, restoring
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError
 
 EPILOG = """\
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_execution(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Fill in file by file."""
     noise.check(args)
     if args.sigma == "auto":
@@ -57,18 +58,20 @@ def run(args: argparse.Namespace) -> None:
         )
     _check_unused(args)
     mask = read_mask(Path(args.mask))
-    net = batch.load_network(args.model)
+    net = restoring.load_network(args.model)
 
-    def restore(image: Image, source: Path) -> Any:
+    def restore(image: Image, source: Path, details: Details) -> Any:
         if net is not None:
-            used = batch.network_arguments(args, image)
+            used = restoring.network_arguments(args, image)
+            details["method"] = args.model
             show = options.show_progress(args)
             return fastrestore.inpaint(image, mask, model=net, progress=show, **used)
-        sigma = batch.sigma_of(args, image, source) or 0.0
-        common = batch.common_arguments(args, image)
+        sigma = restoring.sigma_of(args, image, source) or 0.0
+        details |= restoring.given(args, sigma)
+        common = restoring.common_arguments(args, image)
         return fastrestore.inpaint(image, mask, sigma, iterations=args.iterations, **common)
 
-    batch.restore_images(args, restore)
+    return restoring.restore_images(args, restore)
 
 
 def _check_unused(args: argparse.Namespace) -> None:

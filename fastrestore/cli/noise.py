@@ -13,9 +13,8 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import noise_models, options
+from fastrestore.cli import noise_models, outcomes
 from fastrestore.cli.errors import CommandError
-from fastrestore.cli.streams import show
 
 _OPTIONS = ("sigma", "noise", "psd", "kernel")
 
@@ -133,21 +132,17 @@ def _estimate_poisson(image: Image) -> dict[str, Any]:
     return {"sigma": sigma, "noise": None}
 
 
-def call(
-    restore: Callable[..., Any], args: argparse.Namespace, source: Path, noise: dict[str, Any]
-) -> Any:
-    """Call a function of the library; on a terminal, print the noise that it estimates."""
-    is_estimated = noise["sigma"] is None and isinstance(noise.get("noise", "auto"), str)
-    if not (options.show_progress(args) and is_estimated) or {"psd", "noise_kernel"} & set(noise):
-        return restore(**noise)
+def is_estimated(noise: dict[str, Any]) -> bool:
+    """Whether a function of the library estimates the noise."""
+    named = isinstance(noise.get("noise", "auto"), str)
+    return noise["sigma"] is None and named and not {"psd", "noise_kernel"} & set(noise)
+
+
+def call(restore: Callable[..., Any], noise: dict[str, Any], details: dict[str, Any]) -> Any:
+    """Call a function of the library, and add the noise that it estimates or uses to `details`."""
     result, info = restore(**noise, return_info=True)
-    show(f"{source}: {info.noise.model} noise, sigma {_listed(info.noise.sigma)} ({info.reason})")
+    details |= outcomes.details_of(info)
     return result
-
-
-def _listed(sigmas: Any) -> str:
-    """Return the noise level of some channels."""
-    return ", ".join(f"{sigma:.3g}" for sigma in sigmas[:4])
 
 
 def _fraction(text: str) -> float:

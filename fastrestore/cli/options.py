@@ -12,16 +12,27 @@ PROFILES = ("np", "refilter", "fast", "lc", "high", "vn")
 
 
 def add_files(parser: argparse.ArgumentParser) -> None:
-    """Add the input files and the output."""
+    """Add the input files, the output, and what is done with several files."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="input images")
+    add("inputs", nargs="+", metavar="IN", help="images, directories of images, or patterns")
     add(
         "-o",
         "--output",
-        required=True,
         metavar="OUT",
-        help="output file, or directory if there are several IN",
+        help="output file, or directory if there are several IN; default: IN-restored.EXT "
+        "beside each IN",
     )
+    add("-r", "--recursive", action="store_true", help="also restore images in subdirectories")
+    text = "restore again where IN or the options have changed since OUT was written"
+    add("--resume", action="store_true", help=text)
+    add("--jobs", type=int, default=1, metavar="N", help="files to restore at a time; default: 1")
+    add("--json", action="store_true", help="print a line of JSON for each file")
+    add("--report", metavar="FILE.json", help="file for versions, settings and noise of each file")
+    add("--dry-run", action="store_true", help="only print what would be written")
+    text = "page that compares IN and OUT, or directory of pages if there are several IN"
+    add("--compare", metavar="PAGE.html", help=text)
+    text = "limit for the size of an image in memory; default: the memory of the computer"
+    add("--max-image-gb", type=float, metavar="GB", help=text)
 
 
 def add_channel_axis(parser: argparse.ArgumentParser, axes: str = "three") -> None:
@@ -125,12 +136,12 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     )
     add("--workers", type=int, metavar="N", help="number of threads; default: one for each core")
     add("--overwrite", action="store_true", help="replace existing files")
-    add("--quiet", action="store_true", help="show no progress bar")
+    add("--quiet", action="store_true", help="print errors and warnings only")
 
 
 def show_progress(args: argparse.Namespace) -> bool:
-    """Whether to show a progress bar."""
-    return sys.stderr.isatty() and not args.quiet
+    """Whether to show the progress of one file."""
+    return sys.stderr.isatty() and not args.quiet and getattr(args, "jobs", 1) == 1
 
 
 def spelled(name: str) -> str:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from fastrestore._io import images
-from fastrestore._io.errors import reason
+from fastrestore._io.errors import FileError, reason
 from fastrestore.cli.errors import CommandError
+from fastrestore.cli.inputs import SUFFIX, Input
+
+Name = Callable[[Path], str]  # from an input to the name of its result, with the extension
+Check = Callable[[Path], None]  # raises if a result cannot be written
+
+
+class Work(NamedTuple):
+    """A file to restore, and its result."""
+
+    source: Path
+    target: Path
 
 
 def check_overwrite(path: Path | None, *, overwrite: bool) -> None:
@@ -16,46 +29,132 @@ def check_overwrite(path: Path | None, *, overwrite: bool) -> None:
         raise CommandError(f"{path} exists already; add --overwrite to replace it")
 
 
-def output_paths(
-    inputs: list[Path], output: str, *, overwrite: bool, folder: bool = False
-) -> list[Path]:
-    """Return and check the path of each result; `folder` means that an input was a directory."""
-    place = Path(output)
-    if not _is_folder(output, len(inputs) + folder):
-        paths = [place]
+def plan(
+    found: list[Input],
+    output: str | None,
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    several: bool,
+    name: Name = images.output_name,
+    check: Check = images.check_output,
+) -> list[Work]:
+    """Return each file with the path of its result; raise if results would replace other files.
+
+    `output` is a file, or a directory if there are `several` files; by default results are written
+    beside the files.
+    """
+    if output is None:
+        targets = _beside([item.path for item in found], name)
+    elif _is_folder(output, several=several):
+        targets = _within(Path(output), found, name)
     else:
-        paths = [place / images.output_name(path) for path in inputs]
-        _check_distinct(inputs, paths)
-        _make_folder(place)
-    for path in paths:
-        images.check_output(path)
-        check_overwrite(path, overwrite=overwrite)
-    return paths
+        targets = [Path(output)]
+        check(targets[0])
+        check_overwrite(targets[0], overwrite=overwrite or resume)
+    works = [Work(item.path, target) for item, target in zip(found, targets, strict=True)]
+    _check_distinct(works)
+    _check_inputs(works, overwrite=overwrite)
+    for target in targets:
+        if os.path.lexists(target.parent):  # others are created
+            check(target)
+    return works
 
 
-def _check_distinct(inputs: list[Path], paths: list[Path]) -> None:
-    """Raise if two results have the same path."""
-    for k, path in enumerate(paths):
-        if path in paths[:k]:
-            first = inputs[paths.index(path)]
-            raise CommandError(f"{first} and {inputs[k]} would both be written to {path}")
-
-
-def _is_folder(output: str, count: int) -> bool:
-    """Whether the output is a directory, existing or to be created."""
-    if not output:
-        raise CommandError("the name after -o is empty; write a file or a directory")
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    if Path(output).is_dir() or output.endswith(separators):
-        return True
-    if count > 1 and (images.can_read(Path(output)) or Path(output).exists()):
-        raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
-    return count > 1
-
-
-def _make_folder(folder: Path) -> None:
-    """Create the directory for the results if it is missing."""
+def make_folder(folder: Path) -> None:
+    """Create a directory for results if it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"cannot create directory {folder}: {reason(error)}") from error
+
+
+def _beside(paths: list[Path], name: Name) -> list[Path]:
+    """Return results with a suffix beside the files."""
+    targets = [path.with_name(_suffixed(path, name(path))) for path in paths]
+    return _told_apart(paths, targets)
+
+
+def _suffixed(path: Path, result: str) -> str:
+    """Return the name of a result beside its file."""
+    ending = ".nii.gz" if result.lower().endswith(".nii.gz") else Path(result).suffix
+    stem = result[: len(result) - len(ending)]
+    return f"{stem}{SUFFIX}{result[len(stem) :]}" if ending else f"{path.name}{SUFFIX}"
+
+
+def _within(place: Path, found: list[Input], name: Name) -> list[Path]:
+    """Return results in a directory, in the tree of the folder that was given."""
+    targets = []
+    for path, folder in found:
+        parent = place if folder is None else place / path.parent.relative_to(folder)
+        targets.append(parent / name(path))
+    return _told_apart([item.path for item in found], targets)
+
+
+def _told_apart(paths: list[Path], targets: list[Path]) -> list[Path]:
+    """Return other names for results whose format, and so whose name, is that of another file.
+
+    The results of ``a.jp2`` and ``a.tif`` are ``a.jp2.tif`` and ``a.tif``.
+    """
+    taken = {
+        str(target) for path, target in zip(paths, targets, strict=True)
+        if path.suffix == target.suffix
+    }  # fmt: skip
+    return [
+        target.with_name(target.stem + path.suffix + target.suffix)
+        if path.suffix != target.suffix and str(target) in taken
+        else target
+        for path, target in zip(paths, targets, strict=True)
+    ]
+
+
+def _check_distinct(works: list[Work]) -> None:
+    """Raise if two results have the same path."""
+    first: dict[str, Path] = {}
+    ignores_case: dict[Path, bool] = {}
+    for source, target in works:
+        folder = target.parent
+        if folder not in ignores_case:
+            ignores_case[folder] = _ignores_case(folder)
+        key = str(target).casefold() if ignores_case[folder] else str(target)
+        if key in first:
+            raise CommandError(f"{first[key]} and {source} would both be written to {target}")
+        first[key] = source
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Whether a file system takes names that differ by case for the same file."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    other = folder.with_name(folder.name.swapcase()) if folder.name else folder
+    try:
+        return other != folder and other.samefile(folder)
+    except OSError:
+        return False
+
+
+def _check_inputs(works: list[Work], *, overwrite: bool) -> None:
+    """Raise if a result would replace an input."""
+    if overwrite:
+        return
+    sources = {os.path.realpath(source) for source, _ in works}
+    for _, target in works:
+        if os.path.realpath(target) in sources:
+            check_overwrite(target, overwrite=False)
+
+
+def _is_folder(output: str, *, several: bool) -> bool:
+    """Whether the output is a directory, existing or to be created."""
+    if not output:
+        raise CommandError("the name after -o is empty; write a file or a directory")
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    path = Path(output)
+    if path.is_dir():
+        return True
+    if several and images.can_read(path):
+        raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
+    if (several or output.endswith(separators)) and path.exists():
+        if several and not output.endswith(separators):
+            raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
+        raise FileError(f"cannot create directory {path}: File exists")
+    return several or output.endswith(separators)

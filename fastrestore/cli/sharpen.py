@@ -8,7 +8,8 @@ from typing import Any
 
 import fastrestore
 from fastrestore._io.images import Image
-from fastrestore.cli import batch, noise, options
+from fastrestore.cli import noise, options, restoring
+from fastrestore.cli.batch import Details
 
 EPILOG = """\
 examples:
@@ -38,12 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_execution(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Sharpen file by file."""
     noise.check(args)
 
-    def restore(image: Image, source: Path) -> Any:
-        sigma = batch.sigma_of(args, image, source)
-        return fastrestore.sharpen(image, sigma, args.alpha, **batch.common_arguments(args, image))
+    def restore(image: Image, source: Path, details: Details) -> Any:
+        sigma = restoring.sigma_of(args, image, source)
+        details |= restoring.given(args, sigma)
+        common = restoring.common_arguments(args, image)
+        return fastrestore.sharpen(image, sigma, args.alpha, **common)
 
-    batch.restore_images(args, restore)
+    return restoring.restore_images(args, restore)

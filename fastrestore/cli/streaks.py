@@ -8,7 +8,8 @@ from pathlib import Path
 
 import fastrestore
 from fastrestore._io import images
-from fastrestore.cli import batch, options
+from fastrestore.cli import batch, options, restoring
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained
 
 EPILOG = """\
@@ -50,13 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_execution(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Restore file by file."""
-    inputs = [Path(name) for name in args.inputs]
-    batch.process_files(inputs, args, lambda source, target: _restore(source, target, args))
+    return batch.process_files(args, lambda source, target: _restore(source, target, args))
 
 
-def _restore(source: Path, target: Path, args: argparse.Namespace) -> None:
+def _restore(source: Path, target: Path, args: argparse.Namespace) -> Details:
     """Read, restore and write one sinogram, or a stack of them."""
     picture = images.read(source)
     values = picture.values
@@ -77,3 +77,4 @@ def _restore(source: Path, target: Path, args: argparse.Namespace) -> None:
             progress=options.show_progress(args),
         )
     images.write(target, replace(picture, values=images.to_type(result, values.dtype)))
+    return restoring.described(values) | {"strength": args.strength}

@@ -34,7 +34,23 @@ def usable_streams() -> Iterator[None]:
 def show(text: str) -> None:
     """Print a line on standard error, if somebody can read it."""
     with contextlib.suppress(OSError, ValueError):
-        print(text, file=sys.stderr)
+        write_line(text, sys.stderr)
+
+
+def write_line(text: str, stream: TextIO) -> None:
+    """Print a line at once, above the progress bars that there may be."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        print(text, file=stream, flush=True)
+        return
+    with tqdm.tqdm.external_write_mode(file=stream):
+        print(text, file=stream, flush=True)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line; other control characters, which may come from files, escaped."""
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
 
 
 def discard_output() -> None:

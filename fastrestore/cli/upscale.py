@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,8 @@ from fastrestore._io.films import (
     is_sequence,
 )
 from fastrestore._io.images import Image, Picture, to_type
-from fastrestore.cli import batch, options
+from fastrestore.cli import batch, options, restoring
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained, require_torch
 from fastrestore.cli.films import add_encoder, process_film
 
@@ -51,21 +51,13 @@ White is 255 for 8 bits, 65535 for 16 bits, and 1 for floats. For floats that ar
 """
 DEFAULT = "srresnet"  # for images and videos: it adds no details
 FILM_OPTIONS = ("codec", "crf", "lossless", "pixel_format", "fps")
-SHOWN = 8  # names of skipped files in the warning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="images, directories of images, or one video")
-    add(
-        "-o",
-        "--output",
-        required=True,
-        metavar="OUT",
-        help="output file, or directory if there are several IN",
-    )
+    options.add_files(parser)
     add("--scale", type=int, default=4, metavar="N", help="factor for rows and columns; default: 4")
     add("--model", metavar="NAME", help="see below; default: srresnet")
     options.add_channel_axis(parser)
@@ -77,12 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-q", "--quiet", action="store_true", help="show no progress bar")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Enlarge a video, or images file by file."""
     require_torch()
     if is_film(args.inputs[0]):
         _upscale_film(args)
-        return
+        return 0
     given = [name for name in FILM_OPTIONS if getattr(args, name)]
     if given:
         raise CommandError(
@@ -90,13 +82,7 @@ def run(args: argparse.Namespace) -> None:
             "leave it out"
         )
     _check_model(args)
-    inputs = [file for name in args.inputs for file in _files(Path(name))]
-    folder = any(Path(name).is_dir() for name in args.inputs)
-
-    def process(source: Path, target: Path) -> None:
-        _upscale_file(source, target, args)
-
-    batch.process_files(inputs, args, process, folder=folder)
+    return batch.process_files(args, lambda source, target: _upscale_file(source, target, args))
 
 
 def _check_model(args: argparse.Namespace) -> None:
@@ -120,29 +106,17 @@ def _check_model(args: argparse.Namespace) -> None:
         raise CommandError(text) from None
 
 
-def _files(path: Path) -> list[Path]:
-    """Return a file, or the images in a directory; warn about its other files."""
-    if not path.is_dir():
-        return [path]
-    entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
-    pictures = [entry for entry in entries if images.can_read(entry) and entry.is_file()]
-    if not pictures:
-        raise CommandError(f"{path} contains no images ({', '.join(images.readable_extensions())})")
-    skipped = [entry.name for entry in entries if entry not in pictures]
-    if skipped:
-        more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
-        names = f"{', '.join(skipped[:SHOWN])}{more}"
-        warnings.warn(f"{path}: skipped files that are not images: {names}", stacklevel=1)
-    return pictures
-
-
-def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> None:
-    """Read, enlarge and write one image."""
+def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> Details:
+    """Read, enlarge and write one image; return details for the report."""
     picture = images.read_channels_last(source, args.channel_axis)
     images.check_format(target, picture, source)
     with explained(source):
         values, alpha = _enlarged(picture, args)
     images.write(target, picture.resized(to_type(values, picture.values.dtype), alpha))
+    return restoring.described(picture.values) | {
+        "model": args.model or DEFAULT,
+        "scale": args.scale,
+    }
 
 
 def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image | None]:
@@ -153,7 +127,7 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
         args.scale,
         model=args.model or DEFAULT,
         progress=options.show_progress(args),
-        **batch.network_arguments(args, pixels),
+        **restoring.network_arguments(args, pixels),
     )
     if picture.alpha is None:
         return result, None
@@ -167,6 +141,10 @@ def _enlarged(picture: Picture, args: argparse.Namespace) -> tuple[Image, Image 
 
 def _upscale_film(args: argparse.Namespace) -> None:
     """Enlarge a video frame by frame, in gray or RGB."""
+    if args.output is None:
+        raise CommandError(
+            f"{args.inputs[0]} is a video; specify the output by -o, such as large.mp4"
+        )
     if len(args.inputs) > 1:
         raise CommandError(f"{args.inputs[0]} is a video; specify one video at a time")
     args.input = args.inputs[0]
@@ -196,7 +174,7 @@ def _enlarged_frames(frames: Iterator[Frame], args: argparse.Namespace) -> Itera
             waiting.append((frame, values.dtype))
             yield values
 
-    arguments = batch.network_arguments(args, frame_pixels(first))
+    arguments = restoring.network_arguments(args, frame_pixels(first))
     model = args.model or DEFAULT
     for result in fastrestore.super_resolve_video(pixels(), args.scale, model=model, **arguments):
         frame, dtype = waiting.popleft()

@@ -10,9 +10,10 @@ from typing import Any
 import fastrestore
 from fastrestore._io import volumes
 from fastrestore._io.volumes import Volume
-from fastrestore.cli import noise, noise_models, options, stack
+from fastrestore.cli import noise, noise_models, options, outcomes, stack
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.paths import check_overwrite
+from fastrestore.cli.streams import show
 
 EPILOG = """\
 noise: estimated from the volume, whatever it is, or specified by one of these
@@ -82,8 +83,15 @@ def run(args: argparse.Namespace) -> None:
     volumes.check_format(target, volume, source)
     with explained(source):
         bm4d = partial(fastrestore.bm4d, volume.values, **_bm4d_arguments(args, volume))
-        result = noise.call(bm4d, args, source, _noise_arguments(args, volume, source))
+        specification = _noise_arguments(args, volume, source)
+        details: dict[str, Any] = {}
+        if options.show_progress(args) and noise.is_estimated(specification):
+            result = noise.call(bm4d, specification, details)
+        else:
+            result = bm4d(**specification)
     volumes.write(target, volume.with_values(result, target))
+    if details:
+        show(f"{source}: {outcomes.noise_text(details)}")
 
 
 def _noise_arguments(args: argparse.Namespace, volume: Volume, source: Path) -> dict[str, Any]:

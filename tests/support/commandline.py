@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -25,11 +26,11 @@ def write(path, image):
     images.write(path, Picture(image))
 
 
-def fails(capsys, *argv):
+def fails(capsys, *argv, status=2):
     """Run, and return the one line of the error."""
-    status = main([str(word) for word in argv])
+    found = main([str(word) for word in argv])
     out, err = capsys.readouterr()
-    assert (status, out) == (2, "")
+    assert (found, out) == (status, "")
     assert err.startswith("fastrestore: error: ")
     assert err.endswith("\n")
     assert err.count("\n") == 1
@@ -38,7 +39,7 @@ def fails(capsys, *argv):
 
 def denoise(capsys, *argv):
     """Run `denoise`, which must succeed without output."""
-    status = main(["denoise", *map(str, argv), "--sigma", "0"])
+    status = main(["denoise", *map(str, argv), "--sigma", "0", "--quiet"])
     assert (status, *capsys.readouterr()) == (0, "", "")
 
 
@@ -57,13 +58,22 @@ def keep_images(monkeypatch):
 
     def bm3d(image, sigma=None, **options):
         calls.append(image)
-        return image if image.dtype.kind == "f" else image.astype(np.float64)
+        result = image if image.dtype.kind == "f" else image.astype(np.float64)
+        return with_info(result, options)
 
     monkeypatch.setattr("fastrestore.bm3d", bm3d)
     return calls
 
 
-DENOISE = ["denoise", "--backend", "numpy", "--profile", "fast"]
+def with_info(result, options):
+    """Return a result, and what was used if that is wanted."""
+    if not options.pop("return_info", False):
+        return result
+    used = {"sigma": 0.0, "estimated": False, "noise": None, "reason": "", "strength": 1.0}
+    return result, SimpleNamespace(**used, backend="numba")
+
+
+DENOISE = ["denoise", "--quiet", "--backend", "numpy", "--profile", "fast"]
 
 
 def photograph(shape=(48, 40)):

@@ -1,0 +1,118 @@
+"""The files that a command restores: named one by one, in folders, or by patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from fastrestore._io import images
+from fastrestore._io.errors import FileError
+from fastrestore.cli.errors import CommandError
+
+SUFFIX = "-restored"  # of the names of results beside their inputs
+SHOWN = 8  # names of files in a warning
+Readable = Callable[[Path], bool]
+
+
+class Input(NamedTuple):
+    """A file to restore, and the folder that was given, if it is in one."""
+
+    path: Path
+    folder: Path | None = None
+
+
+def find(
+    names: list[str], *, recursive: bool, output: str | None, readable: Readable = images.can_read
+) -> list[Input]:
+    """Return the files that are named, the images in folders, and the files of patterns.
+
+    Each file is returned once. Hidden files, results of earlier calls beside their inputs, and
+    folders within others that hold the results are left out.
+    """
+    found: dict[str, Input] = {}
+    paths = [path for name in names for path in _matches(name)]
+    for path in paths:
+        if len(paths) == 1 or not _is_same(path, output):
+            for each in _files(path, recursive=recursive, output=output, readable=readable):
+                found.setdefault(os.path.abspath(each.path), each)  # noqa: PTH100 (keeps links)
+    return list(found.values())
+
+
+def check(path: Path, readable: Readable) -> None:
+    """Raise `FileError` if a file is missing, or its extension is not that of a format."""
+    if not readable(path) or not path.is_file():
+        images.check_input(path)
+        if not path.is_file():
+            raise FileError(f"{path} is not a regular file")
+
+
+def _matches(name: str) -> list[Path]:
+    """Return a path, or those that match a pattern which the shell has not expanded."""
+    if not name:
+        raise CommandError("the name of an input is empty; write a file or a directory")
+    path = Path(name)
+    if os.path.lexists(path) or not glob.has_magic(name):
+        if not os.path.lexists(path):
+            raise CommandError(f"{path}: no such file")
+        return [path]
+    matches = [Path(match) for match in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
+    if not matches:
+        raise CommandError(f"{name}: no file has a name of this pattern")
+    return matches
+
+
+def _files(
+    path: Path, *, recursive: bool, output: str | None, readable: Readable
+) -> Iterator[Input]:
+    """Return a file, or the images in a folder; warn about its other files."""
+    if not path.is_dir():
+        yield Input(path)
+        return
+    entries = [
+        file for file in _entries(path, recursive=recursive, output=output) if not _is_result(file)
+    ]
+    pictures = [file for file in entries if readable(file)]
+    if not pictures:
+        raise CommandError(_no_images(path, recursive=recursive))
+    others = [file for file in entries if not readable(file)]
+    if others:
+        names = ", ".join(str(file.relative_to(path)) for file in others[:SHOWN])
+        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+        warnings.warn(f"{path}: skipped files that are not images: {names}{more}", stacklevel=1)
+    yield from (Input(file, path) for file in pictures)
+
+
+def _entries(folder: Path, *, recursive: bool, output: str | None) -> Iterator[Path]:
+    """Return the files in a folder, sorted, without hidden ones and without the results."""
+    results = None if output is None else Path(output).resolve()
+    for place, folders, names in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(
+            name for name in folders
+            if recursive and not name.startswith(".") and (here / name).resolve() != results
+        )  # fmt: skip
+        yield from (here / name for name in sorted(names) if not name.startswith("."))
+
+
+def _is_same(path: Path, output: str | None) -> bool:
+    """Whether a folder is that of the results, as in ``fastrestore denoise * -o out``."""
+    return output is not None and path.is_dir() and path.resolve() == Path(output).resolve()
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file is the result of a file beside it."""
+    if not path.stem.endswith(SUFFIX):
+        return False
+    stem = path.stem.removesuffix(SUFFIX)
+    return bool(stem) and any(path.parent.glob(f"{glob.escape(stem)}.*"))
+
+
+def _no_images(folder: Path, *, recursive: bool) -> str:
+    """Return the message for a folder without images."""
+    deeper = any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
+    hint = "; add --recursive for the folders in it" if deeper and not recursive else ""
+    return f"{folder} contains no images ({', '.join(images.readable_extensions())}){hint}"

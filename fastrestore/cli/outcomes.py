@@ -1,0 +1,127 @@
+"""What a command did with each file: lines of text, JSON and reports."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastrestore
+from fastrestore._io import files
+from fastrestore.cli.errors import CommandError
+
+CHANNELS = 4  # of which a line shows the noise level
+RESTORED, SKIPPED, FAILED, PLANNED = "restored", "skipped", "failed", "planned"
+_HIDDEN = ("run", "command", "inputs", "output")  # not settings, or reported by themselves
+
+
+@dataclass
+class Outcome:
+    """What was done with a file."""
+
+    source: Path
+    target: Path
+    status: str
+    details: dict[str, Any] = field(default_factory=dict)  # noise, method and others, for JSON
+    seconds: float | None = None
+    message: str = ""  # why it failed or was skipped
+
+    def line(self) -> str:
+        """Return the line that is printed."""
+        if self.status == SKIPPED:
+            return f"{shown(self.source)}: skipped, {self.message}"
+        parts = [] if not self.details else [noise_text(self.details), _method(self.details)]
+        parts += [] if self.seconds is None else [f"{self.seconds:.2f} s"]
+        text = "; ".join(filter(None, parts))
+        return f"{shown(self.source)} -> {shown(self.target)}{f': {text}' if text else ''}"
+
+    def fields(self) -> dict[str, Any]:
+        """Return an object for JSON."""
+        seconds = None if self.seconds is None else round(self.seconds, 3)
+        fields = {"input": shown(self.source), "output": shown(self.target), "status": self.status}
+        optional = {"message": self.message, "seconds": seconds, **self.details}
+        return fields | {name: value for name, value in optional.items() if value not in (None, "")}
+
+
+def shown(path: Path) -> str:
+    """Return a file name; bytes that are not text are escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def details_of(info: Any) -> dict[str, Any]:
+    """Return what a function estimated and used, from its `Info`."""
+    noise = info.noise
+    model = getattr(noise, "model", None) or (type(noise).__name__ if noise is not None else None)
+    sigma = np.asarray(info.sigma, float)
+    level = sigma if sigma.ndim < 2 else np.sqrt(np.square(sigma).mean())
+    return {
+        "noise": {
+            "model": model if info.estimated or model else "given",
+            "sigma": np.ravel(level).tolist(),
+            "estimated": info.estimated,
+            "reason": info.reason,
+        },
+        "strength": info.strength,
+        "backend": info.backend,
+    }
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
+    """Return the counts of a batch."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    total = sum(counts.values())
+    words = [f"{counts[name]} {name}" for name in (RESTORED, PLANNED, SKIPPED, FAILED)
+             if counts[name]]  # fmt: skip
+    return f"{total} {'file' if total == 1 else 'files'}: {', '.join(words)}"
+
+
+def check_report(args: argparse.Namespace) -> None:
+    """Raise if the report cannot be written."""
+    if args.report is None:
+        return
+    path = Path(args.report)
+    files.check_output(path, (".json",))
+    if path.exists() and not (args.overwrite or args.resume):
+        raise CommandError(f"{path} exists already; add --overwrite to replace it")
+
+
+def write_report(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
+    """Write versions, settings and what was done with each file."""
+    settings = {
+        name: value for name, value in sorted(vars(args).items())
+        if name not in _HIDDEN and value is not None and not name.startswith("_")
+    }  # fmt: skip
+    report = {
+        "fastrestore": fastrestore.__version__,
+        "command": args.command,
+        "settings": settings,
+        "files": [outcome.fields() for outcome in outcomes],
+    }
+    text = json.dumps(report, indent=2, default=str) + "\n"
+    files.write_bytes(Path(args.report), text.encode)
+
+
+def noise_text(details: dict[str, Any]) -> str:
+    """Describe the noise."""
+    noise = details.get("noise")
+    if not noise:
+        return ""
+    levels = ", ".join(f"{sigma:.3g}" for sigma in noise["sigma"][:CHANNELS])
+    if not any(noise["sigma"]):
+        return "no noise found" if noise.get("estimated") else "sigma 0"
+    return f"{noise['model']} noise, sigma {levels}"
+
+
+def _method(details: dict[str, Any]) -> str:
+    """Describe the method, its parameters and the backend."""
+    names = ("method", "profile", "backend")
+    words = [str(details[name]) for name in names if details.get(name)]
+    strength = details.get("strength", 1)
+    return ", ".join(words + ([] if strength == 1 else [f"strength {strength:g}"]))
