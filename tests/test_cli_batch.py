@@ -83,7 +83,7 @@ def test_folder(capsys, photos):
         "photos/b.tif -> photos/b-restored.tif",
     ]
     assert err == [
-        "fastrestore: warning: photos: skipped files that are not images: notes.txt",
+        "fastrestore: warning: photos: skipped files that are not images: notes.txt, sub",
         "2 files: 2 restored",
     ]
     np.testing.assert_array_equal(read(photos / "b-restored.tif"), NOISE16)

@@ -121,7 +121,9 @@ def test_the_command(saved, capsys, method):
     words = ["denoise", folder / "noisy.png", "-o", folder / "clean.png", "--sigma", "20/255",
              "--method", method, "--weights", weights]  # fmt: skip
     assert main([str(word) for word in words]) == 0
-    assert capsys.readouterr() == ("", "")
+    out, err = capsys.readouterr()
+    assert (out.count("\n"), err) == (1, "")
+    assert f"clean.png: {method}; " in out
     expected = denoise(image, 20, method=method, weights=weights)
     np.testing.assert_array_equal(read(folder / "clean.png"), to_type(expected, image.dtype))
 

@@ -201,6 +201,8 @@ def _restored(
             raise
         return Outcome(*work, FAILED, message=str(error))
     except OSError as error:
+        if error.errno is None and not plan.several:  # of the library, such as an unknown model
+            raise
         return Outcome(*work, FAILED, message=f"{error.filename or work.source}: {reason(error)}")
     return Outcome(*work, RESTORED, details, seconds)
 

@@ -79,6 +79,7 @@ def _files(
     if not pictures:
         raise CommandError(_no_images(path, recursive=recursive))
     others = [file for file in entries if not readable(file)]
+    others = sorted(others if recursive else [*others, *_folders(path, output)])
     if others:
         names = ", ".join(str(file.relative_to(path)) for file in others[:SHOWN])
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
@@ -96,6 +97,12 @@ def _entries(folder: Path, *, recursive: bool, output: str | None) -> Iterator[P
             if recursive and not name.startswith(".") and (here / name).resolve() != results
         )  # fmt: skip
         yield from (here / name for name in sorted(names) if not name.startswith("."))
+
+
+def _folders(folder: Path, output: str | None) -> list[Path]:
+    """Return the folders in a folder, without hidden ones and that of the results."""
+    return [entry for entry in folder.iterdir() if entry.is_dir()
+            and not entry.name.startswith(".") and not _is_same(entry, output)]  # fmt: skip
 
 
 def _is_same(path: Path, output: str | None) -> bool:
