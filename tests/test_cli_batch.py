@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -370,3 +371,9 @@ def test_links_in_folders(capsys, photos, tmp_path):
     _, err = run(capsys, "photos", "-r", "-o", "out", status=1)
     assert "dangling.png: no such file" in err[1]
     assert err[-1] == "4 files: 3 restored, 1 failed"
+
+
+def test_the_package_is_a_program(tmp_path):
+    argv = [sys.executable, "-m", "fastrestore", "--version"]
+    run = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert run.stdout == f"fastrestore {fastrestore.__version__}\n"
