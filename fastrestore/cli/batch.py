@@ -145,8 +145,9 @@ def _pages(works: list[Work], place: str | None, *, several: bool) -> dict[Path,
 
 def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
     """Create the folders of the results, and check the pages."""
-    for work in plan.works:
-        paths.make_folder(work.target.parent) if plan.several or args.output else None
+    if plan.several or args.output:
+        for work in plan.works:
+            paths.make_folder(work.target.parent)
     if plan.several and args.compare is not None:
         paths.make_folder(Path(args.compare))
     for source, target in plan.works:
