@@ -24,6 +24,7 @@ __all__ = [
     "Writer",
     "check_output",
     "existing_output",
+    "files_of",
     "frame_from_pixels",
     "frame_pixels",
     "is_film",
@@ -81,3 +82,11 @@ def existing_output(name: str) -> Path | None:
     pattern = Pattern(name)
     numbers = pattern.numbers()
     return pattern.file(numbers[0]) if numbers else None
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a file, or the numbered images of a pattern."""
+    if not is_sequence(str(path)):
+        return [path]
+    pattern = Pattern(str(path))
+    return [pattern.file(number) for number in pattern.numbers()]

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastrestore._arrays.validate import usable_processors
-from fastrestore._io import images
 from fastrestore._io.errors import FileError, reason
 from fastrestore.cli import compare, inputs, outcomes, paths, records
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.inputs import Input
+from fastrestore.cli.kinds import IMAGES, Kind
 from fastrestore.cli.outcomes import FAILED, PLANNED, RESTORED, SKIPPED, Outcome
 from fastrestore.cli.paths import Work
 from fastrestore.cli.streams import discard_output, one_line, show, write_line
@@ -25,17 +25,6 @@ from fastrestore.cli.streams import discard_output, one_line, show, write_line
 Details = dict[str, Any]  # of noise and method, for the line and the report
 Process = Callable[[Path, Path], Details]  # reads, restores and writes a file
 MEMORY_VARIABLE = "FASTRESTORE_MAX_IMAGE_GB"
-
-
-class Kind(NamedTuple):
-    """The files that a command restores, and the names of their results."""
-
-    readable: inputs.Readable = images.can_read
-    name: paths.Name = images.output_name
-    check: paths.Check = images.check_output
-
-
-IMAGES = Kind()
 
 
 class _Plan(NamedTuple):
@@ -94,26 +83,23 @@ def _check(args: argparse.Namespace) -> None:
 
 def _plan(args: argparse.Namespace, kind: Kind) -> _Plan:
     """Find the files, and decide where each result goes."""
-    found = inputs.find(
-        args.inputs, recursive=args.recursive, output=args.output, readable=kind.readable
-    )
+    found = inputs.find(args.inputs, kind, recursive=args.recursive, output=args.output)
     several = len(args.inputs) > 1 or len(found) > 1 or any(item.folder for item in found)
-    known, unknown = _sorted_out(found, kind.readable, several=several)
+    known, unknown = _sorted_out(found, kind, several=several)
     works = paths.plan(
-        known, args.output, overwrite=args.overwrite, resume=args.resume, several=several,
-        name=kind.name, check=kind.check,
-    )  # fmt: skip
+        known, args.output, kind, overwrite=args.overwrite, resume=args.resume, several=several
+    )
     return _Plan(works, unknown, _pages(works, args.compare, several=several), several)
 
 
 def _sorted_out(
-    found: list[Input], readable: inputs.Readable, *, several: bool
+    found: list[Input], kind: Kind, *, several: bool
 ) -> tuple[list[Input], list[Outcome]]:
     """Return the files of known formats, and the others, of which there must be fewer than all."""
     known, unknown = [], []
     for item in found:
         try:
-            inputs.check(item.path, readable)
+            kind.require(item.path)
             known.append(item)
         except FileError as error:
             if not several:
@@ -151,7 +137,7 @@ def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
     if plan.several and args.compare is not None:
         paths.make_folder(Path(args.compare))
     for source, target in plan.works:
-        if source in plan.pages and (args.overwrite or args.resume or not target.exists()):
+        if source in plan.pages and (args.overwrite or args.resume or not paths.exists(target)):
             compare.check_page(plan.pages[source], overwrite=args.overwrite or args.resume)
 
 
@@ -210,7 +196,7 @@ def _restored(
 
 def _why_skipped(work: Work, args: argparse.Namespace, settings: str) -> str:
     """Return why a file is not restored, or an empty text."""
-    if args.overwrite or not work.target.exists():
+    if args.overwrite or not paths.exists(work.target):
         return ""
     name = outcomes.shown(work.target)
     if not args.resume:

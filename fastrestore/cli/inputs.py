@@ -5,17 +5,17 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fastrestore._io import images
-from fastrestore._io.errors import FileError
+from fastrestore._io.files import extension
+from fastrestore._io.films import is_sequence
 from fastrestore.cli.errors import CommandError
+from fastrestore.cli.kinds import Kind
 
 SUFFIX = "-restored"  # of the names of results beside their inputs
 SHOWN = 8  # names of files in a warning
-Readable = Callable[[Path], bool]
 
 
 class Input(NamedTuple):
@@ -25,10 +25,8 @@ class Input(NamedTuple):
     folder: Path | None = None
 
 
-def find(
-    names: list[str], *, recursive: bool, output: str | None, readable: Readable = images.can_read
-) -> list[Input]:
-    """Return the files that are named, the images in folders, and the files of patterns.
+def find(names: list[str], kind: Kind, *, recursive: bool, output: str | None) -> list[Input]:
+    """Return the files that are named, those of a kind in folders, and the files of patterns.
 
     Each file is returned once. Hidden files, results of earlier calls beside their inputs, and
     folders within others that hold the results are left out.
@@ -37,17 +35,9 @@ def find(
     paths = [path for name in names for path in _matches(name)]
     for path in paths:
         if len(paths) == 1 or not _is_same(path, output):
-            for each in _files(path, recursive=recursive, output=output, readable=readable):
+            for each in _files(path, kind, recursive=recursive, output=output):
                 found.setdefault(os.path.abspath(each.path), each)  # noqa: PTH100 (keeps links)
     return list(found.values())
-
-
-def check(path: Path, readable: Readable) -> None:
-    """Raise `FileError` if a file is missing, or its extension is not that of a format."""
-    if not readable(path) or not path.is_file():
-        images.check_input(path)
-        if not path.is_file():
-            raise FileError(f"{path} is not a regular file")
 
 
 def _matches(name: str) -> list[Path]:
@@ -55,6 +45,8 @@ def _matches(name: str) -> list[Path]:
     if not name:
         raise CommandError("the name of an input is empty; write a file or a directory")
     path = Path(name)
+    if is_sequence(name):  # numbered images, which make one video
+        return [path]
     if os.path.lexists(path) or not glob.has_magic(name):
         if not os.path.lexists(path):
             raise CommandError(f"{path}: no such file")
@@ -65,26 +57,26 @@ def _matches(name: str) -> list[Path]:
     return matches
 
 
-def _files(
-    path: Path, *, recursive: bool, output: str | None, readable: Readable
-) -> Iterator[Input]:
-    """Return a file, or the images in a folder; warn about its other files."""
+def _files(path: Path, kind: Kind, *, recursive: bool, output: str | None) -> Iterator[Input]:
+    """Return a file, or those of a kind in a folder; warn about its other files."""
     if not path.is_dir():
         yield Input(path)
         return
     entries = [
         file for file in _entries(path, recursive=recursive, output=output) if not _is_result(file)
     ]
-    pictures = [file for file in entries if readable(file)]
-    if not pictures:
-        raise CommandError(_no_images(path, recursive=recursive))
-    others = [file for file in entries if not readable(file)]
+    known = [file for file in entries if kind.is_known(file)]
+    if not known:
+        raise CommandError(_none_known(path, kind, recursive=recursive))
+    others = [file for file in entries if not kind.is_known(file)]
     others = sorted(others if recursive else [*others, *_folders(path, output)])
     if others:
         names = ", ".join(str(file.relative_to(path)) for file in others[:SHOWN])
         more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        warnings.warn(f"{path}: skipped files that are not images: {names}{more}", stacklevel=1)
-    yield from (Input(file, path) for file in pictures)
+        warnings.warn(
+            f"{path}: skipped files that are not {kind.words}: {names}{more}", stacklevel=1
+        )
+    yield from (Input(file, path) for file in known)
 
 
 def _entries(folder: Path, *, recursive: bool, output: str | None) -> Iterator[Path]:
@@ -112,14 +104,15 @@ def _is_same(path: Path, output: str | None) -> bool:
 
 def _is_result(path: Path) -> bool:
     """Whether a file is the result of a file beside it."""
-    if not path.stem.endswith(SUFFIX):
+    name = path.name.removesuffix(extension(path)) if extension(path) == ".nii.gz" else path.stem
+    if not name.endswith(SUFFIX):
         return False
-    stem = path.stem.removesuffix(SUFFIX)
+    stem = name.removesuffix(SUFFIX)
     return bool(stem) and any(path.parent.glob(f"{glob.escape(stem)}.*"))
 
 
-def _no_images(folder: Path, *, recursive: bool) -> str:
-    """Return the message for a folder without images."""
+def _none_known(folder: Path, kind: Kind, *, recursive: bool) -> str:
+    """Return the message for a folder without files of a kind."""
     deeper = any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
     hint = "; add --recursive for the folders in it" if deeper and not recursive else ""
-    return f"{folder} contains no images ({', '.join(images.readable_extensions())}){hint}"
+    return f"{folder} contains no {kind.words} ({', '.join(kind.extensions)}){hint}"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastrestore._io import images
+from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.inputs import SUFFIX, Input
-
-Name = Callable[[Path], str]  # from an input to the name of its result, with the extension
-Check = Callable[[Path], None]  # raises if a result cannot be written
+from fastrestore.cli.kinds import Kind
 
 
 class Work(NamedTuple):
@@ -21,6 +18,11 @@ class Work(NamedTuple):
 
     source: Path
     target: Path
+
+
+def exists(path: Path) -> bool:
+    """Whether a file, or an image of a pattern of numbered images, exists."""
+    return films.existing_output(str(path)) is not None
 
 
 def check_overwrite(path: Path | None, *, overwrite: bool) -> None:
@@ -32,12 +34,11 @@ def check_overwrite(path: Path | None, *, overwrite: bool) -> None:
 def plan(
     found: list[Input],
     output: str | None,
+    kind: Kind,
     *,
     overwrite: bool,
     resume: bool = False,
     several: bool,
-    name: Name = images.output_name,
-    check: Check = images.check_output,
 ) -> list[Work]:
     """Return each file with the path of its result; raise if results would replace other files.
 
@@ -45,19 +46,19 @@ def plan(
     beside the files.
     """
     if output is None:
-        targets = _beside([item.path for item in found], name)
-    elif _is_folder(output, several=several):
-        targets = _within(Path(output), found, name)
+        targets = _beside([item.path for item in found], kind)
+    elif _is_folder(output, kind, several=several):
+        targets = _within(Path(output), found, kind)
     else:
         targets = [Path(output)]
-        check(targets[0])
-        check_overwrite(targets[0], overwrite=overwrite or resume)
+        kind.check(targets[0])
+        check_overwrite(films.existing_output(output), overwrite=overwrite or resume)
     works = [Work(item.path, target) for item, target in zip(found, targets, strict=True)]
     _check_distinct(works)
     _check_inputs(works, overwrite=overwrite)
     for target in targets:
         if os.path.lexists(target.parent):  # others are created
-            check(target)
+            kind.check(target)
     return works
 
 
@@ -69,9 +70,9 @@ def make_folder(folder: Path) -> None:
         raise CommandError(f"cannot create directory {folder}: {reason(error)}") from error
 
 
-def _beside(paths: list[Path], name: Name) -> list[Path]:
+def _beside(paths: list[Path], kind: Kind) -> list[Path]:
     """Return results with a suffix beside the files."""
-    targets = [path.with_name(_suffixed(path, name(path))) for path in paths]
+    targets = [path.with_name(_suffixed(path, kind.name(path))) for path in paths]
     return _told_apart(paths, targets)
 
 
@@ -82,12 +83,12 @@ def _suffixed(path: Path, result: str) -> str:
     return f"{stem}{SUFFIX}{result[len(stem) :]}" if ending else f"{path.name}{SUFFIX}"
 
 
-def _within(place: Path, found: list[Input], name: Name) -> list[Path]:
+def _within(place: Path, found: list[Input], kind: Kind) -> list[Path]:
     """Return results in a directory, in the tree of the folder that was given."""
     targets = []
     for path, folder in found:
         parent = place if folder is None else place / path.parent.relative_to(folder)
-        targets.append(parent / name(path))
+        targets.append(parent / kind.name(path))
     return _told_apart([item.path for item in found], targets)
 
 
@@ -143,7 +144,7 @@ def _check_inputs(works: list[Work], *, overwrite: bool) -> None:
             check_overwrite(target, overwrite=False)
 
 
-def _is_folder(output: str, *, several: bool) -> bool:
+def _is_folder(output: str, kind: Kind, *, several: bool) -> bool:
     """Whether the output is a directory, existing or to be created."""
     if not output:
         raise CommandError("the name after -o is empty; write a file or a directory")
@@ -151,7 +152,7 @@ def _is_folder(output: str, *, several: bool) -> bool:
     path = Path(output)
     if path.is_dir():
         return True
-    if several and images.can_read(path):
+    if several and kind.is_known(path):
         raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
     if (several or output.endswith(separators)) and path.exists():
         if several and not output.endswith(separators):

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 import fastrestore
+from fastrestore._io import films
 from fastrestore.cli.paths import Work
 
 VARIABLE = "FASTRESTORE_RECORDS"  # another folder, or 0 for none
@@ -99,21 +100,22 @@ def _hash(name: str) -> str:
 
 
 def _state(path: Path) -> list[int] | None:
-    """Return size and time of a file, which change with its content."""
+    """Return size and time of a file, or of numbered images, which change with the content."""
     try:
-        state = path.stat()
+        states = [file.stat() for file in films.files_of(path)]
     except OSError:
         return None
-    return [state.st_size, state.st_mtime_ns]
+    return [number for state in states for number in (state.st_size, state.st_mtime_ns)]
 
 
 def digest_of(path: Path) -> str | None:
-    """Return a hash value of the content of a file, or None if it cannot be read."""
+    """Return a hash value of the content of a file, or of numbered images; None if unreadable."""
     value = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                value.update(chunk)
+        for name in films.files_of(path):
+            with name.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    value.update(chunk)
     except OSError:
         return None
     return value.hexdigest()

@@ -16,6 +16,7 @@ from fastrestore._io.images import Image
 from fastrestore.cli import batch, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained, require_torch
+from fastrestore.cli.kinds import IMAGES, Kind
 from fastrestore.cli.noise import Sigma
 from fastrestore.cli.options import show_progress
 
@@ -23,9 +24,7 @@ from fastrestore.cli.options import show_progress
 Restore = Callable[[Image, Path, Details], Any]
 
 
-def restore_images(
-    args: argparse.Namespace, restore: Restore, kind: batch.Kind = batch.IMAGES
-) -> int:
+def restore_images(args: argparse.Namespace, restore: Restore, kind: Kind = IMAGES) -> int:
     """Read, restore and write the images one by one; return the exit status."""
 
     def process(source: Path, target: Path) -> Details:

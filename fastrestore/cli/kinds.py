@@ -1,0 +1,35 @@
+"""The files that a command restores, and the names of their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from fastrestore._io import images
+from fastrestore._io.errors import FileError
+from fastrestore._io.files import extension
+
+
+def check_image(path: Path) -> None:
+    """Raise `FileError` if a file is missing, or is not an image."""
+    images.check_input(path)
+    if not path.is_file():
+        raise FileError(f"{path} is not a regular file")
+
+
+class Kind(NamedTuple):
+    """The files that a command restores, and the names of their results."""
+
+    words: str = "images"
+    extensions: tuple[str, ...] = images.readable_extensions()  # of files in directories
+    require: Callable[[Path], None] = check_image  # raises for a file that cannot be restored
+    name: Callable[[Path], str] = images.output_name  # of the result, with the extension
+    check: Callable[[Path], None] = images.check_output  # raises if a result cannot be written
+
+    def is_known(self, path: Path) -> bool:
+        """Whether a file in a directory is restored, by its extension."""
+        return extension(path) in self.extensions
+
+
+IMAGES = Kind()
