@@ -55,7 +55,6 @@ def test_methods_are_the_functions_of_their_names():
             {"weights": "unet-gray"},
             "weights='unet-gray' is not used by method='bm3d', only",
         ),
-        ("auto", {"batch_axis": 0}, "batch_axis=0 is not used by method='auto', only by 'dncnn'"),
         ("auto", {"tile": None}, "tile=None is not used by method='auto', only by 'dncnn', 'unet'"),
     ],
 )

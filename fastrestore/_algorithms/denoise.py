@@ -37,7 +37,7 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     "return_info": (False, (*CLASSICAL, "hybrid")),
     "tune": (False, CLASSICAL),
     "weights": (None, LEARNED),
-    "batch_axis": (None, (*LEARNED, NETWORK)),
+    "batch_axis": (None, (*METHODS, NETWORK)),
     "tile": ("auto", (*LEARNED, NETWORK)),
     "device": (None, (*LEARNED, NETWORK)),
     "precision": ("auto", (*LEARNED, NETWORK)),
@@ -112,7 +112,7 @@ def denoise(
     channel_axis : int, optional
         Axis of the colors. By default the image is gray.
     batch_axis : int, optional
-        Axis along which independent images are stacked, for networks.
+        Axis along which independent images of one size are stacked, see `bm3d`.
     mask : array of bool, shape of `image` or one that broadcasts to it, optional
         True where a pixel is valid, as for `bm3d`. Networks filter an image in which means of
         nearby valid pixels replace the invalid ones.
@@ -137,7 +137,7 @@ def denoise(
     return_info : bool, default False
         If True, also return an `Info`, for "bm3d" and "hybrid": see `bm3d`. With `tune` it contains
         the chosen strength and profile, and the estimated error of each choice. With `axes`, return
-        a tuple of them, one for each image, film or volume.
+        a tuple of them, one for each image, film or volume, and so with `batch_axis`, for "bm3d".
 
     Returns
     -------
@@ -233,11 +233,13 @@ def denoise(
         used: dict[str, Any] = {"workers": workers, "backend": backend, "noise": noise}
         if validate.flag("tune", tune):
             _check_strength(strength)
+            if batch_axis is not None:
+                raise ValueError(f"tune=True is for one image; leave out batch_axis={batch_axis!r}")
             tuned_result = tuned(image, sigma, mask, {"profile": profile, **used, **shared})
             return tuned_result if return_info else tuned_result[0]
         used |= {"strength": strength, "return_info": return_info}
         used["profile"] = "np" if profile is None else profile
-        return bm3d(image, sigma, mask=mask, **used, **shared)
+        return bm3d(image, sigma, mask=mask, batch_axis=batch_axis, **used, **shared)
     from fastrestore.nets import need_torch
 
     need_torch()
