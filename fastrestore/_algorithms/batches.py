@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import reporting
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # Pixels above which the threads share each image: this takes less memory and stops sooner, and the
 # threads wait for each other for less than 3 % of the time.
@@ -69,23 +65,10 @@ class _Batch(NamedTuple):
         return part
 
 
-def along_batch(restore: Callable[P, T]) -> Callable[P, T]:
-    """Let a function for images restore batches: its argument `batch_axis` is for this."""
-    signature = inspect.signature(restore)
-
-    @functools.wraps(restore)
-    def restored(*args: P.args, **options: P.kwargs) -> T:
-        if options.get("batch_axis") is None:
-            return restore(*args, **options)
-        bound = signature.bind(*args, **options).arguments
-        result: Any = _restored(restore, bound.pop("image"), bound)
-        return result  # type: ignore[no-any-return]
-
-    return restored
-
-
-def _restored(restore: Callable[..., Any], image: Any, options: dict[str, Any]) -> Any:
-    """Restore the images of a batch."""
+def restore_batch(restore: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Restore the images of a batch by a function, from all its arguments."""
+    options = dict(arguments)
+    image = options.pop("image")
     values, convert_back = interop.recognize("image", image)
     batch = _checked(tuple(values.shape), options)
     several = validate.flag("return_info", options.get("return_info", False))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._algorithms.batches import along_batch
+from fastrestore._algorithms.batches import restore_batch
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, threads, validate
@@ -20,7 +20,6 @@ from fastrestore._collaborative.request import Inputs, Request, image_geometry
 from fastrestore._noise.planes import NoiseArguments, Source
 
 
-@along_batch  # which takes `batch_axis`
 def bm3d(
     image: Any,
     sigma: Any = None,
@@ -241,6 +240,8 @@ def bm3d(
     >>> bool(np.isnan(restored[20:40, 30:50]).all()), int(np.isnan(restored).sum())
     (True, 400)
     """
+    if batch_axis is not None:
+        return restore_batch(bm3d, locals())
     values, convert_back = interop.recognize("image", image)
     request = Request.validated(
         image_geometry(values.shape, channel_axis),
