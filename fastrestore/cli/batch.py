@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 from fastrestore._arrays.validate import usable_processors
 from fastrestore._io.errors import FileError, reason
 from fastrestore.backends import select
-from fastrestore.cli import compare, inputs, outcomes, paths, records
+from fastrestore.cli import compare, inputs, options, outcomes, paths, records
 from fastrestore.cli.errors import CommandError, require_torch
 from fastrestore.cli.inputs import Input
 from fastrestore.cli.kinds import IMAGES, Kind
@@ -31,6 +32,11 @@ Details = dict[str, Any]  # of noise and method, for the line and the report
 Process = Callable[[Path, Path], Details]  # reads, restores and writes a file
 MEMORY_VARIABLE = "FASTRESTORE_MAX_IMAGE_GB"
 DEBUG_VARIABLE = "FASTRESTORE_DEBUG"  # 1 prints the traceback of an unexpected error
+_POSITIVE = {  # options that are positive numbers, in words
+    "workers": "a number of threads; write 1 or more",
+    "data_range": "a positive number",
+    "max_image_gb": "a positive number",
+}
 _CAPABILITIES = {"sharpen": "sharpen"}  # of a backend, for commands that need others than "image"
 
 
@@ -86,9 +92,11 @@ def _check(args: argparse.Namespace) -> None:
         raise CommandError(f"--jobs {args.jobs} is not a number of files; write 1 or more")
     if args.overwrite and args.resume:
         raise CommandError("--overwrite restores all files and --resume only some; leave one out")
+    for name, words in _POSITIVE.items():
+        value = getattr(args, name, None)
+        if value is not None and not 0 < value < math.inf:
+            raise CommandError(f"{options.spelled(name)} {value:g} is not {words}")
     if args.max_image_gb is not None:
-        if not args.max_image_gb > 0:
-            raise CommandError(f"--max-image-gb {args.max_image_gb:g} is not a positive number")
         os.environ[MEMORY_VARIABLE] = str(args.max_image_gb)
     if args.jobs > 1 and getattr(args, "workers", 0) is None:
         args.workers = max(1, usable_processors() // args.jobs)
