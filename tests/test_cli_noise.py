@@ -10,7 +10,7 @@ from support.commandline import fails, noisy, photograph, png, with_info, works
 from support.videos import draw_video, keep_frames, planes_of
 
 import fastrestore
-from fastrestore import NoiseSpec, PoissonGaussian, Rician
+from fastrestore import NoiseSpec, PoissonGaussian, Rician, nets
 from fastrestore._io import images
 from fastrestore.cli import main
 
@@ -113,6 +113,26 @@ def test_networks_estimate_white_noise(monkeypatch, capsys):
     for words in ([], ["--sigma", "auto"], ["--strength", "2"]):
         works(capsys, "denoise", "a.png", "-o", "b.png", "--method", "unet", "--overwrite", *words)
     assert seen == [{"sigma": None}, {"sigma": None}, {"sigma": None, "strength": 2.0}]
+
+
+@pytest.mark.skipif("refine-gray" not in nets.names(), reason="no weights come with the library")
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        ((), "hybrid"),
+        (("--noise", "rician:20"), "bm3d (hybrid leaves Rician noise to it)"),
+        (("--noise", "camera"), "bm3d (hybrid leaves camera noise to it)"),
+        (("--sigma", "0"), "bm3d (hybrid has no noise to remove)"),
+        (("--sigma", "0.9"), "bm3d (hybrid leaves noise as strong as this to it)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:sigma")
+def test_hybrid_says_what_it_leaves_to_bm3d(capsys, words, method):
+    pytest.importorskip("torch")
+    main(["denoise", "a.png", "--method", "hybrid", "--report", "r.json", *words])
+    out, _ = capsys.readouterr()
+    assert f"; {method}, np, " in out
+    assert json.loads(Path("r.json").read_text())["files"][0]["method"] == method
 
 
 # Videos

@@ -170,6 +170,7 @@ def test_hybrid_takes_noise(noise):
     assert result.shape == image.shape
     assert np.isfinite(result).all()
     assert "not used" not in info.reason
+    assert info.refined
     assert np.abs(result - bm3d(image, channel_axis=-1, noise=noise)).max() > 1
 
 
@@ -284,6 +285,7 @@ def test_noise_stronger_than_the_contrast_is_left_to_bm3d():
             )
             np.testing.assert_array_equal(result, bm3d(whole, sigma))
         assert "stronger than the contrast" in info.reason
+        assert not info.refined
 
 
 def test_channels_without_noise_are_kept():

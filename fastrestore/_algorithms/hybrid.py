@@ -120,7 +120,7 @@ def _restored(
     out = scale.denormalized(refined, planes.dtype)
     if np.ndim(level) == 2 and interop.on_host(planes):  # a map
         np.copyto(out, planes, where=level == 0, casting="unsafe")
-    return out, info
+    return out, replace(info, refined=True)
 
 
 class Pair(NamedTuple):

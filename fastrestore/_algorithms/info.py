@@ -66,6 +66,9 @@ class Info:
     trials : tuple
         With ``tune=True``: the choices that were compared, each with the attributes ``profile``,
         ``strength`` and ``sure``, the estimate of its mean squared error. See `metrics.sure`.
+    refined : bool
+        With ``method="hybrid"``: whether the network corrected the result of `bm3d`. If not,
+        `reason` says why.
     """
 
     sigma: float | NDArray[Any]
@@ -78,6 +81,7 @@ class Info:
     residual: Residual | None = None
     grid: int = 0
     trials: tuple[Trial, ...] = ()
+    refined: bool = False
 
     @classmethod
     def of(cls, request: Request, result: Result, sigma: Any) -> Info:

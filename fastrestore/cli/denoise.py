@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import noise, options, restoring, stack
+from fastrestore.cli import noise, options, outcomes, restoring, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, require_torch
 
@@ -51,6 +53,7 @@ BM3D_ONLY = {
     "profile": "np", "stage": "final", "workers": None, "max_memory": None, "backend": None,
 }  # fmt: skip
 HYBRID = ("noise", "profile", "workers", "backend")
+TRAINED = ("white", "signal-dependent", "correlated", "PoissonGaussian", "given")  # by "hybrid"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,8 +120,9 @@ def run(args: argparse.Namespace) -> int:
             details |= {"method": "bm3d", "profile": args.profile}
         elif args.method == "hybrid":
             denoise = partial(fastrestore.denoise, image, **_hybrid_arguments(args, image))
-            result = noise.call(denoise, specification, details)
-            details |= {"method": "hybrid", "profile": args.profile}
+            result, info = denoise(**specification, return_info=True)
+            details |= outcomes.details_of(info)
+            details |= {"method": _hybrid_method(info, details), "profile": args.profile}
         else:
             result = _network(net, image, specification, args)
             details["method"] = args.method or args.weights
@@ -171,6 +175,17 @@ def _hybrid_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
     """Return the keyword arguments of `denoise` for the method "hybrid", other than the noise."""
     network = {"weights": args.weights, **restoring.network_arguments(args, image)}
     return {"method": "hybrid", **network, **restoring.common_arguments(args, image)}
+
+
+def _hybrid_method(info: fastrestore.Info, details: Details) -> str:
+    """Name what "hybrid" used for an image."""
+    model = details["noise"]["model"]
+    if info.refined:
+        return "hybrid"
+    if not np.any(info.sigma):
+        return "bm3d (hybrid has no noise to remove)"
+    left = "noise as strong as this" if model in TRAINED else f"{model} noise"
+    return f"bm3d (hybrid leaves {left} to it)"
 
 
 def _network(
