@@ -74,7 +74,7 @@ def test_help_explains_sigma(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["paint"], "invalid choice: 'paint'"),
+        (["paint"], "'paint' is neither a command nor a file"),
         (["denoise"], "required: IN (see"),
         (["denoise", "a.png", "-o", "b.png", "--sigma"], "--sigma: expected one argument"),
         (["denoise", "a.png", "-o", "b.png", "--sigma", "1", "--fast"], "arguments: --fast"),

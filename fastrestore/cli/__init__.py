@@ -6,37 +6,17 @@ module of the requested command is imported: ``fastrestore --help`` needs no Num
 
 from __future__ import annotations
 
-import argparse
-import importlib
+import itertools
+import os
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
 
-from fastrestore import __version__
 from fastrestore._io.errors import FileError
-from fastrestore.cli import signals
+from fastrestore.cli import commands
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.streams import discard_output, one_line, show, usable_streams
-
-COMMANDS = {  # names of the modules, and their summaries in `fastrestore --help`
-    "denoise": "remove noise from images with BM3D or a network",
-    "video": "remove noise from videos with V-BM3D",
-    "volume": "remove noise from volumes with BM4D",
-    "upscale": "enlarge images and videos with a network",
-    "deblur": "remove a known blur and noise",
-    "inpaint": "fill in missing pixels",
-    "sharpen": "sharpen images and remove noise",
-    "streaks": "remove streaks, the cause of ring artifacts, from sinograms",
-    "compare": "write a page that shows images before and after",
-    "train": "train a network on photographs (needs PyTorch)",
-    "demo": "add noise to a photograph, remove it and compare",
-    "backends": "list the backends and whether they are available",
-    "info": "print size, type, range and noise of images, stacks and videos",
-    "formats": "list the file formats and what survives in them",
-    "cache": "manage the cache of compiled kernels",
-    "doctor": "check the installation, for a bug report",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 after success; 1 if some files could not be restored; 2 after another
-        error; 130 after Ctrl-C, and 143 after SIGTERM; 141 if standard output was closed by its
-        reader. Each error is printed as one line on standard error.
+        error; 130 after Ctrl-C; 141 if standard output was closed by its reader. Each error is
+        printed as one line on standard error.
     """
     with usable_streams():
         return _reported(sys.argv[1:] if argv is None else argv)
@@ -61,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _reported(argv: Sequence[str]) -> int:
     """Run the command line, and print an error as one line."""
     try:
-        with warnings.catch_warnings(), signals.raised():
+        with warnings.catch_warnings():
             warnings.showwarning = _warn
             return _run(argv)
     except (CommandError, FileError) as error:
@@ -72,7 +52,7 @@ def _reported(argv: Sequence[str]) -> int:
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:
         show(f"fastrestore: interrupted{f': {stop}' if str(stop) else ''}")
-        return signals.status_of(stop)
+        return 130
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -93,13 +73,32 @@ def _run(argv: Sequence[str]) -> int:
 
 def _command(argv: Sequence[str]) -> int:
     """Parse the arguments and run the command."""
-    parser = _parser(next((word for word in argv if not word.startswith("-")), None))
+    options = list(itertools.takewhile(lambda each: each.startswith("-") and each != "--", argv))
+    word = next(iter(argv[len(options) :]), None)
+    parser = commands.parser_of(word)
+    if word is not None and word not in commands.COMMANDS:
+        parser.parse_args(options)  # raises, unless there are none
+        return _describe(argv)
     args = parser.parse_args(argv)
     if args.command is None:
         show(parser.format_help().rstrip("\n"))
         return 2
     status: int | None = args.run(args)
     return status or 0
+
+
+def _describe(argv: Sequence[str]) -> int:
+    """Describe files that are given without a command."""
+    words = list(argv[argv[0] == "--" :])
+    wrong = next((each for each in words if not os.path.lexists(each)), None)
+    if wrong is None and words:
+        from fastrestore.cli.advice import advise
+
+        return advise(words)
+    if wrong is not None and wrong.startswith("-"):
+        command = shlex.join([commands.PROGRAM, "denoise", *words])
+        raise CommandError(f"{wrong} needs a command, such as `{command}`")
+    raise commands.unknown("--" if wrong is None else wrong)
 
 
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
@@ -111,34 +110,3 @@ def _fail(message: str) -> int:
     """Print an error as one line and return the exit status."""
     show(f"fastrestore: error: {one_line(message)}")
     return 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises `CommandError` for wrong arguments."""
-
-    def error(self, message: str) -> NoReturn:
-        raise CommandError(f"{message} (see `{self.prog} --help`)")
-
-    def _print_message(self, message: str, file: object = None) -> None:
-        """Print a help text; argparse ignores it if standard output cannot be written."""
-        print(message, end="", file=sys.stdout)
-
-
-def _parser(command: str | None) -> _Parser:
-    """Return the parser, with the arguments of one command."""
-    parser = _Parser(prog="fastrestore", description="Image restoration.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"fastrestore {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, summary in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        if name == command:
-            module = importlib.import_module(f"fastrestore.cli.{name}")
-            module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
-    return parser

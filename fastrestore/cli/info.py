@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
         if args.json:
             found.append(_object(name, picture, choice))
         else:
-            print("\n".join([_description(name, picture), *_noise_lines(choice)]))
+            print("\n".join([description(name, picture), *_noise_lines(choice)]))
     if args.json:
         print(json.dumps(found, indent=2))
     if errors:
@@ -115,7 +115,7 @@ def _shown(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _description(name: str, picture: Picture) -> str:
+def description(name: str, picture: Picture) -> str:
     """Return name, size, type and range of an image."""
     image = picture.values
     height, width = image.shape[:2]

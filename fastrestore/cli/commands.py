@@ -1,0 +1,119 @@
+"""The commands of the program, their parsers, and its help text."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from fastrestore import __version__
+from fastrestore.cli.errors import CommandError
+
+PROGRAM = "fastrestore"
+GROUPS = {  # names of the modules, and their summaries in `fastrestore --help`
+    "Restore images, stacks and videos": {
+        "denoise": "remove noise from images with BM3D or a network",
+        "video": "remove noise from videos with V-BM3D",
+        "volume": "remove noise from volumes with BM4D",
+        "upscale": "enlarge images and videos with a network",
+        "deblur": "remove a known blur and noise",
+        "inpaint": "fill in missing pixels",
+        "sharpen": "sharpen images and remove noise",
+        "streaks": "remove streaks, the cause of ring artifacts, from sinograms",
+    },
+    "Look at files": {
+        "info": "print size, type, range and noise of images, stacks and videos",
+        "compare": "write a page that shows images before and after",
+        "formats": "list the file formats and what survives in them",
+    },
+    "Set up and check": {
+        "demo": "add noise to a photograph, remove it and compare",
+        "doctor": "check the installation, for a bug report",
+        "backends": "list the backends and whether they are available",
+        "cache": "manage the cache of compiled kernels",
+        "train": "train a network on photographs (needs PyTorch)",
+    },
+}
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
+DESCRIPTION = "Image restoration: BM3D and its relatives, and networks."
+EXAMPLES = """\
+  fastrestore photo.jpg                what it is, and what can be done with it
+  fastrestore denoise photo.jpg        write photo-restored.jpg
+  fastrestore denoise photos -o out    restore all images in a directory
+  fastrestore compare a.png b.png      write a page that shows before and after
+"""
+CLOSING = "`fastrestore COMMAND --help` explains a command."
+_WIDTH = 13  # of names
+_SIMILAR = 0.6  # of letters in common, for a suggestion
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `CommandError` for wrong arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise an error for wrong arguments."""
+        raise CommandError(f"{message} (see `{self.prog} --help`)")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Print a help text; argparse ignores it if standard output cannot be written."""
+        print(message, end="", file=sys.stdout)
+
+
+class _Program(Parser):
+    """The parser of the program."""
+
+    def format_help(self) -> str:
+        """Return the commands in groups, with examples first."""
+        parts = [
+            f"usage: {PROGRAM} COMMAND [options] IN...\n       {PROGRAM} FILE...\n",
+            f"{DESCRIPTION}\n",
+            f"Examples:\n{EXAMPLES}",
+        ]
+        for title, commands in GROUPS.items():
+            rows = (f"  {name:{_WIDTH}}{text}\n" for name, text in commands.items())
+            parts.append(f"{title}:\n{''.join(rows)}")
+        return "\n".join([*parts, f"{CLOSING}\n"])
+
+
+def parser_of(command: str | None) -> Parser:
+    """Return the parser of the program, with the arguments of one command."""
+    return _parser([] if command is None else [command])
+
+
+def full_parser() -> Parser:
+    """Return the parser of the program, with the arguments of all commands."""
+    return _parser(list(COMMANDS))
+
+
+def _parser(complete: list[str]) -> Parser:
+    """Return the parser of the program; only the modules of complete commands are imported."""
+    parser = _Program(prog=PROGRAM, description=DESCRIPTION, allow_abbrev=False)
+    version = f"{PROGRAM} {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="print the version")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if name in complete:
+            module = importlib.import_module(f"fastrestore.cli.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def unknown(word: str) -> CommandError:
+    """Return the error for a word that is neither a command nor a file."""
+    path = Path(word)
+    if path.suffix or len(path.parts) > 1:
+        return CommandError(f"{word}: no such file")
+    similar = difflib.get_close_matches(word.lower(), COMMANDS, 1, _SIMILAR)
+    text = f"; did you mean `{PROGRAM} {similar[0]}`?" if similar else ""
+    return CommandError(f"{word!r} is neither a command nor a file{text} (see `{PROGRAM} --help`)")
