@@ -173,16 +173,17 @@ def test_progress_on_a_terminal(monkeypatch, capsys, tmp_path, source, calls, wo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workers", "0"], "workers must be 1 or more"),
-        (["--data-range", "-1"], "data_range must be"),
-        (["--data-range", "nan"], "data_range must be"),
-        (["--backend", "abacus"], "backend='abacus': there is no such backend"),
+        (["--workers", "0"], "is not a number of threads; write 1 or more"),
+        (["--data-range", "-1"], "is not a positive number"),
+        (["--data-range", "nan"], "is not a positive number"),
+        (["--backend", "abacus"], ": there is no such backend; use one of 'auto', "),
     ],
 )
-def test_errors_of_bm3d(capsys, tmp_path, source, words, message):
+def test_errors_before_a_file_is_read(capsys, tmp_path, source, calls, words, message):
     line = fails(capsys, "denoise", source, "-o", tmp_path / "out.png", "--sigma", "0.1", *words)
-    assert line.startswith(f"{source}: ")
+    assert line.startswith(" ".join(words))
     assert message in line
+    assert calls == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 
 from fastrestore._io.errors import FileError
-from fastrestore.cli import commands
+from fastrestore.cli import commands, signals
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.streams import discard_output, one_line, show, usable_streams
 
@@ -31,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 after success; 1 if some files could not be restored; 2 after another
-        error; 130 after Ctrl-C; 141 if standard output was closed by its reader. Each error is
-        printed as one line on standard error.
+        error; 130 after Ctrl-C, and 143 after SIGTERM; 141 if standard output was closed by its
+        reader. Each error is printed as one line on standard error.
     """
     with usable_streams():
         return _reported(sys.argv[1:] if argv is None else argv)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _reported(argv: Sequence[str]) -> int:
     """Run the command line, and print an error as one line."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), signals.raised():
             warnings.showwarning = _warn
             return _run(argv)
     except (CommandError, FileError) as error:
@@ -52,7 +52,7 @@ def _reported(argv: Sequence[str]) -> int:
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
     except KeyboardInterrupt as stop:
         show(f"fastrestore: interrupted{f': {stop}' if str(stop) else ''}")
-        return 130
+        return signals.status_of(stop)
 
 
 def _run(argv: Sequence[str]) -> int:

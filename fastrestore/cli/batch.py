@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -14,24 +16,35 @@ from typing import Any, NamedTuple
 
 from fastrestore._arrays.validate import usable_processors
 from fastrestore._io.errors import FileError, reason
-from fastrestore.cli import compare, inputs, outcomes, paths, records
-from fastrestore.cli.errors import CommandError
+from fastrestore.backends import select
+from fastrestore.cli import compare, inputs, options, outcomes, paths, records
+from fastrestore.cli.errors import CommandError, require_torch
 from fastrestore.cli.inputs import Input
 from fastrestore.cli.kinds import IMAGES, Kind
 from fastrestore.cli.outcomes import FAILED, PLANNED, RESTORED, SKIPPED, Outcome
 from fastrestore.cli.paths import Work
+from fastrestore.cli.records import Records
+from fastrestore.cli.signals import described
 from fastrestore.cli.streams import discard_output, one_line, show, write_line
+from fastrestore.errors import BackendUnavailableError
 
 Details = dict[str, Any]  # of noise and method, for the line and the report
 Process = Callable[[Path, Path], Details]  # reads, restores and writes a file
 MEMORY_VARIABLE = "FASTRESTORE_MAX_IMAGE_GB"
+DEBUG_VARIABLE = "FASTRESTORE_DEBUG"  # 1 prints the traceback of an unexpected error
+_POSITIVE = {  # options that are positive numbers, in words
+    "workers": "a number of threads; write 1 or more",
+    "data_range": "a positive number",
+    "max_image_gb": "a positive number",
+}
+_CAPABILITIES = {"sharpen": "sharpen"}  # of a backend, for commands that need others than "image"
 
 
 class _Plan(NamedTuple):
     """All that is to be done."""
 
     works: list[Work]
-    unknown: list[Outcome]  # files of other formats
+    failed: list[Outcome]  # files that cannot be restored, or have no place for the result
     pages: dict[Path, Path]  # of comparison, for each file
     several: bool
 
@@ -43,27 +56,34 @@ def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGE
     the status is then 1.
     """
     _check(args)
-    plan = _plan(args, kind)
+    known = Records()
+    plan = _plan(args, kind, known)
     if not args.dry_run:
         _prepare(plan, args)
-    total = len(plan.works) + len(plan.unknown)
-    done: list[Outcome] = []
+    batch = _Batch(plan, args, process, known)
     try:
-        with _progress(args, total if plan.several else 0) as advance:
-            for outcome in _outcomes(plan, args, process):
-                done.append(outcome)
-                _print(outcome, args)
-                advance()
+        batch.run()
     except KeyboardInterrupt as stop:
+        _write_report(args, batch.done)
         if not plan.several:
             raise
-        raise KeyboardInterrupt(f"{outcomes.summary(done)}, of {total}") from stop
-    finally:
-        if args.report is not None and not args.dry_run:
-            outcomes.write_report(args, sorted(done, key=lambda each: str(each.source)))
+        raise described(stop, f"{outcomes.summary(batch.done)}, of {batch.total}") from stop
     if plan.several and not args.quiet:
-        show(outcomes.summary(done))
-    return 1 if any(outcome.status == FAILED for outcome in done) else 0
+        show(outcomes.summary(batch.done))
+    failed = any(outcome.status == FAILED for outcome in batch.done)
+    return 0 if _write_report(args, batch.done) and not failed else 1
+
+
+def _write_report(args: argparse.Namespace, done: list[Outcome]) -> bool:
+    """Write the report, if there is to be one; print an error and return False if that fails."""
+    if args.report is None or args.dry_run:
+        return True
+    try:
+        outcomes.write_report(args, sorted(done, key=lambda each: str(each.source)))
+    except FileError as error:
+        show(f"fastrestore: error: {one_line(str(error))}")
+        return False
+    return True
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -72,42 +92,76 @@ def _check(args: argparse.Namespace) -> None:
         raise CommandError(f"--jobs {args.jobs} is not a number of files; write 1 or more")
     if args.overwrite and args.resume:
         raise CommandError("--overwrite restores all files and --resume only some; leave one out")
+    for name, words in _POSITIVE.items():
+        value = getattr(args, name, None)
+        if value is not None and not 0 < value < math.inf:
+            raise CommandError(f"{options.spelled(name)} {value:g} is not {words}")
     if args.max_image_gb is not None:
-        if not args.max_image_gb > 0:
-            raise CommandError(f"--max-image-gb {args.max_image_gb:g} is not a positive number")
         os.environ[MEMORY_VARIABLE] = str(args.max_image_gb)
     if args.jobs > 1 and getattr(args, "workers", 0) is None:
         args.workers = max(1, usable_processors() // args.jobs)
     outcomes.check_report(args)
+    _check_devices(args)
 
 
-def _plan(args: argparse.Namespace, kind: Kind) -> _Plan:
+def _check_devices(args: argparse.Namespace) -> None:
+    """Raise if the backend or the device cannot be used here."""
+    backend, device = getattr(args, "backend", None), getattr(args, "device", None)
+    try:
+        if backend is not None or os.environ.get(select.VARIABLE):
+            select.select(backend, capability=_CAPABILITIES.get(args.command, "image"))
+        if device is not None:
+            require_torch()
+            from fastrestore.nets.run import check_device
+
+            check_device(device)
+    except (BackendUnavailableError, ValueError) as error:
+        text = str(error)
+        for name in ("backend", "device"):
+            text = text.replace(f"{name}='{getattr(args, name, None)}'",
+                                f"--{name} {getattr(args, name, None)}")  # fmt: skip
+        raise CommandError(text) from None
+
+
+def _plan(args: argparse.Namespace, kind: Kind, known: Records) -> _Plan:
     """Find the files, and decide where each result goes."""
     found = inputs.find(args.inputs, kind, recursive=args.recursive, output=args.output)
+    found, results = known.split(found)
+    for folder in dict.fromkeys(item.folder for item in results):
+        assert folder is not None
+        inside = [item.path for item in results if item.folder == folder]
+        inputs.warn_skipped(folder, "results of earlier calls", inside)
     several = len(args.inputs) > 1 or len(found) > 1 or any(item.folder for item in found)
-    known, unknown = _sorted_out(found, kind, several=several)
+    usable, failed = _sorted_out(found, kind, several=several)
     works = paths.plan(
-        known, args.output, kind, overwrite=args.overwrite, resume=args.resume, several=several
+        usable, args.output, kind, overwrite=args.overwrite, resume=args.resume, several=several
     )
-    return _Plan(works, unknown, _pages(works, args.compare, several=several), several)
+    blocked = paths.blocked(works, kind, replace=args.overwrite or args.resume)
+    if blocked and len(blocked) == len(works):
+        raise CommandError(next(iter(blocked.values())))
+    failed += [Outcome(*work, FAILED, message=text) for work, text in blocked.items()]
+    works = [work for work in works if work not in blocked]
+    return _Plan(works, failed, _pages(works, args.compare, several=several), several)
 
 
 def _sorted_out(
     found: list[Input], kind: Kind, *, several: bool
 ) -> tuple[list[Input], list[Outcome]]:
     """Return the files of known formats, and the others, of which there must be fewer than all."""
-    known, unknown = [], []
+    known, failed = [], []
     for item in found:
         try:
+            if item.problem:
+                raise FileError(item.problem)
             kind.require(item.path)
             known.append(item)
         except FileError as error:
             if not several:
                 raise
-            unknown.append(Outcome(item.path, item.path, FAILED, message=str(error)))
+            failed.append(Outcome(item.path, item.path, FAILED, message=str(error)))
     if not known:
-        raise CommandError(unknown[0].message if unknown else "there are no files to restore")
-    return known, unknown
+        raise CommandError(failed[0].message if failed else "there are no files to restore")
+    return known, failed
 
 
 def _pages(works: list[Work], place: str | None, *, several: bool) -> dict[Path, Path]:
@@ -130,10 +184,10 @@ def _pages(works: list[Work], place: str | None, *, several: bool) -> dict[Path,
 
 
 def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
-    """Create the folders of the results, and check the pages."""
-    if plan.several or args.output:
-        for work in plan.works:
-            paths.make_folder(work.target.parent)
+    """Create the folder of the results and that of the pages, and check the pages."""
+    if args.output is not None and plan.works:
+        single = not plan.several and not Path(args.output).is_dir()
+        paths.make_folder(plan.works[0].target.parent if single else Path(args.output))
     if plan.several and args.compare is not None:
         paths.make_folder(Path(args.compare))
     for source, target in plan.works:
@@ -141,67 +195,109 @@ def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
             compare.check_page(plan.pages[source], overwrite=args.overwrite or args.resume)
 
 
-def _outcomes(plan: _Plan, args: argparse.Namespace, process: Process) -> Iterator[Outcome]:
-    """Restore file by file, or several at a time."""
-    yield from plan.unknown
-    settings = records.digest(args)
+class _Batch:
+    """Files that are restored one by one, or several at a time."""
 
-    def restore(work: Work) -> Outcome:
-        return _restored(work, args, settings, process, plan)
+    def __init__(
+        self, plan: _Plan, args: argparse.Namespace, process: Process, known: Records
+    ) -> None:
+        self.plan, self.args, self.process, self.records = plan, args, process, known
+        self.settings = records.digest(args)
+        self.total = len(plan.works) + len(plan.failed)
+        self.done: list[Outcome] = []
 
-    if args.jobs == 1 or args.dry_run:
-        yield from map(restore, plan.works)
-        return
-    with ThreadPoolExecutor(args.jobs) as pool:
-        running = [pool.submit(restore, work) for work in plan.works]
+    def run(self) -> None:
+        """Restore the files, and print a line for each."""
+        with _progress(self.args, self.total if self.plan.several else 0) as advance:
+
+            def finished(outcome: Outcome) -> None:
+                self.done.append(outcome)
+                _print(outcome, self.args)
+                advance()
+
+            for outcome in self.plan.failed:
+                finished(outcome)
+            if self.args.jobs == 1 or self.args.dry_run:
+                for work in self.plan.works:
+                    finished(self._outcome(work))
+            else:
+                self._run_threads(finished)
+
+    def _run_threads(self, finished: Callable[[Outcome], None]) -> None:
+        """Restore several files at a time; after an interrupt, complete those that have begun."""
+        with ThreadPoolExecutor(self.args.jobs) as pool:
+            running = {pool.submit(self._outcome, work) for work in self.plan.works}
+            try:
+                for future in as_completed(running):
+                    running.discard(future)
+                    finished(future.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                for future in running:
+                    if not future.cancelled() and future.exception() is None:
+                        finished(future.result())
+                raise
+
+    def _outcome(self, work: Work) -> Outcome:
+        """Restore a file; return its failure instead of raising."""
+        skipped = _why_skipped(work, self.args, self.records, self.settings)
+        if skipped:
+            return Outcome(*work, SKIPPED, message=skipped)
+        if self.args.dry_run:
+            return Outcome(*work, PLANNED)
+        start = time.perf_counter()
         try:
-            for future in as_completed(running):
-                yield future.result()
-        except BaseException:  # those that have begun are completed
-            pool.shutdown(cancel_futures=True)
-            raise
+            details = self._restored(work)
+        except Exception as error:
+            message = _message(error, work.source, several=self.plan.several)
+            return Outcome(*work, FAILED, message=message)
+        return Outcome(*work, RESTORED, details, time.perf_counter() - start)
 
-
-def _restored(
-    work: Work, args: argparse.Namespace, settings: str, process: Process, plan: _Plan
-) -> Outcome:
-    """Restore a file; return its failure instead of raising."""
-    skipped = _why_skipped(work, args, settings)
-    if skipped:
-        return Outcome(*work, SKIPPED, message=skipped)
-    if args.dry_run:
-        return Outcome(*work, PLANNED)
-    start = time.perf_counter()
-    try:
+    def _restored(self, work: Work) -> Details:
+        """Restore a file, and write the page that compares it."""
+        paths.make_folder(work.target.parent)
         content = records.digest_of(work.source)
-        details = process(*work)
-        records.keep(work, content, settings)
-        seconds = time.perf_counter() - start
-        if work.source in plan.pages:
-            page = plan.pages[work.source]
-            compare.write_page(page, list(work))
-            details = {**details, "page": outcomes.shown(page)}
-    except FileError as error:
-        return Outcome(*work, FAILED, message=str(error))
-    except CommandError as error:  # for a single file, wrong arguments
-        if not plan.several:
-            raise
-        return Outcome(*work, FAILED, message=str(error))
-    except OSError as error:
-        if error.errno is None and not plan.several:  # of the library, such as an unknown model
-            raise
-        return Outcome(*work, FAILED, message=f"{error.filename or work.source}: {reason(error)}")
-    return Outcome(*work, RESTORED, details, seconds)
+        details = self.process(*work)
+        self.records.keep(work, content, self.settings)
+        if work.source not in self.plan.pages:
+            return details
+        page = self.plan.pages[work.source]
+        compare.write_page(page, list(work))
+        return {**details, "page": outcomes.shown(page)}
 
 
-def _why_skipped(work: Work, args: argparse.Namespace, settings: str) -> str:
+def _message(error: Exception, source: Path, *, several: bool) -> str:
+    """Return why a file was not restored; raise what are wrong arguments of a single file."""
+    if isinstance(error, FileError):
+        return str(error)
+    if isinstance(error, CommandError):
+        if not several:
+            raise error
+        return str(error)
+    if isinstance(error, OSError):
+        if error.errno is None and not several:  # of the library, such as an unknown model
+            raise error
+        return f"{error.filename or source}: {reason(error)}"
+    if isinstance(error, (ImportError, MemoryError)):
+        return f"{source}: {reason(error)}"
+    if os.environ.get(DEBUG_VARIABLE, "0") != "0":
+        show("".join(traceback.format_exception(error)))
+        return f"{source}: unexpected error"
+    name = type(error).__name__
+    return (
+        f"{source}: unexpected {name}, {reason(error)}; this is a fault of fastrestore: please "
+        f"report it with the traceback that {DEBUG_VARIABLE}=1 prints"
+    )
+
+
+def _why_skipped(work: Work, args: argparse.Namespace, known: Records, settings: str) -> str:
     """Return why a file is not restored, or an empty text."""
     if args.overwrite or not paths.exists(work.target):
         return ""
     name = outcomes.shown(work.target)
     if not args.resume:
         return f"{name} exists already; add --overwrite to replace it"
-    current = records.is_current(work, settings)
+    current = known.is_current(work, settings)
     if current is None:
         return f"{name} exists already, and was written or changed by something else"
     return f"{name} is up to date" if current else ""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fastrestore._io.files import extension
+from fastrestore._io.errors import reason
 from fastrestore._io.films import is_sequence
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.kinds import Kind
+from fastrestore.cli.streams import shown
 
 SUFFIX = "-restored"  # of the names of results beside their inputs
 SHOWN = 8  # names of files in a warning
@@ -23,6 +24,7 @@ class Input(NamedTuple):
 
     path: Path
     folder: Path | None = None
+    problem: str = ""  # why it cannot be restored, if that is known
 
 
 def find(names: list[str], kind: Kind, *, recursive: bool, output: str | None) -> list[Input]:
@@ -57,38 +59,69 @@ def _matches(name: str) -> list[Path]:
     return matches
 
 
+def warn_skipped(folder: Path, what: str, files: Collection[Path]) -> None:
+    """Warn about files in a folder that are not restored, if there are any."""
+    names = ", ".join(shown(file.relative_to(folder)) for file in list(files)[:SHOWN])
+    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    if files:
+        warnings.warn(f"{shown(folder)}: skipped {what}: {names}{more}", stacklevel=1)
+
+
 def _files(path: Path, kind: Kind, *, recursive: bool, output: str | None) -> Iterator[Input]:
     """Return a file, or those of a kind in a folder; warn about its other files."""
     if not path.is_dir():
         yield Input(path)
         return
-    entries = [
-        file for file in _entries(path, recursive=recursive, output=output) if not _is_result(file)
-    ]
+    walk = _Walk(path, recursive, output)
+    entries = list(walk.files())
     known = [file for file in entries if kind.is_known(file)]
     if not known:
-        raise CommandError(_none_known(path, kind, recursive=recursive))
+        raise CommandError(
+            walk.problems[0].problem
+            if walk.problems
+            else _none_known(path, kind, recursive=recursive)
+        )
     others = [file for file in entries if not kind.is_known(file)]
     others = sorted(others if recursive else [*others, *_folders(path, output)])
-    if others:
-        names = ", ".join(str(file.relative_to(path)) for file in others[:SHOWN])
-        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        warnings.warn(
-            f"{path}: skipped files that are not {kind.words}: {names}{more}", stacklevel=1
-        )
+    warn_skipped(path, f"files that are not {kind.words}", others)
+    warn_skipped(path, "links to directories", walk.links)
+    yield from walk.problems
     yield from (Input(file, path) for file in known)
 
 
-def _entries(folder: Path, *, recursive: bool, output: str | None) -> Iterator[Path]:
-    """Return the files in a folder, sorted, without hidden ones and without the results."""
-    results = None if output is None else Path(output).resolve()
-    for place, folders, names in os.walk(folder):
-        here = Path(place)
-        folders[:] = sorted(
-            name for name in folders
-            if recursive and not name.startswith(".") and (here / name).resolve() != results
-        )  # fmt: skip
-        yield from (here / name for name in sorted(names) if not name.startswith("."))
+class _Walk:
+    """A walk through a folder, without hidden files and without the results.
+
+    Links to directories, which may be loops, are not followed.
+    """
+
+    def __init__(self, folder: Path, recursive: bool, output: str | None) -> None:
+        self.folder, self.recursive = folder, recursive
+        self.output = None if output is None else Path(output).resolve()
+        self.problems: list[Input] = []  # folders that cannot be listed
+        self.links: list[Path] = []
+
+    def files(self) -> Iterator[Path]:
+        """Return the files, sorted."""
+        for place, folders, names in os.walk(self.folder, onerror=self._failed):
+            here = Path(place)
+            folders[:] = sorted(name for name in folders if self._is_entered(here / name))
+            made = _results(names)
+            yield from (here / name for name in sorted(names)
+                        if not name.startswith(".") and name not in made)  # fmt: skip
+
+    def _is_entered(self, folder: Path) -> bool:
+        if not self.recursive or folder.name.startswith(".") or folder.resolve() == self.output:
+            return False
+        if folder.is_symlink():
+            self.links.append(folder)
+            return False
+        return True
+
+    def _failed(self, error: OSError) -> None:
+        place = Path(error.filename)
+        text = f"cannot list directory {place}: {reason(error)}"
+        self.problems.append(Input(place, self.folder, text))
 
 
 def _folders(folder: Path, output: str | None) -> list[Path]:
@@ -102,13 +135,13 @@ def _is_same(path: Path, output: str | None) -> bool:
     return output is not None and path.is_dir() and path.resolve() == Path(output).resolve()
 
 
-def _is_result(path: Path) -> bool:
-    """Whether a file is the result of a file beside it."""
-    name = path.name.removesuffix(extension(path)) if extension(path) == ".nii.gz" else path.stem
-    if not name.endswith(SUFFIX):
-        return False
-    stem = name.removesuffix(SUFFIX)
-    return bool(stem) and any(path.parent.glob(f"{glob.escape(stem)}.*"))
+def _results(names: list[str]) -> set[str]:
+    """Return the names of results of files beside them, among the names of a folder."""
+    sources = {name: name.rpartition(f"{SUFFIX}.")[0] for name in names if f"{SUFFIX}." in name}
+    starts = set()
+    if sources:
+        starts = {name[:k] for name in names for k, letter in enumerate(name) if letter == "."}
+    return {name for name, source in sources.items() if source and source in starts}
 
 
 def _none_known(folder: Path, kind: Kind, *, recursive: bool) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 import fastrestore
 from fastrestore._io import files
 from fastrestore.cli.errors import CommandError
+from fastrestore.cli.streams import shown as shown
 
 CHANNELS = 4  # of which a line shows the noise level
 RESTORED, SKIPPED, FAILED, PLANNED = "restored", "skipped", "failed", "planned"
@@ -48,11 +48,6 @@ class Outcome:
         fields = {"input": shown(self.source), "output": shown(self.target), "status": self.status}
         optional = {"message": self.message, "seconds": seconds, **self.details}
         return fields | {name: value for name, value in optional.items() if value not in (None, "")}
-
-
-def shown(path: Path) -> str:
-    """Return a file name; bytes that are not text are escaped."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def details_of(info: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,10 +57,26 @@ def plan(
     works = [Work(item.path, target) for item, target in zip(found, targets, strict=True)]
     _check_distinct(works)
     _check_inputs(works, overwrite=overwrite)
-    for target in targets:
-        if os.path.lexists(target.parent):  # others are created
-            kind.check(target)
     return works
+
+
+def blocked(works: list[Work], kind: Kind, *, replace: bool) -> dict[Work, str]:
+    """Return why results cannot be written, without those that exist and are not replaced."""
+    reasons = {}
+    for work in works:
+        if not os.path.lexists(work.target.parent) or (_is_kept(work.target) and not replace):
+            continue  # created later, or skipped
+        try:
+            kind.check(work.target)
+        except FileError as error:
+            reasons[work] = str(error)
+    return reasons
+
+
+def _is_kept(target: Path) -> bool:
+    """Whether a result is skipped, because it is there."""
+    found = films.existing_output(str(target))
+    return found is not None and found.is_file()
 
 
 def make_folder(folder: Path) -> None:
@@ -86,7 +103,7 @@ def _suffixed(path: Path, result: str) -> str:
 def _within(place: Path, found: list[Input], kind: Kind) -> list[Path]:
     """Return results in a directory, in the tree of the folder that was given."""
     targets = []
-    for path, folder in found:
+    for path, folder, _ in found:
         parent = place if folder is None else place / path.parent.relative_to(folder)
         targets.append(parent / kind.name(path))
     return _told_apart([item.path for item in found], targets)
@@ -110,26 +127,32 @@ def _told_apart(paths: list[Path], targets: list[Path]) -> list[Path]:
 
 
 def _check_distinct(works: list[Work]) -> None:
-    """Raise if two results have the same path."""
-    first: dict[str, Path] = {}
+    """Raise if two results have the same path, or will have where a file system ignores case."""
+    exact: dict[str, Work] = {}
+    folded: dict[str, Work] = {}
     ignores_case: dict[Path, bool] = {}
-    for source, target in works:
-        folder = target.parent
-        if folder not in ignores_case:
+    for work in works:
+        target, folder = str(work.target), work.target.parent
+        before = exact.setdefault(target, work)
+        if before is work:
+            before = folded.setdefault(target.casefold(), work)
+        if before is work:
+            continue
+        if str(before.target) != target and folder not in ignores_case:
             ignores_case[folder] = _ignores_case(folder)
-        key = str(target).casefold() if ignores_case[folder] else str(target)
-        if key in first:
-            raise CommandError(f"{first[key]} and {source} would both be written to {target}")
-        first[key] = source
+        if str(before.target) == target or ignores_case[folder]:
+            raise CommandError(
+                f"{before.source} and {work.source} would both be written to {work.target}"
+            )
 
 
 def _ignores_case(folder: Path) -> bool:
     """Whether a file system takes names that differ by case for the same file."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    other = folder.with_name(folder.name.swapcase()) if folder.name else folder
-    try:
-        return other != folder and other.samefile(folder)
+    try:  # the only certain way: folders of one system may differ
+        with tempfile.NamedTemporaryFile(prefix=".fastrestore-a", dir=folder) as file:
+            return Path(file.name).with_name(Path(file.name).name.swapcase()).exists()
     except OSError:
         return False
 

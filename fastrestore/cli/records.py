@@ -1,4 +1,4 @@
-"""Records of what results were made from, for --resume.
+"""Records of what results were made from: for --resume, and to recognize results in folders.
 
 They are kept in the user's cache folder, one file for each folder of results. They contain hash
 values only, no names. If they cannot be written, results are restored as without them.
@@ -12,9 +12,11 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import fastrestore
 from fastrestore._io import films
+from fastrestore.cli.inputs import Input
 from fastrestore.cli.paths import Work
 
 VARIABLE = "FASTRESTORE_RECORDS"  # another folder, or 0 for none
@@ -26,32 +28,81 @@ _NEUTRAL = {
 _CHUNK = 2**20
 
 
-def is_current(work: Work, settings: str) -> bool | None:
-    """Whether a result was made from its file with these settings; None if it is not known.
+class Records:
+    """The records of all folders of a call; each file of records is read once."""
 
-    A result that was changed since is not known.
-    """
-    record = _read(work.target).get(_key(work.target))
-    if record is None or record.get("result") != _state(work.target):
-        return None
-    return record.get("source") == digest_of(work.source) and record.get("settings") == settings
+    def __init__(self) -> None:
+        self._folders: dict[Path, dict[str, dict[str, Any]]] = {}
+        self._paths: dict[Path, Path | None] = {}
 
+    def is_current(self, work: Work, settings: str) -> bool | None:
+        """Whether a result was made from its file with these settings; None if it is not known.
 
-def keep(work: Work, source: str | None, settings: str) -> None:
-    """Record the hash values of the file and the settings that a result was made from."""
-    record = {
-        "key": _key(work.target),
-        "source": source,
-        "settings": settings,
-        "result": _state(work.target),
-    }
-    path = _path(work.target)
-    if path is None:
-        return
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="ascii") as file:
-            file.write(json.dumps(record) + "\n")
+        A result that was changed since is not known.
+        """
+        record = self._of(work.target)
+        if record is None or record.get("result") != _state(work.target):
+            return None
+        return record.get("source") == digest_of(work.source) and record.get("settings") == settings
+
+    def keep(self, work: Work, content: str | None, settings: str) -> None:
+        """Record the hash values of the file and the settings that a result was made from."""
+        path = self._path(work.target)
+        if path is None:
+            return
+        record: dict[str, Any] = {
+            "key": _hash(work.target.name),
+            "file": _place(work.source),
+            "source": content,
+            "settings": settings,
+            "result": _state(work.target),
+        }
+        self._read(path)[record["key"]] = record
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="ascii") as file:
+                file.write(json.dumps(record) + "\n")
+
+    def split(self, found: list[Input]) -> tuple[list[Input], list[Input]]:
+        """Return the files to restore, and those in folders that are results of others of them."""
+        origins = {item: self._origin(item.path) for item in found if item.folder is not None}
+        if not any(origins.values()):
+            return found, []
+        sources = {_place(item.path) for item in found}
+        results = [
+            item for item, origin in origins.items()
+            if origin in sources and origin != _place(item.path)
+        ]  # fmt: skip
+        left_out = set(results)
+        return [item for item in found if item not in left_out], results
+
+    def _origin(self, target: Path) -> str | None:
+        """Return the hash value of the path of the file that a result was made from."""
+        record = self._of(target)
+        return None if record is None else record.get("file")
+
+    def _of(self, target: Path) -> dict[str, Any] | None:
+        path = self._path(target)
+        known = {} if path is None else self._read(path)
+        return known.get(_hash(target.name)) if known else None
+
+    def _path(self, target: Path) -> Path | None:
+        """Return the file of the records for the folder of a result."""
+        if target.parent not in self._paths:
+            self._paths[target.parent] = _path(target.parent)
+        return self._paths[target.parent]
+
+    def _read(self, path: Path) -> dict[str, dict[str, Any]]:
+        """Return the records of a folder; the last of each result counts."""
+        if path in self._folders:
+            return self._folders[path]
+        found: dict[str, dict[str, Any]] = {}
+        with contextlib.suppress(OSError):
+            for line in path.read_text("ascii", "replace").splitlines():
+                with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that was cut
+                    record = json.loads(line)
+                    found[record["key"]] = record
+        return self._folders.setdefault(path, found)
 
 
 def digest(args: argparse.Namespace) -> str:
@@ -66,20 +117,21 @@ def digest(args: argparse.Namespace) -> str:
     return hashlib.sha256("\n".join(found).encode(errors="surrogateescape")).hexdigest()
 
 
-def _read(target: Path) -> dict[str, dict[str, object]]:
-    """Return the records of the folder of a result; the last of each counts."""
-    found = {}
-    path = _path(target)
-    with contextlib.suppress(OSError):
-        for line in path.read_text("ascii", "replace").splitlines() if path else ():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that was cut
-                record = json.loads(line)
-                found[record["key"]] = record
-    return found
+def digest_of(path: Path) -> str | None:
+    """Return a hash value of the content of a file, or of numbered images; None if unreadable."""
+    value = hashlib.sha256()
+    try:
+        for name in films.files_of(path):
+            with name.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    value.update(chunk)
+    except OSError:
+        return None
+    return value.hexdigest()
 
 
-def _path(target: Path) -> Path | None:
-    """Return the file of the records for the folder of a result."""
+def _path(folder: Path) -> Path | None:
+    """Return the file of the records for a folder; None if there are to be none."""
     place = os.environ.get(VARIABLE)
     if place == "0":
         return None
@@ -87,12 +139,12 @@ def _path(target: Path) -> Path | None:
         import platformdirs
 
         place = str(platformdirs.user_cache_path("fastrestore", appauthor=False) / "records")
-    folder = os.path.realpath(target.parent)
-    return Path(place) / f"{_hash(folder)}.jsonl"
+    return Path(place) / f"{_hash(os.path.realpath(folder))}.jsonl"
 
 
-def _key(target: Path) -> str:
-    return _hash(target.name)
+def _place(path: Path) -> str:
+    """Return a hash value of a path, the same for all spellings of it."""
+    return _hash(os.path.join(os.path.realpath(path.parent), path.name))  # noqa: PTH118
 
 
 def _hash(name: str) -> str:
@@ -106,16 +158,3 @@ def _state(path: Path) -> list[int] | None:
     except OSError:
         return None
     return [number for state in states for number in (state.st_size, state.st_mtime_ns)]
-
-
-def digest_of(path: Path) -> str | None:
-    """Return a hash value of the content of a file, or of numbered images; None if unreadable."""
-    value = hashlib.sha256()
-    try:
-        for name in films.files_of(path):
-            with name.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    value.update(chunk)
-    except OSError:
-        return None
-    return value.hexdigest()

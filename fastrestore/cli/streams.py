@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 
@@ -51,6 +52,11 @@ def one_line(text: str) -> str:
     """Return a text as one line; other control characters, which may come from files, escaped."""
     words = " ".join(text.split())
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+
+
+def shown(path: Path) -> str:
+    """Return a file name; bytes that are not text are escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def discard_output() -> None:
