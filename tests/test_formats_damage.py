@@ -29,6 +29,7 @@ NAMES = [
     "a.tif",
     "a.jpg",
     "a.webp",
+    "a.jxl",
     "a.exr",
     "a.bmp",
     "a.ppm",

@@ -90,7 +90,9 @@ def test_jpeg_xl_is_read(tmp_path):
     assert out.close()
     data = (tmp_path / "a.jxl").read_bytes()
     at = data.index(b"ftyp") + 16  # after the boxes that begin each file
-    added = box(b"Exif", bytes(4) + exif().tobytes()[6:]) + box(b"xml ", XMP)
+    made = exif()
+    made[282], made[283], made[296] = 300.0, 200.0, 2  # the resolution
+    added = box(b"Exif", bytes(4) + made.tobytes()[6:]) + box(b"xml ", XMP)
     (tmp_path / "a.jxl").write_bytes(data[:at] + added + data[at:])
     picture = images.read(tmp_path / "a.jxl")
     np.testing.assert_array_equal(picture.pixels, pixels)

@@ -30,19 +30,20 @@ _TAGS = frozenset({"ICC", "EXIF", "orientation", "resolution"})
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
 _ALPHA, _ALL = frozenset({"alpha"}), _TAGS | {"alpha", "text"}
 _OPEN_EXR = ("float16", "float32", "uint32")
+_JXL = ("uint8", "uint16", "float16", "float32")
 _NUMPY = (*_INTEGERS, "int64", "uint64", *_FLOATS)
 FORMATS = (
     Format("PNG", "png", (".png",), ("uint8", "uint16"), _ALL),
     Format("TIFF", "tiff", (".tif", ".tiff"), _NUMPY, _ALL, many=True),
     Format("JPEG", "jpeg", (".jpg", ".jpeg"), ("uint8",), _TAGS | {"text"}),
     Format("WebP", "webp", (".webp",), ("uint8",), _ALL),
+    Format("JPEG XL", "jpegxl", (".jxl",), _JXL, _ALL - {"orientation"}),
     Format("OpenEXR", "openexr", (".exr",), _OPEN_EXR, _ALPHA, many=True),
     Format("BMP", "bmp", (".bmp",), ("uint8",), _ALPHA),
     Format("PNM", "pnm", (".ppm", ".pgm", ".pnm"), ("uint8", "uint16")),
     Format("PFM", "pnm", (".pfm",), ("float32",)),
     Format("NPY", "numpy", (".npy",), _NUMPY, many=True),
     Format("JPEG 2000", "jpeg2000", (".jp2", ".j2k"), keeps=_ALPHA),
-    Format("JPEG XL", "jpegxl", (".jxl",), keeps=_ALL - {"orientation", "resolution"}),
     Format("Photoshop", "psd", (".psd", ".psb")),
     Format("Radiance HDR", "hdr", (".hdr",), keeps=frozenset({"orientation"})),
     Format("DPX", "dpx", (".dpx",)),

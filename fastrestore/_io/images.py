@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastrestore._io import cmyk, containers, files, oiio, raw, tags, tiff
+from fastrestore._io import chunks, files, oiio, pillow, raw, tags, tiff
 from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension, records_axes
 from fastrestore._io.formats import BY_EXTENSION, Format, format_of
@@ -36,7 +36,8 @@ __all__ = [
     "to_type",
     "write",
 ]
-_PNG_START, _TIFF_STARTS = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt", "comment", "extra")  # names of chunks of PNG and JPEG
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def readable_extensions() -> tuple[str, ...]:
@@ -115,22 +116,19 @@ def _read(path: Path, library: str) -> Picture:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if library == "rawpy":
             return replace(raw.read_raw(path), tags=tags.upright(tags.parse(data)))
-        if data[:8] == _PNG_START:  # libpng prints about damage
-            containers.check_png(data)
+        if data[:12].startswith(pillow.STARTS):
+            return pillow.read(path)
+        found = chunks.read_png(data) if data[:8] == chunks.PNG else {}
         picture = tiff.check_picture(file) if data[:4] in _TIFF_STARTS else None
-        converted = False
         try:
             picture = picture or oiio.load(path)
         except oiio.CmykError:
-            picture, converted = cmyk.read_cmyk(path), True
-        found = containers.read(picture.format, data)
-        profile = {tags.ICC: picture.tags[tags.ICC]} if converted else {}
-        return replace(
-            picture,
-            tags=picture.tags | found.get("tags", {}) | profile,
-            chunks=found.get("chunks", ()),
-            options=picture.options | found.get("options", {}),
-        )
+            picture = pillow.read(path)
+        if picture.format == "tiff":
+            found = {"tags": tags.parse(data)}
+        elif picture.format == "jpegxl":
+            found = {"tags": chunks.read_jxl(data)}
+        return replace(picture, **found | {"tags": found.get("tags", {}) | picture.tags})
 
 
 def read_channels_last(path: Path, channel_axis: int | None) -> Picture:
@@ -191,11 +189,15 @@ def encode(picture: Picture, extension: str, quality: int | None = None) -> byte
         return _encode_npy(picture)
     kind = BY_EXTENSION[extension].library
     if quality is not None:
-        chosen = {"CompressionQuality": quality}
-        picture = replace(picture, format=kind, options=picture.options | chosen)
+        picture = replace(picture, format=kind, options={"quality": quality, "subsampling": 0})
+    if kind in ("jpeg", "webp"):
+        return pillow.encode(kind, picture)
     wide = picture.values.dtype.name in ("int64", "uint64")  # in TIFF
     data = tiff.encode_wide(picture) if wide else oiio.encode(kind, extension, picture)
-    return containers.write(kind, data, picture)
+    if kind == "tiff":
+        return tags.graft(data, picture.tags)
+    add = {"png": chunks.write_png, "jpegxl": chunks.write_jxl}.get(kind)
+    return add(data, picture) if add else data
 
 
 def _encode_npy(picture: Picture) -> bytes:
@@ -226,4 +228,4 @@ def _lost(form: Format, picture: Picture) -> list[str]:
 
 def _is_text(picture: Picture) -> bool:
     """Whether there are comments or captions, which are copied to the same format only."""
-    return any(name in (b"tEXt", b"zTXt", b"iTXt", 0xFE, 0xED) for name, _ in picture.chunks)
+    return any(name in _TEXTS for name, _ in picture.chunks)

@@ -23,7 +23,7 @@ class Picture:
     premultiplied: bool = False  # whether colors are multiplied by alpha
     tags: Tags = field(default_factory=dict)  # EXIF, orientation, resolution, color profile, XMP
     chunks: tuple[tuple[Any, bytes], ...] = ()  # parts of a PNG or JPEG that are not tags
-    options: dict[str, Any] = field(default_factory=dict)  # attributes for OpenImageIO
+    options: dict[str, Any] = field(default_factory=dict)  # for the encoder
     format: str = ""  # of the file, by OpenImageIO's name
     channel_axis: int | None = None  # in an NPY file; in `values` channels are last
 

@@ -8,6 +8,7 @@ texts is not recorded, and tags unknown to this module survive.
 from __future__ import annotations
 
 import struct
+import warnings
 from typing import Any, NamedTuple, Union
 
 SIZES = {
@@ -47,10 +48,10 @@ Tags = dict[int, Union[Tag, "Tags"]]
 def parse(data: Any) -> Tags:
     """Read the first directory of a TIFF file or of EXIF; damaged entries are left out."""
     order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
-    if order is None or len(data) < 8:
-        return {}
-    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43  # BigTIFF, else 42
     try:
+        if order is None:
+            return {}
+        big = struct.unpack_from(f"{order}H", data, 2)[0] == 43  # BigTIFF, else 42
         (first,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
         return _directory(data, first, order, big=big, depth=0)
     except struct.error:
@@ -115,13 +116,12 @@ def to_exif(tags: Tags) -> bytes:
     return b"II*\0\x08\0\0\0" + pack(kept, 8)
 
 
-def is_big(tiff: bytes) -> bool:
-    """Whether a file is a BigTIFF, for files over 4 GB, which has another layout."""
-    return tiff[2:4] in (b"+\0", b"\0+")
-
-
 def graft(tiff: bytes, tags: Tags) -> bytes:
-    """Replace all tags of a little-endian TIFF, but no BigTIFF, that do not describe its layout."""
+    """Replace all tags of a little-endian TIFF that do not describe its layout."""
+    if tiff[2:4] == b"+\0":  # BigTIFF, which has another layout
+        if tags:
+            warnings.warn("a TIFF over 4 GB is written without its metadata", stacklevel=2)
+        return tiff
     (first,) = struct.unpack_from("<I", tiff, 4)
     (count,) = struct.unpack_from("<H", tiff, first)
     entries = [tiff[k : k + 12] for k in range(first + 2, first + 2 + 12 * count, 12)]
@@ -141,6 +141,14 @@ def bytes_of(tags: Tags, code: int) -> bytes | None:
 def blob(data: bytes, code: int) -> Tags:
     """Return a tag with bytes: a color profile or XMP."""
     return {code: Tag(_BYTE if code == XMP else _UNDEFINED, len(data), bytes(data))}
+
+
+def from_blobs(icc: bytes | None, exif: bytes | None, xmp: bytes | None) -> Tags:
+    """Return color profile, EXIF and XMP as tags."""
+    found = parse((exif or b"").removeprefix(b"Exif\0\0"))
+    for code, data in ((ICC, icc), (XMP, xmp)):
+        found |= blob(data, code) if data else {}
+    return found
 
 
 def resolution(across: float, down: float, unit: int) -> Tags:
