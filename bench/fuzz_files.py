@@ -88,7 +88,7 @@ def _of_command(path, status, printed):
     if status == 0:
         lines = [line for line in text.splitlines() if not line.startswith("fastrestore: warning")]
         return [f"printed with status 0: {text!r}"] * bool(lines)
-    if status != 2:
+    if status not in (1, 2) or "unexpected" in text:
         return [f"status {status}: {text!r}"]
     errors = [line for line in text.splitlines() if not line.startswith("fastrestore: warning")]
     if len(errors) != 1 or not errors[0].startswith("fastrestore: error: "):
