@@ -34,6 +34,8 @@ GROUPS = {  # names of the modules, and their summaries in `fastrestore --help`
         "doctor": "check the installation, for a bug report",
         "backends": "list the backends and whether they are available",
         "cache": "manage the cache of compiled kernels",
+        "completion": "print a script that completes commands in a shell",
+        "man": "print the manual page",
         "train": "train a network on photographs (needs PyTorch)",
     },
 }
@@ -86,6 +88,14 @@ def parser_of(command: str | None) -> Parser:
 def full_parser() -> Parser:
     """Return the parser of the program, with the arguments of all commands."""
     return _parser(list(COMMANDS))
+
+
+def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
 
 
 def _parser(complete: list[str]) -> Parser:

@@ -1,0 +1,126 @@
+"""``fastrestore man``: the manual page, from the parsers of the commands."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from fastrestore import __version__
+from fastrestore.cli import commands
+from fastrestore.cli.commands import PROGRAM
+
+EPILOG = """\
+examples:
+  fastrestore man | man -l -                                 read it
+  mkdir -p ~/.local/share/man/man1
+  fastrestore man > ~/.local/share/man/man1/fastrestore.1    install it, for `man fastrestore`
+"""
+INTRODUCTION = (
+    "Each input is a file, a directory of images, or a pattern such as '*.png'. Without the option "
+    "-o, the result of photo.jpg is photo-restored.jpg beside it. Existing files are kept, unless "
+    "the option --overwrite is given. Without a command, the program describes files and prints "
+    "the commands for them."
+)
+EXIT_STATUS = {
+    "0": "Success.",
+    "1": "Some files could not be restored.",
+    "2": "Wrong arguments, or another error.",
+    "130": "Interrupted by Ctrl-C.",
+    "141": "Standard output was closed by its reader.",
+    "143": "Terminated.",
+}
+ENVIRONMENT = {
+    "FASTRESTORE_BACKEND": "Backend to use; see `fastrestore backends`.",
+    "FASTRESTORE_NUMBA_CACHE": "Folder of the compiled kernels, or 0 for none.",
+    "FASTRESTORE_RECORDS": "Folder of the records for --resume, or 0 for none.",
+    "FASTRESTORE_MAX_IMAGE_GB": "Limit for the size of an image in memory; see --max-image-gb.",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the examples."""
+    parser.epilog = EPILOG
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the page."""
+    print("\n".join(_page()))
+
+
+def _page() -> Iterator[str]:
+    """Return the lines of the page, in the language of troff."""
+    yield f'.TH {PROGRAM.upper()} 1 "" "{PROGRAM} {__version__}" "User Commands"'
+    summary = commands.DESCRIPTION[0].lower() + commands.DESCRIPTION[1:].rstrip(".")
+    yield from (".SH NAME", f"{PROGRAM} \\- {_escaped(summary)}")
+    yield from (".SH SYNOPSIS", f".B {PROGRAM}", _italic("COMMAND [options] IN..."))
+    yield from (".br", f".B {PROGRAM}", _italic("FILE..."))
+    yield from (".SH DESCRIPTION", _escaped(INTRODUCTION))
+    yield from (".SH EXAMPLES", *_block(commands.EXAMPLES))
+    yield ".SH COMMANDS"
+    for title, group in commands.GROUPS.items():
+        yield f'.SS "{_escaped(title)}"'
+        yield from _list(group)
+    for name, parser in commands.parsers(commands.full_parser()).items():
+        yield from _command(name, parser)
+    yield from (".SH EXIT STATUS", *_list(EXIT_STATUS))
+    yield from (".SH ENVIRONMENT", *_list(ENVIRONMENT))
+
+
+def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Describe a command."""
+    operands = [action for action in parser._actions if not action.option_strings]
+    options = [action for action in parser._actions if action.option_strings]
+    yield f'.SH "{PROGRAM.upper()} {name.upper()}"'
+    yield from (f".B {PROGRAM} {name}", _italic(" ".join(["[options]", *map(_value, operands)])))
+    yield from (".PP", _escaped(parser.description or ""))
+    for action in operands + options:
+        yield from (".TP", _label(action), _escaped(_help(action)))
+    if parser.epilog:
+        yield from (".PP", *_block(parser.epilog))
+
+
+def _label(action: argparse.Action) -> str:
+    """Return an argument as it is written."""
+    names = ", ".join(f"\\fB{_escaped(name)}\\fR" for name in action.option_strings)
+    return f"{names} {_italic(_value(action))}".strip()
+
+
+def _value(action: argparse.Action) -> str:
+    """Return the value of an argument as it is written; an empty text for none."""
+    if action.nargs == 0:
+        return ""
+    text = action.dest.upper()
+    if action.choices is not None:
+        text = "|".join(map(str, action.choices))
+    if isinstance(action.metavar, str):
+        text = action.metavar
+    return {"+": f"{text}...", "?": f"[{text}]", "*": f"[{text}...]"}.get(str(action.nargs), text)
+
+
+def _help(action: argparse.Action) -> str:
+    """Return the explanation of an argument."""
+    if isinstance(action, argparse._HelpAction):
+        return "print this help and exit"
+    return " ".join((action.help or "").split()).replace("%%", "%")
+
+
+def _list(rows: dict[str, str]) -> Iterator[str]:
+    """Return names with their explanations."""
+    for name, text in rows.items():
+        yield from (".TP", f"\\fB{_escaped(name)}\\fR", _escaped(text))
+
+
+def _block(text: str) -> list[str]:
+    """Return lines that are not filled."""
+    return [".nf", *map(_escaped, text.rstrip("\n").split("\n")), ".fi"]
+
+
+def _italic(text: str) -> str:
+    """Return a text in italics, or an empty one."""
+    return f"\\fI{_escaped(text)}\\fR" if text else ""
+
+
+def _escaped(text: str) -> str:
+    """Return a line that troff prints as it is."""
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "\\(ga").replace("'", "\\(aq")
+    return f"\\&{text}" if text.startswith(".") else text
