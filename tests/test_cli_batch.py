@@ -84,7 +84,8 @@ def test_folder(capsys, photos):
         "photos/b.tif -> photos/b-restored.tif",
     ]
     assert err == [
-        "fastrestore: warning: photos: skipped files that are not images: notes.txt, sub",
+        "fastrestore: warning: photos: skipped files that are not images, volumes or videos: "
+        "notes.txt, sub",
         "2 files: 2 restored",
     ]
     np.testing.assert_array_equal(read(photos / "b-restored.tif"), NOISE16)
@@ -162,7 +163,7 @@ def test_formats_that_are_only_read_have_names_of_their_own(capsys, tmp_path):
         (["photos", "none.png"], "none.png: no such file"),
         (["*.gif"], "*.gif: no file has a name of this pattern"),
         ([""], "the name of an input is empty"),
-        (["empty"], "empty contains no images (.png, .tif, "),
+        (["empty"], "empty contains no images, volumes or videos (.png, .tif, "),
         (["photos", "--jobs", "0"], "--jobs 0 is not a number of files; write 1 or more"),
         (["photos", "--resume", "--overwrite"], "--overwrite restores all files and --resume"),
         (["photos", "--report", "x.txt"], "x.txt: unknown extension '.txt'; use one of .json"),

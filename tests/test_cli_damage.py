@@ -18,6 +18,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+from support.commandline import with_info
 from support.damage import damaged, truncations
 from support.videos import draw_video, keep_frames, sound
 
@@ -50,7 +51,11 @@ ARRAYS = ["u1", "<u2", ">i2", "<f4", ">f8"]
 @pytest.fixture(autouse=True)
 def identity(monkeypatch, tmp_path):
     """Replace the algorithms by the identity: only files are tested."""
-    monkeypatch.setattr(fastrestore, "bm4d", lambda volume, *_, **__: volume.astype(np.float64))
+
+    def same(volume, *_, **options):
+        return with_info(volume.astype(np.float64), options)
+
+    monkeypatch.setattr(fastrestore, "bm4d", same)
     keep_frames(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
@@ -92,7 +97,7 @@ def check(capfd, name, data, label):
     sigma = ["0.1"] if name.endswith("mkv") else ["auto"]
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        status = main([command, name, target, "--sigma", *sigma])
+        status = main([command, name, "-o", target, "--quiet", "--sigma", *sigma])
     sys.stderr.flush()
     out, err = capfd.readouterr()
     lines = err.splitlines()
@@ -105,7 +110,7 @@ def check(capfd, name, data, label):
         assert not errors
         assert left == sorted([name, target]), label
     else:
-        assert status == 2, (label, err)
+        assert status in (1, 2), (label, err)  # 2 for what a library says of values
         assert len(errors) == 1, (label, err)
         assert errors[0].startswith(("fastrestore: error: cannot read " + name + ": ",
                                      f"fastrestore: error: {name}")), (label, err)  # fmt: skip
@@ -135,4 +140,4 @@ def test_damaged_files(capfd, name):
     data = contents(name)
     capfd.readouterr()
     states = [check(capfd, name, damaged(data, seed), seed) for seed in SEEDS]
-    assert states.count(2) > len(SEEDS) // 5
+    assert len(states) - states.count(0) > len(SEEDS) // 5

@@ -56,7 +56,7 @@ def test_missing_input(capsys, tmp_path, identity, command, name, message):
         assert fails(capsys, command, bad).startswith(message.format(bad, bad))
         return
     if name == "folder":
-        message = "{} contains no images (.png, .tif, .tiff, .jpg, "
+        message = "{} contains no images, volumes or videos (.png, .tif, .tiff, .jpg, "
     assert fails(capsys, command, bad, *tail).startswith(message.format(bad, bad))
     assert identity == []
     assert not (tmp_path / "out").exists()

@@ -62,7 +62,7 @@ BOTH = [
 @pytest.mark.parametrize(("words", "expected"), BOTH)
 def test_options_reach_the_library(capsys, calls, words, expected):
     works(capsys, "denoise", "a.png", "-o", "b.png", *words)
-    works(capsys, "volume", "v.npy", "w.npy", *words)
+    works(capsys, "volume", "v.npy", "-o", "w.npy", *words)
     assert calls == [expected, expected]
 
 
@@ -74,13 +74,13 @@ def test_results_are_those_of_the_library(capsys):
     works(capsys, "denoise", "a.png", "-o", "c.png", "--noise", "spec.npz", "--strength", "0.5")
     expected = images.to_type(fastrestore.bm3d(image, noise=SPEC, strength=0.5), np.uint8)
     np.testing.assert_array_equal(images.read(Path("c.png")).values, expected)
-    works(capsys, "volume", "v.npy", "w.npy")
+    works(capsys, "volume", "v.npy", "-o", "w.npy")
     expected = fastrestore.bm4d(np.load("v.npy"), slice_axis=0)
     np.testing.assert_array_equal(np.load("w.npy"), expected)
 
 
 @pytest.mark.parametrize(
-    "argv", [["denoise", "a.png", "-o", "b.png"], ["volume", "v.npy", "w.npy"]]
+    "argv", [["denoise", "a.png", "-o", "b.png"], ["volume", "v.npy", "-o", "w.npy"]]
 )
 @pytest.mark.parametrize(
     ("words", "reported"),
@@ -161,7 +161,7 @@ def film(folder):
 def test_noise_of_gray_and_rgb_videos(monkeypatch, capsys, film, words, expected):
     seen = keep_frames(monkeypatch)
     for name in ("gray", "rgb"):
-        works(capsys, "video", f"{name}.mkv", f"{name}2.mkv", *words, "--lossless", "--quiet")
+        works(capsys, "video", f"{name}.mkv", "-o", f"{name}2.mkv", *words, "--lossless", "--quiet")
     used = [{k: options[k] for k in options if k in NOISE} for options in seen]
     assert used == [expected, expected]
 
@@ -169,10 +169,10 @@ def test_noise_of_gray_and_rgb_videos(monkeypatch, capsys, film, words, expected
 @pytest.mark.parametrize("name", ["yuv", "full"])
 def test_noise_of_videos_with_chroma(monkeypatch, capsys, film, name):
     seen = keep_frames(monkeypatch)
-    works(capsys, "video", f"{name}.mkv", "out.mkv", "--noise", "correlated", "--quiet")
+    works(capsys, "video", f"{name}.mkv", "-o", "out.mkv", "--noise", "correlated", "--quiet")
     assert sorted(seen[k].get("noise", "-") for k in range(2)) == ["-", "correlated"]
     assert {options.get("sigma") for options in seen} == {None, 1.0}
-    line = fails(capsys, "video", f"{name}.mkv", "out2.mkv", "--noise", "spec.npz")
+    line = fails(capsys, "video", f"{name}.mkv", "-o", "out2.mkv", "--noise", "spec.npz")
     assert line.startswith(
         f"--noise spec.npz is for gray and RGB videos, and {name}.mkv stores lum"
     )
@@ -180,7 +180,17 @@ def test_noise_of_videos_with_chroma(monkeypatch, capsys, film, name):
 
 @pytest.mark.parametrize("name", ["gray", "rgb", "yuv", "full"])
 def test_videos_without_options(capsys, film, name):
-    works(capsys, "video", f"{name}.mkv", "out.mkv", "--quiet", "--lossless", "--profile", "fast")
+    works(
+        capsys,
+        "video",
+        f"{name}.mkv",
+        "-o",
+        "out.mkv",
+        "--quiet",
+        "--lossless",
+        "--profile",
+        "fast",
+    )
     before, after = luminance(film / f"{name}.mkv"), luminance(film / "out.mkv")
     rough = [np.abs(np.diff(frames.astype(float))).mean() for frames in (before, after)]
     assert rough[1] < 0.7 * rough[0]
@@ -195,7 +205,7 @@ def luminance(path):
 
 
 def test_estimated_gain_is_for_images(capsys):
-    for argv in (["volume", "v.npy", "w.npy"], ["video", "a.mkv", "b.mkv"]):
+    for argv in (["volume", "v.npy", "-o", "w.npy"], ["video", "a.mkv", "-o", "b.mkv"]):
         line = fails(capsys, *argv, "--noise", "poisson:auto")
         assert line == "--noise poisson:auto is for images; write --noise poisson:GAIN,SIGMA"
 

@@ -39,9 +39,9 @@ COMMANDS = [
     ["denoise", "a.tif", "-o", "b.tif"],
     ["denoise", "a.tif", "-o", "b.tif", "--as", "volume"],
     ["denoise", "a.tif", "-o", "b.tif", "--as", "film"],
-    ["volume", "a.tif", "b.tif"],
-    ["volume", "a.tif", "b.tif", "--as", "film"],
-    ["volume", "a.tif", "b.tif", "--as", "planes"],
+    ["volume", "a.tif", "-o", "b.tif"],
+    ["volume", "a.tif", "-o", "b.tif", "--as", "film"],
+    ["volume", "a.tif", "-o", "b.tif", "--as", "planes"],
 ]
 
 
@@ -164,21 +164,35 @@ def test_tags_of_geotiff(capsys):
 
 def test_axes_of_npy(capsys):
     np.save("a.npy", drawn(2, 3))
-    works(capsys, "volume", "a.npy", "b.npy", "--axes", "TZYX", "--sigma", "0")
+    works(capsys, "volume", "a.npy", "-o", "b.npy", "--axes", "TZYX", "--sigma", "0")
     np.testing.assert_array_equal(np.load("b.npy"), np.load("a.npy"))
+
+
+@pytest.mark.parametrize(("axes", "stored"), [("TZYX", "TZYX"), ("XYZT", "TZYX"), ("ZCYX", "ZCYX")])
+@pytest.mark.parametrize(("name", "dtype"), [("b.tif", "u2"), ("b.tif", "f8"), ("b.ome.tif", "u1")])
+def test_axes_of_npy_are_written_to_tiff(capsys, axes, stored, name, dtype):
+    values = drawn(2, 3).astype(dtype)
+    np.save("a.npy", values)
+    works(capsys, "volume", "a.npy", "-o", name, "--axes", axes, "--as", "planes", "--sigma", "0")
+    with tifffile.TiffFile(name) as tiff:
+        assert tiff.series[0].axes == stored
+        expected = np.transpose(values, [axes.index(each) for each in stored])
+        np.testing.assert_array_equal(tiff.asarray(), expected)
+        assert tiff.asarray().dtype == values.dtype
+    assert works(capsys, "info", name).splitlines()[1] == f"  axes      {stored}"
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["volume", "a.npy", "b.npy", "--as", "film"],
+        (["volume", "a.npy", "-o", "b.npy", "--as", "film"],
          "a.npy has shape (2, 3, 16, 18) and does not name its axes; write --axes, such as --axes "
          "ZCYX"),
-        (["volume", "a.npy", "b.npy", "--axes", "ZYX"],
+        (["volume", "a.npy", "-o", "b.npy", "--axes", "ZYX"],
          "--axes ZYX has 3 letters, and a.npy has shape (2, 3, 16, 18)"),
-        (["volume", "a.npy", "b.tif", "--axes", "TZYX"],
-         "b.tif: the axes TZYX of a.npy are not those of a TIFF file; write .npy"),
-        (["volume", "c.tif", "b.tif", "--as", "film"],
+        (["volume", "a.npy", "-o", "b.tif", "--axes", "TAYX", "--as", "film"],
+         "b.tif: TIFF names the axes T, Z, C, Y, X and S, and those of a.npy are TAYX; write .npy"),
+        (["volume", "c.tif", "-o", "b.tif", "--as", "film"],
          "--as film needs an axis T, and the axes of c.tif are CYX; write --as planes"),
         (["denoise", "c.tif", "-o", "b.tif", "--as", "volume", "--method", "unet"],
          "--method unet restores single images; write --as planes, or leave --method out"),
@@ -192,6 +206,6 @@ def test_errors(capsys, folder, words, message):
     tifffile.imwrite("c.tif", drawn(2), imagej=True, metadata={"axes": "CYX"})
     if "unet" in words:
         pytest.importorskip("torch")
-    status = 1 if words[-1] == "b.png" else 2
+    status = 1 if words[-1] == "b.png" or words[1] == "a.npy" else 2
     assert fails(capsys, *words, "--sigma", "0", status=status).startswith(message)
     assert sorted(path.name for path in folder.iterdir()) == ["a.npy", "c.tif"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import contextlib
 import errno
 import os
 import signal
@@ -37,12 +37,18 @@ def folder(monkeypatch, tmp_path):
 
 # Errors
 
+# What is wrong with one file is found when it is read, and others would be restored
+LATER = (
+    "cannot", "old%d.png: ", "f%d.npy", "g1.npy", "codec=", "crf=", "lossless", "pixel_format=",
+    "b.webm: ",
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("source", "target", "words", "message"),
     [
         ("none.mp4", "b.mkv", [], "none.mp4: no such file"),
-        (".", "b.mkv", [], ". is a directory; specify the images in it, such as %05d.png"),
+        ("full.mkv", "b.mkv", [], "full.mkv contains no videos (.mp4, .m4v, .mov"),
         ("a.png", "b.mkv", [], "a.png is one image; `fastrestore denoise` restores it"),
         ("text.mp4", "b.mkv", [], "cannot read text.mp4: Invalid data found"),
         ("empty.mp4", "b.mkv", [], "cannot read empty.mp4: Invalid data found"),
@@ -55,7 +61,6 @@ def folder(monkeypatch, tmp_path):
         ("a.mkv", "there.mkv", [], "there.mkv exists already; add --overwrite to replace it"),
         ("a.mkv", "no/b.mkv", [], "no/b.mkv: there is no directory no; create it first"),
         ("a.mkv", "no/%d.png", [], "no/1.png: there is no directory no; create it first"),
-        ("a.mkv", "full.mkv", [], "full.mkv is a directory; specify a file name"),
         ("a.mkv", "b.xyz", [], "b.xyz: unknown extension '.xyz'; use one of .mp4, .m4v, .mov"),
         ("a.mkv", "%d.gif", [], "%d.gif: unknown extension '.gif'; use one of .png"),
         ("a.mkv", "%d.jp2", [], "1.jp2: JPEG 2000 is only read"),
@@ -101,7 +106,8 @@ def folder(monkeypatch, tmp_path):
 def test_errors(capsys, folder, identity, source, target, words, message):
     prepare(folder, source, target)
     before = names(folder)
-    line = fails(capsys, "video", source, target, "--sigma", "0.1", *words)
+    status = 1 if message.startswith(LATER) else 2
+    line = fails(capsys, "video", source, "-o", target, "--sigma", "0.1", *words, status=status)
     assert line.startswith(message)
     assert identity == []
     assert names(folder) == before
@@ -116,7 +122,7 @@ def test_errors(capsys, folder, identity, source, target, words, message):
 )
 def test_errors_of_vbm3d(capsys, folder, words, message):
     draw_video(folder / "a.mkv", count=2)
-    line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", *words)
+    line = fails(capsys, "video", "a.mkv", "-o", "b.mkv", "--sigma", "0.1", *words)
     assert line.startswith(message)
     assert names(folder) == ["a.mkv"]
 
@@ -163,21 +169,21 @@ def only_sound(path):
 def test_without_pyav(capsys, monkeypatch, folder):
     (folder / "a.mp4").write_bytes(b"film")
     monkeypatch.setitem(sys.modules, "av", None)
-    line = fails(capsys, "video", "a.mp4", "b.mp4", "--sigma", "0.1")
+    line = fails(capsys, "video", "a.mp4", "-o", "b.mp4", "--sigma", "0.1", status=1)
     assert line.startswith("videos need PyAV; install it with pip install '.[video]'")
 
 
 def test_images_need_no_pyav(capsys, monkeypatch, folder, identity):
     Image.fromarray(np.full((16, 16), 9, np.uint8)).save("a1.png")
     monkeypatch.setitem(sys.modules, "av", None)
-    assert works(capsys, "video", "a%d.png", "b%d.png", "--sigma", "0.1") == ""
+    works(capsys, "video", "a%d.png", "-o", "b%d.png", "--sigma", "0.1")
     assert names(folder) == ["a1.png", "b1.png"]
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_short_videos(capsys, folder, count):
     draw_video(folder / "a.mkv", count=count)
-    assert works(capsys, "video", "a.mkv", "b.mkv", *LIGHT) == ""
+    works(capsys, "video", "a.mkv", "-o", "b.mkv", *LIGHT)
     assert len(frames("b.mkv")[0]) == count
 
 
@@ -186,7 +192,7 @@ def test_frames_that_change_size(capsys, folder, identity):
     draw_video(folder / "a.ts", codec="libx264", count=3)
     draw_video(folder / "b.ts", codec="libx264", count=3, size=(80, 48))
     (folder / "c.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
-    line = fails(capsys, "video", "c.ts", "d.mkv", "--sigma", "0.1")
+    line = fails(capsys, "video", "c.ts", "-o", "d.mkv", "--sigma", "0.1", status=1)
     assert line == (
         "c.ts: frame 3 is 80 x 48 yuv420p, the first is 64 x 48 yuv420p"
         "; split the video there first"
@@ -197,19 +203,21 @@ def test_frames_that_change_size(capsys, folder, identity):
 @pytest.mark.filterwarnings("default")
 def test_warnings(capsys, folder, identity):
     draw_video(folder / "a.mkv", pixels="yuv422p10le", count=3)
-    assert main(["video", "a.mkv", "b.webm", "--sigma", "0.1"]) == 0
+    assert main(["video", "a.mkv", "-o", "b.webm", "--sigma", "0.1"]) == 0
     err = capsys.readouterr().err
     assert err.startswith("fastrestore: warning: libvpx-vp9 does not support yuv422p10le; the")
     draw_video(folder / "i.mp4", codec="libx264", count=3, options={"x264-params": "interlaced=1"})
-    assert main(["video", "i.mp4", "j.mp4", "--sigma", "0.1"]) == 0
+    assert main(["video", "i.mp4", "-o", "j.mp4", "--sigma", "0.1"]) == 0
     assert capsys.readouterr().err == (
         "fastrestore: warning: i.mp4 is interlaced; deinterlace it first\n"
     )
     Image.fromarray(np.zeros((16, 16, 4), np.uint8)).save("p1.png")
-    assert main(["video", "p%d.png", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
+    assert (
+        main(["video", "p%d.png", "-o", "p.mkv", "--lossless", "--sigma", "0", "--fps", "9"]) == 0
+    )
     assert "p.mkv: the alpha of the images is not written" in capsys.readouterr().err
     draw_video(folder / "alpha.mkv", pixels="yuva420p", count=2)
-    assert main(["video", "alpha.mkv", "q%d.png", "--sigma", "0.1"]) == 0
+    assert main(["video", "alpha.mkv", "-o", "q%d.png", "--sigma", "0.1"]) == 0
     assert "q%d.png: the alpha of the video is not written" in capsys.readouterr().err
 
 
@@ -223,13 +231,13 @@ def test_truncated_video(capsys, folder, identity, extension):
     drawn = draw_video(whole, codec="libx264", count=20, muxer=muxer)
     data = whole.read_bytes()
     cut.write_bytes(data[: len(data) * 6 // 10])
-    line = fails(capsys, "video", cut, "out.mkv", "--sigma", "0.1")
+    line = fails(capsys, "video", cut, "-o", "out.mkv", "--sigma", "0.1", status=1)
     count = len(frames("out.mkv")[0])
     total = " of 20" if extension == ".mp4" else ""
     assert 5 < count < len(drawn)
     assert line == (f"{cut} is damaged or truncated: {count}{total} frames could be read; out.mkv "
                     "holds the result")  # fmt: skip
-    assert works(capsys, "video", whole, "all.mkv", "--sigma", "0.1") == ""
+    works(capsys, "video", whole, "-o", "all.mkv", "--sigma", "0.1")
 
 
 def test_video_damaged_in_the_middle(capsys, folder, identity):
@@ -238,7 +246,7 @@ def test_video_damaged_in_the_middle(capsys, folder, identity):
     middle = len(data) // 2
     data[middle : middle + 2000] = bytes(2000)
     (folder / "b.mkv").write_bytes(data)
-    line = fails(capsys, "video", "b.mkv", "c.mkv", "--sigma", "0.1", "--lossless")
+    line = fails(capsys, "video", "b.mkv", "-o", "c.mkv", "--sigma", "0.1", "--lossless", status=1)
     assert line.startswith("b.mkv is damaged or truncated: ")
     assert 3 < len(frames("c.mkv")[0]) <= 10
 
@@ -257,7 +265,7 @@ def test_interrupt_keeps_restored_frames(capsys, monkeypatch, folder, target):
             yield frame.astype(np.float32)
 
     monkeypatch.setattr(fastrestore, "vbm3d", vbm3d)
-    assert main(["video", "a.mkv", target, "--sigma", "0.1"]) == 130
+    assert main(["video", "a.mkv", "-o", target, "--sigma", "0.1"]) == 130
     message = f"fastrestore: interrupted: 5 frames were written to {target}\n"
     assert capsys.readouterr() == ("", message)
     if target == "%d.png":
@@ -276,7 +284,7 @@ def test_interrupt_before_the_first_frame(capsys, monkeypatch, folder):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fastrestore, "vbm3d", vbm3d)
-    assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1"]) == 130
+    assert main(["video", "a.mkv", "-o", "b.mkv", "--sigma", "0.1"]) == 130
     assert capsys.readouterr().err == "fastrestore: interrupted: no frame was written yet\n"
     assert names(folder) == ["a.mkv"]
 
@@ -290,7 +298,7 @@ def test_interrupt_waits_for_a_frame_to_be_written(capsys, monkeypatch, folder, 
         write(self, shot)
 
     monkeypatch.setattr(film_writer.FilmWriter, "write", interrupted)
-    assert main(["video", "a.mkv", "b.mkv", "--sigma", "0.1", "--lossless"]) == 130
+    assert main(["video", "a.mkv", "-o", "b.mkv", "--sigma", "0.1", "--lossless"]) == 130
     assert "1 frame was written to b.mkv" in capsys.readouterr().err
     assert len(frames("b.mkv")[0]) == 1
 
@@ -299,7 +307,7 @@ def test_command_in_a_thread(capsys, folder, identity):
     """Signal handlers cannot be set in a thread."""
     draw_video(folder / "a.mkv", count=2)
     status = []
-    argv = ["video", "a.mkv", "b.mkv", "--sigma", "0.1"]
+    argv = ["video", "a.mkv", "-o", "b.mkv", "--sigma", "0.1"]
     thread = threading.Thread(target=lambda: status.append(main(argv)))
     thread.start()
     thread.join()
@@ -321,7 +329,7 @@ def test_failed_write_leaves_no_file(capsys, monkeypatch, folder, identity, over
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(step, refused)
-    line = fails(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite")
+    line = fails(capsys, "video", "a.mkv", "-o", "b.mkv", "--sigma", "0.1", "--overwrite", status=1)
     assert line == "cannot write b.mkv: No space left on device"
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -330,7 +338,7 @@ def test_overwrite(capsys, folder, identity):
     draw_video(folder / "a.mkv", count=3)
     (folder / "b.mkv").write_bytes(b"old")
     (folder / "b.mkv").chmod(0o600)
-    assert works(capsys, "video", "a.mkv", "b.mkv", "--sigma", "0.1", "--overwrite") == ""
+    works(capsys, "video", "a.mkv", "-o", "b.mkv", "--sigma", "0.1", "--overwrite")
     assert len(frames("b.mkv")[0]) == 3
     assert os.name == "nt" or (folder / "b.mkv").stat().st_mode & 0o777 == 0o600
     assert names(folder) == ["a.mkv", "b.mkv"]
@@ -355,6 +363,10 @@ class Bar:
     def update(self):
         self.done += 1
 
+    @staticmethod
+    def external_write_mode(file):
+        return contextlib.nullcontext()
+
 
 bars: list[Bar] = []
 
@@ -372,23 +384,9 @@ def test_progress(monkeypatch, folder, identity, terminal, words, shown, source)
         draw_video(folder / source, count=6, codec="libx264")
     monkeypatch.setattr("tqdm.tqdm", Bar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    argv = ["video", source, "b.mkv", "--sigma", "0.1", *words]
+    argv = ["video", source, "-o", "b.mkv", "--sigma", "0.1", *words]
     assert main([*argv, *(["--fps", "24"] if source[0] == "p" else [])]) == 0
     assert len(bars) == shown
     for bar in bars:
         assert bar.options == {"total": 6, "desc": "video", "unit": " frames", "leave": False}
         assert bar.done == 6
-
-
-def test_help_and_import_are_light(monkeypatch, capsys):
-    real = builtins.__import__
-
-    def watched(name, *args, **options):
-        assert name.split(".")[0] not in ("av", "nibabel", "tifffile")
-        return real(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", watched)
-    with pytest.raises(SystemExit) as stop:
-        main(["video", "--help"])
-    assert stop.value.code == 0
-    assert "frames/%05d.png clean.mp4 --fps 24" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from fractions import Fraction
 
 import numpy as np
@@ -25,7 +26,7 @@ def identity(monkeypatch):
 
 def video(capsys, *argv):
     """Run in silence."""
-    assert works(capsys, "video", *argv, "--quiet") == ""
+    works(capsys, "video", argv[0], "-o", *argv[1:], "--quiet")
 
 
 def rounded(values, top=255):
@@ -93,8 +94,8 @@ def test_images_of_rgb_become_a_video_of_limited_range(capsys, tmp_path):
     values[:, :16], values[:, 16:32] = (255, 255, 255), (255, 0, 0)
     for k in range(3):
         Image.fromarray(values).save(tmp_path / f"in{k}.png")
-    status = main(["video", f"{tmp_path}/in%d.png", f"{tmp_path}/out.mkv", "--sigma", "0", "--fps",
-                   "25", "--pixel-format", "yuv420p", "--crf", "4"])  # fmt: skip
+    status = main(["video", f"{tmp_path}/in%d.png", "-o", f"{tmp_path}/out.mkv", "--sigma", "0",
+                   "--fps", "25", "--pixel-format", "yuv420p", "--crf", "4"])  # fmt: skip
     assert (status, capsys.readouterr().err) == (0, "")
     frame = first(tmp_path / "out.mkv")[0]
     assert (int(frame.color_range), int(frame.colorspace)) == (LIMITED, 1)
@@ -123,15 +124,18 @@ def numbered(folder, numbers, name="a{:03d}.png", shape=(16, 20), dtype=np.uint8
 def test_missing_images(capsys, monkeypatch, tmp_path, there, message):
     monkeypatch.chdir(tmp_path)
     numbered(tmp_path, there)
-    assert fails(capsys, "video", "a%03d.png", "b%03d.png", "--sigma", "0.1") == message
+    assert (
+        fails(capsys, "video", "a%03d.png", "-o", "b%03d.png", "--sigma", "0.1", status=1)
+        == message
+    )
 
 
 def test_images_that_differ(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     numbered(tmp_path, range(3))
     numbered(tmp_path, [3], shape=(16, 21))
-    line = fails(capsys, "video", "a%03d.png", "b%03d.png", "--sigma", "0.1", "--radius", "0",
-                 "--stage", "basic")  # fmt: skip
+    line = fails(capsys, "video", "a%03d.png", "-o", "b%03d.png", "--sigma", "0.1", "--radius", "0",
+                 "--stage", "basic", status=1)  # fmt: skip
     assert line == "a003.png has shape (16, 21) and type uint8, the first has (16, 20) and uint8"
 
 
@@ -167,3 +171,17 @@ def test_float_images(capsys, tmp_path):
     expected = fastrestore.vbm3d(noisy, 0.1, **NUMBERS)
     result = [np.load(tmp_path / f"b{k}.npy") for k in range(4)]
     np.testing.assert_array_equal(result, expected)
+
+
+def test_help_and_import_are_light(monkeypatch, capsys):
+    real = builtins.__import__
+
+    def watched(name, *args, **options):
+        assert name.split(".")[0] not in ("av", "nibabel", "tifffile")
+        return real(name, *args, **options)
+
+    monkeypatch.setattr(builtins, "__import__", watched)
+    with pytest.raises(SystemExit) as stop:
+        main(["video", "--help"])
+    assert stop.value.code == 0
+    assert "frames/%05d.png -o clean.mp4 --fps 24" in capsys.readouterr().out

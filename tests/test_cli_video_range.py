@@ -51,7 +51,7 @@ def test_brightness_is_kept(capsys, source, target, lost):
     draw_video(name, codec=codec, pixels=pixels, sigma=0, colors=colors, options=options)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert main(["video", name, *target, "--sigma", "0.1"]) == 0
+        assert main(["video", name, "-o", *target, "--sigma", "0.1"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "range" in line]
     assert len(lines) == lost
     assert all("the video is converted to limited range" in line for line in lines)
@@ -62,7 +62,7 @@ def test_brightness_is_kept(capsys, source, target, lost):
 
 def test_range_of_a_gray_video_that_is_limited():
     draw_video("a.mkv", pixels="gray", sigma=0, colors={"color_range": LIMITED})
-    assert main(["video", "a.mkv", "b.mp4", "--sigma", "0.1"]) == 0
+    assert main(["video", "a.mkv", "-o", "b.mp4", "--sigma", "0.1"]) == 0
     stored, frame = first("a.mkv")[0].to_ndarray(), first("b.mp4")[0]
     assert frame.color_range in (0, LIMITED)  # H.264 does not store the range of most videos
     luma = frame.to_ndarray(channel_last=False)[: len(stored)].astype(float)
@@ -73,7 +73,7 @@ def test_lossless_values_are_kept(capsys):
     draw_video("a.mkv", sigma=0, colors={"color_range": FULL})
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert main(["video", "a.mkv", "b.avi", "--sigma", "0.1", "--lossless"]) == 0
+        assert main(["video", "a.mkv", "-o", "b.avi", "--sigma", "0.1", "--lossless"]) == 0
     line = "b.avi: ffv1 in .avi does not store that a video has full range; write .mkv"
     assert capsys.readouterr().err == f"fastrestore: warning: {line}\n"
     np.testing.assert_array_equal(first("b.avi")[0].to_ndarray(), first("a.mkv")[0].to_ndarray())

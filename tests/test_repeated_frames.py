@@ -169,7 +169,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     frames = video(3, 24, 28)[1].clip(0, 255).astype("u1")
     for number, frame in enumerate(np.repeat(frames, 3, 0)):
         write(tmp_path / f"in{number}.png", Picture(frame))
-    works(capsys, "video", "in%d.png", "out%d.png", "--sigma", "20/255", "--radius", "1")
+    works(capsys, "video", "in%d.png", "-o", "out%d.png", "--sigma", "20/255", "--radius", "1")
     found = [read(tmp_path / f"out{number}.png").values for number in range(9)]
     once = vbm3d(frames, 20, radius=1, data_range=255.0).clip(0, 255).round()
     np.testing.assert_array_equal(found, np.repeat(once, 3, 0))

@@ -187,6 +187,6 @@ def test_fill_values_are_found_where_they_are(noisy):
 def test_command_line(tmp_path, monkeypatch, capsys, noisy):
     monkeypatch.chdir(tmp_path)
     np.save("in.npy", np.repeat(noisy, 2, 0).astype("f4"))
-    works(capsys, "volume", "in.npy", "out.npy", "--sigma", "auto", "--quiet")
+    works(capsys, "volume", "in.npy", "-o", "out.npy", "--sigma", "auto", "--quiet")
     expected = np.repeat(bm4d(noisy.astype("f4")), 2, 0)
     np.testing.assert_array_equal(np.load("out.npy"), expected)

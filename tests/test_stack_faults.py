@@ -58,7 +58,7 @@ def test_message_names_the_image(capsys, stack):
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("command", [DENOISE, ("volume", "a.tif", "b.tif", "--as", "planes")])
+@pytest.mark.parametrize("command", [DENOISE, ("volume", "a.tif", "-o", "b.tif", "--as", "planes")])
 def test_warnings_that_differ_in_numbers_are_one(capsys, stack, command):
     stack(noisy(3, 2), "ZCYX")
     assert main([*command, "--sigma", "500"]) == 0
@@ -78,7 +78,9 @@ def test_slices_stored_as_channels(capsys, stack):
     stack(noisy(3), "CYX")
     message = fails(capsys, *DENOISE, "--sigma", "5", "--as", "volume")
     assert "write --as planes, or `fastrestore volume --as volume --axes ZYX`" in message
-    works(capsys, "volume", "a.tif", "b.tif", "--sigma", "5", "--as", "volume", "--axes", "ZYX")
+    works(
+        capsys, "volume", "a.tif", "-o", "b.tif", "--sigma", "5", "--as", "volume", "--axes", "ZYX"
+    )
     with tifffile.TiffFile("a.tif") as before, tifffile.TiffFile("b.tif") as after:
         expected = fastrestore.bm4d(before.asarray(), 5, slice_axis=0)
         np.testing.assert_array_equal(after.asarray(), expected)

@@ -141,7 +141,7 @@ def test_info():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="return_info is for arrays; for an iterator, estimate"):
+    with pytest.raises(ValueError, match="return_info is for arrays; the iterator that is"):
         vbm3d(iter(NOISY), 20, return_info=True)
     with pytest.raises(ValueError, match=r"noise must be 'auto', .* got 'pink'"):
         vbm3d(NOISY, noise="pink")

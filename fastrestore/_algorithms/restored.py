@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator
 from html import escape
 from typing import Any
 
@@ -83,6 +84,35 @@ class Restored(tuple[Any, Info]):
         )
         inner = [axis for axis in range(values.ndim) if axis not in first + last]
         return values.transpose(*first, *inner, *last)
+
+
+class RestoredFrames(Iterator[Any]):
+    """An iterator of restored frames, with what was estimated and used.
+
+    Parameters
+    ----------
+    frames : generator
+        The restored frames.
+    describe : callable
+        Returns the `Info`, or None before the first frame.
+    """
+
+    def __init__(
+        self, frames: Generator[Any, None, None], describe: Callable[[], Info | None]
+    ) -> None:
+        self._frames, self._describe = frames, describe
+
+    def __next__(self) -> Any:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Stop, and let go of the frames that are held."""
+        self._frames.close()
+
+    @property
+    def info(self) -> Info | None:
+        """What was estimated and used in the first scene with noise; None before a frame."""
+        return self._describe()
 
 
 def _noise(info: Info) -> str:

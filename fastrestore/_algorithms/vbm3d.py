@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fastrestore._algorithms.info import Info
-from fastrestore._algorithms.restored import Restored
+from fastrestore._algorithms.restored import Restored, RestoredFrames
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
 from fastrestore._arrays.keywords import without
@@ -110,8 +110,9 @@ def vbm3d(
     array, shape of `frames`
         For an array: the same kind of array. Floats keep their type, integers give float32.
     iterator of arrays
-        For an iterable: a generator of restored frames, ``4 * radius`` frames behind the input, or
-        half as many with stage "basic", without counting repeated frames.
+        For an iterable: an iterator of restored frames, ``4 * radius`` frames behind the input, or
+        half as many with stage "basic", without counting repeated frames. Its attribute ``info`` is
+        the `Info` after the first frame, and its method ``close`` stops it.
     Info
         Only with `return_info`.
 
@@ -176,10 +177,12 @@ def vbm3d(
             raise ValueError("progress is for arrays; count the frames of an iterator instead")
         if return_info:
             raise ValueError(
-                "return_info is for arrays; for an iterator, estimate the noise of one of its "
-                "frames, noise=estimate_noise(frame)"
+                "return_info is for arrays; the iterator that is returned for others has an "
+                "attribute info after the first frame"
             )
-        return stream.restored(frames, channel_axis, None, [])
+        found: list[FilmNoise] = []
+        restored_frames = stream.restored(frames, channel_axis, None, found)
+        return RestoredFrames(restored_frames, lambda: _info(found[0]) if found else None)
     there, restore = interop.recognize("frames", frames)
     axes = video_axes(there.shape, time_axis, channel_axis)
     ordered = interop.move_axis(there, axes.time, 0)
@@ -194,13 +197,16 @@ def vbm3d(
         result = restore(interop.namespace(back).ascontiguousarray(back))
     if not return_info:
         return result
-    return Restored(result, _info(films[0]), frames, channel_axis, time_axis)
+    info = _info(films[0])
+    assert info is not None
+    return Restored(result, info, frames, channel_axis, time_axis)
 
 
-def _info(film: FilmNoise) -> Info:
-    """Return what was estimated and used in the first scene with noise."""
+def _info(film: FilmNoise) -> Info | None:
+    """Return what was estimated and used in the first scene with noise; None before a frame."""
     scene = film.scenes[0] if film.scenes else film.opening
-    assert scene is not None
+    if scene is None:
+        return None
     info = Info.of(film.request, Result(None, scene.planes, scene.choice, None), None)
     return replace(info, grid=film.grid)
 
@@ -219,7 +225,7 @@ class _Stream(NamedTuple):
         channel_axis: int | None,
         masks: Iterator[Mask | None] | None,
         films: list[FilmNoise],
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Yield the restored frames; add a record of their noise to `films`."""
         given = recognized_frames(frames)
         first = next(given, None)

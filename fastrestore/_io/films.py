@@ -9,6 +9,7 @@ from pathlib import Path
 from fastrestore._io import codecs, files, images
 from fastrestore._io.codecs import EncoderOptions
 from fastrestore._io.errors import FileError
+from fastrestore._io.files import extension
 from fastrestore._io.film_reader import FilmReader
 from fastrestore._io.film_writer import FilmWriter
 from fastrestore._io.pixels import frame_from_pixels, frame_pixels
@@ -16,6 +17,7 @@ from fastrestore._io.planes import Frame, Layout, Planes
 from fastrestore._io.sequence import Pattern, SequenceReader, SequenceWriter, is_sequence
 
 __all__ = [
+    "EXTENSIONS",
     "EncoderOptions",
     "Frame",
     "Layout",
@@ -23,15 +25,24 @@ __all__ = [
     "Reader",
     "Writer",
     "check_output",
+    "check_target",
     "existing_output",
     "files_of",
     "frame_from_pixels",
     "frame_pixels",
     "is_film",
+    "is_part",
     "is_sequence",
     "open_reader",
     "open_writer",
+    "output_name",
 ]
+
+# Of directories, and of names without a pattern; other containers are read if they are named
+EXTENSIONS = (
+    *codecs.CONTAINERS, ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".3gp", ".mxf", ".ogv",
+)  # fmt: skip
+_READ_ONLY = ".mkv"  # of the result of a container that is not written
 
 Reader = FilmReader | SequenceReader
 Writer = FilmWriter | SequenceWriter
@@ -39,7 +50,14 @@ Writer = FilmWriter | SequenceWriter
 
 def is_film(name: str) -> bool:
     """Whether a name is that of a video, or a pattern of numbered images."""
-    return codecs.is_film(Path(name)) or is_sequence(name)
+    return extension(Path(name)) in EXTENSIONS or is_sequence(name)
+
+
+def output_name(path: Path) -> str:
+    """Return the name for a result: that of the input, but Matroska if it is only read."""
+    if codecs.is_film(path) or is_sequence(str(path)):
+        return path.name
+    return path.with_suffix(_READ_ONLY).name
 
 
 def open_reader(name: str, rate: Fraction | None) -> Reader:
@@ -75,6 +93,11 @@ def check_output(name: str) -> None:
         files.check_output(Path(name), codecs.CONTAINERS)
 
 
+def check_target(path: Path) -> None:
+    """Raise if a video, or numbered images, cannot be written to this path."""
+    check_output(str(path))
+
+
 def existing_output(name: str) -> Path | None:
     """Return the first file that writing under this name may replace, or None."""
     if not is_sequence(name):
@@ -82,6 +105,11 @@ def existing_output(name: str) -> Path | None:
     pattern = Pattern(name)
     numbers = pattern.numbers()
     return pattern.file(numbers[0]) if numbers else None
+
+
+def is_part(source: Path, target: Path) -> bool:
+    """Whether there are results of some numbered images, but not of all."""
+    return is_sequence(str(target)) and 0 < len(files_of(target)) < len(files_of(source))
 
 
 def files_of(path: Path) -> list[Path]:

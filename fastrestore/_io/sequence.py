@@ -149,6 +149,7 @@ class SequenceWriter:
 
     def __init__(self, name: str, numbers: list[int] | None) -> None:
         self.path, self.count = Path(name), 0
+        self._written: list[Path] = []
         self._pattern = Pattern(name)
         self._numbers = numbers  # of the images that are read; None counts from 1
 
@@ -157,7 +158,9 @@ class SequenceWriter:
         number = self._numbers[self.count] if self._numbers else self.count + 1
         if not self.count and len(getattr(frame.origin, "planes", ())) == 4:
             warnings.warn(f"{self.path}: the alpha of the video is not written", stacklevel=2)
-        images.write(self._pattern.file(number), _picture(frame))
+        path = self._pattern.file(number)
+        images.write(path, _picture(frame))
+        self._written.append(path)
         self.count += 1
 
     def copy_packets(self, packets: Iterator[Any]) -> None:
@@ -169,7 +172,9 @@ class SequenceWriter:
         """Do nothing: all images are written."""
 
     def abort(self) -> None:
-        """Do nothing: images already written stay."""
+        """Remove the images that were written: a part would be taken for a result."""
+        for path in self._written:
+            path.unlink(missing_ok=True)
 
 
 def _picture(frame: Frame) -> Picture:

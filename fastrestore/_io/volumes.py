@@ -20,16 +20,19 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays.install import extra
-from fastrestore._io import files
+from fastrestore._io import files, stacks
 from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension
 from fastrestore._io.images import to_type
 from fastrestore._io.picture import Image
+from fastrestore._io.stack_axes import AXES, encode_named
 from fastrestore._io.stacks import Stack, channel_axis, check_one, encode_stack, read_stack
 
-_EXTENSIONS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
+EXTENSIONS = (".tif", ".tiff", ".npy", ".nii", ".nii.gz")
 _TIFF = (".tif", ".tiff")
-_NIFTI = (".nii", ".nii.gz")
+NIFTI = (".nii", ".nii.gz")
+# Letters of the axes of NIfTI: places, time, vectors, and two more
+_NIFTI_AXES = "XYZTCUV"
 _GZIP_RATIO = 1032  # the most that gzip can compress
 
 
@@ -57,12 +60,12 @@ class Volume:
 
 def check_input(path: Path) -> None:
     """Raise if `path` is not an existing file of a volume format."""
-    files.check_input(path, _EXTENSIONS)
+    files.check_input(path, EXTENSIONS)
 
 
 def check_output(path: Path) -> None:
     """Raise if a volume cannot be written to `path`."""
-    files.check_output(path, _EXTENSIONS)
+    files.check_output(path, EXTENSIONS)
 
 
 def read(path: Path, channel_axis: int | None) -> Volume:
@@ -75,8 +78,11 @@ def read(path: Path, channel_axis: int | None) -> Volume:
     try:
         if kind == ".npy":
             volume = _read_npy(path, channel_axis)
-        elif kind in _NIFTI:
+        elif kind in NIFTI:
             volume = _read_nifti(path)
+            if volume.values.ndim != 3:
+                raise FileError(f"its shape is {volume.values.shape}; three axes are expected, or "
+                                "write --as planes")  # fmt: skip
         else:
             volume = _read_tiff(path)
     except Exception as error:  # damaged files make the decoders raise many types
@@ -104,11 +110,22 @@ def read_named(path: Path, axes: str | None) -> Volume:
     return _native(path, replace(volume, axes=stored if axes is None else axes.upper()))
 
 
+def stored_axes(path: Path) -> str:
+    """Return the axes of a TIFF of several pages or a NIfTI file; "" for files without names."""
+    if extension(path) not in NIFTI:
+        return stacks.stored_axes(path)
+    try:
+        return _NIFTI_AXES[: _read_header(path, report=False).ndim]
+    except Exception:  # reading says what is wrong
+        return ""
+
+
 def _read_all(path: Path) -> Volume:
     """Read an array with all its axes."""
     kind = extension(path)
-    if kind in _NIFTI:
-        return replace(_read_nifti(path), axes="XYZ")
+    if kind in NIFTI:
+        volume = _read_nifti(path)
+        return replace(volume, axes=_NIFTI_AXES[: volume.values.ndim])
     if kind == ".npy":
         values = _load(path)
         return Volume(values, values.dtype)
@@ -140,32 +157,35 @@ def read_array(path: Path) -> Image:
 
 def check_format(path: Path, volume: Volume, source: Path) -> None:
     """Raise if the format of `path` cannot hold the metadata of a volume."""
-    if extension(path) in _NIFTI and volume.nifti is None:
+    if extension(path) in NIFTI and volume.nifti is None:
         raise FileError(f"{path}: NIfTI needs a header and an affine, which {source} lacks; write "
                        "the format of the input")  # fmt: skip
     if extension(path) in _TIFF and volume.nifti is not None:
         raise FileError(f"{path}: TIFF cannot store the header and the affine of {source}; write "
                        ".nii, .nii.gz or .npy")  # fmt: skip
-    if extension(path) in _TIFF and volume.stack is None and volume.axes:
-        raise FileError(f"{path}: the axes {volume.axes} of {source} are not those of a TIFF file; "
-                        "write .npy")  # fmt: skip
+    if extension(path) in _TIFF and volume.stack is None and not set(volume.axes) <= set(AXES):
+        raise FileError(f"{path}: TIFF names the axes T, Z, C, Y, X and S, and those of {source} "
+                        f"are {volume.axes}; write .npy")  # fmt: skip
 
 
 def write(path: Path, volume: Volume) -> None:
     """Write the file atomically."""
-    files.write_bytes(path, lambda: _encode(extension(path), volume))
+    ome = path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+    files.write_bytes(path, lambda: _encode(extension(path), volume, ome=ome))
 
 
-def _encode(kind: str, volume: Volume) -> bytes:
+def _encode(kind: str, volume: Volume, *, ome: bool) -> bytes:
     """Return the contents of the file."""
     values, axis = volume.values, volume.channel_axis
+    if kind in _TIFF and volume.stack is None and volume.axes:
+        return encode_named(values, volume.axes, ome=ome)
     if kind in _TIFF and volume.stack is None:  # channels of an NPY file become samples of a pixel
         return encode_stack(Stack(values, "ZYX" if axis is None else "ZYXS"))
     if axis is not None:
         values = np.moveaxis(values, -1, axis)
     if kind in _TIFF and volume.stack is not None:
         return encode_stack(replace(volume.stack, values=values))
-    if kind in _NIFTI:
+    if kind in NIFTI:
         data = _nifti_bytes(volume)
         return gzip.compress(data, 6) if kind == ".nii.gz" else data
     file = BytesIO()
@@ -204,18 +224,21 @@ def _read_tiff(path: Path) -> Volume:
     return Volume(values, values.dtype, channel_axis=axis, stack=stack)
 
 
-def _read_nifti(path: Path) -> Volume:
-    """Read a volume, scaled by its slope and intercept."""
+def _read_header(path: Path, *, report: bool) -> Any:
+    """Open a NIfTI file without its values; report what is repaired in the header."""
     try:
         import nibabel
     except ImportError:
         raise FileError(f"NIfTI needs nibabel; install it with {extra('volume')}") from None
-    with _repairs_reported(path):
-        image: Any = nibabel.load(path)
+    with _repairs_reported(path if report else None):
+        return nibabel.load(path)
+
+
+def _read_nifti(path: Path) -> Volume:
+    """Read a volume or several, scaled by slope and intercept."""
+    image = _read_header(path, report=True)
+    with _repairs_reported(None):
         _with_values(image, np.zeros((1, 1, 1), np.uint8))  # raises if it could not be written
-    if image.ndim != 3:
-        raise FileError(f"its shape is {image.shape}; three axes are expected; split a series "
-                       "into single volumes")  # fmt: skip
     _check_length(path, image)
     stored = np.asanyarray(image.dataobj.get_unscaled())
     slope, inter = float(image.dataobj.slope), float(image.dataobj.inter)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastrestore._arrays.validate import usable_processors
+from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
 from fastrestore.backends import select
 from fastrestore.cli import compare, inputs, options, outcomes, paths, records
@@ -241,6 +242,9 @@ class _Batch:
     def _outcome(self, work: Work) -> Outcome:
         """Restore a file; return its failure instead of raising."""
         skipped = _why_skipped(work, self.args, self.records, self.settings)
+        if skipped and films.is_part(*work):
+            text = f"{outcomes.shown(work.target)}: only a part of the images exists"
+            return Outcome(*work, FAILED, message=f"{text}; add --overwrite to replace it")
         if skipped:
             return Outcome(*work, SKIPPED, message=skipped)
         if self.args.dry_run:

@@ -12,7 +12,7 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import noise, options, outcomes, restoring, stack
+from fastrestore.cli import films, media, noise, options, outcomes, restoring, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, require_torch
 
@@ -41,6 +41,10 @@ such as SCUNet or SwinIR, need the extra "community". For blur and compression a
 
 --strength 0.7 treats the noise as weaker than estimated or given, which keeps more detail.
 
+Stacks (TIFF), volumes (NIfTI) and videos (.mp4, .mkv and others, or numbered images such as
+frames/%05d.png) are restored, too: planes one by one or as --as says, volumes as by `fastrestore
+volume`, and videos as by `fastrestore video`, whose help explains the options of the encoder.
+
 Images are gray or RGB, with or without alpha; TIFF, OpenEXR and NPY have any number of channels,
 and --channel-axis is the channel axis of NPY files. The extension of OUT selects the format; see
 `fastrestore formats`. The output has the number type of the input: results for integers are rounded
@@ -59,13 +63,13 @@ TRAINED = ("white", "signal-dependent", "correlated", "PoissonGaussian", "given"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
-    options.add_files(parser)
+    options.add_files(parser, "images, volumes, videos")
     options.add_sigma(parser)
     options.add_noise(parser)
     add = parser.add_argument
     add("--kernel", metavar="FILE", help="kernel of correlated noise; see below")
     options.add_channel_axis(parser)
-    stack.add_kind(parser, "planes")
+    stack.add_kind(parser)
     add(
         "--colorspace",
         choices=("auto", "opp", "ycbcr", "pca", "none"),
@@ -90,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="memory limit, such as 2e9; large images are processed in tiles, with equal results",
     )
     options.add_stage(parser)
+    films.add_encoder(parser)
     options.add_execution(parser)
 
 
@@ -128,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
             details["method"] = args.method or args.weights
         return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
-    return restoring.restore_images(args, restore)
+    return media.restore_media(args, restore)
 
 
 def _check(args: argparse.Namespace) -> None:

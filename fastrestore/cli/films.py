@@ -6,6 +6,7 @@ Videos are streams: the memory used does not grow with their length.
 from __future__ import annotations
 
 import argparse
+import glob
 import signal
 import sys
 import threading
@@ -16,10 +17,30 @@ from fractions import Fraction
 from pathlib import Path
 
 from fastrestore._io import films, images
+from fastrestore._io.errors import FileError
 from fastrestore._io.films import EncoderOptions, Frame, Reader, Writer
 from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.kinds import Kind
 from fastrestore.cli.options import spelled
 from fastrestore.cli.paths import check_overwrite
+
+
+def check_input(path: Path) -> None:
+    """Raise if a file is missing, or is no video."""
+    if films.is_sequence(str(path)):
+        return
+    if path.is_dir() or not path.exists():
+        films.open_reader(str(path), None)  # which says what is wrong
+    if images.can_read(path):
+        raise FileError(f"{path} is one image; `fastrestore denoise` restores it (or, if it "
+                        "is a stack, `fastrestore volume`); specify numbered images as "
+                        "frames/%05d.png")  # fmt: skip
+
+
+FILMS = Kind("videos", films.EXTENSIONS, check_input, films.output_name, films.check_target)
+
+
+ENCODER = ("codec", "crf", "lossless", "pixel_format", "fps")  # options
 
 
 def add_encoder(parser: argparse.ArgumentParser) -> None:
@@ -36,29 +57,49 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
     add("--fps", metavar="RATE", help="frames per second of a video made from numbered images")
 
 
-def process_film(
-    args: argparse.Namespace, process: Callable[[Reader], Iterator[Frame]], scale: int = 1
-) -> None:
+# Restores the frames of an open video
+Process = Callable[[Reader], Iterator[Frame]]
+
+
+def process_film(args: argparse.Namespace, process: Process, scale: int = 1) -> None:
     """Read the video `args.input`, and write what `process` returns to `args.output`."""
-    encoder = _encoder_options(args)
-    with closing(_open_reader(args)) as source:
-        _check_output(args)
-        with explained(source.path):
-            frames = process(source)
-        writer = films.open_writer(args.output, source, encoder, scale)
-        if source.interlaced:
-            warnings.warn(f"{source.path} is interlaced; deinterlace it first", stacklevel=1)
-        with explained(source.path):
-            _write_frames(frames, source, writer, args)
-        damage = source.damage()
+    films.check_output(args.output)
+    check_overwrite(films.existing_output(args.output), overwrite=args.overwrite)
+    restore_film(Path(args.input), Path(args.output), args, process, scale)
+
+
+def restore_film(
+    source: Path, target: Path, args: argparse.Namespace, process: Process, scale: int = 1
+) -> int:
+    """Read the video `source`, and write what `process` returns to `target`; count the frames.
+
+    The result of a damaged video is written, and the damage raised.
+    """
+    encoder = _encoder_options(args, target)
+    films.check_output(str(target))
+    if target.resolve() == source.resolve():
+        raise CommandError(f"{target} is both input and output; choose another output")
+    with closing(_open_reader(source, args)) as reader:
+        with explained(source):
+            frames = process(reader)
+        writer = films.open_writer(str(target), reader, encoder, scale)
+        if reader.interlaced:
+            warnings.warn(f"{source} is interlaced; deinterlace it first", stacklevel=1)
+        with explained(source):
+            _write_frames(frames, reader, writer, args)
+        damage = reader.damage()
         if damage is not None:
-            raise CommandError(f"{damage}; {writer.path} holds the result")
+            raise FileError(f"{damage}; {target} holds the result")
+    return writer.count
 
 
 def _write_frames(
     frames: Iterator[Frame], source: Reader, writer: Writer, args: argparse.Namespace
 ) -> None:
-    """Write frames and the packets of other tracks; Ctrl-C ends the file after the last frame."""
+    """Write frames and the packets of other tracks.
+
+    Ctrl-C ends the file after the last frame if it is the only one, and otherwise removes it.
+    """
     try:
         with _progress(source, args) as report:
             for frame in frames:
@@ -70,7 +111,7 @@ def _write_frames(
             writer.copy_packets(source.take_packets())
             writer.finish()
     except KeyboardInterrupt:
-        if not writer.count:
+        if not writer.count or not is_only_one(args):
             writer.abort()
             raise KeyboardInterrupt("no frame was written yet") from None
         writer.finish()
@@ -81,7 +122,13 @@ def _write_frames(
         raise
 
 
-def _encoder_options(args: argparse.Namespace) -> EncoderOptions:
+def is_only_one(args: argparse.Namespace) -> bool:
+    """Whether one video is restored, not a folder or several files."""
+    names: list[str] = getattr(args, "inputs", [""])
+    return len(names) == 1 and not Path(names[0]).is_dir() and not glob.has_magic(names[0])
+
+
+def _encoder_options(args: argparse.Namespace, target: Path) -> EncoderOptions:
     """Check and return the options of the encoder."""
     encoder = EncoderOptions(args.codec, args.crf, args.lossless, args.pixel_format)
     if args.crf is not None and args.lossless:
@@ -89,24 +136,20 @@ def _encoder_options(args: argparse.Namespace) -> EncoderOptions:
     if args.crf is not None and not 0 <= args.crf <= 63:
         raise CommandError(f"--crf {args.crf:g} is not a number from 0 (best) to 63")
     given = [name for name, value in encoder._asdict().items() if value]
-    if given and films.is_sequence(args.output):
-        raise CommandError(f"{spelled(given[0])} is for videos, and {args.output} is a pattern "
+    if given and films.is_sequence(str(target)):
+        raise CommandError(f"{spelled(given[0])} is for videos, and {target} is a pattern "
                            "of images; leave it out")  # fmt: skip
     return encoder
 
 
-def _open_reader(args: argparse.Namespace) -> Reader:
+def _open_reader(source: Path, args: argparse.Namespace) -> Reader:
     """Open the input."""
-    path = Path(args.input)
-    if films.is_sequence(args.input):
-        return films.open_reader(args.input, _frame_rate(args.fps))
+    if films.is_sequence(str(source)):
+        return films.open_reader(str(source), _frame_rate(args.fps))
     if args.fps is not None:
-        raise CommandError(f"--fps {args.fps} is for images; {path} has its own frame rate")
-    if path.is_file() and images.can_read(path):
-        raise CommandError(f"{path} is one image; `fastrestore denoise` restores it (or, if it "
-                           "is a stack, `fastrestore volume`); specify numbered images as "
-                           "frames/%05d.png")  # fmt: skip
-    return films.open_reader(args.input, None)
+        raise CommandError(f"--fps {args.fps} is for images; {source} has its own frame rate")
+    check_input(source)
+    return films.open_reader(str(source), None)
 
 
 def _frame_rate(text: str | None) -> Fraction | None:
@@ -120,15 +163,6 @@ def _frame_rate(text: str | None) -> Fraction | None:
     if rate <= 0:
         raise CommandError(f"--fps {text} is not a rate; write for example 25 or 30000/1001")
     return rate
-
-
-def _check_output(args: argparse.Namespace) -> None:
-    """Raise if the output cannot be written, before anything is computed."""
-    path = Path(args.output)
-    if path.resolve() == Path(args.input).resolve():
-        raise CommandError(f"{path} is both input and output; choose another output")
-    films.check_output(args.output)
-    check_overwrite(films.existing_output(args.output), overwrite=args.overwrite)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import glob
 import os
 import warnings
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastrestore._io.errors import reason
-from fastrestore._io.films import is_sequence
+from fastrestore._io.films import files_of, is_sequence
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.kinds import Kind
 from fastrestore.cli.streams import shown
 
 SUFFIX = "-restored"  # of the names of results beside their inputs
+_DOUBLE = (".nii.gz", ".ome.tif", ".ome.tiff")  # extensions of two parts
 SHOWN = 8  # names of files in a warning
 
 
@@ -40,6 +42,26 @@ def find(names: list[str], kind: Kind, *, recursive: bool, output: str | None) -
             for each in _files(path, kind, recursive=recursive, output=output):
                 found.setdefault(os.path.abspath(each.path), each)  # noqa: PTH100 (keeps links)
     return list(found.values())
+
+
+def ending(name: str) -> str:
+    """Return the extension of a name, with two parts where both count."""
+    double = next((each for each in _DOUBLE if name.lower().endswith(each)), "")
+    return name[-len(double) :] if double else Path(name).suffix
+
+
+def check_two(args: argparse.Namespace) -> None:
+    """Raise if the second of two inputs is rather meant as the output."""
+    if len(args.inputs) == 2 and args.output is None and not _is_there(args.inputs[1]):
+        name = args.inputs[1]
+        raise CommandError(f"{name}: no such file; if this is the output, write -o {name}")
+
+
+def _is_there(name: str) -> bool:
+    """Whether a file, numbered images or files of a pattern exist."""
+    if is_sequence(name):
+        return bool(files_of(Path(name)))
+    return os.path.lexists(name) or glob.has_magic(name)
 
 
 def _matches(name: str) -> list[Path]:

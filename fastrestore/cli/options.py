@@ -11,10 +11,10 @@ from fastrestore.cli.errors import CommandError
 PROFILES = ("np", "refilter", "fast", "lc", "high", "vn")
 
 
-def add_files(parser: argparse.ArgumentParser) -> None:
+def add_files(parser: argparse.ArgumentParser, kind: str = "images") -> None:
     """Add the input files, the output, and what is done with several files."""
     add = parser.add_argument
-    add("inputs", nargs="+", metavar="IN", help="images, directories of images, or patterns")
+    add("inputs", nargs="+", metavar="IN", help=f"{kind}, directories of them, or patterns")
     add(
         "-o",
         "--output",
@@ -22,7 +22,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
         help="output file, or directory if there are several IN; default: IN-restored.EXT "
         "beside each IN",
     )
-    add("-r", "--recursive", action="store_true", help="also restore images in subdirectories")
+    add("-r", "--recursive", action="store_true", help="also restore files in subdirectories")
     text = "restore again where IN or the options have changed since OUT was written"
     add("--resume", action="store_true", help=text)
     add("--jobs", type=int, default=1, metavar="N", help="files to restore at a time; default: 1")

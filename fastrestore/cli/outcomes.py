@@ -38,6 +38,7 @@ class Outcome:
         if self.status == SKIPPED:
             return f"{shown(self.source)}: skipped, {self.message}"
         parts = [] if not self.details else [noise_text(self.details), _method(self.details)]
+        parts += [self.details.get("note", "")]
         parts += [] if self.seconds is None else [f"{self.seconds:.2f} s"]
         text = "; ".join(filter(None, parts))
         return f"{shown(self.source)} -> {shown(self.target)}{f': {text}' if text else ''}"
@@ -47,6 +48,7 @@ class Outcome:
         seconds = None if self.seconds is None else round(self.seconds, 3)
         fields = {"input": shown(self.source), "output": shown(self.target), "status": self.status}
         optional = {"message": self.message, "seconds": seconds, **self.details}
+        optional.pop("note", None)  # words for the line, of what other fields contain
         return fields | {name: value for name, value in optional.items() if value not in (None, "")}
 
 
@@ -108,10 +110,18 @@ def noise_text(details: dict[str, Any]) -> str:
     noise = details.get("noise")
     if not noise:
         return ""
-    levels = ", ".join(f"{sigma:.3g}" for sigma in noise["sigma"][:CHANNELS])
+    levels = ", ".join(_number(sigma) for sigma in noise["sigma"][:CHANNELS])
+    least, most = (_number(noise.get(name, 0)) for name in ("least", "most"))
+    if least != most:  # of the planes of a stack
+        levels = f"{least} to {most}"
     if not any(noise["sigma"]):
         return "no noise found" if noise.get("estimated") else "sigma 0"
     return f"{noise['model']} noise, sigma {levels}"
+
+
+def _number(value: float) -> str:
+    """Return a number of three digits or more, without an exponent if it is large."""
+    return f"{value:.0f}" if 1000 <= value < 1e7 else f"{value:.3g}"
 
 
 def _method(details: dict[str, Any]) -> str:

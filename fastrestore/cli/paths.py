@@ -10,7 +10,7 @@ from typing import NamedTuple
 from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
 from fastrestore.cli.errors import CommandError
-from fastrestore.cli.inputs import SUFFIX, Input
+from fastrestore.cli.inputs import SUFFIX, Input, ending
 from fastrestore.cli.kinds import Kind
 
 
@@ -95,9 +95,9 @@ def _beside(paths: list[Path], kind: Kind) -> list[Path]:
 
 def _suffixed(path: Path, result: str) -> str:
     """Return the name of a result beside its file."""
-    ending = ".nii.gz" if result.lower().endswith(".nii.gz") else Path(result).suffix
-    stem = result[: len(result) - len(ending)]
-    return f"{stem}{SUFFIX}{result[len(stem) :]}" if ending else f"{path.name}{SUFFIX}"
+    last = ending(result)
+    stem = result[: len(result) - len(last)]
+    return f"{stem}{SUFFIX}{last}" if last else f"{path.name}{SUFFIX}"
 
 
 def _within(place: Path, found: list[Input], kind: Kind) -> list[Path]:
@@ -181,4 +181,4 @@ def _is_folder(output: str, kind: Kind, *, several: bool) -> bool:
         if several and not output.endswith(separators):
             raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
         raise FileError(f"cannot create directory {path}: File exists")
-    return several or output.endswith(separators)
+    return several or output.endswith(separators) or not (path.suffix or os.path.lexists(path))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import fastrestore
-from fastrestore._io import images
+from fastrestore._io import images, volumes
+from fastrestore._io.files import extension
 from fastrestore._io.images import Image
 from fastrestore.cli import batch, stack
 from fastrestore.cli.batch import Details
@@ -38,14 +39,16 @@ def restore_image(
 ) -> Details:
     """Read, restore and write an image or a stack; return details for the report."""
     details: Details = {}
-    if "kind" in args and stack.is_stack(source):
-        stack.restore(source, target, args, lambda image, path: restore(image, path, details))
-        return {**details, "kind": args.kind}
+    if stack.is_stack(source) or extension(source) in volumes.NIFTI:
+        return stack.restore(source, target, args, restore)
+    images.check_output(target)
     picture = images.read_channels_last(source, args.channel_axis)
     images.check_format(target, picture, source)
     with explained(source):
         result = images.to_type(restore(picture.values, source, details), picture.values.dtype)
     images.write(target, replace(picture, values=result))
+    if getattr(args, "kind", None) in ("film", "volume"):
+        details["note"] = f"one image, to which --as {args.kind} does not apply"
     return details | described(picture.values)
 
 

@@ -17,10 +17,17 @@ import fastrestore
 from fastrestore._io import stacks, volumes
 from fastrestore._io.picture import Image
 from fastrestore._io.volumes import Volume
-from fastrestore.cli import noise, noise_models, options
+from fastrestore.cli import noise, noise_models, options, outcomes, stack_noise
 from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.stack_noise import Part
+
+Details = dict[str, Any]
+# Takes an image (M, N) or (M, N, C), its path, and where to add details for the report
+RestoreImage = Callable[[Image, Path, Details], Any]
 
 AXES = {"planes": "", "film": "T", "volume": "Z"}  # kinds, and the axis that each needs
+_WORDS = {"planes": "plane", "film": "film", "volume": "volume"}
+_METHODS = {"planes": "bm3d", "film": "vbm3d", "volume": "bm4d"}
 _NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]\d+)?")
 _PLANE = "YXS"  # of an image: rows, columns and samples of a pixel
 # Options that apply to single images or volumes only, and their defaults
@@ -32,15 +39,16 @@ _OTHERS = {
 _PROFILES = ("np", "volume")  # defaults of the commands; that of the function depends on the kind
 
 
-def add_kind(parser: argparse.ArgumentParser, default: str) -> None:
-    """Add --as."""
+def add_kind(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add --as; without a default it depends on the file."""
+    text = "planes for TIFF, film for videos, volume for NIfTI" if default is None else default
     parser.add_argument(
         "--as",
         dest="kind",
         choices=tuple(AXES),
         default=default,
         help="for stacks: each image by itself (planes), frames together (film), or slices "
-        f"together (volume); default: {default}",
+        f"together (volume); default: {text}",
     )
 
 
@@ -61,35 +69,45 @@ def is_stack(path: Path) -> bool:
 
 def is_named(source: Path, args: argparse.Namespace) -> bool:
     """Whether `fastrestore volume` needs the names of the axes."""
-    rest = stacks.stored_axes(source).translate(dict.fromkeys(map(ord, "CSYX")))
+    rest = volumes.stored_axes(source).translate(dict.fromkeys(map(ord, "CSYX")))
     return args.axes is not None or args.kind != "volume" or len(rest) > 1
 
 
 def restore(
-    source: Path,
-    target: Path,
-    args: argparse.Namespace,
-    restore_image: Callable[[Image, Path], Any],
-) -> None:
+    source: Path, target: Path, args: argparse.Namespace, restore_image: RestoreImage
+) -> Details:
     """Restore a stack for a command that restores images, by its function for one image."""
     volumes.check_output(target)
     volume = volumes.read_named(source, None)
     volumes.check_format(target, volume, source)
+    kind = getattr(args, "kind", None) or "planes"
+    parts: list[Part] = []
     with explained(source), _fewer_warnings():
-        if getattr(args, "kind", "planes") == "planes":
-            result = _planes(_opaque(volume), lambda image: restore_image(image, source))
+        if kind == "planes":
+            result = _planes(_opaque(volume), source, restore_image, parts)
         else:
-            result = _together(_opaque(volume), source, args)
+            result = _together(_opaque(volume), source, args, parts)
     volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
+    return _described(volume, kind, parts)
 
 
-def restore_named(source: Path, target: Path, args: argparse.Namespace) -> None:
+def restore_named(source: Path, target: Path, args: argparse.Namespace) -> Details:
     """Restore a stack by `denoise` with named axes."""
     volume = volumes.read_named(source, args.axes)
     volumes.check_format(target, volume, source)
+    parts: list[Part] = []
     with explained(source), _fewer_warnings():
-        result = _together(_opaque(volume), source, args)
+        result = _together(_opaque(volume), source, args, parts)
     volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
+    return _described(volume, args.kind, parts)
+
+
+def _described(volume: Volume, kind: str, parts: list[Part]) -> Details:
+    """Return what was found in the parts of a stack, and its shape."""
+    shape = {"shape": list(volume.values.shape), "dtype": str(volume.values.dtype)}
+    details: Details = {**stack_noise.pooled(parts), **shape, "axes": volume.axes, "kind": kind}
+    name = _WORDS[kind]
+    return details | {"note": f"{len(parts)} {name}{'' if len(parts) == 1 else 's'}"}
 
 
 def _opaque(volume: Volume) -> Volume:
@@ -114,27 +132,29 @@ def _with_alpha(result: Any, volume: Volume) -> Any:
     return np.concatenate([result, alpha], axis)  # in a type that holds both
 
 
-def _planes(volume: Volume, restore_image: Callable[[Image], Any]) -> Image:
-    """Restore image by image, with the samples of a pixel last."""
+def _planes(volume: Volume, source: Path, restore_image: RestoreImage, parts: list[Part]) -> Image:
+    """Restore image by image, with the samples of a pixel last; add what was found."""
     order = [k for k, name in enumerate(volume.axes) if name not in _PLANE]
     order += [volume.axes.index(name) for name in _PLANE if name in volume.axes]
     values = np.transpose(volume.values, order)
     first = len(order) - len(set(volume.axes) & set(_PLANE))
     results = []
     for index in np.ndindex(values.shape[:first]):
-        with _placed([volume.axes[k] for k in order[:first]], index):
-            results.append(restore_image(values[index]))
+        names = [volume.axes[k] for k in order[:first]]
+        place = ", ".join(f"{name}={k}" for name, k in zip(names, index, strict=True))
+        parts.append(Part(place, {}))
+        with _placed(place):
+            results.append(restore_image(values[index], source, parts[-1].details))
     stack = np.reshape(results, values.shape)
     return np.transpose(stack, np.argsort(order))
 
 
 @contextmanager
-def _placed(axes: list[str], index: tuple[int, ...]) -> Iterator[None]:
+def _placed(place: str) -> Iterator[None]:
     """Name the image of a stack in messages about wrong values."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        place = ", ".join(f"{name}={k}" for name, k in zip(axes, index, strict=True))
         raise type(error)(f"at {place}: {error}") from error
 
 
@@ -153,21 +173,30 @@ def _fewer_warnings() -> Iterator[None]:
         warnings.warn(first + more, stacklevel=2)
 
 
-def _together(volume: Volume, source: Path, args: argparse.Namespace) -> Any:
-    """Restore by `denoise` with named axes."""
+def _together(volume: Volume, source: Path, args: argparse.Namespace, parts: list[Part]) -> Any:
+    """Restore by `denoise` with named axes; add what was found in its parts."""
     _check(args)
     profile = None if args.profile in _PROFILES else args.profile
-    return fastrestore.denoise(
+    axes = _axes(volume.axes, source, args.kind)
+    result, infos = fastrestore.denoise(
         volume.values,
-        axes=_axes(volume.axes, source, args.kind),
+        axes=axes,
         kind=args.kind,
         profile=profile,
         data_range=args.data_range,
         workers=args.workers,
         backend=args.backend,
         progress=options.show_progress(args),
+        return_info=True,
         **noise.arguments(args, volume.values.dtype, source),
     )
+    sizes = dict(zip(axes, volume.values.shape, strict=True))
+    names = [name for name in axes if name not in f"{_PLANE}{AXES[args.kind]}"]
+    for info, index in zip(infos, np.ndindex(*(sizes[name] for name in names)), strict=True):
+        place = ", ".join(f"{name}={k}" for name, k in zip(names, index, strict=True))
+        used = {"method": _METHODS[args.kind], "profile": info.profile.name}
+        parts.append(Part(place, {**used, **outcomes.details_of(info)}))
+    return result
 
 
 def _check(args: argparse.Namespace) -> None:

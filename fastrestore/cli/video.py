@@ -5,21 +5,36 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from fastrestore._io.films import Frame, Reader
-from fastrestore.cli import films, noise, noise_models, options, video_planes
+from fastrestore._io.films import Frame, Layout, Reader
+from fastrestore.cli import (
+    batch,
+    films,
+    inputs,
+    noise,
+    noise_models,
+    options,
+    outcomes,
+    video_planes,
+)
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.noise import Sigma
 from fastrestore.cli.video_planes import PlaneNoise
 
 EPILOG = """\
 examples:
-  fastrestore video noisy.mp4 clean.mp4
-  fastrestore video noisy.mp4 clean.mp4 --strength 0.8
-  fastrestore video noisy.mkv clean.mkv --sigma 10/255 --crf 14
-  fastrestore video frames/%05d.png clean.mp4 --fps 24 --sigma 25 --sigma-scale 8bit
-  fastrestore video noisy.mov clean/%05d.png --noise white
+  fastrestore video noisy.mp4
+  fastrestore video noisy.mp4 -o clean.mp4 --strength 0.8
+  fastrestore video noisy.mkv -o clean.mkv --sigma 10/255 --crf 14
+  fastrestore video films -o restored
+  fastrestore video frames/%05d.png -o clean.mp4 --fps 24 --sigma 25 --sigma-scale 8bit
+  fastrestore video noisy.mov -o clean/%05d.png --noise white
+
+IN is a video, a directory of videos, or numbered images such as frames/%05d.png. OUT is a video
+(.mp4, .m4v, .mov, .mkv, .webm, .avi), numbered images, or a directory.
 
 By default the noise is estimated, whatever it is, from the first frames of each scene; --noise
 white, correlated, signal-dependent or camera selects a model. If a video stores luminance and
@@ -36,17 +51,22 @@ for each plane, from frames spread over the video.
 Frame rate, time stamps, pixel format, alpha, color properties, HDR10 metadata, rotation, field
 order and metadata are preserved, and all other tracks are copied. Subtitles are converted if the
 container needs it; a warning names all that is not written. Equal consecutive frames are restored
-once. After Ctrl-C, OUT contains the frames restored so far. If IN is damaged, all frames that can
-be read are restored, and the exit status is 2.
+once. After Ctrl-C, the result of a single IN contains the frames restored so far. If IN is damaged,
+all frames that can be read are restored, and the exit status is 1.
 """
+# Options of `denoise` that do not apply to videos, and their defaults
+_OF_IMAGES = {
+    "kernel": None, "psd": None, "channel_axis": None, "colorspace": "auto", "blend": 1.0,
+    "data_range": None, "weights": None, "tile": None, "device": None, "max_memory": None,
+}  # fmt: skip
+_OWN = {"radius": 4, "scene_cuts": True}  # options that `denoise` lacks, and their defaults
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("input", metavar="IN", help="video, or numbered images such as frames/%%05d.png")
-    add("output", metavar="OUT", help="video (.mp4, .mkv, .mov, .webm, .avi), or numbered images")
+    options.add_files(parser, "videos")
     options.add_sigma(parser)
     options.add_noise_model(parser)
     options.add_chroma_strength(parser)
@@ -64,20 +84,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_execution(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Denoise the video frame by frame."""
+def run(args: argparse.Namespace) -> int:
+    """Denoise video by video."""
     noise.check(args)
     if args.noise == noise_models.POISSON_AUTO:
         raise CommandError(f"--noise {args.noise} is for images; write --noise poisson:GAIN,SIGMA")
     options.check_chroma_strength(args)
     if not 0 <= args.radius <= 16:
         raise CommandError(f"--radius {args.radius} is not a number of frames from 0 to 16")
+    inputs.check_two(args)
 
-    def process(source: Reader) -> Iterator[Frame]:
-        found = _noise(source, args)
-        return video_planes.denoise(source.frames(), source.layout, found, _vbm3d_arguments(args))
+    def process(source: Path, target: Path) -> Details:
+        return restore(source, target, args)
 
-    films.process_film(args, process)
+    return batch.process_files(args, process, films.FILMS)
+
+
+def options_of(args: argparse.Namespace, source: Path) -> argparse.Namespace:
+    """Return the options of `denoise` as those of this command; raise on others."""
+    for name, value in _unused(args):
+        raise CommandError(f"{source}: {name} {value} is for images; leave it out for videos")
+    profile = "video" if args.profile == "np" else args.profile
+    return argparse.Namespace(**(vars(args) | _OWN | {"profile": profile}))
+
+
+def _unused(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """Yield the options that do not apply to videos."""
+    allowed = {"kind": (None, "film"), "method": (None, "bm3d")}
+    for name, values in allowed.items():
+        if getattr(args, name) not in values:
+            yield "--as" if name == "kind" else "--method", getattr(args, name)
+    if args.profile == "refilter":
+        yield "--profile", args.profile
+    if args.noise == noise_models.POISSON_AUTO:
+        yield "--noise", args.noise
+    for name, default in _OF_IMAGES.items():
+        if getattr(args, name) != default:
+            yield options.spelled(name), getattr(args, name)
+
+
+def restore(source: Path, target: Path, args: argparse.Namespace) -> Details:
+    """Read, restore and write a video; return details for the report."""
+    found: list[PlaneNoise] = []
+    layouts: list[Layout] = []
+
+    def process(reader: Reader) -> Iterator[Frame]:
+        found.append(_noise(reader, args))
+        layouts.append(reader.layout)
+        arguments = _vbm3d_arguments(args)
+        return video_planes.denoise(reader.frames(), reader.layout, found[0], arguments)
+
+    count = films.restore_film(source, target, args, process)
+    details = _described(found[0], layouts[0], args)
+    return details | {"frames": count, "note": f"{count} frame{'' if count == 1 else 's'}"}
+
+
+def _described(found: PlaneNoise, layout: Layout, args: argparse.Namespace) -> Details:
+    """Return the noise of the planes, and the method."""
+    details: Details = {"method": "vbm3d", "profile": args.profile}
+    info = found.info
+    if info is not None:
+        details |= outcomes.details_of(info)
+        if layout.kind == "yuv":
+            details["noise"]["sigma"] += found.planes[1:]
+    elif found.source is None:
+        estimated = args.sigma == "auto"
+        details["noise"] = {"model": "white", "sigma": found.planes, "estimated": estimated}
+        details["strength"] = args.strength
+    if layout.kind == "yuv" and "noise" in details:
+        details["noise"]["planes"] = ["luminance", "blue difference", "red difference"]
+    return details
 
 
 def _noise(source: Reader, args: argparse.Namespace) -> PlaneNoise:

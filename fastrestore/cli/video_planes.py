@@ -35,15 +35,27 @@ class PlaneNoise(NamedTuple):
     planes: list[float]
     reduced: float = 0.0  # of the luminance downsampled to the chroma
     source: Any = None  # noise of the frames or of the luminance, if `planes` does not give it
+    calls: list[Any] | None = None  # where iterators of `vbm3d` with `source` are added
 
     def is_zero(self, number: int, layout: Layout) -> bool:
         """Whether a plane has no noise and remains as it is."""
         is_level = self.source is None or (layout.kind == "yuv" and number > 0)
         return is_level and self.planes[number] == 0
 
-    def arguments(self, sigma: Any) -> dict[str, Any]:
-        """Return the arguments of `vbm3d` for the frames or the luminance."""
-        return {"sigma": sigma} if self.source is None else {"noise": self.source}
+    def restored(self, frames: Iterator[Any], sigma: Any, **options: Any) -> Iterator[Any]:
+        """Call `vbm3d` for the frames or the luminance, with this noise or the level `sigma`."""
+        if self.source is None:
+            plain: Iterator[Any] = fastrestore.vbm3d(frames, sigma=sigma, **options)
+            return plain
+        found: Iterator[Any] = fastrestore.vbm3d(frames, noise=self.source, **options)
+        if self.calls is not None:
+            self.calls.append(found)
+        return found
+
+    @property
+    def info(self) -> Any:
+        """What `vbm3d` estimated and used for the frames or the luminance, or None."""
+        return getattr(self.calls[0], "info", None) if self.calls else None
 
 
 def sourced_noise(source: Any, samples: Iterable[Planes], layout: Layout) -> PlaneNoise:
@@ -53,10 +65,10 @@ def sourced_noise(source: Any, samples: Iterable[Planes], layout: Layout) -> Pla
     is white, with an estimated level.
     """
     if layout.kind != "yuv":
-        return PlaneNoise([0.0] * layout.count, 0.0, source)
+        return PlaneNoise([0.0] * layout.count, 0.0, source, [])
     levels = estimate_noise(samples, layout)
     reduced = levels.planes[0] if layout.subsampling == (1, 1) else levels.reduced
-    return PlaneNoise(levels.planes, reduced, source)
+    return PlaneNoise(levels.planes, reduced, source, [])
 
 
 def plane_noise(sigma: float, layout: Layout, *, stored: bool) -> PlaneNoise:
@@ -160,22 +172,17 @@ def _denoise_first(
 ) -> Iterator[Image]:
     """Denoise the first plane of each frame."""
     options = {key: value for key, value in options.items() if key != "chroma_strength"}
-    frames: Iterator[Image] = fastrestore.vbm3d(
-        (planes[0] for planes in film),
-        **noise.arguments(noise.planes[0]),
-        data_range=layout.luma_range,
-        **options,
-    )
-    return frames
+    luma = (planes[0] for planes in film)
+    return noise.restored(luma, noise.planes[0], data_range=layout.luma_range, **options)
 
 
 def _denoise_channels(
     film: Iterator[Planes], layout: Layout, noise: PlaneNoise, options: dict[str, Any]
 ) -> Iterator[Planes]:
     """Denoise frames of RGB or other channels."""
-    frames: Iterator[Image] = fastrestore.vbm3d(
+    frames = noise.restored(
         map(np.stack, film),
-        **noise.arguments(noise.planes),
+        noise.planes,
         channel_axis=0,
         data_range=layout.luma_range,
         **options,

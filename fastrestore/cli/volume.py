@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fastrestore
 from fastrestore._io import volumes
+from fastrestore._io.picture import Image
 from fastrestore._io.volumes import Volume
-from fastrestore.cli import noise, noise_models, options, outcomes, stack
+from fastrestore.cli import batch, inputs, noise, noise_models, options, stack
+from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained
-from fastrestore.cli.paths import check_overwrite
-from fastrestore.cli.streams import show
+from fastrestore.cli.kinds import Kind
 
 EPILOG = """\
 noise: estimated from the volume, whatever it is, or specified by one of these
@@ -35,19 +38,34 @@ default) takes the slices of each volume together by BM4D, --as film the frames 
 V-BM3D, and --as planes each image by itself. Axes, voxel size, channel names, color tables and
 descriptions of ImageJ and OME, and the tags of GeoTIFF are preserved.
 
-Header and affine of NIfTI files (.nii, .nii.gz) are preserved. A NIfTI file with scl_slope or
+IN is a TIFF file with several pages, an NPY or NIfTI file, or a directory of them. OUT is a file of
+the same format, an NPY file, or a directory. NPY files with --axes can become TIFF files.
+
+Header and affine of NIfTI files (.nii, .nii.gz) are preserved. Those of more than three axes are
+restored volume by volume, or, by --as film, along the fourth axis. A NIfTI file with scl_slope or
 scl_inter is treated as a float file in the scaled units, whatever type it stores. The output has
 the number type of the input: results for integers are rounded (half to even) and clipped to the
 range of the type.
 """
+VOLUMES = Kind(
+    "volumes",
+    volumes.EXTENSIONS,
+    volumes.check_input,
+    lambda path: path.name,
+    volumes.check_output,
+)
+# Options of `denoise` that do not apply to volumes, and their defaults
+_OF_IMAGES = {
+    "kernel": None, "channel_axis": None, "colorspace": "auto", "chroma_strength": 1.0,
+    "blend": 1.0, "weights": None, "tile": None, "device": None, "max_memory": None,
+}  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    add("input", metavar="IN", help="TIFF with several pages, NPY or NIfTI")
-    add("output", metavar="OUT", help="file of the same format, or NPY")
+    options.add_files(parser, "volumes")
     options.add_sigma(parser)
     options.add_noise(parser)
     options.add_channel_axis(parser, "four")
@@ -67,31 +85,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_execution(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Denoise the volume."""
+def run(args: argparse.Namespace) -> int:
+    """Denoise volume by volume."""
     noise.check(args)
     if args.noise == noise_models.POISSON_AUTO:
         raise CommandError(f"--noise {args.noise} is for images; write --noise poisson:GAIN,SIGMA")
-    source, target = Path(args.input), Path(args.output)
-    volumes.check_input(source)
+    inputs.check_two(args)
+
+    def process(source: Path, target: Path) -> Details:
+        return restore(source, target, args)
+
+    return batch.process_files(args, process, VOLUMES)
+
+
+def options_of(args: argparse.Namespace, source: Path) -> argparse.Namespace:
+    """Return the options of `denoise` as those of this command; raise on others."""
+    unused = [(name, getattr(args, name)) for name, default in _OF_IMAGES.items()
+              if getattr(args, name) != default]  # fmt: skip
+    if args.method not in (None, "bm3d"):
+        unused.append(("method", args.method))
+    if args.noise == noise_models.POISSON_AUTO:
+        unused.append(("noise", args.noise))
+    for name, value in unused:
+        raise CommandError(f"{source}: {options.spelled(name)} {value} is for images; leave it out "
+                           "for volumes, or write --as planes")  # fmt: skip
+    own = {"axes": None, "slice_axis": None, "kind": args.kind or "volume"}
+    profile = "volume" if args.profile == "np" else args.profile
+    return argparse.Namespace(**(vars(args) | own | {"profile": profile}))
+
+
+def restore(source: Path, target: Path, args: argparse.Namespace) -> Details:
+    """Read, restore and write a volume, or a stack of named axes; return details."""
     volumes.check_output(target)
-    check_overwrite(target, overwrite=args.overwrite)
     if stack.is_named(source, args):
-        stack.restore_named(source, target, args)
-        return
+        return stack.restore_named(source, target, args)
     volume = volumes.read(source, args.channel_axis)
     volumes.check_format(target, volume, source)
+    details: Details = {"method": "bm4d", "profile": args.profile}
     with explained(source):
-        bm4d = partial(fastrestore.bm4d, volume.values, **_bm4d_arguments(args, volume))
-        specification = _noise_arguments(args, volume, source)
-        details: dict[str, Any] = {}
-        if options.show_progress(args) and noise.is_estimated(specification):
-            result = noise.call(bm4d, specification, details)
-        else:
-            result = bm4d(**specification)
-    volumes.write(target, volume.with_values(result, target))
-    if details:
-        show(f"{source}: {outcomes.noise_text(details)}")
+        values = _opaque(volume)
+        bm4d = partial(fastrestore.bm4d, values, **_bm4d_arguments(args, values))
+        result = noise.call(bm4d, _noise_arguments(args, volume, source), details)
+    volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
+    return details | {"shape": list(volume.values.shape), "dtype": str(volume.values.dtype)}
+
+
+def _opaque(volume: Volume) -> Image:
+    """Return the values without alpha, which is not restored."""
+    if volume.stack is None or not volume.stack.has_alpha:
+        return volume.values
+    colors = volume.values[..., :-1]
+    return colors if colors.shape[-1] > 1 else colors[..., 0]
+
+
+def _with_alpha(result: Any, volume: Volume) -> Any:
+    """Return a result with the alpha of the volume."""
+    if volume.stack is None or not volume.stack.has_alpha:
+        return result
+    colors = result.reshape(*volume.values.shape[:3], -1)
+    return np.concatenate([colors, volume.values[..., -1:]], -1)  # in a type that holds both
 
 
 def _noise_arguments(args: argparse.Namespace, volume: Volume, source: Path) -> dict[str, Any]:
@@ -102,10 +154,10 @@ def _noise_arguments(args: argparse.Namespace, volume: Volume, source: Path) -> 
     return common
 
 
-def _bm4d_arguments(args: argparse.Namespace, volume: Volume) -> dict[str, Any]:
+def _bm4d_arguments(args: argparse.Namespace, values: Image) -> dict[str, Any]:
     """Return the keyword arguments of `bm4d` other than the noise."""
     return {
-        "channel_axis": -1 if volume.values.ndim == 4 else None,
+        "channel_axis": -1 if values.ndim == 4 else None,
         "slice_axis": args.slice_axis,
         "profile": args.profile,
         "stage": args.stage,

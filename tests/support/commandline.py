@@ -94,7 +94,7 @@ def works(capsys, *argv):
     """Run a command, check that standard error is empty, and return the output."""
     status = main([str(word) for word in argv])
     out, err = capsys.readouterr()
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, ""), err
     return out
 
 

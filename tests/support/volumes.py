@@ -1,5 +1,6 @@
 """Drawn volumes for the tests."""
 
+import nibabel
 import numpy as np
 
 from fastrestore._collaborative.profile import Profile
@@ -45,3 +46,14 @@ def integer(volume):
 
 def noisy(clean, sigma, seed=1):
     return integer(clean + sigma * np.random.default_rng(seed).standard_normal(clean.shape))
+
+
+SERIES = np.random.default_rng(0).integers(0, 3000, (9, 8, 6, 3)).astype(np.int16)  # x, y, z, t
+
+
+def nifti(name, values=SERIES):
+    """Write a NIfTI file with an affine and a header of its own."""
+    image = nibabel.Nifti1Image(values, np.diag([2.0, 2, 3, 1]))
+    image.header["descrip"] = b"scan"
+    image.header.set_zooms((2.0, 2.0, 3.0, 1.5)[: values.ndim])
+    image.to_filename(name)

@@ -1,0 +1,70 @@
+"""Images, stacks, volumes and videos by one command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fastrestore._io import files, images, volumes
+from fastrestore._io import films as videos
+from fastrestore._io.errors import FileError
+from fastrestore._io.files import extension
+from fastrestore.cli import batch, films, options, restoring, video, volume
+from fastrestore.cli.batch import Details
+from fastrestore.cli.errors import CommandError
+from fastrestore.cli.kinds import Kind
+from fastrestore.cli.restoring import Restore
+
+EXTENSIONS = (*images.readable_extensions(), *volumes.NIFTI, *videos.EXTENSIONS)
+
+
+def restore_media(args: argparse.Namespace, restore: Restore) -> int:
+    """Restore images by `restore`, videos and volumes as their commands; return the exit status."""
+    _check_encoder(args)
+
+    def process(source: Path, target: Path) -> Details:
+        if videos.is_film(str(source)):
+            return video.restore(source, target, video.options_of(args, source))
+        if extension(source) in volumes.NIFTI and args.kind != "planes":
+            return volume.restore(source, target, volume.options_of(args, source))
+        return restoring.restore_image(args, restore, source, target)
+
+    return batch.process_files(args, process, MEDIA)
+
+
+def _check_encoder(args: argparse.Namespace) -> None:
+    """Raise if there are options of an encoder and no video."""
+    given = [name for name in films.ENCODER if getattr(args, name)]
+    name = args.inputs[0]
+    if given and len(args.inputs) == 1 and images.can_read(Path(name)):
+        if videos.is_film(name):
+            return
+        raise CommandError(f"{options.spelled(given[0])} is for videos, and {name} is not one; "
+                           "leave it out")  # fmt: skip
+
+
+def _check_input(path: Path) -> None:
+    """Raise `FileError` if a file is missing, or of an unknown format."""
+    if videos.is_sequence(str(path)):
+        return
+    files.check_input(path, EXTENSIONS)
+    if not path.is_file():
+        raise FileError(f"{path} is not a regular file")
+
+
+def _name(path: Path) -> str:
+    """Return the name of a result."""
+    return videos.output_name(path) if videos.is_film(str(path)) else images.output_name(path)
+
+
+def _check_output(path: Path) -> None:
+    """Raise if a result cannot be written."""
+    if videos.is_film(str(path)):
+        videos.check_target(path)
+    elif extension(path) in volumes.NIFTI:
+        volumes.check_output(path)
+    else:
+        images.check_output(path)
+
+
+MEDIA = Kind("images, volumes or videos", EXTENSIONS, _check_input, _name, _check_output)
