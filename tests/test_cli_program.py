@@ -55,12 +55,12 @@ def test_stacks_volumes_and_arrays(capsys, folder):
     found = pasted(works(capsys, "c.npy"))
     assert found == [
         ["denoise", "c.npy", "--channel-axis", "-1"],
-        ["volume", "c.npy", "c-restored.npy"],
+        ["volume", "c.npy"],
     ]
     np.save("t.npy", values[None])
     out = works(capsys, "t.npy")
     assert out.startswith("t.npy: an array of 1 x 3 x 24 x 17\n")
-    assert pasted(out) == [["volume", "t.npy", "t-restored.npy", "--axes", "ZCYX"]]
+    assert pasted(out) == [["volume", "t.npy", "--axes", "ZCYX"]]
 
 
 def test_files_of_this_package(capsys, folder):

@@ -94,7 +94,7 @@ def test_nan_in_nifti_is_named(capsys):
 @pytest.mark.parametrize("kind", ["planes", "film", "volume"])
 def test_line_of_a_stack_says_the_noise_of_all_parts(capsys, kind):
     levels = np.array([5.0, 10.0])[:, None, None, None]
-    values = 100 + RNG.normal(0, levels, (2, 3, 40, 48))
+    values = 100 + RNG.normal(0, levels, (2, 3, 64, 64))
     tifffile.imwrite("a.tif", np.clip(values, 0, 255).astype(np.uint8), photometric="minisblack",
                      metadata={"axes": "TZYX"})  # fmt: skip
     words = ("denoise", "a.tif", "--as", kind, "--noise", "white")
@@ -107,8 +107,8 @@ def test_line_of_a_stack_says_the_noise_of_all_parts(capsys, kind):
     if kind == "film":  # each has frames of both
         return
     assert f"white noise, sigma {min(levels):.3g} to {max(levels):.3g}; " in line
-    assert min(levels) == pytest.approx(5, rel=0.15)
-    assert max(levels) == pytest.approx(10, rel=0.15)
+    assert min(levels) == pytest.approx(5, rel=0.2)
+    assert max(levels) == pytest.approx(10, rel=0.2)
 
 
 def test_alpha_of_a_stack_is_not_restored(capsys):
@@ -147,3 +147,16 @@ def test_other_commands_restore_stacks_plane_by_plane(capsys, command, words, fu
         result = tiff.asarray()
     expected = function(values[1, 2])
     np.testing.assert_array_equal(result[1, 2], np.clip(np.rint(expected), 0, 65535))
+
+
+def test_streaks_of_a_stack(capsys):
+    """The axes of angles and detector count those of the whole stack, as for NPY files."""
+    values = np.clip(PLANES[0] // 100 + 9 * np.arange(18), 0, 700).astype(np.float32)
+    tifffile.imwrite("a.tif", values, imagej=True, metadata={"axes": "ZYX"})
+    works(capsys, "streaks", "a.tif", "-o", "b.tif")
+    works(capsys, "streaks", "a.tif", "-o", "c.tif", "--angle-axis", "0")
+    for name, axis in (("b.tif", 1), ("c.tif", 0)):
+        expected = fastrestore.remove_streaks(values, angle_axis=axis)
+        with tifffile.TiffFile(name) as tiff:
+            np.testing.assert_array_equal(tiff.asarray(), expected)
+            assert tiff.series[0].axes == "ZYX"

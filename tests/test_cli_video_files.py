@@ -116,8 +116,8 @@ def test_errors(capsys, folder, identity, source, target, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workers", "0"], "a.mkv: workers must be 1 or more"),
-        (["--backend", "abacus"], "a.mkv: backend='abacus': there is no such backend"),
+        (["--workers", "0"], "--workers 0 is not a number of threads"),
+        (["--backend", "abacus"], "--backend abacus: there is no such backend"),
     ],
 )
 def test_errors_of_vbm3d(capsys, folder, words, message):

@@ -131,10 +131,10 @@ def _for_arrays(name: str, count: int) -> list[Advice]:
     if count > MOST_AXES:
         axes = "QTZCYX"[-count:]
         text = f"if its axes are {axes}: frames, slices, channels, rows and columns"
-        return [Advice(text, ("volume", name, _beside(name), "--axes", axes))]
+        return [Advice(text, ("volume", name, "--axes", axes))]
     return [
         Advice("if the last axis has colors", ("denoise", name, "--channel-axis", "-1")),
-        Advice("if it is a volume", ("volume", name, _beside(name))),
+        Advice("if it is a volume", ("volume", name)),
     ]
 
 
@@ -145,7 +145,7 @@ def _stack(name: str) -> list[str]:
     if films.is_film(name):
         found = _for_film(name)
     elif files.extension(Path(name)) in VOLUMES:
-        found = [Advice("remove the noise, slices together", ("volume", name, _beside(name)))]
+        found = [Advice("remove the noise, slices together", ("denoise", name))]
     else:
         found = _for_stack(name, fields["axes"])
     return _lines(f"{_shown(name)}: " + "\n".join(first), found)
@@ -167,7 +167,7 @@ def _for_film(name: str) -> list[Advice]:
     """Return the commands for a video."""
     network = "" if _has_torch() else " (needs PyTorch)"
     return [
-        Advice("remove the noise", ("video", name, _beside(name))),
+        Advice("remove the noise", ("denoise", name)),
         Advice(f"enlarge it{network}", ("upscale", name, "-o", _beside(name, "-large"))),
     ]
 
@@ -205,7 +205,9 @@ def _folder(path: Path) -> list[str]:
     if folders:
         inner = _counted(len(folders), "directory", "directories")
         lines.append(f"  {'and':{_WIDTH}}{inner}")
-    return _lines("\n".join(lines), _for_folder(path, bool(kinds["images"]), bool(folders)))
+    return _lines(
+        "\n".join(lines), _for_folder(path, total > kinds["others"].total(), bool(folders))
+    )
 
 
 def _entries(path: Path) -> list[Path]:
@@ -226,13 +228,13 @@ def _kind(path: Path) -> tuple[str, str]:
     return ("videos" if films.is_film(str(path)) else "others"), kind or "no extension"
 
 
-def _for_folder(path: Path, has_images: bool, has_folders: bool) -> list[Advice]:
+def _for_folder(path: Path, has_files: bool, has_folders: bool) -> list[Advice]:
     """Return the commands for a directory."""
     name, target = str(path), f"{path.resolve().name or 'images'}-restored"
     found = []
-    if has_images:
+    if has_files:
         found += [
-            Advice("remove the noise of all images", ("denoise", name)),
+            Advice("remove the noise of all of them", ("denoise", name)),
             Advice("the same, into another directory", ("denoise", name, "-o", target)),
         ]
     if has_folders:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import fastrestore
-from fastrestore._io import images
-from fastrestore.cli import batch, options, restoring
+from fastrestore._io import images, volumes
+from fastrestore._io.picture import Image
+from fastrestore.cli import batch, options, restoring, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained
 
@@ -18,7 +19,7 @@ examples:
   fastrestore streaks stack.npy -o clean.npy --angle-axis 0 --detector-axis 2
 
 The values of a sinogram must be logarithms of the attenuation. A sinogram is a gray TIFF, PNG or
-NPY file; a stack of sinograms is an NPY file.
+NPY file; a stack of sinograms is an NPY file, or a TIFF file of several pages.
 """
 
 
@@ -58,15 +59,36 @@ def run(args: argparse.Namespace) -> int:
 
 def _restore(source: Path, target: Path, args: argparse.Namespace) -> Details:
     """Read, restore and write one sinogram, or a stack of them."""
+    if stack.is_stack(source):
+        return _restore_stack(source, target, args)
     picture = images.read(source)
     values = picture.values
     if values.ndim == 3 and images.records_axes(source):
         raise CommandError(
-            f"{source} has channels, shape {values.shape}; write stacks of sinograms as .npy"
+            f"{source} has channels, shape {values.shape}; write stacks of sinograms as .npy, or "
+            "as TIFF files of several pages"
         )
+    images.check_output(target)
     images.check_format(target, picture, source)
+    result = images.to_type(_cleaned(values, source, args), values.dtype)
+    images.write(target, replace(picture, values=result))
+    return restoring.described(values) | {"strength": args.strength}
+
+
+def _restore_stack(source: Path, target: Path, args: argparse.Namespace) -> Details:
+    """Read, restore and write the pages of a TIFF, along the axes of the whole stack."""
+    volumes.check_output(target)
+    volume = volumes.read_named(source, None)
+    volumes.check_format(target, volume, source)
+    result = _cleaned(volume.values, source, args)
+    volumes.write(target, volume.with_values(result, target))
+    return restoring.described(volume.values) | {"strength": args.strength}
+
+
+def _cleaned(values: Image, source: Path, args: argparse.Namespace) -> Image:
+    """Remove the streaks of sinograms."""
     with explained(source):
-        result = fastrestore.remove_streaks(
+        result: Image = fastrestore.remove_streaks(
             values,
             strength=args.strength,
             levels=args.levels,
@@ -76,5 +98,4 @@ def _restore(source: Path, target: Path, args: argparse.Namespace) -> Details:
             backend=args.backend,
             progress=options.show_progress(args),
         )
-    images.write(target, replace(picture, values=images.to_type(result, values.dtype)))
-    return restoring.described(values) | {"strength": args.strength}
+    return result
