@@ -1,6 +1,7 @@
 """Larger images: array types, colors, alpha, tiles, and invalid arguments."""
 
 import doctest
+import json
 
 import numpy as np
 import pytest
@@ -182,8 +183,17 @@ def test_files_of_weights(net, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"scale": 2}, ValueError, "model='SRResNet' makes images 4 times larger; scale is 2"),
-        ({"scale": 4.0}, TypeError, "scale must be a whole number, got 4.0"),
+        (
+            {"scale": 5},
+            ValueError,
+            "model='SRResNet' makes images 4 times larger; scale is 5; write scale=4, or a number "
+            "from 1 to 4",
+        ),
+        ({"scale": 0.5}, ValueError, "scale must be a number of 1 or more, got 0.5"),
+        ({"scale": np.nan}, ValueError, "scale must be a number of 1 or more, got nan"),
+        ({"scale": "2x"}, TypeError, "scale must be a number of 1 or more, got '2x'"),
+        ({"scale": (2, 3)}, TypeError, "scale must be a number of 1 or more, got "),
+        ({"scale": True}, TypeError, "scale must be a number of 1 or more, got True"),
         (
             {"model": 3},
             TypeError,
@@ -213,17 +223,79 @@ def test_bad_images(net):
     bad[3, 4, 1] = np.nan
     with pytest.raises(ValueError, match=r"NaN or infinite, 1 in all, the first is nan at \(3, 4"):
         super_resolve(bad, model=net, channel_axis=-1)
-    with pytest.raises(ValueError, match="'SRResNet' makes images 4 times larger; scale is 1"):
+    with pytest.raises(
+        ValueError, match="'SRResNet' makes images 4 times larger; use super_resolve"
+    ):
         restore(colors(), model=net, channel_axis=-1)
     with pytest.raises(TypeError, match="image"):
         super_resolve("photo.png", model=net)
 
 
-def test_a_scale_that_is_not_offered():
-    with pytest.raises(ValueError, match="model='srresnet' is available for scale 4, got scale=3"):
-        super_resolve(colors(), 3, channel_axis=-1)
-    with pytest.raises(ValueError, match="model='srgan' is available for scale 4, got scale=3"):
-        super_resolve(colors(), 3, model="srgan", channel_axis=-1)
+@pytest.mark.parametrize("model", ["srresnet", "srgan"])
+def test_a_scale_that_is_not_offered(model):
+    with pytest.raises(ValueError, match=f"model='{model}' is for scales from 1 to 4, got scale=5"):
+        super_resolve(colors(), 5, model=model, channel_axis=-1)
+
+
+@pytest.mark.parametrize("scale", [1, 1.5, 2.7, 3, 3.99, np.float32(2.5)])
+@pytest.mark.parametrize("shape", [(20, 31, 3), (1, 2, 3), (7, 13)])
+def test_scales_between(net, scale, shape):
+    """The result of the network, reduced to the rounded size."""
+    image = np.random.default_rng(1).uniform(0, 255, shape).astype(np.float32)
+    axis = -1 if len(shape) == 3 else None
+    options = {"model": net, "channel_axis": axis, "data_range": 255}
+    result = super_resolve(image, scale, **options)
+    size = tuple(round(n * float(scale)) for n in shape[:2])
+    assert result.shape == size + shape[2:]
+    assert result.dtype == np.float32
+    whole = torch.tensor(super_resolve(image, 4, **options))
+    planes = torch.movedim(whole, -1, 0) if axis else whole[None]
+    expected = torch.nn.functional.interpolate(
+        planes[None], size=size, mode="bicubic", antialias=True
+    )[0]
+    expected = torch.movedim(expected, 0, -1) if axis else expected[0]
+    np.testing.assert_allclose(result, expected.numpy(), atol=0.01)
+
+
+def test_exact_scales_are_those_of_the_network(net):
+    image = colors()
+    expected = super_resolve(image, 4, model=net, channel_axis=-1)
+    for scale in (4.0, np.float64(4), np.int8(4)):
+        result = super_resolve(image, scale, model=net, channel_axis=-1)
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("count", [2, 4])
+def test_scales_between_with_alpha(net, dtype, count):
+    """Alpha is interpolated once, from the image, and stays within its range."""
+    white = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    image = np.random.default_rng(0).uniform(0, white, (9, 11, count)).astype(dtype)
+    image[..., -1] = white
+    image[:4, :5, -1] = 0
+    result = super_resolve(image, 2.5, model=net, channel_axis=-1)
+    assert result.shape == (22, 28, count)
+    assert result[..., -1].min() == 0
+    assert result[..., -1].max() == white
+    assert (result[:8, :10, -1] == 0).any()
+    np.testing.assert_allclose(result[16:, 18:, -1], white, rtol=1e-6)
+
+
+def test_a_scale_between_is_better_than_cubic():
+    """On a drawn scene; the figures for photographs are in the documentation."""
+    rows, columns = np.mgrid[:120, :130]
+    scene = 128 + 100 * np.sign(np.sin(rows / 9) * np.cos(columns / 7 + rows / 30))
+    planes = torch.tensor(scene)[None, None]
+
+    def resized(image, size):
+        return torch.nn.functional.interpolate(image, size=size, mode="bicubic", antialias=True)
+
+    small = resized(planes, (48, 52))
+    inner = np.s_[8:-8, 8:-8]
+    cubic = resized(small, scene.shape)[0, 0].numpy()
+    result = super_resolve(np.asarray(small[0, 0]), 2.5, data_range=255)
+    errors = [np.square(each - scene)[inner].mean() for each in (result, cubic)]
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_defaults_add_no_details():
@@ -250,8 +322,9 @@ def test_default_of_the_command(tmp_path, capsys):
     image = colors(10, 12).astype(np.uint8)
     write(tmp_path / "in.png", Picture(image))
     command = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--quiet"]
-    assert main([*command, "--scale", "1"]) == 2
-    assert "--scale 1 needs --model: a file of weights, or" in capsys.readouterr().err
+    assert main([*command, "--scale", "1"]) == 0
+    assert read(tmp_path / "out.png").values.shape == image.shape
+    (tmp_path / "out.png").unlink()
     assert main(command) == 0
     expected = super_resolve(image, model="srresnet", channel_axis=-1)
     np.testing.assert_array_equal(
@@ -288,6 +361,34 @@ def test_the_command(weights, tmp_path, dtype, alpha):
     assert main(command) == 2  # it is there already
 
 
+@pytest.mark.parametrize(
+    ("kind", "dtype", "suffix"), [("gray", np.uint8, "png"), ("alpha", np.uint16, "png"),
+                                  ("color", np.float32, "exr")]
+)  # fmt: skip
+def test_the_command_between_whole_scales(weights, tmp_path, capsys, kind, dtype, suffix):
+    white = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    image = (colors() / 255 * white).astype(dtype)
+    image = image[..., 0] if kind == "gray" else image
+    mask = np.full(image.shape[:2], white // 3, dtype) if kind == "alpha" else None
+    source, out = tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}"
+    write(source, Picture(image, mask))
+    command = ["upscale", str(source), "-o", str(out), "--model", weights, "--scale", "2.7"]
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scale"] == 2.7
+    picture = read(out)
+    assert picture.values.shape[:2] == (54, 84)
+    assert picture.values.dtype == dtype
+    axis = None if kind == "gray" else -1
+    expected = super_resolve(image, 2.7, model=weights, channel_axis=axis).astype(float)
+    bound = np.inf if white == 1 else white
+    rounded = expected if white == 1 else np.rint(expected).clip(0, bound)
+    np.testing.assert_allclose(
+        picture.values, rounded, rtol=1e-6, atol=1 if mask is not None else 0
+    )
+    if mask is not None:
+        assert (picture.alpha == white // 3).all()
+
+
 def test_command_uses_the_range_of_the_type(weights, tmp_path):
     image = np.rint(colors() * 4095 / 255).astype(np.uint16)
     write(tmp_path / "in.png", Picture(image))
@@ -322,7 +423,14 @@ def test_errors_of_the_command(weights, tmp_path, capsys):
     write(tmp_path / "in.png", Picture(scene(8, 9).clip(0, 255).astype(np.uint8)))
     base = ["upscale", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--model"]
     for more, message in (
-        ([weights, "--scale", "3"], "makes images 4 times larger; scale is 3; write --scale 4"),
+        (
+            [weights, "--scale", "5"],
+            "makes images 4 times larger; scale is 5; write --scale 4, or a number from 1 to 4",
+        ),
+        (["srresnet", "--scale", "4.5"], "--model 'srresnet' is for scales from 1 to 4, got --sc"),
+        (["srresnet", "--scale", "0.5"], "--scale 0.5 is not a number from 1 to 4; write for exa"),
+        (["srresnet", "--scale", "2x"], "--scale 2x is not a number from 1 to 4; write for examp"),
+        (["srresnet", "--scale", "nan"], "--scale nan is not a number from 1 to 4; write for exa"),
         (["pnp"], "--model pnp needs the blur, which only fastrestore.super_resolve"),
         (
             ["restore-gan-experimental"],

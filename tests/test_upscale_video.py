@@ -204,10 +204,23 @@ def test_the_same_size():
     np.testing.assert_allclose(result, expected(mender, clip), atol=2e-3)
 
 
+def test_a_scale_between(net):
+    """Only what is returned is reduced, and not the frames that the recurrence uses."""
+    clip = moving(3)
+    whole = np.stack(list(super_resolve_video(clip, 4, model=net, channel_axis=-1)))
+    result = np.stack(list(super_resolve_video(clip, 2.5, model=net, channel_axis=-1)))
+    size = tuple(round(2.5 * n) for n in clip.shape[1:3])
+    assert result.shape == (3, *size, 3)
+    wanted = torch.nn.functional.interpolate(
+        torch.tensor(whole).movedim(-1, 1), size=size, mode="bicubic", antialias=True
+    )
+    np.testing.assert_allclose(result, wanted.movedim(1, -1), atol=0.01)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"scale": 2}, ValueError, "'VSRGAN' makes images 4 times larger; scale is 2"),
+        ({"scale": 5}, ValueError, "'VSRGAN' makes images 4 times larger; scale is 5"),
         ({"channel_axis": None}, ValueError, "frames must have 3 axes, got shape"),
         ({"frames": moving(1)[0]}, ValueError, r"4 axes .*; if it is one.* frames\[None"),
         ({"time_axis": 7}, ValueError, "time_axis=7 is not an axis"),
@@ -341,6 +354,20 @@ def test_tagged_color_range_is_kept(folder, capsys, color_range, pixels):
     assert abs(after.std() / before.std() - 1) < 0.035  # it was 8 %
 
 
+def test_a_video_between_whole_scales(folder, capsys):
+    """Sizes are even, which encoders need; numbered images have those of `super_resolve`."""
+    draw_video(folder / "in.mp4", pixels="yuv420p", colors=BT709, sigma=2)
+    words = ["--scale", "1.38", *WORDS[2:]]  # 88.32 x 66.24
+    works(capsys, "upscale", "in.mp4", "-o", "out.mp4", *words)
+    frame, _ = first(folder / "out.mp4")
+    assert (frame.width, frame.height) == (88, 66)
+    works(capsys, "upscale", "in.mp4", "-o", "odd.mp4", "--scale", "1.4", *WORDS[2:])
+    frame, _ = first(folder / "odd.mp4")
+    assert (frame.width, frame.height) == (90, 66)  # of 89.6 x 67.2
+    works(capsys, "upscale", "in.mp4", "-o", "out%02d.png", "--scale", "1.4", *WORDS[2:])
+    assert read(folder / "out01.png").values.shape[:2] == (67, 90)
+
+
 def test_numbered_images(folder, capsys):
     clip = moving(3)
     for k, frame in enumerate(clip):
@@ -358,7 +385,7 @@ def test_numbered_images(folder, capsys):
         (["none.mkv", "-o", "b.mkv"], "none.mkv: no such file"),
         (["in.mkv", "in.mkv", "-o", "b.mkv"], "in.mkv is a video; specify one video at a time"),
         (["in.mkv", "-o", "in.mkv"], "in.mkv is both input and output"),
-        (["in.mkv", "-o", "b.mkv", "--scale", "2"], "makes images 4 times larger; scale is 2"),
+        (["in.mkv", "-o", "b.mkv", "--scale", "5"], "makes images 4 times larger; scale is 5"),
         (["in.mkv", "-o", "b.xyz"], "b.xyz: unknown extension"),
         (["in.mkv", "-o", "b.mkv", "--channel-axis", "-1"], "--channel-axis -1 is for images"),
         (["in.mkv", "-o", "b.mkv", "--data-range", "9"], "--data-range 9 is for images; in.mkv"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def super_resolve(
     image: Any,
-    scale: int = 4,
+    scale: float = 4,
     *,
     model: str | os.PathLike[str] | Network = "srresnet",
     psf: Any = None,
@@ -37,9 +37,11 @@ def super_resolve(
     ----------
     image : array, shape (M, N), or with channels along `channel_axis`
         Image of any integer or float type: gray, RGB, or one of them with alpha (2 or 4 channels).
-    scale : int, default 4
-        Factor for the numbers of rows and columns. A network supports only the scale it was trained
-        for; "pnp" supports 1 to 10000.
+    scale : float, default 4
+        Factor for the numbers of rows and columns, such as 2.5. A network supports all numbers from
+        1 to the factor it was trained for, which is 4 for the built-in ones: if `scale` is smaller,
+        the result of the network is reduced by cubic convolution with antialiasing. "pnp"
+        supports whole numbers from 1 to 10000.
     model : {"srresnet", "srgan", "pnp"}, path or Network
         "srresnet" is a network that minimizes the mean error: high PSNR, soft images. "srgan"
         generates details, which may be wrong [1]_: faces look older, and text gets specks. A file
@@ -70,9 +72,9 @@ def super_resolve(
     Returns
     -------
     array
-        The same kind of array, with `scale` times the rows and columns. Floats keep their type,
-        integers give float32. Alpha is enlarged by bicubic interpolation. Transparent pixels get
-        the colors of the nearest opaque pixels first.
+        The same kind of array, with ``round(M * scale)`` rows and ``round(N * scale)`` columns.
+        Floats keep their type, integers give float32. Alpha is enlarged by bicubic interpolation.
+        Transparent pixels get the colors of the nearest opaque pixels first.
 
     Raises
     ------
@@ -98,6 +100,8 @@ def super_resolve(
     >>> small = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     >>> fastrestore.super_resolve(small, 4, channel_axis=-1).shape
     (80, 120, 3)
+    >>> fastrestore.super_resolve(small, 2.5, channel_axis=-1).shape
+    (50, 75, 3)
     """
     if isinstance(model, str) and model == "pnp":
         for name, value, usual in (
@@ -171,9 +175,15 @@ def restore(
     >>> fastrestore.restore(image, model=model, channel_axis=-1).shape
     (20, 30, 3)
     """
-    options = {"channel_axis": channel_axis, "data_range": data_range, "tile": tile,
-               "device": device, "precision": precision, "progress": progress}  # fmt: skip
-    return _by_network(image, 1, model, options)
+    from fastrestore.nets import need_torch
+
+    need_torch()
+    from fastrestore.nets.call import Options
+    from fastrestore.nets.enlarge import restored
+
+    options = Options(channel_axis=channel_axis, data_range=data_range, tile=tile, device=device,
+                      precision=precision, progress=progress)  # fmt: skip
+    return restored(image, model, options)
 
 
 def _by_pnp(

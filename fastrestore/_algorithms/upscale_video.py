@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def super_resolve_video(
     frames: Any,
-    scale: int = 4,
+    scale: float = 4,
     *,
     model: str | os.PathLike[str] | Network = "srresnet",
     time_axis: int = 0,
@@ -32,9 +32,9 @@ def super_resolve_video(
         Frames of any integer or float type: gray, RGB, or one of them with alpha. An iterable, such
         as a generator, is consumed frame by frame, and two frames are held in memory. An empty
         iterable gives no frames.
-    scale : int, default 4
-        Factor for the numbers of rows and columns, which the model must support. With 1 the video
-        is restored at the same size.
+    scale : float, default 4
+        Factor for the numbers of rows and columns, as for `super_resolve`. With 1 and a model of
+        this scale, the video is restored at the same size.
     model : {"srresnet", "srgan", "vsrgan"}, path or Network
         "srresnet" and "srgan" are those of `super_resolve`, for each frame independently. "vsrgan"
         is a recurrent network that generates details, which may be wrong [1]_; its results flicker
@@ -57,9 +57,10 @@ def super_resolve_video(
     Returns
     -------
     iterator of arrays
-        Frames of the same kind as the input, with `scale` times the rows and columns. Floats keep
-        their type, integers give float32. Each frame is returned without waiting for later ones.
-        ``numpy.stack(list(frames))`` converts NumPy frames to an array.
+        Frames of the same kind as the input, with ``round(M * scale)`` rows and
+        ``round(N * scale)`` columns. Floats keep their type, integers give float32. Each frame is
+        returned without waiting for later ones. ``numpy.stack(list(frames))`` converts NumPy
+        frames to an array.
 
     Raises
     ------
@@ -98,11 +99,11 @@ def super_resolve_video(
     from fastrestore.nets import need_torch
 
     need_torch()
-    from fastrestore.nets.call import Options, Request
-    from fastrestore.nets.enlarge import chosen
+    from fastrestore.nets.call import Options
+    from fastrestore.nets.enlarge import requested
     from fastrestore.nets.enlarge_video import enlarge_video
 
     cuts = validate.flag("scene_cuts", scene_cuts)
     options = Options(channel_axis=channel_axis, data_range=data_range, tile=tile, device=device,
                       precision=precision)  # fmt: skip
-    return enlarge_video(frames, time_axis, Request(*chosen(model, scale), options), cuts)
+    return enlarge_video(frames, time_axis, requested(model, scale, options), cuts)

@@ -74,15 +74,25 @@ def open_reader(name: str, rate: Fraction | None) -> Reader:
     return FilmReader(path)
 
 
-def open_writer(name: str, source: Reader, options: EncoderOptions, scale: int = 1) -> Writer:
+def open_writer(name: str, source: Reader, options: EncoderOptions, scale: float = 1) -> Writer:
     """Open a file, or numbered images, for the frames of `source` enlarged by `scale`."""
     if is_sequence(name):
         numbers = source.numbers if isinstance(source, SequenceReader) else None
         return SequenceWriter(name, numbers)
     info = source.info()
     if scale > 1:  # rows of enlarged frames are not those of two fields
-        info = replace(info, width=scale * info.width, height=scale * info.height, interlaced=False)
+        width, height = (enlarged_length(n, scale) for n in (info.width, info.height))
+        info = replace(info, width=width, height=height, interlaced=False)
     return FilmWriter(Path(name), info, options)
+
+
+def enlarged_length(length: int, scale: float) -> int:
+    """Return the number of rows or columns of enlarged frames.
+
+    It is even if the scale is not a whole number: most encoders of videos need that.
+    """
+    exact = round(scale * length)
+    return exact if float(scale).is_integer() else exact - exact % 2
 
 
 def check_output(name: str) -> None:

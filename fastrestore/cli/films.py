@@ -61,7 +61,7 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
 Process = Callable[[Reader], Iterator[Frame]]
 
 
-def process_film(args: argparse.Namespace, process: Process, scale: int = 1) -> None:
+def process_film(args: argparse.Namespace, process: Process, scale: float = 1) -> None:
     """Read the video `args.input`, and write what `process` returns to `args.output`."""
     films.check_output(args.output)
     check_overwrite(films.existing_output(args.output), overwrite=args.overwrite)
@@ -69,7 +69,7 @@ def process_film(args: argparse.Namespace, process: Process, scale: int = 1) -> 
 
 
 def restore_film(
-    source: Path, target: Path, args: argparse.Namespace, process: Process, scale: int = 1
+    source: Path, target: Path, args: argparse.Namespace, process: Process, scale: float = 1
 ) -> int:
     """Read the video `source`, and write what `process` returns to `target`; count the frames.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from fastrestore._io import images
 from fastrestore._io.films import (
     Frame,
     Reader,
+    enlarged_length,
     frame_from_pixels,
     frame_pixels,
     is_film,
@@ -29,7 +31,8 @@ from fastrestore.cli.films import add_encoder, process_film
 
 EPILOG = """\
 examples:
-  fastrestore upscale small.png -o large.png --scale 4
+  fastrestore upscale small.png
+  fastrestore upscale small.png -o larger.png --scale 2.5
   fastrestore upscale photos -o larger --model srgan
   fastrestore upscale video.mp4 -o larger.mp4 --scale 4
   fastrestore upscale video.mp4 -o larger.mp4 --model vsrgan
@@ -37,6 +40,11 @@ examples:
 srresnet, the default, gives soft images. srgan generates details, which may be wrong: faces look
 older, and text gets specks. vsrgan does the same in videos, and in numbered images such as
 frames/%05d.png; all other tracks of a video are copied. --model may also be a file of weights.
+
+--scale is any number from 1 to that of the network, which is 4 for the built-in ones. The network
+enlarges by 4, and its result is reduced by cubic convolution with antialiasing, to
+round(M * scale) rows and round(N * scale) columns. Of videos, the last row or column is cut off if
+its number is odd and the scale is not a whole number.
 
 restore-gan-experimental, with --scale 1, is an experiment for photographs with strong blur, noise
 and compression, all at once. It damages other photographs, and small faces in all of them. Use
@@ -58,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add = parser.add_argument
     options.add_files(parser)
-    add("--scale", type=int, default=4, metavar="N", help="factor for rows and columns; default: 4")
+    text = "factor for rows and columns, from 1 to 4, such as 2.5; default: 4"
+    add("--scale", default="4", metavar="X", help=text)
     add("--model", metavar="NAME", help="see below; default: srresnet")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
@@ -71,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Enlarge a video, or images file by file."""
+    args.scale = _scale(args.scale)
     require_torch()
     if is_film(args.inputs[0]):
         _upscale_film(args)
@@ -85,22 +95,29 @@ def run(args: argparse.Namespace) -> int:
     return batch.process_files(args, lambda source, target: _upscale_file(source, target, args))
 
 
+def _scale(text: str) -> float:
+    """Return --scale as a number, a whole one as an int."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf:
+        raise CommandError(f"--scale {text} is not a number from 1 to 4; write for example 2.5")
+    return int(value) if value.is_integer() else value
+
+
 def _check_model(args: argparse.Namespace) -> None:
     """Raise on unknown models, and on models for another scale."""
-    from fastrestore.nets.enlarge import chosen
+    from fastrestore.nets.call import Options
+    from fastrestore.nets.enlarge import requested
 
     if args.model == "pnp":
         raise CommandError(
             "--model pnp needs the blur, which only fastrestore.super_resolve(model='pnp') in "
             "Python accepts; write --model srresnet, srgan or a file of weights"
         )
-    if args.model is None and args.scale == 1:
-        raise CommandError(
-            "--scale 1 needs --model: a file of weights, or restore-gan-experimental, which "
-            "damages most photographs; `fastrestore denoise` removes noise"
-        )
     try:
-        chosen(args.model or DEFAULT, args.scale)
+        requested(args.model or DEFAULT, args.scale, Options())
     except (ValueError, FileNotFoundError) as error:
         text = str(error).replace("model=", "--model ").replace("scale=", "--scale ")
         raise CommandError(text) from None
@@ -178,4 +195,7 @@ def _enlarged_frames(frames: Iterator[Frame], args: argparse.Namespace) -> Itera
     model = args.model or DEFAULT
     for result in fastrestore.super_resolve_video(pixels(), args.scale, model=model, **arguments):
         frame, dtype = waiting.popleft()
+        if not is_sequence(args.output):
+            rows, columns = (enlarged_length(n, args.scale) for n in frame_pixels(frame).shape[:2])
+            result = result[:rows, :columns]
         yield frame_from_pixels(to_type(result, dtype), frame)

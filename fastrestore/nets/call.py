@@ -46,6 +46,7 @@ class Request(NamedTuple):
     net: Network
     name: str
     options: Options
+    scale: float | None = None  # factor for rows and columns, by default that of the network
 
 
 class Context(NamedTuple):
@@ -186,7 +187,7 @@ def each_image(
 
     `restore` takes an image (C, M, N) and its noise level: a number, a map or None.
     """
-    net, name, options = request
+    net, name, options, _ = request
     if not isinstance(net, Network):
         advice = f"; load it: fastrestore.nets.load({net!r})" if isinstance(net, str) else ""
         raise TypeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +25,24 @@ DARKEST = 16
 
 
 def enlarge(image: Any, scale: Any, model: Any, options: Options) -> Any:
-    """Apply a network that makes an image `scale` times larger."""
-    return applied(Request(*chosen(model, scale), options), image)
+    """Apply a network that makes an image larger, and reduce its result to `scale`."""
+    return applied(requested(model, scale, options), image)
+
+
+def restored(image: Any, model: Any, options: Options) -> Any:
+    """Apply a network that does not change the size of an image."""
+    net, name = _usable(model)
+    if net.scale != 1:
+        raise ValueError(
+            f"model={name!r} makes images {net.scale} times larger; use super_resolve, or a model "
+            "of scale 1"
+        )
+    return applied(Request(net, name, options), image)
 
 
 def applied(request: Request, image: Any) -> Any:
     """Apply a network without an input for sigma to every image of a batch."""
-    net, name, options = request
+    net, name, options, _ = request
     values, to_caller = interop.recognize("image", image)
     axes = Axes(options.channel_axis, options.batch_axis)
     batch = batched(values, axes)
@@ -47,30 +58,44 @@ def applied(request: Request, image: Any) -> Any:
         return to_caller(interop.place_like(unbatched(stacked, values, axes), values))
 
 
-def chosen(model: Any, scale: Any) -> tuple[Network, str]:
-    """Return the network for a scale, and its name for messages."""
-    scale = validate.integer("scale", scale)
-    net, name = call.named("model", _with_scale(model, scale))
+def requested(model: Any, scale: Any, options: Options) -> Request:
+    """Return a network whose scale is `scale` or the next larger one, for results of `scale`."""
+    factor = validate.number("scale", scale, least=1)
+    net, name = _usable(_with_scale(model, factor))
+    if factor > net.scale:
+        result, advice = "of the same size", "scale=1"
+        if net.scale > 1:
+            result = f"{net.scale} times larger"
+            advice = f"scale={net.scale}, or a number from 1 to {net.scale}"
+        raise ValueError(f"model={name!r} makes images {result}; scale is {scale}; write {advice}")
+    return Request(net, name, options, factor)
+
+
+def size_of(shape: Sequence[int], scale: float) -> tuple[int, int]:
+    """Return the numbers of rows and columns of an enlarged image."""
+    rows, columns = (round(n * scale) for n in shape[-2:])
+    return rows, columns
+
+
+def _usable(model: Any) -> tuple[Network, str]:
+    """Return a network and its name for messages; raise if it has other inputs than an image."""
+    net, name = call.named("model", model)
     call.refuse_mask(net, f"model={name!r}")
     if net.takes_sigma:
         raise ValueError(f"model={name!r} needs the noise level; use denoise")
-    if net.scale != scale:
-        result = "of the same size" if net.scale == 1 else f"{net.scale} times larger"
-        raise ValueError(
-            f"model={name!r} makes images {result}; scale is {scale}; write scale={net.scale}"
-        )
     return net, name
 
 
-def _with_scale(model: Any, scale: int) -> Any:
+def _with_scale(model: Any, scale: float) -> Any:
     """Return the name of the built-in weights for a scale, or the file or network as it is."""
-    offered = [name for name in names() if name.startswith(f"{model}-x")]
-    if scale > 1 and f"{model}-x{scale}" in offered:
-        return f"{model}-x{scale}"
-    if offered:
-        scales = ", ".join(name.removeprefix(f"{model}-x") for name in offered)
-        raise ValueError(f"model={model!r} is available for scale {scales}, got scale={scale}")
-    return model
+    start = f"{model}-x"
+    offered = sorted(int(name.removeprefix(start)) for name in names() if name.startswith(start))
+    if not offered:
+        return model
+    for factor in offered:
+        if factor >= scale:
+            return f"{start}{factor}"
+    raise ValueError(f"model={model!r} is for scales from 1 to {offered[-1]}, got scale={scale:g}")
 
 
 def check_channels(count: int, net: Network, name: str) -> None:
@@ -88,13 +113,15 @@ class Enlarger:
     net: Network
     units: Units
     context: Context
+    scale: float
 
     @classmethod
     def prepared(cls, request: Request, planes: Any, report: Callable[[float], None]) -> Enlarger:
         """Choose the units and the device for an image."""
         context = call.prepared(request, planes, report)
         net, colors = call.on_device(request.net, context.device), colors_of(planes)
-        return cls(net, usual_units(colors, context.data_range), context)
+        scale = net.scale if request.scale is None else request.scale
+        return cls(net, usual_units(colors, context.data_range), context, scale)
 
     def seen(self, planes: Any) -> Tensor:
         """Return the input of the network (1, C, M, N): gray as three equal colors."""
@@ -107,12 +134,13 @@ class Enlarger:
 
     def larger(self, made: Tensor, planes: Any) -> Any:
         """Return the result (C, s M, s N) in the units of the image: gray as the mean of colors."""
-        count, result = len(colors_of(planes)), call.array(made[0], planes)
+        size = size_of(planes.shape, self.scale)
+        count, result = len(colors_of(planes)), call.array(_resampled(made, size)[0], planes)
         if self.net.channels > count:
             result = result.mean(0, keepdims=True)
         larger = list(self.units.denormalized(result, planes.dtype))
         if count < len(planes):
-            larger.append(_interpolated(planes[-1], self.net.scale, self.context.device))
+            larger.append(_interpolated(planes[-1], size, self.context.device))
         return interop.namespace(larger[0]).stack(larger)
 
 
@@ -159,14 +187,18 @@ def _filled(colors: Any, alpha: Any) -> Any:
     return colors[:, nearest[0], nearest[1]]
 
 
-def _interpolated(alpha: Any, scale: int, device: torch.device) -> Any:
+def _interpolated(alpha: Any, size: tuple[int, int], device: torch.device) -> Any:
     """Enlarge alpha by bicubic interpolation, clipped to its range."""
     dtype = interop.result_dtype(alpha.dtype)
-    if scale == 1:
+    if alpha.shape == size:
         return alpha.astype(dtype)
     low, high = float(alpha.min()), float(alpha.max())
-    size = [scale * n for n in alpha.shape]
-    larger = torch.nn.functional.interpolate(
-        call.tensor(alpha, device)[None, None], size=size, mode="bicubic", antialias=True
-    )
+    larger = _resampled(call.tensor(alpha, device)[None, None], size)
     return call.array(larger[0, 0].clamp(low, high), alpha).astype(dtype)
+
+
+def _resampled(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Interpolate by cubic convolution, with a wider kernel where an image becomes smaller."""
+    if image.shape[-2:] == size:
+        return image
+    return torch.nn.functional.interpolate(image, size=size, mode="bicubic", antialias=True)

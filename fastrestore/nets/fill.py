@@ -38,7 +38,7 @@ def filled(
     `first` has estimates in their place, which remain in alpha; `dtype` is that of the image. A
     pixel that is missing in one color is missing for the network.
     """
-    net, name, options = request
+    net, name, options, _ = request
     check_channels(len(first), net, name)
     colors = colors_of(first)
     gaps = missing[: len(colors)]
