@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -226,17 +226,21 @@ class _Batch:
 
     def _run_threads(self, finished: Callable[[Outcome], None]) -> None:
         """Restore several files at a time; after an interrupt, complete those that have begun."""
+        running: list[Future[Outcome]] = []
         with ThreadPoolExecutor(self.args.jobs) as pool:
-            running = {pool.submit(self._outcome, work) for work in self.plan.works}
             try:
+                for work in self.plan.works:
+                    running.append(pool.submit(self._outcome, work))
                 for future in as_completed(running):
-                    running.discard(future)
                     finished(future.result())
             except BaseException:
                 pool.shutdown(cancel_futures=True)
+                counted = {id(outcome) for outcome in self.done}
                 for future in running:
                     if not future.cancelled() and future.exception() is None:
-                        finished(future.result())
+                        outcome = future.result()
+                        if id(outcome) not in counted:
+                            finished(outcome)
                 raise
 
     def _outcome(self, work: Work) -> Outcome:
