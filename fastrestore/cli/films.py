@@ -64,6 +64,7 @@ Process = Callable[[Reader], Iterator[Frame]]
 def process_film(args: argparse.Namespace, process: Process, scale: float = 1) -> None:
     """Read the video `args.input`, and write what `process` returns to `args.output`."""
     films.check_output(args.output)
+    _check_distinct(Path(args.input), Path(args.output))
     check_overwrite(films.existing_output(args.output), overwrite=args.overwrite)
     restore_film(Path(args.input), Path(args.output), args, process, scale)
 
@@ -77,8 +78,7 @@ def restore_film(
     """
     encoder = _encoder_options(args, target)
     films.check_output(str(target))
-    if target.resolve() == source.resolve():
-        raise CommandError(f"{target} is both input and output; choose another output")
+    _check_distinct(source, target)
     with closing(_open_reader(source, args)) as reader:
         with explained(source):
             frames = process(reader)
@@ -91,6 +91,12 @@ def restore_film(
         if damage is not None:
             raise FileError(f"{damage}; {target} holds the result")
     return writer.count
+
+
+def _check_distinct(source: Path, target: Path) -> None:
+    """Raise if a video would replace itself while it is read."""
+    if target.resolve() == source.resolve():
+        raise CommandError(f"{target} is both input and output; choose another output")
 
 
 def _write_frames(
