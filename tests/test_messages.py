@@ -137,36 +137,48 @@ import numpy as np
 import fastrestore
 from fastrestore import inverse
 
-def restore(size):
+def calls(size):
     image, box = np.random.default_rng(0).normal(100, 10, (size, size)), np.full((3, 3), 1 / 9)
-    calls = [
+    stack = np.broadcast_to(image, (4, size, size))
+    return [
         lambda: fastrestore.deblur(image, box, 10),
         lambda: fastrestore.estimate_sigma(image),
         lambda: fastrestore.bm3d(image, noise=fastrestore.PoissonGaussian(1)),
         lambda: fastrestore.super_resolve(image, 2, model="pnp", psf=box, denoiser=lambda x, s: x),
-        lambda: fastrestore.bm4d(image[None].repeat(4, 0), 10),
-        lambda: fastrestore.vbm3d(image[None].repeat(4, 0), 10),
+        lambda: fastrestore.bm4d(stack, 10),
+        lambda: fastrestore.vbm3d(stack, 10),
     ]
+
+def count(calls):
+    errors = 0
     for call in calls:
         try:
             call()
         except MemoryError:
-            print("MemoryError")
+            errors += 1
+    return errors
 
 warnings.simplefilter("ignore")
-restore(48)
+small, medium, large = calls(48), calls(900), calls(3000)
+print(count(small))
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**25,) * 2)
-restore(900)
+del large[1]  # estimate_sigma, which reads the image in parts
+print(count(large))
+count(medium)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and RLIMIT_AS")
 def test_too_little_memory_is_an_error_and_no_abort():
+    """An array of the large image, even of float32, is larger than what is left.
+
+    It is also larger than the blocks that malloc has reserved, whose number depends on threads.
+    Calls with the medium image may find enough memory there, but must not abort.
+    """
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["MemoryError"] * done.stdout.count("M")
-    assert done.stdout.count("MemoryError") >= 4
+    assert done.stdout.split() == ["0", "5"]
 
 
 KERNELS = """
