@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
 from support.commandline import fails, works
 
 import fastrestore
+from fastrestore.cli import main
 
 PAGE = (16, 18)
 LUT = np.stack([np.zeros(256), np.arange(256), np.zeros(256)]).astype(np.uint8)
@@ -160,6 +164,56 @@ def test_tags_of_geotiff(capsys):
         found = after.pages[0].tags
         assert [found[code].value for code in (33550, 33922, 34735)] == [scale, points, keys]
         assert (found[34737].value, found[42113].value) == ("WGS 84|", "-9999")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "kept"),
+    [
+        (np.uint16, {"compression": "zlib", "predictor": True}, ("ADOBE_DEFLATE", 2)),
+        (np.uint16, {"compression": "lzw", "tile": (16, 32)}, ("LZW", 1)),
+        (np.float32, {"compression": "zstd", "predictor": True, "tile": (16, 16)}, ("ZSTD", 3)),
+        (np.uint8, {"compression": "jpeg"}, ("ADOBE_DEFLATE", 1)),  # which would lose detail
+        (np.uint8, {}, ("NONE", 1)),
+    ],
+)
+def test_compression_and_tiles(capsys, dtype, options, kept):
+    tifffile.imwrite("a.tif", drawn(3, dtype=dtype), photometric="minisblack", **options)
+    works(capsys, "denoise", "a.tif", "-o", "b.tif", "--sigma", "0")
+    before, after = both()
+    with before, after:
+        page = after.pages[0]
+        assert (page.compression.name, page.predictor) == kept
+        assert (page.tilelength, page.tilewidth) == options.get("tile", (0, 0))
+        np.testing.assert_array_equal(after.asarray(), before.asarray())
+
+
+def test_compression_without_imagecodecs():
+    tifffile.imwrite("a.tif", drawn(3), photometric="minisblack", compression="lzw")
+    code = (
+        "import sys\n"
+        "sys.modules['imagecodecs'] = None\n"
+        "from fastrestore.cli import main\n"
+        "sys.exit(main(['denoise', 'a.tif', '-o', 'b.tif', '--sigma', '0']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "cannot read a.tif: its compression LZW needs imagecodecs; install it" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("always:.*resolutions")
+@pytest.mark.parametrize("kind", ["ome", "pages"])
+def test_levels_of_a_pyramid_are_named(capsys, kind):
+    values = drawn(3) if kind == "ome" else drawn()
+    with tifffile.TiffWriter("a.tif", ome=kind == "ome") as file:
+        file.write(values, photometric="minisblack", subifds=1 if kind == "ome" else None,
+                   metadata={"axes": "ZYX"} if kind == "ome" else None)  # fmt: skip
+        file.write(values[..., ::2, ::2], subfiletype=1, photometric="minisblack", metadata=None)
+    assert main(["denoise", "a.tif", "-o", "b.tif", "--sigma", "0", "--quiet"]) == 0
+    assert capsys.readouterr().err == (
+        "fastrestore: warning: a.tif has 2 resolutions; the result has the full one only\n"
+    )
+    np.testing.assert_array_equal(tifffile.imread("b.tif"), values)
 
 
 def test_axes_of_npy(capsys):

@@ -207,6 +207,8 @@ def test_private_tags_of_tiff_are_kept(tmp_path):
             assert found[33922].value == place
             assert found[34735].value == keys
             assert found[42113].value == "-9999"
+    with pytest.warns(UserWarning, match=r"b\.png: PNG does not store the georeference"):
+        images.write(tmp_path / "b.png", images.read(tmp_path / "a.tif"))
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float64])
@@ -252,9 +254,15 @@ def test_attributes_of_exr_are_kept(tmp_path):
     assert kept.getattribute("chromaticities")[:2] == pytest.approx((0.64, 0.33))
 
 
+SCALE, KEYS = (0.5, 0.5, 0.0), (1, 1, 0, 1, 1024, 0, 1, 1)
+
+
 def stack(path, form):
     """Write a stack with all that its format keeps; return its values."""
     pixels = values(form.types[1], 1, (5, 20, 30))
+    if "alpha" in form.keeps:
+        pixels = values(form.types[1], 4, (5, 20, 30))
+    rgba = {"photometric": "rgb", "extrasamples": ["unassalpha"], "iccprofile": PROFILE}
     if form.name == "NPY, volume":
         np.save(path, pixels)
     elif form.name == "NIfTI":
@@ -264,15 +272,16 @@ def stack(path, form):
         made.header["descrip"] = b"a text"
         nibabel.save(made, path)
     elif form.name == "OME-TIFF":
-        meta = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeZ": 2.0, "Name": "a text"}
-        tifffile.imwrite(path, pixels, ome=True, metadata=meta, photometric="minisblack")
+        meta = {"axes": "ZYXS", "PhysicalSizeX": 0.5, "PhysicalSizeZ": 2.0, "Name": "a text"}
+        tifffile.imwrite(path, pixels, ome=True, metadata=meta, **rgba)
     elif form.name == "ImageJ TIFF":
         meta = {"axes": "ZYX", "spacing": 2.0, "unit": "um", "Labels": ["a text"] * 5}
-        tifffile.imwrite(path, pixels, imagej=True, metadata=meta, resolution=(2, 2))
+        tifffile.imwrite(path, pixels, imagej=True, metadata=meta, resolution=(2, 2),
+                         iccprofile=PROFILE)  # fmt: skip
     else:
-        tifffile.imwrite(path, pixels, photometric="minisblack", description="a text",
-                         resolution=(300, 200), resolutionunit=2, metadata=None,
-                         extratags=[(274, "H", 1, 6, True)])  # fmt: skip
+        extra = [(274, "H", 1, 6, True), (33550, "d", 3, SCALE, True), (34735, "H", 8, KEYS, True)]
+        tifffile.imwrite(path, pixels, description="a text", resolution=(300, 200),
+                         resolutionunit=2, metadata=None, extratags=extra, **rgba)  # fmt: skip
     return pixels
 
 
@@ -289,8 +298,9 @@ def properties(path, form):
     with tifffile.TiffFile(path) as tiff:
         page, series = tiff.pages.first, tiff.series[0]
         found = {"pages": series.shape, "text": "a text" in page.description}
-        named = ("orientation", "Orientation"), ("resolution", "XResolution")
-        found |= {name: page.tags[tag].value for name, tag in named if tag in page.tags}
+        named = {"orientation": 274, "resolution": 282, "ICC": 34675, "alpha": 338, "scale": 33550}
+        found |= {name: page.tags[tag].value for name, tag in named.items() if tag in page.tags}
+        found["GeoTIFF"] = found.get("scale") == SCALE and page.tags[34735].value == KEYS
         if tiff.is_imagej:
             meta = tiff.imagej_metadata
             found |= {"axes": series.axes, "voxel size": meta["spacing"], "text": meta["Labels"]}

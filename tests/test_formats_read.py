@@ -110,6 +110,40 @@ def test_radiance_hdr_is_read(tmp_path):
         np.testing.assert_allclose(picture.values[0, 0], [1, 0.5, 0.25], rtol=0.01)
 
 
+def psd_file(path, pixels):
+    """Write a flat Photoshop file with a color profile, as its specification says."""
+    height, width, count = pixels.shape
+    bits = 8 * pixels.itemsize
+    block = b"8BIM" + struct.pack(">HHI", 1039, 0, len(PROFILE)) + PROFILE
+    path.write_bytes(
+        b"8BPS" + struct.pack(">H6xHIIHH", 1, count, height, width, bits, 3)  # 3 is RGB
+        + bytes(4) + struct.pack(">I", len(block)) + block + bytes(4)  # no palette, no layers
+        + bytes(2) + np.moveaxis(pixels, -1, 0).astype(f">u{bits // 8}").tobytes()
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_photoshop_is_read(tmp_path, dtype):
+    pixels = values(dtype, 3)
+    psd_file(tmp_path / "a.psd", pixels)
+    picture = images.read(tmp_path / "a.psd")
+    assert picture.values.dtype == dtype
+    np.testing.assert_array_equal(picture.values, pixels)
+    assert present(picture) == {"ICC"}
+
+
+def test_16_bits_of_jpeg_2000(tmp_path):
+    pixels = values("uint16", 1)
+    Image.fromarray(pixels).save(tmp_path / "a.jp2")
+    np.testing.assert_array_equal(images.read(tmp_path / "a.jp2").values, pixels)
+
+
+def test_fits_is_refused(capsys, tmp_path):
+    (tmp_path / "a.fits").write_bytes(b"SIMPLE  =                    T")
+    line = fails(capsys, "info", tmp_path / "a.fits")
+    assert line.startswith(f"{tmp_path / 'a.fits'}: FITS is neither read nor written; convert it")
+
+
 def raw_file(path):
     """Write a camera raw file (DNG) of gray that gets brighter."""
     mosaic = np.tile(np.linspace(100, 4000, 96, dtype=np.uint16), (64, 1))

@@ -23,6 +23,9 @@ def records_axes(path: Path) -> bool:
 
 def check_extension(path: Path, known: Collection[str]) -> None:
     """Raise if the extension is not one of `known`."""
+    if extension(path) in (".fits", ".fit", ".fts"):
+        raise FileError(f"{path}: FITS is neither read nor written; convert it to .npy with "
+                        "astropy: numpy.save(name, astropy.io.fits.getdata(file))")  # fmt: skip
     if extension(path) not in known:
         raise FileError(f"{path}: unknown extension {path.suffix!r}; use one of {', '.join(known)}")
 

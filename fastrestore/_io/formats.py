@@ -24,7 +24,8 @@ class Format:
 
 
 PROPERTIES = (
-    "ICC", "EXIF", "orientation", "resolution", "alpha", "text", "axes", "voxel size", "pages",
+    "ICC", "EXIF", "orientation", "resolution", "alpha", "text", "GeoTIFF", "axes", "voxel size",
+    "pages",
 )  # fmt: skip
 _TAGS = frozenset({"ICC", "EXIF", "orientation", "resolution"})
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
@@ -34,7 +35,7 @@ _JXL = ("uint8", "uint16", "float16", "float32")
 _NUMPY = (*_INTEGERS, "int64", "uint64", *_FLOATS)
 FORMATS = (
     Format("PNG", "png", (".png",), ("uint8", "uint16"), _ALL),
-    Format("TIFF", "tiff", (".tif", ".tiff"), _NUMPY, _ALL, many=True),
+    Format("TIFF", "tiff", (".tif", ".tiff"), _NUMPY, _ALL | {"GeoTIFF"}, many=True),
     Format("JPEG", "jpeg", (".jpg", ".jpeg"), ("uint8",), _TAGS | {"text"}),
     Format("WebP", "webp", (".webp",), ("uint8",), _ALL),
     Format("JPEG XL", "jpegxl", (".jxl",), _JXL, _ALL - {"orientation"}),
@@ -44,7 +45,7 @@ FORMATS = (
     Format("PFM", "pnm", (".pfm",), ("float32",)),
     Format("NPY", "numpy", (".npy",), _NUMPY, many=True),
     Format("JPEG 2000", "jpeg2000", (".jp2", ".j2k"), keeps=_ALPHA),
-    Format("Photoshop", "psd", (".psd", ".psb")),
+    Format("Photoshop", "psd", (".psd", ".psb"), keeps=frozenset({"ICC"})),
     Format("Radiance HDR", "hdr", (".hdr",), keeps=frozenset({"orientation"})),
     Format("DPX", "dpx", (".dpx",)),
     Format("Camera raw", "rawpy", _RAW, keeps=frozenset({"EXIF"})),
@@ -58,16 +59,22 @@ STACKS = (
         "tifffile",
         (".tif", ".tiff"),
         _TIFF_TYPES,
-        frozenset({"orientation", "resolution", "text", "pages"}),
+        frozenset({"ICC", "orientation", "resolution", "alpha", "text", "GeoTIFF", "pages"}),
     ),
     Format(
         "ImageJ TIFF",
         "tifffile",
         (".tif", ".tiff"),
         ("uint8", "uint16", "float32"),
-        _STACK | {"resolution", "text"},
+        _STACK | {"ICC", "resolution", "text"},
     ),
-    Format("OME-TIFF", "tifffile", (".ome.tif",), _TIFF_TYPES, _STACK | {"text"}),
+    Format(
+        "OME-TIFF",
+        "tifffile",
+        (".ome.tif",),
+        _TIFF_TYPES,
+        _STACK | {"ICC", "alpha", "text"},
+    ),
     Format("NIfTI", "nibabel", (".nii", ".nii.gz"), _TIFF_TYPES, _STACK | {"text"}),
     Format("NPY, volume", "numpy", (".npy",), _NUMPY, frozenset({"pages"})),
 )

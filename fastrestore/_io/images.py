@@ -218,11 +218,13 @@ def _lost(form: Format, picture: Picture) -> list[str]:
         "EXIF": bool(tags.to_exif(found)),
         "resolution": tags.ACROSS in found and not tags.to_exif(found),
         "text": tags.XMP in found,
+        "GeoTIFF": tags.GEO_KEYS in found,
     }
     lost = [name for name, there in present.items() if there and name not in form.keeps]
     same = form.library == picture.format
     lost += ["comments"] if picture.chunks and not same and _is_text(picture) else []
-    words = {"ICC": "the color profile", "text": "XMP", "resolution": "the resolution"}
+    words = {"ICC": "the color profile", "text": "XMP", "resolution": "the resolution",
+             "GeoTIFF": "the georeference"}  # fmt: skip
     return [words.get(name, name) for name in lost]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastrestore._arrays.install import extra
 from fastrestore._io import ome
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Image
@@ -31,6 +33,8 @@ _DESCRIPTION = 270
 _IMAGEJ = 50839  # labels, ranges, regions of interest and more
 _ACROSS, _DOWN, _UNIT = 282, 283, 296
 _COLORMAP, _ICC = 320, 34675
+_UNCOMPRESSED = 1
+_LOSSLESS = ("lzw", "adobe_deflate", "deflate", "packbits", "lzma", "zstd")  # which are kept
 _ALPHA = (1, 2)  # kinds of extra samples: alpha, by which colors are multiplied or not
 # GeoTIFF: scale, tie points, transformation, keys, their numbers and text; GDAL: metadata, no data
 _GEO = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
@@ -45,7 +49,9 @@ class Stack:
     tags: dict[int, bytes] = field(default_factory=dict)  # raw values of descriptive tags
     orientation: int | None = None
     imagej: dict[str, Any] | None = None  # ImageJ's metadata beside the description
-    options: dict[str, Any] = field(default_factory=dict)  # resolution and colors, for tifffile
+    options: dict[str, Any] = field(
+        default_factory=dict
+    )  # of tifffile: resolution, colors, storage
     places: list[Any] = field(default_factory=list)  # tags of GeoTIFF, as tifffile expects them
     extra: tuple[int, ...] = ()  # kinds of the samples beside gray or RGB
 
@@ -75,7 +81,7 @@ def read_stack(file: IO[bytes]) -> Stack:
             tags,
             orientation if isinstance(orientation, int) else None,
             page.tags.valueof(_IMAGEJ),
-            _resolution(page) | _colormap(page) | _profile(page),
+            _resolution(page) | _colormap(page) | _profile(page) | _storage(page),
             _geo_tags(page),
             tuple(int(kind) for kind in page.extrasamples),
         )
@@ -86,6 +92,10 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
     if len(tiff.series) != 1:
         raise FileError("its pages differ in size or type; pages of one kind are supported")
     series, page, size = tiff.series[0], tiff.pages.first, tiff.filehandle.size
+    if len(series.levels) > 1:
+        name = Path(tiff.filehandle.name).name
+        warnings.warn(f"{name} has {len(series.levels)} resolutions; the result has the full one "
+                      "only", stacklevel=2)  # fmt: skip
     if not _has_table(page):
         check_page(page)
     for item in tiff.pages:
@@ -95,7 +105,14 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
     if series.kind == "ome" and any(item is None for item in series):
         raise FileError("its OME-XML lists planes that it does not have")
     _check_axes(series.shape, series.axes)
-    values = series.asarray()
+    try:
+        values = series.asarray()
+    except (ImportError, ValueError) as error:
+        if "imagecodecs" not in str(error):
+            raise
+        name = getattr(page.compression, "name", page.compression)
+        raise FileError(f"its compression {name} needs imagecodecs; install it with {extra('io')}"
+                        ) from error  # fmt: skip
     if getattr(page.photometric, "name", "") == "MINISWHITE":
         values = np.invert(values)
     return values, series.axes
@@ -192,6 +209,16 @@ def _profile(page: TiffPage) -> dict[str, Any]:
     return {} if profile is None else {"iccprofile": bytes(profile)}
 
 
+def _storage(page: TiffPage) -> dict[str, Any]:
+    """Return the options of tifffile for tiles, and for compression without loss."""
+    found: dict[str, Any] = {"tile": (page.tilelength, page.tilewidth)} if page.is_tiled else {}
+    if page.compression != _UNCOMPRESSED:
+        name = str(getattr(page.compression, "name", "")).lower()
+        found |= {"compression": name if name in _LOSSLESS else "zlib"}
+        found |= {"predictor": True} if page.predictor > 1 else {}
+    return found
+
+
 def _geo_tags(page: TiffPage) -> list[Any]:
     """Return the tags of GeoTIFF."""
     found = [tag for code in _GEO if (tag := page.tags.get(code)) is not None]
@@ -199,7 +226,7 @@ def _geo_tags(page: TiffPage) -> list[Any]:
 
 
 def encode_stack(stack: Stack) -> bytes:
-    """Return the contents of a TIFF file, uncompressed."""
+    """Return the contents of a TIFF file, tiled and compressed as the input."""
     import tifffile
 
     file = BytesIO()

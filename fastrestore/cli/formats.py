@@ -10,8 +10,8 @@ from fastrestore._io.formats import FORMATS, PROPERTIES, STACKS, Format
 EPILOG = """\
 "yes" means that the property is read, and written back unchanged, and "read" that it is read.
 Where a format cannot hold what an image has, a warning names it. Text is captions, comments and
-XMP. Camera raw needs the extra "raw", NIfTI the extra "volume". Formats that are only read give
-TIFF files.
+XMP. JPEG XL is turned upright instead of keeping an orientation. Camera raw needs the extra "raw",
+NIfTI the extra "volume". Formats that are only read give TIFF files.
 """
 _FLOATS, _SIGNED, _UNSIGNED = "float", "int", "uint"
 
