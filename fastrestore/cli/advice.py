@@ -92,7 +92,7 @@ def _image(path: Path) -> list[str]:
         return _lines(lines[0], _for_arrays(name, image.ndim))
     noise = _noise(image)
     lines += [f"  {'noise':{_WIDTH}}{noise}"] if noise else []
-    return _lines("\n".join(lines), _for_image(path))
+    return _lines("\n".join(lines), _for_image(path, image.ndim == 2))
 
 
 def _noise(image: Image) -> str:
@@ -109,7 +109,7 @@ def _noise(image: Image) -> str:
     return outcomes.noise_text({"noise": noise})
 
 
-def _for_image(path: Path) -> list[Advice]:
+def _for_image(path: Path, is_gray: bool) -> list[Advice]:
     """Return the commands for an image."""
     name = str(path)
     network = "" if _has_torch() else " (needs PyTorch)"
@@ -122,6 +122,7 @@ def _for_image(path: Path) -> list[Advice]:
         Advice("remove a blur; psf.png is the image of a point",
                ("deblur", name, "--psf", "psf.png")),
         Advice("fill in what is not black in mask.png", ("inpaint", name, "--mask", "mask.png")),
+        *[Advice("make colors of it, if it is a Bayer mosaic", ("demosaic", name))] * is_gray,
         Advice("describe its noise", ("info", "--noise", name)),
     ]  # fmt: skip
 
@@ -205,9 +206,8 @@ def _folder(path: Path) -> list[str]:
     if folders:
         inner = _counted(len(folders), "directory", "directories")
         lines.append(f"  {'and':{_WIDTH}}{inner}")
-    return _lines(
-        "\n".join(lines), _for_folder(path, total > kinds["others"].total(), bool(folders))
-    )
+    totals = {kind: found.total() for kind, found in kinds.items()}
+    return _lines("\n".join(lines), _for_folder(path, totals, bool(folders)))
 
 
 def _entries(path: Path) -> list[Path]:
@@ -228,11 +228,11 @@ def _kind(path: Path) -> tuple[str, str]:
     return ("videos" if films.is_film(str(path)) else "others"), kind or "no extension"
 
 
-def _for_folder(path: Path, has_files: bool, has_folders: bool) -> list[Advice]:
-    """Return the commands for a directory."""
+def _for_folder(path: Path, counts: dict[str, int], has_folders: bool) -> list[Advice]:
+    """Return the commands for a directory, by its numbers of files of each kind."""
     name, target = str(path), f"{path.resolve().name or 'images'}-restored"
     found = []
-    if has_files:
+    if sum(counts.values()) > counts["others"]:
         found += [
             Advice("remove the noise of all of them", ("denoise", name)),
             Advice("the same, into another directory", ("denoise", name, "-o", target)),
@@ -242,6 +242,9 @@ def _for_folder(path: Path, has_files: bool, has_folders: bool) -> list[Advice]:
         found.append(Advice(text, ("denoise", name, "--recursive", "-o", target)))
     if found:
         found.append(Advice("only print what would be written", (*found[-1].words, "--dry-run")))
+    if counts["images"] > 1:
+        text = "merge them into one image, if they show the same scene"
+        found.append(Advice(text, ("burst", name)))
     return found
 
 

@@ -22,6 +22,8 @@ GROUPS = {  # names of the modules, and their summaries in `fastrestore --help`
         "deblur": "remove a known blur and noise",
         "inpaint": "fill in missing pixels",
         "sharpen": "sharpen images and remove noise",
+        "demosaic": "make color images from Bayer mosaics, and remove noise",
+        "burst": "merge several images of a scene into one without noise",
         "streaks": "remove streaks, the cause of ring artifacts, from sinograms",
     },
     "Look at files": {
