@@ -32,7 +32,7 @@ def test_a_file_is_described(capsys, folder):
     assert out.startswith("my photo.png: 48 x 40, uint8, min ")
     assert "  noise     white noise, sigma " in out
     found = pasted(out)
-    assert ["denoise", "my photo.png"] in found
+    assert ["restore", "my photo.png"] in found
     for words in found:  # all of them are commands with known options
         args = commands.parser_of(words[0]).parse_args(words)
         assert args.inputs == ["my photo.png"]
@@ -83,7 +83,7 @@ def test_a_directory_is_counted(capsys, folder):
         "  others    1 .txt",
         "  and       1 directory",
     ]
-    assert ["denoise", "d", "--recursive", "-o", "d-restored"] in pasted(out)
+    assert ["restore", "d", "--recursive", "-o", "d-restored"] in pasted(out)
     (folder / "e").mkdir()
     assert works(capsys, "e") == "e: a directory of 0 files\n\n"
 
@@ -114,7 +114,7 @@ def test_several_files(capsys, folder):
         (["none.png"], "none.png: no such file"),
         (["a.png", "d/none"], "d/none: no such file"),
         (["a.png", "-o", "b c.png"],
-         "-o needs a command, such as `fastrestore denoise a.png -o 'b c.png'`"),
+         "-o needs a command, such as `fastrestore restore a.png -o 'b c.png'`"),
         (["--"], "'--' is neither a command nor a file (see `fastrestore --help`)"),
         (["--fast", "a.png"], "unrecognized arguments: --fast (see `fastrestore --help`)"),
     ],
@@ -126,7 +126,7 @@ def test_wrong_words(capsys, folder, argv, message):
 
 def test_names_that_start_with_a_hyphen(capsys, folder):
     png(folder / "-a.png")
-    assert ["denoise", str(folder / "-a.png")] in pasted(works(capsys, "--", "-a.png"))
+    assert ["restore", str(folder / "-a.png")] in pasted(works(capsys, "--", "-a.png"))
 
 
 def test_help_shows_examples_and_every_command(capsys):

@@ -96,7 +96,7 @@ def _describe(argv: Sequence[str]) -> int:
 
         return advise(words)
     if wrong is not None and wrong.startswith("-"):
-        command = shlex.join([commands.PROGRAM, "denoise", *words])
+        command = shlex.join([commands.PROGRAM, "restore", *words])
         raise CommandError(f"{wrong} needs a command, such as `{command}`")
     raise commands.unknown("--" if wrong is None else wrong)
 

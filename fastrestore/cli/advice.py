@@ -115,8 +115,8 @@ def _for_image(path: Path, is_gray: bool) -> list[Advice]:
     network = "" if _has_torch() else " (needs PyTorch)"
     page = str(path.with_name(f"{path.stem}.html"))
     return [
-        Advice("remove the noise", ("denoise", name)),
-        Advice("remove the noise, and show both on a page", ("denoise", name, "--compare", page)),
+        Advice("remove the noise", ("restore", name)),
+        Advice("remove the noise, and show both on a page", ("restore", name, "--compare", page)),
         Advice(f"enlarge it{network}", ("upscale", name)),
         Advice("sharpen it", ("sharpen", name)),
         Advice("remove a blur; psf.png is the image of a point",
@@ -146,7 +146,7 @@ def _stack(name: str) -> list[str]:
     if films.is_film(name):
         found = _for_film(name)
     elif files.extension(Path(name)) in VOLUMES:
-        found = [Advice("remove the noise, slices together", ("denoise", name))]
+        found = [Advice("remove the noise, slices together", ("restore", name))]
     else:
         found = _for_stack(name, fields["axes"])
     return _lines(f"{_shown(name)}: " + "\n".join(first), found)
@@ -168,7 +168,7 @@ def _for_film(name: str) -> list[Advice]:
     """Return the commands for a video."""
     network = "" if _has_torch() else " (needs PyTorch)"
     return [
-        Advice("remove the noise", ("denoise", name)),
+        Advice("remove the noise", ("restore", name)),
         Advice(f"enlarge it{network}", ("upscale", name, "-o", _beside(name, "-large"))),
     ]
 
@@ -234,12 +234,12 @@ def _for_folder(path: Path, counts: dict[str, int], has_folders: bool) -> list[A
     found = []
     if sum(counts.values()) > counts["others"]:
         found += [
-            Advice("remove the noise of all of them", ("denoise", name)),
-            Advice("the same, into another directory", ("denoise", name, "-o", target)),
+            Advice("remove the noise of all of them", ("restore", name)),
+            Advice("the same, into another directory", ("restore", name, "-o", target)),
         ]
     if has_folders:
         text = "also in the directories in it, whose tree is kept"
-        found.append(Advice(text, ("denoise", name, "--recursive", "-o", target)))
+        found.append(Advice(text, ("restore", name, "--recursive", "-o", target)))
     if found:
         found.append(Advice("only print what would be written", (*found[-1].words, "--dry-run")))
     if counts["images"] > 1:

@@ -15,6 +15,7 @@ from fastrestore.cli.errors import CommandError
 PROGRAM = "fastrestore"
 GROUPS = {  # names of the modules, and their summaries in `fastrestore --help`
     "Restore images, stacks and videos": {
+        "restore": "remove noise, and blur or missing pixels if there are any",
         "denoise": "remove noise from images with BM3D or a network",
         "video": "remove noise from videos with V-BM3D",
         "volume": "remove noise from volumes with BM4D",
@@ -45,8 +46,8 @@ COMMANDS = {name: text for group in GROUPS.values() for name, text in group.item
 DESCRIPTION = "Image restoration: BM3D and its relatives, and networks."
 EXAMPLES = """\
   fastrestore photo.jpg                what it is, and what can be done with it
-  fastrestore denoise photo.jpg        write photo-restored.jpg
-  fastrestore denoise photos -o out    restore all images in a directory
+  fastrestore restore photo.jpg        write photo-restored.jpg
+  fastrestore restore photos -o out    restore all images in a directory
   fastrestore compare a.png b.png      write a page that shows before and after
 """
 CLOSING = "`fastrestore COMMAND --help` explains a command."
