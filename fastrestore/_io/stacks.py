@@ -110,8 +110,8 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
     except (ImportError, ValueError) as error:
         if "imagecodecs" not in str(error):
             raise
-        name = getattr(page.compression, "name", page.compression)
-        raise FileError(f"its compression {name} needs imagecodecs; install it with {extra('io')}"
+        kind = getattr(page.compression, "name", page.compression)
+        raise FileError(f"its compression {kind} needs imagecodecs; install it with {extra('io')}"
                         ) from error  # fmt: skip
     if getattr(page.photometric, "name", "") == "MINISWHITE":
         values = np.invert(values)
