@@ -34,6 +34,23 @@ def test_axes_in_any_order():
     EQUAL(result.transpose(2, 0, 1), denoise(noise, 10, axes="ZYX", **FAST))
 
 
+@pytest.mark.parametrize("kind", ["planes", "film", "volume"])
+@pytest.mark.parametrize("order", ["XYZT", "YXTZ", "ZTXY", "XTYZ"])
+def test_the_order_of_axes_does_not_change_a_result(kind, order):
+    """Rounding depends on the order, by which similar blocks are then chosen."""
+    noise = stack(2, 6)
+    mask = noise != noise[0, 3].max()
+    sigma = np.linspace(5, 15, 24)[:, None] * np.ones(26) if kind != "film" else 10.0
+    there = ["TZYX".index(name) for name in order]
+    given = sigma
+    if kind != "film":
+        given = np.broadcast_to(sigma, (2, 6, 24, 26)).transpose(there)
+    one = denoise(noise, sigma, axes="TZYX", kind=kind, mask=mask, workers=1)
+    other = denoise(noise.transpose(there), given, axes=order, kind=kind, workers=1,
+                    mask=mask.transpose(there))  # fmt: skip
+    EQUAL(other.transpose([order.index(name) for name in "TZYX"]), one)
+
+
 def test_samples_are_restored_together():
     noise = stack(2, 3)
     result = denoise(noise, 10, axes="ZSYX", **FAST)

@@ -36,10 +36,10 @@ def test_ome(capsys):
     text, found = info(capsys, "a.ome.tif")
     assert text == [
         "a.ome.tif: 2 frames, 3 slices, 2 channels, 4 x 5, uint16, min 0, max 239, mean 119.5",
-        "  axes      TZCYX",
-        "  voxel     x 0.5 µm, y 0.25 nm, z 2 µm",
-        "  channels  DAPI <1>, GFP",
-        "  restore   `fastrestore denoise`: each image by itself, --as volume: slices together, "
+        "  axes         TZCYX",
+        "  voxel        x 0.5 µm, y 0.25 nm, z 2 µm",
+        "  channels     DAPI <1>, GFP",
+        "  restore      `fastrestore denoise`: each image by itself, --as volume: slices together, "
         "--as film: frames together",
     ]
     assert (found["axes"], found["shape"], found["dtype"]) == ("TZCYX", [2, 3, 2, 4, 5], "uint16")
@@ -55,7 +55,7 @@ def test_imagej(capsys, unit):
                      metadata={"axes": "ZYX", "spacing": 2.5, "unit": unit})  # fmt: skip
     text, found = info(capsys, "a.tif")
     assert text[0] == "a.tif: 3 slices, 4 x 5, uint16, min 0, max 59, mean 29.5"
-    assert text[2] == "  voxel     x 0.5 µm, y 0.25 µm, z 2.5 µm"
+    assert text[2] == "  voxel        x 0.5 µm, y 0.25 µm, z 2.5 µm"
     assert found["voxel_size"] == {"x": 0.5, "y": 0.25, "z": 2.5}
 
 
@@ -65,8 +65,8 @@ def test_plain_pages(capsys):
     text, found = info(capsys, "a.tif")
     assert text == [
         "a.tif: 3 pages, 4 x 5, float32, min not finite, max not finite, mean not finite",
-        "  axes      IYX",
-        "  restore   `fastrestore denoise`: each image by itself, --as volume: slices together, "
+        "  axes         IYX",
+        "  restore      `fastrestore denoise`: each image by itself, --as volume: slices together, "
         "--as film: frames together",
     ]
     assert found["mean"] is None
@@ -79,7 +79,7 @@ def test_colors_and_channels(capsys):
     assert info(capsys, "a.tif")[0][0].startswith("a.tif: 2 slices, 4 x 5, 3 samples, uint16")
     lines = info(capsys, "c.tif")[0]
     assert lines[0].startswith("c.tif: 2 channels, 4 x 5, uint16")
-    assert lines[-1] == "  restore   `fastrestore denoise`: each channel by itself"
+    assert lines[-1] == "  restore      `fastrestore denoise`: each channel by itself"
 
 
 def test_nifti(capsys):
@@ -89,9 +89,9 @@ def test_nifti(capsys):
     text, found = info(capsys, "a.nii.gz")
     assert text == [
         "a.nii.gz: 3 x 4 x 5, uint16, min 0, max 59, mean 29.5",
-        "  axes      XYZ",
-        "  voxel     x 0.5 mm, y 1 mm, z 2 mm",
-        "  restore   `fastrestore volume`: slices together",
+        "  axes         XYZ",
+        "  voxel        x 0.5 mm, y 1 mm, z 2 mm",
+        "  restore      `fastrestore denoise`: slices together",
     ]
     assert found["voxel_unit"] == {"x": "mm", "y": "mm", "z": "mm"}
 
@@ -100,7 +100,7 @@ def test_film(capsys):
     draw_video("a.mkv", count=5, rate=24)
     text, found = info(capsys, "a.mkv")
     first = f"a.mkv: {found['frames']} frames, 48 x 64, 24 frames/s, ffv1, yuv420p, tracks: video"
-    assert text == [first, "  restore   `fastrestore video`"]
+    assert text == [first, "  restore      `fastrestore denoise`"]
     assert found["frames"] in (5, 6)  # estimated from the duration
     assert (found["height"], found["width"], found["codec"]) == (48, 64, "ffv1")
 
@@ -111,12 +111,6 @@ def test_numbered_images(capsys):
     text, found = info(capsys, "f%02d.tif")
     assert text[0] == "f%02d.tif: 3 frames, 4 x 5, 1 channel, uint16"
     assert found["frames"] == 3
-
-
-def test_noise_is_for_images(capsys):
-    tifffile.imwrite("a.tif", drawn(3, 4, 5), photometric="minisblack")
-    message = "a.tif: --noise is for images; leave it out for stacks and videos"
-    assert fails(capsys, "info", "--noise", "a.tif") == message
 
 
 def test_damaged_film(capsys, folder):

@@ -269,7 +269,7 @@ def test_broken_files_do_not_end_a_batch(capsys, identity):
     errors = [line.removeprefix("fastrestore: error: ") for line in err.splitlines()]
     assert out.startswith("good.mkv -> out/good.mkv: ")
     starts = ("cut.mkv is damaged or truncated: ", "cannot read none.avi: no frame could be",
-              "nan.nii: at T=0: volume has values that are NaN",
+              "nan.nii: at T=0, axes ZYX: volume has values that are NaN",
               "cannot read sizes.tif: its pages differ in size or type")  # fmt: skip
     assert all(any(line.startswith(start) for line in errors) for start in starts)
     assert errors[-1] == "5 files: 1 restored, 4 failed"

@@ -82,8 +82,8 @@ def test_nan_in_nifti_is_named(capsys):
     nifti("a.nii", values)
     line = fails(capsys, "denoise", "a.nii")
     assert line == (
-        "a.nii: at T=1: volume has values that are NaN or infinite, 1 in all, the first is nan at "
-        "(1, 2, 3); replace invalid pixels first"
+        "a.nii: at T=1, axes ZYX: volume has values that are NaN or infinite, 1 in all, the first "
+        "is nan at (3, 2, 1); replace invalid pixels first"
     )
     assert names(Path()) == ["a.nii"]
 

@@ -233,7 +233,7 @@ def test_axes_of_npy_are_written_to_tiff(capsys, axes, stored, name, dtype):
         expected = np.transpose(values, [axes.index(each) for each in stored])
         np.testing.assert_array_equal(tiff.asarray(), expected)
         assert tiff.asarray().dtype == values.dtype
-    assert works(capsys, "info", name).splitlines()[1] == f"  axes      {stored}"
+    assert works(capsys, "info", name).splitlines()[1] == f"  axes         {stored}"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "film": (vbm3d, "time_axis"),
     "volume": (bm4d, "slice_axis"),
 }
+_ORDER = "TZYXS"  # of the axes of a part
 # Options of `denoise` that `vbm3d` and `bm4d` have, too
 _SHARED = ("noise", "strength", "profile", "mask", "data_range", "workers", "backend",
            "progress", "return_info")  # fmt: skip
@@ -38,8 +39,22 @@ class _Stack(NamedTuple):
 
     @property
     def inner(self) -> str:
-        """The axes of a part, in the order of the array."""
-        return "".join(name for name in self.axes if name in self.together)
+        """The axes of a part, as the functions get them: slices or frames, Y, X and S.
+
+        The order is fixed, because rounding makes results depend on it: blocks whose distances
+        differ by less are chosen in the order of rows and columns.
+        """
+        return "".join(name for name in _ORDER if name in self.axes and name in self.together)
+
+    def ordered(self, part: Any) -> Any:
+        """Return a part with its axes in this order."""
+        stored = [name for name in self.axes if name in self.together]
+        return part.transpose([stored.index(name) for name in self.inner])
+
+    def stored(self, part: Any) -> Any:
+        """Return a part with its axes in the order of the array."""
+        stored = [name for name in self.axes if name in self.together]
+        return part.transpose([self.inner.index(name) for name in stored])
 
     @property
     def parts(self) -> int:
@@ -63,6 +78,8 @@ class _Stack(NamedTuple):
         """Name a part in messages."""
         pairs = zip(self.axes, index, strict=True)
         named = [f"{name}={k}" for name, k in pairs if not isinstance(k, slice)]
+        stored = "".join(name for name in self.axes if name in self.together)
+        named += [f"axes {self.inner}"] if self.inner != stored else []  # in which places are given
         return f"at {', '.join(named)}: " if named else ""
 
     def of_part(self, name: str, value: Any, index: tuple[Any, ...]) -> Any:
@@ -73,8 +90,10 @@ class _Stack(NamedTuple):
         _check_broadcast(name, value, self.shape)
         sizes = zip(value.shape, index[-ndim:], strict=True)
         part = value[tuple(0 if size == 1 and k != slice(None) else k for size, k in sizes)]
-        one = name == "sigma" and math.prod(part.shape) == 1  # a number, where maps do not apply
-        return part.reshape(()) if one else part
+        if name == "sigma" and math.prod(part.shape) == 1:  # a number, where maps do not apply
+            return part.reshape(())
+        missing = len(self.inner) - part.ndim  # axes of size 1, along which it is repeated
+        return self.ordered(part.reshape((1,) * missing + tuple(part.shape)))
 
 
 def along_axes(denoise: Callable[P, T]) -> Callable[P, T]:
@@ -122,13 +141,14 @@ def _restored(
             }
             given = {name: value for name, value in arrays.items() if value is not None}
             try:
-                result = call(values[index], **given, progress=_share(report, stack.parts))
+                part = stack.ordered(values[index])
+                result = call(part, **given, progress=_share(report, stack.parts))
             except (ValueError, TypeError) as error:
                 raise type(error)(f"{stack.place(index)}{error}") from error
             if call.keywords.get("return_info"):
                 result, info = result
                 infos.append(info)
-            out[index] = result
+            out[index] = stack.stored(result)
         restored = convert_back(out)
     return (restored, tuple(infos)) if call.keywords.get("return_info") else restored
 

@@ -19,8 +19,9 @@ from fastrestore._noise import blind
 from fastrestore._noise.choice import MODELS, Choice
 from fastrestore._noise.spec_file import as_json
 from fastrestore._noise.spec_text import WIDTH, lines
-from fastrestore.cli import info_stacks, options
+from fastrestore.cli import info_noise, info_stacks, options
 from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.info_noise import Estimate
 from fastrestore.cli.paths import check_overwrite
 
 EPILOG = """\
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
     for name in args.inputs:
         try:
             if info_stacks.is_described(name):
-                _report_stack(name, args, found)
+                specs += _report_stack(name, args, found)
                 continue
             picture, choice = _read(name, args)
         except (FileError, CommandError) as error:
@@ -80,14 +81,38 @@ def run(args: argparse.Namespace) -> None:
             fastrestore.NoiseSpec.pool(specs).save(args.save)
 
 
-def _report_stack(name: str, args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
-    """Print the properties of a stack, a volume or a film, or add them to those for JSON."""
-    if args.noise:
-        raise CommandError(f"{name}: --noise is for images; leave it out for stacks and videos")
+def _report_stack(
+    name: str, args: argparse.Namespace, found: list[dict[str, Any]]
+) -> list[fastrestore.NoiseSpec]:
+    """Print a stack, a volume or a film, or add it to those for JSON; return its noise to save."""
     fields = info_stacks.describe(name)
-    found.append({"file": _shown(name), **fields})
-    if not args.json:
-        print(f"{_shown(name)}: " + "\n".join(info_stacks.lines(fields)))
+    noise = info_noise.of_file(name, args.model or "auto") if args.noise else []
+    specs = [info_noise.spec_of(name, noise)] if args.save else []
+    if args.json:
+        objects = [_estimate_object(each) for each in noise]
+        several = {"noise": objects[0] if len(objects) == 1 else objects} if objects else {}
+        found.append({"file": _shown(name), **fields, **several})
+        return specs
+    lines = [line for each in noise for line in _estimate_lines(each)]
+    print(f"{_shown(name)}: " + "\n".join([*info_stacks.lines(fields), *lines]))
+    return specs
+
+
+def _estimate_lines(found: Estimate) -> list[str]:
+    """Describe the noise of a stack or film, or of one channel."""
+    first, *rest = _noise_lines(found.choice)
+    rows = [f"  {'from':{WIDTH}}{found.source}"]
+    if found.chroma:
+        levels = ", ".join(f"{level:.3g}" for level in found.chroma)
+        rows.append(f"  {'chroma':{WIDTH}}white, sigma {levels}")
+    label = f"{found.channel}: " if found.channel else ""
+    return [first[: WIDTH + 2] + label + first[WIDTH + 2 :], *rows, *rest]
+
+
+def _estimate_object(found: Estimate) -> dict[str, Any]:
+    """Return the noise of a stack or film, or of one channel, as JSON."""
+    fields = {"channel": found.channel, "from": found.source, "chroma": list(found.chroma)}
+    return {name: value for name, value in fields.items() if value} | _noise_object(found.choice)
 
 
 def _check(args: argparse.Namespace) -> None:

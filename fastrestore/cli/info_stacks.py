@@ -12,12 +12,12 @@ from fastrestore._io import films, volumes
 from fastrestore._io.files import extension
 from fastrestore._io.film_reader import FilmReader
 from fastrestore._io.voxels import Scale, scale_of
+from fastrestore._noise.spec_text import WIDTH
 from fastrestore.cli import stack
 
 # Names of axes; I and Q are those of tifffile for pages without a name
 _NAMES = {"T": "frames", "Z": "slices", "C": "channels", "I": "pages", "Q": "pages"}
 _SAMPLES = "S"
-_WIDTH = 10  # of the first column
 
 Fields = dict[str, Any]
 
@@ -74,8 +74,9 @@ def _stack_lines(fields: Fields) -> list[str]:
     """Describe a stack."""
     axes = fields["axes"]
     sizes = dict(zip(axes, fields["shape"], strict=True))
-    if "Z" in axes and axes[-1] == "Z":  # NIfTI
-        parts = [" x ".join(str(size) for size in fields["shape"])]
+    if axes.startswith("X"):  # NIfTI
+        parts = [" x ".join(str(size) for size in fields["shape"][:3])]
+        parts += [f"{sizes[name]} {_NAMES.get(name, f'along {name}')}" for name in axes[3:]]
     else:
         parts = [
             f"{size} {_NAMES.get(name, f'along {name}')}"
@@ -91,7 +92,7 @@ def _stack_lines(fields: Fields) -> list[str]:
     first = ", ".join(parts)
     rows = {"axes": axes, "voxel": _voxel(fields), "channels": _channels(fields)}
     rows["restore"] = _advice(axes)
-    return [first, *(f"  {name:{_WIDTH}}{text}" for name, text in rows.items() if text)]
+    return [first, *(f"  {name:{WIDTH}}{text}" for name, text in rows.items() if text)]
 
 
 def _voxel(fields: Fields) -> str:
@@ -110,8 +111,9 @@ def _channels(fields: Fields) -> str:
 
 def _advice(axes: str) -> str:
     """Say how a stack can be restored."""
-    if axes == "XYZ":
-        return "`fastrestore volume`: slices together"
+    if axes.startswith("XYZ"):  # NIfTI
+        text = "`fastrestore denoise`: slices together"
+        return text + (", --as film: frames together" if "T" in axes else "")
     others = set(axes) - set("CSYX")
     if not others:
         return "`fastrestore denoise`: each channel by itself"
@@ -155,4 +157,4 @@ def _film_lines(fields: Fields) -> list[str]:
         parts += [f"{fields['frame_rate']:.6g} frames/s", fields["codec"], fields["pixel_format"]]
         parts += ["interlaced"] if fields["interlaced"] else []
         parts.append(f"tracks: {', '.join(fields['tracks'])}")
-    return [", ".join(parts), f"  {'restore':{_WIDTH}}`fastrestore video`"]
+    return [", ".join(parts), f"  {'restore':{WIDTH}}`fastrestore denoise`"]

@@ -84,9 +84,9 @@ def restore(
     parts: list[Part] = []
     with explained(source), _fewer_warnings():
         if kind == "planes":
-            result = _planes(_opaque(volume), source, restore_image, parts)
+            result = _planes(opaque(volume), source, restore_image, parts)
         else:
-            result = _together(_opaque(volume), source, args, parts)
+            result = _together(opaque(volume), source, args, parts)
     volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
     return _described(volume, kind, parts)
 
@@ -97,7 +97,7 @@ def restore_named(source: Path, target: Path, args: argparse.Namespace) -> Detai
     volumes.check_format(target, volume, source)
     parts: list[Part] = []
     with explained(source), _fewer_warnings():
-        result = _together(_opaque(volume), source, args, parts)
+        result = _together(opaque(volume), source, args, parts)
     volumes.write(target, volume.with_values(_with_alpha(result, volume), target))
     return _described(volume, args.kind, parts)
 
@@ -110,7 +110,7 @@ def _described(volume: Volume, kind: str, parts: list[Part]) -> Details:
     return details | {"note": f"{len(parts)} {name}{'' if len(parts) == 1 else 's'}"}
 
 
-def _opaque(volume: Volume) -> Volume:
+def opaque(volume: Volume) -> Volume:
     """Return a stack without alpha, which is not restored; a gray one without axis of samples."""
     if volume.stack is None or not volume.stack.has_alpha:
         return volume
