@@ -82,6 +82,34 @@ def test_deblur_estimates_sigma(tmp_path, soft):
     np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX)))
 
 
+@pytest.mark.parametrize("sigma", [[], ["--sigma", "4/255"]])
+def test_strength_multiplies_the_noise_level(tmp_path, soft, sigma):
+    np.save(tmp_path / "psf.npy", BOX)
+    level = 4 if sigma else None
+    out = command(tmp_path, "deblur", "--psf", tmp_path / "psf.npy", "--strength", "0.5", *sigma)
+    expected = fastrestore.deblur(soft, BOX, level, strength=0.5)
+    np.testing.assert_array_equal(out, as_bytes(expected))
+    assert not np.array_equal(expected, fastrestore.deblur(soft, BOX, level))
+    out = command(tmp_path, "sharpen", "--strength", "0.5", *sigma, target="sharp.png")
+    sharp = fastrestore.sharpen(soft, level, strength=0.5)
+    np.testing.assert_array_equal(out, as_bytes(sharp))
+    assert not np.array_equal(sharp, fastrestore.sharpen(soft, level))
+    if sigma:
+        np.testing.assert_array_equal(sharp, fastrestore.sharpen(soft, 2))
+
+
+def test_strength_of_inpaint_and_streaks(tmp_path, soft):
+    mask = np.zeros(soft.shape, bool)
+    mask[5:9, 4:8] = True
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    words = ["--mask", tmp_path / "mask.png", "--sigma", "4/255", "--strength", "0.5"]
+    out = command(tmp_path, "inpaint", *words)
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.inpaint(soft, mask, 2)))
+    np.save(tmp_path / "in.npy", soft.astype(np.float32))
+    out = command(tmp_path, "streaks", "--strength", "0", source="in.npy", target="out.npy")
+    np.testing.assert_array_equal(out, soft)
+
+
 def test_sharpen_in_color_with_alpha(tmp_path):
     colors = np.random.default_rng(0).integers(0, 256, (20, 24, 3)).astype(np.uint8)
     alpha = np.arange(480).reshape(20, 24).astype(np.uint8)
@@ -133,6 +161,17 @@ def test_streaks(tmp_path, stack):
         (["sharpen", "--sigma", "5"], "--sigma 5/255"),
         (["streaks", "--angle-axis", "5"], "angle_axis=5 is not an axis"),
         (["streaks", "--angle-axis", "1"], "are the same axis"),
+        (["streaks", "--strength", "-1"], "--strength -1 is not a number from 0 to 2; 1 is the"),
+        (["sharpen", "--strength", "nan"], "--strength nan is not a number from 0 to 2"),
+        (
+            ["deblur", "--psf", "psf.npy", "--strength", "3"],
+            "--strength 3 is not a number from 0 to 2",
+        ),
+        (
+            ["inpaint", "--mask", "psf.npy", "--strength", "0.5"],
+            "--strength 0.5 multiplies --sigma, which is 0; add --sigma",
+        ),
+        (["upscale", "--strength", "0.5"], "fastrestore upscale has no --strength: networks for"),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, soft, words, message):

@@ -115,7 +115,7 @@ def test_a_gaussian_has_the_given_spread():
         (["--mask", "white.png"], "white.png: no pixel is black, so all pixels are missing"),
         (["--mask", "small.png"], "a.png: mask "),
         (["--sigma", "25"], "--sigma 25 is ambiguous"),
-        (["--strength", "-1"], "--strength -1 is not a number of 0 or more"),
+        (["--strength", "-1"], "--strength -1 is not a number from 0 to 2"),
     ],
 )  # fmt: skip
 def test_wrong_options(capsys, folder, words, message):

@@ -12,7 +12,7 @@ from fastrestore._algorithms.inversion import invert, noise_gain
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.profile import MOST, Profile
 from fastrestore._noise.compression import jpeg_sigma
 from fastrestore._noise.estimate import mean_sigma
 from fastrestore.inverse.plug_and_play import default_settings, restore_planes
@@ -38,6 +38,7 @@ def deblur(
     psf: Any,
     sigma: float | None = None,
     *,
+    strength: float = 1.0,
     method: str = "bm3d",
     boundary: str = "auto",
     channel_axis: int | None = None,
@@ -68,6 +69,8 @@ def deblur(
         in color. If in doubt, use a larger value, because the inversion amplifies noise that
         exceeds `sigma`. A warning is issued if the image seems to have much more noise. Rounding to
         integers adds noise of sigma 0.29.
+    strength : float, default 1
+        Factor for the noise level, estimated or given. Smaller values keep more detail and noise.
     method : {"bm3d", "pnp"}
         "bm3d" inverts the blur twice, and removes the amplified noise each time [1]_; iterations of
         half-quadratic splitting with `bm3d` improve the result, see Notes. "pnp" alternates between
@@ -166,7 +169,8 @@ def deblur(
     inner = _content(planes, point)
     content = planes[inner]
     extent = ranges.range_of(data_range, content)
-    level = _noise_level(sigma, content, extent, point)
+    factor = validate.number("strength", strength, least=0, most=MOST)
+    level = factor * _noise_level(sigma, content, extent, point)
     options: dict[str, Any] = {"profile": profile, "workers": workers, "backend": backend}
     options["data_range"] = max(extent, level)  # so that there is one warning, that of the level
     with reporting(progress, "deblur") as report_progress, interop.use_device_of(array):

@@ -24,6 +24,7 @@ def sharpen(
     sigma: Any = None,
     alpha: float = 1.5,
     *,
+    strength: float = 1.0,
     channel_axis: int | None = None,
     data_range: float | None = None,
     profile: str | Profile = "np",
@@ -44,10 +45,13 @@ def sharpen(
         raised to 3/255 of the range, because sharpening amplifies the errors of JPEG files, which
         are not estimated.
     alpha : float, default 1.5
-        Strength of the sharpening, at least 1. With 1 the image is only denoised. With 2 the
+        Amount of sharpening, at least 1. With 1 the image is only denoised. With 2 the
         amplitudes of details, relative to the local mean, are replaced by their square roots. For
         photographs that are not very soft, 1.1 to 1.3 is enough; larger values cause halos at edges
         and values outside the range.
+    strength : float, default 1
+        Factor for the noise level, estimated or given. Smaller values sharpen more faint details,
+        and more noise.
     channel_axis : int, optional
         Axis of the channels. If there are 3, the luminance is sharpened and the colors are only
         denoised. Any other number of channels is sharpened one by one.
@@ -93,17 +97,19 @@ def sharpen(
     """
     array, _ = interop.recognize("image", image)
     validate.channels("image", array, channel_axis)
-    strength = validate.number("alpha", alpha, least=1, most=MOST)
+    amount = validate.number("alpha", alpha, least=1, most=MOST)
+    factor = validate.number("strength", strength, least=0, most=MOST)
     numbers = named_profile(profile)
     lowest = LOWEST if sigma is not None else COMPRESSED
     if sigma is None:
         sigma = estimate_sigma(image, channel_axis=channel_axis)
     levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each channel")
     outliers.check("image", array, float(levels.max()), outliers.REPLACE)
-    level = np.maximum(levels, lowest * (ranges.extent(data_range) or _finite_range(array)))
+    extent = ranges.extent(data_range) or _finite_range(array)
+    level = np.maximum(factor * np.maximum(levels, lowest * extent), LOWEST * extent)
     sharpened = partial(
         bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,
-        profile=numbers.replace(sharpen=strength) if strength > 1 else numbers, progress=progress,
+        profile=numbers.replace(sharpen=amount) if amount > 1 else numbers, progress=progress,
     )  # fmt: skip
     if channel_axis is not None and array.shape[channel_axis] not in (1, 3):
         if level.shape not in ((), (1,), (array.shape[channel_axis],)):

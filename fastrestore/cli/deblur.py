@@ -26,7 +26,8 @@ array, and it must not be larger than the image. Floats must sum to 1; integers 
 sum.
 
 --sigma is the level of the noise, which is added after the blur. A value that is too small
-amplifies the noise; if in doubt, use a larger value or auto.
+amplifies the noise; if in doubt, use a larger value or auto. --strength 0.7 treats the noise as
+weaker than estimated or given: the result is sharper and noisier. 1.5 gives a smoother one.
 
 --boundary is the assumption about the image beyond its border: mirrored (reflect); continued at the
 opposite border (periodic), as in simulations with Fourier transforms; unknown and estimated
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="point spread function: an image or NPY file; see below",
     )
     options.add_optional_sigma(parser, "auto")
+    options.add_strength(parser)
     add(
         "--method",
         choices=("bm3d", "pnp"),
@@ -84,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             image,
             psf,
             sigma,
+            strength=args.strength,
             method=args.method,
             boundary=args.boundary,
             denoiser=args.denoiser,

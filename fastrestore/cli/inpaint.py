@@ -12,6 +12,7 @@ from fastrestore._io.images import Image
 from fastrestore.cli import noise, options, restoring
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError
+from fastrestore.cli.noise import Sigma
 
 EPILOG = """\
 examples:
@@ -21,10 +22,17 @@ examples:
 
 The mask has the shape of the images. Pixels are missing where the mask is not 0. If the mask has
 transparent pixels, all pixels are missing where it is not transparent. With --sigma 0 the known
-pixels are not changed.
+pixels are not changed; --strength has a meaning only with another level.
 """
 # Options that networks do not use, and their defaults
-BM3D_ONLY = {"sigma": "0", "iterations": 16, "profile": "lc", "workers": None, "backend": None}
+BM3D_ONLY = {
+    "sigma": "0",
+    "strength": 1.0,
+    "iterations": 16,
+    "profile": "lc",
+    "workers": None,
+    "backend": None,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image that is not black where pixels are missing",
     )
     options.add_optional_sigma(parser, "0", auto=False)
+    options.add_strength(parser, "--sigma")
     add("--iterations", type=int, default=16, metavar="N", help="number of iterations; default: 16")
     add("--model", metavar="FILE", help="weights of a network such as LaMa, to use instead of bm3d")
     options.add_network(parser)
@@ -57,6 +66,10 @@ def run(args: argparse.Namespace) -> int:
             "0 for no noise"
         )
     _check_unused(args)
+    if args.strength != 1 and Sigma.parse(args).value == 0:
+        raise CommandError(
+            f"--strength {args.strength:g} multiplies --sigma, which is 0; add --sigma"
+        )
     mask = read_mask(Path(args.mask))
     net = restoring.load_network(args.model)
 
@@ -66,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             details["method"] = args.model
             show = options.show_progress(args)
             return fastrestore.inpaint(image, mask, model=net, progress=show, **used)
-        sigma = restoring.sigma_of(args, image, source) or 0.0
+        sigma = args.strength * (restoring.sigma_of(args, image, source) or 0.0)
         details |= restoring.given(args, sigma)
         common = restoring.common_arguments(args, image)
         return fastrestore.inpaint(image, mask, sigma, iterations=args.iterations, **common)

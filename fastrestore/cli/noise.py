@@ -13,7 +13,7 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import noise_models, outcomes
+from fastrestore.cli import noise_models, options, outcomes
 from fastrestore.cli.errors import CommandError
 
 _OPTIONS = ("sigma", "noise", "psd", "kernel")
@@ -89,9 +89,8 @@ def check(args: argparse.Namespace) -> None:
         Sigma.parse(args)
     if every["noise"] is not None:
         noise_models.parse(every["noise"])
-    strength = getattr(args, "strength", 1.0)
-    if not 0 <= strength < math.inf:
-        raise CommandError(f"--strength {strength:g} is not a number of 0 or more")
+    if "strength" in args:
+        options.check_strength(args)
 
 
 def arguments(

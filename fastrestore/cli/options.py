@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from typing import NoReturn
 
 from fastrestore.cli.errors import CommandError
 
+STRONGEST = 2.0  # --strength; noise of more than twice the level needs another --sigma
 PROFILES = ("np", "refilter", "fast", "lc", "high", "vn")
 
 
@@ -77,13 +79,34 @@ def add_noise_model(parser: argparse.ArgumentParser) -> None:
     """Add --noise and --strength."""
     add = parser.add_argument
     add("--noise", metavar="MODEL", help="model of the noise, or a file of one; see below")
-    add(
-        "--strength",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="multiplier for the noise level, estimated or given; default: 1",
-    )
+    add_strength(parser)
+
+
+def add_strength(
+    parser: argparse.ArgumentParser, level: str = "the noise level, estimated or given"
+) -> None:
+    """Add --strength, a multiplier for a level."""
+    text = f"multiplier for {level}, from 0 to {STRONGEST:g}; default: 1"
+    parser.add_argument("--strength", type=float, default=1.0, metavar="X", help=text)
+
+
+def refuse_strength(parser: argparse.ArgumentParser, why: str) -> None:
+    """Raise for --strength, which a command does not have."""
+
+    class Refuse(argparse.Action):
+        def __call__(self, *_: object) -> NoReturn:
+            raise CommandError(f"{parser.prog} has no --strength: {why}; leave it out")
+
+    parser.add_argument("--strength", action=Refuse, help=argparse.SUPPRESS)
+
+
+def check_strength(args: argparse.Namespace) -> None:
+    """Raise if --strength is out of range."""
+    if not 0 <= args.strength <= STRONGEST:
+        raise CommandError(
+            f"--strength {args.strength:g} is not a number from 0 to {STRONGEST:g}; 1 is the level "
+            "as estimated or given"
+        )
 
 
 def add_chroma_strength(parser: argparse.ArgumentParser) -> None:

@@ -101,7 +101,8 @@ def network_arguments(args: argparse.Namespace, image: Image) -> dict[str, Any]:
 def given(args: argparse.Namespace, sigma: float | None) -> Details:
     """Return the noise level that was given, if it was, and the method, for the report."""
     noise = {} if sigma is None else {"noise": {"model": "white", "sigma": [sigma]}}
-    return {**noise, "method": getattr(args, "method", "bm3d"), "profile": args.profile}
+    method, strength = getattr(args, "method", "bm3d"), getattr(args, "strength", 1.0)
+    return {**noise, "method": method, "profile": args.profile, "strength": strength}
 
 
 def sigma_of(args: argparse.Namespace, image: Image, source: Path) -> float | None:

@@ -19,7 +19,8 @@ examples:
   fastrestore streaks stack.npy -o clean.npy --angle-axis 0 --detector-axis 2
 
 The values of a sinogram must be logarithms of the attenuation. A sinogram is a gray TIFF, PNG or
-NPY file; a stack of sinograms is an NPY file, or a TIFF file of several pages.
+NPY file; a stack of sinograms is an NPY file, or a TIFF file of several pages. --strength 0.7
+removes less, and 1.5 more, of what may be streaks.
 """
 
 
@@ -28,13 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     options.add_files(parser)
     add = parser.add_argument
-    add(
-        "--strength",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="multiplier for the level of the streaks; default: 1",
-    )
+    options.add_strength(parser, "the estimated level of the streaks")
     add(
         "--levels",
         type=int,
@@ -54,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restore file by file."""
+    options.check_strength(args)
     return batch.process_files(args, lambda source, target: _restore(source, target, args))
 
 
@@ -87,6 +83,8 @@ def _restore_stack(source: Path, target: Path, args: argparse.Namespace) -> Deta
 
 def _cleaned(values: Image, source: Path, args: argparse.Namespace) -> Image:
     """Remove the streaks of sinograms."""
+    if args.strength == 0:
+        return values
     with explained(source):
         result: Image = fastrestore.remove_streaks(
             values,

@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "factor for rows and columns, from 1 to 4, such as 2.5; default: 4"
     add("--scale", default="4", metavar="X", help=text)
     add("--model", metavar="NAME", help="see below; default: srresnet")
+    options.refuse_strength(parser, "networks for this remove no noise that could be scaled")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
     add("--tile", type=int, metavar="N", help="side of the tiles in pixels; default: automatic")
