@@ -1,5 +1,6 @@
 """The command line: files without a command, words that are no command, and the help text."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def test_several_files(capsys, folder):
     out, err = capsys.readouterr()
     assert status == 2
     assert err.startswith("fastrestore: error: cannot read text.png: ")
-    assert "; b.txt: unknown extension '.txt'" in err
+    assert "; b.txt: files with the extension '.txt' are not known; `fastrestore formats`" in err
     assert err.count("\n") == 1
     assert out.startswith("a.png: 24 x 17, uint8")
     assert "\n\n.: a directory of 3 files\n" in out
@@ -116,12 +117,23 @@ def test_several_files(capsys, folder):
         (["a.png", "-o", "b c.png"],
          "-o needs a command, such as `fastrestore restore a.png -o 'b c.png'`"),
         (["--"], "'--' is neither a command nor a file (see `fastrestore --help`)"),
+        (["denoise", "a.png", "--overwrit", "--sigma", "0"], "unrecognized arguments: --overwrit; "
+         "did you mean --overwrite? (see `fastrestore denoise --help`)"),
+        (["upscale", "a.png", "--sigma=3"],
+         "unrecognized arguments: --sigma=3 (see `fastrestore upscale --help`)"),
+        (["formats", "a.png"], "unrecognized arguments: a.png (see `fastrestore formats --help`)"),
         (["--fast", "a.png"], "unrecognized arguments: --fast (see `fastrestore --help`)"),
     ],
 )  # fmt: skip
 def test_wrong_words(capsys, folder, argv, message):
     png(folder / "a.png")
     assert fails(capsys, *argv) == message
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_pipe_is_not_read(capsys, folder):
+    os.mkfifo(folder / "pipe.png")
+    assert fails(capsys, "pipe.png") == "pipe.png is not a regular file"
 
 
 def test_names_that_start_with_a_hyphen(capsys, folder):
@@ -160,7 +172,8 @@ def test_help_is_fast_because_it_imports_little():
 
 def test_output_that_nobody_reads(folder):
     png(folder / "a.png")
-    text = f"{sys.executable} -m fastrestore a.png | head -1"
-    run = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
-    assert run.stdout.startswith("a.png: ")
-    assert run.stderr == ""
+    for words, first in (("a.png", "a.png: "), ("man", ".TH "), ("completion bash", "#")):
+        text = f"{sys.executable} -m fastrestore {words} <&- | head -1"
+        run = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False)
+        assert run.stdout.startswith(first)
+        assert run.stderr == ""

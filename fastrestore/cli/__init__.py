@@ -77,9 +77,9 @@ def _command(argv: Sequence[str]) -> int:
     word = next(iter(argv[len(options) :]), None)
     parser = commands.parser_of(word)
     if word is not None and word not in commands.COMMANDS:
-        parser.parse_args(options)  # raises, unless there are none
+        commands.parse(parser, options)  # raises, unless there are none
         return _describe(argv)
-    args = parser.parse_args(argv)
+    args = commands.parse(parser, argv)
     if args.command is None:
         show(parser.format_help().rstrip("\n"))
         return 2

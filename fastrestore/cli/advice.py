@@ -18,7 +18,7 @@ from fastrestore._io import files, films, images
 from fastrestore._io.errors import FileError
 from fastrestore._io.formats import BY_EXTENSION
 from fastrestore._io.picture import Image
-from fastrestore.cli import info, info_stacks, outcomes
+from fastrestore.cli import info, info_stacks, kinds, outcomes
 from fastrestore.cli.commands import PROGRAM
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.noise_models import FILE as SPEC
@@ -64,7 +64,10 @@ def _file(name: str) -> list[str]:
         return _lines(f"{_shown(name)}: weights of a network", _for_weights(name))
     if info_stacks.is_described(name):
         return _stack(name)
-    images.check_input(path)
+    if kind not in BY_EXTENSION:
+        raise FileError(f"{_shown(name)}: files with the extension {path.suffix!r} are not known; "
+                        f"`{PROGRAM} formats` lists those that are")  # fmt: skip
+    kinds.check_image(path)
     shape = _shape(path)
     if len(shape) > MOST_AXES:
         sizes = " x ".join(map(str, shape))
@@ -192,21 +195,21 @@ def _folder(path: Path) -> list[str]:
     """Count the files in a directory."""
     entries = [entry for entry in _entries(path) if not entry.name.startswith(".")]
     folders = [entry for entry in entries if entry.is_dir()]
-    kinds: dict[str, Counter[str]] = {"images": Counter(), "videos": Counter(),
+    found: dict[str, Counter[str]] = {"images": Counter(), "videos": Counter(),
                                       "volumes": Counter(), "others": Counter()}  # fmt: skip
     for entry in entries:
         if not entry.is_dir():
             kind, form = _kind(entry)
-            kinds[kind][form] += 1
-    total = sum(count.total() for count in kinds.values())
+            found[kind][form] += 1
+    total = sum(count.total() for count in found.values())
     lines = [f"{_shown(path)}: a directory of {_counted(total, 'file', 'files')}"]
-    for kind, counts in kinds.items():
+    for kind, counts in found.items():
         if counts:
             lines.append(f"  {kind:{_WIDTH}}{_counts(counts)}")
     if folders:
         inner = _counted(len(folders), "directory", "directories")
         lines.append(f"  {'and':{_WIDTH}}{inner}")
-    totals = {kind: found.total() for kind, found in kinds.items()}
+    totals = {kind: counts.total() for kind, counts in found.items()}
     return _lines("\n".join(lines), _for_folder(path, totals, bool(folders)))
 
 

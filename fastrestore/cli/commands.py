@@ -6,6 +6,7 @@ import argparse
 import difflib
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -91,6 +92,20 @@ def parser_of(command: str | None) -> Parser:
 def full_parser() -> Parser:
     """Return the parser of the program, with the arguments of all commands."""
     return _parser(list(COMMANDS))
+
+
+def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    """Parse the arguments; raise on unknown ones, with the option that may have been meant."""
+    args, extra = parser.parse_known_args(argv)
+    if not extra:
+        return args
+    chosen = parsers(parser).get(args.command, parser)
+    option = extra[0].partition("=")[0]
+    similar = difflib.get_close_matches(option, chosen._option_string_actions, 1, _SIMILAR)
+    text = f"; did you mean {similar[0]}?" if similar and option.startswith("--") else ""
+    raise CommandError(
+        f"unrecognized arguments: {' '.join(extra)}{text} (see `{chosen.prog} --help`)"
+    )
 
 
 def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
