@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy import ndimage
 from support.commandline import NOISE8, fails, names, photograph, png, read, works, write
 
 import fastrestore
+from fastrestore._io.picture import Picture
 from fastrestore.cli import main
 from fastrestore.metrics import psnr
 
@@ -103,6 +105,7 @@ def test_a_folder_for_the_result(capsys, folder, frames, merged):
     [
         (["b/f0.png"], "b/f0.png is one image, and a burst has several", 2),
         (["b/f0.png", "b/f0.png"], "b/f0.png is one image", 2),
+        (["z.tif"], "z.tif is a stack, and a burst has a file for each image", 2),
         (["b", "--reference", "0"], "--reference 0 is not one of the 3 images; write 1 to 3", 2),
         (["b", "--reference", "4"], "--reference 4 is not one of the 3 images", 2),
         (["b", "--sigma", "25"], "--sigma 25 is ambiguous", 2),
@@ -119,6 +122,7 @@ def test_wrong_bursts(capsys, folder, frames, words, message, status):
         (folder / name).write_text("text")
     values = np.zeros((48, 40, 3), np.uint8)
     write(folder / "color.png", values)
+    tifffile.imwrite(folder / "z.tif", np.stack([values[..., 0]] * 2))
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(values[..., 0]).save("turned.jpg", exif=exif)
@@ -187,6 +191,13 @@ def test_wrong_mosaics(capsys, folder, words, message):
     write(folder / "nan.npy", np.full((20, 20), np.nan))
     write(folder / "rgb.png", np.zeros((9, 9, 3), np.uint8))
     assert message in fails(capsys, "demosaic", *words)
+
+
+def test_camera_raw_files_have_colors(capsys, monkeypatch, folder):
+    (folder / "a.dng").touch()
+    picture = Picture(np.zeros((9, 9, 3), np.uint16), format="rawpy")
+    monkeypatch.setattr("fastrestore._io.images.read", lambda path: picture)
+    assert "a.dng is a camera raw file, which has colors" in fails(capsys, "demosaic", "a.dng")
 
 
 def test_a_broken_file_among_mosaics(capsys, folder):

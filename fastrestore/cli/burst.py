@@ -13,7 +13,7 @@ import fastrestore
 from fastrestore._io import images
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Image, Picture
-from fastrestore.cli import batch, inputs, noise, options, records, restoring
+from fastrestore.cli import batch, inputs, noise, options, records, restoring, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.kinds import IMAGES, Kind
@@ -94,6 +94,11 @@ def _frames(args: argparse.Namespace) -> list[Path]:
     frames = [item.path for item in found if item.folder is None or item.path not in results]
     for path in frames:
         images.check_input(path)
+    if len(frames) == 1 and stack.is_stack(frames[0]):
+        raise CommandError(
+            f"{frames[0]} is a stack, and a burst has a file for each image; save its pages as "
+            "files, or use `fastrestore denoise --as film`"
+        )
     if len(frames) < 2:
         raise CommandError(
             f"{frames[0]} is one image, and a burst has several; name all of them, or use "

@@ -10,6 +10,7 @@ import numpy as np
 
 import fastrestore
 from fastrestore._io import images
+from fastrestore._io.formats import format_of
 from fastrestore._io.images import Image
 from fastrestore.cli import noise, options, restoring
 from fastrestore.cli.batch import Details
@@ -56,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
     def restore(image: Image, source: Path, details: Details) -> Any:
         if image.ndim != 2:
-            raise CommandError(
-                f"{source} has {image.shape[2]} channels, and a mosaic has one; to remove its "
-                "noise, use `fastrestore denoise`"
-            )
+            raise CommandError(_not_a_mosaic(source, image))
         sigma = restoring.sigma_of(args, image, source)
         details |= {"pattern": args.pattern, **restoring.given(args, sigma)}
         if sigma is None:
@@ -72,6 +70,14 @@ def run(args: argparse.Namespace) -> int:
         )
 
     return restoring.restore_images(args, restore, Kind(name=output_name))
+
+
+def _not_a_mosaic(source: Path, image: Image) -> str:
+    """Return the message for a color image."""
+    found = f"has {image.shape[2]} channels, and a mosaic has one"
+    if format_of(source).library == "rawpy":
+        found = "is a camera raw file, which has colors already when it is read"
+    return f"{source} {found}; to remove its noise, use `fastrestore denoise`"
 
 
 def sigma_of_mosaic(mosaic: Image) -> float:
