@@ -164,6 +164,16 @@ def test_dry_run_reads_nothing(capsys):
     assert names(Path()) == ["a.mp4"]
 
 
+def test_pages(capsys, identity):
+    draw_video("a.mkv", count=3)
+    nifti("b.nii")
+    words = ["a.mkv", "b.nii", "-o", "out", "--sigma", "0", "--compare", "pages"]
+    assert main(["denoise", *words]) == 0
+    assert names(Path("pages")) == ["a.html", "b.html"]
+    assert "frame 3" in Path("pages/a.html").read_text()
+    assert "slice 6, frame 3" in Path("pages/b.html").read_text()
+
+
 # Numbered images
 
 

@@ -20,7 +20,6 @@ from fastrestore.report.page import Page
 from fastrestore.report.series import Series, spread
 
 FRAMES = 16  # of a video that are compared
-NIFTI = (".nii", ".nii.gz")
 TIFF = (".tif", ".tiff")
 Pixels = NDArray[Any]
 
@@ -100,8 +99,8 @@ def load(path: Path, channel_axis: int | None = None, axes: str | None = None) -
         values = _array(path)
         return Loaded(values if channel_axis is None else _last(path, values, channel_axis),
                       channel_axis is not None)  # fmt: skip
-    if kind in NIFTI:  # stored as x, y, z
-        return Loaded(volumes.read(path, None).values.transpose(2, 1, 0))
+    if kind in volumes.NIFTI:
+        return _stack(path, axes)
     if kind in TIFF and (axes is not None or stacks.stored_axes(path)):
         return _stack(path, axes)
     return _image(path)
