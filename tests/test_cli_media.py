@@ -251,6 +251,16 @@ def test_options_that_do_not_apply(capsys, words, message):
     assert names(Path()) == before
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.nii"])
+def test_commands_for_images_say_what_accepts_videos_and_volumes(capsys, name):
+    Path(name).write_bytes(b"words")
+    line = fails(capsys, "sharpen", name)
+    what = "a video" if name == "a.mkv" else "a volume"
+    assert line == (
+        f"{name} is {what}, and this command restores images; `fastrestore denoise` accepts it"
+    )
+
+
 @pytest.mark.parametrize("kind", ["film", "volume"])
 def test_kind_of_one_image_is_said(capsys, identity, kind):
     png(Path("a.png"))

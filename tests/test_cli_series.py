@@ -73,7 +73,18 @@ def test_slice_of_nifti(capsys, identity):
         "cannot read a.nii: its shape is (9, 8); three axes are expected, or write --as planes"
     )
     works(capsys, "volume", "a.nii", "--sigma", "0", "--as", "planes")
+    works(capsys, "denoise", "a.nii", "-o", "b.nii", "--sigma", "0")
+    assert Path("b.nii").read_bytes() == Path("a-restored.nii").read_bytes()
     np.testing.assert_array_equal(nibabel.load("a-restored.nii").dataobj, SERIES[:, :, 0, 0])
+
+
+def test_colors_in_nifti(capsys):
+    values = np.zeros((4, 5, 6), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.Nifti1Image(values, np.eye(4)).to_filename("a.nii")
+    line = fails(capsys, "denoise", "a.nii", status=1)
+    assert line == (
+        "cannot read a.nii: its voxels are colors; save the channels as volumes of their own"
+    )
 
 
 def test_nan_in_nifti_is_named(capsys):

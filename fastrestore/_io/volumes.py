@@ -137,6 +137,9 @@ def _read_all(path: Path) -> Volume:
 def _native(path: Path, volume: Volume) -> Volume:
     """Return a volume in the byte order of this computer; raise if its type is unsupported."""
     values = volume.values
+    if values.dtype.names is not None:  # RGB of NIfTI
+        raise FileError(f"cannot read {path}: its voxels are colors; save the channels as volumes "
+                        "of their own")  # fmt: skip
     if values.dtype.kind not in "iuf":
         raise FileError(
             f"cannot read {path}: its type is {values.dtype}; integers and floats are supported"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import glob
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from fastrestore._io.errors import FileError
 from fastrestore._io.films import EncoderOptions, Frame, Reader, Writer
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.kinds import Kind
-from fastrestore.cli.options import spelled
+from fastrestore.cli.options import show_progress, spelled
 from fastrestore.cli.paths import check_overwrite
 
 
@@ -174,7 +173,7 @@ def _frame_rate(text: str | None) -> Fraction | None:
 @contextmanager
 def _progress(source: Reader, args: argparse.Namespace) -> Iterator[Callable[[], object]]:
     """Show frames per second and the remaining time on a terminal."""
-    if args.quiet or not sys.stderr.isatty():
+    if not show_progress(args):
         yield lambda: None
         return
     import tqdm

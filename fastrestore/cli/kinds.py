@@ -6,13 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fastrestore._io import images
+from fastrestore._io import films, images
 from fastrestore._io.errors import FileError
 from fastrestore._io.files import extension
+from fastrestore._io.volumes import NIFTI
 
 
 def check_image(path: Path) -> None:
     """Raise `FileError` if a file is missing, or is not an image."""
+    if path.is_file() and (films.is_film(str(path)) or extension(path) in NIFTI):
+        what = "a video" if films.is_film(str(path)) else "a volume"
+        raise FileError(f"{path} is {what}, and this command restores images; `fastrestore "
+                        "denoise` accepts it")  # fmt: skip
     images.check_input(path)
     if not path.is_file():
         raise FileError(f"{path} is not a regular file")

@@ -25,11 +25,18 @@ def restore_media(args: argparse.Namespace, restore: Restore) -> int:
     def process(source: Path, target: Path) -> Details:
         if videos.is_film(str(source)):
             return video.restore(source, target, video.options_of(args, source))
-        if extension(source) in volumes.NIFTI and args.kind != "planes":
+        if _is_volume(source, args):
             return volume.restore(source, target, volume.options_of(args, source))
         return restoring.restore_image(args, restore, source, target)
 
     return batch.process_files(args, process, MEDIA)
+
+
+def _is_volume(source: Path, args: argparse.Namespace) -> bool:
+    """Whether a file is a NIfTI file to restore as a volume or film; one slice is an image."""
+    if extension(source) not in volumes.NIFTI or args.kind == "planes":
+        return False
+    return volumes.stored_axes(source) != "XY"
 
 
 def _check_encoder(args: argparse.Namespace) -> None:
