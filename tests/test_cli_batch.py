@@ -371,7 +371,7 @@ def test_links_in_folders(capsys, photos, tmp_path):
     (photos / "dangling.png").symlink_to("nothing.png")
     _, err = run(capsys, "photos", "-r", "-o", "out", status=1)
     assert err[1] == "fastrestore: warning: photos: skipped links to directories: sub/loop"
-    assert "dangling.png: no such file" in err[2]
+    assert "dangling.png is a symbolic link to nothing.png, which does not exist" in err[2]
     assert err[-1] == "4 files: 3 restored, 1 failed"
 
 

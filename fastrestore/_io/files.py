@@ -35,6 +35,8 @@ def check_input(path: Path, known: Collection[str]) -> None:
     if path.is_dir():
         raise FileError(f"{path} is a directory; specify the files in it, such as {path / '*.png'}")
     if not path.exists():
+        if path.is_symlink():
+            raise FileError(f"{path} is a symbolic link to {path.readlink()}, which does not exist")
         raise FileError(f"{path}: no such file")
     check_extension(path, known)
 
