@@ -106,6 +106,7 @@ def test_a_folder_for_the_result(capsys, folder, frames, merged):
         (["b/f0.png"], "b/f0.png is one image, and a burst has several", 2),
         (["b/f0.png", "b/f0.png"], "b/f0.png is one image", 2),
         (["z.tif"], "z.tif is a stack, and a burst has a file for each image", 2),
+        (["b", "--strength", "1"], "fastrestore burst has no --strength: images are weighted", 2),
         (["b", "--reference", "0"], "--reference 0 is not one of the 3 images; write 1 to 3", 2),
         (["b", "--reference", "4"], "--reference 4 is not one of the 3 images", 2),
         (["b", "--sigma", "25"], "--sigma 25 is ambiguous", 2),
@@ -158,6 +159,11 @@ def test_a_mosaic_is_that_of_the_library(capsys, folder, scene):
     expected = fastrestore.demosaic(mosaic, "GBRG", sigma, iterations=1)
     result = read(folder / "m-restored.png")
     np.testing.assert_array_equal(result, np.rint(np.clip(expected, 0, 255)))
+    words = ["--pattern", "GBRG", "--iterations", "1", "--overwrite", "--strength", "0.5"]
+    assert ", strength 0.5; " in works(capsys, "demosaic", "m.png", *words)
+    expected = fastrestore.demosaic(mosaic, "GBRG", 0.5 * sigma, iterations=1)
+    weaker = np.rint(np.clip(expected, 0, 255))
+    np.testing.assert_array_equal(read(folder / "m-restored.png"), weaker)
     works(capsys, "demosaic", "m.png", "--iterations", "0", "--sigma", "0", "-o", "z.tif")
     assert psnr(scene, read(folder / "z.tif"), data_range=255) < psnr(scene, result, data_range=255)
 

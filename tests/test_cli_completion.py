@@ -74,6 +74,7 @@ def test_without_shtab(capsys, monkeypatch):
 
 def test_the_manual_page_has_every_option(capsys):
     page = works(capsys, "man").replace("\\-", "-")
+    assert "SUPPRESS" not in page
     for name, parser in commands.parsers(commands.full_parser()).items():
         section = page.partition(f'.SH "FASTRESTORE {name.upper()}"\n')[2].partition("\n.SH")[0]
         assert f".B fastrestore {name}\n" in section

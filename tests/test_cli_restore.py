@@ -82,11 +82,13 @@ def test_blur_and_noise(capsys, folder, words, masked):
         blurred[missing > 0] = 0
     image = np.rint(np.clip(blurred, 0, 255)).astype(np.uint8)
     png(folder / "b.png", image)
+    words = [*words, "--strength", "1.5"]
     out = works(capsys, "restore", "b.png", *words, *["--mask", "m.png"] * masked)
+    assert ", strength 1.5; " in out
     assert ("inpainting and deblurring" if masked else "deblurring") in out
     result = read(folder / "b-restored.png")
     if not masked:
-        expected = fastrestore.deblur(image, gaussian(1.5))
+        expected = fastrestore.deblur(image, gaussian(1.5), strength=1.5)
         np.testing.assert_array_equal(result, np.rint(np.clip(expected, 0, 255)))
     before, after = (psnr(clean, each, data_range=255) for each in (image, result))
     assert after > before + 1
@@ -109,7 +111,6 @@ def test_a_gaussian_has_the_given_spread():
          "specify the blur once: got both --blur 1 and --psf b.npy"),
         (["--psf", "none.npy"], "none.npy: no such file"),
         (["--blur", "1", "--noise", "camera"], "--noise camera does not apply to blurred images"),
-        (["--blur", "1", "--strength", "0.5"], "--strength 0.5 does not apply to blurred images"),
         (["--mask", "mask.png", "--as", "film"],
          "--mask mask.png is for images; leave --as film out"),
         (["--mask", "white.png"], "white.png: no pixel is black, so all pixels are missing"),

@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_channel_axis(parser)
     options.add_data_range(parser)
     options.add_optional_sigma(parser, "auto")
+    why = "images are weighted by the noise that they have, which --sigma specifies"
+    options.refuse_strength(parser, why)
     options.add_profile(parser, "np")
     options.add_execution(parser)
 

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pattern", type=str.upper, choices=PATTERNS, default="RGGB", help=text)
     options.add_data_range(parser)
     options.add_optional_sigma(parser, "auto")
+    options.add_strength(parser)
     add("--iterations", type=int, default=8, metavar="N", help="number of iterations; default: 8")
     options.add_profile(parser, "lc")
     options.add_execution(parser)
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         common = restoring.common_arguments(args, image)
         del common["channel_axis"]
         return fastrestore.demosaic(
-            image, args.pattern, sigma, iterations=args.iterations, **common
+            image, args.pattern, args.strength * sigma, iterations=args.iterations, **common
         )
 
     return restoring.restore_images(args, restore, Kind(name=output_name))

@@ -68,8 +68,9 @@ def _page() -> Iterator[str]:
 
 def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     """Describe a command."""
-    operands = [action for action in parser._actions if not action.option_strings]
-    options = [action for action in parser._actions if action.option_strings]
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    operands = [action for action in shown if not action.option_strings]
+    options = [action for action in shown if action.option_strings]
     yield f'.SH "{PROGRAM.upper()} {name.upper()}"'
     yield from (f".B {PROGRAM} {name}", _italic(" ".join(["[options]", *map(_value, operands)])))
     yield from (".PP", _escaped(parser.description or ""))

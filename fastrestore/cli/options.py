@@ -97,7 +97,8 @@ def refuse_strength(parser: argparse.ArgumentParser, why: str) -> None:
         def __call__(self, *_: object) -> NoReturn:
             raise CommandError(f"{parser.prog} has no --strength: {why}; leave it out")
 
-    parser.add_argument("--strength", action=Refuse, help=argparse.SUPPRESS)
+    hidden = argparse.SUPPRESS
+    parser.add_argument("--strength", action=Refuse, default=hidden, help=hidden)
 
 
 def check_strength(args: argparse.Namespace) -> None:

@@ -97,13 +97,11 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.blur is None and args.psf is None:
         return
-    for name, default in (("noise", None), ("strength", 1.0)):
-        value = getattr(args, name)
-        if value != default:
-            raise CommandError(
-                f"--{name} {_text(value)} does not apply to blurred images, whose noise is white; "
-                "use --sigma"
-            )
+    if args.noise is not None:
+        raise CommandError(
+            f"--noise {args.noise} does not apply to blurred images, whose noise is white; use "
+            "--sigma"
+        )
 
 
 def _text(value: str | float) -> str:
@@ -173,4 +171,4 @@ def _deblurred(
         rest = {name: value for name, value in common.items() if name != "profile"}
         values = fastrestore.inpaint(image, mask, **rest)
         details["method"] = "inpainting and deblurring"
-    return fastrestore.deblur(values, psf, sigma, **common)
+    return fastrestore.deblur(values, psf, sigma, strength=args.strength, **common)
