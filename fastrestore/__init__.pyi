@@ -22,6 +22,7 @@ from ._algorithms.upscale import restore as restore
 from ._algorithms.upscale import super_resolve as super_resolve
 from ._algorithms.upscale_video import super_resolve_video as super_resolve_video
 from ._algorithms.vbm3d import vbm3d as vbm3d
+from ._collaborative.block_matches import BlockMatches as BlockMatches
 from ._collaborative.profile import Profile as Profile
 from ._noise.blind import estimate_noise as estimate_noise
 from ._noise.estimate import estimate_sigma as estimate_sigma

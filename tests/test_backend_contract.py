@@ -61,7 +61,7 @@ def test_every_engine_has_the_functions_of_the_contract(name):
     assert unlike(engine, Backend) == []
     assert package.NAME == engine.NAME
     assert package.capabilities == engine.capabilities
-    assert package.capabilities <= {"image", "sharpen", "volume", "video"}
+    assert package.capabilities <= {"image", "sharpen", "volume", "video", "matches"}
 
 
 @pytest.mark.parametrize(

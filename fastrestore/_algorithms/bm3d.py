@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from fastrestore._algorithms.batches import restore_batch
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, threads, validate
+from fastrestore._arrays.keywords import OTHER_SPELLINGS, without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._collaborative.block_matches import BlockMatches, Matching
 from fastrestore._collaborative.pipeline import restore
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Inputs, Request, image_geometry
 from fastrestore._noise.planes import NoiseArguments, Source
 
 
+@without(**OTHER_SPELLINGS)
 def bm3d(
     image: Any,
     sigma: Any = None,
@@ -37,9 +41,11 @@ def bm3d(
     channel_axis: int | None = None,
     batch_axis: int | None = None,
     colorspace: str | None = "auto",
+    match_channel: int | None = None,
     chroma_strength: float = 1.0,
     max_memory: float | None = None,
     deterministic: bool = False,
+    matches: bool | BlockMatches | None = None,
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
@@ -114,6 +120,9 @@ def bm3d(
         principal components for any number. With None the channels are not transformed, and blocks
         are matched on their mean. "auto" is "opp" for 3 channels and None otherwise; "ycbcr" for 3
         channels with correlated noise that is estimated or a `NoiseSpec`.
+    match_channel : int, optional
+        Index of the channel that blocks are matched on, if the channels are not transformed. By
+        default they are matched on the mean of the channels.
     chroma_strength : float, default 1
         Factor for the noise level of all transformed channels but the first, the luminance. Values
         above 1 smooth colors more.
@@ -125,6 +134,11 @@ def bm3d(
     deterministic : bool, default False
         If True, results on a GPU are equal bit for bit from run to run; sums take 64 bits instead
         of 32. Results on the CPU are always deterministic. CPU and GPU differ by rounding.
+    matches : bool or BlockMatches, optional
+        With True, blocks that were matched are returned in ``info.matches``, which needs
+        `return_info`. With such a `BlockMatches` of another image of this shape, blocks are not
+        matched again: related images are filtered in the same groups, in less time. On the CPU
+        only, and not with `max_memory`.
     workers : int, optional
         Number of threads. By default, or with -1, all processors available to this process. The
         result does not depend on it.
@@ -243,6 +257,9 @@ def bm3d(
     if batch_axis is not None:
         return restore_batch(bm3d, locals())
     values, convert_back = interop.recognize("image", image)
+    matching = None
+    if matches is not None and matches is not False:
+        matching = Matching.of(matches, return_info, max_memory)
     request = Request.validated(
         image_geometry(values.shape, channel_axis),
         interop.on_host(values),
@@ -258,12 +275,16 @@ def bm3d(
         deterministic=deterministic,
         workers=workers,
         backend=backend,
+        matching=matching,
     )
+    if match_channel is not None:
+        request = _matched_on(request, match_channel)
     valid = None if request.mask is None else request.mask.valid
     inputs = Inputs(
         values,
         validate.pilot(pilot, values, channel_axis, stage, valid),
         _guide(guide, values.shape, channel_axis, valid),
+        matching=matching,
     )
     bar = nullcontext() if progress is False else reporting(progress, "bm3d")
     unknown = request.noise is None  # until its image has been looked at, which takes a while
@@ -273,7 +294,19 @@ def bm3d(
     restored = convert_back(result.image)
     if not return_info:
         return restored
-    return Restored(restored, Info.of(request, result, sigma), image, channel_axis)
+    return Restored(restored, Info.of(request, result, sigma, matching), image, channel_axis)
+
+
+def _matched_on(request: Request, channel: Any) -> Request:
+    """Return the request for block matching on one channel."""
+    count = request.geometry.channels
+    index = validate.index("match_channel", channel, count)
+    if request.colorspace is not None:
+        raise ValueError(
+            f"match_channel={index} is for channels that are not transformed: write "
+            f"colorspace=None, or leave it out to match on the luminance of {request.colorspace!r}"
+        )
+    return replace(request, weights=np.eye(count)[index])
 
 
 def _guide(

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, threads, validate
-from fastrestore._arrays.keywords import without
+from fastrestore._arrays.keywords import OTHER_SPELLINGS, without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._collaborative.block_matches import BlockMatches, Matching
 from fastrestore._collaborative.pipeline import Result, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
 from fastrestore._collaborative.repetitions import Repetitions
@@ -22,7 +23,10 @@ from fastrestore._collaborative.request import Geometry, Inputs, Request
 from fastrestore._noise.planes import NoiseArguments, Source
 
 
-@without(noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels")
+@without(
+    noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels",
+    **OTHER_SPELLINGS | {"z": "the volume is the first argument, volume="},
+)
 def bm4d(
     volume: Any,
     sigma: Any = None,
@@ -32,11 +36,13 @@ def bm4d(
     strength: float = 1.0,
     profile: str | Profile = "volume",
     stage: str = "final",
+    pilot: Any = None,
     mask: Any = None,
     data_range: float | None = None,
     channel_axis: int | None = None,
     match_channel: int = 0,
     slice_axis: int | None = None,
+    matches: bool | BlockMatches | None = None,
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
@@ -70,6 +76,8 @@ def bm4d(
         their pixels.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding.
+    pilot : array, shape of `volume`, optional
+        Estimate of the clean volume for Wiener filtering, as for `bm3d`.
     mask : array of bool, shape of `volume` or one that broadcasts to it, optional
         True where a voxel is valid, as for `bm3d`. A mask of shape (P, M, N) applies to all
         channels.
@@ -84,6 +92,8 @@ def bm4d(
         Axis along which the slices are stacked, by default the shortest axis. If there are fewer
         slices than a block is thick, blocks are squares of 8x8 pixels in one slice, with the
         parameters of the profile "np", and are searched for in all slices.
+    matches : bool or BlockMatches, optional
+        As for `bm3d`.
     workers, backend, progress
         As for `bm3d`. By default a volume on a GPU is restored there.
     return_info : bool, default False
@@ -115,7 +125,8 @@ def bm4d(
     slice repeated as often. They are searched for along `slice_axis`, or along all three axes if it
     is not given. Slices are not joined if they are constant, if `sigma` differs between them, if
     `psd` is not constant along the frequencies of their axis, which means that the noise of the
-    slices is correlated, or if `noise` is a model of your own, which may depend on the position.
+    slices is correlated, if `noise` is a model of your own, which may depend on the position, or
+    with a `pilot` or `matches`.
 
     Voxels on a GPU are not inspected: NaN and fill values spread to nearby blocks unless `mask`
     excludes them, volumes with a large mean lose accuracy, and equal slices are not recognized. The
@@ -141,6 +152,9 @@ def bm4d(
     numbers = named_profile(profile)
     geometry = _geometry(values.shape, channel_axis, slice_axis)
     _check_profile(numbers)
+    matching = None
+    if matches is not None and matches is not False:
+        matching = Matching.of(matches, return_info)
     matched = validate.index("match_channel", match_channel, geometry.channels)
     request = Request.validated(
         geometry._replace(slice_axis=1),  # moved to the front after repetitions are left out
@@ -154,22 +168,40 @@ def bm4d(
         workers=workers,
         backend=backend,
         capability="volume",
+        matching=matching,
     )
+    inputs = Inputs(values, _pilot(pilot, values, request), matching=matching)
     request = replace(request, weights=np.eye(geometry.channels)[matched])
     with reporting(progress, "bm4d") as report, interop.use_device_of(values):
-        result = _restored(request.reporting(report), values, slice_axis)
+        result = _restored(request.reporting(report), inputs, slice_axis)
         restored = convert_back(result.image)
     if not return_info:
         return restored
-    info = Info.of(request, result, sigma)
+    info = Info.of(request, result, sigma, matching)
     return Restored(restored, info, volume, channel_axis, slice_axis)
 
 
-def _restored(request: Request, volume: Any, slice_axis: int | None) -> Result:
+def _pilot(pilot: Any, volume: Any, request: Request) -> Any:
+    """Return a valid pilot estimate, of the shape of the volume, or None."""
+    if pilot is None:
+        return None
+    validate.check_pilot_stage(request.stage)
+    values, _ = interop.recognize("pilot", pilot)
+    validate.same_shape("pilot", values, volume.shape)
+    interop.check_same_device("pilot", values, volume)
+    if request.mask is None:
+        validate.check_finite("pilot", values)
+    return values
+
+
+def _restored(request: Request, inputs: Inputs, slice_axis: int | None) -> Result:
     """Restore a volume without the repetitions of slices, and repeat the restored slices."""
+    volume, pilot = inputs.image, inputs.pilot
     channel_axis = request.geometry.channel_axis
     axes = tuple(k for k in range(volume.ndim) if k != channel_axis)
     searched = range(3) if slice_axis is None else [axes.index(slice_axis % volume.ndim)]
+    if pilot is not None or inputs.matching is not None:
+        searched = []
     alike = {number: _alike(volume, axes[number]) for number in searched}
     found = {number: equal for number, equal in alike.items() if equal.any()}
     repetitions = Repetitions.of(found, axes, request) if found else None
@@ -179,7 +211,10 @@ def _restored(request: Request, volume: Any, slice_axis: int | None) -> Result:
     geometry = _geometry(volume.shape, channel_axis, slice_axis)
     pool = threads.limited_to(request.execution.workers) if request.noise is None else nullcontext()
     with pool:
-        result = restore(_with_slices(request, geometry), Inputs(volume))
+        planes = None if pilot is None else geometry.planes(pilot)
+        result = restore(
+            _with_slices(request, geometry), inputs._replace(image=volume, pilot=planes)
+        )
     if repetitions is None:
         return result
     return result._replace(image=repetitions.repeated(result.image))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
+from fastrestore._collaborative.block_matches import BlockMatches, Matching
 from fastrestore._collaborative.comparison import Residual
 from fastrestore._collaborative.pipeline import Result
 from fastrestore._collaborative.profile import Profile
@@ -69,6 +70,8 @@ class Info:
     refined : bool
         With ``method="hybrid"``: whether the network corrected the result of `bm3d`. If not,
         `reason` says why.
+    matches : BlockMatches or None
+        With ``matches=True``: the blocks that were matched, to be used for other images.
     """
 
     sigma: float | NDArray[Any]
@@ -82,9 +85,12 @@ class Info:
     grid: int = 0
     trials: tuple[Trial, ...] = ()
     refined: bool = False
+    matches: BlockMatches | None = None
 
     @classmethod
-    def of(cls, request: Request, result: Result, sigma: Any) -> Info:
+    def of(
+        cls, request: Request, result: Result, sigma: Any, matching: Matching | None = None
+    ) -> Info:
         """Return what was used in a call with `sigma`."""
         noise: NoiseSpec | NoiseModel | None = None
         reason, estimated = "the noise was given", False
@@ -100,5 +106,5 @@ class Info:
         name = request.backend.NAME
         return cls(
             level, estimated, noise, reason, request.strength, request.profile, name,
-            result.residual,
+            result.residual, matches=None if matching is None else matching.result(),
         )  # fmt: skip

@@ -6,6 +6,14 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+# Keywords of the package bm3d
+OTHER_SPELLINGS = {
+    "z": "the image is the first argument, image=",
+    "sigma_psd": "write sigma= for a standard deviation, or psd= for a power spectrum",
+    "stage_arg": "write stage='basic' for hard thresholding alone, or pilot= for an estimate",
+    "blockmatches": "write matches=True and return_info=True, then matches=info.matches",
+}
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -343,12 +343,17 @@ def pilot(
     """Return the pilot estimate as (C, M, N), or None; see `channels`."""
     if pilot is None:
         return None
-    if stage == "basic":
-        raise ValueError("pilot guides the final stage, but stage='basic' stops before it")
+    check_pilot_stage(stage)
     values, _ = interop.recognize("pilot", pilot)
     same_shape("pilot", values, image.shape)
     interop.check_same_device("pilot", values, image)
     return channels("pilot", values, channel_axis, valid)
+
+
+def check_pilot_stage(stage: str) -> None:
+    """Raise if the stage that a pilot guides does not run."""
+    if stage == "basic":
+        raise ValueError("pilot guides the final stage, but stage='basic' stops before it")
 
 
 MOST_WORKERS = 256  # or the number of processors: more threads only take memory

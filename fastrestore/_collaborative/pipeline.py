@@ -15,17 +15,17 @@ from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, Image
 from fastrestore._collaborative import comparison, low_counts, scales
+from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.masking import Holes
-from fastrestore._collaborative.refilter import remaining
+from fastrestore._collaborative.passes import Passes, repetition
 from fastrestore._collaborative.request import Geometry, Inputs, Request
 from fastrestore._collaborative.source import adapted, applied
-from fastrestore._collaborative.stage import Context, Guide, make_context, make_stage, measured
+from fastrestore._collaborative.stage import Context, Guide, make_context, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
 from fastrestore._noise import vst
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source, check_map
-from fastrestore._noise.psd import split
-from fastrestore.backends.protocol import Execution, Stage, Unchanged, Which
+from fastrestore.backends.protocol import Stage, Unchanged, Which
 
 FAR = 256  # ratio of offset to range above which an image is shifted
 
@@ -125,6 +125,7 @@ class _Target:
     whole: Any  # the result, of the shape of the image
     view: Any  # of the result, as planes
     estimate: Any  # of the planes; `view` if no conversion is necessary
+    matching: Matching | None
 
     def result(self, request: Request, context: Context | None) -> Result:
         """Convert the estimate to the result."""
@@ -172,7 +173,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         estimate = backend.empty(planes.shape, wide, planes)
     return _Target(
         request, inputs.image, given, planes, pilot, inputs.guide, noise, choice,
-        whole=whole, view=view, estimate=estimate,
+        whole=whole, view=view, estimate=estimate, matching=inputs.matching,
     )  # fmt: skip
 
 
@@ -194,6 +195,7 @@ def _coarser(work: _Work) -> _Work:
         noise=scales.halved_noise(work.noise),
         request=replace(request, mask=scales.halved_mask(request.mask)),
         out=request.backend.empty(planes.shape, planes.dtype, planes),
+        matching=None,
     )
 
 
@@ -208,6 +210,7 @@ class _Work:
     request: Request
     out: Any
     offset: Any = None  # to add to `out`
+    matching: Matching | None = None  # of blocks
 
 
 def _simplified(target: _Target, request: Request) -> _Work | None:
@@ -216,7 +219,9 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     if not noise.sigmas.any():
         return None
     guide = Guide.of(target.guide, request.mask)
-    work = _Work(planes, target.pilot, guide, noise, request, target.estimate)
+    work = _Work(
+        planes, target.pilot, guide, noise, request, target.estimate, matching=target.matching
+    )
     if not interop.on_host(planes):
         return work
     planes = np.ascontiguousarray(planes)
@@ -275,17 +280,6 @@ def _tiling(work: _Work, maps: int) -> Tiling:
     return Tiling.of(work.planes.shape, maps, work.request, work.pilot is not None)
 
 
-class _Passes(NamedTuple):
-    """The transformed channels of a tile, and the means to run stages on them."""
-
-    noisy: Channels
-    guide: Image | None  # to match blocks on
-    context: Context
-    request: Request
-    execution: Execution
-    holes: Holes | None
-
-
 def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> None:
     """Load a tile, run the stages, and store its result without the halo."""
     request, backend = work.request, work.request.backend
@@ -298,15 +292,15 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     if work.pilot is not None:
         estimate = backend.load("pilot", work.pilot[read], context.units, execution)
     noisy = backend.load("noisy", work.planes[read], context.units, execution)
-    passes = _Passes(
+    passes = Passes(
         noisy, _loaded_guide(work, context, read), context.part(tile), request, execution,
-        _holes(request.mask, context, tile),
+        _holes(request.mask, context, tile), work.matching,
     )  # fmt: skip
     for which in stages:
         pilot, stage = estimate, passes.context.stage(profile, which)
-        estimate = _filter(passes, noisy, pilot, stage)
+        estimate = _filtered(passes, noisy, pilot, stage, which)
         if profile.residual:
-            estimate = _refilter(passes, estimate, which)
+            estimate = _filtered(passes, *repetition(passes, estimate, which))
     assert estimate is not None
     if tile.write != tile.read:
         estimate = estimate[(slice(None), *tile.inner)]
@@ -340,8 +334,14 @@ def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Ima
     return loaded
 
 
-def _filter(passes: _Passes, noisy: Channels, pilot: Channels | None, stage: Stage) -> Channels:
-    """Match blocks and filter their groups, once."""
+def _filtered(
+    passes: Passes,
+    noisy: Channels,
+    pilot: Channels | None,
+    stage: Stage,
+    which: Which | None = None,
+) -> Channels:
+    """Match blocks and filter their groups, once; matches of a stage `which` may be given."""
     backend, execution, matched = passes.request.backend, passes.execution, passes.guide
     if matched is None:
         seen = noisy if pilot is None else pilot
@@ -354,29 +354,14 @@ def _filter(passes: _Passes, noisy: Channels, pilot: Channels | None, stage: Sta
         matched = passes.holes.matched(matched, backend, execution)
         noisy = passes.holes.filtered(noisy, pilot, backend, execution)
     images = (noisy,) if pilot is None else (noisy, pilot)
-    return filter_groups(images, match(matched, stage, execution), stage, execution)
-
-
-def _refilter(passes: _Passes, estimate: Channels, which: Which) -> Channels:
-    """Run a stage again, on its estimate plus the signal in the residual."""
-    backend, profile, context = passes.request.backend, passes.request.profile, passes.context
-    first = backend.fetch(estimate)
-    residual = backend.fetch(passes.noisy) - first
-    sought = profile
-    if passes.holes is not None:
-        residual, threshold = passes.holes.residual(residual, profile.residual)
-        sought = profile.replace(residual=threshold)
-    rest, powers = remaining(residual, context.statistics.noise, sought, passes.execution.workers)
-    levels, spectra = split(powers)
-    noise = PlaneNoise(levels, None, spectra)
-    matched = context.statistics.matched  # noise of the guide, if there is one
-    if passes.guide is None:
-        matched = noise.mixed(context.weights[None])
-    stronger = profile.replace(threshold=profile.threshold_residual, wiener=profile.wiener_residual)
-    stage = make_stage(stronger, which, context.statistics._replace(noise=noise, matched=matched))
-    rest += first
-    guided = estimate if which == "final" else None
-    return _filter(passes, backend.put(rest), guided, stage)
+    matching, matches = passes.matching, None
+    if matching is not None and which is not None:
+        matches = matching.matches(which, stage, matched.shape)
+    if matches is None:
+        matches = match(matched, stage, execution)
+    if matching is not None and which is not None:
+        matching.kept[which] = matches
+    return filter_groups(images, matches, stage, execution)
 
 
 def with_spectrum(

@@ -13,6 +13,7 @@ from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.outliers import MASK, SEPARATE
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import masking
+from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
 from fastrestore._noise import vst
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
@@ -59,6 +60,7 @@ class Inputs(NamedTuple):
     pilot: Any = None  # planes
     guide: Any = None  # (M, N), on the host
     out: Any = None  # of the shape of the image
+    matching: Matching | None = None  # of blocks; None: they are matched anew
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +103,7 @@ class Request:
         workers: Any = None,
         backend: Any = None,
         capability: str = "image",
+        matching: Matching | None = None,
     ) -> Request:
         """Validate the arguments of a call; raise `TypeError` or `ValueError`."""
         count, axis = geometry.channels, geometry.channel_axis
@@ -110,6 +113,7 @@ class Request:
         validate.choice("stage", stage, ("basic", "final"))
         if numbers.sharpen != 1:
             capability = _sharpening(numbers, stage, capability)
+        capability = capability if matching is None else "matches"
         extent = None if data_range is None else validate.positive("data_range", data_range)
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)

@@ -151,7 +151,7 @@ class Availability(Protocol):
     """Package of a backend, which can be imported even if the backend cannot run."""
 
     NAME: str
-    capabilities: frozenset[str]  # among "image", "sharpen", "volume", "video"
+    capabilities: frozenset[str]  # among "image", "sharpen", "volume", "video", "matches"
 
     def why_unavailable(self) -> str | None:
         """Return None if the backend can run, else the reason and the cure in one line."""

@@ -17,6 +17,7 @@ HERE = platform_key()
 LIBRARIES = set(HERE) - {"torch"}  # what calls without networks depend on
 NOT_CALLED = {
     "BackendUnavailableError": "an exception",
+    "BlockMatches": "has no computation of its own",
     "NoiseSpec": "has no computation of its own",
     "estimate_noise": "its estimate may become better; test_choice.py says how good it is",
     "estimate_sigma": "its estimate may become better; test_noise.py says how good it is",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 NAME = "numba"
-capabilities = frozenset({"image", "sharpen", "volume", "video"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "matches"})
 
 
 def why_unavailable() -> str | None:
