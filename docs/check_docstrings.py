@@ -6,7 +6,7 @@ import sys
 
 from numpydoc.validate import validate
 
-SUBPACKAGES = ("inverse", "nets", "plot", "report")
+SUBPACKAGES = ("compat", "compat.bm3d", "compat.bm4d", "inverse", "nets", "plot", "report")
 MODULES = ("fastrestore", *(f"fastrestore.{name}" for name in SUBPACKAGES))
 
 NOT_REQUIRED = {"ES01", "EX01", "SA01"}  # an extended summary, examples, a "See Also" section

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from . import compat as compat
 from . import inverse as inverse
 from . import metrics as metrics
 from . import nets as nets

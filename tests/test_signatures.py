@@ -13,6 +13,9 @@ from support.nets import torch_or_skip
 SNAPSHOT = Path(__file__).with_name("signatures.txt")
 MODULES = [
     "fastrestore",
+    "fastrestore.compat",
+    "fastrestore.compat.bm3d",
+    "fastrestore.compat.bm4d",
     "fastrestore.inverse",
     "fastrestore.metrics",
     "fastrestore.nets",

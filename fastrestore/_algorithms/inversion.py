@@ -46,9 +46,9 @@ def invert(
         levels = decreasing_sigmas(HIGHEST * extent, level, ITERATIONS)
         first = stack([border.start(plane) for plane in data])
         return _split(data, forwards, first, levels, options, report_progress)
-    inversion = Inversion(border, level, extent, psf)
+    inversion = Inversion(border, level**2, extent, psf)
     gain = noise_gain(psf, border.shape, level, extent)
-    twice = _invert_twice(data, inversion, options, lambda share: report_progress(share / 2))
+    twice = _invert_twice(data, [inversion], options, lambda share: report_progress(share / 2))
     if gain < AMPLIFIED:
         report_progress(0.5)
         return twice
@@ -61,7 +61,7 @@ def invert(
 
 def noise_gain(psf: FloatArray, shape: tuple[int, int], sigma: float, extent: float) -> float:
     """Return by which factor the first inversion amplifies white noise of this level."""
-    inversion = Inversion(Periodic(psf, shape), sigma, extent, psf)
+    inversion = Inversion(Periodic(psf, shape), sigma**2, extent, psf)
     return float(np.sqrt(inversion.regularized_psd().mean() / shape[0] / shape[1])) / sigma
 
 
@@ -86,12 +86,15 @@ class Inversion:
     The spectra are on the grid of the image, as `psd` of `bm3d`.
     """
 
-    def __init__(self, border: Periodic, sigma: float, extent: float, psf: FloatArray) -> None:
+    def __init__(
+        self, border: Periodic, variance: float | FloatArray, extent: float, psf: FloatArray
+    ) -> None:
+        """`variance` of white noise, or that of correlated noise by frequency."""
         self.border = border
         self._power = np.abs(transfer_function(psf, border.shape)) ** 2
-        self._white = sigma**2 * self._power.size
-        self._penalty = ALPHA_INVERSE * (sigma * PAPER_RANGE / extent) ** 2
-        self._wiener = ALPHA_WIENER * sigma**2
+        self._noise = variance * self._power.size
+        self._penalty = ALPHA_INVERSE * variance * (PAPER_RANGE / extent) ** 2
+        self._wiener = ALPHA_WIENER * variance
 
     def regularized(self, plane: Any) -> Any:
         """Invert with the same penalty at all frequencies."""
@@ -99,35 +102,54 @@ class Inversion:
 
     def regularized_psd(self) -> Any:
         """Return the spectrum of the noise that `regularized` leaves."""
-        return self._white * self._power / (self._power + self._penalty) ** 2
+        return self._noise * self._power / (self._power + self._penalty) ** 2
 
     def wiener(self, plane: Any, estimate: Any) -> Any:
         """Invert with the Wiener filter for the power spectrum of an estimate."""
         power = self.border.power_spectrum(estimate)
-        floor = max(1e-12 * float(power.max()), 1e-30 * self._wiener)  # against overflow
+        least = 1e-30 * float(np.max(self._wiener))
+        floor = max(1e-12 * float(power.max()), least)  # against overflow
         return self.border.solve(plane, self._wiener / (power + floor))
 
     def wiener_psd(self, estimate: Any) -> Any:
         """Return the spectrum of the noise that `wiener` leaves."""
         signal = np.abs(np.fft.fft2(interop.to_host(estimate))) ** 2 / self._power.size
         gain = signal / (signal * self._power + self._wiener)
-        return self._white * self._power * gain**2
+        return self._noise * self._power * gain**2
+
+
+def invert_correlated(
+    planes: FloatArray, psf: FloatArray, psds: FloatArray, extent: float, options: dict[str, Any]
+) -> Any:
+    """Deblur (C, M, N) with periodic borders and noise of the spectra (1 or C, M, N)."""
+    border = Periodic(psf, planes[0].shape)
+    lowest = (LOWEST * extent) ** 2
+    inversions = [Inversion(border, psd / psd.size + lowest, extent, psf) for psd in psds]
+    options = options | {"channel_axis": 0, "data_range": extent}
+    return _invert_twice(planes, inversions, options, lambda share: None)
 
 
 def _invert_twice(
     prepared: Any,
-    inversion: Inversion,
+    inversions: Sequence[Inversion],
     options: dict[str, Any],
     report_progress: Callable[[float], None],
 ) -> Any:
-    """Invert with regularization, then with the Wiener filter, and denoise after each."""
+    """Invert with regularization, then with the Wiener filter, and denoise after each.
+
+    There is one inversion for each channel, or one for all.
+    """
     stack = interop.namespace(prepared).stack
-    first = stack([inversion.regularized(plane) for plane in prepared])
+    each = [inversions[min(c, len(inversions) - 1)] for c in range(len(prepared))]
+    first = stack([one.regularized(plane) for one, plane in zip(each, prepared, strict=True)])
     report_progress(0.1)
-    basic = with_spectrum(first, inversion.regularized_psd(), options, stage="basic")
+    spectra = [inversion.regularized_psd() for inversion in inversions]
+    spectrum = spectra[0] if len(spectra) == 1 else np.stack(spectra)
+    basic = with_spectrum(first, spectrum, options, stage="basic")
     report_progress(0.4)
-    second = stack([inversion.wiener(*pair) for pair in zip(prepared, basic, strict=True)])
-    psd = np.stack([inversion.wiener_psd(estimate) for estimate in basic])
+    triples = list(zip(each, prepared, basic, strict=True))
+    second = stack([one.wiener(plane, estimate) for one, plane, estimate in triples])
+    psd = np.stack([one.wiener_psd(estimate) for one, _, estimate in triples])
     report_progress(0.1)
     result = with_spectrum(second, psd, options, basic)
     report_progress(0.4)

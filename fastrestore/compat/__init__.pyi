@@ -1,0 +1,5 @@
+"""The public names of `fastrestore.compat`. This file is the only list of them."""
+
+from . import bm3d as bm3d
+from . import bm4d as bm4d
+from .installing import install as install

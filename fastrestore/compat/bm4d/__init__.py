@@ -1,0 +1,8 @@
+"""The interface of the package bm4d 4.2.5, computed by `fastrestore`.
+
+The public names are listed in ``__init__.pyi`` and loaded on first use.
+"""
+
+from fastrestore import _attach_stub
+
+__getattr__, __dir__ = _attach_stub(__name__, __file__)
