@@ -98,7 +98,7 @@ class Inversion:
 
     def regularized(self, plane: Any) -> Any:
         """Invert with the same penalty at all frequencies."""
-        return self.border.solve(plane, self._penalty)
+        return self.border.solve(plane, self._half(self._penalty))
 
     def regularized_psd(self) -> Any:
         """Return the spectrum of the noise that `regularized` leaves."""
@@ -109,7 +109,13 @@ class Inversion:
         power = self.border.power_spectrum(estimate)
         least = 1e-30 * float(np.max(self._wiener))
         floor = max(1e-12 * float(power.max()), least)  # against overflow
-        return self.border.solve(plane, self._wiener / (power + floor))
+        return self.border.solve(plane, self._half(self._wiener) / (power + floor))
+
+    def _half(self, spectrum: Any) -> Any:
+        """Return the frequencies of a spectrum that a transform of real numbers has."""
+        if not isinstance(spectrum, np.ndarray):
+            return spectrum
+        return spectrum[:, : self.border.shape[1] // 2 + 1]
 
     def wiener_psd(self, estimate: Any) -> Any:
         """Return the spectrum of the noise that `wiener` leaves."""
