@@ -51,12 +51,15 @@ PAGE = """{title}
 """
 
 
+SUBPACKAGES = ("compat", "compat.bm3d", "compat.bm4d", "inverse", "nets", "plot", "report")
+
+
 def write_api_pages() -> None:
     """Write a page for each public package, from the names that it exports, and their index."""
     folder = Path(__file__).with_name("api")
     folder.mkdir(exist_ok=True)
     packages = ["fastrestore"]
-    packages += [f"fastrestore.{name}" for name in ("inverse", "nets", "plot", "report")]
+    packages += [f"fastrestore.{name}" for name in SUBPACKAGES]
     if not find_spec("torch"):
         packages.remove("fastrestore.nets")  # its classes are modules of PyTorch
     for title in packages:
