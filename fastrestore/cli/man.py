@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 
 from fastrestore import __version__
 from fastrestore.cli import commands
@@ -47,37 +46,39 @@ def run(args: argparse.Namespace) -> None:
     print("\n".join(_page()))
 
 
-def _page() -> Iterator[str]:
+def _page() -> list[str]:
     """Return the lines of the page, in the language of troff."""
-    yield f'.TH {PROGRAM.upper()} 1 "" "{PROGRAM} {__version__}" "User Commands"'
     summary = commands.DESCRIPTION[0].lower() + commands.DESCRIPTION[1:].rstrip(".")
-    yield from (".SH NAME", f"{PROGRAM} \\- {_escaped(summary)}")
-    yield from (".SH SYNOPSIS", f".B {PROGRAM}", _italic("COMMAND [options] IN..."))
-    yield from (".br", f".B {PROGRAM}", _italic("FILE..."))
-    yield from (".SH DESCRIPTION", _escaped(INTRODUCTION))
-    yield from (".SH EXAMPLES", *_block(commands.EXAMPLES))
-    yield ".SH COMMANDS"
+    lines = [
+        f'.TH {PROGRAM.upper()} 1 "" "{PROGRAM} {__version__}" "User Commands"',
+        *(".SH NAME", f"{PROGRAM} \\- {_escaped(summary)}"),
+        *(".SH SYNOPSIS", f".B {PROGRAM}", _italic("COMMAND [options] IN...")),
+        *(".br", f".B {PROGRAM}", _italic("FILE...")),
+        *(".SH DESCRIPTION", _escaped(INTRODUCTION)),
+        *(".SH EXAMPLES", *_block(commands.EXAMPLES)),
+        ".SH COMMANDS",
+    ]
     for title, group in commands.GROUPS.items():
-        yield f'.SS "{_escaped(title)}"'
-        yield from _list(group)
+        lines += [f'.SS "{_escaped(title)}"', *_list(group)]
     for name, parser in commands.parsers(commands.full_parser()).items():
-        yield from _command(name, parser)
-    yield from (".SH EXIT STATUS", *_list(EXIT_STATUS))
-    yield from (".SH ENVIRONMENT", *_list(ENVIRONMENT))
+        lines += _command(name, parser)
+    lines += [".SH EXIT STATUS", *_list(EXIT_STATUS), ".SH ENVIRONMENT", *_list(ENVIRONMENT)]
+    return lines
 
 
-def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+def _command(name: str, parser: argparse.ArgumentParser) -> list[str]:
     """Describe a command."""
     shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
     operands = [action for action in shown if not action.option_strings]
     options = [action for action in shown if action.option_strings]
-    yield f'.SH "{PROGRAM.upper()} {name.upper()}"'
-    yield from (f".B {PROGRAM} {name}", _italic(" ".join(["[options]", *map(_value, operands)])))
-    yield from (".PP", _escaped(parser.description or ""))
+    lines = [
+        f'.SH "{PROGRAM.upper()} {name.upper()}"',
+        *(f".B {PROGRAM} {name}", _italic(" ".join(["[options]", *map(_value, operands)]))),
+        *(".PP", _escaped(parser.description or "")),
+    ]
     for action in operands + options:
-        yield from (".TP", _label(action), _escaped(_help(action)))
-    if parser.epilog:
-        yield from (".PP", *_block(parser.epilog))
+        lines += [".TP", _label(action), _escaped(_help(action))]
+    return [*lines, ".PP", *_block(parser.epilog)] if parser.epilog else lines
 
 
 def _label(action: argparse.Action) -> str:
@@ -105,10 +106,12 @@ def _help(action: argparse.Action) -> str:
     return " ".join((action.help or "").split()).replace("%%", "%")
 
 
-def _list(rows: dict[str, str]) -> Iterator[str]:
+def _list(rows: dict[str, str]) -> list[str]:
     """Return names with their explanations."""
+    lines: list[str] = []
     for name, text in rows.items():
-        yield from (".TP", f"\\fB{_escaped(name)}\\fR", _escaped(text))
+        lines += [".TP", f"\\fB{_escaped(name)}\\fR", _escaped(text)]
+    return lines
 
 
 def _block(text: str) -> list[str]:
