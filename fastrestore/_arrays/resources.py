@@ -15,7 +15,7 @@ GIB = 2**30  # bytes
 
 def check_memory(needed: float, name: str, value: Any) -> None:
     """Raise if a call needs more bytes than this process can have, because of one argument."""
-    most = _memory()
+    most = memory()
     if needed > most:
         raise MemoryError(
             f"{name}={validate.quoted(value)} needs about {needed / GIB:.3g} GiB of memory, but "
@@ -40,7 +40,7 @@ def check_address_space(needed: int, reason: str) -> None:
             )
 
 
-def _memory() -> float:
+def memory() -> float:
     """Return the memory of the computer, limited by the cgroup and the limits of the process."""
     sizes = [math.inf]
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:

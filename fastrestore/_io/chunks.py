@@ -13,6 +13,12 @@ from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
+SEVERAL = (
+    "it has several frames; one is supported; save each as an image and write `fastrestore video "
+    "frame%03d.png`"
+)
+_PALETTE = b"\x03"  # a type of color
+_CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})  # chunks that a decoder has to read
 _HEADER = len(PNG) + 25
 _XMP = b"XML:com.adobe.xmp\0"
 # Chunks that are tags here, that describe the pixels as they were stored, or the frames of a film
@@ -23,10 +29,7 @@ _SPACES = (b"sRGB", b"gAMA", b"cHRM")  # names of color spaces, which a profile 
 
 
 def png_chunks(data: Any) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and contents of the chunks, except of the pixels; raise if one is damaged.
-
-    libpng would print about damage.
-    """
+    """Yield name and contents of the chunks, except of the pixels; raise if one is damaged."""
     at, name = len(PNG), b""
     while name != b"IEND":
         if at + 12 > len(data):
@@ -45,8 +48,12 @@ def read_png(data: Any) -> dict[str, Any]:
     """Return the fields `tags` and `chunks` of a `Picture`."""
     parts = list(png_chunks(data))
     bodies = dict(reversed(parts))  # of several, the first
+    header, critical = bodies.get(b"IHDR", b""), {name for name in bodies if name[:1].isupper()}
+    palette = header[9:10] == _PALETTE and b"PLTE" not in bodies
+    if not critical <= _CRITICAL or header[10:12] != bytes(2) or palette:
+        raise FileError("it is damaged, or a PNG of a later version")
     if b"acTL" in bodies:
-        raise FileError("it has several frames; one is supported")
+        raise FileError(SEVERAL)
     texts = [body for name, body in parts if name == b"iTXt" and body.startswith(_XMP + b"\0")]
     xmp = texts[0][len(_XMP) + 2 :].split(b"\0", 2)[-1] if texts else None
     profile = b""

@@ -118,7 +118,10 @@ def _read(path: Path, library: str) -> Picture:
             return replace(raw.read_raw(path), tags=tags.upright(tags.parse(data)))
         if data[:12].startswith(pillow.STARTS):
             return pillow.read(path)
-        found = chunks.read_png(data) if data[:8] == chunks.PNG else {}
+        found = {}
+        if data[:8] == chunks.PNG:
+            found = chunks.read_png(data)
+            pillow.check_png(path)
         picture = tiff.check_picture(file) if data[:4] in _TIFF_STARTS else None
         try:
             picture = picture or oiio.load(path)

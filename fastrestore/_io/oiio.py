@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastrestore._arrays import resources
 from fastrestore._io import chunks, tags
 from fastrestore._io.errors import FileError
 from fastrestore._io.formats import BY_LIBRARY
@@ -19,7 +21,7 @@ from fastrestore._io.picture import Image, Picture
 from fastrestore._io.tags import Tags
 
 LIMIT = "FASTRESTORE_MAX_IMAGE_GB"  # environment variable
-_UNKNOWN_MEMORY = 16e9  # bytes, where the system does not state its memory
+_COPIES = 4  # times its size that an image takes: as float32, or in the decoder and as arrays
 # OpenImageIO's names of NumPy's types, where they differ
 _TYPES = {"float16": "half", "float32": "float", "float64": "double", "int32": "int",
           "uint32": "uint"}  # fmt: skip
@@ -33,6 +35,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "openexr": {"compression": "zip"},
     "jpegxl": {"jpegxl:effort": 4},  # of 9: twice as fast as 7, 2 % larger; 3 stores no floats
 }
+_SHORTEST = 128  # bytes of a JPEG XL that OpenImageIO can read
 # Attributes of EXR files that describe how the file was stored
 _STORAGE = ("compression", "openexr:", "oiio:", "DateTime", "Software")
 
@@ -76,17 +79,12 @@ class CmykError(FileError):
 
 
 def check_memory(size: int, shape: tuple[int, ...]) -> None:
-    """Raise if the pixels that a header claims are more than all memory, or the limit that is set.
-
-    Windows does not state its memory.
-    """
+    """Raise if the pixels that a header claims exceed a share of the memory, or a limit."""
     text = os.environ.get(LIMIT, "")
     try:
-        limit = float(text) * 1e9 if text else _UNKNOWN_MEMORY
+        limit = float(text) * 1e9 if text else resources.memory() / _COPIES
     except ValueError:
         raise FileError(f"{LIMIT}={text!r} is not a number of gigabytes") from None
-    if not text and hasattr(os, "sysconf"):
-        limit = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     if size > limit:
         raise FileError(
             f"its header claims {shape[0]} x {shape[1]} pixels, {size / 1e9:.1f} GB, more than the "
@@ -166,6 +164,9 @@ def encode(kind: str, extension: str, picture: Picture) -> bytes:
         )
         if not all(step() for step in steps):
             raise FileError(_line(target.geterror() or oiio.geterror(), path))
+        if kind == "jpegxl" and path.stat().st_size < _SHORTEST:
+            with path.open("ab") as file:
+                file.write(struct.pack(">I4s", _SHORTEST + 8, b"free") + bytes(_SHORTEST))
         _check_written(path)
         return path.read_bytes()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastrestore._io import oiio, tags
+from fastrestore._io import chunks, oiio, tags
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Image, Picture
 
@@ -19,38 +21,54 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"lossless": True, "exact": True},  # exact: colors of invisible pixels, too
 }
+_LONGEST_TEXT = 2**26  # bytes of a text or profile in a PNG
 _LONGEST = 65533 - 29  # bytes of EXIF or XMP in a JPEG
 _CAPTION = "APP13"  # of JPEG, written by Photoshop
 
 
-def read(path: Path) -> Picture:
-    """Read an image of 8 bits; CMYK as RGB with the profile sRGB."""
+@contextmanager
+def _opened(path: Path, *formats: str) -> Iterator[Any]:
+    """Open an image whose pixels fit into the memory."""
     from PIL import Image as Pillow
+    from PIL import PngImagePlugin
 
     Pillow.MAX_IMAGE_PIXELS = None  # the memory is checked here
+    PngImagePlugin.MAX_TEXT_CHUNK = _LONGEST_TEXT
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about damaged EXIF
         try:
-            image = Pillow.open(path, formats=("JPEG", "WEBP", "TIFF"))
+            image = Pillow.open(path, formats=formats)
         except Pillow.UnidentifiedImageError:
             raise FileError("it is damaged, or of an unknown format") from None
     with image:
         oiio.check_memory(image.width * image.height * len(image.getbands()), image.size[::-1])
+        yield image
+
+
+def check_png(path: Path) -> None:
+    """Raise if a PNG cannot be decoded; libpng would print the reason."""
+    with _opened(path, "PNG") as image:
+        image.load()
+
+
+def read(path: Path) -> Picture:
+    """Read an image of 8 bits; CMYK as RGB with the profile sRGB."""
+    with _opened(path, "JPEG", "WEBP", "TIFF") as image:
         kind = {"WEBP": "webp", "TIFF": "tiff"}.get(str(image.format), "jpeg")
         if kind == "webp" and getattr(image, "n_frames", 1) > 1:
-            raise FileError("it has several frames; one is supported")
+            raise FileError(chunks.SEVERAL)
         profile = image.info.get("icc_profile")
         found = tags.from_blobs(profile, image.info.get("exif"), image.info.get("xmp"))
         density = image.info.get("jfif_density")
         if density and image.info.get("jfif_unit") in (1, 2) and tags.ACROSS not in found:
             found |= tags.resolution(density[0], density[1], image.info["jfif_unit"] + 1)
-        chunks, options = _details(kind, image, path)
+        texts, options = _details(kind, image, path)
         if image.mode == "CMYK":
             pixels, profile = _without_inks(image, path)
             found, options = found | tags.blob(profile, tags.ICC), {}
         else:
             pixels = np.array(image)
-        return Picture.from_pixels(pixels, alpha=image.mode == "RGBA", tags=found, chunks=chunks,
+        return Picture.from_pixels(pixels, alpha=image.mode == "RGBA", tags=found, chunks=texts,
                                    options=options, format=kind)  # fmt: skip
 
 
@@ -64,11 +82,11 @@ def _details(kind: str, image: Any, path: Path) -> tuple[Any, dict[str, Any]]:
     from PIL.JpegImagePlugin import get_sampling
 
     captions = [body for name, body in image.applist if name == _CAPTION]
-    chunks = {
+    texts = {
         "comment": image.info.get("comment"),
         "extra": b"".join(struct.pack(">BBH", 255, 237, len(body) + 2) + body for body in captions),
     }
-    return tuple((name, body) for name, body in chunks.items() if body), {
+    return tuple((name, body) for name, body in texts.items() if body), {
         "qtables": image.quantization,
         "subsampling": max(0, get_sampling(image)),  # -1 is unknown, 0 is 4:4:4
         "progressive": "progressive" in image.info,
