@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import av
@@ -18,6 +21,7 @@ from support.volumes import SERIES, nifti
 
 import fastrestore
 from fastrestore.cli import main
+from fastrestore.cli.signals import stopping
 
 RNG = np.random.default_rng(0)
 PLANES = RNG.integers(0, 60000, (2, 3, 16, 18)).astype(np.uint16)
@@ -323,3 +327,24 @@ def test_interrupted_film(capsys, monkeypatch, several):
         assert err == "fastrestore: interrupted: 2 frames were written to a-restored.mkv\n"
         with av.open("a-restored.mkv") as film:
             assert sum(1 for _ in film.decode(video=0)) == 2
+
+
+def test_interrupted_films_in_threads(capsys, monkeypatch):
+    """They end with the next frame; images that have begun are completed."""
+    for name in ("a.mkv", "b.mkv"):
+        draw_video(name, count=4)
+    both = threading.Barrier(2, timeout=60)
+
+    def vbm3d(video, sigma=None, **options):
+        for number, frame in enumerate(video):
+            if number == 1 and frame.ndim == 2:
+                both.wait()
+                os.kill(os.getpid(), signal.SIGINT)
+                stopping.wait(60)
+            yield frame.astype(np.float32)
+
+    monkeypatch.setattr("fastrestore.vbm3d", vbm3d)
+    assert main(["denoise", "a.mkv", "b.mkv", "--sigma", "0.1", "--jobs", "2"]) == 130
+    assert not stopping.is_set()
+    assert capsys.readouterr().err == "fastrestore: interrupted: 0 files, of 2\n"
+    assert names(Path()) == ["a.mkv", "b.mkv"]

@@ -170,7 +170,8 @@ def test_without_pyav(capsys, monkeypatch, folder):
     (folder / "a.mp4").write_bytes(b"film")
     monkeypatch.setitem(sys.modules, "av", None)
     line = fails(capsys, "video", "a.mp4", "-o", "b.mp4", "--sigma", "0.1", status=1)
-    assert line.startswith("videos need PyAV; install it with pip install '.[video]'")
+    start = "cannot read a.mp4: videos need PyAV; install it with pip install '.[video]'"
+    assert line.startswith(start)
 
 
 def test_images_need_no_pyav(capsys, monkeypatch, folder, identity):

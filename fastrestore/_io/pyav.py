@@ -38,7 +38,10 @@ def load_pyav() -> Any:
 
 def open_film(path: Path) -> Any:
     """Open a video for reading; only the file itself is opened."""
-    av = load_pyav()
+    try:
+        av = load_pyav()
+    except FileError as error:
+        raise FileError(f"cannot read {path}: {error}") from None
     options = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"}
     try:
         return av.open(f"file:{path}", container_options=options, metadata_errors=TAG_ERRORS)

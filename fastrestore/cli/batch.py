@@ -25,7 +25,7 @@ from fastrestore.cli.kinds import IMAGES, Kind
 from fastrestore.cli.outcomes import FAILED, PLANNED, RESTORED, SKIPPED, Outcome
 from fastrestore.cli.paths import Work
 from fastrestore.cli.records import Records
-from fastrestore.cli.signals import described
+from fastrestore.cli.signals import described, stopping
 from fastrestore.cli.streams import discard_output, one_line, show, write_line
 from fastrestore.errors import BackendUnavailableError
 
@@ -234,7 +234,9 @@ class _Batch:
                 for future in as_completed(running):
                     finished(future.result())
             except BaseException:
+                stopping.set()  # videos take long; images that have begun are completed
                 pool.shutdown(cancel_futures=True)
+                stopping.clear()
                 counted = {id(outcome) for outcome in self.done}
                 for future in running:
                     if not future.cancelled() and future.exception() is None:

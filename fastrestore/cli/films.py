@@ -18,6 +18,7 @@ from pathlib import Path
 from fastrestore._io import films, images
 from fastrestore._io.errors import FileError
 from fastrestore._io.films import EncoderOptions, Frame, Reader, Writer
+from fastrestore.cli import signals
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.kinds import Kind
 from fastrestore.cli.options import show_progress, spelled
@@ -108,6 +109,8 @@ def _write_frames(
     try:
         with _progress(source, args) as report:
             for frame in frames:
+                if signals.stopping.is_set():
+                    raise KeyboardInterrupt
                 with _interrupt_deferred():
                     writer.copy_packets(source.take_packets())
                     writer.write(frame)
@@ -115,13 +118,13 @@ def _write_frames(
         with _interrupt_deferred():
             writer.copy_packets(source.take_packets())
             writer.finish()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if not writer.count or not is_only_one(args):
             writer.abort()
-            raise KeyboardInterrupt("no frame was written yet") from None
+            raise signals.described(stop, "no frame was written yet") from None
         writer.finish()
         count = f"{writer.count} frames were" if writer.count > 1 else "1 frame was"
-        raise KeyboardInterrupt(f"{count} written to {writer.path}") from None
+        raise signals.described(stop, f"{count} written to {writer.path}") from None
     except BaseException:
         writer.abort()
         raise

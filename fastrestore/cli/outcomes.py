@@ -76,7 +76,7 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     total = sum(counts.values())
     words = [f"{counts[name]} {name}" for name in (RESTORED, PLANNED, SKIPPED, FAILED)
              if counts[name]]  # fmt: skip
-    return f"{total} {'file' if total == 1 else 'files'}: {', '.join(words)}"
+    return ": ".join(filter(None, [f"{total} file{'' if total == 1 else 's'}", ", ".join(words)]))
 
 
 def check_report(args: argparse.Namespace) -> None:

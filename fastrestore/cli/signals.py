@@ -10,6 +10,8 @@ from types import FrameType
 
 _NAMES = ("SIGTERM", "SIGHUP")  # of `kill` and batch systems, and of closed terminals
 
+stopping = threading.Event()  # ends the videos that are restored in other threads
+
 
 class Terminated(KeyboardInterrupt):
     """A signal other than that of Ctrl-C asked the process to end."""
