@@ -110,6 +110,22 @@ def test_empty_files_and_single_pixels(capsys, tmp_path, kind):
     assert (images.read(path).values == 7).all()
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_damaged_exif_is_left_out(capfd, recwarn, tmp_path, kind):
+    """Pillow warns of it where it looks for the resolution."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 282, 5, 1, 9999) * 2
+    Image.new("CMYK" if kind == "TIFF" else "RGB", (20, 10)).save(
+        tmp_path / "a.x", kind, **({"exif": exif} if kind == "JPEG" else {})
+    )
+    data = (tmp_path / "a.x").read_bytes()
+    if kind == "JPEG":  # without the JFIF header, which has a resolution
+        data = data[:2] + data[20:]
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert images.read(tmp_path / "a.jpg").values.shape == (10, 20, 3)
+    assert [str(item.message) for item in recwarn if "CMYK" not in str(item.message)] == []
+    assert capfd.readouterr() == ("", "")
+
+
 def test_two_bits_are_spread_over_eight(tmp_path):
     rows = b"".join(b"\0" + bytes([0b00011011]) for _ in range(4))
     (tmp_path / "a.png").write_bytes(png(zlib.compress(rows), bits=2))

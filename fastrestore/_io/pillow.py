@@ -34,12 +34,12 @@ def _opened(path: Path, *formats: str) -> Iterator[Any]:
 
     Pillow.MAX_IMAGE_PIXELS = None  # the memory is checked here
     PngImagePlugin.MAX_TEXT_CHUNK = _LONGEST_TEXT
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about damaged EXIF
-        try:
-            image = Pillow.open(path, formats=formats)
-        except Pillow.UnidentifiedImageError:
-            raise FileError("it is damaged, or of an unknown format") from None
+    # About damaged EXIF. catch_warnings, used by several threads, could leave all warnings out.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        image = Pillow.open(path, formats=formats)
+    except Pillow.UnidentifiedImageError:
+        raise FileError("it is damaged, or of an unknown format") from None
     with image:
         oiio.check_memory(image.width * image.height * len(image.getbands()), image.size[::-1])
         yield image
