@@ -160,6 +160,15 @@ def test_animations(capsys, tmp_path, kind):
     assert "it has several frames; one is supported; save each as an image and write" in line
 
 
+@pytest.mark.parametrize("kind", ["jpg", "webp"])
+def test_truncated_files_are_said_to_be(capsys, tmp_path, kind):
+    images.write(tmp_path / f"a.{kind}", Picture(COLORS))
+    data = (tmp_path / f"a.{kind}").read_bytes()
+    (tmp_path / f"a.{kind}").write_bytes(data[: len(data) * 2 // 3])
+    line = fails(capsys, "info", tmp_path / f"a.{kind}")
+    assert line.startswith(f"cannot read {tmp_path / f'a.{kind}'}: it is damaged or truncated: ")
+
+
 def test_animated_gif_under_another_name(capsys, tmp_path):
     frames = [Image.fromarray(np.roll(COLORS, k, 0)) for k in range(3)]
     frames[0].save(tmp_path / "a.png", "GIF", save_all=True, append_images=frames[1:])

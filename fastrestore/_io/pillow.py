@@ -37,12 +37,16 @@ def _opened(path: Path, *formats: str) -> Iterator[Any]:
     # About damaged EXIF. catch_warnings, used by several threads, could leave all warnings out.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        image = Pillow.open(path, formats=formats)
+        with Pillow.open(path, formats=formats) as image:
+            size = image.width * image.height * len(image.getbands())
+            oiio.check_memory(size, (image.height, image.width))
+            yield image
     except Pillow.UnidentifiedImageError:
         raise FileError("it is damaged, or of an unknown format") from None
-    with image:
-        oiio.check_memory(image.width * image.height * len(image.getbands()), image.size[::-1])
-        yield image
+    except OSError as error:
+        if error.errno:  # of the system
+            raise
+        raise FileError(f"it is damaged or truncated: {error}") from error
 
 
 def check_png(path: Path) -> None:
