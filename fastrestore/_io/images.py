@@ -147,7 +147,8 @@ def read_channels_last(path: Path, channel_axis: int | None) -> Picture:
     if channel_axis is None:
         raise FileError(
             f"{path} has shape {shape}, and .npy does not record which axis holds channels; "
-            "specify channel_axis, for example -1 for the last axis"
+            "specify channel_axis, for example -1 for the last axis, or, for a volume, write "
+            "`fastrestore volume`"
         )
     if not -3 <= channel_axis < 3:
         raise FileError(f"channel_axis={channel_axis} is not an axis of {path}, shape {shape}")
