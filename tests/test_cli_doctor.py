@@ -26,6 +26,7 @@ def test_report(capsys):
     assert rows["fastrestore"].startswith(fastrestore.__version__)
     assert "CPython" in rows["Python"] or "PyPy" in rows["Python"]
     assert f"numpy {np.__version__}" in rows["packages"]
+    assert all(f" {name} " in out for name in ("OpenImageIO", "pillow", "tifffile"))
     assert rows["problems"] == "none"
     assert "dB before" in rows["test"]
     assert "numba  available" in out

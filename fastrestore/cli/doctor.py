@@ -24,7 +24,9 @@ from fastrestore.cli.errors import CommandError
 from fastrestore.metrics import psnr
 
 NAMES = 13  # characters of a heading
-NEEDED = ("numpy", "scipy", "numba", "llvmlite", "PyWavelets")
+NEEDED = (
+    "numpy", "scipy", "numba", "llvmlite", "PyWavelets", "OpenImageIO", "pillow", "tifffile",
+)  # fmt: skip
 DEVELOPMENT = {"test", "lint", "bench", "docs", "iqa"}  # extras of no use to users
 VARIABLES = ("FASTRESTORE_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_")
 SLOW = "numpy"  # the backend that takes minutes, tested only if there is no other, on few pixels
