@@ -2,4 +2,5 @@
 
 from . import bm3d as bm3d
 from . import bm4d as bm4d
+from .denoiser import Denoiser as Denoiser
 from .installing import install as install

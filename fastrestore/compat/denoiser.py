@@ -1,0 +1,142 @@
+"""BM3D as a denoiser for plug-and-play packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fastrestore
+
+
+class Denoiser:
+    """BM3D as a function of an image and a noise level, for plug-and-play packages.
+
+    It is called as ``denoiser(x, sigma)`` by PyProximal and DeepInverse, and has the method of a
+    functional of SCICO and of a function of CIL.
+
+    Parameters
+    ----------
+    **options
+        Arguments of `fastrestore.bm3d` other than the image and the noise, such as ``stage``,
+        ``strength``, ``profile`` or ``channel_axis``.
+
+    Attributes
+    ----------
+    has_eval, has_prox : bool
+        For SCICO: there is a proximal operator, and no value.
+
+    Notes
+    -----
+    PyTorch tensors with four axes are batches (B, C, M, N), with one `sigma` or one for each image.
+    Arrays of JAX may be traced, as by `jax.jit`, but have no derivatives. The real and imaginary
+    parts of complex arrays are denoised one by one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastrestore.compat
+    >>> denoiser = fastrestore.compat.Denoiser(stage="basic")
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (32, 32))
+    >>> bool(denoiser(noisy, 0.1).std() < 0.03)
+    True
+    """
+
+    has_eval = False
+    has_prox = True
+
+    def __init__(self, **options: Any) -> None:
+        wrong = {"image", "sigma", "psd", "noise_kernel", "noise", "return_info"} & options.keys()
+        if wrong:
+            raise TypeError(
+                f"Denoiser has no option {min(wrong)}: the image and sigma are given in each call"
+            )
+        self._options = options
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
+        return f"Denoiser({options})"
+
+    def __call__(self, x: Any, sigma: Any) -> Any:
+        """Remove noise.
+
+        Parameters
+        ----------
+        x : array
+            Noisy image of any array library, or a batch (B, C, M, N) of PyTorch.
+        sigma : float or array
+            Standard deviation of the noise.
+
+        Returns
+        -------
+        array, shape of `x`
+            Estimate of the clean image, of the same kind. Floats keep their type.
+        """
+        library = type(x).__module__.partition(".")[0]
+        if library in ("jax", "jaxlib"):
+            return self._of_jax(x, sigma)
+        if library == "torch" and x.ndim == 4:
+            return self._of_batch(x, sigma)
+        if getattr(x, "dtype", None) in (np.complex64, np.complex128):
+            return self(x.real, sigma) + 1j * self(x.imag, sigma)
+        return fastrestore.bm3d(x, sigma, **self._options)
+
+    def prox(self, v: Any, lam: float = 1.0, **others: Any) -> Any:
+        """Remove noise, as a functional of SCICO.
+
+        Parameters
+        ----------
+        v : array
+            Noisy image.
+        lam : float
+            Standard deviation of the noise.
+        **others
+            Without effect, such as an initial estimate.
+
+        Returns
+        -------
+        array, shape of `v`
+            Estimate of the clean image.
+        """
+        return self(v, lam)
+
+    def proximal(self, x: Any, tau: float, out: Any = None) -> Any:
+        """Remove noise, as a function of CIL.
+
+        Parameters
+        ----------
+        x : object with the methods ``as_array`` and ``copy``
+            Noisy image, such as an `ImageData`.
+        tau : float
+            Standard deviation of the noise; the option ``strength`` multiplies it.
+        out : object with the method ``fill``, optional
+            Container of the result.
+
+        Returns
+        -------
+        object
+            `out`, or a copy of `x` with the result.
+        """
+        result = x.copy() if out is None else out
+        result.fill(self(x.as_array(), tau))
+        return result
+
+    def _of_jax(self, x: Any, sigma: Any) -> Any:
+        """Denoise an array of JAX on the host, when the values are known."""
+        import jax
+
+        def on_host(values: Any, level: Any) -> Any:
+            restored = self(np.asarray(values), np.asarray(level))
+            return np.asarray(restored, dtype=x.dtype)
+
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(on_host, shape, x, sigma, vmap_method="sequential")
+
+    def _of_batch(self, x: Any, sigma: Any) -> Any:
+        """Denoise a batch of images."""
+        levels = sigma
+        if hasattr(sigma, "ndim") and sigma.ndim:
+            plain = sigma.detach().cpu().numpy() if hasattr(sigma, "detach") else sigma
+            levels = np.broadcast_to(np.reshape(plain, -1), len(x)).tolist()
+        axes = {"batch_axis": 0, "channel_axis": 1}
+        return fastrestore.bm3d(x.detach(), levels, **axes | self._options)

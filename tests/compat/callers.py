@@ -1,0 +1,158 @@
+"""Calls of packages that use bm3d and bm4d, as their users write them; see ``run``."""
+
+import deepinv
+import jax
+import numpy as np
+import pytest
+import scico.numpy as snp
+import torch
+import xarray
+from scico import functional, linop, loss, optimize
+from scico.denoiser import bm3d as scico_bm3d
+from scico.denoiser import bm4d as scico_bm4d
+
+import fastrestore
+
+SIGMA = 0.1
+
+
+def psnr(clean, restored):
+    return -10 * np.log10(np.mean((np.asarray(restored) - clean) ** 2))
+
+
+@pytest.fixture(scope="module")
+def clean():
+    rows, columns = np.mgrid[:48, :56]
+    return (0.5 + 0.4 * np.sin(rows / 5) * ((columns // 12) % 2)).astype(np.float32)
+
+
+def noisy(clean, seed=0):
+    noise = np.random.default_rng(seed).normal(0, SIGMA, clean.shape)
+    return (clean + noise).astype(np.float32)
+
+
+def test_modules_are_those_of_fastrestore():
+    import bm3d
+    import bm4d
+
+    assert bm3d.__name__ == "fastrestore.compat.bm3d"
+    assert bm4d.__name__ == "fastrestore.compat.bm4d"
+
+
+@pytest.mark.parametrize("name", ["np", "refilter", "vn", "vn_old", "high", "deb", "object"])
+def test_scico_denoisers(clean, name):
+    from bm3d.profiles import BM3DProfile
+
+    given = BM3DProfile() if name == "object" else name
+    restored = scico_bm3d(snp.array(noisy(clean)), SIGMA, profile=given)
+    assert restored.dtype == np.float32
+    assert psnr(clean, restored) > psnr(clean, noisy(clean)) + 4
+
+
+def test_scico_color_and_jit(clean):
+    color = np.stack([clean, clean[::-1], clean[:, ::-1]], -1)
+    image = snp.array(noisy(color))
+    for rgb in (False, True):
+        plain = scico_bm3d(image, SIGMA, is_rgb=rgb)
+        compiled = jax.jit(lambda x, rgb=rgb: scico_bm3d(x, SIGMA, is_rgb=rgb))(image)
+        np.testing.assert_array_equal(plain, compiled)
+        assert psnr(color, plain) > psnr(color, image) + 4
+
+
+def test_scico_volumes(clean):
+    volume = np.stack([np.roll(clean, k, 1) for k in range(8)], -1)
+    image = snp.array(noisy(volume))
+    restored = scico_bm4d(image, SIGMA)
+    np.testing.assert_array_equal(restored, functional.BM4D().prox(image, SIGMA))
+    assert psnr(volume, restored) > psnr(volume, image) + 5
+
+
+def test_scico_plug_and_play(clean):
+    blur = linop.CircularConvolve(snp.ones((5, 5)) / 25, clean.shape)
+    data = blur(snp.array(clean)) + 0.02 * snp.array(
+        np.random.default_rng(0).normal(size=clean.shape).astype(np.float32)
+    )
+    solver = optimize.admm.ADMM(
+        f=loss.SquaredL2Loss(y=data, A=blur),
+        g_list=[functional.BM3D() * (20 / 255)],
+        C_list=[linop.Identity(clean.shape)],
+        rho_list=[1.0],
+        x0=blur.T @ data,
+        maxiter=8,
+        subproblem_solver=optimize.admm.LinearSubproblemSolver(),
+    )
+    assert psnr(clean, solver.solve()) > psnr(clean, data) + 3
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_deepinverse_denoiser(clean, channels):
+    images = np.stack([clean, clean[::-1]])[:, None].repeat(channels, 1)
+    batch = torch.from_numpy(noisy(images))
+    denoiser = deepinv.models.BM3D()
+    for sigma in (SIGMA, torch.tensor([SIGMA, SIGMA / 2])):
+        restored = denoiser(batch, sigma)
+        assert restored.shape == batch.shape
+        assert psnr(images[0], restored[0]) > psnr(images[0], batch[0]) + 4
+
+
+def test_deepinverse_prior(clean):
+    prior = deepinv.optim.prior.PnP(denoiser=deepinv.models.BM3D())
+    image = torch.from_numpy(noisy(clean))[None, None]
+    assert psnr(clean, prior.prox(image, sigma_denoiser=SIGMA)[0, 0]) > psnr(clean, image[0, 0]) + 4
+
+
+def test_denoiser_in_scico(clean):
+    denoiser = fastrestore.compat.Denoiser()
+    image = snp.array(noisy(clean))
+    plain = denoiser.prox(image, SIGMA)
+    np.testing.assert_array_equal(plain, jax.jit(denoiser)(image, SIGMA))
+    assert plain.dtype == np.float32
+    np.testing.assert_allclose(plain, scico_bm3d(image, SIGMA), atol=1e-5)
+    batch = jax.vmap(lambda x: denoiser(x, SIGMA))(snp.stack([image, image[::-1]]))
+    np.testing.assert_allclose(batch[0], plain, atol=1e-6)
+    solver = optimize.ProximalADMM(
+        f=denoiser,
+        g=loss.SquaredL2Loss(y=image, scale=0.5),
+        A=linop.Identity(clean.shape),
+        rho=10.0,
+        mu=1.0,
+        nu=1.0,
+        x0=image,
+        maxiter=4,
+    )
+    assert psnr(clean, solver.solve()) > psnr(clean, image) + 1
+
+
+def test_denoiser_in_deepinverse(clean):
+    images = np.stack([clean, clean[::-1]])[:, None].repeat(3, 1)
+    batch = torch.from_numpy(noisy(images))
+    denoiser = fastrestore.compat.Denoiser()
+    prior = deepinv.optim.prior.PnP(denoiser=denoiser)
+    restored = prior.prox(batch, sigma_denoiser=SIGMA)
+    assert psnr(images, restored) > psnr(images, batch) + 4
+    each = denoiser(batch, torch.tensor([SIGMA, 0.0]))
+    np.testing.assert_allclose(each[0], restored[0], atol=1e-5)
+    np.testing.assert_array_equal(each[1], batch[1])
+
+
+def test_xarray(clean):
+    image = xarray.DataArray(noisy(clean), dims=("y", "x"), attrs={"units": "counts"})
+    restored = xarray.apply_ufunc(fastrestore.bm3d, image, SIGMA, keep_attrs=True)
+    assert restored.attrs == {"units": "counts"}
+    np.testing.assert_array_equal(restored, fastrestore.bm3d(noisy(clean), SIGMA))
+    stack = xarray.concat([image, image[::-1]], "t")
+    restored = xarray.apply_ufunc(
+        fastrestore.bm3d,
+        stack,
+        SIGMA,
+        input_core_dims=[["y", "x"], []],
+        output_core_dims=[["y", "x"]],
+        vectorize=True,
+    )
+    assert restored.shape == stack.shape
+
+
+def test_nothing_is_installed_twice():
+    with fastrestore.compat.install():
+        import bm3d
+    assert bm3d.bm3d is fastrestore.compat.bm3d.bm3d
