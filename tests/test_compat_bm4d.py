@@ -60,7 +60,17 @@ def test_profiles(noisy):
         SIGMA,
         slice_axis=2,
         profile=Profile.named("np").replace(
-            slices_basic=1, step_slices_basic=1, slices_final=1, step_slices_final=1
+            slices_basic=1,
+            step_slices_basic=1,
+            slices_final=1,
+            step_slices_final=1,
+            radius_basic=7,
+            radius_final=7,
+            match_basic=700.0,
+            match_noise_basic=2.5,
+            match_final=300.0,
+            match_noise_final=0.1,
+            threshold=3.0,
         ),
     )
     np.testing.assert_array_equal(squares, expected)

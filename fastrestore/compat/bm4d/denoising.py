@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastrestore
+from fastrestore._collaborative.stage import THRESHOLD_VOLUME
 from fastrestore.compat import attributes
 from fastrestore.compat.arguments import Kept, Noise, Stages, array, check_size, separated
 from fastrestore.compat.bm4d.profiles import (
@@ -152,6 +153,8 @@ def _options(
 ) -> dict[str, Any]:
     """Return the arguments of `fastrestore.bm4d` that noise and profile set."""
     profile = profile_of(given)
+    if profile.threshold is None and noise.is_white():
+        profile = profile.replace(threshold=THRESHOLD_VOLUME)  # also for blocks of one slice
     if given.denoise_residual and not noise.is_white():
         raise ValueError(
             "profile 'refilter' is not supported for volumes with a power spectrum: use 'np'"

@@ -212,7 +212,16 @@ CLASSES: dict[str, type[BM4DProfile]] = {
 
 _COMPLEX = (BM4DProfileComplex, BM4DProfile2DComplex, BM4DProfileBM3DComplex)
 _VOLUME = PROFILES["volume"]
-_FLAT = flat(_VOLUME)  # groups of 8x8 pixels, searched for within 19 pixels
+# Blocks of 8x8 pixels of one slice, matched as in "volume". Those of the library, for few slices,
+# are searched for within 19 pixels: in many slices, blocks are then alike by their noise.
+_FLAT = flat(_VOLUME).replace(
+    radius_basic=7,
+    radius_final=7,
+    match_basic=_VOLUME.match_basic,
+    match_noise_basic=_VOLUME.match_noise_basic,
+    match_final=_VOLUME.match_final,
+    match_noise_final=_VOLUME.match_noise_final,
+)
 
 _BASES: dict[type[BM4DProfile], Profile] = {
     BM4DProfile: _VOLUME,
@@ -224,7 +233,7 @@ _BASES: dict[type[BM4DProfile], Profile] = {
         radius_slices_final=4,
     ),
     BM4DProfile2D: _FLAT,
-    BM4DProfileBM3D: _FLAT.replace(radius_slices_basic=1, radius_slices_final=1),
+    BM4DProfileBM3D: flat(_VOLUME).replace(radius_slices_basic=1, radius_slices_final=1),
 }
 
 
