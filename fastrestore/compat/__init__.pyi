@@ -4,3 +4,5 @@ from . import bm3d as bm3d
 from . import bm4d as bm4d
 from .denoiser import Denoiser as Denoiser
 from .installing import install as install
+from .video import BM3Dv2 as BM3Dv2
+from .volumes import nlmeans as nlmeans
