@@ -318,6 +318,8 @@ def test_kernels():
         package.gaussian_kernel((3, 3), 0)
     with pytest.raises(ValueError, match=r"size must be 2 numbers, got \(3,\)"):
         package.gaussian_kernel((3,), 1)
+    with pytest.raises(ValueError, match="size must be 2 numbers, got 3"):
+        package.gaussian_kernel(3, 1)
 
 
 @pytest.mark.parametrize("mode", ["opp", "YCbCr"])
@@ -349,6 +351,8 @@ def changed(**attributes):
     [
         (ValueError, r"z must have two or three axes, got shape \(8,\)", {"z": np.ones(8)}),
         (ValueError, r"z of shape \(7, 9\) is smaller than a block of 8x8", {"z": np.ones((7, 9))}),
+        (ValueError, r"z is empty, its shape is \(9, 9, 0\)", {"z": np.ones((9, 9, 0))}),
+        (ValueError, "sigma_psd must be a number of 0 or more.* nan", {"sigma_psd": np.nan}),
         (ValueError, "z is complex, which is not supported", {"z": np.ones((8, 8)) + 1j}),
         (ValueError, "z has values that are NaN", {"z": np.full((8, 8), np.nan)}),
         (TypeError, "z must be an array of real numbers, got 'a'", {"z": "a"}),

@@ -27,8 +27,11 @@ def array(name: str, values: Any) -> FloatArray:
     if plain.dtype.kind not in "fiub":
         given = f"an array of {plain.dtype}" if plain.ndim else validate.quoted(values)
         raise TypeError(f"{name} must be an array of real numbers, got {given}")
+    if plain.size == 0:
+        raise ValueError(f"{name} is empty, its shape is {plain.shape}")
     numbers = plain.astype(np.float64)
-    validate.check_finite(name, numbers)
+    if plain.ndim > 1:  # the numbers of `sigma_psd` are checked as such
+        validate.check_finite(name, numbers)
     return numbers
 
 

@@ -40,7 +40,8 @@ def gaussian_kernel(size: Any, std: float, std2: float = -1) -> Image:
 
 def product(size: Any, deviations: tuple[float, ...]) -> Image:
     """Return the product of a Gaussian along each axis, with the sum 1."""
-    shape = [validate.integer("size", each, least=1, most=2**15) for each in size]
+    given_sizes = size if isinstance(size, (tuple, list, np.ndarray)) else ()
+    shape = [validate.integer("size", each, least=1, most=2**15) for each in given_sizes]
     if len(shape) != len(deviations):
         raise ValueError(f"size must be {len(deviations)} numbers, got {validate.quoted(size)}")
     kernel = np.ones(())
