@@ -23,15 +23,15 @@ from fastrestore.backends.numba._simd import (
 
 LANES = 16  # references per vector, equal to the number of bits in `hits`
 KEYS = 8  # keys per vector
-OPENING = 64  # pairs of displacements that determine the first limit
+OPENING = 128  # displacements that determine the first limit
 FARTHEST = np.iinfo(np.int64).max
 
 
 class Search(NamedTuple):
     """Displacements to examine, and the largest distance of a match."""
 
-    table: NDArray[np.int64]  # rows (displacement, code, next code)
-    bias: NDArray[np.float32]  # (rows of the table, 2), added to the distances
+    table: NDArray[np.int64]  # rows (first displacement, codes of it and of its neighbors)
+    bias: NDArray[np.float32]  # (rows of the table, codes), added to the distances
     radius: int | tuple[int, ...]
     bounds: NDArray[np.float32]  # see `inclusive_bounds`
 
@@ -51,7 +51,7 @@ class Scratch(NamedTuple):
     limit_bits: NDArray[np.int32]
     distance: NDArray[np.float32]  # (displacement, row, lane)
     distance_bits: NDArray[np.int32]
-    hits: NDArray[np.uint16]  # (2, row), one bit per lane: within the limit
+    hits: NDArray[np.uint16]  # (displacement, row), one bit per lane: within the limit
     hit_words: NDArray[np.uint64]
     local: NDArray[np.float32]  # pixels of the reference blocks
     start: NDArray[np.int64]  # offsets of the displaced pixels
@@ -64,13 +64,13 @@ def slot(lines):
     return (lines + 1) * LANES
 
 
-def memory(rows: int, group: int, pixels: int, starts: int) -> Scratch:
-    """Allocate the working memory for bands of up to `rows` rows."""
+def memory(rows: int, group: int, pixels: int, starts: int, count: int = 2) -> Scratch:
+    """Allocate the working memory for bands of up to `rows` rows, and `count` displacements."""
     lines = -(-rows // 4) * 4  # one word of hits holds four rows
     room = -(-(40 + group) // KEYS) * KEYS  # keys of a reference before selection
     limit = aligned(lines * LANES, np.float32)
-    distance = aligned(2 * OPENING * slot(lines), np.float32)
-    hits = np.zeros(2 * lines, np.uint16)
+    distance = aligned(OPENING * slot(lines), np.float32)
+    hits = np.zeros(count * lines, np.uint16)
     return Scratch(
         room=room,
         near=aligned(lines * LANES * room, np.int64),

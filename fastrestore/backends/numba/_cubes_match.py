@@ -182,7 +182,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
         hits, local, start = scratch.hits, scratch.local, scratch.start
         lines = len(hits) // 2
         words = len(scratch.hit_words) // 2
-        opening = min(OPENING, len(table))
+        opening = min(OPENING // 2, len(table))
         farthest = bounds.reshape(-1)
         sums = stack_floats(state)
         zero = splat(np.float32(0), LANES)

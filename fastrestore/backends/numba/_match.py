@@ -2,8 +2,9 @@
 
 The image is de-interleaved: pixel (y, x) is stored in plane (y mod step, x mod step), so that
 neighboring references are neighboring elements, and 16 of them are one vector. For one displacement
-the squared differences of a row of blocks are summed over `step` image rows, then these sums over
-the rows of a block, and likewise for columns. Each partial sum is used by all blocks that share it.
+the squared differences of a row of blocks are summed over `step` image rows, over the columns of a
+block, and then over its rows. Each partial sum is used by all blocks that share it. A few
+neighboring displacements are computed together, because they read the same pixels.
 
 A block of N = q step + r pixels consists of q whole steps and r remaining pixels. The order of
 additions is relative to the block and does not depend on the bands.
@@ -34,19 +35,11 @@ from fastrestore.backends.numba._candidates import (
     slot,
 )
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span
-from fastrestore.backends.numba._simd import (
-    add,
-    fma,
-    load,
-    mask_le,
-    shift,
-    splat,
-    stack_floats,
-    store,
-    sub,
-)
+from fastrestore.backends.numba._row_distances import row_distances
+from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
+COUNT = 4  # neighboring displacements, which read the same pixels
 CODE = 16  # bits for a column in the code of a displacement
 
 
@@ -67,8 +60,8 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     sizes = np.ones(shape, np.int16)
     kernel = match_kernel(stage.block, stage.step)
     reach = stage.radius
-    table = displacements((0, reach, reach), 0, 0, CODE)[:, 1:].copy()
-    bias = biases(stage.match_bias, table) / np.float32(-(-stage.block // stage.step))
+    table = displacements((0, reach, reach), 0, 0, CODE, COUNT)[:, 1:].copy()
+    bias = biases(stage.match_bias, table, COUNT)
     bounds = inclusive_bounds(thresholds(stage, (rows, columns)))
     search = Search(table, bias, stage.radius, bounds)
     margin = -(-stage.radius // stage.step) * stage.step
@@ -108,9 +101,9 @@ def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @functools.cache
 def displacements(
-    radius: tuple[int, ...], back: int, forth: int, bits: int
+    radius: tuple[int, ...], back: int, forth: int, bits: int, count: int = 2
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows (dz, dy, dx, code, next code): pairs of displacements dx and dx + 1, center first.
+    """Rows (dz, dy, dx, codes): `count` displacements from dx on, and their codes; center first.
 
     dz is from -back to forth. Codes have `bits` bits for each axis and sort equal distances in
     raster order. Displacement zero, the reference itself, and those outside the search window have
@@ -124,22 +117,25 @@ def displacements(
         return ((dz + slices) << 2 * bits) | ((dy + reach) << bits) | (dx + reach)
 
     rows = [
-        (dz, dy, dx, code(dz, dy, dx), code(dz, dy, dx + 1))
+        (dz, dy, dx, *(code(dz, dy, dx + k) for k in range(count)))
         for dz in range(-min(slices, back), min(slices, forth) + 1)
         for dy in range(-reach, reach + 1)
-        for dx in range(-reach, reach + 1, 2)
+        for dx in range(-reach, reach + 1, count)
     ]
-    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1]), abs(row[2] + 0.5)))
+    middle = (count - 1) / 2
+    rows.sort(key=lambda row: max(abs(row[0]), abs(row[1]), abs(row[2] + middle)))
     return np.array(rows, np.int64)
 
 
-def biases(bias: NDArray[np.float32] | None, table: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Bias of the displacements of a table, (rows, 2)."""
-    out = np.zeros((len(table), 2), np.float32)
+def biases(
+    bias: NDArray[np.float32] | None, table: NDArray[np.int64], count: int = 2
+) -> NDArray[np.float32]:
+    """Bias of the displacements of a table, (rows, count)."""
+    out = np.zeros((len(table), count), np.float32)
     if bias is not None:
-        beyond = np.pad(bias, [(0, 0)] * (bias.ndim - 1) + [(0, 1)])
+        beyond = np.pad(bias, [(0, 0)] * (bias.ndim - 1) + [(0, count - 1)])
         *others, dx = (table[:, : bias.ndim] + np.array(bias.shape) // 2).T
-        for k in range(2):
+        for k in range(count):
             out[:, k] = beyond[(*others, dx + k)]
     return out
 
@@ -151,7 +147,7 @@ def _planes(stage: Stage, rows: int, columns: int) -> NDArray[np.float32]:
     history = (stage.block - 1) // step
     useful = LANES - history
     down = rows + history + 2 * margin + 1
-    across = (columns - 1) // useful * useful + LANES + 2 * margin + 2
+    across = (columns - 1) // useful * useful + LANES + 2 * margin + COUNT
     return np.empty((step, step, down, across), np.float32)
 
 
@@ -159,7 +155,7 @@ def scratch(stage: Stage, rows: int) -> Scratch:
     """Allocate the working memory for bands of up to `rows` rows."""
     step = stage.step
     pixels = (rows + (stage.block - 1) // step) * step**2 * LANES
-    return memory(rows, stage.group, pixels, step * (step + 1))
+    return memory(rows, stage.group, pixels, step * (step + COUNT - 1), COUNT)
 
 
 @_jit.kernel
@@ -198,7 +194,7 @@ def write_out(scratch, which, want, radius, offsets):
 @_jit.inlined
 def locate(start, dy, dx, step, plane, across):
     """Write the position of the first block displaced by (dy, dx) in each plane to `start`."""
-    for c in range(step + 1):
+    for c in range(step + COUNT - 1):
         for r in range(step):
             at = ((r + dy) % step * step + (c + dx) % step) * plane
             start[c * step + r] = at + (r + dy) // step * across + (c + dx) // step
@@ -210,7 +206,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
     whole, rest = divmod(block, step)
     history = whole if rest else whole - 1  # earlier row sums that a block still needs
     useful = LANES - history  # the last lanes lack their right neighbors
-    state = step * max(history, 1) * 2 * LANES
+    state = max(history, 1) * COUNT * LANES
 
     @_jit.kernel
     def match_band(planes, search, band, offsets, sizes, scratch):
@@ -230,12 +226,12 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         high = rows + history
         filled, limit, distance = scratch.filled, scratch.limit, scratch.distance
         hits, local, start = scratch.hits, scratch.local, scratch.start
-        lines = len(hits) // 2
-        words = len(scratch.hit_words) // 2
-        opening = min(OPENING, len(table))
+        lines = len(hits) // COUNT
+        words = len(scratch.hit_words) // COUNT
+        opening = min(OPENING // COUNT, len(table))
+        flat_bias = bias.reshape(-1)
         sums = stack_floats(state)
         farthest = bounds.reshape(-1)
-        zero = splat(np.float32(0), LANES)
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
@@ -253,14 +249,14 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
             for turn in range(len(table) + opening):
                 opened = opening <= turn < 2 * opening
                 d = turn if turn < opening else turn - opening
-                place = 2 * d * slot(lines) if d < opening else 0
+                place = COUNT * d * slot(lines) if d < opening else 0
                 if turn == opening:
                     for row in range(rows):
-                        learn_limit(scratch, row, lines, 2 * opening, want)
+                        learn_limit(scratch, row, lines, COUNT * opening, want)
                 if opened:
                     for row in range(rows):
                         worst = load(limit, row * LANES, LANES)
-                        for s in range(2):
+                        for s in range(COUNT):
                             at = place + s * slot(lines) + row * LANES
                             hits[s * lines + row] = mask_le(load(distance, at, LANES), worst) & live
                 else:
@@ -268,49 +264,18 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                     dx = table[d, 1] + margin * step
                     locate(start, dy, dx, step, plane, across)
                 for i in range(0 if opened else high):
-                    sum0 = rest0 = splat(bias[d, 0], LANES)
-                    sum1 = rest1 = splat(bias[d, 1], LANES)
-                    for c in range(step):
-                        rows0 = rows1 = part0 = part1 = zero
-                        for r in range(step):
-                            pixel = load(local, ((i * step + c) * step + r) * LANES, LANES)
-                            at0 = start[c * step + r] + i * across + first
-                            at1 = start[(c + 1) * step + r] + i * across + first
-                            delta0 = sub(pixel, load(flat, at0, LANES))
-                            delta1 = sub(pixel, load(flat, at1, LANES))
-                            rows0 = fma(delta0, delta0, rows0)
-                            rows1 = fma(delta1, delta1, rows1)
-                            if r == (rest - 1) % step:
-                                part0 = rows0
-                                part1 = rows1
-                        at = c * history * 2 * LANES
-                        for k in range(history):  # latest first
-                            part0 = add(load(sums, at + 2 * k * LANES, LANES), part0)
-                            part1 = add(load(sums, at + (2 * k + 1) * LANES, LANES), part1)
-                        for k in range(history - 1, 0, -1):
-                            for s in range(2):
-                                older = at + (2 * k + s) * LANES
-                                store(sums, older, load(sums, older - 2 * LANES, LANES))
-                        if history:
-                            store(sums, at, rows0)
-                            store(sums, at + LANES, rows1)
-                        sum0 = add(sum0, part0)
-                        sum1 = add(sum1, part1)
-                        if c == (rest - 1) % step:
-                            rest0 = sum0
-                            rest1 = sum1
-                    for _ in range(history):
-                        rest0 = add(sum0, shift(rest0))
-                        rest1 = add(sum1, shift(rest1))
-                    row = i - history
-                    if row < 0:
-                        continue
+                    row = max(0, i - history)  # the first rows are incomplete, and overwritten
+                    at = place + row * LANES
+                    row_distances(
+                        distance, at, slot(lines), sums, local, i * step**2 * LANES, flat,
+                        i * across + first, start, flat_bias, COUNT * d, size=block, step=step,
+                        count=COUNT, lanes=LANES,
+                    )  # fmt: skip
                     worst = load(limit, row * LANES, LANES)
-                    store(distance, place + row * LANES, rest0)
-                    store(distance, place + slot(lines) + row * LANES, rest1)
-                    hits[row] = mask_le(rest0, worst) & live
-                    hits[lines + row] = mask_le(rest1, worst) & live
-                for s in range(2):
+                    for s in range(COUNT):
+                        near = mask_le(load(distance, at + s * slot(lines), LANES), worst)
+                        hits[s * lines + row] = near & live
+                for s in range(COUNT):
                     code = table[d, 2 + s]
                     at = place + s * slot(lines)
                     if turn < opening:

@@ -86,6 +86,13 @@ def fused(builder, a, b, c):
     return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), [a, b, c])
 
 
+def moved_down(builder, value):
+    """Move every lane one place down; the last keeps its value."""
+    lanes = value.type.count
+    source = [min(k + 1, lanes - 1) for k in range(lanes)]
+    return builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(_INT32, lanes), source))
+
+
 @intrinsic(prefer_literal=True)
 def load(typingctx, array, index, lanes):
     """Read `lanes` consecutive elements."""
@@ -207,10 +214,7 @@ def shift(typingctx, value):
     """Move every lane one place down; the last keeps its value."""
 
     def generate(context, builder, signature, args):
-        lanes = args[0].type.count
-        source = [min(k + 1, lanes - 1) for k in range(lanes)]
-        mask = ir.Constant(ir.VectorType(_INT32, lanes), source)
-        return builder.shuffle_vector(args[0], args[0], mask)
+        return moved_down(builder, args[0])
 
     return value(value), generate
 
