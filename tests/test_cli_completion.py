@@ -78,7 +78,7 @@ def test_the_manual_page_has_every_option(capsys):
     for name, parser in commands.parsers(commands.full_parser()).items():
         section = page.partition(f'.SH "FASTRESTORE {name.upper()}"\n')[2].partition("\n.SH")[0]
         assert f".B fastrestore {name}\n" in section
-        for option in re.findall(r"--[a-z-]+", parser.format_usage()):
+        for option in re.findall(r"--[a-z-]+", parser.format_help().partition("\n\n")[2]):
             assert f"\\fB{option}\\fR" in section, option
         for line in (parser.epilog or "").split("\n"):
             plain = line.replace("\\", "\\e").replace("`", "\\(ga").replace("'", "\\(aq")

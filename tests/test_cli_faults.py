@@ -372,6 +372,19 @@ def test_signals_in_other_threads():
     assert found == [2]
 
 
+def test_what_killed_processes_left(capsys, photos):
+    """Temporary files are hidden, and removed when they are a day old."""
+    Path("out").mkdir()
+    for name, age in (("0123456789abcdef", 30 * 3600), ("fedcba9876543210", 60)):
+        path = Path("out", f".fastrestore-{name}.tmp")
+        path.touch()
+        os.utime(path, (time.time() - age,) * 2)
+    run(capsys, "photos", "-r", "-o", "out", "--dry-run")
+    assert len(names(Path("out"))) == 2
+    run(capsys, "photos", "-r", "-o", "out")
+    assert names(Path("out")) == [".fastrestore-fedcba9876543210.tmp", "a.png", "b.png", "sub"]
+
+
 # Many files
 
 

@@ -8,6 +8,8 @@ import secrets
 import stat
 from pathlib import Path
 
+PATTERN = ".fastrestore-*.tmp"  # of the names of temporary files
+
 
 class Replacement:
     """A file that is written under a temporary name, and renamed when it is complete."""
@@ -15,7 +17,7 @@ class Replacement:
     def __init__(self, path: Path) -> None:
         # A symbolic link stays, and the file that it points to is replaced.
         self._target = Path(os.path.realpath(path))
-        self.temporary = self._target.with_name(f".fastrestore-{secrets.token_hex(8)}.tmp")
+        self.temporary = self._target.with_name(PATTERN.replace("*", secrets.token_hex(8)))
         # Not `tempfile`: its files are readable by their owner only, whatever the umask.
         mode = 0o600 if self._target.exists() else 0o666
         os.close(os.open(self.temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))

@@ -191,6 +191,8 @@ def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
         paths.make_folder(plan.works[0].target.parent if single else Path(args.output))
     if plan.several and args.compare is not None:
         paths.make_folder(Path(args.compare))
+    for folder in {work.target.parent for work in plan.works}:
+        paths.remove_leftovers(folder)
     for source, target in plan.works:
         if source in plan.pages and (args.overwrite or args.resume or not paths.exists(target)):
             compare.check_page(plan.pages[source], overwrite=args.overwrite or args.resume)

@@ -39,11 +39,10 @@ or periodic if the image agrees with it, and otherwise unknown.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
-    options.add_files(parser)
+    options.add_files(parser, required="--psf FILE [options]")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "--psf",
         required=True,
         metavar="FILE",
@@ -51,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_optional_sigma(parser, "auto")
     options.add_strength(parser)
+    add = options.group(parser, options.METHOD).add_argument
     add(
         "--method",
         choices=("bm3d", "pnp"),

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_data_range(parser)
     options.add_optional_sigma(parser, "auto")
     options.add_strength(parser)
+    add = options.group(parser, options.METHOD).add_argument
     add("--iterations", type=int, default=8, metavar="N", help="number of iterations; default: 8")
     options.add_profile(parser, "lc")
     options.add_execution(parser)

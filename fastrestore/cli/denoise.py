@@ -17,6 +17,11 @@ from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, require_torch
 
 EPILOG = """\
+examples:
+  fastrestore denoise noisy.png
+  fastrestore denoise photos -o restored --recursive
+  fastrestore denoise noisy.png -o clean.png --sigma 25/255 --strength 0.8
+
 noise: estimated from each image, whatever it is, or specified by one of these
   integer files  --sigma 25/255                   as a fraction of the maximum of the type
                  --sigma 25 --sigma-scale 8bit    on a scale from 0 to 255, for any integer type
@@ -66,10 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_files(parser, "images, volumes, videos")
     options.add_sigma(parser)
     options.add_noise(parser)
-    add = parser.add_argument
+    add = options.group(parser, options.NOISE).add_argument
     add("--kernel", metavar="FILE", help="kernel of correlated noise; see below")
     options.add_channel_axis(parser)
     stack.add_kind(parser)
+    add = options.group(parser, options.METHOD).add_argument
+    _add_method(parser)
+    options.add_profile(parser, "np")
     add(
         "--colorspace",
         choices=("auto", "opp", "ycbcr", "pca", "none"),
@@ -85,8 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weight of the result in its average with the noisy image; default: 1",
     )
     options.add_data_range(parser)
-    _add_method(parser)
-    options.add_profile(parser, "np")
+    add = options.group(parser, options.SPEED).add_argument
     add(
         "--max-memory",
         type=float,
@@ -100,7 +107,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
     """Add --method and --weights."""
-    parser.add_argument(
+    add = options.group(parser, options.METHOD).add_argument
+    add(
         "--method",
         choices=("bm3d", "dncnn", "unet", "hybrid"),
         help="hybrid: bm3d and a network that corrects its result; unet: a network "
@@ -108,7 +116,7 @@ def _add_method(parser: argparse.ArgumentParser) -> None:
         "for white noise, with --weights; all three need PyTorch; default: bm3d",
     )
     text = "weights file to use for --method; without --method, any network; see below"
-    parser.add_argument("--weights", metavar="FILE", help=text)
+    add("--weights", metavar="FILE", help=text)
     options.add_network(parser)
 
 

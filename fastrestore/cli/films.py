@@ -21,7 +21,7 @@ from fastrestore._io.films import EncoderOptions, Frame, Reader, Writer
 from fastrestore.cli import signals
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.kinds import Kind
-from fastrestore.cli.options import show_progress, spelled
+from fastrestore.cli.options import VIDEOS, group, show_progress, spelled
 from fastrestore.cli.paths import check_overwrite
 
 
@@ -45,7 +45,7 @@ ENCODER = ("codec", "crf", "lossless", "pixel_format", "fps")  # options
 
 def add_encoder(parser: argparse.ArgumentParser) -> None:
     """Add the options of the encoder."""
-    add = parser.add_argument
+    add = group(parser, VIDEOS).add_argument
     add(
         "--codec",
         metavar="NAME",

@@ -38,11 +38,10 @@ BM3D_ONLY = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
-    options.add_files(parser)
+    options.add_files(parser, required="--mask FILE [options]")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "--mask",
         required=True,
         metavar="FILE",
@@ -50,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_optional_sigma(parser, "0", auto=False)
     options.add_strength(parser, "--sigma")
+    add = options.group(parser, options.METHOD).add_argument
     add("--iterations", type=int, default=16, metavar="N", help="number of iterations; default: 16")
     add("--model", metavar="FILE", help="weights of a network such as LaMa, to use instead of bm3d")
     options.add_network(parser)

@@ -5,16 +5,35 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fastrestore.cli.errors import CommandError
 
 STRONGEST = 2.0  # --strength; noise of more than twice the level needs another --sigma
+# Groups of options, in the order of help texts
+NOISE, METHOD, CONTENTS = "noise", "method", "contents of the files"
+MANY, REPORTS = "many files", "reports"
+VIDEOS, SPEED = "videos", "speed and memory"
+GROUPS = (NOISE, METHOD, CONTENTS, MANY, REPORTS, VIDEOS, SPEED)
 PROFILES = ("np", "refilter", "fast", "lc", "high", "vn")
 
 
-def add_files(parser: argparse.ArgumentParser, kind: str = "images") -> None:
-    """Add the input files, the output, and what is done with several files."""
+def group(parser: argparse.ArgumentParser, title: str) -> Any:
+    """Return a group of options in the help text; those of `GROUPS` have a fixed order."""
+    groups: dict[str, Any] = vars(parser).setdefault("groups", {})
+    for name in () if groups else GROUPS:
+        groups[name] = parser.add_argument_group(name)
+    return groups[title]
+
+
+def add_files(
+    parser: argparse.ArgumentParser, kind: str = "images", required: str = "[options]"
+) -> None:
+    """Add the input files, the output, and what is done with several files.
+
+    `required` are the options to show in the first line of the help text.
+    """
+    parser.usage = f"%(prog)s {required} IN [IN ...]"
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IN", help=f"{kind}, directories of them, or patterns")
     add(
@@ -24,41 +43,49 @@ def add_files(parser: argparse.ArgumentParser, kind: str = "images") -> None:
         help="output file, or directory if there are several IN; default: IN-restored.EXT "
         "beside each IN",
     )
+    add = group(parser, MANY).add_argument
     add("-r", "--recursive", action="store_true", help="also restore files in subdirectories")
     text = "restore again where IN or the options have changed since OUT was written"
     add("--resume", action="store_true", help=text)
     add("--jobs", type=int, default=1, metavar="N", help="files to restore at a time; default: 1")
+    add("--dry-run", action="store_true", help="only print what would be written")
+    add = group(parser, REPORTS).add_argument
     add("--json", action="store_true", help="print a line of JSON for each file")
     add("--report", metavar="FILE.json", help="file for versions, settings and noise of each file")
-    add("--dry-run", action="store_true", help="only print what would be written")
     text = "page that compares IN and OUT, or directory of pages if there are several IN"
     add("--compare", metavar="PAGE.html", help=text)
     text = "limit for the size of an image in memory; default: the memory of the computer"
+    add = group(parser, SPEED).add_argument
     add("--max-image-gb", type=float, metavar="GB", help=text)
 
 
 def add_channel_axis(parser: argparse.ArgumentParser, axes: str = "three") -> None:
     """Add --channel-axis."""
     text = f"channel axis of NPY files with {axes} axes; -1 is the last"
-    parser.add_argument("--channel-axis", type=int, metavar="N", help=text)
+    group(parser, CONTENTS).add_argument("--channel-axis", type=int, metavar="N", help=text)
 
 
 def add_data_range(parser: argparse.ArgumentParser) -> None:
     """Add --data-range."""
     text = "range of the clean data, white minus black, in the units of the file"
-    parser.add_argument("--data-range", type=float, metavar="X", help=text)
+    group(parser, CONTENTS).add_argument("--data-range", type=float, metavar="X", help=text)
 
 
 def add_sigma(parser: argparse.ArgumentParser) -> None:
     """Add --sigma and --sigma-scale, explained below the options."""
-    add = parser.add_argument
-    add("--sigma", metavar="S", help="standard deviation of the noise, or auto; see below")
+    add = group(parser, NOISE).add_argument
+    add(
+        "--sigma",
+        metavar="S",
+        help="standard deviation of the noise; see below; default: estimated",
+    )
     add("--sigma-scale", choices=("native", "8bit"), help="units of --sigma; see below")
 
 
 def add_optional_sigma(parser: argparse.ArgumentParser, default: str, *, auto: bool = True) -> None:
     """Add --sigma with a default, and --sigma-scale."""
-    add, examples = parser.add_argument, "2/255, 0.01 or auto" if auto else "2/255 or 0.01"
+    add, examples = group(parser, NOISE).add_argument, "2/255 or 0.01"
+    examples = "2/255, 0.01 or auto" if auto else examples
     text = f"standard deviation of the noise, such as {examples}; default: {default}"
     add("--sigma", metavar="S", default=default, help=text)
     add(
@@ -70,15 +97,19 @@ def add_optional_sigma(parser: argparse.ArgumentParser, default: str, *, auto: b
 
 def add_noise(parser: argparse.ArgumentParser) -> None:
     """Add the noise specifications other than --sigma: a model and a power spectrum."""
-    add = parser.add_argument
+    add = group(parser, NOISE).add_argument
     add_noise_model(parser)
     add("--psd", metavar="FILE", help="power spectrum of correlated noise; see below")
 
 
 def add_noise_model(parser: argparse.ArgumentParser) -> None:
     """Add --noise and --strength."""
-    add = parser.add_argument
-    add("--noise", metavar="MODEL", help="model of the noise, or a file of one; see below")
+    add = group(parser, NOISE).add_argument
+    add(
+        "--noise",
+        metavar="MODEL",
+        help="model of the noise, or a file of one; see below; default: auto",
+    )
     add_strength(parser)
 
 
@@ -87,7 +118,7 @@ def add_strength(
 ) -> None:
     """Add --strength, a multiplier for a level."""
     text = f"multiplier for {level}, from 0 to {STRONGEST:g}; default: 1"
-    parser.add_argument("--strength", type=float, default=1.0, metavar="X", help=text)
+    group(parser, NOISE).add_argument("--strength", type=float, default=1.0, metavar="X", help=text)
 
 
 def refuse_strength(parser: argparse.ArgumentParser, why: str) -> None:
@@ -112,7 +143,7 @@ def check_strength(args: argparse.Namespace) -> None:
 
 def add_chroma_strength(parser: argparse.ArgumentParser) -> None:
     """Add --chroma-strength."""
-    parser.add_argument(
+    group(parser, NOISE).add_argument(
         "--chroma-strength",
         type=float,
         default=1.0,
@@ -132,35 +163,51 @@ def add_profile(
 ) -> None:
     """Add --profile."""
     text = f"parameters of the algorithm; default: {default}"
-    parser.add_argument("--profile", choices=choices, default=default, help=text)
+    group(parser, METHOD).add_argument("--profile", choices=choices, default=default, help=text)
 
 
 def add_stage(parser: argparse.ArgumentParser) -> None:
     """Add --stage."""
     choices = ("basic", "final")
-    parser.add_argument(
+    group(parser, METHOD).add_argument(
         "--stage", choices=choices, default="final", help="last stage to run; default: final"
     )
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Add --tile and --device, for networks."""
-    add = parser.add_argument
-    add("--tile", type=int, metavar="N", help="for networks: side of the tiles in pixels")
-    add("--device", metavar="NAME", help="for networks: cpu, cuda or cuda:1")
+    add = group(parser, SPEED).add_argument
+    add(
+        "--tile",
+        type=int,
+        metavar="N",
+        help="for networks: side of the tiles in pixels; default: automatic",
+    )
+    add(
+        "--device",
+        metavar="NAME",
+        help="for networks: cpu, cuda or cuda:1; default: a GPU if available",
+    )
 
 
 def add_execution(parser: argparse.ArgumentParser) -> None:
     """Add --backend, --workers, --overwrite and --quiet."""
-    add = parser.add_argument
+    add = group(parser, SPEED).add_argument
     add(
         "--backend",
         metavar="NAME",
         help="see `fastrestore backends`; default: the fastest one available",
     )
     add("--workers", type=int, metavar="N", help="number of threads; default: one for each core")
-    add("--overwrite", action="store_true", help="replace existing files")
-    add("--quiet", action="store_true", help="print errors and warnings only")
+    add_replacing(parser)
+
+
+def add_replacing(parser: argparse.ArgumentParser) -> None:
+    """Add --overwrite and --quiet."""
+    text = "replace existing files; default: skip them"
+    group(parser, MANY).add_argument("--overwrite", action="store_true", help=text)
+    text = "print errors and warnings only"
+    group(parser, REPORTS).add_argument("-q", "--quiet", action="store_true", help=text)
 
 
 def show_progress(args: argparse.Namespace) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
+from fastrestore._arrays import replacement
 from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.inputs import SUFFIX, Input, ending
 from fastrestore.cli.kinds import Kind
+
+LEFTOVER = 24 * 3600  # seconds after which a temporary file belongs to no running process
 
 
 class Work(NamedTuple):
@@ -85,6 +90,14 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"cannot create directory {folder}: {reason(error)}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of processes that were killed, if they are older than a day."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(replacement.PATTERN):
+            if time.time() - path.stat().st_mtime > LEFTOVER:
+                path.unlink()
 
 
 def _beside(paths: list[Path], kind: Kind) -> list[Path]:

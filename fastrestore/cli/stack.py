@@ -42,7 +42,7 @@ _PROFILES = ("np", "volume")  # defaults of the commands; that of the function d
 def add_kind(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """Add --as; without a default it depends on the file."""
     text = "planes for TIFF, film for videos, volume for NIfTI" if default is None else default
-    parser.add_argument(
+    options.group(parser, options.CONTENTS).add_argument(
         "--as",
         dest="kind",
         choices=tuple(AXES),
@@ -54,7 +54,7 @@ def add_kind(parser: argparse.ArgumentParser, default: str | None = None) -> Non
 
 def add_axes(parser: argparse.ArgumentParser) -> None:
     """Add --axes."""
-    parser.add_argument(
+    options.group(parser, options.CONTENTS).add_argument(
         "--axes",
         metavar="LETTERS",
         help="names of the axes, such as TZCYX: frames, slices, channels, rows, columns, and S for "

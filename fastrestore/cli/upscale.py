@@ -65,18 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
     add = parser.add_argument
-    options.add_files(parser)
+    options.add_files(parser, "a video, or images")
     text = "factor for rows and columns, from 1 to 4, such as 2.5; default: 4"
     add("--scale", default="4", metavar="X", help=text)
     add("--model", metavar="NAME", help="see below; default: srresnet")
     options.refuse_strength(parser, "networks for this remove no noise that could be scaled")
     options.add_channel_axis(parser)
     options.add_data_range(parser)
+    add = options.group(parser, options.SPEED).add_argument
     add("--tile", type=int, metavar="N", help="side of the tiles in pixels; default: automatic")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:1; default: a GPU if available")
     add_encoder(parser)
-    add("--overwrite", action="store_true", help="replace existing files")
-    add("-q", "--quiet", action="store_true", help="show no progress bar")
+    options.add_replacing(parser)
 
 
 def run(args: argparse.Namespace) -> int:

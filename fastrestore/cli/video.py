@@ -65,8 +65,8 @@ _OWN = {"radius": 4, "scene_cuts": True}  # options that `denoise` lacks, and th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
-    add = parser.add_argument
     options.add_files(parser, "videos")
+    add = options.group(parser, options.METHOD).add_argument
     options.add_sigma(parser)
     options.add_noise_model(parser)
     options.add_chroma_strength(parser)

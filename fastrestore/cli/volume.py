@@ -19,6 +19,11 @@ from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.kinds import Kind
 
 EPILOG = """\
+examples:
+  fastrestore volume mr.nii.gz
+  fastrestore volume noisy.tif -o clean.tif --sigma 25/255
+  fastrestore volume stack.npy -o clean.npy --axes TZYX --as film
+
 noise: estimated from the volume, whatever it is, or specified by one of these
   integer files  --sigma 25/255                   as a fraction of the maximum of the type
                  --sigma 25 --sigma-scale 8bit    on a scale from 0 to 255, for any integer type
@@ -64,8 +69,8 @@ _OF_IMAGES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the files and options."""
     parser.epilog = EPILOG
-    add = parser.add_argument
     options.add_files(parser, "volumes")
+    add = options.group(parser, options.CONTENTS).add_argument
     options.add_sigma(parser)
     options.add_noise(parser)
     options.add_channel_axis(parser, "four")
@@ -75,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stack.add_kind(parser, "volume")
     stack.add_axes(parser)
     options.add_data_range(parser)
-    add(
+    options.group(parser, options.METHOD).add_argument(
         "--profile",
         default="volume",
         metavar="NAME",
