@@ -1,5 +1,7 @@
 """The command line: completion in shells, and the manual page."""
 
+import argparse
+import itertools
 import re
 import shutil
 import subprocess
@@ -78,8 +80,10 @@ def test_the_manual_page_has_every_option(capsys):
     for name, parser in commands.parsers(commands.full_parser()).items():
         section = page.partition(f'.SH "FASTRESTORE {name.upper()}"\n')[2].partition("\n.SH")[0]
         assert f".B fastrestore {name}\n" in section
-        for option in re.findall(r"--[a-z-]+", parser.format_help().partition("\n\n")[2]):
+        shown = [each for each in parser._actions if each.help != argparse.SUPPRESS]
+        for option in itertools.chain(*(each.option_strings for each in shown)):
             assert f"\\fB{option}\\fR" in section, option
+        assert argparse.SUPPRESS not in section
         for line in (parser.epilog or "").split("\n"):
             plain = line.replace("\\", "\\e").replace("`", "\\(ga").replace("'", "\\(aq")
             assert plain in section
