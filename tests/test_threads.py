@@ -1,5 +1,7 @@
 """Independent parts of work, on threads."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -134,3 +136,18 @@ def test_windows_with_a_constant_square_in_a_channel():
     blocks[0, 2, 9:17, 8:16] = 7  # across two squares
     blocks[0, 3, :7, :8] = blocks[0, 3, 7, :8] = 7
     np.testing.assert_array_equal(camera_windows._is_constant(blocks), [False, True, False, True])
+
+
+FIRST_IMPORTS = """
+import importlib
+from fastrestore._arrays import threads
+names = ["scipy.stats", "scipy.ndimage", "scipy.fft", "scipy.signal", "scipy.optimize"]
+with threads.limited_to(len(names)):
+    threads.in_order(importlib.import_module, names)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_first_imports_in_threads(attempt):
+    """Parts of SciPy that threads import at the same time, which fails if SciPy is not imported."""
+    subprocess.run([sys.executable, "-c", FIRST_IMPORTS], check=True)

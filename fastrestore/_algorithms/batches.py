@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastrestore._arrays import interop, validate
+from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.progress import reporting
 
 # Pixels above which the threads share each image: this takes less memory and stops sooner, and the
@@ -136,6 +136,7 @@ def _each(
         for k in range(batch.images):
             yield k, one(k)
         return
+    threads.prepare()
     yield 0, one(0)  # with all threads: it compiles kernels once, and shows wrong arguments
     with ThreadPoolExecutor(workers, "fastrestore") as pool:
         try:

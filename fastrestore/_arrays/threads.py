@@ -31,12 +31,18 @@ def limited_to(workers: int) -> Iterator[None]:
         yield
         return
     pool = ThreadPoolExecutor(workers - 1, "fastrestore")
+    prepare()
     token = _pool.set(pool)
     try:
         yield
     finally:
         _pool.reset(token)
         pool.shutdown(cancel_futures=True)
+
+
+def prepare() -> None:
+    """Import SciPy before threads begin: their first imports of its parts would fail at times."""
+    import scipy  # noqa: F401
 
 
 def _is_free(size: int) -> bool:

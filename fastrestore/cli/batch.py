@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastrestore._arrays import threads
 from fastrestore._arrays.validate import usable_processors
 from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
@@ -229,6 +230,7 @@ class _Batch:
     def _run_threads(self, finished: Callable[[Outcome], None]) -> None:
         """Restore several files at a time; after an interrupt, complete those that have begun."""
         running: list[Future[Outcome]] = []
+        threads.prepare()
         with ThreadPoolExecutor(self.args.jobs) as pool:
             try:
                 for work in self.plan.works:
