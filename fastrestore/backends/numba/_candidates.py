@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
     aligned,
+    aligned_empty,
     count_less,
     count_ones,
     keep_ge,
@@ -69,11 +70,11 @@ def memory(rows: int, group: int, pixels: int, starts: int, count: int = 2) -> S
     lines = -(-rows // 4) * 4  # one word of hits holds four rows
     room = -(-(40 + group) // KEYS) * KEYS  # keys of a reference before selection
     limit = aligned(lines * LANES, np.float32)
-    distance = aligned(OPENING * slot(lines), np.float32)
+    distance = aligned_empty(OPENING * slot(lines), np.float32)
     hits = np.zeros(count * lines, np.uint16)
     return Scratch(
         room=room,
-        near=aligned(lines * LANES * room, np.int64),
+        near=aligned_empty(lines * LANES * room, np.int64),
         filled=np.zeros(lines * LANES, np.int32),
         limit=limit,
         limit_bits=limit.view(np.int32),
@@ -81,7 +82,7 @@ def memory(rows: int, group: int, pixels: int, starts: int, count: int = 2) -> S
         distance_bits=distance.view(np.int32),
         hits=hits,
         hit_words=hits.view(np.uint64),
-        local=aligned(pixels, np.float32),
+        local=aligned_empty(pixels, np.float32),
         start=np.empty(starts, np.int64),
         order=aligned(room, np.int64),
     )

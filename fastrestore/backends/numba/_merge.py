@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._simd import fma, load, splat, spread, store
+from fastrestore.backends.numba._simd import div, fma, load, splat, spread, store
 
 LANES = 8
+
+
+def zeros(*shape: int) -> NDArray[np.float64]:
+    """Zeros followed by a vector that `divide` reads with the last rows."""
+    size = math.prod(shape)
+    return np.zeros(size + LANES)[:size].reshape(shape)
 
 
 @_jit.kernel
@@ -41,8 +52,9 @@ def divide(sums, window, first, last, lines, out):
 
     Sums are (columns, rows), with the weight of every block at its corner, and weights have an
     empty column before and after. The sum of the windows is then a separable convolution, whose
-    order of additions is fixed relative to the pixel. lines (block + 1, ...): working memory for
-    the sums along the last columns, padded to whole vectors.
+    order of additions is fixed relative to the pixel. lines (block + LANES, ...): working memory
+    for the sums along the last columns, and for the results of a few columns, which are written row
+    by row; padded to whole vectors.
     """
     numerator, weights = sums
     block = len(window)
@@ -51,18 +63,25 @@ def divide(sums, window, first, last, lines, out):
     recent = lines.reshape(-1)
     length = lines.shape[1]
     zero = splat(0.0, LANES)
+    flat_sums = numerator.reshape(-1)
     for x in range(out.shape[1]):
+        current = x % block
         for y in range(0, last - first, LANES):
             # Above the first row lie the last rows of the column before, where no block begins.
             at = (x + 1) * height + first + y
             total = zero
             for n in range(block):
                 total = fma(load(flat, at - n, LANES), spread(window, n, LANES), total)
-            store(recent, x % block * length + y, total)
+            store(recent, current * length + y, total)
             total = zero
+            line = current  # not by a remainder, which takes longer than the sum
             for n in range(min(block, x + 1)):
-                line = load(recent, (x - n) % block * length + y, LANES)
-                total = fma(line, spread(window, n, LANES), total)
-            store(recent, block * length + y, total)
-        for y in range(last - first):
-            out[first + y, x] = numerator[x, first + y] / lines[block, y]
+                total = fma(load(recent, line * length + y, LANES), spread(window, n, LANES), total)
+                line = line - 1 if line else block - 1
+            result = div(load(flat_sums, x * height + first + y, LANES), total)
+            store(recent, (block + x % LANES) * length + y, result)
+        if x % LANES == LANES - 1 or x == out.shape[1] - 1:
+            start = x - x % LANES
+            for y in range(last - first):
+                for k in range(x % LANES + 1):
+                    out[first + y, start + k] = lines[block + k, y]

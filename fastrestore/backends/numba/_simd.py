@@ -25,6 +25,14 @@ def aligned(size, dtype):
     return memory[first : first + size]
 
 
+def aligned_empty(size, dtype):
+    """Return memory aligned to a cache line, not initialized."""
+    itemsize = np.dtype(dtype).itemsize
+    memory = np.empty(size + 64 // itemsize, dtype)
+    first = -memory.ctypes.data % 64 // itemsize
+    return memory[first : first + size]
+
+
 def aligned_copy(values):
     """Return a flat float32 copy aligned to a cache line."""
     out = aligned(values.size, np.float32)

@@ -93,7 +93,7 @@ def bm3d_filter(
     kernel = _filter.filter_kernel(block, len(images) > 1, even_odd(stage.forward))
     channels, height, width = images[0].shape
     # Transposed, because the kernel finishes blocks column by column; margins for `divide`
-    total = Sums(np.zeros((channels, width, height)), np.zeros((channels, width + 2, height)))
+    total = Sums(_merge.zeros(channels, width, height), _merge.zeros(channels, width + 2, height))
     lock = threading.Lock()
 
     def lifted(image: Image, y: range, x: range) -> NDArray[np.float32]:
@@ -140,7 +140,7 @@ def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
 
     def work(part: tuple[int, range]) -> None:
         c, band = part
-        lines = np.empty((stage.block + 1, -(-len(band) // _merge.LANES) * _merge.LANES))
+        lines = np.empty((stage.block + _merge.LANES, -(-len(band) // _merge.LANES) * _merge.LANES))
         sums = Sums(total.numerator[c], total.weights[c])
         _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 

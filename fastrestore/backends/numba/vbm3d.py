@@ -129,7 +129,7 @@ class VideoStage:
         def divide(part: tuple[int, range]) -> None:
             c, band = part
             wide = -(-len(band) // _merge.LANES) * _merge.LANES + _merge.LANES
-            lines = np.empty((self._stage.block + 1, wide))
+            lines = np.empty((self._stage.block + _merge.LANES, wide))
             sums = Sums(self._total.numerator[c, 1:-1], self._total.weights[c])
             _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
