@@ -105,7 +105,8 @@ def spent(row, root, options):
             environment["FASTRESTORE_NUMBA_CACHE"] = empty
         clock = "perf_counter" if options.wall else "process_time"
         values = (options.workers, before, call, rounds, HERE / "bench", clock)
-        command = [sys.executable, "-c", CHILD, *map(str, values)]
+        # -P: not the package in the current folder
+        command = [sys.executable, "-P", "-c", CHILD, *map(str, values)]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
