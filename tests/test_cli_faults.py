@@ -290,7 +290,7 @@ def test_a_report_that_cannot_be_written(capsys, monkeypatch, photos):
     def write_report(*_):
         raise images.FileError("cannot write r.json: No space left on device")
 
-    monkeypatch.setattr("fastrestore.cli.outcomes.write_report", write_report)
+    monkeypatch.setattr("fastrestore.cli.reports.write", write_report)
     _, err = run(capsys, "photos", "-o", "out", "--report", "r.json", status=1)
     assert err[-2:] == [
         "2 files: 2 restored",

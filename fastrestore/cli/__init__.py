@@ -83,6 +83,7 @@ def _command(argv: Sequence[str]) -> int:
     if args.command is None:
         show(parser.format_help().rstrip("\n"))
         return 2
+    args._argv = list(argv)  # for reports
     status: int | None = args.run(args)
     return status or 0
 

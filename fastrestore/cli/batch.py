@@ -19,7 +19,7 @@ from fastrestore._arrays.validate import usable_processors
 from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
 from fastrestore.backends import select
-from fastrestore.cli import compare, inputs, options, outcomes, paths, records
+from fastrestore.cli import compare, inputs, options, outcomes, paths, records, reports
 from fastrestore.cli.errors import CommandError, require_torch
 from fastrestore.cli.inputs import Input
 from fastrestore.cli.kinds import IMAGES, Kind
@@ -34,6 +34,7 @@ Details = dict[str, Any]  # of noise and method, for the line and the report
 Process = Callable[[Path, Path], Details]  # reads, restores and writes a file
 MEMORY_VARIABLE = "FASTRESTORE_MAX_IMAGE_GB"
 DEBUG_VARIABLE = "FASTRESTORE_DEBUG"  # 1 prints the traceback of an unexpected error
+UP_TO_DATE = "is up to date"  # the end of why a file is skipped
 _POSITIVE = {  # options that are positive numbers, in words
     "workers": "a number of threads; write 1 or more",
     "data_range": "a positive number",
@@ -81,7 +82,7 @@ def _write_report(args: argparse.Namespace, done: list[Outcome]) -> bool:
     if args.report is None or args.dry_run:
         return True
     try:
-        outcomes.write_report(args, sorted(done, key=lambda each: str(each.source)))
+        reports.write(args, sorted(done, key=lambda each: str(each.source)))
     except FileError as error:
         show(f"fastrestore: error: {one_line(str(error))}")
         return False
@@ -102,7 +103,7 @@ def _check(args: argparse.Namespace) -> None:
         os.environ[MEMORY_VARIABLE] = str(args.max_image_gb)
     if args.jobs > 1 and getattr(args, "workers", 0) is None:
         args.workers = max(1, usable_processors() // args.jobs)
-    outcomes.check_report(args)
+    reports.check(args)
     _check_devices(args)
 
 
@@ -256,7 +257,7 @@ class _Batch:
             text = f"{outcomes.shown(work.target)}: only a part of the images exists"
             return Outcome(*work, FAILED, message=f"{text}; add --overwrite to replace it")
         if skipped:
-            return Outcome(*work, SKIPPED, message=skipped)
+            return Outcome(*work, SKIPPED, message=skipped, kept=skipped.endswith(UP_TO_DATE))
         if self.args.dry_run:
             return Outcome(*work, PLANNED)
         start = time.perf_counter()
@@ -314,7 +315,7 @@ def _why_skipped(work: Work, args: argparse.Namespace, known: Records, settings:
     current = known.is_current(work, settings)
     if current is None:
         return f"{name} exists already, and was written or changed by something else"
-    return f"{name} is up to date" if current else ""
+    return f"{name} {UP_TO_DATE}" if current else ""
 
 
 def _print(outcome: Outcome, args: argparse.Namespace) -> None:

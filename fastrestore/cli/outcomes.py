@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-import fastrestore
-from fastrestore._io import files
-from fastrestore.cli.errors import CommandError
+from fastrestore._noise.spec import NoiseSpec
+from fastrestore._noise.spec_file import as_json
 from fastrestore.cli.streams import shown as shown
 
 CHANNELS = 4  # of which a line shows the noise level
 RESTORED, SKIPPED, FAILED, PLANNED = "restored", "skipped", "failed", "planned"
-_HIDDEN = ("run", "command", "inputs", "output")  # not settings, or reported by themselves
+_CURVE = 256  # numbers of a curve of the noise by brightness that details contain
 
 
 @dataclass
@@ -32,6 +29,12 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)  # noise, method and others, for JSON
     seconds: float | None = None
     message: str = ""  # why it failed or was skipped
+    kept: bool = False  # whether it was skipped because the result is up to date
+
+    @property
+    def place(self) -> str:
+        """Return the result as it is written in reports."""
+        return shown(self.target)
 
     def line(self) -> str:
         """Return the line that is printed."""
@@ -64,10 +67,25 @@ def details_of(info: Any) -> dict[str, Any]:
             "sigma": np.ravel(level).tolist(),
             "estimated": info.estimated,
             "reason": info.reason,
+            **_curve(noise),
         },
         "strength": info.strength,
         "backend": info.backend,
     }
+
+
+def _curve(noise: Any) -> dict[str, Any]:
+    """Return the level of the noise by brightness, if it depends on it, and the distribution."""
+    if not isinstance(noise, NoiseSpec) or noise.levels.size > _CURVE:
+        return {}
+    fields: dict[str, Any] = {}
+    if noise.levels.shape[-1] > 1:
+        fields |= {name: getattr(noise, name).tolist() for name in ("brightness", "levels")}
+    if len(noise.sigma) > 1:
+        fields["correlation"] = noise.correlation.tolist()
+    if noise.distribution is not None:
+        fields["distribution"] = as_json(noise.distribution)
+    return fields
 
 
 def summary(outcomes: Iterable[Outcome]) -> str:
@@ -77,32 +95,6 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     words = [f"{counts[name]} {name}" for name in (RESTORED, PLANNED, SKIPPED, FAILED)
              if counts[name]]  # fmt: skip
     return ": ".join(filter(None, [f"{total} file{'' if total == 1 else 's'}", ", ".join(words)]))
-
-
-def check_report(args: argparse.Namespace) -> None:
-    """Raise if the report cannot be written."""
-    if args.report is None:
-        return
-    path = Path(args.report)
-    files.check_output(path, (".json",))
-    if path.exists() and not (args.overwrite or args.resume):
-        raise CommandError(f"{path} exists already; add --overwrite to replace it")
-
-
-def write_report(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
-    """Write versions, settings and what was done with each file."""
-    settings = {
-        name: value for name, value in sorted(vars(args).items())
-        if name not in _HIDDEN and value is not None and not name.startswith("_")
-    }  # fmt: skip
-    report = {
-        "fastrestore": fastrestore.__version__,
-        "command": args.command,
-        "settings": settings,
-        "files": [outcome.fields() for outcome in outcomes],
-    }
-    text = json.dumps(report, indent=2, default=str) + "\n"
-    files.write_bytes(Path(args.report), text.encode)
 
 
 def noise_text(details: dict[str, Any]) -> str:

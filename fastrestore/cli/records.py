@@ -23,7 +23,7 @@ VARIABLE = "FASTRESTORE_RECORDS"  # another folder, or 0 for none
 # Options that do not change a result
 _NEUTRAL = {
     "run", "command", "inputs", "output", "overwrite", "resume", "quiet", "jobs", "json", "report",
-    "dry_run", "compare", "recursive", "workers", "max_image_gb",
+    "dry_run", "compare", "recursive", "workers", "max_image_gb", "_argv",
 }  # fmt: skip
 _CHUNK = 2**20
 

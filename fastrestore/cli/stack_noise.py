@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_OF_PARTS = ("reason", "brightness", "levels", "correlation", "distribution")  # differ by part
+
 
 class Part(NamedTuple):
     """What was found in an image, film or volume of a stack."""
@@ -33,5 +35,6 @@ def pooled(parts: list[Part]) -> dict[str, Any]:
             for part, each in zip(parts, noises, strict=True)
         ],
     }  # fmt: skip
-    noise.pop("reason", None)  # one for each part
+    for name in _OF_PARTS:
+        noise.pop(name, None)
     return first | {"noise": noise}
