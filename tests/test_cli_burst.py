@@ -100,6 +100,24 @@ def test_a_folder_for_the_result(capsys, folder, frames, merged):
     assert merged[0]["count"] == 2
 
 
+@pytest.mark.filterwarnings("always:skipped")
+def test_results_that_are_named_are_no_images_of_the_burst(capsys, folder, frames, merged):
+    works(capsys, "burst", *frames)
+    works(capsys, "burst", *frames, "-o", "b/merged.png")
+    write(folder / "b" / "f2-restored.png", NOISE8)
+    merged.clear()
+    words = [path.relative_to(folder) for path in sorted((folder / "b").iterdir())]
+    assert len(words) == 6
+    for command in (words, ["b/*.png"]):
+        assert main(["burst", *map(str, command), "-o", "x.png", "--overwrite"]) == 0
+        found = capsys.readouterr().err
+        assert found == (
+            "fastrestore: warning: skipped results of earlier calls: b/f0-burst.png, "
+            "b/f2-restored.png, b/merged.png\n"
+        )
+        assert merged.pop()["count"] == 3
+
+
 @pytest.mark.parametrize(
     ("words", "message", "status"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import fastrestore
 from fastrestore._io import images
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Image, Picture
-from fastrestore.cli import batch, inputs, noise, options, records, restoring, stack
+from fastrestore.cli import batch, inputs, noise, options, paths, records, restoring, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.kinds import IMAGES, Kind
+from fastrestore.cli.streams import shown
 
 SUFFIX = "-burst"  # of the name of the result
 EPILOG = """\
@@ -90,10 +92,19 @@ def output_name(first: Path) -> str:
 
 
 def _frames(args: argparse.Namespace) -> list[Path]:
-    """Return the images, without the results of earlier calls in folders."""
+    """Return the images, without the results of earlier calls."""
     found = inputs.find(args.inputs, IMAGES, recursive=args.recursive, output=args.output)
-    results = {item.path.with_name(output_name(item.path)) for item in found}
-    frames = [item.path for item in found if item.folder is None or item.path not in results]
+    by_name = {
+        item.path.with_name(name)
+        for item in found
+        for name in (
+            output_name(item.path), paths.suffixed(item.path, images.output_name(item.path))
+        )
+    }  # fmt: skip
+    rest, by_record = records.Records().split(found, named=True)
+    frames = [item.path for item in rest if item.path not in by_name]
+    _warn([item.path for item in found if (item.path in by_name and item.folder is None)
+           or (item.path not in by_name and item in by_record)])  # fmt: skip
     for path in frames:
         images.check_input(path)
     if len(frames) == 1 and stack.is_stack(frames[0]):
@@ -107,6 +118,14 @@ def _frames(args: argparse.Namespace) -> list[Path]:
             "`fastrestore denoise`"
         )
     return frames
+
+
+def _warn(results: list[Path]) -> None:
+    """Warn about results of earlier calls; those in folders that the name shows are expected."""
+    names = ", ".join(shown(path) for path in results[: inputs.SHOWN])
+    more = f" and {len(results) - inputs.SHOWN} more" if len(results) > inputs.SHOWN else ""
+    if results:
+        warnings.warn(f"skipped results of earlier calls: {names}{more}", stacklevel=1)
 
 
 def _merge(frames: list[Path], target: Path, args: argparse.Namespace) -> Details:

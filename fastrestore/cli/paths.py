@@ -102,11 +102,11 @@ def remove_leftovers(folder: Path) -> None:
 
 def _beside(paths: list[Path], kind: Kind) -> list[Path]:
     """Return results with a suffix beside the files."""
-    targets = [path.with_name(_suffixed(path, kind.name(path))) for path in paths]
+    targets = [path.with_name(suffixed(path, kind.name(path))) for path in paths]
     return _told_apart(paths, targets)
 
 
-def _suffixed(path: Path, result: str) -> str:
+def suffixed(path: Path, result: str) -> str:
     """Return the name of a result beside its file."""
     last = ending(result)
     stem = result[: len(result) - len(last)]

@@ -63,9 +63,13 @@ class Records:
             with path.open("a", encoding="ascii") as file:
                 file.write(json.dumps(record) + "\n")
 
-    def split(self, found: list[Input]) -> tuple[list[Input], list[Input]]:
-        """Return the files to restore, and those in folders that are results of others of them."""
-        origins = {item: self._origin(item.path) for item in found if item.folder is not None}
+    def split(self, found: list[Input], *, named: bool = False) -> tuple[list[Input], list[Input]]:
+        """Return the files to restore, and those that are results of others of them.
+
+        Files that are not in folders may be results only if `named`.
+        """
+        candidates = (item for item in found if named or item.folder is not None)
+        origins = {item: self._origin(item.path) for item in candidates}
         if not any(origins.values()):
             return found, []
         sources = {_place(item.path) for item in found}
