@@ -85,7 +85,8 @@ def test_folder(capsys, photos):
     ]
     assert err == [
         "fastrestore: warning: photos: skipped files that are not images, volumes or videos: "
-        "notes.txt, sub",
+        "notes.txt",
+        "fastrestore: warning: photos: skipped 1 directory: sub; add --recursive to include it",
         "2 files: 2 restored",
     ]
     np.testing.assert_array_equal(read(photos / "b-restored.tif"), NOISE16)
@@ -185,6 +186,19 @@ def test_wrong_arguments_end_before_work_starts(capsys, calls, photos, tmp_path,
     assert tree(tmp_path) == before
 
 
+def test_folders_in_folders_are_named(capsys, photos):
+    (photos / "more").mkdir()
+    (photos / "notes.txt").unlink()
+    _, err = run(capsys, "photos", "-o", "photos/out")
+    assert err == [
+        "fastrestore: warning: photos: skipped 2 directories: more, sub; add --recursive to "
+        "include them",
+        "2 files: 2 restored",
+    ]
+    _, err = run(capsys, "photos", "-o", "photos/out", "-r")
+    assert err == ["3 files: 1 restored, 2 skipped"]
+
+
 def test_broken_files_are_reported_and_passed_over(capsys, photos):
     """Each in one line, with a summary at the end."""
     whole = (photos / "a.png").read_bytes()
@@ -195,7 +209,7 @@ def test_broken_files_are_reported_and_passed_over(capsys, photos):
     write(photos / "g.npy", np.zeros((2, 2, 2, 2)))
     out, err = run(capsys, "photos", "-o", "out", status=1)
     assert [line.split(" ")[0] for line in out] == ["photos/a.png", "photos/b.tif"]
-    for name, line in zip("cdefg", err[1:-1], strict=True):
+    for name, line in zip("cdefg", err[2:-1], strict=True):
         assert line.startswith("fastrestore: error: ")
         assert f"photos/{name}." in line
     assert err[-1] == "7 files: 2 restored, 5 failed"

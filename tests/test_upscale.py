@@ -411,7 +411,8 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     (tmp_path / "in" / "more").mkdir()
     assert main(command) == 0
     message = capsys.readouterr().err
-    assert "in: skipped files that are not images: more, notes.txt\n" in message
+    assert "in: skipped files that are not images: notes.txt\n" in message
+    assert "in: skipped 1 directory: more; add --recursive to include it\n" in message
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.jpg"}
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()

@@ -81,12 +81,12 @@ def _matches(name: str) -> list[Path]:
     return matches
 
 
-def warn_skipped(folder: Path, what: str, files: Collection[Path]) -> None:
+def warn_skipped(folder: Path, what: str, files: Collection[Path], advice: str = "") -> None:
     """Warn about files in a folder that are not restored, if there are any."""
     names = ", ".join(shown(file.relative_to(folder)) for file in list(files)[:SHOWN])
     more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
     if files:
-        warnings.warn(f"{shown(folder)}: skipped {what}: {names}{more}", stacklevel=1)
+        warnings.warn(f"{shown(folder)}: skipped {what}: {names}{more}{advice}", stacklevel=1)
 
 
 def _files(path: Path, kind: Kind, *, recursive: bool, output: str | None) -> Iterator[Input]:
@@ -103,9 +103,13 @@ def _files(path: Path, kind: Kind, *, recursive: bool, output: str | None) -> It
             if walk.problems
             else _none_known(path, kind, recursive=recursive)
         )
-    others = [file for file in entries if not kind.is_known(file)]
-    others = sorted(others if recursive else [*others, *_folders(path, output)])
+    others = sorted(file for file in entries if not kind.is_known(file))
     warn_skipped(path, f"files that are not {kind.words}", others)
+    if not recursive:
+        folders = sorted(_folders(path, output))
+        one = len(folders) == 1
+        what = "1 directory" if one else f"{len(folders)} directories"
+        warn_skipped(path, what, folders, f"; add --recursive to include {'it' if one else 'them'}")
     warn_skipped(path, "links to directories", walk.links)
     yield from walk.problems
     yield from (Input(file, path) for file in known)
