@@ -371,6 +371,40 @@ def test_pages(capsys, photos, tmp_path):
     assert line == "page.html exists already; add --overwrite to replace it"
 
 
+def test_pages_keep_the_tree(capsys, photos, tmp_path):
+    png(photos / "sub" / "A.png")
+    _, err = run(capsys, "photos", "-r", "-o", "out", "--compare", "pages")
+    assert err[-2:] == ["4 files: 4 restored", "4 pages in pages"]
+    assert tree(tmp_path / "pages") == ["a.html", "b.html", "sub/A.html", "sub/a.png.html"]
+    page = (tmp_path / "pages" / "sub" / "a.png.html").read_text(encoding="utf-8")
+    assert "a.png" in page
+
+
+def test_a_page_is_no_directory(capsys, photos, tmp_path):
+    words = ("photos/a.png", "photos/b.tif", "-o", "out", "--compare", "pg.html")
+    line = fails(capsys, "denoise", *words)
+    assert line == "--compare pg.html: several inputs need a directory; write pg/"
+    assert not (tmp_path / "pg.html").exists()
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "pg.html").mkdir()
+    _, err = run(capsys, *words)
+    assert err[-1] == "2 pages in pg.html"
+    run(capsys, "photos/a.png", "photos/b.tif", "-o", "one.png/")
+
+
+def test_a_page_that_cannot_be_written(capsys, monkeypatch, photos, tmp_path):
+    def write_page(page, *_):
+        raise OSError(28, "No space left on device", str(page))
+
+    monkeypatch.setattr("fastrestore.cli.compare.write_page", write_page)
+    _, err = run(capsys, "photos/a.png", "-o", "x.png", "--compare", "p.html", status=1)
+    assert err == [
+        "fastrestore: error: x.png was written, but not the page that compares it: p.html: "
+        "No space left on device"
+    ]
+    assert (tmp_path / "x.png").exists()
+
+
 def test_progress_of_a_batch(capsys, monkeypatch, photos):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(["denoise", "photos", "-o", "out"]) == 0

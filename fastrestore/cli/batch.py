@@ -73,6 +73,9 @@ def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGE
         raise described(stop, f"{outcomes.summary(batch.done)}, of {batch.total}") from stop
     if plan.several and not args.quiet:
         show(outcomes.summary(batch.done))
+        written = sum("page" in outcome.details for outcome in batch.done)
+        if written:
+            show(f"{written} page{'' if written == 1 else 's'} in {args.compare}")
     failed = any(outcome.status == FAILED for outcome in batch.done)
     return 0 if _write_report(args, batch.done) and not failed else 1
 
@@ -144,7 +147,9 @@ def _plan(args: argparse.Namespace, kind: Kind, known: Records) -> _Plan:
         raise CommandError(next(iter(blocked.values())))
     failed += [Outcome(*work, FAILED, message=text) for work, text in blocked.items()]
     works = [work for work in works if work not in blocked]
-    return _Plan(works, failed, _pages(works, args.compare, several=several), several)
+    folders = {item.path: item.folder for item in usable}
+    pages = compare.pages([work.source for work in works], folders, args.compare, several=several)
+    return _Plan(works, failed, pages, several)
 
 
 def _sorted_out(
@@ -167,36 +172,17 @@ def _sorted_out(
     return known, failed
 
 
-def _pages(works: list[Work], place: str | None, *, several: bool) -> dict[Path, Path]:
-    """Return the page that compares each file with its result; names differ."""
-    pages: dict[Path, Path] = {}
-    if place is None:
-        return pages
-    used: set[str] = set()
-    for source, _ in works:
-        page = compare.page_path(place, source, several=several)
-        if str(page) in used:
-            page = page.with_name(f"{source.name}.html")
-        count = 2
-        while str(page) in used:
-            page = page.with_name(f"{source.name}-{count}.html")
-            count += 1
-        used.add(str(page))
-        pages[source] = page
-    return pages
-
-
 def _prepare(plan: _Plan, args: argparse.Namespace) -> None:
     """Create the folder of the results and that of the pages, and check the pages."""
     if args.output is not None and plan.works:
         single = not plan.several and not Path(args.output).is_dir()
         paths.make_folder(plan.works[0].target.parent if single else Path(args.output))
-    if plan.several and args.compare is not None:
-        paths.make_folder(Path(args.compare))
     for folder in {work.target.parent for work in plan.works}:
         paths.remove_leftovers(folder)
     for source, target in plan.works:
         if source in plan.pages and (args.overwrite or args.resume or not paths.exists(target)):
+            if plan.several:
+                paths.make_folder(plan.pages[source].parent)
             compare.check_page(plan.pages[source], overwrite=args.overwrite or args.resume)
 
 
@@ -277,7 +263,14 @@ class _Batch:
         if work.source not in self.plan.pages:
             return details
         page = self.plan.pages[work.source]
-        compare.write_page(page, list(work))
+        try:
+            compare.write_page(page, list(work))
+        except Exception as error:
+            text = _message(error, page, several=True)
+            name = outcomes.shown(work.target)
+            raise FileError(
+                f"{name} was written, but not the page that compares it: {text}"
+            ) from error
         return {**details, "page": outcomes.shown(page)}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,39 @@ def run(args: argparse.Namespace) -> None:
     print(f"{page}: {page.stat().st_size / MEGABYTE:.1f} MB")
 
 
-def page_path(place: str, source: Path, *, several: bool) -> Path:
-    """Return the page for a file: `place`, or a page in that directory if there are several."""
-    return Path(place) / f"{source.stem}.html" if several else Path(place)
+def pages(
+    sources: Sequence[Path],
+    folders: Mapping[Path, Path | None],
+    place: str | None,
+    *,
+    several: bool,
+) -> dict[Path, Path]:
+    """Return the page for each file: `place`, or pages in that directory if there are several.
+
+    Pages of files in `folders` keep their tree. Names differ.
+    """
+    if place is None:
+        return {}
+    if not several:
+        return {source: Path(place) for source in sources}
+    if Path(place).suffix.lower() in EXTENSIONS and not Path(place).is_dir():
+        name = Path(place).with_suffix("")
+        raise CommandError(
+            f"--compare {place}: several inputs need a directory; write {name}{os.sep}"
+        )
+    found: dict[Path, Path] = {}
+    used: set[str] = set()
+    for source in sources:
+        folder = folders[source]
+        inside = Path() if folder is None else source.parent.relative_to(folder)
+        page = Path(place) / inside / f"{source.stem}.html"
+        count = 1
+        while str(page).casefold() in used:
+            page = page.with_name(f"{source.name}{f'-{count}' if count > 1 else ''}.html")
+            count += 1
+        used.add(str(page).casefold())
+        found[source] = page
+    return found
 
 
 def check_page(page: Path, *, overwrite: bool) -> None:

@@ -188,7 +188,7 @@ def _is_folder(output: str, kind: Kind, *, several: bool) -> bool:
     path = Path(output)
     if path.is_dir():
         return True
-    if several and kind.is_known(path):
+    if several and kind.is_known(path) and not output.endswith(separators):
         raise CommandError(f"{output}: several inputs need a directory; write {output}{os.sep}")
     if (several or output.endswith(separators)) and path.exists():
         if several and not output.endswith(separators):
