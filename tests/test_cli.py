@@ -250,7 +250,30 @@ def test_cache_that_cannot_be_emptied(capsys, kernels):
 def test_info_continues_after_an_unreadable_file(tmp_path, capsys):
     good = tmp_path / "good.npy"
     np.save(good, np.ones((3, 4)))
-    assert main(["info", str(tmp_path / "none.npy"), str(good)]) == 2
+    assert main(["info", str(tmp_path / "none.npy"), str(good)]) == 1
     out, err = capsys.readouterr()
     assert out.startswith(f"{good}: 3 x 4, float64")
     assert err == f"fastrestore: error: {tmp_path / 'none.npy'}: no such file\n"
+
+
+def test_info_of_everything_in_a_folder(tmp_path, capsys, monkeypatch):
+    """What is no image is named, each in a line."""
+    monkeypatch.chdir(tmp_path)
+    np.save("good.npy", np.ones((3, 4)))
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "my folder").mkdir()
+    assert main(["info", "my folder/", "notes.txt", "good.npy"]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("good.npy: 3 x 4, float64")
+    first, second = err.splitlines()
+    assert first == (
+        "fastrestore: error: my folder/ is a directory; `fastrestore 'my folder'` describes it, "
+        "and `fastrestore info 'my folder'/*` its files"
+    )
+    assert second.startswith("fastrestore: error: notes.txt: unknown extension '.txt'; use one of")
+    assert ".mp4" in second
+    assert ".nii.gz" in second
+    np.save("noise.npy", np.random.default_rng(0).normal(100, 9, (64, 64)))
+    assert main(["info", "--noise", "noise.npy", "notes.txt", "--save", "s.npz"]) == 2
+    assert "; s.npz was not written" in capsys.readouterr().err
+    assert not (tmp_path / "s.npz").exists()

@@ -41,7 +41,7 @@ def identity(monkeypatch):
     ("name", "message"),
     [
         ("none.png", "{}: no such file"),
-        ("folder", "{} is a directory; specify the files in it, such as {}"),
+        ("folder", "{} contains no images, volumes or videos (.png, .tif, .tiff, .jpg, "),
         ("a.gif", "{}: unknown extension '.gif'; use one of .png, .tif, .tiff, .jpg"),
         ("noext", "{}: unknown extension ''"),
     ],
@@ -53,10 +53,12 @@ def test_missing_input(capsys, tmp_path, identity, command, name, message):
     good, bad = png(tmp_path / "good.png"), tmp_path / name
     tail = ["-o", tmp_path / "out", "--sigma", "0.1"] if command == "denoise" else []
     if command == "info":
-        assert fails(capsys, command, bad).startswith(message.format(bad, bad))
+        if name == "folder":
+            message = (
+                "{} is a directory; `fastrestore {}` describes it, and `fastrestore info {}/*` its"
+            )
+        assert fails(capsys, command, bad).startswith(message.format(bad, bad, bad))
         return
-    if name == "folder":
-        message = "{} contains no images, volumes or videos (.png, .tif, .tiff, .jpg, "
     assert fails(capsys, command, bad, *tail).startswith(message.format(bad, bad))
     assert identity == []
     assert not (tmp_path / "out").exists()

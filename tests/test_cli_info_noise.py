@@ -33,10 +33,10 @@ def test_stack_of_channels(capsys):
     values = 100 * (CLEAN + RNG.normal(0, levels, (12, 2, 80, 96)))
     tifffile.imwrite("a.tif", values.astype(np.uint16), imagej=True, metadata={"axes": "ZCYX"})
     lines = works(capsys, "info", "--noise", "--model", "white", "a.tif").splitlines()
-    assert "  noise        channel 1: white, with a constant level" in lines
+    assert "  noise        channel 0: white, with a constant level" in lines
     assert "  from         5 of 12 planes: Z=1; Z=3; Z=6; Z=8; Z=10" in lines
     found = noise_of(capsys, "a.tif")
-    assert [each["channel"] for each in found] == ["channel 1", "channel 2"]
+    assert [each["channel"] for each in found] == ["channel 0", "channel 1"]
     assert [each["sigma"][0] for each in found] == pytest.approx([400, 800], rel=0.15)
     line = fails(capsys, "info", "--noise", "a.tif", "--save", "s.npz")
     assert line.startswith("a.tif: its 2 channels have noise of their own, and --save writes one")

@@ -39,7 +39,7 @@ def test_ome(capsys):
         "  axes         TZCYX",
         "  voxel        x 0.5 µm, y 0.25 nm, z 2 µm",
         "  channels     DAPI <1>, GFP",
-        "  restore      `fastrestore denoise`: each image by itself, --as volume: slices together, "
+        "  restore      `fastrestore restore`: each image by itself, --as volume: slices together, "
         "--as film: frames together",
     ]
     assert (found["axes"], found["shape"], found["dtype"]) == ("TZCYX", [2, 3, 2, 4, 5], "uint16")
@@ -66,7 +66,7 @@ def test_plain_pages(capsys):
     assert text == [
         "a.tif: 3 pages, 4 x 5, float32, min not finite, max not finite, mean not finite",
         "  axes         IYX",
-        "  restore      `fastrestore denoise`: each image by itself, --as volume: slices together, "
+        "  restore      `fastrestore restore`: each image by itself, --as volume: slices together, "
         "--as film: frames together",
     ]
     assert found["mean"] is None
@@ -79,7 +79,7 @@ def test_colors_and_channels(capsys):
     assert info(capsys, "a.tif")[0][0].startswith("a.tif: 2 slices, 4 x 5, 3 samples, uint16")
     lines = info(capsys, "c.tif")[0]
     assert lines[0].startswith("c.tif: 2 channels, 4 x 5, uint16")
-    assert lines[-1] == "  restore      `fastrestore denoise`: each channel by itself"
+    assert lines[-1] == "  restore      `fastrestore restore`: each channel by itself"
 
 
 def test_nifti(capsys):
@@ -91,7 +91,7 @@ def test_nifti(capsys):
         "a.nii.gz: 3 x 4 x 5, uint16, min 0, max 59, mean 29.5",
         "  axes         XYZ",
         "  voxel        x 0.5 mm, y 1 mm, z 2 mm",
-        "  restore      `fastrestore denoise`: slices together",
+        "  restore      `fastrestore restore`: slices together",
     ]
     assert found["voxel_unit"] == {"x": "mm", "y": "mm", "z": "mm"}
 
@@ -100,7 +100,7 @@ def test_film(capsys):
     draw_video("a.mkv", count=5, rate=24)
     text, found = info(capsys, "a.mkv")
     first = f"a.mkv: {found['frames']} frames, 48 x 64, 24 frames/s, ffv1, yuv420p, tracks: video"
-    assert text == [first, "  restore      `fastrestore denoise`"]
+    assert text == [first, "  restore      `fastrestore restore`"]
     assert found["frames"] in (5, 6)  # estimated from the duration
     assert (found["height"], found["width"], found["codec"]) == (48, 64, "ffv1")
 

@@ -51,7 +51,7 @@ def test_values_without_noise_estimates(capsys, folder):
 def test_stacks_volumes_and_arrays(capsys, folder):
     values = np.stack([NOISE16] * 3)
     tifffile.imwrite(folder / "z.tif", values, imagej=True, metadata={"axes": "ZYX"})
-    assert ["denoise", "z.tif", "--as", "volume"] in pasted(works(capsys, "z.tif"))
+    assert ["restore", "z.tif", "--as", "volume"] in pasted(works(capsys, "z.tif"))
     np.save("c.npy", values)
     found = pasted(works(capsys, "c.npy"))
     assert found == [
@@ -95,10 +95,10 @@ def test_several_files(capsys, folder):
     (folder / "b.txt").touch()
     status = main(["a.png", "text.png", "b.txt", "."])
     out, err = capsys.readouterr()
-    assert status == 2
-    assert err.startswith("fastrestore: error: cannot read text.png: ")
-    assert "; b.txt: files with the extension '.txt' are not known; `fastrestore formats`" in err
-    assert err.count("\n") == 1
+    assert status == 1
+    first, second = err.splitlines()
+    assert first.startswith("fastrestore: error: cannot read text.png: ")
+    assert second.startswith("fastrestore: error: b.txt: files with the extension '.txt' are not")
     assert out.startswith("a.png: 24 x 17, uint8")
     assert "\n\n.: a directory of 3 files\n" in out
 

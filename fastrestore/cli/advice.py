@@ -20,7 +20,7 @@ from fastrestore._io.formats import BY_EXTENSION
 from fastrestore._io.picture import Image
 from fastrestore.cli import info, info_stacks, kinds, outcomes
 from fastrestore.cli.commands import PROGRAM
-from fastrestore.cli.errors import CommandError
+from fastrestore.cli.errors import CommandError, status_of
 from fastrestore.cli.noise_models import FILE as SPEC
 
 NOISE_SIDE = 512  # pixels: the noise of the center is estimated, in a second
@@ -40,7 +40,7 @@ class Advice(NamedTuple):
 
 def advise(names: Sequence[str]) -> int:
     """Describe files and directories, and print the commands for them; return the exit status."""
-    errors = []
+    errors: list[str] = []
     for count, given in enumerate(names):
         name = str(Path(given).absolute()) if given.startswith("-") else given
         try:
@@ -48,10 +48,8 @@ def advise(names: Sequence[str]) -> int:
         except (FileError, CommandError) as error:
             errors.append(str(error))
             continue
-        print("\n".join([*[""] * (count > 0), *lines]))
-    if errors:
-        raise CommandError("; ".join(errors))
-    return 0
+        print("\n".join([*[""] * (count > len(errors)), *lines]))
+    return status_of(errors, len(names))
 
 
 def _file(name: str) -> list[str]:
@@ -157,13 +155,13 @@ def _stack(name: str) -> list[str]:
 
 def _for_stack(name: str, axes: str) -> list[Advice]:
     """Return the commands for a TIFF file of several pages."""
-    found = [Advice("remove the noise, each image by itself", ("denoise", name))]
+    found = [Advice("remove the noise, each image by itself", ("restore", name))]
     others = set(axes) - set("CSYX")
     if len(others) == 1 or "Z" in others:
         text = "slices of a volume together"
-        found.append(Advice(text, ("denoise", name, "--as", "volume")))
+        found.append(Advice(text, ("restore", name, "--as", "volume")))
     if len(others) == 1 or "T" in others:
-        found.append(Advice("frames of a film together", ("denoise", name, "--as", "film")))
+        found.append(Advice("frames of a film together", ("restore", name, "--as", "film")))
     return found
 
 

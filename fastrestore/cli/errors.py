@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastrestore._io.errors import FileError, reason
+from fastrestore.cli.streams import one_line, show
 from fastrestore.errors import BackendUnavailableError
 
 
@@ -27,6 +28,15 @@ def explained(what: Path | str) -> Iterator[None]:
         # No command has an argument for a mask
         text = reason(error).replace(outliers.MASK, outliers.REPLACE)
         raise CommandError(f"{what}: {text}") from error
+
+
+def status_of(errors: list[str], total: int) -> int:
+    """Print errors of some files of `total`, and return the exit status; raise if all failed."""
+    if errors and len(errors) == total:
+        raise CommandError("; ".join(errors))
+    for error in errors:
+        show(f"fastrestore: error: {one_line(error)}")
+    return 1 if errors else 0
 
 
 def require_torch() -> None:

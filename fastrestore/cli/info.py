@@ -6,21 +6,24 @@ import argparse
 import json
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fastrestore
-from fastrestore._io import images
+from fastrestore._io import files, films, images
 from fastrestore._io.errors import FileError
 from fastrestore._io.images import Picture
+from fastrestore._io.volumes import NIFTI
 from fastrestore._noise import blind
 from fastrestore._noise.choice import MODELS, Choice
 from fastrestore._noise.spec_file import as_json
 from fastrestore._noise.spec_text import WIDTH, lines
 from fastrestore.cli import info_noise, info_stacks, options
-from fastrestore.cli.errors import CommandError, explained
+from fastrestore.cli.commands import PROGRAM
+from fastrestore.cli.errors import CommandError, explained, status_of
 from fastrestore.cli.info_noise import Estimate
 from fastrestore.cli.paths import check_overwrite
 
@@ -53,13 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_channel_axis(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Describe each file, and at the end print the errors of unreadable ones."""
     _check(args)
     found: list[dict[str, Any]] = []
-    errors, specs = [], []
+    errors: list[str] = []
+    specs = []
     for name in args.inputs:
         try:
+            _check_file(name)
             if info_stacks.is_described(name):
                 specs += _report_stack(name, args, found)
                 continue
@@ -74,11 +79,12 @@ def run(args: argparse.Namespace) -> None:
             print("\n".join([description(name, picture), *_noise_lines(choice)]))
     if args.json:
         print(json.dumps(found, indent=2))
-    if errors:
-        raise CommandError("; ".join(errors))
+    if errors and args.save:
+        raise CommandError("; ".join([*errors, f"{args.save} was not written"]))
     if args.save:
         with explained("--save"):
             fastrestore.NoiseSpec.pool(specs).save(args.save)
+    return status_of(errors, len(args.inputs))
 
 
 def _report_stack(
@@ -123,6 +129,17 @@ def _check(args: argparse.Namespace) -> None:
         if not args.save.lower().endswith(".npz"):
             raise CommandError(f"--save {args.save} does not end in .npz")
         check_overwrite(Path(args.save), overwrite=args.overwrite)
+
+
+def _check_file(name: str) -> None:
+    """Raise if a file is a directory, or of an unknown format."""
+    path = Path(name)
+    if path.is_dir():
+        words = shlex.quote(_shown(name).rstrip(os.sep))
+        raise CommandError(f"{_shown(name)} is a directory; `{PROGRAM} {words}` describes it, and "
+                           f"`{PROGRAM} info {words}/*` its files")  # fmt: skip
+    if not films.is_sequence(name):
+        files.check_input(path, (*images.readable_extensions(), *NIFTI, *films.EXTENSIONS))
 
 
 def _read(name: str, args: argparse.Namespace) -> tuple[Picture, Choice | None]:

@@ -107,7 +107,7 @@ def _of_channel(volume: Volume, channel: int, names: list[str], model: str) -> E
     spec = fastrestore.NoiseSpec.pool(found[k].spec for k in alike)
     words = "; ".join(places[chosen[k]] for k in alike)
     count = f"{len(alike)} of {len(planes)} planes" if len(planes) > 1 else "its plane"
-    label = f"channel {channel + 1}" if has_channels else ""
+    label = f"channel {channel}" if has_channels else ""
     label += f", {names[channel]}" if has_channels and channel < len(names) else ""
     source = f"{count}: {words}" if words else count
     return Estimate(found[alike[0]]._replace(spec=spec), source, label)

@@ -112,12 +112,12 @@ def _channels(fields: Fields) -> str:
 def _advice(axes: str) -> str:
     """Say how a stack can be restored."""
     if axes.startswith("XYZ"):  # NIfTI
-        text = "`fastrestore denoise`: slices together"
+        text = "`fastrestore restore`: slices together"
         return text + (", --as film: frames together" if "T" in axes else "")
     others = set(axes) - set("CSYX")
     if not others:
-        return "`fastrestore denoise`: each channel by itself"
-    text = "`fastrestore denoise`: each image by itself"
+        return "`fastrestore restore`: each channel by itself"
+    text = "`fastrestore restore`: each image by itself"
     one = len(others) == 1  # which can be taken for slices or frames
     text += ", --as volume: slices together" if one or "Z" in axes else ""
     return text + (", --as film: frames together" if one or "T" in axes else "")
@@ -157,4 +157,4 @@ def _film_lines(fields: Fields) -> list[str]:
         parts += [f"{fields['frame_rate']:.6g} frames/s", fields["codec"], fields["pixel_format"]]
         parts += ["interlaced"] if fields["interlaced"] else []
         parts.append(f"tracks: {', '.join(fields['tracks'])}")
-    return [", ".join(parts), f"  {'restore':{WIDTH}}`fastrestore denoise`"]
+    return [", ".join(parts), f"  {'restore':{WIDTH}}`fastrestore restore`"]
