@@ -1,5 +1,7 @@
 """``fastrestore deblur``, ``inpaint``, ``sharpen`` and ``streaks``: files in, files out."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -108,6 +110,12 @@ def test_strength_of_inpaint_and_streaks(tmp_path, soft):
     np.save(tmp_path / "in.npy", soft.astype(np.float32))
     out = command(tmp_path, "streaks", "--strength", "0", source="in.npy", target="out.npy")
     np.testing.assert_array_equal(out, soft)
+
+
+def test_sharpen_shows_noise_and_alpha(tmp_path, soft, capsys):
+    assert main(["sharpen", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png")]) == 0
+    line = capsys.readouterr().out
+    assert re.search(r"noise, sigma [\d.]+; bm3d, np, \w+, alpha 1\.2; ", line)
 
 
 def test_sharpen_in_color_with_alpha(tmp_path):

@@ -135,7 +135,7 @@ def test_alpha_of_a_stack_is_not_restored(capsys):
 @pytest.mark.parametrize(
     ("command", "words", "function"),
     [
-        ("sharpen", [], lambda plane: fastrestore.sharpen(plane, 6000, 1.5)),
+        ("sharpen", [], lambda plane: fastrestore.sharpen(plane, 6000, 1.2)),
         ("deblur", ["--psf", "p.npy"],
          lambda plane: fastrestore.deblur(plane, np.ones((3, 3)) / 9, 6000)),
         ("inpaint", ["--mask", "m.png", "--iterations", "2"],

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.data import astronaut, camera
 
-from fastrestore import BackendUnavailableError, Profile, bm3d, estimate_sigma, sharpen
+from fastrestore import BackendUnavailableError, NoiseSpec, Profile, bm3d, estimate_sigma, sharpen
 from fastrestore._algorithms import sharpen as sharpen_module
 
 
@@ -121,6 +121,48 @@ def test_jpeg_files_do_not_turn_grainy(sigma):
 
     best = error(sharpen(noisy, sigma, 1.3, channel_axis=-1))
     assert error(sharpen(decoded, alpha=1.3, channel_axis=-1)) < 1.15 * best
+
+
+def camera_noise(shape=(96, 96, 3)):
+    """Return noise without high frequencies, as demosaicking leaves it, of level 6."""
+    white = np.random.default_rng(0).normal(0, 1, shape)
+    noise = ndimage.gaussian_filter(white, (1, 1, 0))
+    return 6 * noise / noise.std()
+
+
+def test_correlated_noise_is_not_sharpened():
+    rows, columns = np.mgrid[:96, :96]
+    clean = np.repeat((100.0 + 60 * (columns > 70) + rows / 8)[..., None], 3, 2)
+    noisy = clean + camera_noise()
+    result, info = sharpen(noisy, channel_axis=-1, return_info=True)
+    flat = (slice(8, 88), slice(8, 60))
+    assert (result - clean)[flat].std() < 0.85 * (noisy - clean)[flat].std()
+    white = sharpen(noisy, channel_axis=-1, noise="white")
+    assert (white - clean)[flat].std() > (noisy - clean)[flat].std()  # as taken for details
+    assert info.estimated
+    assert info.noise.model != "white"
+    assert abs(info.sigma.mean() - 6) < 1.5
+    given = sharpen(noisy, channel_axis=-1, noise=info.noise)
+    np.testing.assert_allclose(given, result, atol=1e-3)
+
+
+def test_info_of_given_and_of_other_channels():
+    noisy = photograph()[1][:48, :48]
+    _, info = sharpen(noisy, 10, strength=0.5, return_info=True)
+    assert (float(info.sigma), info.strength, info.estimated) == (10, 0.5, False)
+    stack = np.stack([noisy, noisy / 2], -1)
+    _, info = sharpen(stack, [8, 9], channel_axis=-1, return_info=True)
+    np.testing.assert_array_equal(info.sigma, [8, 9])
+    with pytest.raises(ValueError, match="both sigma and noise"):
+        sharpen(noisy, 5, noise="auto")
+    with pytest.raises(ValueError, match="1 or 3 channels, but the image has 2"):
+        sharpen(stack, noise=NoiseSpec.white(5, 5), channel_axis=-1)
+
+
+def test_images_of_few_photons():
+    clean = 6 + 5 * np.sin(np.arange(128) / 9)[:, None] + np.zeros((128, 128))
+    result = sharpen(np.random.default_rng(0).poisson(clean).astype(np.uint8))
+    assert np.abs(result - clean).mean() < 2
 
 
 def test_channels_with_a_map_raise():

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastrestore._algorithms.bm3d import bm3d
+from fastrestore._algorithms.info import Info
+from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress
 from fastrestore._collaborative.profile import MOST, Profile, named_profile
-from fastrestore._noise.estimate import estimate_sigma
+from fastrestore._noise.blind import choice_of
+from fastrestore._noise.spec import NoiseSpec
 
+Sharpened = Callable[..., tuple[Any, Info]]
 LOWEST = 1e-3  # of the range: least noise level
 # Of the range: least estimated noise level. JPEG (quality 92) hides up to 2 gray levels of error
 COMPRESSED = 3 / 255
@@ -22,8 +27,9 @@ COMPRESSED = 3 / 255
 def sharpen(
     image: Any,
     sigma: Any = None,
-    alpha: float = 1.5,
+    alpha: float = 1.2,
     *,
+    noise: NoiseSpec | str | None = None,
     strength: float = 1.0,
     channel_axis: int | None = None,
     data_range: float | None = None,
@@ -31,6 +37,7 @@ def sharpen(
     workers: int | None = None,
     backend: str | None = None,
     progress: Progress = False,
+    return_info: bool = False,
 ) -> Any:
     """Sharpen an image and remove its noise at the same time.
 
@@ -41,14 +48,18 @@ def sharpen(
         depends on its amplitude relative to the local mean.
     sigma : float, or one for each channel, optional
         Standard deviation of the noise, in the units of the image; values below a thousandth of the
-        range are raised to it. By default it is estimated, see `estimate_sigma`; estimates are
-        raised to 3/255 of the range, because sharpening amplifies the errors of JPEG files, which
-        are not estimated.
-    alpha : float, default 1.5
+        range are raised to it. By default the noise is estimated, see `noise`.
+    alpha : float, default 1.2
         Amount of sharpening, at least 1. With 1 the image is only denoised. With 2 the
         amplitudes of details, relative to the local mean, are replaced by their square roots. For
-        photographs that are not very soft, 1.1 to 1.3 is enough; larger values cause halos at edges
+        photographs 1.1 to 1.3 is enough, for very soft ones 1.5; larger values cause halos at edges
         and values outside the range.
+    noise : NoiseSpec or str, optional
+        The noise, if `sigma` is not given: a `NoiseSpec`, or the name of a model whose parameters
+        are estimated by `estimate_noise`, by default "auto". Noise that is taken for white is
+        amplified if it is that of a camera, whose spectrum is not flat. Estimates are raised to
+        3/255 of the range, because sharpening amplifies the errors of JPEG files, which are not
+        estimated.
     strength : float, default 1
         Factor for the noise level, estimated or given. Smaller values sharpen more faint details,
         and more noise.
@@ -60,12 +71,16 @@ def sharpen(
     profile, workers, backend, progress
         As for `bm3d`. The backend "cupy" does not support sharpening; choose another for images on
         a GPU.
+    return_info : bool, default False
+        If True, also return an `Info` with the noise that was used.
 
     Returns
     -------
     array, shape of `image`
         The same kind of array. Floats keep their type, integers give float32. Values are not
         clipped and may be outside the range near edges.
+    Info
+        Only with `return_info`.
 
     Raises
     ------
@@ -90,7 +105,7 @@ def sharpen(
     >>> rows, columns = np.mgrid[:64, :64]
     >>> soft = 128 + 60 * np.tanh((columns - 32) / 4)
     >>> noisy = soft + np.random.default_rng(0).normal(0, 5, soft.shape)
-    >>> sharp = fastrestore.sharpen(noisy, sigma=5)
+    >>> sharp = fastrestore.sharpen(noisy, sigma=5, alpha=1.5)
     >>> slopes = [float(np.diff(each[:, 24:40].mean(0)).max()) for each in (soft, sharp)]
     >>> slopes[1] > 1.15 * slopes[0]
     True
@@ -99,35 +114,112 @@ def sharpen(
     validate.channels("image", array, channel_axis)
     amount = validate.number("alpha", alpha, least=1, most=MOST)
     factor = validate.number("strength", strength, least=0, most=MOST)
+    wants_info = validate.flag("return_info", return_info)
     numbers = named_profile(profile)
-    lowest = LOWEST if sigma is not None else COMPRESSED
-    if sigma is None:
-        sigma = estimate_sigma(image, channel_axis=channel_axis)
-    levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each channel")
-    outliers.check("image", array, float(levels.max()), outliers.REPLACE)
-    extent = ranges.extent(data_range) or _finite_range(array)
-    level = np.maximum(factor * np.maximum(levels, lowest * extent), LOWEST * extent)
+    if sigma is not None and noise is not None:
+        raise ValueError("specify the noise once: got both sigma and noise")
     sharpened = partial(
         bm3d, stage="basic", data_range=data_range, workers=workers, backend=backend,
         profile=numbers.replace(sharpen=amount) if amount > 1 else numbers, progress=progress,
+        return_info=True,
     )  # fmt: skip
+    limits = _Limits(factor, ranges.extent(data_range) or _finite_range(array))
+    if sigma is None:
+        restore = partial(_with_noise, sharpened, limits, "auto" if noise is None else noise)
+    else:
+        restore = partial(_with_sigma, sharpened, limits, _levels(sigma, array))
     if channel_axis is not None and array.shape[channel_axis] not in (1, 3):
-        if level.shape not in ((), (1,), (array.shape[channel_axis],)):
+        result, info = _each_channel(restore, image, channel_axis)
+    else:
+        result, info = restore(image, channel_axis)
+    return Restored(result, info, image, channel_axis) if wants_info else result
+
+
+class _Limits(NamedTuple):
+    """The factor for the noise level, and the range of which its least value is a share."""
+
+    factor: float
+    extent: float
+
+    def applied(self, level: Any) -> Any:
+        """Return a level times the factor, which is not below the least one."""
+        return np.maximum(self.factor * level, LOWEST * self.extent)
+
+    def raised(self, spec: NoiseSpec, lowest: float) -> NoiseSpec:
+        """Return noise of at least a share of the range."""
+        least = lowest * self.extent
+        if spec.model == "white":
+            return NoiseSpec.white(*np.maximum(spec.sigma, least))
+        return spec * max(1.0, least / float(spec.sigma.mean()))
+
+    def strength(self, spec: NoiseSpec) -> float:
+        """Return the factor for a specification, whose level is not below the least one."""
+        return max(self.factor, LOWEST * self.extent / float(spec.sigma.max()))
+
+
+def _levels(sigma: Any, array: Any) -> Any:
+    """Validate a noise level that is given."""
+    levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each channel")
+    outliers.check("image", array, float(levels.max()), outliers.REPLACE)
+    return levels
+
+
+def _with_sigma(
+    sharpened: Sharpened, limits: _Limits, levels: Any, image: Any, axis: int | None, *part: int
+) -> tuple[Any, Info]:
+    """Sharpen an image of known levels, or the channel `part` of it."""
+    known = np.maximum(levels, LOWEST * limits.extent)
+    if part:
+        index, count = part
+        if known.shape not in ((), (1,), (count,)):
             raise ValueError(
-                f"sigma must be a number, or one for each of {array.shape[channel_axis]} channels, "
+                f"sigma must be a number, or one for each of {count} channels, "
                 f"got {validate.quoted(levels)}"
             )
-        return _each_channel(image, level, channel_axis, sharpened)
-    return sharpened(image, float(level) if level.ndim == 0 else level, channel_axis=channel_axis)
+        known = np.broadcast_to(known, count)[index]
+    level = limits.applied(known)
+    result, info = sharpened(image, float(level) if level.ndim == 0 else level, channel_axis=axis)
+    return result, replace(info, sigma=known, strength=limits.factor)
 
 
-def _each_channel(image: Any, level: Any, axis: int, sharpened: Callable[..., Any]) -> Any:
+def _with_noise(
+    sharpened: Sharpened,
+    limits: _Limits,
+    noise: NoiseSpec | str,
+    image: Any,
+    axis: int | None,
+    *part: int,
+) -> tuple[Any, Info]:
+    """Sharpen an image whose noise is estimated or specified."""
+    if isinstance(noise, NoiseSpec):
+        if part:
+            raise ValueError(
+                f"noise as a NoiseSpec is for 1 or 3 channels, but the image has {part[1]}; "
+                "sharpen them one by one, or leave it out to estimate it"
+            )
+        spec, lowest, reason = noise, LOWEST, "the noise was given"
+    else:
+        (spec, reason), lowest = choice_of(image, axis, None, noise), COMPRESSED
+        outliers.check(
+            "image", interop.recognize("image", image)[0], float(spec.sigma.max()), outliers.REPLACE
+        )
+    spec = limits.raised(spec, lowest)
+    result, info = sharpened(image, noise=spec * limits.strength(spec), channel_axis=axis)
+    estimated = isinstance(noise, str)
+    level = float(spec.sigma[0]) if axis is None else spec.sigma
+    return result, replace(
+        info, noise=spec, sigma=level, estimated=estimated, reason=reason, strength=limits.factor
+    )
+
+
+def _each_channel(restore: Callable[..., Any], image: Any, axis: int) -> tuple[Any, Info]:
     """Sharpen channels that are not red, green and blue."""
-    array, restore = interop.recognize("image", image)
+    array, convert_back = interop.recognize("image", image)
     planes = interop.channels_first(array, axis)
-    levels = np.broadcast_to(level, len(planes)).tolist()
-    results = [sharpened(plane, sigma) for plane, sigma in zip(planes, levels, strict=True)]
-    return restore(interop.planes_to_image(interop.namespace(array).stack(results), array, axis))
+    pairs = [restore(plane, None, k, len(planes)) for k, plane in enumerate(planes)]
+    stack = interop.namespace(array).stack([result for result, _ in pairs])
+    info = replace(pairs[0][1], sigma=np.array([float(each.sigma) for _, each in pairs]))
+    return convert_back(interop.planes_to_image(stack, array, axis)), info
 
 
 def _finite_range(values: Any) -> float:

@@ -180,7 +180,8 @@ def _open(request: Request, inputs: Inputs) -> _Target:
 def _with_coarser(work: _Work) -> list[_Work]:
     """Return the scales on which an image is restored, the finest first."""
     works = [work]
-    plain = work.pilot is None and work.guide is None
+    # Coarser scales are not sharpened, which would amplify low frequencies, too
+    plain = work.pilot is None and work.guide is None and work.request.profile.sharpen == 1
     while plain and scales.has_coarser(works[-1].noise, works[-1].planes.shape):
         works.append(_coarser(works[-1]))
     return works

@@ -120,5 +120,6 @@ def _method(details: dict[str, Any]) -> str:
     """Describe the method, its parameters and the backend."""
     names = ("method", "profile", "backend")
     words = [str(details[name]) for name in names if details.get(name)]
+    words += [f"alpha {details['alpha']:g}"] if "alpha" in details else []
     strength = details.get("strength", 1)
     return ", ".join(words + ([] if strength == 1 else [f"strength {strength:g}"]))

@@ -68,7 +68,7 @@ def inpaint(image=CLEAN, mask=HOLES, **options):
 
 
 def sharpen(image=GRAY, sigma=SIGMA, **options):
-    return fastrestore.sharpen(image, sigma, **options)
+    return fastrestore.sharpen(image, sigma, **{"alpha": 1.5, **options})
 
 
 DEBLUR = {
