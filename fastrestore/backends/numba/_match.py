@@ -34,12 +34,13 @@ from fastrestore.backends.numba._candidates import (
     rank,
     slot,
 )
-from fastrestore.backends.numba._pool import cut, regular, run_bands, span
+from fastrestore.backends.numba._pool import cut, regular, run_bands, span, useful
 from fastrestore.backends.numba._row_distances import row_distances
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 COUNT = 4  # neighboring displacements, which read the same pixels
+DISTANCES = 4e6  # computed in a millisecond on one thread
 CODE = 16  # bits for a column in the code of a displacement
 
 
@@ -74,14 +75,15 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
         kernel(planes, search, band, offsets, sizes, scratch(stage, len(y)))
 
     if stage.group > 1:
-        bands = cut(len(rows), 2 * execution.workers, 8, 48)
+        workers = useful(execution.workers, image.size * len(table) / DISTANCES)
+        bands = cut(len(rows), workers, 10, 48)
         parts = [
             (y, x)
             for x in regular(columns, stage.step)
             for band in bands
             for y in regular(rows[span(band)], stage.step, band.start)
         ]
-        for _ in run_bands(work, parts, execution.workers):
+        for _ in run_bands(work, parts, workers):
             execution.report_progress(1 / len(parts))
     return Matches((rows, columns), offsets, sizes)
 

@@ -6,14 +6,17 @@ and needs no shutdown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+
+LEAST = 1.5  # milliseconds of work: starting a thread and waiting for it takes up to 0.5
 
 
 def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> Iterable[None]:
@@ -23,21 +26,53 @@ def run_bands(work: Callable[[T], None], bands: Sequence[T], workers: int) -> It
     return _run_threads(work, bands, workers)
 
 
+def useful(workers: int, milliseconds: float) -> int:
+    """Return the number of threads that make work of about this length shorter."""
+    return workers if milliseconds > LEAST else 1
+
+
 def _run_threads(work: Callable[[T], None], bands: Sequence[T], workers: int) -> Iterable[None]:
-    with ThreadPoolExecutor(min(workers, len(bands)), "fastrestore") as pool:
+    """Take bands from the left, on the thread of the caller and on others."""
+    waiting, done = deque(bands), deque[None]()
+
+    def take() -> None:
         try:
-            yield from _submitted(work, bands, pool)
+            for band in _taken(waiting):
+                work(band)
+                done.append(None)
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            waiting.clear()
             raise
 
+    with ThreadPoolExecutor(min(workers, len(bands)) - 1, "fastrestore") as pool:
+        try:
+            others = _started(take, min(workers, len(bands)) - 1, pool)
+            for band in _taken(waiting):
+                work(band)
+                done.append(None)
+                while done:
+                    yield done.popleft()
+            for other in others:
+                other.result()
+            yield from done
+        finally:
+            waiting.clear()
 
-def _submitted(
-    work: Callable[[T], None], bands: Sequence[T], pool: ThreadPoolExecutor
-) -> Iterable[None]:
-    """Start the work; yield after each band in turn."""
+
+def _taken(waiting: deque[T]) -> Iterator[T]:
+    """Yield bands that no other thread has taken."""
+    while True:
+        try:
+            band = waiting.popleft()
+        except IndexError:
+            return
+        yield band
+
+
+def _started(work: Callable[[], None], count: int, pool: ThreadPoolExecutor) -> list[Future[None]]:
+    """Start the work on some threads."""
     try:
-        return pool.map(work, bands)
+        return [pool.submit(work) for _ in range(count)]
     except RuntimeError as error:
         raise MemoryError(f"{error}: there is too little memory; write workers=1") from None
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.numba import _filter, _merge, _variance
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums, Tables
-from fastrestore.backends.numba._pool import cut, reach, run_bands, span
+from fastrestore.backends.numba._pool import cut, reach, run_bands, span, useful
 from fastrestore.backends.numba._simd import aligned, aligned_copy
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fastrestore.backends.numba import _cubes_filter
 
 __all__ = ["bm3d_filter"]
+
+# Done in a millisecond on one thread, to decide whether more threads help
+COEFFICIENTS, PIXELS = 4.5e5, 2e5
 
 
 def filter_tables(stage: Stage) -> list[Tables]:
@@ -125,9 +128,11 @@ def bm3d_filter(
 
     # Bands of wide images are divided, so that what a part reads and writes stays in the cache
     pieces = cut(len(matches.columns), 1, 1, 192)
-    bands = cut(len(matches.rows), 4 * execution.workers, 4, 24)
+    coefficients = channels * matches.sizes.size * stage.group * block**2
+    workers = useful(execution.workers, coefficients / COEFFICIENTS)
+    bands = cut(len(matches.rows), 1 if workers == 1 else 4 * workers, 10, 24)
     parts = [(c, y, x) for c in range(channels) for y in bands for x in pieces]
-    for _ in run_bands(work, parts, execution.workers):
+    for _ in run_bands(work, parts, workers):
         execution.report_progress(1 / len(parts))
     return _divided(total, stage, execution)
 
@@ -144,6 +149,7 @@ def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
         sums = Sums(total.numerator[c], total.weights[c])
         _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
-    bands = cut(height, 4 * execution.workers, 16, 64)
-    list(run_bands(work, [(c, band) for c in range(channels) for band in bands], execution.workers))
+    workers = useful(execution.workers, total.numerator.size / PIXELS)
+    bands = cut(height, 4 * workers, 16, 64)
+    list(run_bands(work, [(c, band) for c in range(channels) for band in bands], workers))
     return out
