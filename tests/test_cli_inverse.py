@@ -52,6 +52,27 @@ def test_deblur_with_an_image_of_the_psf(tmp_path, soft):
     np.testing.assert_array_equal(out, as_bytes(expected))
 
 
+def test_deblur_with_a_color_image_of_the_psf(tmp_path, soft, capsys):
+    point = np.full((3, 3, 3), 200, np.uint8)
+    Image.fromarray(point).save(tmp_path / "psf.png")
+    out = command(tmp_path, "deblur", "--psf", tmp_path / "psf.png", "--sigma", "2/255")
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.deblur(soft, BOX, 2)))
+    point[1, 1, 0] = 9
+    Image.fromarray(point).save(tmp_path / "red.png")
+    assert command(tmp_path, "deblur", "--psf", tmp_path / "red.png", target="other.png") != 0
+    assert "red.png: the channels of the point spread function differ" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("value", "words"), [(-1, "negative values"), (np.nan, "not finite")])
+def test_a_wrong_psf_is_named(tmp_path, soft, capsys, value, words):
+    np.save(tmp_path / "wrong.npy", np.where(np.eye(3) == 1, value, 1.0))
+    assert command(tmp_path, "deblur", "--psf", tmp_path / "wrong.npy") != 0
+    error = capsys.readouterr().err
+    assert "wrong.npy: the point spread function has " in error
+    assert words in error
+    assert "in.png" not in error
+
+
 def test_inpaint(tmp_path, soft):
     mask = np.random.default_rng(0).random(soft.shape) < 0.5
     Image.fromarray(mask).convert("L").save(tmp_path / "mask.png")

@@ -23,7 +23,7 @@ examples:
 
 --psf is the point spread function, the image of a point of light. Its center is the middle of the
 array, and it must not be larger than the image. Floats must sum to 1; integers are divided by their
-sum.
+sum. A color image is accepted if its channels are equal.
 
 --sigma is the level of the noise, which is added after the blur. A value that is too small
 amplifies the noise; if in doubt, use a larger value or auto. --strength 0.7 treats the noise as
@@ -98,14 +98,35 @@ def run(args: argparse.Namespace) -> int:
 
 def read_psf(path: Path) -> Image:
     """Read a point spread function; integers are divided by their sum."""
-    values = images.read(path).values
-    if values.ndim != 2:
-        raise CommandError(
-            f"{path}: a point spread function must have two axes, got shape {values.shape}"
-        )
+    values = _gray(images.read(path).values, path)
     if values.dtype.kind == "f":
-        return values
+        return _checked(values, path)
     total = int(values.sum(dtype=np.int64))
     if total <= 0:
         raise CommandError(f"{path}: the point spread function is all 0")
     return values / total
+
+
+def _gray(values: Image, path: Path) -> Image:
+    """Return a point spread function of two axes; equal channels are one."""
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        return values[..., 0]
+    if values.ndim == 3:
+        raise CommandError(f"{path}: the channels of the point spread function differ; save it as "
+                           "a gray image")  # fmt: skip
+    if values.ndim != 2:
+        raise CommandError(
+            f"{path}: a point spread function must have two axes, got shape {values.shape}"
+        )
+    return values
+
+
+def _checked(values: Image, path: Path) -> Image:
+    """Raise if a point spread function has values that a blur cannot have."""
+    if not np.isfinite(values).all():
+        raise CommandError(f"{path}: the point spread function has values that are not finite; "
+                           "set them to 0")  # fmt: skip
+    if (values < 0).any():
+        raise CommandError(f"{path}: the point spread function has negative values, such as "
+                           f"{values.min():g}; set them to 0")  # fmt: skip
+    return values
