@@ -32,8 +32,11 @@ def test_closed_streams(tmp_path, closed):
     png(tmp_path / "a.png")
     command = f"fastrestore denoise a.png -o b.png --sigma 0 {closed}"
     status, out, err = shell(command, tmp_path)
-    assert (status, err) == (0, b"")
-    assert out.startswith(b"a.png -> b.png") == (">&-" not in closed.replace("2>&-", ""))
+    is_lost = ">&-" in closed.replace("2>&-", "")
+    assert status == is_lost
+    message = b"fastrestore: error: standard output: Bad file descriptor; lines of it are lost\n"
+    assert err == (message if is_lost and "2>&-" not in closed else b"")
+    assert out.startswith(b"a.png -> b.png") != is_lost
     assert (read(tmp_path / "b.png") == NOISE8).all()
     assert names(tmp_path) == ["a.png", "b.png"]
 
@@ -56,6 +59,22 @@ def test_full_output(tmp_path, command, unbuffered):
     found = shell(f"fastrestore {command} > /dev/full", tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert found == (2, b"", message)
     assert shell("fastrestore info none.png 2> /dev/full", tmp_path) == (2, b"", b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("words", ["", "--json"])
+def test_lines_that_are_lost(tmp_path, words):
+    """All files are restored, and an error is printed once."""
+    for name in ("a.png", "b.png"):
+        png(tmp_path / name)
+    command = f"fastrestore denoise a.png b.png --sigma 0 -o out {words} > /dev/full"
+    status, _, err = shell(command, tmp_path)
+    assert status == 1
+    assert err == (
+        b"2 files: 2 restored\n"
+        b"fastrestore: error: standard output: No space left on device; lines of it are lost\n"
+    )
+    assert names(tmp_path / "out") == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])

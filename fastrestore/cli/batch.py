@@ -76,7 +76,9 @@ def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGE
         written = sum("page" in outcome.details for outcome in batch.done)
         if written:
             show(f"{written} page{'' if written == 1 else 's'} in {args.compare}")
-    failed = any(outcome.status == FAILED for outcome in batch.done)
+    if batch.lost:
+        show(f"fastrestore: error: standard output: {batch.lost}; lines of it are lost")
+    failed = bool(batch.lost) or any(outcome.status == FAILED for outcome in batch.done)
     return 0 if _write_report(args, batch.done) and not failed else 1
 
 
@@ -196,6 +198,7 @@ class _Batch:
         self.settings = records.digest(args)
         self.total = len(plan.works) + len(plan.failed)
         self.done: list[Outcome] = []
+        self.lost = ""  # why lines of output were lost
 
     def run(self) -> None:
         """Restore the files, and print a line for each."""
@@ -203,7 +206,7 @@ class _Batch:
 
             def finished(outcome: Outcome) -> None:
                 self.done.append(outcome)
-                _print(outcome, self.args)
+                self._print(outcome)
                 advance()
 
             for outcome in self.plan.failed:
@@ -213,6 +216,18 @@ class _Batch:
                     finished(self._outcome(work))
             else:
                 self._run_threads(finished)
+
+    def _print(self, outcome: Outcome) -> None:
+        """Print a line; if that fails, the files are restored nevertheless."""
+        try:
+            _print(outcome, self.args)
+        except BrokenPipeError:  # nobody reads the lines
+            if self.args.json:
+                raise
+            discard_output()
+        except OSError as error:
+            discard_output()
+            self.lost = error.strerror or str(error)
 
     def _run_threads(self, finished: Callable[[Outcome], None]) -> None:
         """Restore several files at a time; after an interrupt, complete those that have begun."""
@@ -320,10 +335,7 @@ def _print(outcome: Outcome, args: argparse.Namespace) -> None:
 
         write_line(json.dumps(outcome.fields()), sys.stdout)
     elif outcome.status != FAILED and not args.quiet:
-        try:
-            write_line(one_line(outcome.line()), sys.stdout)
-        except OSError:  # nobody reads the lines; the files are restored nevertheless
-            discard_output()
+        write_line(one_line(outcome.line()), sys.stdout)
 
 
 @contextmanager
