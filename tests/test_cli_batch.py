@@ -243,7 +243,7 @@ def test_interrupted(capsys, monkeypatch, photos, calls):
     monkeypatch.setattr(fastrestore, "bm3d", interrupted)
     argv = ("photos", "-r", "-o", "out")
     _, err = run(capsys, *argv, "--report", "r.json", status=130)
-    assert err[-1] == "fastrestore: interrupted: 1 file: 1 restored, of 3"
+    assert err[-1] == "fastrestore: interrupted: 1 file: 1 restored, of 3; --resume goes on"
     assert len(json.loads((photos.parent / "r.json").read_text())["files"]) == 1
     monkeypatch.setattr(fastrestore, "bm3d", original)
     _, err = run(capsys, *argv)
@@ -357,6 +357,21 @@ def test_json_and_report(capsys, photos, tmp_path):
     assert report["files"] == lines
     assert report["fastrestore"] == fastrestore.__version__
     assert report["settings"]["sigma"] == "0.1"
+
+
+def test_results_that_are_not_decided_on(capsys, photos, tmp_path):
+    """Of a file that is none, the output is not its own name."""
+    words = ("photos/a.png", "photos/notes.txt", "-o", "out", "--json")
+    out, _ = run(capsys, *words, status=1)
+    (failed,) = (line for line in map(json.loads, out) if line["status"] == "failed")
+    assert failed["output"] is None
+    assert failed["input"] == "photos/notes.txt"
+
+
+def test_files_are_no_directories(capsys, photos):
+    words = ("denoise", "photos/a.png", "-o")
+    for name in ("photos/b.tif/x.png", "photos/b.tif/y/x.png"):
+        assert "b.tif is a file, not a directory" in fails(capsys, *words, name)
 
 
 def test_pages(capsys, photos, tmp_path):

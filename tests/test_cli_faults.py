@@ -326,7 +326,10 @@ def test_signals(capsys, monkeypatch, photos, jobs, stop, status):
     done = sorted(path for path in Path("out").rglob("*") if path.is_file())
     assert 1 <= len(done) < 8
     files = "1 file" if len(done) == 1 else f"{len(done)} files"
-    assert err[-1] == f"fastrestore: interrupted: {files}: {len(done)} restored, of 8"
+    assert (
+        err[-1]
+        == f"fastrestore: interrupted: {files}: {len(done)} restored, of 8; --resume goes on"
+    )
     assert len(out) == len(done)
     assert len(json.loads(Path("r.json").read_text())["files"]) == len(done)
     for path in done:
@@ -347,7 +350,10 @@ def test_signals_of_a_process(photos):
     process.terminate()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert err.splitlines()[-1] == "fastrestore: interrupted: 1 file: 1 restored, of 2"
+    assert (
+        err.splitlines()[-1]
+        == "fastrestore: interrupted: 1 file: 1 restored, of 2; --resume goes on"
+    )
     assert names(Path("out")) == ["a.png"]
 
 

@@ -346,5 +346,5 @@ def test_interrupted_films_in_threads(capsys, monkeypatch):
     monkeypatch.setattr("fastrestore.vbm3d", vbm3d)
     assert main(["denoise", "a.mkv", "b.mkv", "--sigma", "0.1", "--jobs", "2"]) == 130
     assert not stopping.is_set()
-    assert capsys.readouterr().err == "fastrestore: interrupted: 0 files, of 2\n"
+    assert capsys.readouterr().err == "fastrestore: interrupted: 0 files, of 2; --resume goes on\n"
     assert names(Path()) == ["a.mkv", "b.mkv"]

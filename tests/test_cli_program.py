@@ -89,6 +89,25 @@ def test_a_directory_is_counted(capsys, folder):
     assert works(capsys, "e") == "e: a directory of 0 files\n\n"
 
 
+def test_options_of_other_commands(capsys):
+    assert fails(capsys, "denoise", "a.png", "--model", "x") == (
+        "unrecognized arguments: --model x; --model is an option of `fastrestore upscale`, "
+        "`fastrestore inpaint`, `fastrestore info` (see `fastrestore denoise --help`)"
+    )
+    line = fails(capsys, "denoise", "a.png", "--strenth", "2")
+    assert "; did you mean --strength? (see" in line
+
+
+def test_names_with_dashes(capsys, folder):
+    png(folder / "-dash.png")
+    png(folder / "a.png")
+    for words in (["-dash.png"], ["a.png", "-dash.png"]):
+        line = fails(capsys, "denoise", *words)
+        assert line == "-dash.png is taken for an option; write ./-dash.png for the file"
+    assert main(["denoise", "./-dash.png", "--sigma", "0", "-q"]) == 0
+    assert main(["denoise", "--sigma", "0", "-q", "--overwrite", "--", "-dash.png"]) == 0
+
+
 def test_several_files(capsys, folder):
     png(folder / "a.png")
     (folder / "text.png").write_text("text")
@@ -120,7 +139,8 @@ def test_several_files(capsys, folder):
         (["denoise", "a.png", "--overwrit", "--sigma", "0"], "unrecognized arguments: --overwrit; "
          "did you mean --overwrite? (see `fastrestore denoise --help`)"),
         (["upscale", "a.png", "--sigma=3"],
-         "unrecognized arguments: --sigma=3 (see `fastrestore upscale --help`)"),
+         "unrecognized arguments: --sigma=3; --sigma is an option of `fastrestore restore`, "
+         "`fastrestore denoise`, `fastrestore video` (see `fastrestore upscale --help`)"),
         (["formats", "a.png"], "unrecognized arguments: a.png (see `fastrestore formats --help`)"),
         (["--fast", "a.png"], "unrecognized arguments: --fast (see `fastrestore --help`)"),
     ],

@@ -49,6 +49,9 @@ def check_output(path: Path, known: Collection[str]) -> None:
     check_link(path)
     if path.exists() and not path.is_file():
         raise FileError(f"{path} is not a regular file")
+    found = next((each for each in path.parents if each.exists()), path.parent)
+    if not found.is_dir() and found.exists():
+        raise FileError(f"{path}: {found} is a file, not a directory; choose another output")
     if not path.parent.is_dir():
         raise FileError(f"{path}: there is no directory {path.parent}; create it first")
     folder = path.parent if not path.is_symlink() else Path(os.path.realpath(path)).parent

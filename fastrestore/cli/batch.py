@@ -70,7 +70,8 @@ def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGE
         _write_report(args, batch.done)
         if not plan.several:
             raise
-        raise described(stop, f"{outcomes.summary(batch.done)}, of {batch.total}") from stop
+        text = f"{outcomes.summary(batch.done)}, of {batch.total}; --resume goes on"
+        raise described(stop, text) from stop
     if plan.several and not args.quiet:
         show(outcomes.summary(batch.done))
         written = sum("page" in outcome.details for outcome in batch.done)
@@ -168,7 +169,7 @@ def _sorted_out(
         except FileError as error:
             if not several:
                 raise
-            failed.append(Outcome(item.path, item.path, FAILED, message=str(error)))
+            failed.append(Outcome(item.path, None, FAILED, message=str(error)))
     if not known:
         raise CommandError(failed[0].message if failed else "there are no files to restore")
     return known, failed

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import itertools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +55,7 @@ EXAMPLES = """\
 """
 CLOSING = "`fastrestore COMMAND --help` explains a command."
 _WIDTH = 13  # of names
+_OWNERS = 3  # commands that are named as those which have an option
 _SIMILAR = 0.6  # of letters in common, for a suggestion
 
 
@@ -96,16 +99,41 @@ def full_parser() -> Parser:
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; raise on unknown ones, with the option that may have been meant."""
-    args, extra = parser.parse_known_args(argv)
+    try:
+        args, extra = parser.parse_known_args(argv)
+    except CommandError:
+        _check_dashes(argv)
+        raise
     if not extra:
         return args
+    _check_dashes(argv)
     chosen = parsers(parser).get(args.command, parser)
-    option = extra[0].partition("=")[0]
-    similar = difflib.get_close_matches(option, chosen._option_string_actions, 1, _SIMILAR)
-    text = f"; did you mean {similar[0]}?" if similar and option.startswith("--") else ""
+    text = _suggestion(extra[0].partition("=")[0], chosen)
     raise CommandError(
         f"unrecognized arguments: {' '.join(extra)}{text} (see `{chosen.prog} --help`)"
     )
+
+
+def _check_dashes(argv: Sequence[str]) -> None:
+    """Raise if a file is taken for an option."""
+    for word in itertools.takewhile(lambda each: each != "--", argv):
+        if word.startswith("-") and len(word) > 1 and os.path.lexists(word):
+            raise CommandError(f"{word} is taken for an option; write .{os.sep}{word} for the file")
+
+
+def _suggestion(option: str, chosen: argparse.ArgumentParser) -> str:
+    """Return the option that may have been meant, or the commands that have this one."""
+    if not option.startswith("--"):
+        return ""
+    owners = [
+        f"`{PROGRAM} {name}`" for name, each in parsers(full_parser()).items()
+        if each is not chosen and option in each._option_string_actions
+        and each._option_string_actions[option].help != argparse.SUPPRESS
+    ]  # fmt: skip
+    if owners:
+        return f"; {option} is an option of {', '.join(owners[:_OWNERS])}"
+    similar = difflib.get_close_matches(option, chosen._option_string_actions, 1, _SIMILAR)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -45,7 +45,7 @@ def add_files(
     )
     add = group(parser, MANY).add_argument
     add("-r", "--recursive", action="store_true", help="also restore files in subdirectories")
-    text = "restore again where IN or the options have changed since OUT was written"
+    text = "continue a stopped batch; files are restored again if they or the options have changed"
     add("--resume", action="store_true", help=text)
     add("--jobs", type=int, default=1, metavar="N", help="files to restore at a time; default: 1")
     add("--dry-run", action="store_true", help="only print what would be written")

@@ -24,7 +24,7 @@ class Outcome:
     """What was done with a file."""
 
     source: Path
-    target: Path
+    target: Path | None  # None if it was not decided on
     status: str
     details: dict[str, Any] = field(default_factory=dict)  # noise, method and others, for JSON
     seconds: float | None = None
@@ -34,7 +34,7 @@ class Outcome:
     @property
     def place(self) -> str:
         """Return the result as it is written in reports."""
-        return shown(self.target)
+        return "" if self.target is None else shown(self.target)
 
     def line(self) -> str:
         """Return the line that is printed."""
@@ -44,12 +44,13 @@ class Outcome:
         parts += [self.details.get("note", "")]
         parts += [] if self.seconds is None else [f"{self.seconds:.2f} s"]
         text = "; ".join(filter(None, parts))
-        return f"{shown(self.source)} -> {shown(self.target)}{f': {text}' if text else ''}"
+        return f"{shown(self.source)} -> {self.place}{f': {text}' if text else ''}"
 
     def fields(self) -> dict[str, Any]:
         """Return an object for JSON."""
         seconds = None if self.seconds is None else round(self.seconds, 3)
-        fields = {"input": shown(self.source), "output": shown(self.target), "status": self.status}
+        fields: dict[str, Any] = {"input": shown(self.source), "output": self.place or None}
+        fields["status"] = self.status
         optional = {"message": self.message, "seconds": seconds, **self.details}
         optional.pop("note", None)  # words for the line, of what other fields contain
         return fields | {name: value for name, value in optional.items() if value not in (None, "")}
