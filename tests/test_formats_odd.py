@@ -193,3 +193,49 @@ def test_values_that_are_no_numbers(capsys, tmp_path):
     line = fails(capsys, "denoise", tmp_path / "a.tif", "-o", tmp_path / "b.tif", "--sigma", "1")
     assert "a.tif: image has values that are NaN or infinite, 2 in all, the first is nan" in line
     assert not (tmp_path / "b.tif").exists()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+@pytest.mark.parametrize("plane", ["contig", "separate"])
+def test_channels_that_are_no_colors(tmp_path, count, plane):
+    """Three of them are not taken for RGB."""
+    values = np.random.default_rng(0).integers(0, 65536, (count, 20, 30), np.uint16)
+    stored = values if plane == "separate" else np.moveaxis(values, 0, -1)
+    kinds = [0] * (count - 1)
+    options = {"photometric": "minisblack", "planarconfig": plane, "extrasamples": kinds}
+    tifffile.imwrite(tmp_path / "a.tif", stored, metadata=None, **options)
+    picture = images.read(tmp_path / "a.tif")
+    assert picture.values.shape == (20, 30, count)
+    images.write(tmp_path / "b.tif", picture)
+    with tifffile.TiffFile(tmp_path / "b.tif") as found:
+        page = found.pages.first
+        assert page.photometric.name == "MINISBLACK"
+        assert [int(each) for each in page.extrasamples] == kinds
+    np.testing.assert_array_equal(
+        images.read(tmp_path / "b.tif").values, np.moveaxis(values, 0, -1)
+    )
+
+
+def test_colors_stay_colors(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (20, 30, 5), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", extrasamples=[0, 0])
+    images.write(tmp_path / "b.tif", images.read(tmp_path / "a.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as found:
+        assert found.pages.first.photometric.name == "RGB"
+        assert len(found.pages.first.extrasamples) == 2
+
+
+def test_resolution_of_bmp(tmp_path):
+    values = np.zeros((8, 9, 3), np.uint8)
+    Image.fromarray(values).save(tmp_path / "a.bmp", dpi=(300, 150))
+    images.write(tmp_path / "b.bmp", images.read(tmp_path / "a.bmp"))
+    images.write(tmp_path / "b.png", images.read(tmp_path / "a.bmp"))
+    images.write(tmp_path / "c.bmp", images.read(tmp_path / "b.png"))
+    for name in ("b.bmp", "b.png", "c.bmp"):
+        with Image.open(tmp_path / name) as found:
+            assert found.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+            assert (np.asarray(found) == values).all()
+    damaged = bytearray((tmp_path / "a.bmp").read_bytes())
+    damaged[38:46] = b"\xff\xff\xff\xff" * 2
+    (tmp_path / "d.bmp").write_bytes(damaged)
+    assert not images.read(tmp_path / "d.bmp").tags

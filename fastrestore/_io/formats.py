@@ -40,7 +40,7 @@ FORMATS = (
     Format("WebP", "webp", (".webp",), ("uint8",), _ALL),
     Format("JPEG XL", "jpegxl", (".jxl",), _JXL, _ALL - {"orientation"}),
     Format("OpenEXR", "openexr", (".exr",), _OPEN_EXR, _ALPHA, many=True),
-    Format("BMP", "bmp", (".bmp",), ("uint8",), _ALPHA),
+    Format("BMP", "bmp", (".bmp",), ("uint8",), _ALPHA | {"resolution"}),
     Format("PNM", "pnm", (".ppm", ".pgm", ".pnm"), ("uint8", "uint16")),
     Format("PFM", "pnm", (".pfm",), ("float32",)),
     Format("NPY", "numpy", (".npy",), _NUMPY, many=True),

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastrestore._io import chunks, files, oiio, pillow, raw, tags, tiff
+from fastrestore._io import bmp, chunks, files, oiio, pillow, raw, tags, tiff
 from fastrestore._io.errors import FileError, unreadable
 from fastrestore._io.files import extension, records_axes
 from fastrestore._io.formats import BY_EXTENSION, Format, format_of
@@ -131,6 +131,8 @@ def _read(path: Path, library: str) -> Picture:
             found = {"tags": tags.parse(data)}
         elif picture.format == "jpegxl":
             found = {"tags": chunks.read_jxl(data)}
+        elif picture.format == "bmp":
+            found = {"tags": bmp.read_resolution(data)}
         return replace(picture, **found | {"tags": found.get("tags", {}) | picture.tags})
 
 
@@ -199,7 +201,9 @@ def encode(picture: Picture, extension: str, quality: int | None = None) -> byte
     wide = picture.values.dtype.name in ("int64", "uint64")  # in TIFF
     data = tiff.encode_wide(picture) if wide else oiio.encode(kind, extension, picture)
     if kind == "tiff":
-        return tags.graft(data, picture.tags)
+        return tags.graft(data, picture.tags | tiff.sample_tags(picture))
+    if kind == "bmp":
+        return bmp.write_resolution(data, picture.tags)
     add = {"png": chunks.write_png, "jpegxl": chunks.write_jxl}.get(kind)
     return add(data, picture) if add else data
 

@@ -26,6 +26,8 @@ _COPIES = 4  # times its size that an image takes: as float32, or in the decoder
 _TYPES = {"float16": "half", "float32": "float", "float64": "double", "int32": "int",
           "uint32": "uint"}  # fmt: skip
 _UNASSOCIATED = "oiio:UnassociatedAlpha"
+PHOTOMETRIC = "tiff:PhotometricInterpretation"
+BLACK = 1  # gray with black at 0
 _WHITE_AT_ZERO, _CMYK = 0, "CMYK"
 # Lossless compression that is kept, and what replaces the others
 _KEPT = {"tiff": ("none", "lzw", "zip", "packbits", "zstd"),
@@ -129,7 +131,7 @@ def _tags(kind: str, spec: Any) -> Tags:
 
 def _inverted(spec: Any) -> bool:
     """Whether white is 0; OpenImageIO inverts 8 bits only."""
-    white = spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == _WHITE_AT_ZERO
+    white = spec.get_int_attribute(PHOTOMETRIC, 1) == _WHITE_AT_ZERO
     if white and str(spec.format) not in ("uint8", "uint16", "uint"):
         raise FileError(f"its type is {spec.format} with white at 0; integers are supported")
     return white and str(spec.format) != "uint8"
@@ -141,6 +143,8 @@ def _options(kind: str, spec: Any) -> dict[str, Any]:
     compression = spec.get_string_attribute("compression")
     if compression in _KEPT.get(kind, ()):
         found["compression"] = compression
+    if kind == "tiff" and spec.nchannels > 1 and spec.get_int_attribute(PHOTOMETRIC) == BLACK:
+        found[PHOTOMETRIC] = BLACK
     if kind == "openexr":
         for item in spec.extra_attribs:
             if item.name.isascii() and not item.name.startswith(_STORAGE):

@@ -12,7 +12,7 @@ import numpy as np
 from fastrestore._io import oiio
 from fastrestore._io.errors import FileError
 from fastrestore._io.picture import Image, Picture
-from fastrestore._io.tags import ORIENTATION, SIZES, XMP
+from fastrestore._io.tags import ORIENTATION, SIZES, XMP, Tag, Tags
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
@@ -26,6 +26,8 @@ _PRIVATE = 32768
 _COPIED = (33432, 33550, 33922, 34264, 34675, 34735, 34736, 34737, 42112, 42113, 50838, 50839)
 _LARGE, _EXPANSION = 2**28, 5000  # bytes, and the most that compression may save
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # alpha, by which colors are multiplied or not
+_PHOTOMETRIC, _EXTRA_SAMPLES = 262, 338  # tags
+_SHORT = 3  # a type of values
 _WIDE = 8  # bytes
 _COLORS = ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "SEPARATED", "YCBCR")
 
@@ -85,6 +87,23 @@ def encode_wide(picture: Picture) -> bytes:
         options |= {"planarconfig": "contig", "extrasamples": extra}
     tifffile.imwrite(file, pixels, metadata=None, byteorder="<", **options)
     return file.getvalue()
+
+
+def sample_tags(picture: Picture) -> Tags:
+    """Return the tags of channels that are no colors; OpenImageIO takes three of them for RGB."""
+    pixels = picture.pixels
+    count = 1 if pixels.ndim == 2 else pixels.shape[2]
+    is_gray = picture.format == "tiff" and picture.options.get(oiio.PHOTOMETRIC) == oiio.BLACK
+    if count < 2 or not (is_gray or count == 2):
+        return {}
+    kinds = [0] * (count - 1)
+    if picture.alpha is not None:
+        kinds[-1] = _ASSOCIATED if picture.premultiplied else _UNASSOCIATED
+    data = struct.pack(f"<{len(kinds)}H", *kinds)
+    return {
+        _PHOTOMETRIC: Tag(_SHORT, 1, struct.pack("<H", oiio.BLACK)),
+        _EXTRA_SAMPLES: Tag(_SHORT, len(kinds), data),
+    }
 
 
 def _check_type(page: TiffPage) -> None:
