@@ -52,3 +52,19 @@ def test_defaults_are_shown(parsers, name):
             value = action.default
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             assert f"default: {shown}" in action.help, action.option_strings
+
+
+@pytest.mark.parametrize("command", ["denoise", "video", "upscale"])
+def test_defaults_of_encoders(parsers, command):
+    """As they are used."""
+    from fastrestore._io import codecs
+
+    text = " ".join(parsers[command].format_help().split()).replace("- ", "-")
+    names: dict[str, list[str]] = {}
+    for extension, container in codecs.CONTAINERS.items():
+        names.setdefault(container.codec, []).append(extension)
+    for codec, (*first, last) in names.items():
+        extensions = f"{', '.join(first)} and {last}" if first else last
+        assert f"{codec} for {extensions}" in text
+    for codec in ("libx264", "libvpx-vp9"):
+        assert f"{codecs._CRF[codec]} for {codec}" in text

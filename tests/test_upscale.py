@@ -410,10 +410,11 @@ def test_the_command_on_folders(weights, tmp_path, capsys):
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "in" / "c.jpg")
     (tmp_path / "in" / "more").mkdir()
     assert main(command) == 0
-    message = capsys.readouterr().err
+    printed, message = capsys.readouterr()
     assert "in: skipped files that are not images: notes.txt\n" in message
     assert "in: skipped 1 directory: more; add --recursive to include it\n" in message
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.npy", "b.png", "c.jpg"}
+    assert f"b.png: {weights}, 4 times, 32 x 36; " in printed
     assert np.load(tmp_path / "out" / "a.npy").shape == (32, 36)
     (tmp_path / "empty").mkdir()
     assert main(["upscale", str(tmp_path / "empty"), "-o", str(tmp_path / "x.png")]) == 2

@@ -49,9 +49,14 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
     add(
         "--codec",
         metavar="NAME",
-        help="FFmpeg's name of the encoder; default: by the extension of OUT",
+        help="FFmpeg's name of the encoder; default: libx264 for .mp4, .m4v, .mov and .mkv, "
+        "libvpx-vp9 for .webm, mpeg4 for .avi",
     )
-    add("--crf", type=float, metavar="Q", help="quality of the encoder: lower is better and larger")
+    text = (
+        "quality of the encoder: lower is better and larger; default: 17 for libx264, 22 for "
+        "libvpx-vp9, almost without visible loss"
+    )
+    add("--crf", type=float, metavar="Q", help=text)
     add("--lossless", action="store_true", help="encode without loss, in large files")
     add("--pixel-format", metavar="NAME", help="FFmpeg's name; default: that of IN")
     add("--fps", metavar="RATE", help="frames per second of a video made from numbered images")

@@ -131,9 +131,12 @@ def _upscale_file(source: Path, target: Path, args: argparse.Namespace) -> Detai
     with explained(source):
         values, alpha = _enlarged(picture, args)
     images.write(target, picture.resized(to_type(values, picture.values.dtype), alpha))
+    model, (rows, columns) = args.model or DEFAULT, values.shape[:2]
     return restoring.described(picture.values) | {
-        "model": args.model or DEFAULT,
+        "model": model,
         "scale": args.scale,
+        "output_shape": list(values.shape),
+        "note": f"{model}, {args.scale:g} times, {rows} x {columns}",
     }
 
 
