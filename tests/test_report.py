@@ -15,7 +15,7 @@ from fastrestore import report
 from fastrestore.metrics import psnr, ssim
 from fastrestore.report import charts, crops
 from fastrestore.report.encode import deflated, reduced
-from fastrestore.report.removed import statistics, tiles
+from fastrestore.report.removed import bin_width, histogram, statistics, tiles
 from fastrestore.report.series import Removed, Series, spread
 
 CLEAN = scene(96, 80)
@@ -244,3 +244,20 @@ def test_reduction_averages():
     image = np.arange(24.0).reshape(4, 6, 1)
     np.testing.assert_allclose(reduced(image, 2)[..., 0], [[3.5, 5.5, 7.5], [15.5, 17.5, 19.5]])
     assert reduced(image, 5).shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize("level", [0.4, 3.0, 12.0, 60.0])
+def test_histogram_of_integers_has_no_gaps(level):
+    """A bin holds an odd number of levels, so that no bin has more of them than another."""
+    noise = np.rint(np.random.default_rng(0).normal(0, level, (200, 200, 1)))
+    values, deviation = noise.ravel(), float(noise.std())
+    width = bin_width(deviation, whole=True)
+    assert width % 2 == 1
+    share = histogram(values, deviation, width)
+    assert share.sum() == pytest.approx(1)
+    assert len(share) % 2 == 1
+    middles = (np.arange(len(share)) - len(share) // 2) * width
+    normal = width / deviation / np.sqrt(2 * np.pi) * np.exp(-((middles / deviation) ** 2) / 2)
+    if level > 1:
+        assert np.abs(share - normal).max() < 0.15 * normal.max()
+    assert bin_width(deviation, whole=False) == pytest.approx(10 * deviation / 81)

@@ -13,6 +13,7 @@ from fastrestore.report.removed import RANGE, Statistics
 
 WIDTH, HEIGHT = 280, 150  # of the area that is drawn on, in units of the drawing
 LEFT, BOTTOM = 30, 30  # room for text
+POINTS = 121  # of a curve, an odd number, so that one is in the middle
 DECIBELS = 15  # strongest power that spectra show, relative to white noise, and weakest below 0
 BLUE, RED = (33, 102, 172), (178, 24, 43)  # weaker and stronger than white noise
 
@@ -20,17 +21,19 @@ BLUE, RED = (33, 102, 172), (178, 24, 43)  # weaker and stronger than white nois
 def histogram(values: Statistics) -> str:
     """Draw the histogram of what was removed beside that of a normal distribution."""
     count = len(values.histogram)
-    middles = (np.arange(count) - count // 2) * (2 * RANGE / count)
-    height = 2 * RANGE / count / math.sqrt(2 * math.pi)
-    normal = height * np.exp(-(middles**2) / 2)
+    step = values.width / values.deviation if values.deviation > 0 else 2 * RANGE / count
+    along = np.linspace(0, count, POINTS)  # in bins
+    height = step / math.sqrt(2 * math.pi)
+    normal = height * np.exp(-(((along - count / 2) * step) ** 2) / 2)
     top = 1.05 * max(float(values.histogram.max()), float(normal.max()))
     width = WIDTH / count
     bars = "".join(
         f"M{k * width:.1f} {HEIGHT}V{HEIGHT * (1 - share / top):.1f}h{width:.2f}V{HEIGHT}"
         for k, share in enumerate(values.histogram)
     )
-    curve = _line((np.arange(count) + 0.5) * width, HEIGHT * (1 - normal / top))
-    ticks = [(-RANGE * values.deviation, 0.0), (0.0, 0.5), (RANGE * values.deviation, 1.0)]
+    curve = _line(along * width, HEIGHT * (1 - normal / top))
+    end = values.width * count / 2
+    ticks = [(-end, 0.0), (0.0, 0.5), (end, 1.0)]
     text = (
         f"Histogram of what was removed, mean {values.mean:.3g}, standard deviation "
         f"{values.deviation:.3g}, with the curve of a normal distribution"
@@ -98,4 +101,5 @@ def _anchor(place: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")

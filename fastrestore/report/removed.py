@@ -15,7 +15,7 @@ TILE, TILES = 512, 12  # pixels: side of the parts of large pictures that are me
 SIDE = 64  # pixels: blocks whose power spectra are averaged; smaller images are one block
 BLOCKS = 400  # of a frame, at most: their mean has an error of 0.2 dB for white noise
 RANGE = 5  # standard deviations that the histogram covers in either direction
-BINS = 81  # an odd number, so that 0 is in the middle of a bin
+BINS = 81  # at most; an odd number, so that 0 is in the middle of a bin
 FLOOR = 1e-4  # least power relative to the mean, so that its logarithm is finite
 
 
@@ -27,7 +27,8 @@ class Statistics(NamedTuple):
     right: float  # correlation of neighbors in a row
     down: float  # and in a column
     similarity: float  # correlation with the restored picture
-    histogram: FloatArray  # (BINS,) share of the pixels, over RANGE standard deviations
+    histogram: FloatArray  # (n,) share of the pixels in bins around 0, about RANGE deviations
+    width: float  # of a bin
     spectrum: FloatArray  # (side, side) power relative to white noise, zero frequency centered
     radial: FloatArray  # (side // 2,) mean power by distance from the center
 
@@ -41,13 +42,15 @@ def statistics(removed: Removed) -> Statistics:
     values, clean = (np.concatenate([k.ravel() for k in each]) for each in (frames, restored))
     deviation = float(values.std())
     power = spectrum(frames)
+    width = bin_width(deviation, whole=_is_whole(values))
     return Statistics(
         float(values.mean()),
         deviation,
         neighbors(frames, 1),
         neighbors(frames, 0),
         correlation(values, clean),
-        histogram(values, deviation),
+        histogram(values, deviation, width),
+        width,
         power,
         radial(power),
     )
@@ -81,10 +84,26 @@ def neighbors(frames: list[FloatArray], axis: int) -> float:
     return float(np.mean([correlation(first, second) for first, second in pairs]))
 
 
-def histogram(values: FloatArray, deviation: float) -> FloatArray:
+def _is_whole(values: FloatArray) -> bool:
+    """Whether all values are integers, as differences of integer images are."""
+    return bool((values == np.rint(values)).all())
+
+
+def bin_width(deviation: float, *, whole: bool) -> float:
+    """Return the width of a bin of the histogram: of integers, a whole number of levels.
+
+    Bins narrower than a level, or of a fraction of levels, would alternate between more and less.
+    """
+    width = 2 * (RANGE * deviation if deviation > 0 else 1.0) / BINS
+    return float(2 * np.ceil(width / 2 - 0.5) + 1) if whole else width
+
+
+def histogram(values: FloatArray, deviation: float, width: float) -> FloatArray:
     """Return the share of the values in each bin; values beyond count to the outermost bins."""
     limit = RANGE * deviation if deviation > 0 else 1.0
-    counts, _ = np.histogram(np.clip(values, -limit, limit), BINS, (-limit, limit))
+    beside = min(BINS // 2, max(1, int(np.ceil(limit / width - 0.5))))  # bins on either side of 0
+    index = np.clip(np.rint(values / width), -beside, beside).astype(np.int64) + beside
+    counts = np.bincount(index, minlength=2 * beside + 1)
     share: FloatArray = counts / len(values)
     return share
 

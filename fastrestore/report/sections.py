@@ -104,7 +104,7 @@ def _removed(contents: Contents, each: Removed) -> str:
             "Power spectrum, zero frequency in the center; red: more than white noise, blue: less",
         ),
     ]
-    return f'<h3>{name}</h3><p>{_sentence(found)}</p><div class="row">{"".join(figures)}</div>'
+    return f'<h3>{name}</h3><p>{_sentence(found)}</p><div class="row four">{"".join(figures)}</div>'
 
 
 def _sentence(found: Statistics) -> str:
