@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image, ImageOps
 from scipy import ndimage
 from support.commandline import NOISE8, fails, names, noisy, photograph, png, read, works
 
 import fastrestore
+from fastrestore._io.picture import as_stored
 from fastrestore.cli import commands, main
 from fastrestore.cli.restore import gaussian
 from fastrestore.metrics import psnr
@@ -142,3 +144,20 @@ def test_every_option_of_restore_is_one_of_denoise_or_its_own():
     parsers = commands.parsers(commands.full_parser())
     dests = {name: {action.dest for action in parsers[name]._actions} for name in parsers}
     assert dests["restore"] - dests["denoise"] == {"mask", "blur", "psf"}
+
+
+@pytest.mark.parametrize("command", ["restore", "inpaint"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_belong_to_photographs_as_viewers_show_them(capsys, folder, command, orientation):
+    shown = np.rint(photograph()).astype(np.uint8)
+    mask = read(folder / "mask.png") > 0
+    shown[mask] = 255
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(as_stored(shown, orientation)).save("turned.png", exif=exif)
+    works(capsys, command, "turned.png", "--mask", "mask.png", "-o", "out.png", "--sigma", "0")
+    with Image.open("out.png") as picture:
+        result = np.asarray(ImageOps.exif_transpose(picture), int)
+    change = np.abs(result - shown)
+    assert change[~mask].max() <= 1
+    assert change[mask].min() > 1

@@ -130,7 +130,15 @@ def _one(
 def _each(
     one: Callable[..., Any], batch: _Batch, options: dict[str, Any], *, on_host: bool
 ) -> Iterator[tuple[int, Any]]:
-    """Yield index and result of each image, as they are completed."""
+    """Restore the images, in any order.
+
+    Yields
+    ------
+    int
+        Index of an image.
+    Any
+        Its result.
+    """
     workers = min(validate.workers(options.get("workers")), batch.images)
     if workers == 1 or not on_host or math.prod(batch.shape) > SMALL * batch.images:
         for k in range(batch.images):

@@ -17,7 +17,7 @@ from fastrestore._arrays import resources
 from fastrestore._io import chunks, tags
 from fastrestore._io.errors import FileError
 from fastrestore._io.formats import BY_LIBRARY
-from fastrestore._io.picture import Image, Picture
+from fastrestore._io.picture import Image, Picture, displayed
 from fastrestore._io.tags import Tags
 
 LIMIT = "FASTRESTORE_MAX_IMAGE_GB"  # environment variable
@@ -220,7 +220,8 @@ def _stored(kind: str, picture: Picture) -> Image:
     if _needs_colors(kind, picture):
         pixels = np.dstack([picture.values, picture.values, pixels])
     if kind == "jpegxl":
-        pixels = _turned(pixels, picture.orientation)
+        # Its encoder stores no orientation
+        pixels = displayed(pixels, picture.orientation)
     return np.ascontiguousarray(pixels)
 
 
@@ -230,13 +231,6 @@ def _needs_colors(kind: str, picture: Picture) -> bool:
     return picture.values.ndim == 2 and (
         (kind in ("bmp", "jpegxl") and picture.alpha is not None) or (kind == "jpegxl" and colors)
     )
-
-
-def _turned(pixels: Image, orientation: int) -> Image:
-    """Return an image as viewers show it: the encoder of JPEG XL stores no orientation."""
-    pixels = np.swapaxes(pixels, 0, 1) if orientation > 4 else pixels
-    pixels = pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
-    return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
 
 
 def _keeps_alpha(kind: str) -> bool:

@@ -14,6 +14,20 @@ from fastrestore._io.tags import Tags
 Image = NDArray[Any]
 
 
+def displayed(pixels: Image, orientation: int) -> Image:
+    """Return stored pixels as viewers show them."""
+    pixels = np.swapaxes(pixels, 0, 1) if orientation > 4 else pixels
+    pixels = pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+    return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+
+
+def as_stored(pixels: Image, orientation: int) -> Image:
+    """Undo `displayed`."""
+    pixels = pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+    pixels = pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+    return np.swapaxes(pixels, 0, 1) if orientation > 4 else pixels
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image and its metadata."""

@@ -9,6 +9,7 @@ from typing import Any
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
+from fastrestore._io.picture import as_stored, displayed
 from fastrestore.cli import noise, options, restoring
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError
@@ -74,15 +75,16 @@ def run(args: argparse.Namespace) -> int:
     net = restoring.load_network(args.model)
 
     def restore(image: Image, source: Path, details: Details) -> Any:
+        missing = as_stored(mask, details.get("orientation", 1))
         if net is not None:
             used = restoring.network_arguments(args, image)
             details["method"] = args.model
             show = options.show_progress(args)
-            return fastrestore.inpaint(image, mask, model=net, progress=show, **used)
+            return fastrestore.inpaint(image, missing, model=net, progress=show, **used)
         sigma = args.strength * (restoring.sigma_of(args, image, source) or 0.0)
         details |= restoring.given(args, sigma)
         common = restoring.common_arguments(args, image)
-        return fastrestore.inpaint(image, mask, sigma, iterations=args.iterations, **common)
+        return fastrestore.inpaint(image, missing, sigma, iterations=args.iterations, **common)
 
     return restoring.restore_images(args, restore)
 
@@ -97,7 +99,7 @@ def _check_unused(args: argparse.Namespace) -> None:
 
 
 def read_mask(path: Path) -> Any:
-    """Read a mask: True where a pixel is not black, or, with transparency, not transparent."""
+    """Read a mask as viewers show it: True where a pixel is not black, or not transparent."""
     if images.is_lossy(path):
         raise CommandError(f"{path}: JPEG adds artifacts around marks; save the mask as PNG")
     picture = images.read(path)
@@ -109,4 +111,4 @@ def read_mask(path: Path) -> Any:
             mask = mask.any(-1)
     if not mask.any():
         raise CommandError(f"{path}: the mask is all black, so no pixel is missing")
-    return mask
+    return displayed(mask, picture.orientation)

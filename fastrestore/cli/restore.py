@@ -11,6 +11,7 @@ import numpy as np
 
 import fastrestore
 from fastrestore._io.images import Image
+from fastrestore._io.picture import as_stored
 from fastrestore.cli import commands, denoise, noise, options, restoring, stack
 from fastrestore.cli.batch import Details
 from fastrestore.cli.deblur import read_psf
@@ -69,9 +70,10 @@ def run(args: argparse.Namespace) -> int:
     mask = _mask(args.mask)
 
     def restore(image: Image, source: Path, details: Details) -> Any:
+        missing = None if mask is None else as_stored(mask, details.get("orientation", 1))
         if psf is None:
-            return _filled(image, mask, source, args, details)
-        return _deblurred(image, mask, psf, source, args, details)
+            return _filled(image, missing, source, args, details)
+        return _deblurred(image, missing, psf, source, args, details)
 
     return restoring.restore_images(args, restore)
 

@@ -21,7 +21,8 @@ from fastrestore.cli.kinds import IMAGES, Kind
 from fastrestore.cli.noise import Sigma
 from fastrestore.cli.options import show_progress
 
-# Takes an image (M, N) or (M, N, C), its path, and where to add details for the report
+# Takes an image (M, N) or (M, N, C) as it is stored, its path, and details for the report, which
+# contain its orientation unless it is 1, and to which it may add
 Restore = Callable[[Image, Path, Details], Any]
 
 
@@ -44,6 +45,8 @@ def restore_image(
     images.check_output(target)
     picture = images.read_channels_last(source, args.channel_axis)
     images.check_format(target, picture, source)
+    if picture.orientation != 1:
+        details["orientation"] = picture.orientation
     with explained(source):
         result = images.to_type(restore(picture.values, source, details), picture.values.dtype)
     images.write(target, replace(picture, values=result))
