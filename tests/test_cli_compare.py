@@ -139,3 +139,9 @@ def test_names_of_files_are_distinct(tmp_path):
     assert names_of([tmp_path / "a.png", tmp_path / "b.png"]) == ["a.png", "b.png"]
     every = [tmp_path / "x" / "a.png", tmp_path / "y" / "a.png"]
     assert names_of(every) == list(map(str, every))
+
+
+def test_directories_are_compared_by_the_commands_that_restore(capsys, tmp_path):
+    text = fails(capsys, "compare", tmp_path, tmp_path)
+    assert text.startswith(f"{tmp_path} is a directory; name two files, or ")
+    assert f"`fastrestore restore {tmp_path} -o DIR --compare PAGES`" in text

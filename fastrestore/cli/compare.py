@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the page, and print its name and size."""
     noisy = Path(args.noisy)
+    if noisy.is_dir():
+        raise CommandError(
+            f"{noisy} is a directory; name two files, or write pages of all files in it by "
+            f"`fastrestore restore {noisy} -o DIR --compare PAGES`"
+        )
     page = (
         noisy.with_name(f"{noisy.stem}-comparison.html")
         if args.output is None

@@ -21,8 +21,9 @@ examples:
   fastrestore inpaint dead.tif -o restored.tif --mask pixels.npy --sigma 5/255
   fastrestore inpaint photo.png -o restored.png --mask hole.png --model lama.safetensors
 
-The mask has the shape of the images. Pixels are missing where the mask is not 0. If the mask has
-transparent pixels, all pixels are missing where it is not transparent. With --sigma 0 the known
+The mask has the shape of the images as viewers show them, turned as their EXIF says. Pixels are
+missing where the mask is not 0. If the mask has transparent pixels, all pixels are missing where it
+is not transparent. With --sigma 0 the known
 pixels are not changed; --strength has a meaning only with another level.
 """
 # Options that networks do not use, and their defaults
