@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import signal
@@ -301,22 +302,38 @@ def test_a_report_that_cannot_be_written(capsys, monkeypatch, photos):
 # Signals
 
 
+def interrupting(monkeypatch, number, calls):
+    """Let some calls of `bm3d` send a signal; return the function."""
+    original, count = fastrestore.bm3d, itertools.count()
+
+    def interrupted(image, *args, **options):
+        if next(count) in calls:
+            os.kill(os.getpid(), number)
+            time.sleep(0.2)
+        return original(image, *args, **options)
+
+    monkeypatch.setattr(fastrestore, "bm3d", interrupted)
+    return original
+
+
+@POSIX
+def test_a_second_signal(capsys, monkeypatch, photos):
+    """It does not wait to count files, and later calls are not interrupted."""
+    original = interrupting(monkeypatch, signal.SIGINT, calls=(0, 1))
+    for name in "defgh":
+        png(photos / f"{name}.png")
+    run(capsys, "photos", "-o", "out", "--jobs", 2, status=130)
+    assert not signals.stopping.is_set()
+    monkeypatch.setattr(fastrestore, "bm3d", original)
+    run(capsys, "photos", "-o", "out", "--jobs", 2, "--resume")
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("stop", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 @POSIX
 def test_signals(capsys, monkeypatch, photos, jobs, stop, status):
     """What was done is kept, counted and reported, and a second call goes on."""
-    original = fastrestore.bm3d
-    begun = []
-
-    def interrupted(image, *args, **options):
-        begun.append(image)
-        if len(begun) == 2:
-            os.kill(os.getpid(), getattr(signal, stop))
-            time.sleep(0.2)
-        return original(image, *args, **options)
-
-    monkeypatch.setattr(fastrestore, "bm3d", interrupted)
+    original = interrupting(monkeypatch, getattr(signal, stop), calls=(1,))
     for name in "defgh":
         png(photos / f"{name}.png")
     argv = ("photos", "-r", "-o", "out", "--jobs", jobs)

@@ -234,23 +234,29 @@ class _Batch:
         """Restore several files at a time; after an interrupt, complete those that have begun."""
         running: list[Future[Outcome]] = []
         threads.prepare()
-        with ThreadPoolExecutor(self.args.jobs) as pool:
-            try:
-                for work in self.plan.works:
-                    running.append(pool.submit(self._outcome, work))
-                for future in as_completed(running):
-                    finished(future.result())
-            except BaseException:
-                stopping.set()  # videos take long; images that have begun are completed
-                pool.shutdown(cancel_futures=True)
-                stopping.clear()
-                counted = {id(outcome) for outcome in self.done}
-                for future in running:
-                    if not future.cancelled() and future.exception() is None:
-                        outcome = future.result()
-                        if id(outcome) not in counted:
-                            finished(outcome)
-                raise
+        try:
+            with ThreadPoolExecutor(self.args.jobs) as pool:
+                try:
+                    for work in self.plan.works:
+                        running.append(pool.submit(self._outcome, work))
+                    for future in as_completed(running):
+                        finished(future.result())
+                except BaseException:
+                    stopping.set()  # videos take long; images that have begun are completed
+                    pool.shutdown(cancel_futures=True)
+                    self._count(running, finished)
+                    raise
+        finally:
+            stopping.clear()
+
+    def _count(self, running: list[Future[Outcome]], finished: Callable[[Outcome], None]) -> None:
+        """Report the files that were completed after an interrupt."""
+        counted = {id(outcome) for outcome in self.done}
+        for future in running:
+            if not future.cancelled() and future.exception() is None:
+                outcome = future.result()
+                if id(outcome) not in counted:
+                    finished(outcome)
 
     def _outcome(self, work: Work) -> Outcome:
         """Restore a file; return its failure instead of raising."""
