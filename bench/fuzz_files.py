@@ -62,9 +62,8 @@ def _by_command(command, *words):
     def read(path):
         target = path.with_name(f"out{'.nii.gz' if path.name.endswith('.nii.gz') else path.suffix}")
         arguments = [command, str(path), *words, "--quiet", "--workers", "1"]
-        output = ["-o", str(target)] if command == "denoise" else [str(target)]
         with listening() as printed:
-            status = _status([*arguments[:2], *output, *arguments[2:]])
+            status = _status([*arguments, "-o", str(target)])
         if target.name != f"out{path.suffix}":
             target.unlink(missing_ok=True)
         return _of_command(path, status, [line[len("printed: ") :] for line in printed])
