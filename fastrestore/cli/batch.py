@@ -222,7 +222,7 @@ class _Batch:
         """Print a line; if that fails, the files are restored nevertheless."""
         try:
             _print(outcome, self.args)
-        except BrokenPipeError:  # nobody reads the lines
+        except BrokenPipeError:  # the reader of the lines has ended
             if self.args.json:
                 raise
             discard_output()
