@@ -19,7 +19,8 @@ from fastrestore.backends.numba import _filter, _match
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._merge import merge
 from fastrestore.backends.numba._pool import cut, reach, span
-from fastrestore.backends.numba.bm3d import _divided, bm3d_filter, even_odd, filter_tables
+from fastrestore.backends.numba._tables import even_odd, filter_tables
+from fastrestore.backends.numba.bm3d import _divided, bm3d_filter
 from fastrestore.backends.protocol import Execution
 
 SIZE = 512

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,39 +67,23 @@ class Statistics(NamedTuple):
 def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
     """Convert the fields of one stage of a profile to the units of the data."""
     numbers = _Numbers(profile, which)
-    shape, steps, radii = numbers.geometry(data.ndim)
-    noise, matching = data.noise, _matching(numbers, data)
-    transform: str = numbers("transform")
-    transforms = tuple(transform_matrix(transform, n) for n in shape)
+    blocks, noise = _blocks(numbers, data.ndim), data.noise
+    shape: tuple[int, ...] = blocks["shape"]
     scale = None
     if noise.map is not None:
         means = threads.in_order(lambda level: block_means(level**2, shape), list(noise.map))
         scale = np.sqrt(means).astype(np.float32)
     usual = THRESHOLD_VOLUME if shape[:-2] > (1,) else THRESHOLD
-    inverses = tuple(inverse_matrix(transform, n) for n in shape)
-    windows = tuple(kaiser_window(n, numbers("kaiser")).copy() for n in shape)
     return Stage(
-        shape=shape,
-        steps=steps,
-        radii=radii,
-        transforms=transforms,
-        inverses=inverses,
-        windows=windows,
-        block=shape[-1],
-        step=steps[-1],
-        radius=radii[-1],
-        forward=transforms[-1],
-        inverse=inverses[-1],
-        window=windows[-1],
-        group=numbers("group"),
-        covariance=_covariance(transform, transforms, data, radii),
+        covariance=_covariance(numbers("transform"), blocks["transforms"], data, blocks["radii"]),
         variances=np.square(noise.sigmas),
         strength=np.broadcast_to(
             strengths(profile, which, noise.spectrum, usual), len(noise.sigmas)
         ),
         scale=scale,
         root=1 / profile.sharpen if which == "basic" else 1.0,
-        **matching,
+        **blocks,
+        **_matching(numbers, data),
     )
 
 
@@ -118,6 +103,31 @@ class _Numbers(NamedTuple):
             return (block, block), (step, step), (radius, radius)
         first = (self("slices"), self("step_slices"), self("radius_slices"))
         return (first[0], block, block), (first[1], step, step), (first[2], radius, radius)
+
+
+@functools.lru_cache(64)
+def _blocks(numbers: _Numbers, ndim: int) -> dict[str, Any]:
+    """Return the fields of a stage that depend on the profile alone."""
+    shape, steps, radii = numbers.geometry(ndim)
+    transform: str = numbers("transform")
+    transforms = tuple(transform_matrix(transform, n) for n in shape)
+    inverses = tuple(inverse_matrix(transform, n) for n in shape)
+    windows = tuple(kaiser_window(n, numbers("kaiser")).copy() for n in shape)
+    return {
+        "shape": shape,
+        "steps": steps,
+        "radii": radii,
+        "transforms": transforms,
+        "inverses": inverses,
+        "windows": windows,
+        "block": shape[-1],
+        "step": steps[-1],
+        "radius": radii[-1],
+        "forward": transforms[-1],
+        "inverse": inverses[-1],
+        "window": windows[-1],
+        "group": numbers("group"),
+    }
 
 
 def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
@@ -309,7 +319,9 @@ def make_context(
         mixed = replace(mixed, sigmas=mixed.sigmas * strengths)
     matched = mixed.mixed(weights[None])
     data_range: Any = None
-    if extent is not None:  # of the image that blocks are matched on
+    if extent is None and _is_exact(planes):
+        data_range = math.ldexp(known, exponent)  # as `measured` would find it
+    elif extent is not None:  # of the image that blocks are matched on
         data_range = float(math.ldexp(extent, exponent) * np.abs(weights @ matrix).sum())
     if guide is not None:
         matched, data_range = PlaneNoise.white(guide.sigma), guide.data_range
@@ -320,6 +332,11 @@ def make_context(
         exact=noise.is_zero(request.ndim),
         reusable=not interop.on_host(planes) and request.colorspace != "pca",
     )
+
+
+def _is_exact(planes: Any) -> bool:
+    """Whether these planes, times a power of two, are the image that blocks are matched on."""
+    return interop.on_host(planes) and len(planes) == 1 and planes.dtype == np.float32
 
 
 def measured(context: Context, planes: Any, request: Request) -> Context:

@@ -17,11 +17,16 @@ from numba.extending import intrinsic
 _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
+def address(array):
+    """Return the address of the first element."""
+    return array.__array_interface__["data"][0]  # sooner than array.ctypes
+
+
 def aligned(size, dtype):
     """Return zeros aligned to a cache line; a wide vector across two lines takes twice the time."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.zeros(size + 64 // itemsize, dtype)
-    first = -memory.ctypes.data % 64 // itemsize
+    first = -address(memory) % 64 // itemsize
     return memory[first : first + size]
 
 
@@ -29,7 +34,7 @@ def aligned_empty(size, dtype):
     """Return memory aligned to a cache line, not initialized."""
     itemsize = np.dtype(dtype).itemsize
     memory = np.empty(size + 64 // itemsize, dtype)
-    first = -memory.ctypes.data % 64 // itemsize
+    first = -address(memory) % 64 // itemsize
     return memory[first : first + size]
 
 

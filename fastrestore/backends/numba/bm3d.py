@@ -3,88 +3,21 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, Image
-from fastrestore.backends.numba import _filter, _merge, _variance
-from fastrestore.backends.numba._filter import Blocks, Groups, Sums, Tables
+from fastrestore.backends.numba import _filter, _merge
+from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span, useful
-from fastrestore.backends.numba._simd import aligned, aligned_copy
+from fastrestore.backends.numba._tables import even_odd, filter_tables
 from fastrestore.backends.protocol import Execution, Matches, Stage
-
-if TYPE_CHECKING:
-    from fastrestore.backends.numba import _cubes_filter
 
 __all__ = ["bm3d_filter"]
 
 # Done in a millisecond on one thread, to decide whether more threads help
 COEFFICIENTS, PIXELS = 4.5e5, 2e5
-
-
-def filter_tables(stage: Stage) -> list[Tables]:
-    """Convert matrices to the layout of the kernels, for each channel; unused lanes are zero."""
-    size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
-    lift, vertical = np.zeros((2, size, lanes), np.float32)
-    lift[:, :size] = stage.forward.T
-    back = stage.inverse * stage.window[:, None]
-    vertical[:, :size] = back.T
-    matrices = (lift, stage.forward, back, vertical)
-    first, *others = channel_tables(stage, matrices, *_covariance(stage), length)
-    return [first._replace(root=np.float32(stage.root)), *others]
-
-
-def channel_tables(
-    stage: Stage,
-    matrices: tuple[NDArray[Any], ...],
-    covariance: NDArray[np.float32],
-    layout: _variance.Reach | _cubes_filter.Reach,
-    length: int,
-) -> list[Tables]:
-    """Combine the matrices that all channels share with the numbers of each channel."""
-    lift, forward, horizontal, vertical = map(aligned_copy, matrices)
-    strength = np.empty((len(stage.variances), 2 * length), np.float32)
-    strength[:] = (stage.strength * stage.variances)[:, None]
-    strength[:, 0] = 0  # the mean of a group is not changed
-    return [
-        Tables(
-            lift,
-            forward,
-            horizontal,
-            vertical,
-            covariance=covariance[min(c, len(covariance) - 1)],
-            reach=layout,
-            strength=strength[c],
-            root=np.float32(1),
-        )
-        for c in range(len(strength))
-    ]
-
-
-def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _variance.Reach]:
-    """Convert covariances to the layout of the kernels: one quadrant if they are symmetric."""
-    size, lanes, length = stage.block, _filter.lanes(stage.block), _filter.stride(stage.block)
-    tables = stage.covariance.transpose(0, 1, 2, 4, 3)
-    across = tables.shape[2] // 2
-    apart = np.abs(tables[:, :, :across] - tables[:, :, : -across - 1 : -1])
-    mirrored = bool(apart.max(initial=0) <= 1e-7 * tables.max())
-    if mirrored:
-        tables = tables[:, :, across:]
-    down = tables.shape[1] - 1
-    out = np.zeros((*tables.shape[:3], size, lanes), np.float32)
-    out[..., :size] = tables
-    flat = aligned(out[..., 0, 0].size * length, np.float32)
-    flat.reshape(-1, length)[:, : size * lanes] = out.reshape(-1, size * lanes)
-    line, origin = tables.shape[2] * length, 0 if mirrored else across * length
-    return flat.reshape(len(tables), -1), _variance.Reach(down, across, line, origin)
-
-
-def even_odd(matrix: NDArray[np.float64]) -> bool:
-    """Whether the rows of a transform are alternately even and odd, as those of the DCT."""
-    signs = (-1.0) ** np.arange(len(matrix))[:, None]
-    return np.allclose(matrix, signs * matrix[:, ::-1], atol=1e-12)
 
 
 def bm3d_filter(

@@ -13,8 +13,8 @@ from fastrestore.backends.numba import _cubes_filter, _cubes_merge
 from fastrestore.backends.numba._cubes_filter import Groups
 from fastrestore.backends.numba._filter import Blocks, Sums, Tables
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span
-from fastrestore.backends.numba._simd import aligned
-from fastrestore.backends.numba.bm3d import channel_tables, even_odd
+from fastrestore.backends.numba._simd import aligned, aligned_copy
+from fastrestore.backends.numba._tables import channel_tables, even_odd
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 __all__ = ["bm4d_filter"]
@@ -32,7 +32,7 @@ def _tables(stage: Stage) -> list[Tables]:
     lift, vertical = np.zeros((2, own, lanes), np.float32)
     lift[:, :own] = np.einsum("az,by->zyab", *stage.transforms[:2]).reshape(own, own)
     vertical[:, :own] = np.einsum("za,yb->abzy", *back[:2]).reshape(own, own)
-    matrices = (lift, stage.transforms[2], back[2], vertical)
+    matrices = tuple(map(aligned_copy, (lift, stage.transforms[2], back[2], vertical)))
     return channel_tables(stage, matrices, *_covariance(stage), length)
 
 

@@ -13,7 +13,7 @@ from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, run_bands, span
 from fastrestore.backends.numba._simd import aligned
-from fastrestore.backends.numba.bm3d import even_odd, filter_tables
+from fastrestore.backends.numba._tables import even_odd, filter_tables
 from fastrestore.backends.numpy.vbm3d import pitch
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
