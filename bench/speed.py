@@ -21,7 +21,7 @@ from pathlib import Path
 # numpy and fastrestore are imported inside functions: a child process inherits the peak
 # memory of its parent, and `--peak-memory` wants the child's own.
 
-PROFILES = ("np", "fast", "lc", "high", "vn")
+PROFILES = ("np", "fast", "lc", "balanced", "high", "vn")
 
 CHILD = """
 import json, resource, sys, time

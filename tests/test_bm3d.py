@@ -23,7 +23,7 @@ def test_noise_is_removed(sigma, gain):
     assert sigma == 5 or psnr(clean, final) > psnr(clean, basic)
 
 
-@pytest.mark.parametrize("profile", ["np", "fast", "lc", "high", "vn"])
+@pytest.mark.parametrize("profile", ["np", "fast", "lc", "balanced", "high", "vn"])
 def test_every_profile_removes_noise(profile):
     clean = scene(72, 72)
     image = noisy(clean, 20)

@@ -20,7 +20,17 @@ from fastrestore.backends.numpy.bm3d import group_variance, haar_matrix
 
 
 def test_names_and_video_settings():
-    assert list(PROFILES) == ["np", "refilter", "fast", "lc", "high", "video", "volume", "vn"]
+    assert list(PROFILES) == [
+        "np",
+        "refilter",
+        "fast",
+        "lc",
+        "balanced",
+        "high",
+        "video",
+        "volume",
+        "vn",
+    ]
     assert Profile.named("np") == Profile(name="np")
     fast = Profile.named("fast")
     for stage in ("basic", "final"):

@@ -84,7 +84,8 @@ def bm3d(
         Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
         is returned.
     profile : str or Profile, default "np"
-        Parameters of the algorithm: "np", "refilter", "fast", "lc", "high", "vn", or a `Profile`.
+        Parameters of the algorithm: "np", "refilter", "fast", "lc", "balanced", "high", "vn", or
+        a `Profile`. "balanced" takes a third of the time of "np", with about 0.1 dB less.
         "refilter" takes twice the time. It restores more detail if the noise is correlated and
         has little power at many frequencies.
     stage : {"final", "basic"}

@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of frames to search before and after each, 0 to 16; default: 4",
     )
     add("--no-scene-cuts", dest="scene_cuts", action="store_false", help="do not detect scene cuts")
-    options.add_profile(parser, "video", ("video", "fast", "lc", "np", "high", "vn"))
+    options.add_profile(parser, "video", ("video", "fast", "lc", "balanced", "np", "high", "vn"))
     films.add_encoder(parser)
     options.add_stage(parser)
     options.add_execution(parser)

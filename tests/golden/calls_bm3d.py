@@ -95,6 +95,7 @@ PROFILES = {
     "bm3d np, 2 workers": lambda: gray(workers=2),
     "bm3d fast": lambda: gray(profile="fast"),
     "bm3d lc": lambda: gray(profile="lc"),
+    "bm3d balanced": lambda: gray(profile="balanced"),
     "bm3d high": lambda: gray(profile="high"),
     "bm3d vn": lambda: gray(profile="vn"),
     "bm3d refilter": lambda: with_noise(STRIPED, noise_kernel=LINE, profile="refilter"),
