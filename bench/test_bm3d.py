@@ -13,7 +13,7 @@ from fastrestore.backends.select import MODULES, why_unavailable
 
 # Floors in dB: by image size at np, by profile at 512, and for peers, called as they should be.
 FLOORS = {64: 27.16, 256: 30.22, 512: 29.86, 1024: 29.82, 2048: 29.85}
-PROFILES = {"np": 29.86, "fast": 29.22, "lc": 29.67, "balanced": 29.73, "high": 29.87, "vn": 29.81}
+PROFILES = {"np": 29.86, "fast": 29.33, "lc": 29.67, "balanced": 29.73, "high": 29.87, "vn": 29.81}
 PEER = 28.0
 
 

@@ -10,6 +10,8 @@ from fastrestore import Profile, bm3d, bm4d
 from fastrestore.compat import BM3Dv2, nlmeans
 
 SIGMA = 20.0
+# The defaults of BM3Dv2
+PROFILE = Profile.named("fast").replace(step_final=8, radius_basic=9, radius_final=9)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def clip(clean):
 
 
 def test_frames_one_by_one(clip, clean):
-    profile = Profile.named("fast").replace(step_basic=4, step_final=4)
+    profile = PROFILE.replace(step_basic=4, step_final=4)
     basic = BM3Dv2(clip, sigma=SIGMA, block_step=4)
     expected = bm3d(clip[1], SIGMA / 255, stage="basic", profile=profile)
     np.testing.assert_array_equal(basic[1], expected)
@@ -45,7 +47,7 @@ def test_units_of_integers(clip):
 
 
 def bm3d_of(codes):
-    return np.stack([bm3d(one, SIGMA * 257, stage="basic", profile="fast") for one in codes])
+    return np.stack([bm3d(one, SIGMA * 257, stage="basic", profile=PROFILE) for one in codes])
 
 
 def test_chroma_is_matched_on_the_luminance(clip):

@@ -33,9 +33,9 @@ def test_names_and_video_settings():
     ]
     assert Profile.named("np") == Profile(name="np")
     fast = Profile.named("fast")
+    assert (fast.step_basic, fast.step_final) == (8, 6)
     for stage in ("basic", "final"):
-        assert getattr(fast, f"step_{stage}") == 8
-        assert getattr(fast, f"radius_{stage}") == 9
+        assert getattr(fast, f"radius_{stage}") == 5
         assert getattr(fast, f"group_{stage}") == 8
 
 

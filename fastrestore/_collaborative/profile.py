@@ -39,7 +39,7 @@ class Profile:
     ==============  ==============================================================
     ``"np"``        normal: the settings of the paper, for every noise level
     ``"refilter"``  normal, and residuals are filtered again; for correlated noise
-    ``"fast"``      step 8, search radius 9, groups of 8
+    ``"fast"``      steps 8 and 6, search radius 5, groups of 8
     ``"lc"``        low complexity: larger steps, smaller search radius
     ``"balanced"``  steps 5 and 4: a third of the time of "np", 0.1 dB less
     ``"high"``      step 2: slower, for slightly better results
@@ -271,10 +271,10 @@ PROFILES: dict[str, Profile] = {
     "fast": Profile(
         name="fast",
         step_basic=8,
-        radius_basic=9,
+        radius_basic=5,
         group_basic=8,
-        step_final=8,
-        radius_final=9,
+        step_final=6,  # less than a block: without overlap 0.3 dB are lost
+        radius_final=5,
         group_final=8,
     ),
     "lc": Profile(
