@@ -13,6 +13,7 @@ additions is relative to the block and does not depend on the bands.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ from fastrestore.backends.numba._candidates import (
     rank,
     slot,
 )
+from fastrestore.backends.numba._memory import lending, view, working_memory
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span, useful
 from fastrestore.backends.numba._row_distances import row_distances
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
@@ -67,12 +69,12 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     search = Search(table, bias, stage.radius, bounds)
     margin = -(-stage.radius // stage.step) * stage.step
 
-    def work(part: tuple[range, range]) -> None:
+    def work(part: tuple[range, range], memory: tuple[NDArray[np.float32], Scratch]) -> None:
         y, x = part
-        planes = _planes(stage, len(y), len(x))
+        planes = view(memory[0], _planes(stage, len(y), len(x)))
         deinterleave(image, rows[y.start] - margin, columns[x.start] - margin, stage.step, planes)
         band = Band(len(y), len(x), y.start, x.start)
-        kernel(planes, search, band, offsets, sizes, scratch(stage, len(y)))
+        kernel(planes, search, band, offsets, sizes, memory[1])
 
     if stage.group > 1:
         workers = useful(execution.workers, image.size * len(table) / DISTANCES)
@@ -83,8 +85,13 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
             for band in bands
             for y in regular(rows[span(band)], stage.step, band.start)
         ]
-        for _ in run_bands(work, parts, workers):
-            execution.report_progress(1 / len(parts))
+        high, wide = (max(map(len, each)) for each in zip(*parts, strict=True))
+        size = math.prod(_planes(stage, high, wide))
+        count = min(workers, len(parts))
+        with working_memory([-(-size // 2)] * count) as arrays:
+            spaces = [(each.view(np.float32), scratch(stage, high)) for each in arrays]
+            for _ in run_bands(lending(work, spaces), parts, workers):
+                execution.report_progress(1 / len(parts))
     return Matches((rows, columns), offsets, sizes)
 
 
@@ -142,15 +149,15 @@ def biases(
     return out
 
 
-def _planes(stage: Stage, rows: int, columns: int) -> NDArray[np.float32]:
-    """Allocate the de-interleaved pixels that a band of references reads."""
+def _planes(stage: Stage, rows: int, columns: int) -> tuple[int, int, int, int]:
+    """Shape of the de-interleaved pixels that a band of references reads."""
     step = stage.step
     margin = -(-stage.radius // step)
     history = (stage.block - 1) // step
     useful = LANES - history
     down = rows + history + 2 * margin + 1
     across = (columns - 1) // useful * useful + LANES + 2 * margin + COUNT
-    return np.empty((step, step, down, across), np.float32)
+    return step, step, down, across
 
 
 def scratch(stage: Stage, rows: int) -> Scratch:
