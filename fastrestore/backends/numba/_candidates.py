@@ -70,7 +70,7 @@ def memory(rows: int, group: int, pixels: int, starts: int, count: int = 2) -> S
     lines = -(-rows // 4) * 4  # one word of hits holds four rows
     room = -(-(40 + group) // KEYS) * KEYS  # keys of a reference before selection
     limit = aligned(lines * LANES, np.float32)
-    distance = aligned_empty(OPENING * slot(lines), np.float32)
+    distance = aligned_empty(OPENING * (lines + 1) * LANES, np.float32)  # see `slot`
     hits = np.zeros(count * lines, np.uint16)
     return Scratch(
         room=room,

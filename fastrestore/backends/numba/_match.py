@@ -35,8 +35,15 @@ from fastrestore.backends.numba._candidates import (
     rank,
     slot,
 )
-from fastrestore.backends.numba._memory import lending, view, working_memory
-from fastrestore.backends.numba._pool import cut, regular, run_bands, span, useful
+from fastrestore.backends.numba._pool import (
+    cut,
+    regular,
+    run_bands,
+    span,
+    useful,
+    view,
+    working_memory,
+)
 from fastrestore.backends.numba._row_distances import row_distances
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.protocol import Execution, Matches, Stage
@@ -69,12 +76,14 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     search = Search(table, bias, stage.radius, bounds)
     margin = -(-stage.radius // stage.step) * stage.step
 
-    def work(part: tuple[range, range], memory: tuple[NDArray[np.float32], Scratch]) -> None:
+    def work(part: tuple[range, range]) -> None:
         y, x = part
-        planes = view(memory[0], _planes(stage, len(y), len(x)))
+        pixels, memory = free.pop()
+        planes = view(pixels, _planes(stage, len(y), len(x)))
         deinterleave(image, rows[y.start] - margin, columns[x.start] - margin, stage.step, planes)
         band = Band(len(y), len(x), y.start, x.start)
-        kernel(planes, search, band, offsets, sizes, memory[1])
+        kernel(planes, search, band, offsets, sizes, memory)
+        free.append((pixels, memory))
 
     if stage.group > 1:
         workers = useful(execution.workers, image.size * len(table) / DISTANCES)
@@ -89,8 +98,8 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
         size = math.prod(_planes(stage, high, wide))
         count = min(workers, len(parts))
         with working_memory([-(-size // 2)] * count) as arrays:
-            spaces = [(each.view(np.float32), scratch(stage, high)) for each in arrays]
-            for _ in run_bands(lending(work, spaces), parts, workers):
+            free = [(each.view(np.float32), scratch(stage, high)) for each in arrays]
+            for _ in run_bands(work, parts, workers):
                 execution.report_progress(1 / len(parts))
     return Matches((rows, columns), offsets, sizes)
 

@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 from fastrestore._arrays.types import Channels
 from fastrestore.backends.numba import _filter, _merge
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
-from fastrestore.backends.numba._memory import lending, view, working_memory
-from fastrestore.backends.numba._pool import cut, reach, run_bands, span, useful
+from fastrestore.backends.numba._pool import (
+    cut,
+    reach,
+    run_bands,
+    span,
+    useful,
+    view,
+    working_memory,
+)
 from fastrestore.backends.numba._tables import even_odd, filter_tables
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
@@ -34,7 +41,8 @@ def bm3d_filter(
     total = Sums(_merge.zeros(channels, width, height), _merge.zeros(channels, width + 2, height))
     lock = threading.Lock()
 
-    def work(part: tuple[int, range, range], memory: _Memory) -> None:
+    def work(part: tuple[int, range, range]) -> None:
+        memory = free.pop()
         c, down, across = part
         rows, columns = matches.rows[span(down)], matches.columns[span(across)]
         y = reach(rows, height, block, stage.radius)
@@ -59,6 +67,7 @@ def bm3d_filter(
         with lock:  # sums are exact: the order of parts does not matter
             _merge.merge(total.numerator[c], sums.numerator, x.start, y.start, bottom)
             _merge.merge(total.weights[c], sums.weights, 1 + x.start, y.start, bottom)
+        free.append(memory)
 
     # Bands of wide images are divided, so that what a part reads and writes stays in the cache
     pieces = cut(len(matches.columns), 1, 1, 192)
@@ -72,8 +81,8 @@ def bm3d_filter(
     parts = [(c, y, x) for c in range(channels) for y in bands for x in pieces]
     count = min(workers, len(parts))
     with working_memory(_sizes(stage, len(images), most) * count) as arrays:
-        spaces = _memories(arrays, stage, count)
-        for _ in run_bands(lending(work, spaces), parts, workers):
+        free = _memories(arrays, stage, count)
+        for _ in run_bands(work, parts, workers):
             execution.report_progress(1 / len(parts))
     return _divided(total, stage, execution)
 
