@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels
 from fastrestore.backends.numba import _filter, _merge
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
+from fastrestore.backends.numba._parts import array_sizes, memories, most_corners
 from fastrestore.backends.numba._pool import (
     cut,
     reach,
@@ -33,7 +33,7 @@ def bm3d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    tables, block, lanes = filter_tables(stage), stage.block, _filter.lanes(stage.block)
+    tables, block = filter_tables(stage), stage.block
     lift = _filter.lift_kernel(block)
     kernel = _filter.filter_kernel(block, len(images) > 1, even_odd(stage.forward))
     channels, height, width = images[0].shape
@@ -47,8 +47,8 @@ def bm3d_filter(
         rows, columns = matches.rows[span(down)], matches.columns[span(across)]
         y = reach(rows, height, block, stage.radius)
         x = reach(columns, width, block, stage.radius)
-        shape = (len(y), len(x) + block - 1, lanes)
-        blocks = [view(each, shape) for each in memory.lifted]
+        places, lines = _shapes(stage, (len(y), len(x)))
+        blocks = [view(each, places) for each in memory.lifted]
         for image, out in zip(images, blocks, strict=True):
             lift(image[c], y.start, x.start, tables[0].lift, out)
         groups = Groups(
@@ -59,7 +59,7 @@ def bm3d_filter(
         if stage.scale is not None:
             own = stage.scale[min(c, len(stage.scale) - 1)]
             scale = np.ascontiguousarray(own[span(y), span(x)])
-        sums = Sums(*(view(each, (shape[1], len(y) - 1 + lanes)) for each in memory.sums))
+        sums = Sums(*(view(each, lines) for each in memory.sums))
         for each in sums:
             each.fill(0)
         kernel(Blocks(blocks[0], blocks[-1]), groups, tables[c], scale, sums, memory.scratch)
@@ -74,46 +74,21 @@ def bm3d_filter(
     coefficients = channels * matches.sizes.size * stage.group * block**2
     workers = useful(execution.workers, coefficients / COEFFICIENTS)
     bands = cut(len(matches.rows), 1 if workers == 1 else 4 * workers, 10, 24)
-    most = [
-        max(len(reach(grid[span(part)], size, block, stage.radius)) for part in parts)
-        for grid, size, parts in zip(matches.corners, (height, width), (bands, pieces), strict=True)
-    ]
+    most = most_corners(matches.corners, (bands, pieces), stage, (height, width))
     parts = [(c, y, x) for c in range(channels) for y in bands for x in pieces]
     count = min(workers, len(parts))
-    with working_memory(_sizes(stage, len(images), most) * count) as arrays:
-        free = _memories(arrays, stage, count)
+    with working_memory(array_sizes(len(images), *_shapes(stage, most)) * count) as arrays:
+        free = memories(arrays, lambda: _filter.scratch(block, stage.group), count)
         for _ in run_bands(work, parts, workers):
             execution.report_progress(1 / len(parts))
     return _divided(total, stage, execution)
 
 
-class _Memory(NamedTuple):
-    """Working memory of a thread."""
-
-    lifted: list[NDArray[np.float32]]  # of each image
-    sums: list[NDArray[np.float64]]  # of pixels and weights
-    scratch: _filter.Scratch
-
-
-def _sizes(stage: Stage, images: int, most: list[int]) -> list[int]:
-    """Sizes of float64 arrays for parts whose blocks begin in up to (rows, columns) `most`."""
-    lanes, (rows, columns) = _filter.lanes(stage.block), most
-    columns += stage.block - 1
-    sums = (rows - 1 + lanes) * columns
-    return [*[-(-rows * columns * lanes // 2)] * images, sums, sums]
-
-
-def _memories(arrays: list[NDArray[np.float64]], stage: Stage, count: int) -> list[_Memory]:
-    """Divide arrays of `_sizes` among threads."""
-    each = len(arrays) // count
-    return [
-        _Memory(
-            [array.view(np.float32) for array in arrays[end - each : end - 2]],
-            arrays[end - 2 : end],
-            _filter.scratch(stage.block, stage.group),
-        )
-        for end in range(each, len(arrays) + 1, each)
-    ]
+def _shapes(stage: Stage, corners: Sequence[int]) -> tuple[tuple[int, int, int], tuple[int, int]]:
+    """Shapes of half-transformed blocks and of sums, for (rows, columns) of corners."""
+    lanes, (rows, columns) = _filter.lanes(stage.block), corners
+    wide = columns + stage.block - 1
+    return (rows, wide, lanes), (wide, rows - 1 + lanes)
 
 
 def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays.types import Channels, Image
+from fastrestore._arrays.types import Channels
 from fastrestore.backends.numba import _cubes_filter, _cubes_merge
 from fastrestore.backends.numba._cubes_filter import Groups
 from fastrestore.backends.numba._filter import Blocks, Sums, Tables
-from fastrestore.backends.numba._pool import cut, reach, run_bands, span
+from fastrestore.backends.numba._parts import array_sizes, memories, most_corners
+from fastrestore.backends.numba._pool import cut, reach, run_bands, span, view, working_memory
 from fastrestore.backends.numba._simd import aligned, aligned_copy
 from fastrestore.backends.numba._tables import channel_tables, even_odd
 from fastrestore.backends.protocol import Execution, Matches, Stage
@@ -65,7 +67,7 @@ def bm4d_filter(
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
     thick, block = stage.shape[:2]
-    tables, lanes = _tables(stage), _cubes_filter.lanes(thick, block)
+    tables = _tables(stage)
     lift = _cubes_filter.lift_kernel(thick, block)
     kernel = _cubes_filter.filter_kernel(
         thick, block, len(images) > 1, even_odd(stage.transforms[2])
@@ -74,17 +76,16 @@ def bm4d_filter(
     total = Sums(*np.zeros((2, channels, width, depth, height)))
     lock = threading.Lock()
 
-    def lifted(volume: Image, z: range, y: range, x: range) -> NDArray[np.float32]:
-        out = np.empty((len(z), len(y), len(x) + block - 1, lanes), np.float32)
-        lift(volume, z.start, y.start, x.start, tables[0].lift, out)
-        return out
-
     def work(item: tuple[int, tuple[range, ...]]) -> None:
         c, part = item
+        memory = free.pop()
         corners = [grid[span(one)] for grid, one in zip(matches.corners, part, strict=True)]
         ranges = list(map(reach, corners, (depth, height, width), stage.shape, stage.radii))
         z, y, x = ranges
-        blocks = [lifted(image[c], z, y, x) for image in images]
+        places, lines = _shapes(stage, [len(one) for one in ranges])
+        blocks = [view(each, places) for each in memory.lifted]
+        for image, out in zip(images, blocks, strict=True):
+            lift(image[c], z.start, y.start, x.start, tables[0].lift, out)
         z0, y0, x0 = (grid - one.start for grid, one in zip(corners, ranges, strict=True))
         begin = part[0].start, part[1].start, part[2].start
         groups = Groups(z0, y0, x0, matches.offsets, matches.sizes, begin)
@@ -92,23 +93,39 @@ def bm4d_filter(
         if stage.scale is not None:
             sigma = stage.scale[min(c, len(stage.scale) - 1)]
             scale = np.ascontiguousarray(sigma[span(z), span(y), span(x)])
-        rows = len(y) - 1 + _cubes_filter.line(block)
-        sums = Sums(*np.zeros((2, len(x) + block - 1, len(z) + thick - 1, rows)))
-        scratch = _cubes_filter.scratch(thick, block, stage.group)
-        kernel(Blocks(blocks[0], blocks[-1]), groups, tables[c], scale, sums, scratch)
+        sums = Sums(*(view(each, lines) for each in memory.sums))
+        for each in sums:
+            each.fill(0)
+        kernel(Blocks(blocks[0], blocks[-1]), groups, tables[c], scale, sums, memory.scratch)
         place = np.s_[x.start : x.stop + block - 1, z.start : z.stop + thick - 1,
                       y.start : y.stop + block - 1]  # fmt: skip
         with lock:  # sums are exact: the order of parts does not matter
             _cubes_merge.merge(total.numerator[c][place], sums.numerator)
             _cubes_merge.merge(total.weights[c][place], sums.weights)
+        free.append(memory)
 
     # What a part of the references reads stays in the cache
     slices, rows, columns = matches.sizes.shape
     bands = cut(slices, 1, 1, 8), cut(rows, 2 * execution.workers, 4, 24), cut(columns, 1, 1, 64)
     parts = [(c, part) for c in range(channels) for part in itertools.product(*bands)]
-    for _ in run_bands(work, parts, execution.workers):
-        execution.report_progress(1 / len(parts))
+    most = most_corners(matches.corners, bands, stage, (depth, height, width))
+    count = min(execution.workers, len(parts))
+    with working_memory(array_sizes(len(images), *_shapes(stage, most)) * count) as arrays:
+        free = memories(arrays, lambda: _cubes_filter.scratch(thick, block, stage.group), count)
+        for _ in run_bands(work, parts, execution.workers):
+            execution.report_progress(1 / len(parts))
     return _divided(total, stage, execution)
+
+
+def _shapes(
+    stage: Stage, corners: Sequence[int]
+) -> tuple[tuple[int, int, int, int], tuple[int, int, int]]:
+    """Shapes of half-transformed blocks and of sums, for (slices, rows, columns) of corners."""
+    thick, block = stage.shape[:2]
+    slices, rows, columns = corners
+    wide = columns + block - 1
+    sums = (wide, slices + thick - 1, rows - 1 + _cubes_filter.line(block))
+    return (slices, rows, wide, _cubes_filter.lanes(thick, block)), sums
 
 
 def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.host import reference_grids
@@ -34,7 +36,7 @@ class VideoStage:
         lanes = _filter.lanes(stage.block)
         self._lanes, self._tall = lanes, slots * self._pitch
         shape_lifted = (channels, self._tall, width, lanes)
-        self._lifted = [np.zeros(shape_lifted, np.float32)]
+        self._lifted = [_aligned_zeros(shape_lifted)]
         self._piloted = False
         # Sums of every thread, transposed, because the kernel finishes blocks column by column
         self._sums = [
@@ -53,7 +55,7 @@ class VideoStage:
         rows[slot * self._height : (slot + 1) * self._height, : self._width] = matched
         self._piloted = pilot is not None
         if pilot is not None and len(self._lifted) == 1:
-            self._lifted.append(np.zeros_like(self._lifted[0]))
+            self._lifted.append(_aligned_zeros(self._lifted[0].shape))
         lift = _filter.lift_kernel(self._stage.block)
         first, corners = slot * self._pitch, self._height - self._stage.block + 1
         images = (noisy,) if pilot is None else (noisy, pilot)
@@ -139,6 +141,11 @@ class VideoStage:
         halves = [(c, band) for c in each for band in cut(height, execution.workers, 64, 1 << 30)]
         list(run_bands(divide, halves, execution.workers))
         return out
+
+
+def _aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    zeros: NDArray[np.float32] = aligned(math.prod(shape), np.float32).reshape(shape)
+    return zeros
 
 
 def _search_of(stage: Stage) -> _search.Search:
