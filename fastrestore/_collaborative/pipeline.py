@@ -14,7 +14,7 @@ import numpy as np
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, Image
-from fastrestore._collaborative import comparison, low_counts, scales
+from fastrestore._collaborative import comparison, low_counts, scales, tape
 from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.passes import Passes, repetition
@@ -43,7 +43,9 @@ class Result(NamedTuple):
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
     """Restore an image or a volume; a context of an earlier image of the shape saves time."""
     given, target = request, _open(request, inputs)
-    request = target.request
+    request, record = target.request, tape.RECORD.get()
+    if record is not None:
+        record.begin(request, given, target.noise)
     if isinstance(target.noise.model, vst.PoissonGaussian) and target.pilot is None:
         passes = low_counts.passes(target.noise.model, target.planes)
         if passes:
@@ -227,13 +229,16 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
         return work
     planes = np.ascontiguousarray(planes)
     spatial = tuple(range(1, planes.ndim))
-    if ((noise.sigmas == 0) | (planes.min(spatial) == planes.max(spatial))).all():
+    # Gradients of a constant image are those of its filtering
+    constant = tape.RECORD.get() is None and planes.min(spatial) == planes.max(spatial)
+    if ((noise.sigmas == 0) | constant).all():
         return None  # without noise, or constant
     work = replace(work, planes=planes)
     if len(planes) > 1 and noise.is_same_in_all_channels() and _equal(planes, target.pilot):
         work = _first_channel(work)
-    if noise.map is not None:
-        check_map(noise.map, noise.largest / (float(np.ptp(planes)) or 1.0))
+    spread = float(np.ptp(planes))
+    if noise.map is not None and spread > 0:
+        check_map(noise.map, noise.largest / spread)
     extent = ranges.warn_of_units(
         noise.largest, planes, request.data_range, request.noise_argument()
     )
@@ -362,7 +367,11 @@ def _filtered(
         matches = match(matched, stage, execution)
     if matching is not None and which is not None:
         matching.kept[which] = matches
-    return filter_groups(images, matches, stage, execution)
+    estimate = filter_groups(images, matches, stage, execution)
+    record = tape.RECORD.get()
+    if record is not None:
+        record.add(passes.context, tape.Step(estimate, images, matches, stage))
+    return estimate
 
 
 def with_spectrum(

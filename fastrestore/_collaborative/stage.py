@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays import color, interop, threads
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray, Image
+from fastrestore._collaborative import tape
 from fastrestore._collaborative.covariance import (
     autocovariance,
     coefficient_covariance,
@@ -62,6 +63,7 @@ class Statistics(NamedTuple):
     matched: PlaneNoise | None = None  # noise of that image; None: that of the first channel
     ndim: int = 2
     reach: int | None = None  # videos: noise of blocks farther apart in a frame is independent
+    exact: bool = False  # see `Units`
 
 
 def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
@@ -72,7 +74,8 @@ def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
     scale = None
     if noise.map is not None:
         means = threads.in_order(lambda level: block_means(level**2, shape), list(noise.map))
-        scale = np.sqrt(means).astype(np.float32)
+        scale = np.sqrt(means)
+        scale = scale if data.exact else scale.astype(np.float32)
     usual = THRESHOLD_VOLUME if shape[:-2] > (1,) else THRESHOLD
     return Stage(
         covariance=_covariance(numbers("transform"), blocks["transforms"], data, blocks["radii"]),
@@ -325,10 +328,12 @@ def make_context(
         data_range = float(math.ldexp(extent, exponent) * np.abs(weights @ matrix).sum())
     if guide is not None:
         matched, data_range = PlaneNoise.white(guide.sigma), guide.data_range
+    recorded = tape.RECORD.get() is not None and "float64" in request.backend.capabilities
+    kept = recorded and planes.dtype == np.float64
     return Context(
-        units=Units(exponent, matrix, request.least_shape()),
+        units=Units(exponent, matrix, request.least_shape(), kept),
         weights=weights,
-        statistics=Statistics(mixed, data_range, matched, request.ndim),
+        statistics=Statistics(mixed, data_range, matched, request.ndim, exact=kept),
         exact=noise.is_zero(request.ndim),
         reusable=not interop.on_host(planes) and request.colorspace != "pca",
     )

@@ -102,10 +102,10 @@ def fetch(channels: Channels) -> Channels:
 put = fetch
 
 
-def scaled(planes: NDArray[Any], exponent: int) -> Channels:
-    """Convert to float32 in C order, times a power of two."""
+def scaled(planes: NDArray[Any], exponent: int, dtype: type[Any] = np.float32) -> Channels:
+    """Convert to a type in C order, times a power of two."""
     wide = planes if planes.dtype.kind == "f" else planes.astype(np.float64)
-    return np.ascontiguousarray(np.ldexp(wide, exponent), np.float32)
+    return np.ascontiguousarray(np.ldexp(wide, exponent), dtype)
 
 
 def padded(channels: NDArray[T], least: tuple[int, ...]) -> NDArray[T]:
@@ -117,11 +117,11 @@ def padded(channels: NDArray[T], least: tuple[int, ...]) -> NDArray[T]:
 
 
 def product(matrix: FloatArray, channels: Channels) -> Channels:
-    """Multiply in float32, without BLAS, whose threads would keep spinning beside ours."""
+    """Multiply in their type, without BLAS, whose threads would keep spinning beside ours."""
     if len(matrix) == len(channels) and np.array_equal(matrix, np.eye(len(matrix))):
         return channels
-    out = np.zeros((len(matrix), *channels.shape[1:]), np.float32)
-    for row, result in zip(matrix.astype(np.float32), out, strict=True):
+    out = np.zeros((len(matrix), *channels.shape[1:]), channels.dtype)
+    for row, result in zip(matrix.astype(channels.dtype), out, strict=True):
         for weight, channel in zip(row, channels, strict=True):
             if weight:
                 result += weight * channel

@@ -98,12 +98,21 @@ class Matches(NamedTuple):
         return self.corners[-1]
 
 
+class Gradients(NamedTuple):
+    """Gradients of a sum of weighted pixels of the result of a stage."""
+
+    images: tuple[Any, ...]  # with respect to the noisy channels, and to the pilot if any
+    variances: FloatArray  # (C,), with respect to `Stage.variances`
+    scale: FloatArray | None  # (C, ...), with respect to `Stage.scale` of each channel
+
+
 class Units(NamedTuple):
     """Conversion of an image for the stages."""
 
     exponent: int  # pixels are multiplied by 2**exponent, which gives data of about 1
     matrix: FloatArray  # (C, C), color transform
     least: tuple[int, ...]  # smaller images are padded to this shape
+    exact: bool = False  # keep float64, for derivatives; backends with "float64" can
 
     def back(self) -> FloatArray:
         """Return the inverse of the matrix."""
@@ -151,7 +160,8 @@ class Availability(Protocol):
     """Package of a backend, which can be imported even if the backend cannot run."""
 
     NAME: str
-    capabilities: frozenset[str]  # among "image", "sharpen", "volume", "video", "matches"
+    # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64"
+    capabilities: frozenset[str]
 
     def why_unavailable(self) -> str | None:
         """Return None if the backend can run, else the reason and the cure in one line."""
@@ -253,6 +263,23 @@ class Backend(Availability, Protocol):
 
         `images` are the noisy channels, which are filtered by hard thresholding, and sharpened if
         `stage.root` is not 1; or noisy channels and a pilot, for Wiener filtering.
+        """
+        ...
+
+    def bm3d_backward(
+        self,
+        gradient: Channels,
+        estimate: Channels,
+        images: tuple[Channels, ...],
+        matches: Matches,
+        stage: Stage,
+        execution: Execution,
+    ) -> Gradients:
+        """Propagate a gradient of the `estimate` backward through `bm3d_filter`.
+
+        The other arguments are those of `bm3d_filter`, which returned `estimate`. The matches, and
+        which coefficients pass the threshold, are held fixed. Stages that sharpen are not
+        supported.
         """
         ...
 

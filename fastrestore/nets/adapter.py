@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-import fastrestore
 from fastrestore._arrays import validate
+from fastrestore.nets.layer import Record, Restoration
 
 
 class BM3D(nn.Module):
-    """BM3D as a PyTorch denoiser, ``denoiser(x, sigma)``.
+    """BM3D as a PyTorch denoiser, ``denoiser(x, sigma)``, with gradients.
 
     This is the interface of plug-and-play methods in deepinv and other packages: images
-    (B, C, H, W), and sigma in the units of the images, one number or one for each image. The
-    result has the shape of the input.
+    (B, C, H, W), and sigma in the units of the images. The result has the shape of the input.
 
     Parameters
     ----------
@@ -29,19 +27,42 @@ class BM3D(nn.Module):
     Raises
     ------
     ValueError
-        In a call, if the images do not have four axes or sigma has a wrong number of values.
+        In a call, if the images do not have four axes or sigma has a wrong shape.
+    NotImplementedError
+        In the backward pass, if sigma is None, with the options ``noise``, ``mask``,
+        ``max_memory`` and ``colorspace="pca"``, with profiles that filter residuals or sharpen, and
+        with the backend "cupy". Also for second derivatives.
 
     Notes
     -----
-    The result is detached from the graph: block matching has no gradient.
+    Sigma is a number, one for each image, or an array that broadcasts to the images: a map of the
+    noise level.
+
+    The result has gradients with respect to the images and sigma. The matches are held fixed, and
+    so is which coefficients pass the threshold of the first stage: the result is a smooth function
+    except where one of them changes. Matches and estimates are kept for the backward pass,
+    about 40 bytes per pixel with the profile "np", and the coefficients are computed again. Call
+    the module in ``torch.no_grad()`` if you need no gradients.
+
+    The backend "numpy" filters images in float64 without rounding them to float32, so that
+    `torch.autograd.gradcheck` can be used. Images on a GPU have gradients with
+    ``backend="numba"``, which copies them to the CPU and back.
 
     Examples
     --------
     >>> import torch
     >>> from fastrestore.nets import BM3D
     >>> denoiser = BM3D(profile="fast")
-    >>> denoiser(torch.rand(2, 1, 32, 40), 0.1).shape
+    >>> noisy = torch.rand(2, 1, 32, 40)
+    >>> denoiser(noisy, 0.1).shape
     torch.Size([2, 1, 32, 40])
+
+    Derivative of the mean square of the result with respect to sigma:
+
+    >>> sigma = torch.tensor(0.1, requires_grad=True)
+    >>> denoiser(noisy, sigma).square().mean().backward()
+    >>> bool(sigma.grad < 0)
+    True
     """
 
     def __init__(self, **options: Any) -> None:
@@ -50,30 +71,36 @@ class BM3D(nn.Module):
             raise TypeError("leave channel_axis out: images are B x C x H x W here")
         self.options = options
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, image: Tensor, sigma: Tensor | float | None = None) -> Tensor:
         """Restore images (B, C, H, W)."""
         if image.ndim != 4:
             raise ValueError(f"images must be B x C x H x W, got shape {tuple(image.shape)}")
-        levels = self._levels(image, sigma)
-        pairs = zip(image.detach(), levels, strict=True)
-        return torch.stack([self._one(each, level) for each, level in pairs])
+        record = Record(self.options, [] if torch.is_grad_enabled() else None)
+        restored: Tensor = Restoration.apply(image, _by_image(sigma, image), record)  # type: ignore[no-untyped-call]
+        return restored
 
-    def _one(self, image: Tensor, sigma: float | None) -> Tensor:
-        """Restore (C, H, W)."""
-        if len(image) == 3 or (len(image) > 1 and "colorspace" in self.options):
-            restored: Tensor = fastrestore.bm3d(image, sigma, channel_axis=0, **self.options)
-            return restored
-        return torch.stack([fastrestore.bm3d(plane, sigma, **self.options) for plane in image])
 
-    @staticmethod
-    def _levels(image: Tensor, sigma: Tensor | float | None) -> list[float | None]:
-        """Return sigma of each image."""
-        if sigma is None:
-            return [None] * len(image)
-        given = sigma.detach().cpu().numpy() if isinstance(sigma, Tensor) else sigma
-        wanted = f"a number of 0 or more, or one for each of {len(image)} images"
-        values = validate.numbers("sigma", given, wanted).flatten()
-        if values.size not in (1, len(image)):
-            raise ValueError(f"sigma must be {wanted}, got {validate.quoted(given)}")
-        levels: list[float | None] = np.broadcast_to(values, len(image)).tolist()
-        return levels
+def _by_image(sigma: Tensor | float | None, image: Tensor) -> Tensor | None:
+    """Return sigma as (B, 1 or C, 1, 1) or (B, 1 or C, H, W)."""
+    if sigma is None:
+        return None
+    count, shape = len(image), tuple(image.shape)
+    wanted = (
+        f"a number of 0 or more, or one for each of {count} images, or an array that broadcasts to "
+        f"{shape}"
+    )
+    level = sigma if isinstance(sigma, Tensor) else _tensor(sigma, wanted)
+    if level.numel() in (1, count):
+        return level.reshape(-1, 1, 1, 1).expand(count, 1, 1, 1)
+    sizes = (1,) * (4 - level.ndim) + tuple(level.shape)
+    pairs = zip(sizes, shape, strict=False)
+    if len(sizes) > 4 or not all(own in (1, whole) for own, whole in pairs):
+        raise ValueError(f"sigma must be {wanted}, got shape {tuple(level.shape)}")
+    pixels = (1, 1) if sizes[2:] == (1, 1) else shape[2:]
+    return level.reshape(sizes).expand(count, sizes[1], *pixels)
+
+
+def _tensor(sigma: Any, wanted: str) -> Tensor:
+    """Return numbers as a tensor."""
+    return torch.from_numpy(validate.numbers("sigma", sigma, wanted))

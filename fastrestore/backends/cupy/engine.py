@@ -21,7 +21,7 @@ from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N
 
 if TYPE_CHECKING:
     from fastrestore.backends.cupy import engine
-    from fastrestore.backends.protocol import Backend
+    from fastrestore.backends.protocol import Backend, Execution, Gradients, Matches, Stage
 
     _: Backend = engine
 
@@ -34,6 +34,18 @@ def bring(array: Any) -> Any:
 def fetch(channels: Any) -> Any:
     """See `fastrestore.backends.protocol.Backend`."""
     return channels.get()
+
+
+def bm3d_backward(
+    gradient: Any,
+    estimate: Any,
+    images: tuple[Any, ...],
+    matches: Matches,
+    stage: Stage,
+    execution: Execution,
+) -> Gradients:
+    """Raise an error, because this backend lacks the capability "gradients"."""
+    raise NotImplementedError("the CuPy backend has no gradients")
 
 
 def put(channels: Any) -> Any:

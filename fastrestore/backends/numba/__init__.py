@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 NAME = "numba"
-capabilities = frozenset({"image", "sharpen", "volume", "video", "matches"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients"})
 
 
 def why_unavailable() -> str | None:

@@ -1,4 +1,4 @@
-"""Functions of the Numba backend; those for volumes and videos are imported on first use."""
+"""Functions of the Numba backend; those for volumes, videos and gradients are imported on use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ from fastrestore.backends.numba.bm3d import bm3d_filter
 if TYPE_CHECKING:
     from fastrestore._arrays.types import Channels, Image
     from fastrestore.backends.numba import engine
-    from fastrestore.backends.protocol import Backend, Execution, Matches, Stage, VideoStage
+    from fastrestore.backends.protocol import (
+        Backend,
+        Execution,
+        Gradients,
+        Matches,
+        Stage,
+        VideoStage,
+    )
 
     _: Backend = engine
 
@@ -35,6 +42,20 @@ def video_stage(shape: tuple[int, int, int, int], stage: Stage, execution: Execu
     from fastrestore.backends.numba import vbm3d
 
     return vbm3d.VideoStage(shape, stage, execution)
+
+
+def bm3d_backward(
+    gradient: Channels,
+    estimate: Channels,
+    images: tuple[Channels, ...],
+    matches: Matches,
+    stage: Stage,
+    execution: Execution,
+) -> Gradients:
+    """See `fastrestore.backends.protocol.Backend`."""
+    from fastrestore.backends.numba import backward
+
+    return backward.bm3d_backward(gradient, estimate, images, matches, stage, execution)
 
 
 def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:

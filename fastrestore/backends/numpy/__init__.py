@@ -1,7 +1,7 @@
 """NumPy backend: the executable specification, slow, plain and in float64."""
 
 NAME = "numpy"
-capabilities = frozenset({"image", "sharpen", "volume", "video", "matches"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients", "float64"})
 
 
 def why_unavailable() -> str | None:

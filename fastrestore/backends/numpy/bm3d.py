@@ -79,7 +79,7 @@ def filter_groups(
     """
     sums = np.zeros((2, *images[0].shape))
     aggregate(sums, images, matches, stage, execution)
-    estimate: Channels = (sums[0] / sums[1]).astype(np.float32)
+    estimate: Channels = (sums[0] / sums[1]).astype(images[0].dtype)
     return estimate
 
 
@@ -90,7 +90,7 @@ def shrink_hard(
     (coefficients,) = groups
     keep = coefficients**2 >= strength * variance
     keep.flat[0] = True  # the mean of the group is not thresholded
-    return np.where(keep, coefficients, 0), _weight(variance[keep])
+    return np.where(keep, coefficients, 0), weight_of(variance[keep])
 
 
 def sharpened(shrunk: FloatArray, root: float) -> FloatArray:
@@ -116,10 +116,10 @@ def shrink_wiener(
     noise.flat[0] = 0  # the mean of the group is not attenuated, for invariance to offsets
     energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
     gain = energy / (energy + noise)
-    return gain * coefficients, _weight(variance * gain**2)
+    return gain * coefficients, weight_of(variance * gain**2)
 
 
-def _weight(variances: FloatArray) -> float:
+def weight_of(variances: FloatArray) -> float:
     """Weight of a group: the inverse of its remaining noise variance."""
     return float(1 / np.clip(variances.sum(), 1 / HEAVIEST, 1 / LIGHTEST))
 
@@ -140,7 +140,7 @@ def aggregate(
     window = functools.reduce(np.multiply.outer, stage.windows)
     axes = tuple(range(1, 1 + window.ndim))
     blocks = [sliding_window_view(f.astype(np.float64), stage.shape, axes) for f in images]
-    for corners in _groups(matches, execution):
+    for corners in groups_of(matches, execution):
         places, haar = tuple(corners.T), haar_matrix(len(corners))
         for channel, strength in enumerate(stage.strength * stage.variances):
             scale = None
@@ -161,7 +161,7 @@ def aggregate(
                 sums[1][place] += weight * window
 
 
-def _groups(matches: Matches, execution: Execution) -> Iterator[NDArray[np.int64]]:
+def groups_of(matches: Matches, execution: Execution) -> Iterator[NDArray[np.int64]]:
     """Yield the corners of the blocks of each group, the reference first."""
     for place in np.ndindex(matches.sizes.shape):
         corner = [grid[k] for grid, k in zip(matches.corners, place, strict=True)]
@@ -197,13 +197,24 @@ def group_variance(
     Mäkinen et al., equation 12: a quadratic form of the Haar transform. The covariance between two
     blocks depends on their displacement, see `coefficient_covariance`.
     """
-    ndim = corners.shape[1]
-    middle = (0, *(n // 2 for n in covariance.shape[1:ndim]))
-    apart = (corners[:, None] - corners[None]).transpose(2, 0, 1)
-    apart = apart * np.where(apart[0] < 0, -1, 1)
-    ends = zip(apart, middle, covariance.shape, strict=False)
-    pairs = covariance[tuple(np.clip(d + m, 0, n - 1) for d, m, n in ends)]
+    pairs, ndim = pair_covariances(corners, covariance), corners.shape[1]
     if scale is not None:
         pairs = pairs * (scale[:, None] * scale)[(..., *[None] * ndim)]
     variance: FloatArray = np.einsum("kt,ts...,ks->k...", haar, pairs, haar)
-    return np.maximum(variance, 0 if scale is not None else LEAST * covariance[middle])
+    own = covariance[_middle(covariance, ndim)]
+    return np.maximum(variance, 0 if scale is not None else LEAST * own)
+
+
+def pair_covariances(corners: NDArray[np.int64], covariance: FloatArray) -> FloatArray:
+    """Covariance (K, K, *block) of every coefficient of two blocks, by their displacement."""
+    middle = _middle(covariance, corners.shape[1])
+    apart = (corners[:, None] - corners[None]).transpose(2, 0, 1)
+    apart = apart * np.where(apart[0] < 0, -1, 1)
+    ends = zip(apart, middle, covariance.shape, strict=False)
+    pairs: FloatArray = covariance[tuple(np.clip(d + m, 0, n - 1) for d, m, n in ends)]
+    return pairs
+
+
+def _middle(covariance: FloatArray, ndim: int) -> tuple[int, ...]:
+    """Return the index of displacement 0."""
+    return (0, *(n // 2 for n in covariance.shape[1:ndim]))

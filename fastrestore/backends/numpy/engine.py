@@ -1,22 +1,30 @@
 """NumPy backend: the executable specification, slow, plain and in float64."""
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore.backends.host import (
     bm3d_memory,
     bring,
     empty,
     fetch,
-    load,
     luminance,
     memory,
+    padded,
+    product,
     put,
     replaced,
     robust_range,
+    scaled,
     store,
     warm,
 )
 from fastrestore.backends.numpy import NAME, capabilities, why_unavailable
+from fastrestore.backends.numpy.backward import filter_backward as bm3d_backward
 from fastrestore.backends.numpy.bm3d import filter_groups as bm3d_filter
 from fastrestore.backends.numpy.bm3d import filter_groups as bm4d_filter
 from fastrestore.backends.numpy.bm3d import match as bm3d_match
@@ -24,7 +32,15 @@ from fastrestore.backends.numpy.bm3d import match as bm4d_match
 from fastrestore.backends.numpy.vbm3d import VideoStage as video_stage  # noqa: N813
 
 if TYPE_CHECKING:
+    from fastrestore._arrays.types import Channels
     from fastrestore.backends.numpy import engine
-    from fastrestore.backends.protocol import Backend
+    from fastrestore.backends.protocol import Backend, Execution, Units
 
     _: Backend = engine
+
+
+def load(name: str, planes: NDArray[Any], units: Units, execution: Execution) -> Channels:
+    """See `fastrestore.backends.protocol.Backend`."""
+    del name, execution
+    values = scaled(planes, units.exponent, np.float64 if units.exact else np.float32)
+    return padded(product(units.matrix, values), units.least)

@@ -98,6 +98,10 @@ def bm3d_filter(images, matches, stage, execution):
     return Held(numpy.bm3d_filter(seen, read_matches(matches), stage, execution))
 
 
+def bm3d_backward(gradient, estimate, images, matches, stage, execution):
+    raise NotImplementedError("no gradients")
+
+
 def bm4d_match(image, stage, execution):
     return held_matches(numpy.bm4d_match(read(image), stage, execution))
 

@@ -1,0 +1,217 @@
+"""What a call has computed, kept for the gradients of its result.
+
+The result is a function of image and noise level with everything fixed that is chosen: the matches,
+which coefficients pass the threshold, and the power of two that scales the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore.backends.protocol import Execution
+
+if TYPE_CHECKING:
+    from fastrestore._collaborative.request import Request
+    from fastrestore._collaborative.stage import Context
+    from fastrestore._noise.planes import PlaneNoise
+    from fastrestore.backends.protocol import Matches, Stage
+
+
+class Step(NamedTuple):
+    """One filtering: the arguments of `Backend.bm3d_filter`, and its result."""
+
+    estimate: Channels
+    images: tuple[Channels, ...]
+    matches: Matches
+    stage: Stage
+
+
+@dataclass(slots=True, eq=False)
+class Tape:
+    """The filterings of a call, and how its image was converted for them.
+
+    Without steps the result is the image, because there is no noise.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    context: Context | None = None
+    request: Request | None = None
+    noise: PlaneNoise | None = None  # of the planes that were filtered
+    refusal: str = ""  # why there are no gradients
+
+    def begin(self, request: Request, given: Request, noise: PlaneNoise) -> None:
+        """Begin a call; `given` is its request before the noise was known."""
+        if self.request is not None:
+            return  # a part of the call
+        self.request = request
+        self.noise = noise
+        self.refusal = _refusal(request, given, noise)
+
+    def add(self, context: Context, step: Step) -> None:
+        """Record a filtering, unless there are no gradients."""
+        if not self.refusal:
+            self.context = context
+            self.steps.append(step)
+
+    def backward(self, gradient: FloatArray, by_pixel: bool) -> tuple[FloatArray, FloatArray]:
+        """Return gradients with respect to image (C, M, N) and noise level.
+
+        `gradient` (C, M, N) is that of the restored image. The level is (C, M, N), or (C,) unless
+        `by_pixel`.
+        """
+        if self.refusal:
+            raise NotImplementedError(self.refusal)
+        if not self.steps:
+            return gradient, np.zeros(gradient.shape if by_pixel else len(gradient))
+        assert self.context is not None
+        count = len(gradient)
+        one = len(self.context.units.matrix) < count
+        if one:  # equal channels were restored as one
+            gradient = gradient.sum(0, keepdims=True)
+        exact = self.context.exact
+        kept = gradient if exact is None else np.where(exact, 0, gradient)
+        image, level = self._channels_backward(kept, by_pixel)
+        if exact is not None:
+            image += np.where(exact, gradient, 0)
+        if one:
+            image, level = (np.repeat(each / count, count, axis=0) for each in (image, level))
+        return image, level
+
+    def _channels_backward(
+        self, gradient: FloatArray, by_pixel: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return gradients with respect to the planes that were filtered, and their level."""
+        assert self.context is not None
+        assert self.request is not None
+        units, shape = self.context.units, gradient.shape[1:]
+        matrix, dtype = units.matrix, self.steps[0].images[0].dtype
+        beyond = [(0, max(0, n - size)) for n, size in zip(units.least, shape, strict=True)]
+        # Powers of two of the units cancel: result and image are multiplied by the same one
+        passed = np.tensordot(units.back().T, np.pad(gradient, [(0, 0), *beyond]), 1)
+        backend, execution = self.request.backend, _quiet(self.request.execution)
+        image = np.zeros(passed.shape)
+        power = np.zeros(passed.shape if by_pixel else len(passed))
+        for estimate, images, matches, stage in reversed(self.steps):
+            if by_pixel and stage.scale is None:
+                corners = [n - b + 1 for n, b in zip(passed.shape[1:], stage.shape, strict=True)]
+                stage = replace(stage, scale=np.ones((1, *corners), np.float32))
+            given = passed.astype(dtype)
+            gradients = backend.bm3d_backward(given, estimate, images, matches, stage, execution)
+            image += gradients.images[0]
+            power += _by_power(gradients.scale, stage) if by_pixel else 2 * gradients.variances
+            passed = gradients.images[-1]
+        planes = np.tensordot(matrix.T, _folded(image, shape), 1)
+        return planes, self._level_backward(_folded(power, shape) if by_pixel else power)
+
+    def _level_backward(self, power: FloatArray) -> FloatArray:
+        """Return the gradient with respect to the level of each plane.
+
+        `power` is that with respect to the variances of the transformed channels, times 2. These
+        are sums of the variances of the planes.
+        """
+        assert self.context is not None
+        assert self.request is not None
+        assert self.noise is not None
+        matrix, exponent = self.context.units.matrix, self.context.units.exponent
+        chroma = np.where(np.arange(len(matrix)) > 0, self.request.chroma_strength, 1.0)
+        one = len(matrix) < len(self.noise.sigmas)
+        noise = self.noise.channel(0) if one else self.noise
+        level = np.ldexp(noise.sigmas, exponent)
+        if power.ndim > 1:
+            level = level[:, None, None]
+            level = level if noise.map is None else level * noise.map
+        weights = (chroma[:, None] * matrix) ** 2
+        result: FloatArray = self.request.strength * level * np.tensordot(weights.T, power, 1)
+        return result
+
+
+def _refusal(request: Request, given: Request, noise: PlaneNoise) -> str:
+    """Return why a call has no gradients, or an empty string."""
+    cures = {
+        "the noise is estimated: pass sigma": given.noise is None,
+        "noise= is a model: pass sigma": noise.model is not None,
+        "pixels are masked: leave out mask, and values beyond the others": request.mask is not None,
+        "max_memory cuts the image into tiles: leave it out": request.is_limited(),
+        "colorspace='pca' depends on the image: write another": request.colorspace == "pca",
+        f"profile {request.profile.name!r} filters residuals again: write profile='np'": bool(
+            request.profile.residual
+        ),
+        f"profile {request.profile.name!r} sharpens: write profile='np'": (
+            request.profile.sharpen != 1
+        ),
+        f"backend {request.backend.NAME!r} has none: write backend='numba', which copies the "
+        "image to the CPU": "gradients" not in request.backend.capabilities,
+    }
+    for cure, applies in cures.items():
+        if applies:
+            return f"there are no gradients of this call, because {cure}"
+    return ""
+
+
+def _quiet(execution: Execution) -> Execution:
+    """Return the threads of a call without its progress reports."""
+    return Execution(execution.workers, deterministic=execution.deterministic)
+
+
+def _by_power(scale: FloatArray | None, stage: Stage) -> FloatArray:
+    """Return 2 times the gradients with respect to the variances of pixels (C, M, N).
+
+    The square of the scale of a block is the mean of the variances of its pixels, relative to the
+    variance of the channel.
+    """
+    assert scale is not None
+    assert stage.scale is not None
+    own = np.broadcast_to(stage.scale, scale.shape).astype(np.float64)
+    variances = stage.variances[:, None, None] * own
+    ratio = np.divide(scale, variances, where=variances > 0, out=np.zeros(scale.shape))
+    for axis, size in enumerate(stage.shape, 1):
+        ratio = _spread(ratio, size, axis)
+    return ratio / np.prod(stage.shape)
+
+
+def _spread(values: FloatArray, size: int, axis: int) -> FloatArray:
+    """Add each value to `size` places from its own on."""
+    shape = list(values.shape)
+    shape[axis] += size - 1
+    out = np.zeros(shape)
+    for k in range(size):
+        place = [slice(None)] * values.ndim
+        place[axis] = slice(k, k + values.shape[axis])
+        out[tuple(place)] += values
+    return out
+
+
+def _folded(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Add values of mirrored pixels beyond an image of this shape to those of their origin."""
+    for axis, size in enumerate(shape, 1):
+        beyond = values.shape[axis] - size
+        if beyond:
+            origin: NDArray[np.int64] = np.pad(np.arange(size), (0, beyond), mode="symmetric")
+            moved = np.moveaxis(values, axis, 0)
+            out = np.zeros((size, *moved.shape[1:]))
+            np.add.at(out, origin, moved)
+            values = np.moveaxis(out, 0, axis)
+    return values
+
+
+# The tape that records the current call; read without a function, because every call does so
+RECORD: ContextVar[Tape | None] = ContextVar("fastrestore_tape", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[Tape]:
+    """Record what the call in a ``with`` block computes."""
+    tape = Tape()
+    token = RECORD.set(tape)
+    try:
+        yield tape
+    finally:
+        RECORD.reset(token)
