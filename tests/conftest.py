@@ -1,32 +1,50 @@
 """Parameters and fixtures that choose the backends a test runs on."""
 
+import contextlib
 import os
 
 import pytest
-from support.fakecupy import Cupy
+from support import cudashim
+from support.gpu import REAL_GPU, REQUIRED, WHY_NO_GPU
+from support.standin import StandIn
 
 from fastrestore._arrays import interop
-from fastrestore.backends import cupy as gpu
 from fastrestore.backends.cupy import _device, _module
 from fastrestore.backends.select import MODULES, why_unavailable
 
 os.environ["FASTRESTORE_RECORDS"] = "0"  # no records of results in the user's cache
-REQUIRED = os.environ.get("FASTRESTORE_TEST_REQUIRE", "").split(",")
 HOST = [name for name in MODULES if name != "cupy"]
-GPU = "cupy" in REQUIRED or gpu.why_unavailable() is None
+ON_GPU = {"cupy", "fake"}  # fixtures that use a GPU
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "gpu: runs on a GPU, or on the CUDA shim")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that use a GPU, for `pytest -m gpu`."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if ON_GPU & set(item.fixturenames) or parameters.get("backend") == "cupy":
+            item.add_marker("gpu")
+
+
+def pytest_report_header():
+    if WHY_NO_GPU:
+        return f"GPU: none, {WHY_NO_GPU}"
+    if REAL_GPU:
+        return "GPU: that of this machine"
+    return f"GPU: CUDA shim, capability {cudashim.CAPABILITY}, thread order {cudashim.SEED}"
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test for each `backend`, or for each `engine`: the host backends other than numpy.
-
-    Without a GPU cupy has no row: `cupy` runs the same code on a stand-in.
-    """
+    """Run a test for each `backend`, or for each `engine`: the host backends other than numpy."""
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", [row(name) for name in HOST + ["cupy"] * GPU])
+        metafunc.parametrize("backend", [*map(row, HOST), gpu_row("cupy")])
     if "engine" in metafunc.fixturenames:
         metafunc.parametrize("engine", [row(name) for name in HOST if name != "numpy"])
     if "cupy" in metafunc.fixturenames:
-        metafunc.parametrize("cupy", ["stand-in"] + ["GPU"] * GPU, indirect=True)
+        metafunc.parametrize("cupy", [gpu_row("GPU")], indirect=True)
 
 
 def row(name):
@@ -37,54 +55,78 @@ def row(name):
     return pytest.param(name, marks=[pytest.mark.skip(reason)] if reason else [])
 
 
-@pytest.fixture
-def cupy(request, monkeypatch):
-    """CuPy, and a stand-in whose kernels run on the CPU."""
-    if request.param == "GPU":
-        yield interop.load_cupy()
-        return
-    yield from standing_in(monkeypatch, Cupy())
+def gpu_row(name):
+    """A row that needs CuPy and a GPU, or the CUDA shim."""
+    if WHY_NO_GPU and "cupy" in REQUIRED:
+        raise pytest.UsageError(f"cupy is required and unavailable: {WHY_NO_GPU}")
+    return pytest.param(name, marks=[pytest.mark.skip(WHY_NO_GPU)] if WHY_NO_GPU else [])
 
 
-@pytest.fixture
-def fake(monkeypatch):
-    """The stand-in, which logs launches, transfers and allocations."""
-    yield from standing_in(monkeypatch, Cupy())
+@pytest.fixture(autouse=True)
+def gpu_or_none(request):
+    """Show CuPy to the tests that use it. Others see none on the shim, or they would run on it."""
+    if REAL_GPU:
+        yield
+    elif request.node.get_closest_marker("gpu"):
+        if WHY_NO_GPU is None:
+            cudashim.start()
+        yield
+        forget()
+    else:
+        with hidden():
+            yield
 
 
-@pytest.fixture
-def fakes(monkeypatch):
-    """Make a stand-in with other properties."""
-    running = []
-
-    def make(**properties):
-        running.append(standing_in(monkeypatch, Cupy(**properties)))
-        return next(running[-1])
-
-    yield make
-    forget()
-
-
-@pytest.fixture
-def without_cupy(monkeypatch):
+@contextlib.contextmanager
+def hidden():
     """Make CuPy unavailable."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interop, "load_cupy", missing)
+        patch.setattr(interop, "loaded_cupy", lambda: None)
+        yield
 
-    def missing():
-        raise ModuleNotFoundError("No module named 'cupy'")
 
+def missing():
+    raise ModuleNotFoundError("No module named 'cupy'")
+
+
+@pytest.fixture
+def cupy():
+    """CuPy."""
+    return interop.load_cupy()
+
+
+@pytest.fixture
+def fake():
+    """CuPy on the CUDA shim, which logs launches, transfers and allocations."""
+    if WHY_NO_GPU:
+        (pytest.fail if "cupy" in REQUIRED else pytest.skip)(WHY_NO_GPU)
+    if REAL_GPU:
+        pytest.skip("runs on the CUDA shim: FASTRESTORE_TEST_GPU=shim")
     forget()
-    monkeypatch.setattr(interop, "load_cupy", missing)
-    monkeypatch.setattr(interop, "loaded_cupy", lambda: None)
-    yield
-    forget()
+    simulation = cudashim.Simulation()
+    with simulation.watched():
+        yield simulation
+    simulation.reset()
 
 
-def standing_in(monkeypatch, module):
-    """Replace CuPy by a module and clear cached state."""
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A stand-in for CuPy, for kernels that the CUDA shim cannot run or not often enough."""
+    module = StandIn()
     forget()
     monkeypatch.setattr(interop, "load_cupy", lambda: module)
     monkeypatch.setattr(interop, "loaded_cupy", lambda: module)
     yield module
+    forget()
+
+
+@pytest.fixture
+def without_cupy():
+    """Make CuPy unavailable."""
+    forget()
+    with hidden():
+        yield
     forget()
 
 

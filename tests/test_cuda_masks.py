@@ -69,4 +69,4 @@ def test_the_result_does_not_wait_for_the_gpu(fake):
     fake.log.clear()
     second = plan(image)
     assert fake.count("sync") == fake.count("d2h") == 0
-    np.testing.assert_array_equal(first.values, second.values)
+    np.testing.assert_array_equal(first.get(), second.get())

@@ -49,7 +49,7 @@ CUBES = [
 
 
 @pytest.mark.parametrize(("name", "which"), CUBES)
-def test_missing_barriers_of_volumes_are_detected(fake, monkeypatch, name, which):
+def test_missing_barriers_of_volumes_are_detected(stand_in, monkeypatch, name, which):
     text, (start, end) = source(name), own_barriers(name)[which]
     mutant = text[:start] + ";" + text[end:]
     monkeypatch.setattr(
@@ -61,15 +61,15 @@ def test_missing_barriers_of_volumes_are_detected(fake, monkeypatch, name, which
     stage = volume_stage(profile, kind, white(), 255.0)
     noticed = []
     for seed in SEEDS:
-        fake.seed = seed
+        stand_in.seed = seed
         try:
             if name == "bm4d_match":
                 expected = select("numpy").bm4d_match(volume, stage, EXECUTION).offsets
-                found = matched(fake, volume, stage)[0]
+                found = matched(stand_in, volume, stage)[0]
                 same = np.array_equal(found, expected)
             else:
                 images = (volume[None], volume[None])
-                expected, found = estimates(fake, *images, profile, kind, white())
+                expected, found = estimates(stand_in, *images, profile, kind, white())
                 same = np.allclose(found, expected, rtol=0, atol=0.05)
         except LaunchError:
             same = False

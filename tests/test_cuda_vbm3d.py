@@ -151,7 +151,7 @@ def test_only_thumbnails_are_transferred(fake):
     for _ in range(2):
         fake.log.clear()
         vbm3d(there, 20, scene_cuts=False, **options)
-    assert fake.count("d2h") == fake.count("compile") == fake.count("sync") == 0
+    assert fake.count("d2h") == fake.count("load") == fake.count("sync") == 0
     launched = fake.launches()
     assert launched.count("vbm3d_match") == 12
     assert launched.count("bm3d_basic") == launched.count("bm3d_final") == 6

@@ -149,8 +149,9 @@ def test_the_host():
         pass
 
 
-def test_arrays_on_a_gpu(fakes):
-    cupy = fakes(devices=2)
+@pytest.mark.usefixtures("fake")
+def test_arrays_on_a_gpu():
+    cupy = interop.load_cupy()
     first = cupy.asarray(IMAGE)
     with cupy.cuda.Device(1):
         second = cupy.asarray(IMAGE)
@@ -170,19 +171,18 @@ def test_arrays_on_a_gpu(fakes):
         interop.check_same_device("guide", second, first, "video")
 
 
-def test_one_copy_for_each_gpu(fakes):
-    cupy = fakes(devices=2)
+def test_one_copy_for_each_gpu(fake):
     copies, images = interop.DeviceCopies(IMAGE), []
     for number in (0, 1):
-        with cupy.cuda.Device(number):
-            images.append(cupy.asarray(IMAGE))
-    before = cupy.count("h2d")
+        with fake.cuda.Device(number):
+            images.append(fake.asarray(IMAGE))
+    before = fake.count("h2d")
     for image in (*images, *images):
         with image.device:
             copy = copies.like(image)
         assert copy.device.id == image.device.id
         np.testing.assert_array_equal(copy.get(), IMAGE)
-    assert cupy.count("h2d") == before + 2
+    assert fake.count("h2d") == before + 2
     assert copies.like(IMAGE) is IMAGE
 
 

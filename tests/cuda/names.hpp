@@ -31,7 +31,8 @@ template <class T> std::string kind() {
     else if constexpr (std::is_same_v<T, int>) return "i";
     else if constexpr (std::is_same_v<T, unsigned long long>) return "Q";
     else if constexpr (std::is_same_v<T, long long>) return "q";
-    else return "?";
+    else if constexpr (std::is_same_v<T, bool>) return "?";
+    else return "#" + std::to_string(sizeof(T));
 }
 
 struct Kernel {
@@ -83,10 +84,12 @@ template <class... P, void (*F)(P...)> struct Export<F> {
 #define __syncthreads_count(p) engine::barrier(__LINE__, 1, p)
 #define __syncthreads_and(p) engine::barrier(__LINE__, 2, p)
 #define __syncthreads_or(p) engine::barrier(__LINE__, 3, p)
-#define __syncwarp(m) static_cast<void>(engine::meet(__LINE__, engine::SYNC, m, 0, 0))
+#define __syncwarp(...) static_cast<void>(engine::meet(__LINE__, engine::SYNC, sync_mask(__VA_ARGS__), 0, 0))
 #define __ballot_sync(m, p) static_cast<unsigned>(engine::meet(__LINE__, engine::BALLOT, m, (p) != 0, 0))
 #define __any_sync(m, p) (__ballot_sync(m, p) != 0)
 #define __all_sync(m, p) (__ballot_sync(m, p) == (m))
+
+constexpr unsigned sync_mask(unsigned given = ~0u) { return given; }
 
 template <class T> T shuffle(int line, unsigned mask, T value, int from) {
     return engine::value_of<T>(engine::meet(line, engine::SHUFFLE, mask, engine::bits(value), from));

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -21,12 +23,13 @@ import pytest
 from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _device, _module
 from fastrestore.backends.cupy._module import source
+from support.gpu import REAL_GPU
 
 HEADERS = Path(__file__).parents[1] / "cuda"
 KINDS = {"i": np.int32, "q": np.int64, "f": np.float32}
 VALUES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "f": ctypes.c_float}
-FLAGS = ("-std=c++20", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off", "-Wall",
-         "-Wno-unknown-pragmas", "-Werror")  # fmt: skip
+FLAGS = ("-std=c++20", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off")
+WARNINGS = ("-Wall", "-Wno-unknown-pragmas", "-Werror")
 LINK = ("-shared", "-Wl,-Bsymbolic")
 HEADER = ("-x", "c++-header")
 BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
@@ -35,17 +38,28 @@ BARRIER = re.compile(r"__sync(threads|warp)\([A-Z_]*\);")
 @functools.cache
 def module(name, text=None, **defines):
     """Compile a kernel file, or a text in its place; -D constants as keywords."""
-    if text is None and "cupy" in os.environ.get("FASTRESTORE_TEST_REQUIRE", "").split(","):
+    if text is None and REAL_GPU:
         return OnGPU(name, defines)
+    return Module(library(source(name) if text is None else text, defines))
+
+
+def library(text, defines):
+    """Compile CUDA kernels to a shared library for the CPU; return its path."""
+    own = "#include <cupy/" not in text  # else a kernel of CuPy, with CuPy's headers
     extra = os.environ.get("CUDASIM_FLAGS", "-O1").split()
-    text = source(name) if text is None else text
     names = re.findall(r"__global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(", text)
     constants = "".join(f"#define {key} {value}\n" for key, value in defines.items())
     exports = "\n".join(f"EXPORT({each})" for each in names)
-    engine = os.environ.get("CUDASIM_ENGINE", "engine")  # or "threads"
+    engine = os.environ.get("CUDASIM_ENGINE", "engine") if own else "cupy_kernels"  # or "threads"
+    flags = (*FLAGS, *WARNINGS) if own else (*FLAGS, "-w", f"-isystem{cupy_headers()}")
     unit = f'#include "{engine}.hpp"\n{constants}{text}\n{exports}\n'
-    library = built("kernel.so", unit, (*FLAGS, *LINK, *extra), engine)
-    return Module(library)
+    return built("kernel.so", unit, (*flags, *LINK, *extra), engine)
+
+
+def cupy_headers():
+    """Folder of CuPy's headers, without importing it."""
+    package = importlib.util.find_spec("cupy").submodule_search_locations[0]
+    return Path(package) / "_core" / "include"
 
 
 def built(name, unit, flags, engine=None):
@@ -55,23 +69,32 @@ def built(name, unit, flags, engine=None):
     The engine's header is compiled first, once for all kernels, because compiling it takes longer
     than compiling a kernel. If g++ cannot use the compiled header, it reads the text instead.
     """
-    headers = [path.read_text() for path in sorted(HEADERS.glob("*.hpp"))]
+    headers = [path.read_text() for path in sorted(HEADERS.glob("*.h*"))]
     key = hashlib.sha256("\0".join((unit, *headers, *flags)).encode()).hexdigest()[:20]
     folder = Path(tempfile.gettempdir()) / f"fastrestore-cuda-{key}"
     result = folder / name
     if not result.exists():
         needs("g++")
         folder.mkdir(exist_ok=True)
-        (folder / "kernel.cpp").write_text(unit)
-        if engine:
-            options = [flag for flag in flags if flag not in LINK]
-            header = built(f"{engine}.hpp.gch", f'#include "{engine}.hpp"\n', [*options, *HEADER])
-            flags = (*flags, f"-I{header.parent}")
-        made = folder / f"{os.getpid()}-{name}"
-        command = ["g++", *flags, f"-I{HEADERS}", "-o", made, folder / "kernel.cpp"]
-        subprocess.run(command, check=True, capture_output=True, text=True)
-        made.replace(result)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # other processes and threads wait
+            if not result.exists():
+                compile_to(result, unit, flags, engine)
     return result
+
+
+def compile_to(result, unit, flags, engine):
+    text, made = result.with_name("kernel.cpp"), result.with_name(f"new-{result.name}")
+    text.write_text(unit)
+    if engine:
+        options = [flag for flag in flags if flag not in LINK]
+        header = built(f"{engine}.hpp.gch", f'#include "{engine}.hpp"\n', [*options, *HEADER])
+        flags = (*flags, f"-I{header.parent}")
+    command = ["g++", *flags, f"-I{HEADERS}", "-o", made, text]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise LaunchError(f"g++ cannot compile {text}:\n{done.stderr[:2000]}")
+    made.replace(result)
 
 
 def barriers(name):

@@ -18,9 +18,9 @@ from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 from support import clips, cudasim, image_kernels, video_kernels
-from support.fakecupy import Cupy
 from support.images import noisy, scene
 from support.stages import image_stage, volume_stage
+from support.standin import StandIn
 from support.volume_kernels import estimates, matched, white
 from support.volumes import VOLUME, cells
 from support.volumes import noisy as noisy_volume
@@ -65,28 +65,28 @@ def main(name, start=0, end=0, new=""):
 
 def standing_in(name, changed):
     """Stand in for CuPy, with the text of a kernel changed."""
-    fake = Cupy()
-    interop.load_cupy = interop.loaded_cupy = lambda: fake
+    stand_in = StandIn()
+    interop.load_cupy = interop.loaded_cupy = lambda: stand_in
     whole = _module.source
     _module.source = lambda kernel: changed if kernel == name else whole(kernel)
-    return fake
+    return stand_in
 
 
 def videos(changed):
     """Run block matching in videos through its backend."""
-    fake = standing_in("vbm3d_match", changed)
+    stand_in = standing_in("vbm3d_match", changed)
     _, frames = clips.video(3, 11, 13)
     # Candidates are sifted, and windows searched in bands
     changes = {"group_basic": 8, "match_basic": 1e5, "trails_basic": 2, "predict_basic": 4}
     stage = video_kernels.white(changes)
-    both = video_kernels.windows(fake, frames, stage, [0, 1, 2])
+    both = video_kernels.windows(stand_in, frames, stage, [0, 1, 2])
     expected, found = (window.matches([0, 1, 2], 1) for window in both)
     return (found.offsets.get() == expected.offsets).all()
 
 
 def cubes(name, changed):
     """Run a kernel for volumes through its backend."""
-    fake = standing_in(name, changed)
+    stand_in = standing_in(name, changed)
     volume = noisy_volume(cells(5, 7, 9), 15)
     small = {"group_basic": 4, "group_final": 4, "radius_basic": 2, "radius_final": 2}
     small |= {"slices_final": 4, "step_slices_final": 1, "block_final": 4, "step_final": 1}
@@ -95,10 +95,10 @@ def cubes(name, changed):
     if name == "bm4d_match":
         stage = volume_stage(profile, which, white(), 255.0)
         expected = select("numpy").bm4d_match(volume, stage, EXECUTION)
-        offsets, sizes = matched(fake, volume, stage)
+        offsets, sizes = matched(stand_in, volume, stage)
         return (offsets == expected.offsets).all() and (sizes == expected.sizes).all()
     expected, actual = estimates(
-        fake, volume[None], volume[None], profile, which, white(), which == "final"
+        stand_in, volume[None], volume[None], profile, which, white(), which == "final"
     )
     return np.allclose(actual, expected, atol=0.02)
 
