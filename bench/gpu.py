@@ -8,7 +8,8 @@ median of 20 after 3 to warm up; a call of an array of NumPy, with both transfer
 them. DIR holds gray photographs (Set12), for the last row, "quality". Peers are `bm3d-triton`
 (needs torch) and `bm3d-cupy`.
 
-Without a GPU the second form compares the quality: the kernels run on the CPU as in the tests.
+Without a GPU the second form compares the quality: the kernels run on the CPU as in the tests,
+with what `tests/cuda/requirements.txt` lists.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> int:
     """Print the requested rows."""
     options = _options()
     if options.executed_on_cpu:
-        _stand_in()
+        _start_shim()
         options.rows = ["quality"]
     reason = fastrestore.backends.select.why_unavailable("cupy")
     if reason is not None:
@@ -90,13 +91,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _stand_in() -> None:
-    """Replace CuPy by the stand-in of the tests."""
+def _start_shim() -> None:
+    """Run CuPy on the CUDA shim of the tests."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from support.fakecupy import Cupy
+    from support import cudashim
+    from support.gpu import WHY_NO_GPU
 
-    module = Cupy()
-    interop.load_cupy = interop.loaded_cupy = lambda: module
+    if WHY_NO_GPU:
+        raise SystemExit(WHY_NO_GPU)
+    cudashim.start()
 
 
 def line(what: str, wanted: str, measured: str) -> None:

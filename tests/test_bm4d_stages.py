@@ -34,10 +34,11 @@ def test_match_lists_of_other_shapes(engine, shape):
     assert_same_matches(actual, expected)
 
 
-def test_equal_blocks_come_in_raster_order(backend):
+@pytest.mark.parametrize("host", ["numpy", "numba"])
+def test_equal_blocks_come_in_raster_order(host):
     volume = np.zeros((12, 16, 16), np.float32)
     stage = volume_stage(VOLUME, "basic", PlaneNoise.white(1.0), 1.0)
-    matches = select(backend).bm4d_match(volume, stage, EXECUTION)
+    matches = select(host).bm4d_match(volume, stage, EXECUTION)
     middle = matches.offsets[1, 3, 3].tolist()
     window = [(-2, -3, dx) for dx in range(-3, 4)] + [(-2, -2, dx) for dx in range(-3, 4)]
     assert [tuple(offset) for offset in middle] == [(0, 0, 0), *window, (-2, -1, -3)]
