@@ -23,10 +23,11 @@ from fastrestore.backends.numba._candidates import (
     Scratch,
     Search,
     collect,
-    group_size,
-    learn_limit,
+    first_key,
+    matched,
     memory,
-    rank,
+    merge_first,
+    merge_new,
     slot,
 )
 from fastrestore.backends.numba._match import biases, displacements, inclusive_bounds
@@ -42,6 +43,7 @@ from fastrestore.backends.numba._simd import (
     store,
     sub,
 )
+from fastrestore.backends.numba._simd_sort import NORMAL
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 CODE = 8  # bits per axis in the code of a displacement
@@ -139,17 +141,14 @@ def deinterleave(volume, corner, step, planes):
 @_jit.inlined
 def write_out(scratch, which, want, radius, offsets):
     """Write the offsets of the matches (group, 3), the reference first; return their number."""
-    count = rank(scratch, which, want)
-    near, order, room = scratch.near, scratch.order, scratch.room
-    size = group_size(count, want)
+    near, at = scratch.near, first_key(scratch, which)
+    size = matched(scratch, which, want)
     mask = (1 << CODE) - 1
-    for k in range(count):
-        place = np.uint64(order[np.uint64(k)] + 1)
-        if place < size:
-            code = near[np.uint64(which * room + k)] & ((1 << 3 * CODE) - 1)
-            offsets[place, 0] = (code >> 2 * CODE) - radius[0]
-            offsets[place, 1] = ((code >> CODE) & mask) - radius[1]
-            offsets[place, 2] = (code & mask) - radius[1]
+    for k in range(1, size):
+        code = near[np.uint64(at + (k - 1) * LANES)] & ((1 << 3 * CODE) - 1)
+        offsets[np.uint64(k), 0] = (code >> 2 * CODE) - radius[0]
+        offsets[np.uint64(k), 1] = ((code >> CODE) & mask) - radius[1]
+        offsets[np.uint64(k), 2] = (code & mask) - radius[1]
     return size
 
 
@@ -178,10 +177,12 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
         flat = planes.reshape(-1)
         want = offsets.shape[2] - 1
         high = rows + history
-        filled, limit, distance = scratch.filled, scratch.limit, scratch.distance
+        limit, distance, codes = scratch.limit, scratch.distance, scratch.codes
+        bound = scratch.bound
         hits, local, start = scratch.hits, scratch.local, scratch.start
         lines = len(hits) // 2
-        words = len(scratch.hit_words) // 2
+        words = -(-rows // 4)
+        hits[:] = 0
         opening = min(OPENING // 2, len(table))
         farthest = bounds.reshape(-1)
         sums = stack_floats(state)
@@ -189,11 +190,12 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
-            filled[:] = 0
             here = 0
             for i in range(rows):
                 at = (above + i) * bounds.shape[1] + before + first
-                store(limit, i * LANES, load(farthest, at, LANES))
+                most = load(farthest, at, LANES)
+                store(limit, i * LANES, most)
+                store(bound, i * LANES, most)
             for i in range(high):
                 for c in range(step):
                     for r in range(step):
@@ -202,25 +204,13 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                             store(local, here, load(flat, at + margin + first, LANES))
                             here += LANES
 
-            for turn in range(len(table) + opening):
-                opened = opening <= turn < 2 * opening
-                d = turn if turn < opening else turn - opening
+            for d in range(len(table)):
                 place = 2 * d * slot(lines) if d < opening else 0
-                if turn == opening:
-                    for row in range(rows):
-                        learn_limit(scratch, row, lines, 2 * opening, want)
-                if opened:
-                    for row in range(rows):
-                        worst = load(limit, row * LANES, LANES)
-                        for s in range(2):
-                            at = place + s * slot(lines) + row * LANES
-                            hits[s * lines + row] = mask_le(load(distance, at, LANES), worst) & live
-                else:
-                    dx = table[d, 2] + margin * step
-                    for c in range(step + 1):
-                        start[c] = (c + dx) % step * plane + (c + dx) // step + first
-                        start[c] += (z + table[d, 0]) * layer + (top + table[d, 1]) * across
-                for i in range(0 if opened else high):
+                dx = table[d, 2] + margin * step
+                for c in range(step + 1):
+                    start[c] = (c + dx) % step * plane + (c + dx) // step + first
+                    start[c] += (z + table[d, 0]) * layer + (top + table[d, 1]) * across
+                for i in range(high):
                     # For whole and for remaining rows: sums of all columns and of remaining ones
                     all0 = all1 = left0 = left1 = zero
                     part0 = part1 = corner0 = corner1 = zero
@@ -279,13 +269,18 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                 for s in range(2):
                     code = table[d, 3 + s]
                     at = place + s * slot(lines)
-                    if turn < opening:
+                    if d < opening:
+                        codes[2 * d + s] = max(code, 0) + (NORMAL << 32)
                         if code < 0:
                             distance[at : at + slot(lines)] = np.inf
                     elif code >= 0:
-                        collect(scratch, want, s * words, (s + 1) * words, at, code)
+                        collect(scratch, want, s * lines // 4, words, at, code)
+                if d == opening - 1:
+                    for row in range(rows):
+                        merge_first(scratch, row, lines, 2 * opening, want)
 
             for i in range(rows):
+                merge_new(scratch, i, want)
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j

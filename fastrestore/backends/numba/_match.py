@@ -29,10 +29,11 @@ from fastrestore.backends.numba._candidates import (
     Scratch,
     Search,
     collect,
-    group_size,
-    learn_limit,
+    first_key,
+    matched,
     memory,
-    rank,
+    merge_first,
+    merge_new,
     slot,
 )
 from fastrestore.backends.numba._pool import (
@@ -46,6 +47,7 @@ from fastrestore.backends.numba._pool import (
 )
 from fastrestore.backends.numba._row_distances import row_distances
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
+from fastrestore.backends.numba._simd_sort import NORMAL
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 COUNT = 4  # neighboring displacements, which read the same pixels
@@ -197,15 +199,12 @@ def deinterleave(image, top, left, step, planes):
 @_jit.inlined
 def write_out(scratch, which, want, radius, offsets):
     """Write the offsets of the matches (group, 2), the reference first; return their number."""
-    count = rank(scratch, which, want)
-    near, order, room = scratch.near, scratch.order, scratch.room
-    size = group_size(count, want)
-    for k in range(count):
-        place = np.uint64(order[np.uint64(k)] + 1)
-        if place < size:
-            code = near[np.uint64(which * room + k)] & ((1 << 2 * CODE) - 1)
-            offsets[place, 0] = (code >> CODE) - radius
-            offsets[place, 1] = (code & ((1 << CODE) - 1)) - radius
+    near, at = scratch.near, first_key(scratch, which)
+    size = matched(scratch, which, want)
+    for k in range(1, size):
+        code = near[np.uint64(at + (k - 1) * LANES)] & ((1 << 2 * CODE) - 1)
+        offsets[np.uint64(k), 0] = (code >> CODE) - radius
+        offsets[np.uint64(k), 1] = (code & ((1 << CODE) - 1)) - radius
     return size
 
 
@@ -242,10 +241,12 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         flat = planes.reshape(-1)
         want = offsets.shape[2] - 1
         high = rows + history
-        filled, limit, distance = scratch.filled, scratch.limit, scratch.distance
+        limit, distance, codes = scratch.limit, scratch.distance, scratch.codes
+        bound = scratch.bound
         hits, local, start = scratch.hits, scratch.local, scratch.start
         lines = len(hits) // COUNT
-        words = len(scratch.hit_words) // COUNT
+        words = -(-rows // 4)
+        hits[:] = 0
         opening = min(OPENING // COUNT, len(table))
         flat_bias = bias.reshape(-1)
         sums = stack_floats(state)
@@ -253,10 +254,11 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
-            filled[:] = 0
             for i in range(rows):
                 at = (above + i) * bounds.shape[1] + before + first
-                store(limit, i * LANES, load(farthest, at, LANES))
+                most = load(farthest, at, LANES)
+                store(limit, i * LANES, most)
+                store(bound, i * LANES, most)
             for i in range(high):
                 for c in range(step):
                     for r in range(step):
@@ -264,24 +266,12 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                         here = ((i * step + c) * step + r) * LANES
                         store(local, here, load(flat, at, LANES))
 
-            for turn in range(len(table) + opening):
-                opened = opening <= turn < 2 * opening
-                d = turn if turn < opening else turn - opening
+            for d in range(len(table)):
                 place = COUNT * d * slot(lines) if d < opening else 0
-                if turn == opening:
-                    for row in range(rows):
-                        learn_limit(scratch, row, lines, COUNT * opening, want)
-                if opened:
-                    for row in range(rows):
-                        worst = load(limit, row * LANES, LANES)
-                        for s in range(COUNT):
-                            at = place + s * slot(lines) + row * LANES
-                            hits[s * lines + row] = mask_le(load(distance, at, LANES), worst) & live
-                else:
-                    dy = table[d, 0] + margin * step
-                    dx = table[d, 1] + margin * step
-                    locate(start, dy, dx, step, plane, across)
-                for i in range(0 if opened else high):
+                dy = table[d, 0] + margin * step
+                dx = table[d, 1] + margin * step
+                locate(start, dy, dx, step, plane, across)
+                for i in range(high):
                     row = max(0, i - history)  # the first rows are incomplete, and overwritten
                     at = place + row * LANES
                     row_distances(
@@ -296,13 +286,18 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                 for s in range(COUNT):
                     code = table[d, 2 + s]
                     at = place + s * slot(lines)
-                    if turn < opening:
+                    if d < opening:
+                        codes[COUNT * d + s] = max(code, 0) + (NORMAL << 32)
                         if code < 0:
                             distance[at : at + slot(lines)] = np.inf
                     elif code >= 0:
-                        collect(scratch, want, s * words, (s + 1) * words, at, code)
+                        collect(scratch, want, s * lines // 4, words, at, code)
+                if d == opening - 1:
+                    for row in range(rows):
+                        merge_first(scratch, row, lines, COUNT * opening, want)
 
             for i in range(rows):
+                merge_new(scratch, i, want)
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._candidates import KEYS, LANES, sift
+from fastrestore.backends.numba._candidates import KEYS, LANES
 from fastrestore.backends.numba._products import distances
 from fastrestore.backends.numba._simd import (
     add,
     aligned,
     count_less,
+    count_ones,
     load,
     mask_le,
     minimum,
@@ -111,6 +112,42 @@ def scratch(block: int, group: int, trails: int) -> Scratch:
         origin=np.zeros((2, trails, 2), np.int64),
         order=aligned(room, np.int64),
     )
+
+
+@_jit.kernel
+def sift(near, filled, which, room, want):
+    """Select the nearest candidates of a reference by bisection; return their bound.
+
+    Their number is `want` or slightly more.
+    """
+    count = np.int64(filled[which])
+    begin = np.int64(which) * room
+    end = begin + -(-count // KEYS) * KEYS
+    for k in range(begin + count, end):
+        near[k] = NO_KEY
+    low = high = near[np.uint64(begin)]
+    for k in range(begin + 1, begin + count):
+        low = min(low, near[np.uint64(k)])
+        high = max(high, near[np.uint64(k)])
+    while low < high:
+        middle = low + ((high - low) >> 1)
+        here = splat(middle, KEYS)
+        under = 0
+        for k in range(begin, end, KEYS):
+            under += count_ones(mask_le(load(near, k, KEYS), here))
+        if under < want:
+            low = middle + 1
+        else:
+            high = middle
+            if under <= want + (want >> 3):
+                break
+    kept = np.uint64(begin)  # unsigned: no check for negative indices
+    for k in range(begin, begin + count):
+        key = near[np.uint64(k)]
+        near[kept] = key
+        kept += np.uint64(key <= high)
+    filled[which] = kept - np.uint64(begin)
+    return high
 
 
 @_jit.kernel
