@@ -67,11 +67,13 @@ def gpu_or_none(request):
     """Show CuPy to the tests that use it. Others see none on the shim, or they would run on it."""
     if REAL_GPU:
         yield
-    elif request.node.get_closest_marker("gpu"):
-        if WHY_NO_GPU is None:
-            cudashim.start()
+    elif request.node.get_closest_marker("gpu") and WHY_NO_GPU is None:
+        forget()  # what was found while CuPy was hidden
+        cudashim.reset()
         yield
         forget()
+        failure = cudashim.reset()
+        assert not failure, failure
     else:
         with hidden():
             yield
@@ -103,11 +105,10 @@ def fake():
         (pytest.fail if "cupy" in REQUIRED else pytest.skip)(WHY_NO_GPU)
     if REAL_GPU:
         pytest.skip("runs on the CUDA shim: FASTRESTORE_TEST_GPU=shim")
-    forget()
     simulation = cudashim.Simulation()
     with simulation.watched():
         yield simulation
-    simulation.reset()
+    simulation.limit = None
 
 
 @pytest.fixture

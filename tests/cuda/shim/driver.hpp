@@ -106,14 +106,18 @@ inline std::string text_of(const dim3& size) {
 
 SHIM_API void shim_library_finder(const char* (*find)()) { shim::find_library = find; }
 
-// Finish the work, forget captures and failures, and set all settings to what they are at first.
-SHIM_API void shim_reset() {
+// Finish the work, end captures, and set all settings to what they are at first. Return what went
+// wrong and was not reported yet, or an empty string.
+SHIM_API const char* shim_reset() {
     SHIM_LOCK;
     for (shim::Stream& each : shim::streams) each.capture = nullptr;
     shim::captures.clear();
     for (int number = 0; number < shim::device_count(); ++number) shim::finish_device(number);
-    shim::failure.clear();
+    for (const auto& [start, block] : shim::blocks) shim::check_guards(const_cast<char*>(start), block.size);
     shim::settings = {};
+    static std::string text;
+    text = std::exchange(shim::failure, "");
+    return text.c_str();
 }
 
 SHIM_API CUresult cuInit(unsigned) { return CUDA_SUCCESS; }

@@ -31,11 +31,14 @@ inline bool on_gpu(const void* pointer) {
     return block != nullptr && !block->pinned;
 }
 
-inline bool guards_hold(const char* start, std::size_t size) {
+// Report a write outside an allocation, once.
+inline void check_guards(char* start, std::size_t size) {
     for (std::size_t k = 0; k < GUARD; ++k)
-        for (const char* at : {start - GUARD + k, start + size + k})
-            if (static_cast<unsigned char>(*at) != UNTOUCHED) return false;
-    return true;
+        for (char* at : {start - GUARD + k, start + size + k}) {
+            if (static_cast<unsigned char>(*at) == UNTOUCHED) continue;
+            failure = "a write outside an allocation of " + std::to_string(size) + " bytes";
+            *at = static_cast<char>(UNTOUCHED);
+        }
 }
 
 inline cudaError_t allocate(void** out, std::size_t size, bool pinned) {
@@ -64,8 +67,7 @@ inline cudaError_t release(void* pointer) {
     if (found == blocks.end()) return fail(cudaErrorInvalidValue, "freed memory that was not allocated");
     for (int number = 0; number < device_count(); ++number) finish_device(number);
     const Block block = found->second;
-    if (!guards_hold(found->first, block.size))
-        failure = "a write outside an allocation of " + std::to_string(block.size) + " bytes";
+    check_guards(const_cast<char*>(found->first), block.size);
     if (!block.pinned) used[block.device] -= block.size;
     std::free(const_cast<char*>(found->first) - GUARD);
     blocks.erase(found);
