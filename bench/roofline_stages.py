@@ -15,7 +15,7 @@ import fastrestore
 from fastrestore import Profile
 from fastrestore._collaborative.stage import Statistics, make_stage
 from fastrestore._noise.planes import PlaneNoise
-from fastrestore.backends.numba import _filter, _match
+from fastrestore.backends.numba import _filter, _grids
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._merge import merge
 from fastrestore.backends.numba._pool import cut, reach, span
@@ -65,9 +65,9 @@ def passes(image):
     basic, final = (
         make_stage(Profile.named("np"), which, statistics) for which in ("basic", "final")
     )
-    matches = _match.bm3d_match(image, basic, ONE)
+    matches = _grids.bm3d_match(image, basic, ONE)
     pilot = bm3d_filter((image[None],), matches, basic, ONE)
-    found = _match.bm3d_match(pilot[0], final, ONE)
+    found = _grids.bm3d_match(pilot[0], final, ONE)
     return (
         SimpleNamespace(images=(image[None],), seen=image, matches=matches, stage=basic),
         SimpleNamespace(images=(image[None], pilot), seen=pilot[0], matches=found, stage=final),
@@ -105,8 +105,8 @@ def steps(each):
         _divided(total, stage, ONE)
 
     return {
-        "distances": lambda: _match.bm3d_match(each.seen, alone, ONE),
-        "match": lambda: _match.bm3d_match(each.seen, stage, ONE),
+        "distances": lambda: _grids.bm3d_match(each.seen, alone, ONE),
+        "match": lambda: _grids.bm3d_match(each.seen, stage, ONE),
         "filter": lambda: bm3d_filter(images, matches, stage, ONE),
         "transforms": transforms,
         "variance": variance,

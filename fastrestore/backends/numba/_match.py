@@ -13,21 +13,17 @@ additions is relative to the block and does not depend on the bands.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays.types import Image
-from fastrestore.backends.host import reference_grids, thresholds
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._candidates import (
     LANES,
     OPENING,
     Scratch,
-    Search,
     collect,
     first_key,
     matched,
@@ -36,22 +32,12 @@ from fastrestore.backends.numba._candidates import (
     merge_new,
     slot,
 )
-from fastrestore.backends.numba._pool import (
-    cut,
-    regular,
-    run_bands,
-    span,
-    useful,
-    view,
-    working_memory,
-)
 from fastrestore.backends.numba._row_distances import row_distances
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.numba._simd_sort import NORMAL
-from fastrestore.backends.protocol import Execution, Matches, Stage
+from fastrestore.backends.protocol import Stage
 
 COUNT = 4  # neighboring displacements, which read the same pixels
-DISTANCES = 4e6  # computed in a millisecond on one thread
 CODE = 16  # bits for a column in the code of a displacement
 
 
@@ -62,48 +48,6 @@ class Band(NamedTuple):
     columns: int
     above: int
     before: int
-
-
-def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
-    """See `fastrestore.backends.protocol.Backend`."""
-    rows, columns = reference_grids(stage, image.shape)
-    shape = (len(rows), len(columns))
-    offsets = np.zeros((*shape, stage.group, 2), np.int16)
-    sizes = np.ones(shape, np.int16)
-    kernel = match_kernel(stage.block, stage.step)
-    reach = stage.radius
-    table = displacements((0, reach, reach), 0, 0, CODE, COUNT)[:, 1:].copy()
-    bias = biases(stage.match_bias, table, COUNT)
-    bounds = inclusive_bounds(thresholds(stage, (rows, columns)))
-    search = Search(table, bias, stage.radius, bounds)
-    margin = -(-stage.radius // stage.step) * stage.step
-
-    def work(part: tuple[range, range]) -> None:
-        y, x = part
-        pixels, memory = free.pop()
-        planes = view(pixels, _planes(stage, len(y), len(x)))
-        deinterleave(image, rows[y.start] - margin, columns[x.start] - margin, stage.step, planes)
-        band = Band(len(y), len(x), y.start, x.start)
-        kernel(planes, search, band, offsets, sizes, memory)
-        free.append((pixels, memory))
-
-    if stage.group > 1:
-        workers = useful(execution.workers, image.size * len(table) / DISTANCES)
-        bands = cut(len(rows), workers, 10, 48)
-        parts = [
-            (y, x)
-            for x in regular(columns, stage.step)
-            for band in bands
-            for y in regular(rows[span(band)], stage.step, band.start)
-        ]
-        high, wide = (max(map(len, each)) for each in zip(*parts, strict=True))
-        size = math.prod(_planes(stage, high, wide))
-        count = min(workers, len(parts))
-        with working_memory([-(-size // 2)] * count) as arrays:
-            free = [(each.view(np.float32), scratch(stage, high)) for each in arrays]
-            for _ in run_bands(work, parts, workers):
-                execution.report_progress(1 / len(parts))
-    return Matches((rows, columns), offsets, sizes)
 
 
 def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -160,7 +104,7 @@ def biases(
     return out
 
 
-def _planes(stage: Stage, rows: int, columns: int) -> tuple[int, int, int, int]:
+def planes_shape(stage: Stage, rows: int, columns: int) -> tuple[int, int, int, int]:
     """Shape of the de-interleaved pixels that a band of references reads."""
     step = stage.step
     margin = -(-stage.radius // step)

@@ -19,7 +19,7 @@ from fastrestore.backends.host import (
     warm,
 )
 from fastrestore.backends.numba import NAME, capabilities, why_unavailable
-from fastrestore.backends.numba._match import bm3d_match
+from fastrestore.backends.numba._grids import bm3d_match
 from fastrestore.backends.numba.bm3d import bm3d_filter
 
 if TYPE_CHECKING:
