@@ -12,6 +12,7 @@ import ctypes
 import functools
 import importlib
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -25,6 +26,7 @@ DEVICES = (CAPABILITY, CAPABILITY, 75, 86, 120)
 SEED = int(os.environ.get("FASTRESTORE_SHIM_SEED", "0"))  # order of threads; see cuda/engine.hpp
 FLAGS = ("-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra",
          "-Werror", "-Wl,-soname,libcuda.so.1")  # fmt: skip
+API = re.compile("cuda[A-Z]")  # names of functions of the runtime
 
 _loading = threading.local()  # source and options of the kernels that CuPy is about to load
 _names = []  # buffers that redirected functions point to
@@ -58,9 +60,10 @@ def _redirect_runtime(shim):
     from cupy_backends.cuda.api import runtime
 
     codes = {}
-    for name in redirect.functions(runtime.__file__):
-        if not (name.startswith("cuda") and name[4].isupper()):
-            continue
+    names = [name for name in redirect.functions(runtime.__file__) if API.match(name)]
+    if "cudaMalloc" not in names:
+        raise LookupError(f"the CUDA runtime has no symbols in {runtime.__file__}")
+    for name in names:
         if hasattr(shim, name):
             codes[name] = redirect.jump(_address(getattr(shim, name)))
         else:
