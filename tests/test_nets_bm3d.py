@@ -1,5 +1,7 @@
 """Gradients of `nets.BM3D`: of images and sigma, under the transforms of PyTorch, and refused."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.func import grad, jacrev, vmap
 import fastrestore
 from fastrestore import Profile, nets
 from fastrestore._collaborative.profile import PROFILES
+from fastrestore.backends.numpy import engine as numpy_engine
 
 SIGMA = 0.1
 TINY = Profile(
@@ -202,6 +205,54 @@ def test_second_derivatives_are_refused():
         first.sum().backward()
     with pytest.raises(NotImplementedError, match="first derivatives only"):
         grad(lambda x: grad(lambda x: module(x, 0.1).sum())(x).sum())(image.detach())
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # by torch.func itself
+def test_derivatives_in_forward_mode_are_refused():
+    module, image = nets.BM3D(**EXACT), batch(1, 1, 8, 9)
+    with pytest.raises(NotImplementedError, match="no derivatives in forward mode: use backward"):
+        torch.func.jvp(lambda image: module(image, 0.1), (image,), (image,))
+
+
+def test_backends_without_gradients_are_refused(monkeypatch):
+    monkeypatch.setattr(numpy_engine, "capabilities", frozenset({"image"}))
+    result = nets.BM3D(**EXACT)(leaf(batch(1, 1, 8, 9)), 0.1)
+    with pytest.raises(NotImplementedError, match="backend 'numpy' has none: write backend"):
+        result.sum().backward()
+
+
+@pytest.mark.parametrize("factor", [0.0, 1e-30, 1e30])
+def test_gradients_of_any_size(factor):
+    """Kernels scale gradients to about 1."""
+    module, image = nets.BM3D(profile="fast", data_range=1.0), batch(1, 1, 24, 20).float()
+    one, other = (image.clone().requires_grad_(True) for _ in range(2))
+    module(one, 0.1).sum().backward()
+    (factor * module(other, 0.1).sum()).backward()
+    torch.testing.assert_close(other.grad, factor * one.grad, rtol=1e-5, atol=1e-6 * factor)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_gradients_that_are_not_finite(value):
+    image = batch(1, 1, 40, 40).float().requires_grad_(True)
+    restored = nets.BM3D(profile="fast", data_range=1.0)(image, 0.1)
+    gradient = torch.zeros_like(restored)
+    gradient[0, 0, 0, 0] = value
+    restored.backward(gradient)
+    assert not bool(image.grad[0, 0, 0, 0].isfinite())
+
+
+def test_threads_record_their_own_calls():
+    module, images = nets.BM3D(profile="fast", data_range=1.0), batch(4, 1, 24, 20).float()
+
+    def gradient(image):
+        value = image[None].clone().requires_grad_(True)
+        module(value, 0.1).square().sum().backward()
+        return value.grad
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(gradient, images))
+    for image, found in zip(images, together, strict=True):
+        assert torch.equal(found, gradient(image))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import fastrestore
 from fastrestore._collaborative.tape import Tape, recording
 
 TWICE = "BM3D has first derivatives only: leave out create_graph=True, and do not nest gradients"
+FORWARD = "BM3D has no derivatives in forward mode: use backward, torch.func.vjp or jacrev"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +111,11 @@ class Restoration(torch.autograd.Function):
         found = Gradient.apply(gradient, image, sigma, ctx.record)  # type: ignore[no-untyped-call]
         wanted = ctx.needs_input_grad
         return found[0] if wanted[0] else None, found[1] if wanted[1] else None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """Refuse derivatives in forward mode."""
+        raise NotImplementedError(FORWARD)
 
     @staticmethod
     def vmap(info: Any, dims: Any, image: Tensor, sigma: Tensor | None, record: Record) -> Any:

@@ -29,7 +29,6 @@ from fastrestore.backends.protocol import HEAVIEST, LIGHTEST
 
 WIDE = 16  # lanes of vectors over whole blocks
 CHUNK = 4 * WIDE  # floats that are processed together; blocks are padded to multiples of it
-FAR = -1  # place of the covariance of blocks that share no noise
 
 
 class Reach(NamedTuple):
@@ -44,6 +43,7 @@ class Reach(NamedTuple):
     near_y: int
     near_x: int
     origin: int  # position of displacement (0, 0)
+    far: int  # position of a covariance that is zero, if there is one
 
 
 @_jit.kernel
@@ -111,7 +111,7 @@ def lane_sum(vector, lanes):
 
 @_jit.kernel
 def find_places(y, x, size, length, reach, places):
-    """Compute the positions (size, size) of the covariances of pairs of blocks, or `FAR`."""
+    """Compute the positions (size, size) of the covariances of pairs of blocks; see `Reach`."""
     line = 2 * reach.across + 1
     for a in range(size):
         for b in range(size):
@@ -122,7 +122,7 @@ def find_places(y, x, size, length, reach, places):
             dy = min(dy, reach.down)
             dx = min(max(dx, -reach.across), reach.across)
             place = np.int32((dy * line + dx + reach.across) * length)
-            places[a * size + b] = np.int32(FAR) if is_far else place
+            places[a * size + b] = np.int32(reach.far) if is_far else place
 
 
 @_jit.kernel
@@ -145,14 +145,12 @@ def group_variance(variance, size, length, covariance, origin, places, scales, l
                 c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)
                 for a in range(first, first + half):
                     for b in range(first + half, first + 2 * half):
-                        at = np.int64(places[a * size + b])
-                        if at != FAR:
-                            at += i
-                            product = splat(scales[a] * scales[b], WIDE)
-                            c0 = fma(product, load(covariance, at, WIDE), c0)
-                            c1 = fma(product, load(covariance, at + WIDE, WIDE), c1)
-                            c2 = fma(product, load(covariance, at + 2 * WIDE, WIDE), c2)
-                            c3 = fma(product, load(covariance, at + 3 * WIDE, WIDE), c3)
+                        at = np.int64(places[a * size + b]) + i
+                        product = splat(scales[a] * scales[b], WIDE)
+                        c0 = fma(product, load(covariance, at, WIDE), c0)
+                        c1 = fma(product, load(covariance, at + WIDE, WIDE), c1)
+                        c2 = fma(product, load(covariance, at + 2 * WIDE, WIDE), c2)
+                        c3 = fma(product, load(covariance, at + 3 * WIDE, WIDE), c3)
                 a = first * length + i
                 b = a + half * length
                 own = origin + i
@@ -179,36 +177,38 @@ def combine_variances(variance, a, b, sums, limit):
 
 
 @_jit.kernel
-def variance_backward(given, size, length, covariance, origin, places, scales, levels, lanes):
+def variance_backward(given, size, length, covariance, reach, places, scales, sums, levels):
     """Propagate gradients of `group_variance` back to the scales; overwrites `given`.
 
-    levels (size,): result.
+    sums (size, WIDE): working memory, whose lanes are added in the end. levels (size,): result.
     """
     for k in range(size):
-        levels[k] = 0
+        store(sums, k * WIDE, splat(np.float32(0), WIDE))
     half = size // 2
     while half > 0:
         for first in range(0, size, 2 * half):
+            pair = (first + half) * length
             for i in range(0, length, WIDE):
-                a = first * length + i
-                b = a + half * length
-                left, right = load(given, a, WIDE), load(given, b, WIDE)
-                store(given, a, add(left, right))  # for both halves
-                store(given, b, sub(left, right))  # for twice the covariances of pairs
+                left, right = load(given, first * length + i, WIDE), load(given, pair + i, WIDE)
+                store(given, first * length + i, add(left, right))  # for both halves
+                store(given, pair + i, sub(left, right))  # for twice the covariances of pairs
             for a in range(first, first + half):
+                own = load(sums, a * WIDE, WIDE)
                 for b in range(first + half, first + 2 * half):
                     at = np.int64(places[a * size + b])
-                    if at != FAR:
-                        total = product_sum(given, (first + half) * length, covariance, at, length)
-                        twice = 2 * lane_sum(total, lanes)
-                        levels[a] += scales[b] * twice
-                        levels[b] += scales[a] * twice
+                    if at != reach.far:
+                        total = product_sum(given, pair, covariance, at, length)
+                        own = fma(splat(scales[b] + scales[b], WIDE), total, own)
+                        other = load(sums, b * WIDE, WIDE)
+                        store(sums, b * WIDE, fma(splat(scales[a] + scales[a], WIDE), total, other))
+                store(sums, a * WIDE, own)
             for i in range(0, length, WIDE):
-                store(given, (first + half) * length + i, load(given, first * length + i, WIDE))
+                store(given, pair + i, load(given, first * length + i, WIDE))
         half //= 2
     for k in range(size):
-        total = product_sum(given, k * length, covariance, origin, length)
-        levels[k] += 2 * scales[k] * lane_sum(total, lanes)
+        total = product_sum(given, k * length, covariance, reach.origin, length)
+        total = fma(splat(scales[k] + scales[k], WIDE), total, load(sums, k * WIDE, WIDE))
+        levels[k] = lane_sum(total, sums)  # the first sum is no longer needed
 
 
 @_jit.kernel

@@ -84,6 +84,7 @@ class Scratch(NamedTuple):
     columns: NDArray[np.float32]
     vectors: NDArray[np.float32]
     lanes: NDArray[np.float32]
+    sums: NDArray[np.float32]
     scales: NDArray[np.float32]
     levels: NDArray[np.float32]
     y: NDArray[np.int64]
@@ -105,6 +106,7 @@ def scratch(block: int, most: int) -> Scratch:
         columns=aligned(length, np.float32),
         vectors=aligned(2 * length, np.float32),
         lanes=aligned(WIDE, np.float32),
+        sums=aligned(most * WIDE, np.float32),
         scales=np.ones(most, np.float32),
         levels=np.zeros(most, np.float32),
         y=np.empty(most, np.int64),
@@ -268,8 +270,8 @@ def backward_kernel(
             if maps.scale is not None:
                 levels = results.levels[groups.above + i, groups.before + j]
                 variance_backward(
-                    inverse, size, length, tables.covariance, tables.reach.origin,
-                    scratch.places, scratch.scales, scratch.levels, scratch.lanes,
+                    inverse, size, length, tables.covariance, tables.reach,
+                    scratch.places, scratch.scales, scratch.sums, scratch.levels,
                 )  # fmt: skip
                 for k in range(size):
                     levels[k] = factor * scratch.levels[k]

@@ -22,6 +22,8 @@ from fastrestore.backends.protocol import Execution, Gradients, Matches, Stage
 
 __all__ = ["bm3d_backward"]
 
+ALL = 2**15  # larger than any displacement of blocks
+
 Part = tuple[int, range, range]  # channel, rows and columns of the references
 
 
@@ -126,14 +128,16 @@ def _covariance(stage: Stage, lanes: int, length: int) -> tuple[NDArray[np.float
     down, across = tables.shape[1] - 1, tables.shape[2] // 2
     ends = tables[:, -1], tables[:, :, [0, -1]]
     near = [
-        far - 1 if not end.any() else 2**15  # else blocks farther apart are correlated, too
+        far - 1 if not end.any() else ALL  # else blocks farther apart are correlated, too
         for far, end in zip((down, across), ends, strict=True)
     ]
     count = math.prod(tables.shape[:3])
     out = aligned(count * length, np.float32)
     padded = _lanes(tables, lanes).reshape(count, -1)
     out.reshape(count, length)[:, : padded.shape[1]] = padded
-    return out.reshape(len(tables), -1), Reach(down, across, near[0], near[1], across * length)
+    last = (count // len(tables) - 1) * length if min(near) < ALL else -1
+    layout = Reach(down, across, near[0], near[1], origin=across * length, far=last)
+    return out.reshape(len(tables), -1), layout
 
 
 def _lanes(matrix: NDArray[Any], lanes: int) -> NDArray[np.float32]:
