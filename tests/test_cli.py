@@ -14,6 +14,7 @@ from PIL import Image
 from support.commandline import fails, noisy, photograph, shell, works
 
 import fastrestore
+from fastrestore._collaborative.profile import PROFILES
 from fastrestore.cli import main
 from fastrestore.metrics import psnr
 
@@ -218,7 +219,7 @@ def test_closed_output_pipe(source):
 def kernels(monkeypatch, tmp_path):
     from fastrestore.backends.numba import cache
 
-    monkeypatch.setattr(cache, "warm", lambda: 12.34)
+    monkeypatch.setattr("fastrestore.cli.cache.warm", lambda profiles: 12.34 * len(profiles))
     monkeypatch.setattr(cache, "clear", lambda: 7)
     info = {"path": tmp_path, "files": 7, "bytes": 4096, "problems": []}
     monkeypatch.setattr(cache, "info", lambda: info)
@@ -226,9 +227,16 @@ def kernels(monkeypatch, tmp_path):
 
 
 def test_cache(capsys, tmp_path, kernels):
-    assert works(capsys, "cache", "warm") == "kernels ready in 12.3 s\n"
+    assert works(capsys, "cache", "warm") == f"kernels ready in {12.34 * len(PROFILES):.1f} s\n"
+    assert works(capsys, "cache", "warm", "np", "fast") == "kernels ready in 24.7 s\n"
     assert works(capsys, "cache", "info") == f"path   {tmp_path}\nfiles  7\nbytes  4096\n"
     assert works(capsys, "cache", "clear") == "files removed: 7\n"
+
+
+def test_profiles_of_the_cache(capsys, kernels):
+    message = "profile 'foo' is unknown; known are np, refilter"
+    assert fails(capsys, "cache", "warm", "np", "foo").startswith(message)
+    assert fails(capsys, "cache", "clear", "np") == "cache clear takes no profile: np"
 
 
 def test_problems_of_the_cache(capsys, kernels):

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import fastrestore
+from fastrestore._collaborative.profile import CORRELATED, PROFILES
 from fastrestore.backends.numba import _disk
+from fastrestore.cli import cache
 
 CALL = """
 import numpy as np, fastrestore
@@ -56,11 +58,46 @@ def test_info_and_clear(filled, tmp_path):
     shutil.copytree(filled[0], tmp_path / "new")
     code = CALL + (
         "from fastrestore.backends.numba import cache\n"
+        "from fastrestore.cli.cache import warm\n"
         "print(cache.info()['files'] > 4, cache.info()['bytes'] > 1000, cache.clear() > 4,"
-        " cache.info()['files'], cache.warm() > 0, cache.info()['path'].parent)"
+        " cache.info()['files'], warm(['lc']) > 0, cache.info()['path'].parent)"
     )
     out = child(code, FASTRESTORE_NUMBA_CACHE=str(tmp_path / "new"))
     assert out.splitlines()[1] == f"True True True 0 True {tmp_path / 'new'}"
+
+
+def test_warm_compiles_what_a_profile_needs(filled, tmp_path):
+    shutil.copytree(filled[0], tmp_path / "new")  # those of "np"
+    code = (
+        "import numpy as np\n"
+        "from fastrestore import bm3d\n"
+        "from fastrestore.backends.numba import cache\n"
+        "counts = [cache.info()['files']]\n"
+        "from fastrestore.cli.cache import warm\n"
+        "warm(['fast'])\n"
+        "counts.append(cache.info()['files'])\n"
+        "for image in (np.eye(20), np.eye(20)[..., None] * [1, 2, 3]):\n"
+        "    axis = -1 if image.ndim == 3 else None\n"
+        "    bm3d(image, 0.1, profile='fast', channel_axis=axis)\n"
+        "counts.append(cache.info()['files'])\n"
+        "print(counts[0] < counts[1] == counts[2])"
+    )
+    assert child(code, FASTRESTORE_NUMBA_CACHE=str(tmp_path / "new")) == "True\n"
+
+
+def test_warm_calls_the_function_of_each_profile(monkeypatch):
+    called = []
+
+    def record(function):
+        return lambda *_, profile=None, **options: called.append((function, profile))
+
+    for function in ("bm3d", "vbm3d", "denoise_burst", "bm4d"):
+        monkeypatch.setattr(cache, function, record(function))
+    cache.warm(list(PROFILES))
+    images = [PROFILES[name] for name in PROFILES if name not in ("video", "volume")]
+    expected = [("bm3d", profile) for profile in [*images, CORRELATED]]
+    expected += [(function, None) for function in ("vbm3d", "denoise_burst", "bm4d", "bm4d")]
+    assert sorted(called, key=repr) == sorted(expected, key=repr)
 
 
 INFO = """

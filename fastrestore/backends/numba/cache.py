@@ -1,26 +1,15 @@
-"""Compiled kernels on disk: compile, count and remove them."""
+"""Compiled kernels on disk: count and remove them."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fastrestore import bm3d
 from fastrestore.backends.numba._disk import SUFFIX, read, write
 from fastrestore.backends.numba._jit import VARIABLE, cache_folder
 
 KERNELS = ("*.nbi*", "*.nbc*")  # also index files of earlier versions, and files half written
 TRIAL = 2**20  # bytes, more than the largest kernel: to test whether the disk accepts a file
-
-
-def warm() -> float:
-    """Compile the kernels of the default profile; return the time in seconds."""
-    start = time.perf_counter()
-    bm3d(np.add.outer(np.arange(16.0), np.arange(16.0)), 1.0, backend="numba")
-    return time.perf_counter() - start
 
 
 def info() -> dict[str, Any]:
