@@ -11,6 +11,9 @@
 #ifndef OFFSET
 #define OFFSET short  // of the blocks of a group: int in films, see vbm3d_match.cu
 #endif
+#ifndef PART
+#define PART GROUP  // blocks that are transformed together: fewer if shared memory is too small
+#endif
 #define AREA (SLICES * BLOCK * BLOCK)
 #define THREADS ((AREA + WARP - 1) / WARP * WARP)
 
@@ -19,6 +22,7 @@
 #define LIGHTEST 9.5367431640625e-07f
 #define HEAVIEST 256.0f
 #define TINY 1.17549435e-38f
+#define HUGE_ENERGY 1e38f  // a square of a coefficient that overflows
 
 #if FIXED
 // Multiples of 2**-34: their sums are exact. Two's complement, because the atomic is unsigned.
@@ -36,6 +40,13 @@ __device__ __forceinline__ Sum as_sum(float value) {
 
 #define NONE (-1)
 
+// Small blocks have fewer threads than a group may have blocks.
+#if GROUP > THREADS
+#define EACH_BLOCK(k, size) for (int k = threadIdx.x; k < (size); k += THREADS)
+#else
+#define EACH_BLOCK(k, size) if (const int k = threadIdx.x; k < (size))
+#endif
+
 struct Geometry {
     int height, width;        // of the image
     int down, across;         // from here on blocks share no noise
@@ -46,7 +57,7 @@ struct Geometry {
 
 // Shared memory of a thread block, in this order.
 struct GroupShared {
-    float* stage;    // (GROUP, AREA): blocks on their way between threads
+    float* stage;    // (PART, AREA): blocks on their way between threads
     int* places;     // (GROUP, GROUP): where the covariance of a pair begins, NONE if it is 0
     int* y;          // (GROUP): corners
     int* x;          // (GROUP)
@@ -57,7 +68,7 @@ struct GroupShared {
 __device__ __forceinline__ GroupShared group_shared(float* memory) {
     GroupShared shared;
     shared.stage = memory;
-    shared.places = reinterpret_cast<int*>(shared.stage + GROUP * AREA);
+    shared.places = reinterpret_cast<int*>(shared.stage + PART * AREA);
     shared.y = shared.places + GROUP * GROUP;
     shared.x = shared.y + GROUP;
     shared.scale = reinterpret_cast<float*>(shared.x + GROUP);
@@ -70,12 +81,12 @@ __device__ __forceinline__ void group_corners(const GroupShared& shared, const G
                                               int y, int x, const OFFSET* offsets, int size,
                                               const float* scale) {
     const int thread = threadIdx.x;
-    if (thread < size) {
-        const int row = y + offsets[2 * thread], column = x + offsets[2 * thread + 1];
-        shared.y[thread] = row;
-        shared.x[thread] = column;
+    EACH_BLOCK(k, size) {
+        const int row = y + offsets[2 * k], column = x + offsets[2 * k + 1];
+        shared.y[k] = row;
+        shared.x[k] = column;
         const int corners = geometry.width - BLOCK + 1;
-        shared.scale[thread] = scale == nullptr ? 1.0f : scale[row * corners + column];
+        shared.scale[k] = scale == nullptr ? 1.0f : scale[row * corners + column];
     }
     __syncthreads();
     for (int pair = thread; pair < size * size; pair += THREADS) {
@@ -89,26 +100,19 @@ __device__ __forceinline__ void group_corners(const GroupShared& shared, const G
     }  // read after the barriers of a transform
 }
 
-// Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T. A barrier
-// is needed before `stage` is used again.
-template <int SIZE>
-__device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage,
-                                                 const Geometry&) {
+// Multiply COUNT blocks in registers by matrices: `across` and `down` are rows of this thread.
+template <int COUNT>
+__device__ __forceinline__ void transform_part(float* group, const float* across, const float* down,
+                                               float* stage) {
     const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK;
     const bool inside = t < AREA;
-    float across[BLOCK], down[BLOCK];
-#pragma unroll
-    for (int k = 0; k < BLOCK; ++k) {
-        across[k] = inside ? matrix[column * BLOCK + k] : 0.0f;
-        down[k] = inside ? matrix[row * BLOCK + k] : 0.0f;
-    }
     if (inside)
 #pragma unroll
-        for (int k = 0; k < SIZE; ++k) stage[k * AREA + t] = group[k];
+        for (int k = 0; k < COUNT; ++k) stage[k * AREA + t] = group[k];
     __syncthreads();
     if (inside)
 #pragma unroll
-        for (int k = 0; k < SIZE; ++k) {
+        for (int k = 0; k < COUNT; ++k) {
             float sum = 0.0f;
 #pragma unroll
             for (int x = 0; x < BLOCK; ++x)
@@ -118,17 +122,36 @@ __device__ __forceinline__ void transform_blocks(float* group, const float* matr
     __syncthreads();
     if (inside)
 #pragma unroll
-        for (int k = 0; k < SIZE; ++k) stage[k * AREA + t] = group[k];
+        for (int k = 0; k < COUNT; ++k) stage[k * AREA + t] = group[k];
     __syncthreads();
     if (inside)
 #pragma unroll
-        for (int k = 0; k < SIZE; ++k) {
+        for (int k = 0; k < COUNT; ++k) {
             float sum = 0.0f;
 #pragma unroll
             for (int y = 0; y < BLOCK; ++y)
                 sum = fmaf(down[y], stage[k * AREA + y * BLOCK + column], sum);
             group[k] = sum;
         }
+}
+
+// Multiply the blocks in registers by a matrix on both axes: matrix @ block @ matrix.T. A barrier
+// is needed before `stage` is used again.
+template <int SIZE>
+__device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage,
+                                                 const Geometry&) {
+    const int t = threadIdx.x, row = t / BLOCK, column = t % BLOCK;
+    float across[BLOCK], down[BLOCK];
+#pragma unroll
+    for (int k = 0; k < BLOCK; ++k) {
+        across[k] = t < AREA ? matrix[column * BLOCK + k] : 0.0f;
+        down[k] = t < AREA ? matrix[row * BLOCK + k] : 0.0f;
+    }
+#pragma unroll
+    for (int first = 0; first < SIZE; first += PART) {
+        if (first > 0) __syncthreads();  // all have read the part before
+        transform_part<(SIZE < PART ? SIZE : PART)>(group + first, across, down, stage);
+    }
 }
 
 // Orthonormal Haar of the registers, in place: coefficient k covers lowbit(k) blocks on each side.
@@ -225,6 +248,6 @@ __device__ __forceinline__ void lay_down(const float* group, float weight, const
             atomicAdd(&numerator[(shared.y[k] + row) * width + shared.x[k] + column],
                       as_sum(factor * group[k]));
     }
-    if (t < SIZE)
-        atomicAdd(&weights[shared.y[t] * (width - BLOCK + 1) + shared.x[t]], as_sum(weight));
+    EACH_BLOCK(k, SIZE)
+    atomicAdd(&weights[shared.y[k] * (width - BLOCK + 1) + shared.x[k]], as_sum(weight));
 }

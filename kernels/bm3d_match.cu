@@ -7,7 +7,9 @@
 // loaded serves TILE distances; neighbouring lanes have neighbouring columns. The search goes down
 // the window in bands of displacements, and keeps the nearest of all bands so far.
 
-#define MATCH_WARPS 4
+#ifndef MATCH_WARPS
+#define MATCH_WARPS 4  // references of a thread block: fewer if shared memory is too small
+#endif
 
 struct MatchShared {
     float* window;     // (band + BLOCK - 1, pitch)
@@ -45,6 +47,7 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
     const int reference_index = blockIdx.y * count + mine;
     float bound = match_map == nullptr ? match : match_map[y * (width - BLOCK + 1) + x];
     if (measured != nullptr) bound = fmaf(match_range * measured[0], measured[0], bound);
+    bound = finite_bound(bound);
     const float* reference = shared.reference + warp * BLOCK * BLOCK;
     float* distance = shared.distance + warp * band * across;
     int* kept_bits = shared.kept_bits + warp * group;

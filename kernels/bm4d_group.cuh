@@ -16,13 +16,13 @@ __device__ __forceinline__ void cube_corners(const GroupShared& shared,
                                              const CubeGeometry& geometry, int z, int y, int x,
                                              const short* offsets, int size, const float* scale) {
     const int thread = threadIdx.x;
-    if (thread < size) {
-        const int slice = z + offsets[3 * thread], row = y + offsets[3 * thread + 1];
-        const int column = x + offsets[3 * thread + 2];
-        shared.y[thread] = slice * geometry.height + row;
-        shared.x[thread] = column;
+    EACH_BLOCK(k, size) {
+        const int slice = z + offsets[3 * k], row = y + offsets[3 * k + 1];
+        const int column = x + offsets[3 * k + 2];
+        shared.y[k] = slice * geometry.height + row;
+        shared.x[k] = column;
         const long long line = static_cast<long long>(slice) * (geometry.height - BLOCK + 1) + row;
-        shared.scale[thread] =
+        shared.scale[k] =
             scale == nullptr ? 1.0f : scale[line * (geometry.width - BLOCK + 1) + column];
     }
     for (int pair = thread; pair < size * size; pair += THREADS) {
@@ -66,27 +66,41 @@ template <int SIZE> __device__ __forceinline__ void put_on_stage(const float* gr
         for (int k = 0; k < SIZE; ++k) stage[k * AREA + threadIdx.x] = group[k];
 }
 
+// Multiply COUNT blocks in registers by matrices on all axes.
+template <int COUNT>
+__device__ __forceinline__ void transform_part(float* group, const float* matrix, float* stage) {
+    const int t = threadIdx.x, s = t / (BLOCK * BLOCK), row = t / BLOCK % BLOCK;
+    const int column = t % BLOCK;
+    put_on_stage<COUNT>(group, stage);
+    __syncthreads();
+    transform_axis<COUNT, BLOCK>(group, matrix + column * BLOCK, t - column, 1, stage);
+    __syncthreads();
+    put_on_stage<COUNT>(group, stage);
+    __syncthreads();
+    transform_axis<COUNT, BLOCK>(group, matrix + row * BLOCK, t - row * BLOCK, BLOCK, stage);
+    if (SLICES == 1) return;
+    __syncthreads();
+    put_on_stage<COUNT>(group, stage);
+    __syncthreads();
+    transform_axis<COUNT, SLICES>(group, matrix + BLOCK * BLOCK + s * SLICES, t % (BLOCK * BLOCK),
+                                  BLOCK * BLOCK, stage);
+}
+
 // Multiply the blocks in registers by matrices on all axes: `matrix` holds that of rows and columns
 // (BLOCK, BLOCK) and then that of slices (SLICES, SLICES). A barrier is needed before `stage` is
 // used again.
 template <int SIZE>
 __device__ __forceinline__ void transform_blocks(float* group, const float* matrix, float* stage,
                                                  const CubeGeometry&) {
-    const int t = threadIdx.x, s = t / (BLOCK * BLOCK), row = t / BLOCK % BLOCK;
-    const int column = t % BLOCK;
-    put_on_stage<SIZE>(group, stage);
-    __syncthreads();
-    transform_axis<SIZE, BLOCK>(group, matrix + column * BLOCK, t - column, 1, stage);
-    __syncthreads();
-    put_on_stage<SIZE>(group, stage);
-    __syncthreads();
-    transform_axis<SIZE, BLOCK>(group, matrix + row * BLOCK, t - row * BLOCK, BLOCK, stage);
-    if (SLICES == 1) return;
-    __syncthreads();
-    put_on_stage<SIZE>(group, stage);
-    __syncthreads();
-    transform_axis<SIZE, SLICES>(group, matrix + BLOCK * BLOCK + s * SLICES, t % (BLOCK * BLOCK),
-                                 BLOCK * BLOCK, stage);
+    if constexpr (SIZE <= PART) {
+        transform_part<SIZE>(group, matrix, stage);
+    } else {
+#pragma unroll
+        for (int first = 0; first < SIZE; first += PART) {
+            if (first > 0) __syncthreads();  // all have read the part before
+            transform_part<PART>(group + first, matrix, stage);
+        }
+    }
 }
 
 // Where a voxel of this thread is in a block whose corner is the first voxel.
@@ -121,5 +135,6 @@ __device__ __forceinline__ void lay_down(const float* group, float weight, const
             atomicAdd(&numerator[shared.y[k] * width + shared.x[k] + mine],
                       as_sum(factor * group[k]));
     }
-    if (t < SIZE) atomicAdd(&weights[shared.y[t] * width + shared.x[t]], as_sum(weight));
+    EACH_BLOCK(k, SIZE)
+    atomicAdd(&weights[shared.y[k] * width + shared.x[k]], as_sum(weight));
 }

@@ -6,7 +6,9 @@
 // window of SLICES slices. The search goes through displacements slice by slice and band by band.
 // Defined when compiling: BLOCK, the side of a block; SLICES, its thickness.
 
-#define MATCH_WARPS 4
+#ifndef MATCH_WARPS
+#define MATCH_WARPS 4  // references of a thread block: fewer if shared memory is too small
+#endif
 #define VOXELS (SLICES * BLOCK * BLOCK)
 
 struct CubeMatchShared {
@@ -52,6 +54,7 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS, 6)
         const long long line = static_cast<long long>(z) * (height - BLOCK + 1) + y;
         bound = match_map[line * (width - BLOCK + 1) + x];
     }
+    bound = finite_bound(bound);
     const float* reference = shared.reference + warp * VOXELS;
     float* distance = shared.distance + warp * band * across;
     int* kept_bits = shared.kept_bits + warp * group;

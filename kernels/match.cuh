@@ -7,6 +7,12 @@
 // A distance of no block: larger than any bound, and its bits are those of +infinity.
 #define NOWHERE __int_as_float(0x7f800000)
 
+// A threshold below NOWHERE, so that a block outside the image never matches; NaN stays.
+__device__ __forceinline__ float finite_bound(float bound) {
+    const float largest = 3.402823466e+38f;
+    return bound > largest ? largest : bound;
+}
+
 // Add the distances of TILE displacements in one column, from the first row of the window on.
 __device__ __forceinline__ void match_tile(const float* window, int pitch, const float* reference,
                                            float* sums) {

@@ -9,7 +9,9 @@
 // frame, row and column. Lane k knows the k-th best block of the frame before, the trail. Defined
 // when compiling: BLOCK, the side of a block.
 
-#define MATCH_WARPS 4
+#ifndef MATCH_WARPS
+#define MATCH_WARPS 4  // references of a thread block: fewer if shared memory is too small
+#endif
 
 typedef long long Key;
 #define BITS 12  // of a row or a column in a key, counted from MIDDLE

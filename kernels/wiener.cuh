@@ -15,7 +15,7 @@ __device__ __forceinline__ void filter_wiener(const float* image, const float* p
     group_variance<SIZE>(group, shared, geometry, scaled);
 #pragma unroll
     for (int k = 0; k < SIZE; ++k) {
-        const float energy = fmaxf(gain[k] * gain[k], TINY);
+        const float energy = fminf(fmaxf(gain[k] * gain[k], TINY), HUGE_ENERGY);
         // The mean of the group passes, so that an added constant does
         const float mean = k == 0 && threadIdx.x == 0 ? 0.0f : strength * group[k];
         gain[k] = energy / (energy + mean);

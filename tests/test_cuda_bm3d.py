@@ -50,6 +50,13 @@ def test_odd_sizes_and_sizes_smaller_than_a_window(cupy, shape):
     assert_equal(cupy, integer(noisy(scene(*shape), 20)), 20, data_range=255)
 
 
+@pytest.mark.parametrize("sigma", [1e-10, 1e-20])
+def test_ranges_whose_square_float32_cannot_represent(cupy, sigma):
+    image = cupy.asarray(integer(scene(12, 14)))
+    result = bm3d(image, sigma, profile=SMALL.replace(group_basic=64, group_final=64))
+    np.testing.assert_allclose(result.get(), image.get(), atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "dtype",
     ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">f4", ">u2"],

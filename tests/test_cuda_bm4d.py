@@ -61,6 +61,27 @@ def test_filters_equal_the_specification(cupy, profile, which):
     assert_close(actual, expected, 255)
 
 
+def test_a_threshold_beyond_float32_matches_every_block_of_the_volume(cupy):
+    volume = noisy(cells(6, 7, 8), SIGMA)
+    stage = volume_stage(VOLUME.replace(group_basic=64), "basic", white(), 255.0)
+    everything = replace(stage, match=1e30)
+    expected = select("numpy").bm4d_match(volume, everything, running())
+    offsets, sizes = matched(cupy, volume, replace(stage, match=np.inf))
+    np.testing.assert_array_equal(sizes, expected.sizes)
+    np.testing.assert_array_equal(offsets, expected.offsets)
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+def test_groups_of_more_blocks_than_threads(cupy, which):
+    profile = VOLUME.replace(
+        slices_basic=1, step_slices_basic=1, group_basic=64, match_basic=60_000,
+        slices_final=2, block_final=4, step_slices_final=1, group_final=64, match_final=60_000,
+    )  # fmt: skip
+    clean = integer(cells(5, 10, 11))[None]
+    expected, actual = estimates(cupy, noisy(clean, SIGMA), clean, profile, which, white())
+    assert_close(actual, expected, 255)
+
+
 @pytest.mark.parametrize("which", ["basic", "final"])
 @pytest.mark.parametrize("kind", ["map", "one map", "spectrum", "spectra"])
 def test_filters_with_maps_channels_and_spectra(cupy, which, kind):

@@ -74,6 +74,17 @@ def test_fixed_sums_do_not_depend_on_the_order(which):
         {"match_basic": 0.0, "match_noise_basic": 0.0, "match_final": 0.0, "match_noise_final": 0},
         {"block_basic": 4, "block_final": 5, "step_basic": 4, "step_final": 3},
         {"block_basic": 2, "step_basic": 2, "transform_basic": "haar", "block_final": 11},
+        # More blocks than threads
+        {
+            "block_basic": 4,
+            "block_final": 5,
+            "group_basic": 64,
+            "group_final": 64,
+            "step_basic": 4,
+            "match_basic": 60_000,
+            "match_final": 60_000,
+            "transform_basic": "dct",
+        },
         {"transform_basic": "hadamard", "transform_final": "db4", "threshold": 0.0, "wiener": 0.0},
     ],
 )

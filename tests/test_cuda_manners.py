@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +10,7 @@ from support.images import assert_close, noisy, scene
 
 from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
 from fastrestore._arrays import interop
-from fastrestore._collaborative.tiling import Grid
-from fastrestore.backends.cupy import _module, engine
-from fastrestore.backends.protocol import Execution
+from fastrestore.backends.cupy import _module
 from fastrestore.backends.select import select, why_unavailable
 
 SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
@@ -206,37 +203,6 @@ def test_plans_reject_other_images(fake):
         BM3DPlan((3, 4, 5), sigma=1)
 
 
-class Tensor:
-    """As much of a torch tensor on a GPU as is looked at."""
-
-    requires_grad = False
-    device = type("device", (), {"type": "cuda", "__str__": lambda self: "cuda:0"})()
-
-    def __init__(self, array):
-        self.memory = array
-
-    def __dlpack_device__(self):
-        return self.memory.__dlpack_device__()
-
-    def __dlpack__(self, **options):
-        return self.memory.__dlpack__(**options)
-
-
-def test_torch_tensors_share_memory_both_ways(fake, monkeypatch):
-    torch = type(sys)("torch")
-    torch.Tensor, torch.from_dlpack = Tensor, Tensor
-    monkeypatch.setitem(sys.modules, "torch", torch)
-    image = Tensor(fake.asarray(integer()))
-    expected = bm3d(fake.asarray(integer()), 20, profile=SMALL).get()
-    fake.log.clear()
-    result = bm3d(image, 20, profile=SMALL)
-    assert isinstance(result, Tensor)
-    assert not any(fake.count(kind) for kind in ("h2d", "d2h", "sync"))
-    np.testing.assert_array_equal(result.memory.get(), expected)
-    with pytest.raises(TypeError, match="boolean"):
-        bm3d(Tensor(fake.asarray(np.ones((9, 9), bool))), 20)
-
-
 def test_invalid_arguments_on_the_gpu(fake):
     image = fake.asarray(integer())
     for arguments, options, error, message in (
@@ -322,16 +288,6 @@ def test_kernels_are_compiled_with_their_constants(fake, monkeypatch):
     bm3d(image, 20, profile=SMALL)
     assert len(seen) == count
     assert _module.kernel.cache_info().currsize == count
-
-
-def test_tiles_fit_into_one_launch():
-    profile = Profile.named("np")
-    run = Execution(1)
-    grid = Grid.of(profile, ("basic", "final"))
-    for shape in ((2**18, 100), (2**16, 2**16)):
-        assert engine.bm3d_memory((1, *shape), 0, profile, run) > 2**62
-        side = grid.side(shape, 2**62, lambda m, n: engine.bm3d_memory((1, m, n), 0, profile, run))
-        assert 2**14 < side <= 2**17
 
 
 def test_repr_copy_and_pickle_of_plans(fake):

@@ -1,5 +1,7 @@
 """Block matching as a CUDA kernel, executed on the CPU, against the numpy backend."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.image_kernels import match
@@ -86,3 +88,26 @@ def test_bias_of_correlated_noise():
     stage = image_stage(Profile(radius_basic=8), "basic", noise, 255.0)
     stage.match_bias[:] = np.round(stage.match_bias)
     assert_same(image, stage)
+
+
+@pytest.mark.parametrize("kind", ["number", "map", "range"])
+def test_thresholds_beyond_float32_match_every_block_of_the_image(kind):
+    image = integer(noisy(scene(12, 14), 20))
+    noise = PlaneNoise.white(20.0)
+    if kind == "map":
+        noise = PlaneNoise(np.array([20.0]), np.ones((1, 12, 14)))
+    profile = Profile(radius_basic=9, group_basic=64)  # more than there are
+    expected = select("numpy").bm3d_match(
+        image, image_stage(profile.replace(match_basic=1e9), "basic", noise, 255.0), EXECUTION
+    )
+    stage = image_stage(profile, "basic", noise, 255.0)
+    measured = None
+    if kind == "number":
+        stage = replace(stage, match=np.inf)
+    elif kind == "map":
+        stage = replace(stage, match_map=np.full_like(stage.match_map, np.inf))
+    else:
+        stage, measured = replace(stage, match_range=1e30), np.array([1e20], np.float32)
+    offsets, sizes = match(image, stage, measured=measured)
+    np.testing.assert_array_equal(sizes, expected.sizes)
+    np.testing.assert_array_equal(offsets, expected.offsets)

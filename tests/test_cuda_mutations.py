@@ -13,7 +13,7 @@ from support.volumes import noisy as noisy_volume
 
 from fastrestore._collaborative.profile import Profile
 from fastrestore._noise.planes import PlaneNoise
-from fastrestore.backends.cupy import _module
+from fastrestore.backends.cupy import _layout, _module
 from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
@@ -32,7 +32,7 @@ def run(name, image, stage, matches, seed):
     if name == "bm3d_match":
         return match(image, stage, seed, band=4)
     images = (image[None],) if name == "bm3d_basic" else (image[None], image[None])
-    return (filtered(images, matches, stage, seed),)
+    return (filtered(images, matches, stage, seed, part=2),)
 
 
 def own_barriers(name):
@@ -55,9 +55,14 @@ def test_missing_barriers_of_volumes_are_detected(stand_in, monkeypatch, name, w
     monkeypatch.setattr(
         _module, "source", lambda kernel: mutant if kernel == name else source(kernel)
     )
+    whole = _layout.filter_layout
+    monkeypatch.setattr(
+        "fastrestore.backends.cupy.bm4d.filter_layout",
+        lambda blocks: whole(blocks)._replace(part=2),
+    )
     volume = noisy_volume(cells(6, 11, 12), 15)
     kind = "final" if name == "bm4d_final" else "basic"
-    profile = VOLUME.replace(group_basic=4, radius_basic=6)
+    profile = VOLUME.replace(group_basic=4, radius_basic=6, group_final=4, match_final=10_000)
     stage = volume_stage(profile, kind, white(), 255.0)
     noticed = []
     for seed in SEEDS:

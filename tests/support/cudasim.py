@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _device, _module
+from fastrestore.backends.cupy import _layout, _module
 from fastrestore.backends.cupy._module import source
 from support.gpu import REAL_GPU
 
@@ -120,7 +120,7 @@ class OnGPU:
         cupy = interop.load_cupy()
         there = [cupy.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments]
         kernel = _module.kernel(cupy.cuda.runtime.getDevice(), *self._constants)
-        kernel.max_dynamic_shared_size_bytes = max(shared, _device.FREE_SHARED)
+        kernel.max_dynamic_shared_size_bytes = max(shared, _layout.FREE_SHARED)
         given = tuple(np.uintp(0) if a is None else a for a in there)
         kernel(grid, threads, given, shared_mem=shared)
         for host, device in zip(arguments, there, strict=True):

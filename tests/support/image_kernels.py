@@ -10,8 +10,11 @@ WARPS = 4  # in a block of threads, for matching
 THREADS, SHARED = 1024, 4 * (4 * 256 + 8)  # for the range
 
 
-def filtered(images, matches, stage, seed=0, fixed=0):
-    """Launch the kernels of a stage on (noisy,) or (noisy, pilot)."""
+def filtered(images, matches, stage, seed=0, fixed=0, part=None):
+    """Launch the kernels of a stage on (noisy,) or (noisy, pilot).
+
+    `part` is how many blocks are transformed together.
+    """
     channels, height, width = images[0].shape
     area, group = stage.block**2, stage.group
     threads = -(-area // 32) * 32
@@ -22,7 +25,9 @@ def filtered(images, matches, stage, seed=0, fixed=0):
     scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
     name = "bm3d_basic" if len(images) == 1 else "bm3d_final"
     constants = {"BLOCK": stage.block, "GROUP": group, "FIXED": fixed}
-    floats = group * area + group * group + 3 * group + threads // 32
+    if part:
+        constants["PART"] = part
+    floats = (part or group) * area + group * group + 3 * group + threads // 32
     window = stage.window.astype(np.float32)
     module(name, **constants).launch(
         name,
@@ -40,7 +45,7 @@ def filtered(images, matches, stage, seed=0, fixed=0):
         seed,
     )  # fmt: skip
     out = np.full(images[0].shape, np.nan, np.float32)
-    module("bm3d_divide", **constants).launch(
+    module("bm3d_divide", BLOCK=stage.block, GROUP=group, FIXED=fixed).launch(
         "bm3d_divide",
         (-(-width // 16), -(-height // 4), channels),
         (16, 4),

@@ -37,11 +37,17 @@ class StandIn:
 
     def __init__(self):
         self.seed = 0  # order of threads; see cuda/engine.hpp
+        self.shared = 227 * 1024  # bytes that a thread block can have
+        self.options = []  # of the kernels that were compiled
         self.cuda = types.SimpleNamespace(
             is_available=lambda: True,
             Device=Device,
             get_current_stream=lambda: types.SimpleNamespace(synchronize=lambda: None),
-            runtime=types.SimpleNamespace(getDevice=lambda: 0, getDeviceCount=lambda: 1),
+            runtime=types.SimpleNamespace(
+                getDevice=lambda: 0,
+                getDeviceCount=lambda: 1,
+                deviceGetAttribute=lambda number, device: self.shared,
+            ),
             nvrtc=types.SimpleNamespace(getVersion=lambda: (13, 0)),
         )
 
@@ -55,6 +61,7 @@ class StandIn:
 
     def RawModule(self, *, code, options, backend):  # noqa: N802
         del backend
+        self.options.append(options)
         defines = dict(o[2:].split("=", 1) for o in options if o.startswith("-D"))
         built = cudasim.module("raw", text=code, **defines)
         return types.SimpleNamespace(get_function=lambda name: Function(self, built, name))
@@ -75,5 +82,6 @@ class Function:
         self._module, self._built, self._name = module, built, name
 
     def __call__(self, grid, block, args, *, shared_mem=0):
+        assert shared_mem <= min(self.max_dynamic_shared_size_bytes, self._module.shared)
         given = tuple(None if isinstance(value, np.uintp) else value for value in args)
         self._built.launch(self._name, grid, block, given, shared_mem, self._module.seed)

@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _module
+from fastrestore.backends.cupy._layout import FREE_SHARED
 
-FREE_SHARED = 48 * 1024  # bytes of shared memory per thread block without opting in
 SMALL = 1 << 16  # bytes; tables up to this size are cached by content
 
 _NOTHING = np.uintp(0)  # a null pointer

@@ -12,6 +12,7 @@ from fastrestore._arrays.types import Channels, FloatArray, Image
 from fastrestore.backends import host
 from fastrestore.backends.cupy import _module
 from fastrestore.backends.cupy._device import launch
+from fastrestore.backends.cupy._layout import MOST_BLOCKS
 from fastrestore.backends.protocol import Execution, Unchanged, Units
 
 __all__ = ["copy", "empty", "load", "luminance", "replaced", "robust_range", "store"]
@@ -151,6 +152,12 @@ def _mix(
 ) -> None:
     """Launch the kernel: out = matrix @ source, with powers of two before and after."""
     _, height, width = out.shape
+    across, down = THREADS
+    if height > MOST_BLOCKS * down:  # a volume; images of so many rows are restored in tiles
+        for first in range(0, height, MOST_BLOCKS * down):
+            rows = np.s_[:, first : first + MOST_BLOCKS * down]
+            _mix(source[rows], out[rows], matrix, exponents, execution)
+        return
     identity = len(matrix) == len(source) and np.array_equal(matrix, np.eye(len(matrix)))
     if unchanged is None:
         flags, channel, pixel, original = None, 0, 0, None
@@ -158,7 +165,6 @@ def _mix(
         original = _on_gpu(unchanged.planes)
         flags = execution.memory.table(unchanged.where, np.uint8)
         channel, pixel = (1, 0) if unchanged.where.shape[1:] == (1, 1) else (height * width, 1)
-    across, down = THREADS
     launch(
         "bm3d_mix",
         constants(source.dtype, out.dtype, source.dtype if original is None else original.dtype),

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image, _module
-from fastrestore.backends.cupy._device import FREE_SHARED, current, launch
+from fastrestore.backends.cupy._device import current, launch
+from fastrestore.backends.cupy._layout import (
+    MOST_BLOCKS,
+    WARP,
+    Blocks,
+    filter_layout,
+    match_layout,
+)
 from fastrestore.backends.host import reference_grids
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
@@ -19,10 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bm3d_filter", "bm3d_match", "bm3d_memory", "warm"]
 
-WARP = 32
-MATCH_WARPS = 4  # references per thread block, as in bm3d_match.cu
-TILE = 4  # vertical displacements per thread
-SPARE = 16
 DIVIDE = (32, 4)  # threads for pixels across and down
 
 
@@ -35,33 +38,22 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     shape = (len(rows), len(columns))
     offsets = memory.take("offsets", (*shape, group, 2), np.int16)
     sizes = memory.take("sizes", shape, np.int16)
-    band, pitch, shared = match_shape(stage)
+    layout = match_layout(Blocks.of(stage))
     launch(
         "bm3d_match",
-        (("BLOCK", stage.block),),
-        (-(-shape[1] // MATCH_WARPS), shape[0]),
-        (WARP, MATCH_WARPS),
+        (("BLOCK", stage.block), *layout.constants()),
+        (-(-shape[1] // layout.warps), shape[0]),
+        (WARP, layout.warps),
         (
             image, np.int32(height), np.int32(width), rows, columns, np.int32(shape[1]),
-            np.int32(stage.radius), np.int32(band), np.int32(pitch), np.int32(group),
+            np.int32(stage.radius), np.int32(layout.band), np.int32(layout.pitch), np.int32(group),
             np.float32(stage.match), memory.table(stage.match_map), np.float32(stage.match_range),
             stage.measured, memory.table(stage.match_bias), offsets, sizes,
         ),
-        shared,
+        layout.shared,
     )  # fmt: skip
     execution.report_progress(1)
     return Matches((rows, columns), offsets, sizes)
-
-
-def match_shape(stage: Stage) -> tuple[int, int, int]:
-    """Vertical displacements per pass, width of the window in memory, bytes of shared memory."""
-    slices, across = math.prod(stage.shape[:-2]), 2 * stage.radius + 1
-    pitch = across + stage.block - 1 + (MATCH_WARPS - 1) * stage.step
-    fixed = MATCH_WARPS * (math.prod(stage.shape) + 2 * (stage.group + SPARE) + 2 * stage.group)
-    fixed += slices * (stage.block - 1) * pitch
-    one = slices * pitch + MATCH_WARPS * across  # for each vertical displacement
-    band = min(-(-across // TILE), max(1, (FREE_SHARED // 4 - fixed) // one // TILE)) * TILE
-    return band, pitch, 4 * (fixed + band * one)
 
 
 def bm3d_filter(
@@ -95,15 +87,14 @@ def aggregate(
     sums: tuple[Any, Any],
 ) -> None:
     """Filter all groups, and add them to the sums of pixels and of weights by corner."""
-    memory, block = execution.memory, stage.block
+    memory, layout = execution.memory, filter_layout(Blocks.of(stage))
     channels, height, width = images[0].shape
     table = covariance_table(stage)
-    threads = -(-(block**2) // WARP) * WARP
     launch(
         _kernel(images),
-        constants(stage, execution, matches.offsets.dtype),
+        (*constants(stage, execution, matches.offsets.dtype), *layout.constants()),
         (len(matches.columns), len(matches.rows), channels),
-        (threads,),
+        (layout.threads,),
         (
             *images, np.int32(height), np.int32(width), matches.rows, matches.columns,
             matches.offsets, matches.sizes, memory.table(stage.forward),
@@ -113,7 +104,7 @@ def aggregate(
             np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
             *sums,
         ),
-        4 * (stage.group * block**2 + stage.group**2 + 3 * stage.group + threads // WARP),
+        layout.shared,
     )  # fmt: skip
 
 
@@ -162,11 +153,13 @@ class CovarianceTable(NamedTuple):
 def covariance_table(stage: Stage) -> CovarianceTable:
     """Return the table of a stage, from the cache if possible."""
     key = id(stage.covariance)
-    if key not in _TABLES:
+    entry = _TABLES.get(key)
+    if entry is None:
+        entry = stage.covariance, _covariance_table(stage.covariance)
         if len(_TABLES) >= MOST_TABLES:
             _TABLES.clear()
-        _TABLES[key] = stage.covariance, _covariance_table(stage.covariance)
-    return _TABLES[key][1]
+        _TABLES[key] = entry  # which another thread may clear at once
+    return entry[1]
 
 
 # A reference to the covariance keeps its id valid
@@ -206,20 +199,22 @@ def bm3d_memory(
 ) -> int:
     """See `fastrestore.backends.protocol.Backend`."""
     channels, height, width = shape
-    if height * width > MOST_PIXELS or height > MOST_ROWS:
+    groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
+    references = [(height // step + 2, width // step + 2) for step, _ in groups]
+    vertically = max(-(-height // DIVIDE[1]), *(rows for rows, _ in references))
+    if height * width > MOST_PIXELS or vertically > MOST_BLOCKS:
         return 2**63  # too large for the kernels: use tiles
     sums = 2 * (8 if execution.deterministic else 4)
     images = 4 * (3 * channels + 1)  # noisy, both estimates, and the image to match on
     images += (8 + 1) * maps  # for both stages, and a mask of pixels without noise
-    groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
     matches = max(
-        (height // step + 2) * (width // step + 2) * (4 * group + 2) for step, group in groups
+        rows * columns * (4 * group + 2)
+        for (rows, columns), (_, group) in zip(references, groups, strict=True)
     )
     return height * width * (images + sums * channels) + matches
 
 
-# Kernels count pixels of a channel in 32 bits, and a grid has at most 65535 blocks vertically
-MOST_PIXELS, MOST_ROWS = 2**30, 2**17
+MOST_PIXELS = 2**30  # of a channel; kernels count them in 32 bits
 
 
 def warm(
@@ -234,11 +229,20 @@ def warm(
         ("bm3d_mix", _image.constants(np.float32, result, np.float32)),
     }
     for which in stages:
-        block, group = getattr(profile, f"block_{which}"), getattr(profile, f"group_{which}")
-        numbers = (("BLOCK", block), ("GROUP", group), ("FIXED", int(execution.deterministic)))
+        blocks = _blocks(profile, which)
+        side, group = blocks.shape[-1], blocks.group
+        numbers = (("BLOCK", side), ("GROUP", group), ("FIXED", int(execution.deterministic)))
         wanted |= {
-            ("bm3d_match", numbers[:1]),
+            ("bm3d_match", (*numbers[:1], *match_layout(blocks).constants())),
             ("bm3d_divide", numbers),
-            (f"bm3d_{which}", numbers),
+            (f"bm3d_{which}", (*numbers, *filter_layout(blocks).constants())),
         }
     _module.compile_all(current(), wanted)
+
+
+def _blocks(profile: Profile, which: str) -> Blocks:
+    """Return what a stage of a profile searches and filters."""
+    side, step, radius, group = (
+        getattr(profile, f"{field}_{which}") for field in ("block", "step", "radius", "group")
+    )
+    return Blocks((side, side), group, step, radius)

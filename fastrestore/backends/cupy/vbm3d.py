@@ -9,15 +9,9 @@ import numpy as np
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image
-from fastrestore.backends.cupy._device import FREE_SHARED, launch
-from fastrestore.backends.cupy.bm3d import (
-    MATCH_WARPS,
-    MOST_PIXELS,
-    TILE,
-    WARP,
-    aggregate,
-    divide,
-)
+from fastrestore.backends.cupy._device import launch
+from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, video_match_layout
+from fastrestore.backends.cupy.bm3d import MOST_PIXELS, aggregate, divide
 from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.vbm3d import pitch
 from fastrestore.backends.protocol import Execution, Matches, Stage
@@ -37,6 +31,11 @@ class VideoStage:
             raise MemoryError(
                 f"{slots} frames of {height} x {width} pixels are too many for the kernels, which "
                 f"support {MOST_PIXELS} pixels; use a smaller radius or smaller frames"
+            )
+        if len(reference_grid(height, stage.block, stage.step)) > MOST_BLOCKS:
+            raise MemoryError(
+                f"frames of {height} rows are too high for the kernels, which support "
+                f"{MOST_BLOCKS} reference blocks along an axis; use a larger step or smaller frames"
             )
         empty = interop.load_cupy().empty
         self._matched = empty((rows, width), np.float32)
@@ -89,20 +88,20 @@ class VideoStage:
         offsets = memory.take("offsets", (*shape, stage.group, 2), np.int32)
         sizes = memory.take("sizes", shape, np.int16)
         widest = max(stage.radius, stage.trails.predict, stage.trails.follow)
-        band, shared = match_shape(stage, widest)
+        layout = video_match_layout(Blocks.of(stage)._replace(radius=widest))
         numbers = (
             stage.radius,
             stage.trails.predict,
             stage.trails.follow,
             widest,
             stage.trails.followed,
-            band,
+            layout.band,
         )
         launch(
             "vbm3d_match",
-            (("BLOCK", stage.block),),
-            (-(-shape[1] // MATCH_WARPS), shape[0]),
-            (WARP, MATCH_WARPS),
+            (("BLOCK", stage.block), *layout.constants()),
+            (-(-shape[1] // layout.warps), shape[0]),
+            (WARP, layout.warps),
             (
                 self._matched, np.int32(height), np.int32(width), np.int32(self._pitch),
                 memory.table(np.array(slots), np.int32), np.int32(len(slots)), np.int32(center),
@@ -111,17 +110,7 @@ class VideoStage:
                 memory.table(stage.match_bias),
                 np.float32(stage.trails.match_bias), offsets, sizes,
             ),
-            shared,
+            layout.shared,
         )  # fmt: skip
         tall = memory.table(grids[0] + slots[center] * self._pitch, np.int32)
         return Matches((tall, columns), offsets, sizes)
-
-
-def match_shape(stage: Stage, widest: int) -> tuple[int, int]:
-    """Vertical displacements per pass, and bytes of shared memory."""
-    wide, block = 2 * widest + 1, stage.block
-    keys = 8 * (2 * stage.group + 2 * WARP)
-    fixed = keys + 4 * (block**2 + (block - 1) * (wide + block - 1))
-    one = 4 * (wide + block - 1 + wide)  # for each vertical displacement
-    band = min(-(-wide // TILE), max(1, (FREE_SHARED // MATCH_WARPS - fixed) // one // TILE)) * TILE
-    return band, MATCH_WARPS * (fixed + band * one)
