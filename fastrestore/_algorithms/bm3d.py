@@ -23,7 +23,7 @@ from fastrestore._collaborative.request import Inputs, Request, image_geometry
 from fastrestore._noise.planes import NoiseArguments, Source
 
 
-@without(**OTHER_SPELLINGS)
+@without("image", **OTHER_SPELLINGS)
 def bm3d(
     image: Any,
     sigma: Any = None,

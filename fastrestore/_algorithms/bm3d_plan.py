@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastrestore._arrays import interop, validate
+from fastrestore._arrays.streams import on_stream_of
 from fastrestore._collaborative.pipeline import restore
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Inputs, Request, image_geometry
@@ -149,6 +150,7 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         maps = 0 if noise is None or noise.map is None else 1 + geometry.channels
         return Tiling.of((geometry.channels, rows, columns), maps, request, piloted=False).cost()
 
+    @on_stream_of("image")
     def __call__(self, image: Any, *, sigma: Any = None, out: Any = None) -> Any:
         """Restore an image.
 

@@ -24,6 +24,7 @@ from fastrestore._noise.planes import NoiseArguments, Source
 
 
 @without(
+    "volume",
     noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels",
     **OTHER_SPELLINGS | {"z": "the volume is the first argument, volume="},
 )

@@ -11,6 +11,7 @@ from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.inversion import invert, noise_gain
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._arrays.streams import on_stream_of
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.profile import MOST, Profile
 from fastrestore._noise.compression import jpeg_sigma
@@ -33,6 +34,7 @@ CLIPPED, LOST = 0.01, 0.5
 ROUGHEST = 0.06
 
 
+@on_stream_of("image")
 def deblur(
     image: Any,
     psf: Any,

@@ -9,6 +9,7 @@ import numpy as np
 from fastrestore._algorithms.inpaint import Gaps, fill
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._arrays.streams import on_stream_of
 from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
 
@@ -17,6 +18,7 @@ HIGHEST, LOWEST = 12 / 255, 2 / 255  # of the range: noise level of the first an
 ITERATIONS = 8
 
 
+@on_stream_of("mosaic")
 def demosaic(
     mosaic: Any,
     pattern: str = "RGGB",

@@ -46,6 +46,7 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 @along_axes  # which takes `axes` and `kind`
 @without(
+    "image",
     noise_kernel="bm3d has it, and methods with networks are trained for white Gaussian noise",
     psd="bm3d has it, and methods with networks are trained for white Gaussian noise",
 )

@@ -11,6 +11,7 @@ import numpy as np
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._arrays.streams import on_stream_of
 from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
 from fastrestore.inverse.operators import check_mask
@@ -32,6 +33,7 @@ WIDTHS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)  # pixels: Gaussians of the firs
 LEAST_WEIGHT = 0.05  # least total weight of the known pixels under a Gaussian
 
 
+@on_stream_of("image")
 def inpaint(
     image: Any,
     mask: Any,

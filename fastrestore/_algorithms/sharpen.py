@@ -14,6 +14,7 @@ from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress
+from fastrestore._arrays.streams import on_stream_of
 from fastrestore._collaborative.profile import MOST, Profile, named_profile
 from fastrestore._noise.blind import choice_of
 from fastrestore._noise.spec import NoiseSpec
@@ -24,6 +25,7 @@ LOWEST = 1e-3  # of the range: least noise level
 COMPRESSED = 3 / 255
 
 
+@on_stream_of("image")
 def sharpen(
     image: Any,
     sigma: Any = None,

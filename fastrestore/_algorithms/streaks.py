@@ -10,6 +10,7 @@ import numpy as np
 from fastrestore._algorithms.strong_streaks import find_strong, replace_fluctuating, streak_level
 from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._arrays.streams import on_stream_of
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.pipeline import with_spectrum
 from fastrestore._collaborative.profile import Profile
@@ -21,6 +22,7 @@ FLOOR = 1e-3  # residual power of streaks that coarser scales have removed
 LEAST_STRENGTH, MOST_STRENGTH = 1e-6, 1e6
 
 
+@on_stream_of("sinogram")
 def remove_streaks(
     sinogram: Any,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastrestore._arrays import interop, outliers, ranges, resources, validate
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._arrays.streams import on_stream_of
 
 if TYPE_CHECKING:
     import os
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fastrestore.nets import Network
 
 
+@on_stream_of("image")
 def super_resolve(
     image: Any,
     scale: float = 4,

@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored, RestoredFrames
 from fastrestore._arrays import interop, validate
-from fastrestore._arrays.frames import check_frames, frame_masks, recognized_frames, video_axes
+from fastrestore._arrays.frames import (
+    check_frames,
+    frame_masks,
+    recognized_frames,
+    same_stream,
+    video_axes,
+)
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
@@ -27,6 +33,7 @@ NO_MAP = "sigma of a video must be a number or one for each channel, not a map"
 
 
 @without(
+    "frames",
     noise_kernel="write psd=psd_from_kernel(noise_kernel, shape) with the shape of a frame",
 )
 def vbm3d(
@@ -227,8 +234,10 @@ class _Stream(NamedTuple):
         films: list[FilmNoise],
     ) -> Generator[Any, None, None]:
         """Yield the restored frames; add a record of their noise to `films`."""
+        on_stream, frames = same_stream(frames)
         given = recognized_frames(frames)
-        first = next(given, None)
+        with on_stream():
+            first = next(given, None)
         if first is None:
             return
         there = first[0]
@@ -241,7 +250,7 @@ class _Stream(NamedTuple):
         films.append(film)
         results = restored(pictures, film, self.radius, self.scene_cuts)
         while True:
-            with interop.use_device_of(there):  # not while the caller uses a frame
+            with on_stream(), interop.use_device_of(there):  # not while the caller uses a frame
                 result = next(results, None)
                 if result is None:
                     return

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays import interop, masks, validate
+from fastrestore._arrays import interop, masks, streams, validate
 from fastrestore._arrays.masks import Mask
 
 
@@ -33,6 +35,21 @@ def check_frames(frames: Any) -> None:
         raise TypeError(
             f"frames must be an array or an iterable of arrays, got {validate.quoted(frames)}"
         )
+
+
+def same_stream(
+    frames: Iterable[Any],
+) -> tuple[Callable[[], AbstractContextManager[None]], Iterator[Any]]:
+    """Return a function that makes the stream of the first frame the current one, and all frames.
+
+    Each call of the function returns a context.
+    """
+    rest = iter(frames)
+    first = list(itertools.islice(rest, 1))
+    chained = itertools.chain(first, rest)
+    if first and interop.is_gpu_tensor(first[0]):
+        return functools.partial(streams.of_torch, first[0].device), chained
+    return nullcontext, chained
 
 
 def recognized_frames(frames: Iterable[Any]) -> Iterator[tuple[Any, interop.Restore]]:

@@ -68,7 +68,7 @@ def share(name: str, array: Any) -> tuple[Any, Restore]:
         restore: Restore = _unchanged
     elif is_cupy(array):
         values, restore = array, _unchanged
-    elif _is_torch(array):
+    elif is_torch(array):
         values, restore = _from_torch(name, array)
     elif hasattr(array, "__array_namespace__") and hasattr(array, "__dlpack__"):
         values, restore = _from_namespace(name, array)
@@ -181,10 +181,20 @@ def _unchanged(result: Any) -> Any:
     return result
 
 
-def _is_torch(array: object) -> bool:
+def is_torch(array: object) -> bool:
     """Return whether an array is a torch tensor, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, getattr(torch, "Tensor", ()))
+
+
+def is_gpu_tensor(value: Any) -> bool:
+    """Return whether a value is a torch tensor on a GPU."""
+    return is_torch(value) and value.device.type == "cuda"
+
+
+def has_gpu_tensor(values: tuple[Any, ...]) -> bool:
+    """Return whether one of some values is a torch tensor on a GPU."""
+    return "torch" in sys.modules and any(map(is_gpu_tensor, values))
 
 
 def _from_torch(name: str, tensor: Any) -> tuple[Any, Restore]:
