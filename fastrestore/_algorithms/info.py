@@ -103,7 +103,7 @@ class Info:
         level = float(used[0]) if request.geometry.channel_axis is None else used
         if result.choice is None and result.noise.map is not None:
             level = np.asarray(interop.to_host(sigma))
-        name = request.backend.NAME
+        name = result.backend or request.backend.NAME
         return cls(
             level, estimated, noise, reason, request.strength, request.profile, name,
             result.residual, matches=None if matching is None else matching.result(),

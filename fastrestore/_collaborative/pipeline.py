@@ -26,6 +26,7 @@ from fastrestore._noise import vst
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source, check_map
 from fastrestore.backends.protocol import Stage, Unchanged, Which
+from fastrestore.errors import BackendUnavailableError
 
 FAR = 256  # ratio of offset to range above which an image is shifted
 
@@ -38,10 +39,13 @@ class Result(NamedTuple):
     choice: Choice | None  # if it depends on the image
     context: Context | None
     residual: comparison.Residual | None = None  # if it was compared with the noise
+    backend: str = ""  # name of the one that was used instead of that of the request
 
 
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
     """Restore an image or a volume; a context of an earlier image of the shape saves time."""
+    if request.substitute is not None and request.max_memory is None:
+        return _with_substitute(request, inputs, context)
     given, target = request, _open(request, inputs)
     request, record = target.request, tape.RECORD.get()
     if record is not None:
@@ -79,6 +83,18 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
     results = [target.result(request, shared)]
     del target, work, works, shared, each, own  # their memory is needed if there is another run
     return comparison.checked(again, request, inputs.image, results.pop())
+
+
+def _with_substitute(request: Request, inputs: Inputs, context: Context | None) -> Result:
+    """Restore an image by the backend of a request or, if it fails, by its substitute."""
+    alone = replace(request, substitute=None)
+    if not interop.on_host(inputs.image):
+        return restore(alone, inputs, context)
+    try:
+        return restore(alone, inputs, context)
+    except (MemoryError, BackendUnavailableError) as error:
+        request = request.substituted(error)
+    return restore(request, inputs)._replace(backend=request.backend.NAME)
 
 
 def _restore_scale(work: _Work, context: Context, share: float) -> None:

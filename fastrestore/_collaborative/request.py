@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
@@ -18,7 +19,7 @@ from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_pr
 from fastrestore._noise import vst
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
 from fastrestore.backends.protocol import Backend, Execution, Which
-from fastrestore.backends.select import select
+from fastrestore.backends.select import select, substitute
 
 
 class Geometry(NamedTuple):
@@ -83,6 +84,7 @@ class Request:
     mask: Mask | None  # of the planes
     backend: Backend
     execution: Execution
+    substitute: Backend | None = None  # for calls that fail with `backend`
 
     @classmethod
     def validated(
@@ -118,7 +120,7 @@ class Request:
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)
         limit = validate.max_memory(max_memory)
-        engine = select(backend, on_host, capability)
+        engine = select(backend, on_host, capability, math.prod(geometry.shape))
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         factor = validate.number("strength", strength, least=0, most=MOST)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
@@ -146,6 +148,7 @@ class Request:
             mask=None if valid is None else Mask(geometry.spatial(valid)),
             backend=engine,
             execution=Execution(threads, deterministic=same, memory=engine.memory()),
+            substitute=substitute(engine, backend, on_host, capability),
         )
 
     @property
@@ -195,6 +198,20 @@ class Request:
         if self.ndim == 2:
             return (block, block)
         return (max(profile.slices_basic, profile.slices_final), block, block)
+
+    def substituted(self, error: Exception) -> Self:
+        """Return the request for the substitute after an error of the backend, and warn."""
+        backend = self.substitute
+        assert backend is not None
+        if self.execution.memory is not None:
+            self.execution.memory.clear()
+        validate.warn(
+            f"the GPU cannot restore this ({error}); it was restored by backend {backend.NAME!r}, "
+            f"which is slower. backend={backend.NAME!r} avoids this warning, and "
+            f"backend={self.backend.NAME!r} raises an error instead"
+        )
+        own = replace(self.execution, memory=backend.memory())
+        return replace(self, backend=backend, execution=own, substitute=None)
 
     def reporting(self, report: Callable[[float], None] | None) -> Self:
         """Return the request with a function that is called with shares of the work."""

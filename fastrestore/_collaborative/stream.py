@@ -30,6 +30,7 @@ from fastrestore._collaborative.stage import Context, as_number, make_context, m
 from fastrestore._noise import vst
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Stage, Unchanged, VideoStage, Which
+from fastrestore.errors import BackendUnavailableError
 
 FARTHEST = 64  # pixels: in videos, noise is assumed to be uncorrelated beyond
 # A run of more equal frames ends its scene, so that the number of frames to read ahead is limited.
@@ -62,6 +63,17 @@ class Video:
         moved = beside + follow * (self.radius - 1)
         reach = min(2 * max(getattr(profile, f"radius_{which}"), moved), FARTHEST)
         return make_stage(profile, which, self.context.statistics._replace(reach=reach))
+
+    def windows(self) -> list[VideoStage]:
+        """Return the stages of a scene, with memory for their frames."""
+        units, request = self.context.units, self.request
+        sizes = map(max, units.least, self.like.shape[1:])
+        shape = (2 * self.radius + 1, len(units.matrix), *sizes)
+        windows = []
+        for which in request.stages(piloted=False):
+            stage = self.stage(which)
+            windows.append(request.backend.video_stage(shape, stage, request.execution))
+        return windows
 
     def stabilized(self, planes: Any) -> Any:
         """Stabilize a frame if the noise depends on the signal."""
@@ -237,9 +249,16 @@ def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:
             holes = None if mask is None else Holes.of(mask, video.context.units)
             yield Frame(video.load(planes, next(numbers)), None, holes)
 
-    stream = _stage(loaded(), video, "basic")
-    if video.request.stage == "final":
-        stream = _stage(stream, video, "final")
+    try:
+        windows = video.windows()
+    except (MemoryError, BackendUnavailableError) as error:
+        if video.request.substitute is None:
+            raise
+        video = replace(video, request=video.request.substituted(error))
+        windows = video.windows()
+    stream: Iterator[Frame] = loaded()
+    for window in windows:
+        stream = _stage(stream, video, window)
     last: Any = None
     for frame in stream:
         assert frame.pilot is not None
@@ -250,30 +269,25 @@ def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:
     yield from itertools.repeat(last, runs.popleft().length - 1)
 
 
-def _stage(frames: Iterator[Frame], video: Video, which: Which) -> Iterator[Frame]:
+def _stage(frames: Iterator[Frame], video: Video, window: VideoStage) -> Iterator[Frame]:
     """Run a stage along a scene; yield the frames with their estimates as pilots."""
     radius, slots = video.radius, 2 * video.radius + 1
     backend, execution = video.request.backend, video.request.execution
-    stage, weights = video.stage(which), video.context.weights
-    window: VideoStage | None = None
+    weights = video.context.weights
     held: dict[int, Frame] = {}
 
     def step(center: int, newest: int) -> Iterator[Frame]:
         first = max(0, center - radius)
         times = range(first, min(newest, center + radius) + 1)
-        assert window is not None
         window.filter([time % slots for time in times], center - first)
         if center >= radius:
             yield done(center - radius)
 
     def done(time: int) -> Frame:
-        assert window is not None
         return held.pop(time)._replace(pilot=window.take(time % slots))
 
     newest = -1
     for newest, frame in enumerate(frames):
-        if window is None:
-            window = backend.video_stage((slots, *frame.noisy.shape), stage, execution)
         seen = frame.noisy if frame.pilot is None else frame.pilot
         matched, noisy = backend.luminance(seen, weights, execution), frame.noisy
         if frame.holes is not None:

@@ -162,6 +162,8 @@ class Availability(Protocol):
     NAME: str
     # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64"
     capabilities: frozenset[str]
+    # By capability: values of an image from which the backend is chosen without a request
+    least_size: dict[str, int]
 
     def why_unavailable(self) -> str | None:
         """Return None if the backend can run, else the reason and the cure in one line."""

@@ -1,8 +1,9 @@
 """Table and selection of backends.
 
 The order of selection is: the call (``backend=``), the block (`use_backend`), the process
-(``FASTRESTORE_BACKEND``), the array library, the hardware. An explicit request that cannot run
-raises an error. The automatic choice never raises or warns.
+(``FASTRESTORE_BACKEND``), the array library, the hardware and the size of the image. An explicit
+request that cannot run raises an error. The automatic choice never raises or warns; a call that
+then fails on the GPU is repeated by the next backend, with a warning.
 """
 
 from __future__ import annotations
@@ -73,17 +74,39 @@ def use_backend(name: str) -> Iterator[None]:
         _block.reset(token)
 
 
-def select(backend: str | None = None, on_host: bool = True, capability: str = "image") -> Backend:
-    """Return the backend for a call that requires a capability."""
-    for name, source in _requests(backend):
-        if isinstance(name, str) and name == "auto":
-            break
-        if name is not None:
-            return _capable(_requested(name, source), source, capability)
+def select(
+    backend: str | None = None,
+    on_host: bool = True,
+    capability: str = "image",
+    size: int | None = None,
+) -> Backend:
+    """Return the backend for a call that requires a capability, for an image of `size` values."""
+    requested = _explicit(backend)
+    if requested is not None:
+        return _capable(_requested(*requested), requested[1], capability)
     if on_host:
-        return _automatic(capability)
+        return _automatic(_candidates(capability, size))
     source = "an image on a GPU"
     return _capable(_requested("cupy", source), source, capability)
+
+
+def substitute(
+    chosen: Backend, backend: str | None, on_host: bool, capability: str
+) -> Backend | None:
+    """Return the backend to use if `chosen` fails; None if it was requested, or is the last."""
+    if chosen.NAME != "cupy" or not on_host or _explicit(backend) is not None:
+        return None
+    return _engine(next(name for name in _candidates(capability) if name != chosen.NAME))
+
+
+def _explicit(backend: str | None) -> tuple[str, str] | None:
+    """Return the name of the requested backend and the source of the request, if there is one."""
+    for name, source in _requests(backend):
+        if isinstance(name, str) and name == "auto":
+            return None
+        if name is not None:
+            return name, source
+    return None
 
 
 def _requests(backend: str | None) -> list[tuple[str | None, str]]:
@@ -172,13 +195,21 @@ def _capable(package: Availability, source: str, capability: str) -> Backend:
     )
 
 
-def _automatic(capability: str) -> Backend:
-    """Return the first backend that can run; "numpy" always can."""
-    name = next(
-        name
-        for name in MODULES
-        if why_unavailable(name) is None and capability in _package(name).capabilities
-    )
+def _candidates(capability: str, size: int | None = None) -> Iterator[str]:
+    """Yield the backends that can run, in order of preference; the last is "numpy"."""
+    for name in MODULES:
+        try:
+            package = _package(name)
+        except Exception:  # of a backend that was added from outside
+            continue
+        small = size is not None and size < package.least_size.get(capability, 0)
+        if not small and capability in package.capabilities and why_unavailable(name) is None:
+            yield name
+
+
+def _automatic(candidates: Iterator[str]) -> Backend:
+    """Return the first backend."""
+    name = next(candidates)
     _log.debug("backend %s chosen", name)
     return _engine(name)
 

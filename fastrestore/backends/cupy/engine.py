@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import NAME, capabilities, why_unavailable
+from fastrestore.backends.cupy import NAME, capabilities, least_size, why_unavailable
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
 from fastrestore.backends.cupy._image import (
     empty,

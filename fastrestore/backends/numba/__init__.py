@@ -4,6 +4,7 @@ from __future__ import annotations
 
 NAME = "numba"
 capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients"})
+least_size: dict[str, int] = {}
 
 
 def why_unavailable() -> str | None:

@@ -18,7 +18,7 @@ from fastrestore.backends.host import (
     store,
     warm,
 )
-from fastrestore.backends.numba import NAME, capabilities, why_unavailable
+from fastrestore.backends.numba import NAME, capabilities, least_size, why_unavailable
 from fastrestore.backends.numba._grids import bm3d_match
 from fastrestore.backends.numba.bm3d import bm3d_filter
 

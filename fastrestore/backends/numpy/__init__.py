@@ -2,6 +2,7 @@
 
 NAME = "numpy"
 capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients", "float64"})
+least_size: dict[str, int] = {}
 
 
 def why_unavailable() -> str | None:

@@ -23,7 +23,7 @@ from fastrestore.backends.host import (
     store,
     warm,
 )
-from fastrestore.backends.numpy import NAME, capabilities, why_unavailable
+from fastrestore.backends.numpy import NAME, capabilities, least_size, why_unavailable
 from fastrestore.backends.numpy.backward import filter_backward as bm3d_backward
 from fastrestore.backends.numpy.bm3d import filter_groups as bm3d_filter
 from fastrestore.backends.numpy.bm3d import filter_groups as bm4d_filter

@@ -2,6 +2,7 @@
 
 NAME = "mine"
 capabilities = frozenset({"image", "sharpen", "volume", "video"})
+least_size: dict[str, int] = {}
 
 
 def why_unavailable():

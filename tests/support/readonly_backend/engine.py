@@ -6,9 +6,11 @@ from fastrestore.backends import host
 from fastrestore.backends.host import bm3d_memory, memory, warm
 from fastrestore.backends.numpy import engine as numpy
 from fastrestore.backends.protocol import Matches
-from support.readonly_backend import NAME, capabilities, why_unavailable
+from support.readonly_backend import NAME, capabilities, least_size, why_unavailable
 
-__all__ = ["NAME", "bm3d_memory", "capabilities", "memory", "warm", "why_unavailable"]
+__all__ = [
+    "NAME", "bm3d_memory", "capabilities", "least_size", "memory", "warm", "why_unavailable",
+]  # fmt: skip
 
 
 class Held:

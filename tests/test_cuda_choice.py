@@ -1,0 +1,119 @@
+"""When a call uses the GPU without being asked to, and what it does if the GPU cannot."""
+
+import numpy as np
+import pytest
+from support.clips import video
+from support.images import noisy, scene
+from support.volumes import VOLUME, cells
+
+from fastrestore import BM3DPlan, Profile, bm3d, bm4d, use_backend, vbm3d
+from fastrestore.backends import cupy as package
+from fastrestore.backends.select import select
+
+SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
+FILM = Profile.named("video").replace(
+    radius_basic=3, radius_final=3, predict_basic=2, predict_final=2
+)
+WARNING = r"the GPU cannot restore this \(.*\); it was restored by backend 'numba', which is slower"
+
+
+def integer(height=30, width=34):
+    return np.round(np.clip(noisy(scene(height, width), 20), 0, 255)).astype(np.float32)
+
+
+def used(image, **options):
+    return bm3d(image, 20, profile=SMALL, return_info=True, **options)[1].backend
+
+
+@pytest.fixture
+def large(fake, monkeypatch):
+    """Every image of the tests is large enough for the GPU."""
+    monkeypatch.setattr(package, "least_size", {})
+    return fake
+
+
+def test_small_images_on_the_host_stay_there(fake, monkeypatch):
+    assert used(integer()) == "numba"
+    monkeypatch.setattr(package, "least_size", {"image": 30 * 34})
+    assert used(integer()) == "cupy"
+    assert used(integer(30, 33)) == "numba"
+    assert used(integer(30, 33), backend="auto") == "numba"
+    assert used(integer(30, 33), backend="cupy") == "cupy"
+    assert used(fake.asarray(integer(30, 33))) == "cupy"
+    with use_backend("cupy"):
+        assert used(integer(30, 33)) == "cupy"
+    assert BM3DPlan((30, 33), sigma=20, profile=SMALL).backend == "numba"
+    assert select().NAME == "cupy"  # of an image of any size
+
+
+def test_sizes_by_capability(fake):
+    for capability in ("image", "volume", "video"):
+        assert select(capability=capability, size=2**14).NAME == "cupy"
+        assert select(capability=capability, size=2**14 - 1).NAME == "numba"
+
+
+CALLS = {
+    "bm3d": (integer, lambda image, **options: bm3d(image, 20, profile=SMALL, **options)),
+    "bm4d": (
+        lambda: cells(6, 9, 10),
+        lambda volume, **options: bm4d(volume, 10, profile=VOLUME, **options),
+    ),
+    "vbm3d": (
+        lambda: video(4, 20, 22)[1],
+        lambda frames, **options: vbm3d(frames, 20, profile=FILM, radius=1, **options),
+    ),
+    "plan": (
+        integer,
+        lambda image, **options: BM3DPlan(image.shape, sigma=20, profile=SMALL, **options)(image),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_gpu_without_memory_is_replaced_by_the_cpu(large, name):
+    make, restore = CALLS[name]
+    image = make()
+    expected = restore(image, backend="numba")
+    large.limit = large.live + 12_000
+    with pytest.warns(UserWarning, match=WARNING):
+        result = restore(image)
+    np.testing.assert_array_equal(result, expected)
+    with pytest.raises(MemoryError):
+        restore(image, backend="cupy")
+    with use_backend("cupy"), pytest.raises(MemoryError):
+        restore(image)
+    large.limit = None
+    there = large.asarray(image)
+    large.limit = large.live + 12_000
+    with pytest.raises(MemoryError):
+        restore(there)
+
+
+def test_the_backend_that_was_used_is_reported(large):
+    large.limit = large.live + 3000
+    with pytest.warns(UserWarning, match="Out of memory|free memory"):
+        assert used(integer()) == "numba"
+
+
+def test_a_limit_that_was_given_raises(large):
+    with pytest.raises(MemoryError, match="max_memory=1000 bytes"):
+        bm3d(integer(), 20, profile=SMALL, max_memory=1000)
+
+
+def test_memory_of_the_gpu_is_free_before_the_cpu_starts(large):
+    large.limit = large.live + 6 * integer().nbytes
+    with pytest.warns(UserWarning, match=WARNING):
+        bm3d(integer(), 20, profile=SMALL)
+    assert large.live < 3000  # small tables only
+
+
+def test_a_kernel_that_does_not_fit_is_replaced_by_the_cpu(large):
+    profile = VOLUME.replace(
+        slices_basic=8, block_basic=8, step_slices_basic=8, step_basic=8, radius_basic=127,
+        group_basic=2, transform_basic="dct",
+    )  # fmt: skip
+    volume = cells(8, 8, 9)
+    message = r"a search radius of 127 .* was restored by backend"
+    with large.cuda.Device(2), pytest.warns(UserWarning, match=message):
+        result = bm4d(volume, 10, profile=profile)
+    np.testing.assert_array_equal(result, bm4d(volume, 10, profile=profile, backend="numba"))
