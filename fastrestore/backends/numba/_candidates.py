@@ -33,7 +33,8 @@ from fastrestore.backends.numba._simd_sort import (
 
 LANES = 16  # references per vector, equal to the number of bits in `hits`
 KEYS = 8  # keys per vector
-OPENING = 128  # displacements that determine the first limit
+PART = 4  # lists sorted at a time
+OPENING = 64  # displacements that determine the first limit
 NONE = np.inf  # a key beyond all others
 BITS = 4  # hits read from a word without asking whether there are so many
 
@@ -47,8 +48,8 @@ class Search(NamedTuple):
     bounds: NDArray[np.float32]  # see `inclusive_bounds`
 
 
-class Scratch(NamedTuple):
-    """Working memory for a band of references.
+class Lists(NamedTuple):
+    """Candidates of a band of references.
 
     A candidate is a key: the bits of its distance, plus NORMAL, above its code. All keys differ.
     Key k of reference ``row * LANES + lane`` has number ``(row * room + k) * LANES + lane``. In
@@ -59,13 +60,19 @@ class Scratch(NamedTuple):
     room: int  # keys per reference, a power of two
     blocks: int  # of SIZE keys each, which hold the nearest, sorted
     near: NDArray[np.int64]
-    near_keys: NDArray[np.float64]  # the same memory
+    keys: NDArray[np.float64]  # the same memory
     batch: NDArray[np.float64]  # keys to be merged with the nearest
     next: NDArray[np.int64]  # number of the next key of each reference
-    limit: NDArray[np.float32]  # largest distance of a candidate
-    limit_bits: NDArray[np.int32]
-    bound: NDArray[np.float32]  # largest distance of a match
+    limit_bits: NDArray[np.int32]  # those of `Scratch`
     bound_bits: NDArray[np.int32]
+
+
+class Scratch(NamedTuple):
+    """Working memory for a band of references."""
+
+    lists: Lists
+    limit: NDArray[np.float32]  # largest distance of a candidate
+    bound: NDArray[np.float32]  # largest distance of a match
     distance: NDArray[np.float32]  # (displacement, row, lane)
     distance_bits: NDArray[np.int32]
     hits: NDArray[np.uint16]  # (displacement, row), one bit per lane: within the limit
@@ -91,17 +98,20 @@ def memory(rows: int, group: int, pixels: int, starts: int, count: int = 2) -> S
     limit, bound = (aligned(lines * LANES, np.float32) for _ in range(2))
     distance = aligned_empty(OPENING * (lines + 1) * LANES, np.float32)  # see `slot`
     hits = np.zeros(count * lines, np.uint16)
-    return Scratch(
+    lists = Lists(
         room=room,
         blocks=blocks,
         near=near,
-        near_keys=near.view(np.float64),
-        batch=aligned_empty(SIZE * KEYS, np.float64),
+        keys=near.view(np.float64),
+        batch=aligned_empty(SIZE * PART, np.float64),
         next=aligned(lines * LANES, np.int64),
-        limit=limit,
         limit_bits=limit.view(np.int32),
-        bound=bound,
         bound_bits=bound.view(np.int32),
+    )
+    return Scratch(
+        lists=lists,
+        limit=limit,
+        bound=bound,
         distance=distance,
         distance_bits=distance.view(np.int32),
         hits=hits,
@@ -120,8 +130,8 @@ def collect(scratch, want, first, words, begin, code):
     Called once per displacement: its branches are unpredictable and would stall the sums if they
     ran between them. Its `words` of hits start at `first`, and its distances at `begin`.
     """
-    near, after, room = scratch.near, scratch.next, scratch.room
-    found = scratch.found
+    lists, found = scratch.lists, scratch.found
+    near, after = lists.near, lists.next
     count = np.uint64(0)
     for word in range(words):
         bits = scratch.hit_words[np.uint64(first + word)]
@@ -136,7 +146,7 @@ def collect(scratch, want, first, words, begin, code):
             if done >= many:
                 break
         count += many
-    in_list = np.uint64((room - 1) * LANES)  # bits of a number that count keys of one list
+    in_list = np.uint64((lists.room - 1) * LANES)  # bits of a number that count keys of one list
     low = code + (NORMAL << 32)
     for k in range(count):
         which = np.uint64(found[np.uint64(k)])
@@ -147,22 +157,25 @@ def collect(scratch, want, first, words, begin, code):
         place += np.uint64(LANES)
         after[which] = place
         if not place & in_list:
-            merge_new(scratch, np.int64(row), want)
+            merge_new(lists, np.int64(row), want)
 
 
 @_jit.inlined
 def insert(keys, at, blocks, batch):
     """Merge a batch with the nearest candidates of half a row, whose first is at `at`."""
-    sort_keys(batch, 0, KEYS, lanes=KEYS)
+    sort_keys(batch, 0, PART, lanes=PART)
     for block in range(blocks - 1):
-        merge_keys(keys, at + block * SIZE * LANES, LANES, batch, 0, rest=True, lanes=KEYS)
+        merge_keys(keys, at + block * SIZE * LANES, LANES, batch, 0, rest=True, lanes=PART)
     last = at + (blocks - 1) * SIZE * LANES
-    merge_keys(keys, last, LANES, batch, 0, rest=False, lanes=KEYS)
+    merge_keys(keys, last, LANES, batch, 0, rest=False, lanes=PART)
 
 
 @_jit.kernel
-def lower_limit(near, last, limit, row, after, end):
-    """Lower limits to the distances of the keys from `last` on, and make room from `end` on."""
+def lower_limit(lists, row, want):
+    """Lower the limits to the distances of the last of the nearest candidates, and make room."""
+    near, limit, after = lists.near, lists.limit_bits, lists.next
+    last = (row * (lists.room + 1) + want - 1) * LANES
+    end = (row * lists.room + lists.blocks * SIZE) * LANES
     for lane in range(LANES):
         which = np.uint64(row * LANES + lane)
         bits = (near[np.uint64(last + lane)] >> 32) - NORMAL
@@ -171,72 +184,61 @@ def lower_limit(near, last, limit, row, after, end):
 
 
 @_jit.kernel
-def merge_into(near, keys, room, blocks, batch, after, limit, row, want):
+def merge_new(lists, row, want):
     """Merge the new candidates of a row of references with the nearest ones."""
+    room, blocks, keys, batch, after = lists.room, lists.blocks, lists.keys, lists.batch, lists.next
     most = after[row * LANES]
     for lane in range(1, LANES):
         most = max(most, after[np.uint64(row * LANES + lane)])
-    none = splat(NONE, KEYS)
+    none = splat(NONE, PART)
     begin = row * (room + 1) * LANES
-    end = (row * room + blocks * SIZE) * LANES
-    for first in range(end, most, SIZE * LANES):
-        for half in range(0, LANES, KEYS):
-            ends = load(after, row * LANES + half, KEYS)
+    for first in range((row * room + blocks * SIZE) * LANES, most, SIZE * LANES):
+        for part in range(0, LANES, PART):
+            ends = load(after, row * LANES + part, PART)
             for k in range(SIZE):
                 at = first + k * LANES
-                key = load(keys, at + row * LANES + half, KEYS)
-                store(batch, k * KEYS, keep_lt(splat(at + LANES - 1, KEYS), ends, key, none))
-            insert(keys, begin + half, blocks, batch)
-    lower_limit(near, begin + (want - 1) * LANES, limit, row, after, end)
+                key = load(keys, at + row * LANES + part, PART)
+                store(batch, k * PART, keep_lt(splat(at + LANES - 1, PART), ends, key, none))
+            insert(keys, begin + part, blocks, batch)
+    lower_limit(lists, row, want)
 
 
-@_jit.inlined
-def merge_new(scratch, row, want):
-    """Merge the new candidates of a row of references with the nearest ones."""
-    merge_into(
-        scratch.near, scratch.near_keys, scratch.room, scratch.blocks, scratch.batch, scratch.next,
-        scratch.limit_bits, row, want,
-    )  # fmt: skip
+@_jit.kernel
+def merge_first(lists, row, want, bits, apart, codes):
+    """Make the first displacements the candidates of a row of references.
 
-
-@_jit.inlined
-def merge_first(scratch, row, lines, count, want):
-    """Make the first `count` displacements the candidates of a row of references."""
-    keys, batch, room, blocks = scratch.near_keys, scratch.batch, scratch.room, scratch.blocks
-    codes, bits = scratch.codes, scratch.distance_bits
-    none = splat(NONE, KEYS)
+    The bits of their distances are `apart` from one displacement to the next.
+    """
+    room, blocks, keys, batch = lists.room, lists.blocks, lists.keys, lists.batch
+    none = splat(NONE, PART)
     begin = row * (room + 1) * LANES
-    for k in range(2 * blocks * SIZE):
-        store(keys, begin + k * KEYS, none)
-    bounds = load(scratch.bound_bits, row * LANES, LANES)
-    if not mask_le(splat(np.int32(0), LANES), bounds):  # no block can match
-        count = 0
+    for k in range(LANES // PART * blocks * SIZE):
+        store(keys, begin + k * PART, none)
+    count = len(codes)
+    if not mask_le(splat(np.int32(0), LANES), load(lists.bound_bits, row * LANES, LANES)):
+        count = 0  # no block can match
     for first in range(0, count, SIZE):
-        for half in range(0, LANES, KEYS):
-            for k in range(SIZE):
-                key = none
-                if first + k < count:
-                    at = (first + k) * slot(lines) + row * LANES + half
-                    key = keys_of(bits, at, codes[np.uint64(first + k)], lanes=KEYS)
-                store(batch, k * KEYS, key)
-            insert(keys, begin + half, blocks, batch)
-    lower_limit(
-        scratch.near, begin + (want - 1) * LANES, scratch.limit_bits, row, scratch.next,
-        (row * room + blocks * SIZE) * LANES,
-    )  # fmt: skip
+        for part in range(0, LANES, PART):
+            for k in range(first, min(first + SIZE, count)):
+                at = k * apart + row * LANES + part
+                store(batch, (k - first) * PART, keys_of(bits, at, codes[np.uint64(k)], lanes=PART))
+            for k in range(count, first + SIZE):
+                store(batch, (k - first) * PART, none)
+            insert(keys, begin + part, blocks, batch)
+    lower_limit(lists, row, want)
 
 
 @_jit.inlined
-def first_key(scratch, which):
+def first_key(lists, which):
     """Index of the nearest candidate of a reference; the others follow LANES apart."""
-    return which // LANES * (scratch.room + 1) * LANES + which % LANES
+    return which // LANES * (lists.room + 1) * LANES + which % LANES
 
 
 @_jit.inlined
-def matched(scratch, which, want):
+def matched(lists, which, want):
     """Return the size of the group of a reference and its nearest candidates."""
-    near, at = scratch.near, first_key(scratch, which)
-    bound = ((np.int64(scratch.bound_bits[which]) + NORMAL + 1) << 32) - 1
+    near, at = lists.near, first_key(lists, which)
+    bound = ((np.int64(lists.bound_bits[which]) + NORMAL + 1) << 32) - 1
     count = 0
     for k in range(want):
         count += near[np.uint64(at + k * LANES)] <= bound

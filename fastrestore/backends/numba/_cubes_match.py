@@ -141,8 +141,9 @@ def deinterleave(volume, corner, step, planes):
 @_jit.inlined
 def write_out(scratch, which, want, radius, offsets):
     """Write the offsets of the matches (group, 3), the reference first; return their number."""
-    near, at = scratch.near, first_key(scratch, which)
-    size = matched(scratch, which, want)
+    lists = scratch.lists
+    near, at = lists.near, first_key(lists, which)
+    size = matched(lists, which, want)
     mask = (1 << CODE) - 1
     for k in range(1, size):
         code = near[np.uint64(at + (k - 1) * LANES)] & ((1 << 3 * CODE) - 1)
@@ -277,10 +278,13 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                         collect(scratch, want, s * lines // 4, words, at, code)
                 if d == opening - 1:
                     for row in range(rows):
-                        merge_first(scratch, row, lines, 2 * opening, want)
+                        merge_first(
+                            scratch.lists, row, want, scratch.distance_bits, slot(lines),
+                            codes[: 2 * opening],
+                        )  # fmt: skip
 
             for i in range(rows):
-                merge_new(scratch, i, want)
+                merge_new(scratch.lists, i, want)
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j

@@ -143,8 +143,9 @@ def deinterleave(image, top, left, step, planes):
 @_jit.inlined
 def write_out(scratch, which, want, radius, offsets):
     """Write the offsets of the matches (group, 2), the reference first; return their number."""
-    near, at = scratch.near, first_key(scratch, which)
-    size = matched(scratch, which, want)
+    lists = scratch.lists
+    near, at = lists.near, first_key(lists, which)
+    size = matched(lists, which, want)
     for k in range(1, size):
         code = near[np.uint64(at + (k - 1) * LANES)] & ((1 << 2 * CODE) - 1)
         offsets[np.uint64(k), 0] = (code >> CODE) - radius
@@ -238,10 +239,13 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                         collect(scratch, want, s * lines // 4, words, at, code)
                 if d == opening - 1:
                     for row in range(rows):
-                        merge_first(scratch, row, lines, COUNT * opening, want)
+                        merge_first(
+                            scratch.lists, row, want, scratch.distance_bits, slot(lines),
+                            codes[: COUNT * opening],
+                        )  # fmt: skip
 
             for i in range(rows):
-                merge_new(scratch, i, want)
+                merge_new(scratch.lists, i, want)
                 for j in range(min(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j
