@@ -283,6 +283,17 @@ def test_principal_components_have_no_gradients():
         result.sum().backward()
 
 
+def test_maps_with_a_spectrum_for_each_channel_have_no_gradients():
+    kernels = np.stack([np.full((1, 3), 3**-0.5), *[[[0, 1, 0]]] * 2]).astype(float)
+    image, options = leaf(batch(1, 3, 10, 9)), {**EXACT, "noise_kernel": kernels}
+    nets.BM3D(**options)(image).sum().backward()
+    result = nets.BM3D(**options)(image, MAP)
+    with pytest.raises(NotImplementedError, match="because sigma is a map, and psd or noise_ker"):
+        result.sum().backward()
+    module = nets.BM3D(**options, colorspace=None)
+    assert gradcheck(module, (image, leaf(MAP)), atol=1e-6, rtol=1e-4, fast_mode=True)
+
+
 def test_sigma_of_a_wrong_shape():
     module, image = nets.BM3D(**EXACT), batch(2, 1, 8, 9)
     for sigma in (torch.ones(8, 8), torch.ones(3), torch.ones(1, 2, 1, 8, 9)):

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from fastrestore._noise.planes import PlaneNoise
     from fastrestore.backends.protocol import Matches, Stage
 
+WHY_NOT = "there are no gradients of this call, because "
+SPECTRA = (
+    f"{WHY_NOT}sigma is a map, and psd or noise_kernel differs by channel: use the same for all, "
+    "or colorspace=None"
+)
+
 
 class Step(NamedTuple):
     """One filtering: the arguments of `Backend.bm3d_filter`, and its result."""
@@ -67,8 +73,8 @@ class Tape:
         `gradient` (C, M, N) is that of the restored image. The level is (C, M, N), or (C,) unless
         `by_pixel`.
         """
-        if self.refusal:
-            raise NotImplementedError(self.refusal)
+        if self.refusal or (by_pixel and self._mixes_spectra()):
+            raise NotImplementedError(self.refusal or SPECTRA)
         if not self.steps:
             return gradient, np.zeros(gradient.shape if by_pixel else len(gradient))
         assert self.context is not None
@@ -84,6 +90,13 @@ class Tape:
         if one:
             image, level = (np.repeat(each / count, count, axis=0) for each in (image, level))
         return image, level
+
+    def _mixes_spectra(self) -> bool:
+        """Whether the spectrum of a transformed channel depends on the levels of the planes."""
+        if self.noise is None or self.noise.spectrum is None or self.context is None:
+            return False
+        matrix = self.context.units.matrix
+        return len(self.noise.spectrum) > 1 and not np.array_equal(matrix, np.eye(len(matrix)))
 
     def _channels_backward(
         self, gradient: FloatArray, by_pixel: bool
@@ -152,7 +165,7 @@ def _refusal(request: Request, given: Request, noise: PlaneNoise) -> str:
     }
     for cure, applies in cures.items():
         if applies:
-            return f"there are no gradients of this call, because {cure}"
+            return WHY_NOT + cure
     return ""
 
 

@@ -30,8 +30,9 @@ class BM3D(nn.Module):
         In a call, if the images do not have four axes or sigma has a wrong shape.
     NotImplementedError
         In the backward pass, if sigma is None, with the options ``noise``, ``mask``,
-        ``max_memory`` and ``colorspace="pca"``, with profiles that filter residuals or sharpen, and
-        with the backend "cupy". Also for second derivatives.
+        ``max_memory`` and ``colorspace="pca"``, with profiles that filter residuals or sharpen, for
+        a map together with a spectrum for each color, and with the backend "cupy". Also for second
+        derivatives.
 
     Notes
     -----
