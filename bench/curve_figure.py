@@ -19,6 +19,7 @@ OFF_LINE = ("vn", "refilter", "unet")  # for other noise than that of the figure
 # Where a label may lie, seen from its point: alignment and direction
 PLACES = [("left", 1, 0), ("right", -1, 0), ("center", 0, 1), ("center", 0, -1),
           ("left", 1, 1), ("left", 1, -1), ("right", -1, 1), ("right", -1, -1)]  # fmt: skip
+PAD = 4  # pixels between labels
 OUTSIDE = 1e6  # cost of a label that leaves the axes, in pixels
 TICKS = (0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 
@@ -122,14 +123,15 @@ def place(figure, axes, drawn):
     boxes += [box_around(spot, 1) for line in axes.lines[:] for spot in along(axes, line)]
     boxes.append(axes.get_legend().get_window_extent().extents)
     frame = axes.get_window_extent().extents
-    for x, y, label, color in drawn:
+    for k in np.argsort([np.sort(np.hypot(*(spots - spot).T))[1:4].sum() for spot in spots]):
+        x, y, label, color = drawn[k]  # the most crowded ones first
         tried = []
         for distance in (7, 13, 20):
             for align, right, up in PLACES:
                 note = axes.annotate(label, (x, y), (right * distance, up * distance),
                                      textcoords="offset points", ha=align, va="center",
                                      color=color, fontsize=9)  # fmt: skip
-                box = note.get_window_extent().extents
+                box = np.add(note.get_window_extent().extents, (-PAD, 0, PAD, 0))
                 cost = sum(overlap(box, other) for other in boxes) + distance
                 outside = overlap(box, frame) < 0.999 * area(box)
                 tried.append((cost + OUTSIDE * outside, len(tried), note, box))
