@@ -7,6 +7,7 @@ from support.images import noisy, scene
 from support.volumes import VOLUME, cells
 
 from fastrestore import BM3DPlan, Profile, bm3d, bm4d, use_backend, vbm3d
+from fastrestore._collaborative.tape import recording
 from fastrestore.backends import cupy as package
 from fastrestore.backends.select import select
 
@@ -44,6 +45,14 @@ def test_small_images_on_the_host_stay_there(fake, monkeypatch):
         assert used(integer(30, 33)) == "cupy"
     assert BM3DPlan((30, 33), sigma=20, profile=SMALL).backend == "numba"
     assert select().NAME == "cupy"  # of an image of any size
+
+
+def test_an_image_whose_gradient_is_needed_stays_on_the_host(fake, monkeypatch):
+    """The kernels of the GPU have no gradients."""
+    monkeypatch.setattr(package, "least_size", {"image": 1})
+    assert used(integer()) == "cupy"
+    with recording():
+        assert used(integer()) == "numba"
 
 
 def test_sizes_by_capability(fake):

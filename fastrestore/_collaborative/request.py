@@ -13,7 +13,7 @@ from fastrestore._arrays import color, interop, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.outliers import MASK, SEPARATE
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative import masking
+from fastrestore._collaborative import masking, tape
 from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
 from fastrestore._noise import vst
@@ -120,7 +120,9 @@ class Request:
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)
         limit = validate.max_memory(max_memory)
-        engine = select(backend, on_host, capability, math.prod(geometry.shape))
+        # An image whose gradient is needed counts as small: the GPU has none yet
+        size = math.prod(geometry.shape) if tape.RECORD.get() is None else 0
+        engine = select(backend, on_host, capability, size)
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         factor = validate.number("strength", strength, least=0, most=MOST)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
