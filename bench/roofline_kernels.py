@@ -6,10 +6,10 @@ import numba
 import numpy as np
 
 from fastrestore.backends.numba import _filter
-from fastrestore.backends.numba._filter import haar, haar_back, shrink_hard, shrink_wiener
 from fastrestore.backends.numba._products import combine, transform_pair
+from fastrestore.backends.numba._shrink import Group, haar_back, shrink
 from fastrestore.backends.numba._simd import add, load, splat, store, sub, widen
-from fastrestore.backends.numba._variance import group_variance, pair_places
+from fastrestore.backends.numba._variance import WIDE, find_pairs, shared_noise
 
 compiled = numba.njit(nogil=True, error_model="numpy")
 
@@ -81,37 +81,42 @@ def transforms(block, wiener, even_odd):
 
 
 def variance(block):
-    """Compile the variances of the coefficients of groups."""
+    """Compile the sums of covariances of the blocks of groups."""
     length = _filter.stride(block)
 
     @compiled
     def kernel(groups, tables, scratch):
         for n in range(len(groups.rows) * len(groups.columns)):
             size = corners(groups, n, scratch)
-            pair_places(
-                scratch.y_float, scratch.x_float, size, length, tables.reach, scratch.places
-            )
-            group_variance(scratch.variance, size, length, tables, scratch.places, None)
+            y, x = scratch.y_float, scratch.x_float
+            find_pairs(y, x, size, length, tables.reach, scratch.pairs)
+            half = 2
+            while half < size:
+                for first in range(0, size, 2 * half):
+                    for i in range(0, length, 4 * WIDE):
+                        shared = shared_noise(
+                            tables.covariance, scratch.pairs, None, size, first, half, i
+                        )
+                        store(scratch.variance, i, add(shared[0], shared[1]))
+                        store(scratch.variance, i + WIDE, add(shared[2], shared[3]))
+                half *= 2
 
     return kernel
 
 
 def shrinkage(block, wiener):
-    """Compile the Haar transform, shrinkage, and the Haar transform back."""
+    """Compile the Haar transform, variances, shrinkage, and the Haar transform back."""
     length = _filter.stride(block)
+    final = True if wiener else None
 
     @compiled
     def kernel(groups, tables, scratch):
-        group, pilot, noise = scratch.group, scratch.pilot, tables.strength
+        group = Group(scratch.group, scratch.pilot, scratch.variance)
         for n in range(len(groups.rows) * len(groups.columns)):
             size = corners(groups, n, scratch)
-            haar(group, size, length)
-            if wiener:
-                haar(pilot, size, length)
-                shrink_wiener(group, pilot, scratch.variance, size, length, noise)
-            else:
-                shrink_hard(group, scratch.variance, size, length, noise)
-            haar_back(group, size, length)
+            find_pairs(scratch.y_float, scratch.x_float, size, length, tables.reach, scratch.pairs)
+            shrink(group, tables, scratch.pairs, None, size, length, final)
+            haar_back(scratch.group, size, length)
 
     return kernel
 

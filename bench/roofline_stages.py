@@ -49,6 +49,7 @@ def measured(rounds):
 def stages(both, whole):
     """Times by stage: what the whole takes beyond the steps counts as conversion."""
     parts = ("transforms", "variance", "shrinkage", "aggregation")
+    both["shrinkage"] -= both["variance"]  # one step of the filter
     return {
         "distances": both["distances"],
         "selection": both["match"] - both["distances"],

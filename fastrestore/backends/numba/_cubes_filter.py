@@ -14,15 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._filter import (
-    ROUNDER,
-    haar,
-    haar_back,
-    in_strips,
-    shrink_hard,
-    shrink_wiener,
-)
+from fastrestore.backends.numba._filter import ROUNDER, in_strips
 from fastrestore.backends.numba._products import combine, transform_pair
+from fastrestore.backends.numba._shrink import Group, haar_back, shrink
 from fastrestore.backends.numba._simd import (
     absolute,
     add,
@@ -31,6 +25,7 @@ from fastrestore.backends.numba._simd import (
     head,
     keep_ge,
     load,
+    mask_le,
     minimum,
     mul,
     splat,
@@ -40,7 +35,7 @@ from fastrestore.backends.numba._simd import (
     sub,
     widen,
 )
-from fastrestore.backends.numba._variance import WIDE, group_variance
+from fastrestore.backends.numba._variance import OCTET, WIDE, Pairs, pairs_of
 
 
 def line(block: int) -> int:
@@ -74,6 +69,7 @@ class Reach(NamedTuple):
     layer: int  # floats from one dz to the next
     line: int  # floats from one dy to the next
     origin: int  # position of displacement (0, 0, 0)
+    near: tuple[float, ...]  # covariances beyond are zero
 
 
 class Groups(NamedTuple):
@@ -98,8 +94,7 @@ class Scratch(NamedTuple):
     vectors: NDArray[np.float32]
     corners: NDArray[np.int64]  # (3, most)
     floats: NDArray[np.float32]  # (3, ..), offsets
-    places: NDArray[np.int32]
-    scales: NDArray[np.float32]
+    pairs: Pairs
 
 
 def scratch(thick: int, block: int, most: int) -> Scratch:
@@ -115,52 +110,59 @@ def scratch(thick: int, block: int, most: int) -> Scratch:
         vectors=aligned(2 * block * width, np.float32),
         corners=np.empty((3, most), np.int64),
         floats=aligned(3 * (most + WIDE), np.float32).reshape(3, -1),
-        places=aligned((most + WIDE) ** 2, np.int32),
-        scales=aligned(most, np.float32),
+        pairs=pairs_of(most),
     )
 
 
-@_jit.kernel
-def pair_places(floats, size, length, reach, places):
+@_jit.part
+def find_pairs(floats, size, length, reach, pairs):
     """Compute the positions of the covariances of pairs of blocks with offsets `floats` (3, ..)."""
-    row = -(-size // WIDE) * WIDE
-    zero = splat(np.float32(0), WIDE)
-    down = splat(np.float32(reach.down), WIDE)
-    across = splat(np.float32(reach.across), WIDE)
-    along = splat(np.float32(reach.along), WIDE)
-    layer = splat(np.float32(reach.layer), WIDE)
-    stretch = splat(np.float32(reach.line), WIDE)
-    step = splat(np.float32(length), WIDE)
-    origin = splat(np.float32(reach.origin), WIDE)
+    octets = (size + OCTET - 1) // OCTET
+    zero = splat(np.float32(0), OCTET)
+    down = splat(np.float32(reach.down), OCTET)
+    across = splat(np.float32(reach.across), OCTET)
+    along = splat(np.float32(reach.along), OCTET)
+    layer = splat(np.float32(reach.layer), OCTET)
+    stretch = splat(np.float32(reach.line), OCTET)
+    step = splat(np.float32(length), OCTET)
+    origin = splat(np.float32(reach.origin), OCTET)
+    near_z = splat(np.float32(reach.near[0]), OCTET)
+    near_y = splat(np.float32(reach.near[1]), OCTET)
+    near_x = splat(np.float32(reach.near[2]), OCTET)
     offsets = floats.reshape(-1)
     room = floats.shape[1]
-    for a in range(size):
-        z = splat(floats[0, a], WIDE)
-        y = splat(floats[1, a], WIDE)
-        x = splat(floats[2, a], WIDE)
-        for b in range(a // WIDE * WIDE, size, WIDE):
-            dz = sub(load(offsets, b, WIDE), z)
-            dy = sub(load(offsets, room + b, WIDE), y)
-            dx = sub(load(offsets, 2 * room + b, WIDE), x)
-            if reach.origin:  # negate all three, so that dz is not negative
-                dy = clipped(turned(dy, dz, zero), across, zero)
-                dx = clipped(turned(dx, dz, zero), along, zero)
-            else:
-                dy = minimum(absolute(dy), across)
-                dx = minimum(absolute(dx), along)
-            at = fma(dy, stretch, fma(dx, step, origin))
-            at = fma(minimum(absolute(dz), down), layer, at)
-            store_integers(places, a * row + b, at)
+    for first in range(octets):
+        for second in range(first, octets):
+            word = first * octets + second
+            near = np.uint64(0)
+            for a in range(min(OCTET, size)):
+                at, to = first * OCTET + a, second * OCTET
+                dz = sub(load(offsets, to, OCTET), splat(offsets[at], OCTET))
+                dy = sub(load(offsets, room + to, OCTET), splat(offsets[room + at], OCTET))
+                dx = sub(load(offsets, 2 * room + to, OCTET), splat(offsets[2 * room + at], OCTET))
+                row = mask_le(absolute(dz), near_z) & mask_le(absolute(dy), near_y)
+                row &= mask_le(absolute(dx), near_x)
+                near |= row << np.uint64(OCTET * a)
+                if reach.origin:  # negate all three, so that dz is not negative
+                    dy = clipped(turned(dy, dz, zero), across, zero)
+                    dx = clipped(turned(dx, dz, zero), along, zero)
+                else:
+                    dy = minimum(absolute(dy), across)
+                    dx = minimum(absolute(dx), along)
+                place = fma(dy, stretch, fma(dx, step, origin))
+                place = fma(minimum(absolute(dz), down), layer, place)
+                store_integers(pairs.places, (word * OCTET + a) * OCTET, place)
+            pairs.near[word] = near
 
 
-@_jit.kernel
+@_jit.part
 def turned(value, sign, zero):
     """Negate `value` where `sign` is negative."""
     kept = keep_ge(value, sign, zero)
     return sub(kept, sub(value, kept))
 
 
-@_jit.kernel
+@_jit.part
 def clipped(value, limit, zero):
     """Clip `value` to the range from -limit to limit."""
     return sub(zero, minimum(sub(zero, minimum(value, limit)), limit))
@@ -205,6 +207,7 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
     length, room = stride(thick, block), block * lanes(thick, block)
     there = "even-odd rows" if even_odd else "any"
     back = "even-odd columns" if even_odd else "any"
+    final = True if wiener else None
 
     @_jit.kernel
     def filter_band(blocks, groups, tables, scale, sums, scratch):
@@ -224,7 +227,8 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
         group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
         weighted, columns_out, vectors = scratch.weighted, scratch.columns, scratch.vectors
         corners, floats = scratch.corners, scratch.floats
-        places, scales = scratch.places, scratch.scales
+        pairs, scales = scratch.pairs, scratch.pairs.scales
+        coefficients = Group(group, pilot, variance)
         one = len(rows) * len(columns)
         for n in range(len(slices) * one):
             h = n // one
@@ -238,13 +242,7 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                 corners[0, k] = slices[h] + np.int64(floats[0, k])
                 corners[1, k] = rows[i] + np.int64(floats[1, k])
                 corners[2, k] = columns[j] + np.int64(floats[2, k])
-            pair_places(floats, size, length, tables.reach, places)
-            if scale is None:
-                group_variance(variance, size, length, tables, places, None)
-            else:
-                for k in range(size):
-                    scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
-                group_variance(variance, size, length, tables, places, scales)
+            find_pairs(floats, size, length, tables.reach, pairs)
             for k in range(0, size, 2):
                 a = corners[0, k] * layer + corners[1, k] * across + corners[2, k] * width
                 b = corners[0, k + 1] * layer + corners[1, k + 1] * across
@@ -258,12 +256,12 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                         pilot, k * length, tables.forward, guide_blocks, a, b, apart=length,
                         pitch_out=face, pitch=width, size=block, lanes=width, kind=there,
                     )  # fmt: skip
-            haar(group, size, length)
-            if wiener:
-                haar(pilot, size, length)
-                weight = shrink_wiener(group, pilot, variance, size, length, tables.strength)
+            if scale is None:
+                weight = shrink(coefficients, tables, pairs, None, size, length, final)
             else:
-                weight = shrink_hard(group, variance, size, length, tables.strength)
+                for k in range(size):
+                    scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
+                weight = shrink(coefficients, tables, pairs, scales, size, length, final)
             haar_back(group, size, length)
             factor = splat(weight, width)
             for u in range(0, face * width, width):

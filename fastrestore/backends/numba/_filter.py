@@ -15,7 +15,6 @@ image into bands or tiles.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,12 +23,11 @@ from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._products import combine, transform_pair
+from fastrestore.backends.numba._shrink import Group, haar_back, sharpen, shrink
 from fastrestore.backends.numba._simd import (
     add,
     aligned,
-    div,
     fma,
-    keep_ge,
     load,
     mul,
     prefetch,
@@ -39,8 +37,7 @@ from fastrestore.backends.numba._simd import (
     sub,
     widen,
 )
-from fastrestore.backends.numba._variance import WIDE, group_variance, pair_places
-from fastrestore.backends.protocol import HEAVIEST, LIGHTEST
+from fastrestore.backends.numba._variance import WIDE, Pairs, find_pairs, pairs_of
 
 STRIP = 16  # reference columns filtered together, so that their pixels remain in the cache
 
@@ -117,8 +114,7 @@ class Scratch(NamedTuple):
     x: NDArray[np.int64]
     y_float: NDArray[np.float32]
     x_float: NDArray[np.float32]
-    places: NDArray[np.int32]
-    scales: NDArray[np.float32]
+    pairs: Pairs
 
 
 def scratch(block: int, most: int) -> Scratch:
@@ -136,122 +132,11 @@ def scratch(block: int, most: int) -> Scratch:
         x=np.empty(most, np.int64),
         y_float=aligned(most + WIDE, np.float32),
         x_float=aligned(most + WIDE, np.float32),
-        places=aligned((most + WIDE) ** 2, np.int32),
-        scales=aligned(most, np.float32),
+        pairs=pairs_of(most),
     )
 
 
-@_jit.kernel
-def haar(group, size, length):
-    """Haar transform without scaling, in place, except for its first step.
-
-    Coefficient k is the difference of two sums of lowbit(k) blocks.
-    """
-    half = 2
-    while half < size:
-        for first in range(0, size, 2 * half):
-            butterflies(group, first * length, half * length, length)
-        half *= 2
-
-
-@_jit.kernel
-def haar_back(group, size, length):
-    """Invert `haar`, for coefficients that were divided by the number of their blocks."""
-    half = size // 2
-    while half > 1:
-        for first in range(0, size, 2 * half):
-            butterflies(group, first * length, half * length, length)
-        half //= 2
-
-
-@_jit.kernel
-def butterflies(group, at, apart, length):
-    """Sum and difference of two blocks of `length` floats, in place."""
-    for i in range(at, at + length, WIDE):
-        a = load(group, i, WIDE)
-        b = load(group, i + apart, WIDE)
-        store(group, i, add(a, b))
-        store(group, i + apart, sub(a, b))
-
-
-@_jit.kernel
-def blocks_of(k, size):
-    """Number of blocks that contribute to Haar coefficient k of a group."""
-    return size if k == 0 else 2 * (k & -k)
-
-
-@_jit.kernel
-def shrink_hard(group, variance, size, length, threshold):
-    """Threshold in place; return the weight of the group, 1 / sum of the variances that remain.
-
-    threshold (2, length): lambda**2 sigma**2, for coefficient 0 and for the others.
-    """
-    total = splat(np.float32(0), WIDE)
-    for k in range(size):
-        scale = splat(np.float32(1 / blocks_of(k, size)), WIDE)
-        for i in range(0, length, WIDE):
-            c = load(group, k * length + i, WIDE)
-            v = load(variance, k * length + i, WIDE)
-            limit = mul(load(threshold, min(k, 1) * length + i, WIDE), v)
-            energy = mul(c, c)
-            total = add(total, keep_ge(mul(v, scale), energy, limit))
-            store(group, k * length + i, keep_ge(mul(c, scale), energy, limit))
-    return weight_of(lane_sum(total, variance))
-
-
-@_jit.kernel
-def sharpen(group, size, length, root):
-    """Take roots of coefficients relative to the mean of the group, to amplify small details."""
-    mean = abs(group[0]) * math.sqrt(size)
-    if mean == 0:
-        return
-    for k in range(size):
-        unit = math.sqrt(blocks_of(k, size)) / mean
-        for i in range(1 if k == 0 else 0, length):
-            c = group[k * length + i]
-            if c != 0:
-                group[k * length + i] = c * (abs(c) * unit) ** (root - 1)
-
-
-@_jit.kernel
-def shrink_wiener(group, guide, variance, size, length, noise):
-    """Wiener filtering of `group` by `guide` in place; return the weight, 1 / sum of v gain**2.
-
-    noise (2, length): mu**2 sigma**2, for coefficient 0 and for the others.
-    """
-    total = splat(np.float32(0), WIDE)
-    least = splat(np.finfo(np.float32).tiny, WIDE)
-    for k in range(size):
-        scale = splat(np.float32(1 / blocks_of(k, size)), WIDE)
-        for i in range(0, length, WIDE):
-            p = load(guide, k * length + i, WIDE)
-            v = load(variance, k * length + i, WIDE)
-            energy = fma(p, p, least)
-            mean = mul(load(noise, min(k, 1) * length + i, WIDE), v)
-            gain = div(energy, add(energy, mean))
-            gain_scaled = mul(gain, scale)
-            total = fma(mul(v, gain), gain_scaled, total)
-            store(group, k * length + i, mul(load(group, k * length + i, WIDE), gain_scaled))
-    return weight_of(lane_sum(total, variance))
-
-
-@_jit.kernel
-def weight_of(noise):
-    """Weight of a group with this remaining noise variance."""
-    return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
-
-
-@_jit.kernel
-def lane_sum(vector, scratch):
-    """Sum of the lanes, in their order; overwrites the start of `scratch`."""
-    store(scratch, 0, vector)
-    total = np.float32(0)
-    for i in range(WIDE):
-        total += scratch[i]
-    return total
-
-
-@_jit.kernel
+@_jit.part
 def in_strips(n, rows, columns):
     """Row and column of the n-th reference, in strips of columns."""
     first = n // (rows * STRIP) * STRIP
@@ -260,7 +145,23 @@ def in_strips(n, rows, columns):
     return rest // width, first + rest % width
 
 
-@_jit.kernel
+@_jit.part
+def place_blocks(shifts, count, row, column, scratch):
+    """Write the corners and offsets of the blocks of a group, of a pair of equal blocks at least.
+
+    shifts (count, 2): their offsets from the reference at (row, column).
+    """
+    scratch.y[1], scratch.x[1] = row, column
+    scratch.y_float[1] = scratch.x_float[1] = 0
+    for k in range(count):
+        scratch.y[k] = row + shifts[k, 0]
+        scratch.y_float[k] = shifts[k, 0]
+    for k in range(count):
+        scratch.x[k] = column + shifts[k, 1]
+        scratch.x_float[k] = shifts[k, 1]
+
+
+@_jit.part
 def prefetch_group(blocks, guide, start, shifts, count, across, width, floats):
     """Prefetch the scattered blocks of the group of the reference at `start`."""
     for k in range(count):
@@ -307,6 +208,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
     length = stride(block)
     there = "even-odd rows" if even_odd else "any"
     back = "even-odd columns" if even_odd else "any"
+    final = True if wiener else None
 
     @_jit.kernel
     def filter_band(blocks, groups, tables, scale, sums, scratch):
@@ -324,9 +226,11 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
         weighted, columns_out, vectors = scratch.weighted, scratch.columns, scratch.vectors
         y, x, y_float, x_float = scratch.y, scratch.x, scratch.y_float, scratch.x_float
-        places, scales = scratch.places, scratch.scales
+        pairs, scales = scratch.pairs, scratch.pairs.scales
+        coefficients = Group(group, pilot, variance)
+        i1, j1 = 0, 0
         for n in range(len(rows) * len(columns)):
-            i, j = in_strips(n, len(rows), len(columns))
+            i, j = i1, j1
             count = sizes[above + i, before + j]
             size = max(2, count)  # a single block is filtered as a pair of equal blocks
             shifts = offsets[above + i, before + j]
@@ -337,20 +241,8 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                     offsets[above + i1, before + j1], sizes[above + i1, before + j1],
                     across=across, width=width, floats=block * width,
                 )  # fmt: skip
-            for k in range(size):
-                dy = shifts[k, 0] if k < count else 0
-                dx = shifts[k, 1] if k < count else 0
-                y[k] = rows[i] + dy
-                x[k] = columns[j] + dx
-                y_float[k] = dy
-                x_float[k] = dx
-            pair_places(y_float, x_float, size, length, tables.reach, places)
-            if scale is None:
-                group_variance(variance, size, length, tables, places, None)
-            else:
-                for k in range(size):
-                    scales[k] = scale[y[k], x[k]]
-                group_variance(variance, size, length, tables, places, scales)
+            place_blocks(shifts, count, rows[i], columns[j], scratch)
+            find_pairs(y_float, x_float, size, length, tables.reach, pairs)
             for k in range(0, size, 2):
                 a = y[k] * across + x[k] * width
                 b = y[k + 1] * across + x[k + 1] * width
@@ -363,14 +255,14 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                         pilot, k * length, tables.forward, guide_blocks, a, b, apart=length,
                         pitch_out=width, pitch=width, size=block, lanes=width, kind=there,
                     )  # fmt: skip
-            haar(group, size, length)
-            if wiener:
-                haar(pilot, size, length)
-                weight = shrink_wiener(group, pilot, variance, size, length, tables.strength)
+            if scale is None:
+                weight = shrink(coefficients, tables, pairs, None, size, length, final)
             else:
-                weight = shrink_hard(group, variance, size, length, tables.strength)
-                if tables.root != 1:
-                    sharpen(group, size, length, tables.root)
+                for k in range(size):
+                    scales[k] = scale[y[k], x[k]]
+                weight = shrink(coefficients, tables, pairs, scales, size, length, final)
+            if final is None and tables.root != 1:
+                sharpen(group, size, length, tables.root)
             haar_back(group, size, length)
             factor = splat(weight, width)
             for u in range(0, block * width, width):

@@ -35,10 +35,29 @@ def kernel(function: F) -> F:
     work. Kernels allocate nothing and get their working memory from the caller, so reference
     counting is switched off; its atomic operations take a tenth of the time.
     """
-    compiled: F = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    compiled: F = numba.njit(nogil=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(
+        function
+    )
     folder = cache_folder()
     if folder is not None:
         compiled._cache = KernelCache(function, folder)  # type: ignore[attr-defined]
+    return compiled
+
+
+def part(function: F) -> F:
+    """Compile a function as part of kernels only, without an entry for Python.
+
+    Entries of functions with large structures take longer to compile than the functions. They are
+    always inlined by LLVM, because passing large structures takes time, too.
+    """
+    compiled: F = numba.njit(
+        nogil=True,
+        error_model="numpy",
+        _nrt=False,
+        forceinline=True,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+    )(function)
     return compiled
 
 

@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastrestore.backends.numba._simd import broadcast, fused, pointer, vector_of
+from fastrestore.backends.numba._simd import broadcast, first_element, fused, pointer, vector_of
 
 INT64 = ir.IntType(64)
 
@@ -78,7 +78,7 @@ def transform_pair(
         vector_type = context.get_value_type(vector)
         out, at_out, matrix, values, a, b = args[:6]
         next_out = builder.add(at_out, INT64(apart.literal_value))
-        entries = context.make_array(signature.args[2])(context, builder, matrix).data
+        entries = first_element(context, builder, signature.args[2], matrix)
 
         def address(which, array, start, k, pitch):
             index = builder.add(start, INT64(k * pitch.literal_value))
@@ -94,9 +94,8 @@ def transform_pair(
             ]
 
         pairs = list(zip(block(a), block(b), strict=True))
-        total = list(product(builder, entry, [builder.fadd(*pair) for pair in pairs]))
-        difference = list(product(builder, entry, [builder.fsub(*pair) for pair in pairs]))
-        for start, results in ((at_out, total), (next_out, difference)):
+        for start, operation in ((at_out, builder.fadd), (next_out, builder.fsub)):
+            results = list(product(builder, entry, [operation(*pair) for pair in pairs]))
             for k, result in enumerate(results):
                 builder.store(result, address(0, out, start, k, pitch_out), align=4)
         return context.get_dummy_value()
@@ -119,7 +118,7 @@ def combine(typingctx, out, factors, at, vectors, columns, terms, lanes):
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
         out, factors, at, vectors = args[:4]
-        numbers = context.make_array(signature.args[1])(context, builder, factors).data
+        numbers = first_element(context, builder, signature.args[1], factors)
 
         def address(which, array, index):
             return pointer(context, builder, signature.args[which], array, index, vector_type)
@@ -158,7 +157,7 @@ def distances(typingctx, out, values, at, across, pixels, size, first, last, til
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)
         out, values, at, across, pixels = args[:5]
-        own = context.make_array(signature.args[4])(context, builder, pixels).data
+        own = first_element(context, builder, signature.args[4], pixels)
 
         def address(which, array, index):
             return pointer(context, builder, signature.args[which], array, index, vector_type)

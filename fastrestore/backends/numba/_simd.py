@@ -67,9 +67,14 @@ def vector_of(array, lanes):
     return Vector(lanes.literal_value, array.dtype)
 
 
+def first_element(context, builder, array_type, array):
+    """Address of the first element of an array; one instruction, unlike `make_array`."""
+    return context.data_model_manager[array_type].get(builder, array, "data")
+
+
 def pointer(context, builder, array_type, array, index, vector_type):
     """Address of a vector in an array."""
-    data = context.make_array(array_type)(context, builder, array).data
+    data = first_element(context, builder, array_type, array)
     return builder.bitcast(builder.gep(data, [index]), vector_type.as_pointer())
 
 
@@ -137,7 +142,7 @@ def prefetch(typingctx, array, index):
     """Prefetch the cache line of an element that will be read."""
 
     def generate(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        data = first_element(context, builder, signature.args[0], args[0])
         address = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [address.type, *[_INT32] * 3])
         name = "llvm.prefetch.p0i8"
@@ -154,7 +159,7 @@ def spread(typingctx, array, index, lanes):
     vector = vector_of(array, lanes)
 
     def generate(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        data = first_element(context, builder, signature.args[0], args[0])
         return broadcast(builder, builder.load(builder.gep(data, [args[1]])), vector.lanes)
 
     return vector(array, types.intp, lanes), generate

@@ -93,12 +93,13 @@ def _layout(covariance: Same) -> tuple[NDArray[np.float32], _variance.Reach]:
     if mirrored:
         tables = tables[:, :, across:]
     down = tables.shape[1] - 1
+    near = _variance.nearest(tables, (down, across))
     out = np.zeros((*tables.shape[:3], size, lanes), np.float32)
-    out[..., :size] = tables
+    out[..., :size] = 2 * tables
     flat = aligned(out[..., 0, 0].size * length, np.float32)
     flat.reshape(-1, length)[:, : size * lanes] = out.reshape(-1, size * lanes)
     line, origin = tables.shape[2] * length, 0 if mirrored else across * length
-    return flat.reshape(len(tables), -1), _variance.Reach(down, across, line, origin)
+    return flat.reshape(len(tables), -1), _variance.Reach(down, across, line, origin, near)
 
 
 _shared_layout = functools.lru_cache(8)(_layout)

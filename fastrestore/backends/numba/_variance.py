@@ -1,30 +1,38 @@
-"""Variance of every coefficient of a group, from the covariances of pairs of its blocks."""
+"""Noise that the blocks of a group share: sums of the covariances of pairs of its blocks.
+
+The variance of a Haar coefficient is computed from two halves of a part of the group. If A and B
+are the sums of their blocks, ``var(A +- B) = var A + var B +- 2 cov(A, B)``, where the covariance
+is a sum over pairs of blocks. Pairs are stored by octets of blocks: the pair of block a of octet q
+and block b of octet r is at ``places[((q * octets + r) * 8 + a) * 8 + b]``. Most pairs of distant
+octets do not overlap, and only the others are summed: bit ``8 * a + b`` of `near` is set for them.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._simd import (
     absolute,
     add,
+    aligned,
     fma,
-    fnma,
     keep_ge,
     load,
-    maximum,
+    mask_le,
     minimum,
-    mul,
     splat,
-    store,
     store_integers,
     sub,
+    trailing_zeros,
 )
-from fastrestore.backends.protocol import LEAST
 
 WIDE = 16  # lanes of vectors over whole blocks
+OCTET = 8
 
 
 class Reach(NamedTuple):
@@ -32,105 +40,131 @@ class Reach(NamedTuple):
 
     There are `length` floats for each displacement, with dy from 0 to `down`. For symmetric
     covariances dx is the magnitude, up to `across`, and `origin` is 0. Otherwise dx is from -across
-    to across.
+    to across. Covariances beyond `near` (dy, dx) are zero.
     """
 
     down: int
     across: int
     line: int  # floats from one dy to the next
     origin: int  # position of displacement (0, 0)
+    near: tuple[float, ...]
 
 
-@_jit.kernel
-def pair_places(rows, columns, size, length, reach, places):
+class Pairs(NamedTuple):
+    """Pairs of blocks of a group; see above."""
+
+    places: NDArray[np.int32]
+    near: NDArray[np.uint64]
+    scales: NDArray[np.float32]  # of the noise in each block
+
+
+def pairs_of(most: int) -> Pairs:
+    """Allocate memory for groups of up to `most` blocks."""
+    octets = -(-most // OCTET)
+    return Pairs(
+        places=aligned(octets**2 * OCTET**2, np.int32),
+        near=aligned(octets**2, np.uint64),
+        scales=aligned(most, np.float32),
+    )
+
+
+def nearest(tables: NDArray[Any], farthest: tuple[int, ...]) -> tuple[float, ...]:
+    """Largest displacement along each axis where covariances (C, ..) are not zero."""
+    near = []
+    for axis, far in enumerate(farthest, 1):
+        ends = [0, -1] if tables.shape[axis] == 2 * far + 1 else [-1]
+        near.append(math.inf if np.take(tables, ends, axis).any() else far - 1.0)
+    return tuple(near)
+
+
+@_jit.part
+def find_pairs(rows, columns, size, length, reach, pairs):
     """Compute the positions of the covariances of pairs of blocks; see `Reach`."""
-    line = -(-size // WIDE) * WIDE
-    zero = splat(np.float32(0), WIDE)
-    far = splat(np.float32(reach.across), WIDE)
-    farthest = splat(np.float32(reach.down), WIDE)
-    down = splat(np.float32(reach.line), WIDE)
-    across = splat(np.float32(length), WIDE)
-    origin = splat(np.float32(reach.origin), WIDE)
-    for a in range(size):
-        y = splat(rows[a], WIDE)
-        x = splat(columns[a], WIDE)
-        for b in range(a // WIDE * WIDE, size, WIDE):
-            dy = sub(load(rows, b, WIDE), y)
-            dx = sub(load(columns, b, WIDE), x)
-            if reach.origin:  # negate both, so that dy is not negative
-                upward = keep_ge(dx, dy, zero)
-                dx = sub(upward, sub(dx, upward))
-                dx = sub(zero, minimum(sub(zero, minimum(dx, far)), far))
-            else:
-                dx = minimum(absolute(dx), far)
-            at = fma(minimum(absolute(dy), farthest), down, fma(dx, across, origin))
-            store_integers(places, a * line + b, at)
+    octets = (size + OCTET - 1) // OCTET
+    zero = splat(np.float32(0), OCTET)
+    far = splat(np.float32(reach.across), OCTET)
+    farthest = splat(np.float32(reach.down), OCTET)
+    down = splat(np.float32(reach.line), OCTET)
+    across = splat(np.float32(length), OCTET)
+    origin = splat(np.float32(reach.origin), OCTET)
+    near_y = splat(np.float32(reach.near[0]), OCTET)
+    near_x = splat(np.float32(reach.near[1]), OCTET)
+    for first in range(octets):
+        for second in range(first, octets):
+            y = load(rows, second * OCTET, OCTET)
+            x = load(columns, second * OCTET, OCTET)
+            word = first * octets + second
+            near = np.uint64(0)
+            for a in range(min(OCTET, size)):
+                at = first * OCTET + a
+                dy = sub(y, splat(rows[at], OCTET))
+                dx = sub(x, splat(columns[at], OCTET))
+                if reach.origin:  # negate both, so that dy is not negative
+                    upward = keep_ge(dx, dy, zero)
+                    dx = sub(upward, sub(dx, upward))
+                    near_row = mask_le(absolute(dx), near_x)
+                    dx = sub(zero, minimum(sub(zero, minimum(dx, far)), far))
+                else:
+                    dx = absolute(dx)
+                    near_row = mask_le(dx, near_x)
+                    dx = minimum(dx, far)
+                dy = absolute(dy)
+                near |= (near_row & mask_le(dy, near_y)) << np.uint64(OCTET * a)
+                place = fma(minimum(dy, farthest), down, fma(dx, across, origin))
+                store_integers(pairs.places, (word * OCTET + a) * OCTET, place)
+            pairs.near[word] = near
 
 
-@_jit.kernel
-def group_variance(variance, size, length, tables, places, scale):
-    """Compute the exact variance of every coefficient of `haar`.
+@_jit.part
+def pair_place(pairs, size, first):
+    """Position of the covariance of blocks `first`, which is even, and ``first + 1``."""
+    octets = (size + OCTET - 1) >> 3
+    word = (first >> 3) * (octets + 1)
+    return np.int64(pairs.places[np.uint64((word * OCTET + (first & 7)) * OCTET + (first & 7) + 1)])
 
-    The noise has variance 1, or standard deviation `scale` in each of the blocks. If A and B are
-    the sums of two halves of a part of the group, ``var(A +- B) = var A + var B +- 2 cov(A, B)``,
-    where the covariance is a sum over pairs of blocks. `places` are from `pair_places`; the
-    covariance of a block with itself is at ``reach.origin``.
+
+@_jit.part
+def add_pair(sums, covariance, at, scales, a, b):
+    """Add a covariance of blocks a and b, times both scales of their noise unless None."""
+    c0, c1, c2, c3 = sums
+    d0, d1 = load(covariance, at, WIDE), load(covariance, at + WIDE, WIDE)
+    d2, d3 = load(covariance, at + 2 * WIDE, WIDE), load(covariance, at + 3 * WIDE, WIDE)
+    if scales is None:
+        return add(c0, d0), add(c1, d1), add(c2, d2), add(c3, d3)
+    factor = splat(scales[a] * scales[b], WIDE)
+    return fma(factor, d0, c0), fma(factor, d1, c1), fma(factor, d2, c2), fma(factor, d3, c3)
+
+
+@_jit.part
+def bits_between(first, half):
+    """Bits of pairs of two halves of a part of an octet, which begins at `first`; or all bits."""
+    if half >= OCTET:
+        return ~np.uint64(0)
+    columns = ((np.uint64(1) << np.uint64(half)) - np.uint64(1)) << np.uint64(first + half)
+    rows = ((np.uint64(1) << np.uint64(OCTET * half)) - np.uint64(1)) << np.uint64(OCTET * first)
+    return (columns * np.uint64(0x0101010101010101)) & rows
+
+
+@_jit.part
+def shared_noise(covariance, pairs, scales, size, first, half, i):
+    """Sums of the covariances of all pairs of two halves, for four vectors of coefficients from i.
+
+    The halves of `half` blocks begin at block `first` of a group. `scales` (size,) of the noise in
+    each block, or None.
     """
-    covariance, origin = tables.covariance, tables.reach.origin
-    line = -(-size // WIDE) * WIDE
-    least = splat(np.float32(0) if scale is not None else np.float32(LEAST), WIDE)
-    for first in range(0, size, 2):
-        at = np.int64(places[np.uint64(first * line + first + 1)])
-        a = first * length
-        both = twice = splat(np.float32(2), WIDE)
-        if scale is not None:
-            product = scale[first] * scale[first + 1]
-            both = splat(scale[first] * scale[first] + scale[first + 1] * scale[first + 1], WIDE)
-            twice = splat(product + product, WIDE)
-        for i in range(0, length, WIDE):
-            own = mul(both, load(covariance, origin + i, WIDE))
-            c = load(covariance, at + i, WIDE)
-            limit = mul(least, own)
-            store(variance, a + i, maximum(fma(twice, c, own), limit))
-            store(variance, a + length + i, maximum(fnma(twice, c, own), limit))
-    half = 2
-    while half < size:
-        least = splat(np.float32(0) if scale is not None else np.float32(2 * half * LEAST), WIDE)
-        for first in range(0, size, 2 * half):
-            for i in range(0, length, 4 * WIDE):
-                c0 = c1 = c2 = c3 = splat(np.float32(0), WIDE)  # four sums hide latency
-                for a in range(first, first + half):
-                    for b in range(first + half, first + 2 * half):
-                        at = np.int64(places[np.uint64(a * line + b)]) + i
-                        if scale is None:
-                            c0 = add(c0, load(covariance, at, WIDE))
-                            c1 = add(c1, load(covariance, at + WIDE, WIDE))
-                            c2 = add(c2, load(covariance, at + 2 * WIDE, WIDE))
-                            c3 = add(c3, load(covariance, at + 3 * WIDE, WIDE))
-                        else:
-                            product = splat(scale[a] * scale[b], WIDE)
-                            c0 = fma(product, load(covariance, at, WIDE), c0)
-                            c1 = fma(product, load(covariance, at + WIDE, WIDE), c1)
-                            c2 = fma(product, load(covariance, at + 2 * WIDE, WIDE), c2)
-                            c3 = fma(product, load(covariance, at + 3 * WIDE, WIDE), c3)
-                a = first * length + i
-                b = a + half * length
-                own = origin + i
-                limit0 = mul(least, load(covariance, own, WIDE))
-                limit1 = mul(least, load(covariance, own + WIDE, WIDE))
-                limit2 = mul(least, load(covariance, own + 2 * WIDE, WIDE))
-                limit3 = mul(least, load(covariance, own + 3 * WIDE, WIDE))
-                combine_variances(variance, a, b, c0, limit0)
-                combine_variances(variance, a + WIDE, b + WIDE, c1, limit1)
-                combine_variances(variance, a + 2 * WIDE, b + 2 * WIDE, c2, limit2)
-                combine_variances(variance, a + 3 * WIDE, b + 3 * WIDE, c3, limit3)
-        half *= 2
-
-
-@_jit.kernel
-def combine_variances(variance, a, b, sums, limit):
-    """Convert the variances of two sums to those of their sum and difference, at least `limit`."""
-    both = add(load(variance, a, WIDE), load(variance, b, WIDE))
-    twice = add(sums, sums)
-    store(variance, a, maximum(add(both, twice), limit))
-    store(variance, b, maximum(sub(both, twice), limit))
+    zero = splat(np.float32(0), WIDE)
+    sums = (zero, zero, zero, zero)  # four sums hide latency
+    octets = (size + OCTET - 1) >> 3
+    left, right, count = first >> 3, (first + half) >> 3, (half + OCTET - 1) >> 3
+    wanted = bits_between(first & 7, half)
+    for q in range(left, left + count):
+        for r in range(right, right + count):
+            word = q * octets + r
+            near = pairs.near[np.uint64(word)] & wanted
+            while near:
+                pair = trailing_zeros(near)
+                near &= near - np.uint64(1)
+                at = np.int64(pairs.places[np.uint64(word * OCTET**2 + pair)]) + i
+                a, b = q * OCTET + (pair >> 3), r * OCTET + (pair & 7)
+                sums = add_pair(sums, covariance, at, scales, a, b)
+    return sums

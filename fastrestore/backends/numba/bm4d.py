@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels
-from fastrestore.backends.numba import _cubes_filter, _cubes_merge
+from fastrestore.backends.numba import _cubes_filter, _cubes_merge, _variance
 from fastrestore.backends.numba._cubes_filter import Groups
 from fastrestore.backends.numba._filter import Blocks, Sums, Tables
 from fastrestore.backends.numba._parts import array_sizes, memories, most_corners
@@ -54,11 +54,12 @@ def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]
     flat = aligned(count * int(np.prod(shape)) * length, np.float32)
     out = flat.reshape(count, *shape, length)
     one = np.moveaxis(tables, 6, 4)  # a block consists of columns of (slices, rows)
-    out[..., : thick * block**2] = one.reshape(count, *shape, -1)
+    out[..., : thick * block**2] = 2 * one.reshape(count, *shape, -1)
     stretch = shape[2] * length
     layer = shape[1] * stretch
     origin = 0 if mirrored else across * stretch + along * length
-    layout = _cubes_filter.Reach(down, across, along, layer, stretch, origin)
+    near = _variance.nearest(tables, (down, across, along))
+    layout = _cubes_filter.Reach(down, across, along, layer, stretch, origin, near)
     return flat.reshape(count, -1), layout
 
 

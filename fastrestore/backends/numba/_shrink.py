@@ -1,0 +1,249 @@
+"""Haar transform across a group, shrinkage, and the transform back.
+
+The Haar transform adds and subtracts without scaling. A coefficient of 2**l blocks is then 2**(l/2)
+times too large; variances include this factor, and the inverse divides by 2**l. Two halves of a
+part of the group are combined at a time, with the variances of their sum and difference. The
+difference is a coefficient and is shrunk at once. Coefficient k is the difference of two sums of
+lowbit(k) blocks. The first step of the transform was done before, see `transform_pair`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._simd import (
+    add,
+    div,
+    fma,
+    fnma,
+    keep_ge,
+    load,
+    maximum,
+    mul,
+    splat,
+    store,
+    sub,
+)
+from fastrestore.backends.numba._variance import WIDE, Pairs, pair_place, shared_noise
+from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST
+
+
+class Group(NamedTuple):
+    """Half-transformed blocks, (size * length,), and the variances of their sums."""
+
+    noisy: NDArray[np.float32]
+    pilot: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+
+class Noise(NamedTuple):
+    """Covariances of coefficients for noise of variance 1, see `_variance.Reach`, and the pairs."""
+
+    covariance: NDArray[np.float32]
+    origin: int
+    pairs: Pairs
+
+
+@_jit.part
+def shrink(group, tables, pairs, scales, size, length, wiener):
+    """Transform and shrink in place; return the weight of the group.
+
+    The noise has variance 1, or standard deviation `scales` in each of the blocks. `wiener`: filter
+    by the pilot, or None to threshold.
+    """
+    noise = Noise(tables.covariance, tables.reach.origin, pairs)
+    strength = tables.strength
+    other = strength[length]  # the same for all coefficients but those of the sum of all blocks
+    total = splat(np.float32(0), WIDE)
+    for i in range(0, length, 4 * WIDE):
+        part = first_step(group, noise, other, scales, size, length, i, wiener)
+        total = fma(splat(np.float32(0.5), WIDE), part, total)
+        half = 2
+        while half < size:
+            part = step(group, noise, other, scales, size, length, i, half, wiener)
+            total = fma(splat(np.float32(0.5 / half), WIDE), part, total)
+            half *= 2
+        part = shrink_sums(group, noise, strength, scales, size, i, wiener)
+        total = fma(splat(np.float32(1 / size), WIDE), part, total)
+    if wiener is None:
+        for at in range(0, size * length, WIDE):
+            total = add(total, load(group.variance, at, WIDE))
+    return weight_of(lane_sum(total, group.variance))
+
+
+@_jit.part
+def first_step(group, noise, strength, scales, size, length, i, wiener):
+    """Shrink the differences of pairs of blocks and compute the variances of their sums."""
+    covariance = noise.covariance
+    least = splat(np.float32(LEAST if scales is None else 0), WIDE)
+    strength, scale = splat(strength, WIDE), splat(np.float32(0.5), WIDE)
+    total = splat(np.float32(0), WIDE)
+    both = twice = splat(np.float32(1), WIDE)
+    for first in range(0, size, 2):
+        at = pair_place(noise.pairs, size, first)
+        if scales is not None:
+            squares = scales[first] * scales[first] + scales[first + 1] * scales[first + 1]
+            both = splat(np.float32(0.5) * squares, WIDE)
+            twice = splat(scales[first] * scales[first + 1], WIDE)
+        for k in range(i, i + 4 * WIDE, WIDE):
+            a = first * length + k
+            b = a + length
+            own = load(covariance, noise.origin + k, WIDE)
+            c = load(covariance, at + k, WIDE)
+            if scales is not None:
+                own, c = mul(both, own), mul(twice, c)
+            store(group.variance, a, add(own, c))
+            v = maximum(sub(own, c), mul(least, own))
+            d = load(group.noisy, b, WIDE)
+            if wiener is None:
+                shrink_hard(group, b, d, mul(d, scale), v, strength, scale)
+            else:
+                p = load(group.pilot, b, WIDE)
+                total = shrink_wiener(group.noisy, b, mul(d, scale), p, v, strength, total)
+    return total
+
+
+@_jit.part
+def step(group, noise, strength, scales, size, length, i, half, wiener):
+    """Combine all pairs of halves of `half` blocks."""
+    covariance, own, strength = noise.covariance, noise.origin + i, splat(strength, WIDE)
+    total = splat(np.float32(0), WIDE)
+    least = splat(np.float32(0) if scales is not None else np.float32(half * LEAST), WIDE)
+    limit0 = mul(least, load(covariance, own, WIDE))
+    limit1 = mul(least, load(covariance, own + WIDE, WIDE))
+    limit2 = mul(least, load(covariance, own + 2 * WIDE, WIDE))
+    limit3 = mul(least, load(covariance, own + 3 * WIDE, WIDE))
+    for first in range(0, size, 2 * half):
+        c0, c1, c2, c3 = shared_noise(covariance, noise.pairs, scales, size, first, half, i)
+        a, b = first * length + i, (first + half) * length + i
+        total = combine(group, a, b, half, c0, limit0, strength, wiener, total)
+        total = combine(group, a + WIDE, b + WIDE, half, c1, limit1, strength, wiener, total)
+        total = combine(
+            group, a + 2 * WIDE, b + 2 * WIDE, half, c2, limit2, strength, wiener, total
+        )
+        total = combine(
+            group, a + 3 * WIDE, b + 3 * WIDE, half, c3, limit3, strength, wiener, total
+        )
+    return total
+
+
+@_jit.part
+def combine(group, a, b, half, shared, limit, strength, wiener, total):
+    """Sum of two halves, and their shrunk difference, which the inverse transform will scale."""
+    both = add(load(group.variance, a, WIDE), load(group.variance, b, WIDE))
+    store(group.variance, a, add(both, shared))
+    v = maximum(sub(both, shared), limit)
+    x, y = load(group.noisy, a, WIDE), load(group.noisy, b, WIDE)
+    store(group.noisy, a, add(x, y))
+    if wiener is None:
+        d = sub(x, y)
+        shrink_hard(group, b, d, d, v, strength, splat(np.float32(0.5 / half), WIDE))
+        return total
+    p, q = load(group.pilot, a, WIDE), load(group.pilot, b, WIDE)
+    store(group.pilot, a, add(p, q))
+    return shrink_wiener(group.noisy, b, sub(x, y), sub(p, q), v, strength, total)
+
+
+@_jit.part
+def shrink_sums(group, noise, strength, scales, size, i, wiener):
+    """Shrink the coefficients of the sum of all blocks."""
+    total = splat(np.float32(0), WIDE)
+    least = splat(np.float32(0) if scales is not None else np.float32(0.5 * size * LEAST), WIDE)
+    scale = splat(np.float32(1 / size), WIDE)
+    for k in range(i, i + 4 * WIDE, WIDE):
+        limit = mul(least, load(noise.covariance, noise.origin + k, WIDE))
+        v = maximum(load(group.variance, k, WIDE), limit)
+        factor, c = load(strength, k, WIDE), load(group.noisy, k, WIDE)
+        if wiener is None:
+            shrink_hard(group, k, c, mul(c, scale), v, factor, scale)
+        else:
+            p = load(group.pilot, k, WIDE)
+            total = shrink_wiener(group.noisy, k, mul(c, scale), p, v, factor, total)
+    return total
+
+
+@_jit.part
+def shrink_hard(group, at, c, scaled, v, strength, scale):
+    """Write `scaled` coefficients and their variances, or zeros below the threshold.
+
+    strength: lambda**2 sigma**2.
+    """
+    energy, limit = mul(c, c), mul(strength, v)
+    store(group.noisy, at, keep_ge(scaled, energy, limit))
+    store(group.variance, at, keep_ge(mul(v, scale), energy, limit))
+
+
+@_jit.part
+def shrink_wiener(out, at, c, p, v, strength, total):
+    """Multiply coefficients by the Wiener gain of the pilot `p`; add the variances that remain.
+
+    strength: mu**2 sigma**2.
+    """
+    energy = fma(p, p, splat(np.finfo(np.float32).tiny, WIDE))
+    gain = div(energy, fma(strength, v, energy))
+    store(out, at, mul(c, gain))
+    return fma(mul(v, gain), gain, total)
+
+
+@_jit.part
+def haar_back(group, size, length):
+    """Invert the Haar transform, except for its last step; two steps at once if there are two."""
+    half = size >> 1
+    while half > 2:
+        outer, inner = splat(np.float32(0.5 / half), WIDE), splat(np.float32(1 / half), WIDE)
+        apart = (half >> 1) * length
+        for first in range(0, size, 2 * half):
+            for i in range(first * length, (first + 1) * length, WIDE):
+                a, b = load(group, i, WIDE), load(group, i + 2 * apart, WIDE)
+                c, d = load(group, i + apart, WIDE), load(group, i + 3 * apart, WIDE)
+                left, right = fma(outer, b, a), fnma(outer, b, a)
+                store(group, i, fma(inner, c, left))
+                store(group, i + apart, fnma(inner, c, left))
+                store(group, i + 2 * apart, fma(inner, d, right))
+                store(group, i + 3 * apart, fnma(inner, d, right))
+        half >>= 2
+    if half == 2:
+        scale = splat(np.float32(0.25), WIDE)
+        for first in range(0, size, 4):
+            for i in range(first * length, (first + 1) * length, WIDE):
+                a, b = load(group, i, WIDE), load(group, i + 2 * length, WIDE)
+                store(group, i, fma(scale, b, a))
+                store(group, i + 2 * length, fnma(scale, b, a))
+
+
+@_jit.part
+def sharpen(group, size, length, root):
+    """Take roots of coefficients relative to the mean of the group, to amplify small details."""
+    mean = abs(group[0]) * math.sqrt(size)
+    if mean == 0:
+        return
+    for k in range(size):
+        blocks = size if k == 0 else 2 * (k & -k)
+        unit = math.sqrt(blocks) / mean
+        if k > 0 and k % 2 == 0:
+            unit /= blocks  # the inverse transform will divide
+        for i in range(1 if k == 0 else 0, length):
+            c = group[k * length + i]
+            if c != 0:
+                group[k * length + i] = c * (abs(c) * unit) ** (root - 1)
+
+
+@_jit.part
+def weight_of(noise):
+    """Weight of a group with this remaining noise variance."""
+    return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
+
+
+@_jit.part
+def lane_sum(vector, scratch):
+    """Sum of the lanes, in their order; overwrites the start of `scratch`."""
+    store(scratch, 0, vector)
+    total = np.float32(0)
+    for i in range(WIDE):
+        total += scratch[i]
+    return total
