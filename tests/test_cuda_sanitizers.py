@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.cudasim import needs
+from support.gpu import REQUIRED, WHY_NO_GPU
 
 HERE = Path(__file__).parent
 FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
@@ -28,6 +29,7 @@ def sanitized(*words):
         | {
             "CUDASIM_FLAGS": FLAGS,
             "FASTRESTORE_TEST_REQUIRE": "compiler",  # not a GPU
+            "FASTRESTORE_TEST_GPU": "shim",
             "LD_PRELOAD": " ".join(libraries),
             "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
         },
@@ -37,15 +39,25 @@ def sanitized(*words):
     )
 
 
+def on_shim(*values):
+    """A row whose tests use CuPy."""
+    missing = pytest.mark.skipif(
+        WHY_NO_GPU is not None and "cupy" not in REQUIRED, reason=str(WHY_NO_GPU)
+    )
+    return pytest.param(*values, marks=[pytest.mark.gpu, missing])
+
+
 @pytest.mark.parametrize(
     ("file", "which"),
     [
         ("test_cuda_match.py", "bands and (4-3 or 12-1) or small_images or bias"),
         ("test_cuda_filter.py", "test_order and (0-basic or 0-final) or channels or maps"),
         ("test_cuda_range.py", "numpy and 0"),
-        ("test_cuda_vbm3d.py", "changes1 or changes7 or small or bands or (correlated and noise)"),
-        ("test_cuda_bm3d.py", "layouts or (types and f8) or shape2"),
-        (
+        on_shim(
+            "test_cuda_vbm3d.py", "changes1 or changes7 or small or bands or (correlated and noise)"
+        ),
+        on_shim("test_cuda_bm3d.py", "layouts or (types and f8) or shape2"),
+        on_shim(
             "test_cuda_bm4d.py",
             "other_shapes or bands or biases or (threads and 1) or spectra",
         ),
