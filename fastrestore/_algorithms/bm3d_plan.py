@@ -107,7 +107,7 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         self._dtype = _dtype(dtype)
         self._request = Request.validated(
             image_geometry(self._shape, channel_axis),
-            True,
+            None,
             NoiseArguments(sigma, psd, noise_kernel, noise),
             strength=strength,
             profile=profile,

@@ -90,7 +90,7 @@ class Request:
     def validated(
         cls,
         geometry: Geometry,
-        on_host: bool,
+        on_host: bool | None,
         noise: NoiseArguments,
         *,
         strength: Any = 1.0,
@@ -107,7 +107,10 @@ class Request:
         capability: str = "image",
         matching: Matching | None = None,
     ) -> Request:
-        """Validate the arguments of a call; raise `TypeError` or `ValueError`."""
+        """Validate the arguments of a call; raise `TypeError` or `ValueError`.
+
+        `on_host`: whether the image is on the host; None if it is not known yet.
+        """
         count, axis = geometry.channels, geometry.channel_axis
         space, chroma = _checked_colors(colorspace, chroma_strength, count, axis)
         numbers = PROFILES.get(profile) if isinstance(profile, str) else None
@@ -120,9 +123,7 @@ class Request:
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)
         limit = validate.max_memory(max_memory)
-        # An image whose gradient is needed counts as small: the GPU has none yet
-        size = math.prod(geometry.shape) if tape.RECORD.get() is None else 0
-        engine = select(backend, on_host, capability, size)
+        engine = select(backend, on_host is not False, capability, _size(geometry, on_host))
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         factor = validate.number("strength", strength, least=0, most=MOST)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
@@ -150,7 +151,7 @@ class Request:
             mask=None if valid is None else Mask(geometry.spatial(valid)),
             backend=engine,
             execution=Execution(threads, deterministic=same, memory=engine.memory()),
-            substitute=substitute(engine, backend, on_host, capability),
+            substitute=substitute(engine, backend, on_host is not False, capability),
         )
 
     @property
@@ -233,6 +234,13 @@ def _checked_colors(
     space = color.check(colorspace, count)
     color.check_chroma(chroma, space, count, channel_axis)
     return space, chroma
+
+
+def _size(geometry: Geometry, on_host: bool | None) -> int | None:
+    """Return the size of an image for the choice of the backend; None if it does not matter."""
+    if tape.RECORD.get() is not None:
+        return 0  # counts as small, because the GPU has no gradients yet
+    return None if on_host is None else math.prod(geometry.shape)
 
 
 def _sharpening(profile: Profile, stage: str, capability: str) -> str:
