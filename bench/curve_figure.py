@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Marker and color on light and on dark pages; colors can be told apart by most people
+# Marker and color on light and on dark pages; colors that differ for color-blind readers, too
 SERIES = {
     "profiles of bm3d": ("o", "#0072b2", "#56b4e9"),
     "networks": ("D", "#a23f7c", "#e6a5cc"),

@@ -112,7 +112,7 @@ def _run_on_the_engine(shim):
 def reset():
     """Finish the work on all GPUs, and set the settings as they are at first.
 
-    Return what the work did wrong and nobody was told yet, such as a write outside an allocation.
+    Return the failures that were not reported yet, such as a write outside an allocation.
     """
     failure = start().shim_reset().decode()
     start().shim_set(b"seed", ctypes.c_longlong(SEED))

@@ -1,8 +1,8 @@
 """Bands of an image or volume, processed by serial kernels that release the GIL, on threads.
 
 A thread pool exists for one call only: it is not inherited by forks, not shared between callers,
-and needs no shutdown. Its working memory is kept between calls: new pages cost a tenth of the time
-of a call, because the system clears them, and threads wait for each other meanwhile.
+and needs no shutdown. Its working memory is kept between calls: new pages take time, because the
+system clears them, and threads wait for each other meanwhile.
 """
 
 from __future__ import annotations
