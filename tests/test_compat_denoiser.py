@@ -66,11 +66,45 @@ def test_batches_of_tensors(clean, noisy):
     torch = torch_or_skip()
     batch = torch.tensor(np.stack([noisy, noisy[::-1]])[:, None], dtype=torch.float32)
     for sigma in (SIGMA, torch.tensor(SIGMA), torch.full((2, 1, 1, 1), SIGMA)):
-        restored = Denoiser()(batch.requires_grad_(), sigma)
+        restored = Denoiser()(batch, sigma)
         assert restored.shape == batch.shape
         assert psnr(clean, restored[0, 0].numpy()) > psnr(clean, noisy) + 4
     each = Denoiser()(batch, torch.tensor([SIGMA, 0]))
-    np.testing.assert_array_equal(each[1], batch[1].detach())
+    np.testing.assert_array_equal(each[1], batch[1])
+
+
+def test_gradients_of_tensors(noisy):
+    torch = torch_or_skip()
+    batch = torch.tensor(np.stack([noisy, noisy[::-1]])[:, None], dtype=torch.float32)
+    image, sigma = batch.clone().requires_grad_(), torch.tensor(SIGMA, requires_grad=True)
+    denoiser = Denoiser(backend="numba")
+    plain = denoiser(batch, SIGMA)
+    for given in ((image, SIGMA), (batch, sigma), (image, sigma)):
+        restored = denoiser(*given)
+        np.testing.assert_allclose(restored.detach(), plain, atol=1e-3)
+        restored.square().sum().backward()
+    assert image.grad.abs().sum() > 0
+    assert sigma.grad < 0
+    with torch.no_grad():
+        assert not denoiser(image, sigma).requires_grad
+
+
+def test_products_with_numbers(noisy):
+    doubled = 2 * Denoiser(stage="basic")
+    expected = bm3d(noisy, 2 * SIGMA, stage="basic")
+    np.testing.assert_array_equal(doubled(noisy, SIGMA), expected)
+    np.testing.assert_array_equal((doubled * np.float32(0.5)).prox(noisy, 2 * SIGMA), expected)
+    assert repr(doubled) == "Denoiser(stage='basic') * 2.0"
+    with pytest.raises(ValueError, match="multiplied by a number of 0 or more, got -1"):
+        doubled * -1
+    with pytest.raises(TypeError, match="unsupported operand"):
+        doubled * doubled
+
+
+def test_the_convex_conjugate(noisy):
+    denoiser = Denoiser(stage="basic")
+    removed = denoiser.conj_prox(noisy, 1 / SIGMA)
+    np.testing.assert_allclose(removed, noisy - bm3d(noisy * SIGMA, SIGMA, stage="basic") / SIGMA)
 
 
 def test_calibration_by_scikit_image(clean, noisy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,12 @@ class Denoiser:
     Notes
     -----
     PyTorch tensors with four axes are batches (B, C, M, N), with one `sigma` or one for each image.
-    Arrays of JAX may be traced, as by `jax.jit`, but have no derivatives. The real and imaginary
-    parts of complex arrays are denoised one by one.
+    Where they require gradients, the result has those of `fastrestore.nets.BM3D`. Arrays of JAX may
+    be traced, as by `jax.jit`, but have no derivatives. The real and imaginary parts of complex
+    arrays are denoised one by one.
+
+    A denoiser times a number multiplies each `sigma` by it, as the product of a functional and a
+    number does in SCICO.
 
     Examples
     --------
@@ -52,10 +57,25 @@ class Denoiser:
                 f"Denoiser has no option {min(wrong)}: the image and sigma are given in each call"
             )
         self._options = options
+        self._scale = 1.0
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
-        return f"Denoiser({options})"
+        scale = "" if self._scale == 1 else f" * {self._scale!r}"
+        return f"Denoiser({options}){scale}"
+
+    def __mul__(self, factor: Any) -> Denoiser:
+        """Return a denoiser that multiplies sigma by a number."""
+        if np.ndim(factor) or not np.isrealobj(factor) or isinstance(factor, (str, Denoiser)):
+            return NotImplemented
+        number = float(factor)
+        if not 0 <= number < np.inf:
+            raise ValueError(f"a denoiser can be multiplied by a number of 0 or more, got {factor}")
+        scaled = copy.copy(self)
+        scaled._scale = self._scale * number
+        return scaled
+
+    __rmul__ = __mul__
 
     def __call__(self, x: Any, sigma: Any) -> Any:
         """Remove noise.
@@ -72,13 +92,17 @@ class Denoiser:
         array, shape of `x`
             Estimate of the clean image, of the same kind. Floats keep their type.
         """
+        return self._restored(x, sigma if self._scale == 1 else sigma * self._scale)
+
+    def _restored(self, x: Any, sigma: Any) -> Any:
+        """Remove noise of a level that has been multiplied."""
         library = type(x).__module__.partition(".")[0]
         if library in ("jax", "jaxlib"):
             return self._of_jax(x, sigma)
         if library == "torch" and x.ndim == 4:
             return self._of_batch(x, sigma)
         if getattr(x, "dtype", None) in (np.complex64, np.complex128):
-            return self(x.real, sigma) + 1j * self(x.imag, sigma)
+            return self._restored(x.real, sigma) + 1j * self._restored(x.imag, sigma)
         return fastrestore.bm3d(x, sigma, **self._options)
 
     def prox(self, v: Any, lam: float = 1.0, **others: Any) -> Any:
@@ -99,6 +123,26 @@ class Denoiser:
             Estimate of the clean image.
         """
         return self(v, lam)
+
+    def conj_prox(self, v: Any, lam: float = 1.0, **others: Any) -> Any:
+        """Return what `prox` removes, scaled as for the convex conjugate in SCICO.
+
+        Parameters
+        ----------
+        v : array
+            Noisy image.
+        lam : float
+            Parameter of the conjugate, above 0; the noise of ``v / lam`` has the standard deviation
+            ``1 / lam``.
+        **others
+            Without effect, such as an initial estimate.
+
+        Returns
+        -------
+        array, shape of `v`
+            ``v - lam * prox(v / lam, 1 / lam)``, by Moreau's decomposition.
+        """
+        return v - lam * self.prox(v / lam, 1.0 / lam, **others)
 
     def proximal(self, x: Any, tau: float, out: Any = None) -> Any:
         """Remove noise, as a function of CIL.
@@ -126,17 +170,21 @@ class Denoiser:
         import jax
 
         def on_host(values: Any, level: Any) -> Any:
-            restored = self(np.asarray(values), np.asarray(level))
+            restored = self._restored(np.asarray(values), np.asarray(level))
             return np.asarray(restored, dtype=x.dtype)
 
         shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
         return jax.pure_callback(on_host, shape, x, sigma, vmap_method="sequential")
 
     def _of_batch(self, x: Any, sigma: Any) -> Any:
-        """Denoise a batch of images."""
-        levels = sigma
-        if hasattr(sigma, "ndim") and sigma.ndim:
-            plain = sigma.detach().cpu().numpy() if hasattr(sigma, "detach") else sigma
-            levels = np.broadcast_to(np.reshape(plain, -1), len(x)).tolist()
+        """Denoise a batch of images, with gradients if they are asked for."""
+        import torch
+
+        differentiable = x.requires_grad or getattr(sigma, "requires_grad", False)
+        if differentiable and torch.is_grad_enabled():
+            return fastrestore.nets.BM3D(**self._options)(x, sigma)
+        levels = sigma.detach().cpu().numpy() if hasattr(sigma, "detach") else sigma
+        if np.ndim(levels):
+            levels = np.broadcast_to(np.reshape(levels, -1), len(x)).tolist()
         axes = {"batch_axis": 0, "channel_axis": 1}
         return fastrestore.bm3d(x.detach(), levels, **axes | self._options)

@@ -123,6 +123,65 @@ def test_denoiser_in_scico(clean):
     assert psnr(clean, solver.solve()) > psnr(clean, image) + 1
 
 
+def test_product_of_a_denoiser_in_scico(clean):
+    denoiser = fastrestore.compat.Denoiser() * (20 / 255)
+    image = snp.array(noisy(clean))
+    expected = (functional.BM3D() * (20 / 255)).prox(image, 2.0)
+    np.testing.assert_allclose(denoiser.prox(image, 2.0), expected, atol=1e-5)
+    expected = (functional.BM3D() * (20 / 255)).conj_prox(image, 2.0)
+    np.testing.assert_allclose(denoiser.conj_prox(image, 2.0), expected, atol=1e-5)
+    blur = linop.CircularConvolve(snp.ones((5, 5)) / 25, clean.shape)
+    data = blur(snp.array(clean)) + 0.02 * (image - clean) / SIGMA
+    solver = optimize.admm.ADMM(
+        f=loss.SquaredL2Loss(y=data, A=blur),
+        g_list=[denoiser],
+        C_list=[linop.Identity(clean.shape)],
+        rho_list=[1.0],
+        x0=blur.T @ data,
+        maxiter=8,
+        subproblem_solver=optimize.admm.LinearSubproblemSolver(),
+    )
+    assert psnr(clean, solver.solve()) > psnr(clean, data) + 3
+
+
+def test_gradients_of_a_denoiser_in_deepinverse(clean):
+    blur = deepinv.physics.BlurFFT(img_size=(1, *clean.shape), filter=torch.ones(1, 1, 5, 5) / 25)
+    truth = torch.from_numpy(clean)[None, None]
+    data = blur(truth) + 0.02 * torch.from_numpy(noisy(clean) - clean)[None, None] / SIGMA
+    prior = deepinv.optim.prior.PnP(denoiser=fastrestore.compat.Denoiser(profile="fast"))
+    logarithm, step = torch.tensor(-2.0, requires_grad=True), torch.tensor(0.3, requires_grad=True)
+    optimizer = torch.optim.Adam([logarithm, step], lr=0.1)
+    losses = []
+    for _ in range(8):
+        image = blur.A_adjoint(data)
+        for _ in range(3):
+            image = image - step * blur.A_adjoint(blur.A(image) - data)
+            image = prior.prox(image, sigma_denoiser=logarithm.exp())
+        risk = (image - truth).square().mean()
+        optimizer.zero_grad()
+        risk.backward()
+        optimizer.step()
+        losses.append(risk.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_dipy(clean):
+    from dipy.denoise.nlmeans import nlmeans
+
+    volume = 100 * np.stack([np.roll(clean, k, 1) for k in range(8)], -1).astype(np.float64)
+    rng = np.random.default_rng(0)
+    data = np.stack([volume + rng.normal(0, 5, volume.shape) for _ in range(2)], -1)
+    options = {"sigma": np.array([5.0, 5.0]), "mask": volume > 20, "rician": False}
+    theirs = nlmeans(data, **options)
+    ours = fastrestore.compat.nlmeans(data, **options, num_threads=1)
+    assert ours.shape == theirs.shape
+    assert ours.dtype == theirs.dtype
+    assert np.all(ours[volume <= 20] == theirs[volume <= 20])
+    valid = volume > 20
+    for k in range(2):
+        assert psnr(volume[valid], ours[valid, k]) > psnr(volume[valid], theirs[valid, k])
+
+
 def test_denoiser_in_deepinverse(clean):
     images = np.stack([clean, clean[::-1]])[:, None].repeat(3, 1)
     batch = torch.from_numpy(noisy(images))
