@@ -42,19 +42,33 @@ def library():
 
 def compiled(text, architecture, **defines):
     """Compile for an architecture such as 90; return the compiler's log."""
+    return cubin(text, architecture, **defines)[0]
+
+
+def cubin(text, architecture, *more, **defines):
+    """Compile, with more options; return the compiler's log and the machine code."""
     nvrtc = library()
     program = ctypes.c_void_p()
     made = nvrtc.nvrtcCreateProgram(
         ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None
     )
     assert made == 0
-    options = [*OPTIONS, f"-arch=sm_{architecture}", *(f"-D{k}={v}" for k, v in defines.items())]
+    options = [
+        *OPTIONS,
+        *more,
+        f"-arch=sm_{architecture}",
+        *(f"-D{k}={v}" for k, v in defines.items()),
+    ]
     words = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
     status = nvrtc.nvrtcCompileProgram(program, len(options), words)
     size = ctypes.c_size_t()
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
     log = ctypes.create_string_buffer(size.value)
     nvrtc.nvrtcGetProgramLog(program, log)
+    nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size))
+    code = ctypes.create_string_buffer(size.value)
+    if status == 0:
+        nvrtc.nvrtcGetCUBIN(program, code)
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
     assert status == 0, log.value.decode()
-    return log.value.decode()
+    return log.value.decode(), code.raw
