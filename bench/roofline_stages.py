@@ -19,7 +19,7 @@ from fastrestore.backends.numba import _filter, _grids
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._merge import merge
 from fastrestore.backends.numba._pool import cut, reach, span
-from fastrestore.backends.numba._tables import even_odd, filter_tables
+from fastrestore.backends.numba._tables import filter_tables, folds
 from fastrestore.backends.numba.bm3d import _divided, bm3d_filter
 from fastrestore.backends.protocol import Execution
 
@@ -82,7 +82,7 @@ def steps(each):
     tables = filter_tables(stage)[0]
     tables.strength[:] = 0  # nothing is shrunk, so the values stay the same in all rounds
     scratch = _filter.scratch(stage.block, stage.group)
-    parts = kernels(stage.block, len(images) > 1, even_odd(stage.forward))
+    parts = kernels(stage.block, len(images) > 1, folds(stage))
     bands = list(bands_of(each, tables))
     total = Sums(np.zeros((1, SIZE, SIZE)), np.ones((1, SIZE + 2, SIZE)))
 

@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from fastrestore._arrays import threads
 from fastrestore._arrays.types import FloatArray
+from fastrestore._collaborative.arrays import Matrix
 
 # Smaller correlations are rounding errors of the transforms.
 NEGLIGIBLE = 1e-10
@@ -80,8 +81,8 @@ def _clear_ends(table: FloatArray, reach: list[int], most: tuple[int, ...]) -> N
             table[(slice(None),) * axis + (ends,)] = 0
 
 
-@functools.cache
-def white_covariance(transform: str, shape: tuple[int, ...]) -> FloatArray:
+@functools.lru_cache(64)  # profiles that are learned have many
+def white_covariance(transform: str | Matrix, shape: tuple[int, ...]) -> FloatArray:
     """`coefficient_covariance` for white noise, up to displacements of the size of a block."""
     table = np.ones(())
     for axis, size in enumerate(shape):
@@ -94,16 +95,20 @@ def white_covariance(transform: str, shape: tuple[int, ...]) -> FloatArray:
     return _kept(np.ascontiguousarray(table.transpose(order))[None])
 
 
-@functools.cache
-def transform_matrix(name: str, size: int) -> FloatArray:
+@functools.lru_cache(64)
+def transform_matrix(name: str | Matrix, size: int) -> FloatArray:
     """Return the matrix of a 1-D transform of `size` samples; its rows have unit norm.
+
+    It may be given in place of its name.
 
     Raises
     ------
     ValueError
         If `name` is unknown, or the transform does not exist for this size.
     """
-    if name == "dct":
+    if not isinstance(name, str):
+        matrix = np.array(name)
+    elif name == "dct":
         n, k = np.arange(size), np.arange(size)[:, None]
         matrix = np.cos(np.pi * (2 * n + 1) * k / (2 * size))
     elif size & (size - 1):
@@ -117,9 +122,11 @@ def transform_matrix(name: str, size: int) -> FloatArray:
     return _kept(matrix / np.linalg.norm(matrix, axis=1, keepdims=True))
 
 
-@functools.cache
-def inverse_matrix(name: str, size: int) -> FloatArray:
-    """Return the exact inverse of `transform_matrix`."""
+@functools.lru_cache(64)
+def inverse_matrix(name: str | Matrix, size: int, given: Matrix | None = None) -> FloatArray:
+    """Return the exact inverse of `transform_matrix`, unless another matrix is given."""
+    if given is not None:
+        return _kept(np.array(given))
     return _kept(np.linalg.inv(transform_matrix(name, size)).astype(np.float64))
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from fastrestore._arrays import validate
+from fastrestore._collaborative import arrays
+from fastrestore._collaborative.arrays import Matrix, Vector
 
 # Bounds of the fields of each stage that are whole numbers
 _INTEGERS = {
@@ -25,6 +27,9 @@ _NUMBERS = {
     "match": MOST, "match_noise": MOST, "match_correlation": MOST, "kaiser": 6.0,
     "static": MOST, "static_noise": MOST,
 }  # fmt: skip
+FACTORS = {"basic": "threshold_factors", "final": "wiener_factors"}
+# Fields that are None or arrays; transforms may be arrays, too
+ARRAYS = (*FACTORS.values(), "inverse_basic", "inverse_final", "window_basic", "window_final")
 _SINGLE = ("threshold", "wiener", "residual", "threshold_residual", "wiener_residual")
 
 
@@ -64,10 +69,18 @@ class Profile:
         Matching threshold, in squared 8-bit gray levels (tau).
     match_noise_basic, match_noise_final : float
         Addition to the matching threshold, in units of the noise variance.
-    transform_basic, transform_final : str
-        Transform of blocks: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D).
+    transform_basic, transform_final : str or (N, N) array_like
+        Transform of blocks: "dct", "hadamard" or a discrete wavelet of PyWavelets (T2D); or the
+        matrix of a transform of rows and columns. Its rows have norm 1, the first is constant, and
+        the others have sum 0.
+    inverse_basic, inverse_final : (N, N) array_like or None
+        Matrix for the transform back, in place of the inverse. The first column is constant, so
+        that constant blocks are restored.
     kaiser_basic, kaiser_final : float
         Parameter beta of the Kaiser window for aggregation, 0 to 6.
+    window_basic, window_final : (N,) array_like or None
+        Window for aggregation in place of the Kaiser window, from 0.01 to 1. Blocks are weighted by
+        its outer product with itself.
     threshold : float or None
         Threshold of hard thresholding, in standard deviations of the noise of a coefficient
         (lambda_3D). With None it depends on the spectrum of the noise, from 2.2 to 4: 2.85 for
@@ -75,6 +88,11 @@ class Profile:
     wiener : float or None
         Factor for the noise variance in the Wiener gain (mu**2; 1 in [1]_). With None it depends on
         the spectrum of the noise, from 0.2 to 4.5: 0.45 for white noise.
+    threshold_factors, wiener_factors : (levels + 1, N, N) array_like or None
+        Factors for `threshold` and `wiener` of each coefficient of a group: in row 0 for the sums
+        of all blocks, in row l for the differences of 2**l blocks (levels of the Haar transform).
+        There are at least as many rows as the largest group needs. The mean of the group is
+        not filtered.
     match_correlation_basic, match_correlation_final : float
         Factor for the compensation of correlated noise in the distances between blocks, so that
         blocks are not matched because of equal noise (gamma in [2]_).
@@ -138,10 +156,13 @@ class Profile:
     group_basic: int = 16
     match_basic: float = 3000.0
     match_noise_basic: float = 2.0
-    transform_basic: str = "bior1.5"
+    transform_basic: str | Matrix = "bior1.5"
+    inverse_basic: Matrix | None = None
     threshold: float | None = None
+    threshold_factors: tuple[Matrix, ...] | None = None
     match_correlation_basic: float = 3.0
     kaiser_basic: float = 2.0
+    window_basic: Vector | None = None
 
     # Final estimate: Wiener filtering
     block_final: int = 8
@@ -150,9 +171,12 @@ class Profile:
     group_final: int = 32
     match_final: float = 3000.0
     match_noise_final: float = 1.0
-    transform_final: str = "dct"
+    transform_final: str | Matrix = "dct"
+    inverse_final: Matrix | None = None
     wiener: float | None = None
+    wiener_factors: tuple[Matrix, ...] | None = None
     kaiser_final: float = 2.0
+    window_final: Vector | None = None
     match_correlation_final: float = 3.0
 
     # Videos
@@ -221,12 +245,18 @@ class Profile:
             raise ValueError(f"group_{stage} must be a power of two from 1 to 64, got {group!r}")
         for field, highest in _NUMBERS.items():
             self._check_number(f"{field}_{stage}", most=highest)
-        transform = getattr(self, f"transform_{stage}")
-        if not isinstance(transform, str):
-            raise TypeError(
-                f"transform_{stage} must be the name of a transform, got "
-                f"{validate.quoted(transform)}"
-            )
+        self._check_arrays(stage)
+
+    def _check_arrays(self, stage: str) -> None:
+        """Validate the arrays of a stage and replace them by tuples."""
+        block, group = (getattr(self, f"{field}_{stage}") for field in ("block", "group"))
+        checks = (arrays.transform, arrays.inverse, arrays.window)
+        for check in checks:
+            field = f"{check.__name__}_{stage}"
+            object.__setattr__(self, field, check(field, getattr(self, field), block))
+        field = FACTORS[stage]
+        value = arrays.factors(field, getattr(self, field), block, group)
+        object.__setattr__(self, field, value)
 
     def _check_integer(self, field: str, least: int, most: int) -> None:
         """Validate a field and replace it by a plain int."""
@@ -254,13 +284,13 @@ class Profile:
         reach = (2 * self.radius_basic + self.block_basic, 2 * self.radius_final + self.block_final)
         return max(reach)
 
-    def replace(self, **changes: float | str) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, which is validated."""
         unknown = changes.keys() - {field.name for field in fields(self)}
         if unknown:
             known = ", ".join(field.name for field in fields(self))
             raise TypeError(f"Profile has no field {min(unknown)!r}; its fields are {known}")
-        return replace(self, **{"name": "custom", **changes})  # type: ignore[arg-type]
+        return replace(self, **{"name": "custom", **changes})
 
 
 _NP = Profile(name="np")

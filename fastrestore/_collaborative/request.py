@@ -15,7 +15,14 @@ from fastrestore._arrays.outliers import MASK, SEPARATE
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import masking, tape
 from fastrestore._collaborative.block_matches import Matching
-from fastrestore._collaborative.profile import MOST, PROFILES, Profile, named_profile
+from fastrestore._collaborative.profile import (
+    ARRAYS,
+    FACTORS,
+    MOST,
+    PROFILES,
+    Profile,
+    named_profile,
+)
 from fastrestore._noise import vst
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
 from fastrestore.backends.protocol import Backend, Execution, Which
@@ -119,6 +126,7 @@ class Request:
         if numbers.sharpen != 1:
             capability = _sharpening(numbers, stage, capability)
         capability = capability if matching is None else "matches"
+        capability = _arrays(numbers, geometry, capability)
         extent = None if data_range is None else validate.positive("data_range", data_range)
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)
@@ -241,6 +249,20 @@ def _size(geometry: Geometry, on_host: bool | None) -> int | None:
     if tape.RECORD.get() is not None:
         return 0  # counts as small, because the GPU has no gradients yet
     return None if on_host is None else math.prod(geometry.shape)
+
+
+def _arrays(profile: Profile, geometry: Geometry, capability: str) -> str:
+    """Return the capability required by the arrays of a profile, if it has some."""
+    transforms = profile.transform_basic, profile.transform_final
+    given = [field for field in ARRAYS if getattr(profile, field) is not None]
+    if not given and all(isinstance(transform, str) for transform in transforms):
+        return capability
+    if geometry.ndim == 3:
+        raise ValueError(
+            f"profile {profile.name!r} has arrays, which are for images and videos only: write "
+            "profile='volume'"
+        )
+    return "factors" if any(field in FACTORS.values() for field in given) else capability
 
 
 def _sharpening(profile: Profile, stage: str, capability: str) -> str:

@@ -15,6 +15,7 @@ from fastrestore._arrays import color, interop, threads
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray, Image
 from fastrestore._collaborative import tape
+from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.covariance import (
     autocovariance,
     coefficient_covariance,
@@ -23,7 +24,7 @@ from fastrestore._collaborative.covariance import (
     transform_matrix,
     white_covariance,
 )
-from fastrestore._collaborative.profile import Profile
+from fastrestore._collaborative.profile import FACTORS, Profile
 from fastrestore._collaborative.request import Request
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.planes import PlaneNoise
@@ -99,6 +100,18 @@ class _Numbers(NamedTuple):
     def __call__(self, field: str) -> Any:
         return getattr(self.profile, f"{field}_{self.which}")
 
+    def window(self, size: int) -> FloatArray:
+        """Return the window along an axis."""
+        given: Vector | None = self("window")
+        return kaiser_window(size, self("kaiser")).copy() if given is None else np.array(given)
+
+    def factors(self) -> FloatArray | None:
+        """Return factors for the squared threshold, or for the Wiener factor."""
+        given: tuple[Matrix, ...] | None = getattr(self.profile, FACTORS[self.which])
+        if given is None:
+            return None
+        return np.square(given) if self.which == "basic" else np.array(given)
+
     def geometry(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Return shape of a block, steps and radii by axis."""
         block, step, radius = self("block"), self("step"), self("radius")
@@ -112,10 +125,10 @@ class _Numbers(NamedTuple):
 def _blocks(numbers: _Numbers, ndim: int) -> dict[str, Any]:
     """Return the fields of a stage that depend on the profile alone."""
     shape, steps, radii = numbers.geometry(ndim)
-    transform: str = numbers("transform")
+    transform: str | Matrix = numbers("transform")
     transforms = tuple(transform_matrix(transform, n) for n in shape)
-    inverses = tuple(inverse_matrix(transform, n) for n in shape)
-    windows = tuple(kaiser_window(n, numbers("kaiser")).copy() for n in shape)
+    inverses = tuple(inverse_matrix(transform, n, numbers("inverse")) for n in shape)
+    windows = tuple(numbers.window(n) for n in shape)
     return {
         "shape": shape,
         "steps": steps,
@@ -130,6 +143,7 @@ def _blocks(numbers: _Numbers, ndim: int) -> dict[str, Any]:
         "inverse": inverses[-1],
         "window": windows[-1],
         "group": numbers("group"),
+        "factors": numbers.factors(),
     }
 
 
@@ -169,7 +183,10 @@ def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
 
 
 def _covariance(
-    name: str, transforms: tuple[FloatArray, ...], data: Statistics, radii: tuple[int, ...]
+    name: str | Matrix,
+    transforms: tuple[FloatArray, ...],
+    data: Statistics,
+    radii: tuple[int, ...],
 ) -> FloatArray:
     """Return the covariances of the coefficients of blocks in a group."""
     spectrum, reach = data.noise.spectrum, data.reach

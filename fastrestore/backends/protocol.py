@@ -56,6 +56,9 @@ class Stage:
     covariance: FloatArray  # (1 or C, D + 1, 2 E + 1, .., *shape): see `coefficient_covariance`
     variances: FloatArray  # (C,), noise of each channel
     strength: FloatArray  # (C,), squared threshold or Wiener factor, for the variances
+    # Factors for `strength` (levels + 1, *shape): row 0 for the sums of all blocks of a group, row
+    # l for the differences of 2**l blocks. None: all are 1.
+    factors: FloatArray | None
     # For correlated noise, else None: added to the distance of a displaced block
     match_bias: NDArray[np.float32] | None = None  # 2 radius + 1 along each axis
     # With a noise map, else None; by the corner of the block
@@ -160,7 +163,7 @@ class Availability(Protocol):
     """Package of a backend, which can be imported even if the backend cannot run."""
 
     NAME: str
-    # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64"
+    # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors"
     capabilities: frozenset[str]
     # By capability: values of an image from which the backend is chosen without a request
     least_size: dict[str, int]

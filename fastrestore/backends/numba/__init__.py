@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 NAME = "numba"
-capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients", "factors"})
 least_size: dict[str, int] = {}
 
 

@@ -83,6 +83,15 @@ def blocks_of(k, size):
 
 
 @_jit.kernel
+def level_of(k):
+    """Level of Haar coefficient k, of the difference of 2**level blocks; 0 for their sum."""
+    level, blocks = 0, 1
+    while k & (blocks - 1) == 0 and k > 0:
+        level, blocks = level + 1, 2 * blocks
+    return level
+
+
+@_jit.kernel
 def weight_of(noise):
     """Weight of a group with this remaining noise variance."""
     return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
@@ -224,15 +233,16 @@ def product_sum(first, a, second, b, length):
 def remaining_hard(group, variance, size, length, threshold, lanes):
     """Noise variance that remains after hard thresholding.
 
-    threshold (2, length): lambda**2 sigma**2, for coefficient 0 and for the others.
+    threshold (levels + 1, length): lambda**2 sigma**2, see `level_of`.
     """
     total = splat(np.float32(0), WIDE)
     for k in range(size):
         share = splat(np.float32(1 / blocks_of(k, size)), WIDE)
+        row = level_of(k) * length
         for i in range(0, length, WIDE):
             c = load(group, k * length + i, WIDE)
             v = load(variance, k * length + i, WIDE)
-            limit = mul(load(threshold, min(k, 1) * length + i, WIDE), v)
+            limit = mul(load(threshold, row + i, WIDE), v)
             total = add(total, keep_ge(mul(v, share), mul(c, c), limit))
     return lane_sum(total, lanes)
 
@@ -247,11 +257,12 @@ def hard_backward(group, passed, variance, given, size, length, threshold, lanes
     least = splat(np.finfo(np.float32).tiny, WIDE)
     for k in range(size):
         share = splat(np.float32(1 / blocks_of(k, size)), WIDE)
+        row = level_of(k) * length
         for i in range(0, length, WIDE):
             at = k * length + i
             c = load(group, at, WIDE)
             v = load(variance, at, WIDE)
-            energy, limit = mul(c, c), mul(load(threshold, min(k, 1) * length + i, WIDE), v)
+            energy, limit = mul(c, c), mul(load(threshold, row + i, WIDE), v)
             d = keep_ge(mul(load(passed, at, WIDE), share), energy, limit)
             dot = fma(c, d, dot)
             store(passed, at, d)
@@ -263,19 +274,20 @@ def hard_backward(group, passed, variance, given, size, length, threshold, lanes
 def wiener_gains(group, pilot, passed, variance, inverse, size, length, noise, lanes):
     """Noise variance that remains after Wiener filtering, and product of result and `passed`.
 
-    `inverse` becomes 1 / (energy + noise). noise (2, length): mu**2 sigma**2, for coefficient 0 and
-    for the others.
+    `inverse` becomes 1 / (energy + noise). noise (levels + 1, length): mu**2 sigma**2, see
+    `level_of`.
     """
     total = dot = splat(np.float32(0), WIDE)
     least, one = splat(np.finfo(np.float32).tiny, WIDE), splat(np.float32(1), WIDE)
     for k in range(size):
         share = splat(np.float32(1 / blocks_of(k, size)), WIDE)
+        row = level_of(k) * length
         for i in range(0, length, WIDE):
             at = k * length + i
             p = load(pilot, at, WIDE)
             v = load(variance, at, WIDE)
             energy = fma(p, p, least)
-            mean = mul(load(noise, min(k, 1) * length + i, WIDE), v)
+            mean = mul(load(noise, row + i, WIDE), v)
             inv = div(one, add(energy, mean))
             gain = mul(energy, inv)
             scaled = mul(gain, share)
@@ -302,13 +314,14 @@ def wiener_backward(
     weights, rest = splat(weight, WIDE), splat(remaining, WIDE)
     for k in range(size):
         share = splat(np.float32(1 / blocks_of(k, size)), WIDE)
+        row = level_of(k) * length
         for i in range(0, length, WIDE):
             at = k * length + i
             p = load(pilot, at, WIDE)
             v = load(variance, at, WIDE)
             d = load(passed, at, WIDE)
             inv = load(inverse, at, WIDE)
-            energy, factor = fma(p, p, least), load(noise, min(k, 1) * length + i, WIDE)
+            energy, factor = fma(p, p, least), load(noise, row + i, WIDE)
             gain = mul(energy, inv)
             by_gain = mul(mul(weights, load(group, at, WIDE)), d)
             by_gain = fma(mul(mul(two, rest), v), gain, by_gain)

@@ -53,7 +53,7 @@ class Tables(NamedTuple):
     vertical: NDArray[np.float32]  # (N * lanes,): coefficient, sample
     covariance: NDArray[np.float32]  # (places * length,), laid out by `reach`
     reach: Reach
-    strength: NDArray[np.float32]  # (2 * length,): see `remaining_hard`
+    strength: NDArray[np.float32]  # ((levels + 1) * length,): see `remaining_hard`
 
 
 class Maps(NamedTuple):

@@ -90,7 +90,7 @@ class Tables(NamedTuple):
     vertical: NDArray[np.float32]  # (N, lanes): coefficient, pixel; times the window
     covariance: NDArray[np.float32]  # (places * length,), laid out by `reach`
     reach: Any  # of this module's or `_cubes_filter`'s type `Reach`
-    strength: NDArray[np.float32]  # (2 * length,): see `shrink_hard`
+    strength: NDArray[np.float32]  # ((levels + 1) * length,): see `strength_table`
     root: np.float32  # exponent of sharpening; 1 for none
 
 

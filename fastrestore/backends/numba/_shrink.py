@@ -58,16 +58,15 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
     """
     noise = Noise(tables.covariance, tables.reach.origin, pairs)
     strength = tables.strength
-    other = strength[length]  # the same for all coefficients but those of the sum of all blocks
     total = splat(np.float32(0), WIDE)
     for i in range(0, length, 4 * WIDE):
-        part = first_step(group, noise, other, scales, size, length, i, wiener)
+        part = first_step(group, noise, strength, scales, size, length, i, wiener)
         total = fma(splat(np.float32(0.5), WIDE), part, total)
-        half = 2
+        half, at = 2, 2 * length + i
         while half < size:
-            part = step(group, noise, other, scales, size, length, i, half, wiener)
+            part = step(group, noise, strength, at, scales, size, length, i, half, wiener)
             total = fma(splat(np.float32(0.5 / half), WIDE), part, total)
-            half *= 2
+            half, at = 2 * half, at + length
         part = shrink_sums(group, noise, strength, scales, size, i, wiener)
         total = fma(splat(np.float32(1 / size), WIDE), part, total)
     if wiener is None:
@@ -81,7 +80,7 @@ def first_step(group, noise, strength, scales, size, length, i, wiener):
     """Shrink the differences of pairs of blocks and compute the variances of their sums."""
     covariance = noise.covariance
     least = splat(np.float32(LEAST if scales is None else 0), WIDE)
-    strength, scale = splat(strength, WIDE), splat(np.float32(0.5), WIDE)
+    scale = splat(np.float32(0.5), WIDE)
     total = splat(np.float32(0), WIDE)
     both = twice = splat(np.float32(1), WIDE)
     for first in range(0, size, 2):
@@ -99,19 +98,22 @@ def first_step(group, noise, strength, scales, size, length, i, wiener):
                 own, c = mul(both, own), mul(twice, c)
             store(group.variance, a, add(own, c))
             v = maximum(sub(own, c), mul(least, own))
-            d = load(group.noisy, b, WIDE)
+            d, factor = load(group.noisy, b, WIDE), load(strength, length + k, WIDE)
             if wiener is None:
-                shrink_hard(group, b, d, mul(d, scale), v, strength, scale)
+                shrink_hard(group, b, d, mul(d, scale), v, factor, scale)
             else:
                 p = load(group.pilot, b, WIDE)
-                total = shrink_wiener(group.noisy, b, mul(d, scale), p, v, strength, total)
+                total = shrink_wiener(group.noisy, b, mul(d, scale), p, v, factor, total)
     return total
 
 
 @_jit.part
-def step(group, noise, strength, scales, size, length, i, half, wiener):
-    """Combine all pairs of halves of `half` blocks."""
-    covariance, own, strength = noise.covariance, noise.origin + i, splat(strength, WIDE)
+def step(group, noise, strength, at, scales, size, length, i, half, wiener):
+    """Combine all pairs of halves of `half` blocks, whose strength begins at `at`."""
+    covariance, own = noise.covariance, noise.origin + i
+    strength0, strength1 = load(strength, at, WIDE), load(strength, at + WIDE, WIDE)
+    strength2 = load(strength, at + 2 * WIDE, WIDE)
+    strength3 = load(strength, at + 3 * WIDE, WIDE)
     total = splat(np.float32(0), WIDE)
     least = splat(np.float32(0) if scales is not None else np.float32(half * LEAST), WIDE)
     limit0 = mul(least, load(covariance, own, WIDE))
@@ -121,13 +123,13 @@ def step(group, noise, strength, scales, size, length, i, half, wiener):
     for first in range(0, size, 2 * half):
         c0, c1, c2, c3 = shared_noise(covariance, noise.pairs, scales, size, first, half, i)
         a, b = first * length + i, (first + half) * length + i
-        total = combine(group, a, b, half, c0, limit0, strength, wiener, total)
-        total = combine(group, a + WIDE, b + WIDE, half, c1, limit1, strength, wiener, total)
+        total = combine(group, a, b, half, c0, limit0, strength0, wiener, total)
+        total = combine(group, a + WIDE, b + WIDE, half, c1, limit1, strength1, wiener, total)
         total = combine(
-            group, a + 2 * WIDE, b + 2 * WIDE, half, c2, limit2, strength, wiener, total
+            group, a + 2 * WIDE, b + 2 * WIDE, half, c2, limit2, strength2, wiener, total
         )
         total = combine(
-            group, a + 3 * WIDE, b + 3 * WIDE, half, c3, limit3, strength, wiener, total
+            group, a + 3 * WIDE, b + 3 * WIDE, half, c3, limit3, strength3, wiener, total
         )
     return total
 

@@ -64,9 +64,7 @@ def channel_tables(
 ) -> list[Tables]:
     """Combine the matrices that all channels share with the numbers of each channel."""
     lift, forward, horizontal, vertical = matrices
-    strength = np.empty((len(stage.variances), 2 * length), np.float32)
-    strength[:] = (stage.strength * stage.variances)[:, None]
-    strength[:, 0] = 0  # the mean of a group is not changed
+    strength = strength_table(stage, length)
     return [
         Tables(
             lift,
@@ -80,6 +78,24 @@ def channel_tables(
         )
         for c in range(len(strength))
     ]
+
+
+def strength_table(stage: Stage, length: int) -> NDArray[np.float32]:
+    """Return lambda**2 sigma**2, or mu**2 sigma**2, of the coefficients of each channel.
+
+    There are `length` values for the sums of all blocks of a group, and for the differences of 2,
+    4, 8, .. blocks each.
+    """
+    rows = max(2, stage.group.bit_length())  # a single block is filtered as a pair
+    factors = np.ones((rows, length), np.float32)
+    if stage.factors is not None:
+        lanes, kept = _filter.lanes(stage.block), stage.factors[:rows]
+        own = np.ones((len(kept), stage.block, lanes))
+        own[..., : stage.block] = kept.transpose(0, 2, 1)
+        factors[: len(kept), : own[0].size] = own.reshape(len(kept), -1)
+    factors[0, 0] = 0  # the mean of a group is not changed
+    table = np.multiply.outer(stage.strength * stage.variances, factors)
+    return table.reshape(len(table), -1).astype(np.float32)
 
 
 def _layout(covariance: Same) -> tuple[NDArray[np.float32], _variance.Reach]:
@@ -108,6 +124,17 @@ _shared_layout = functools.lru_cache(8)(_layout)
 def even_odd(matrix: NDArray[Any]) -> bool:
     """Whether the rows of a transform are alternately even and odd, as those of the DCT."""
     return _even_odd(Same(matrix))
+
+
+def folds(stage: Stage) -> bool:
+    """Whether the transforms of a stage, with the window, need half the products."""
+    return _folds(Same(stage.forward), Same(stage.inverse), Same(stage.window))
+
+
+@functools.lru_cache(16)
+def _folds(forward: Same, inverse: Same, window: Same) -> bool:
+    back = inverse.array * window.array[:, None]
+    return even_odd(forward.array) and _even_odd(Same(back.T))
 
 
 @functools.lru_cache(16)

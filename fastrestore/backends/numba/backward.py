@@ -17,7 +17,7 @@ from fastrestore.backends.numba._backward_groups import Blocks, Maps, Results, T
 from fastrestore.backends.numba._filter import Groups, Sums
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span
 from fastrestore.backends.numba._simd import aligned, aligned_copy
-from fastrestore.backends.numba._tables import even_odd
+from fastrestore.backends.numba._tables import even_odd, strength_table
 from fastrestore.backends.protocol import Execution, Gradients, Matches, Stage
 
 __all__ = ["bm3d_backward"]
@@ -106,9 +106,7 @@ def _tables(stage: Stage) -> list[Tables]:
     """Convert matrices and variances to the layout of the kernels, for each channel."""
     lanes, length = _filter.lanes(stage.block), _filter.stride(stage.block)
     windowed = stage.inverse * stage.window[:, None]
-    strength = np.empty((len(stage.variances), 2 * length), np.float32)
-    strength[:] = (stage.strength * stage.variances)[:, None]
-    strength[:, 0] = 0  # the mean of a group is not changed
+    strength = strength_table(stage, length)
     covariance, layout = _covariance(stage, lanes, length)
     matrices = (stage.forward, windowed.T, stage.forward.T)
     forward, passed, horizontal = (aligned_copy(matrix) for matrix in matrices)

@@ -20,7 +20,7 @@ from fastrestore.backends.numba._pool import (
     view,
     working_memory,
 )
-from fastrestore.backends.numba._tables import even_odd, filter_tables
+from fastrestore.backends.numba._tables import filter_tables, folds
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 __all__ = ["bm3d_filter"]
@@ -35,7 +35,7 @@ def bm3d_filter(
     """See `fastrestore.backends.protocol.Backend`."""
     tables, block = filter_tables(stage), stage.block
     lift = _filter.lift_kernel(block)
-    kernel = _filter.filter_kernel(block, len(images) > 1, even_odd(stage.forward))
+    kernel = _filter.filter_kernel(block, len(images) > 1, folds(stage))
     channels, height, width = images[0].shape
     # Transposed, because the kernel finishes blocks column by column; margins for `divide`
     total = Sums(_merge.zeros(channels, width, height), _merge.zeros(channels, width + 2, height))

@@ -15,7 +15,7 @@ from fastrestore.backends.numba import _candidates, _filter, _merge, _search
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, run_bands, span
 from fastrestore.backends.numba._simd import aligned
-from fastrestore.backends.numba._tables import even_odd, filter_tables
+from fastrestore.backends.numba._tables import filter_tables, folds
 from fastrestore.backends.numpy.vbm3d import pitch
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
@@ -96,7 +96,7 @@ class VideoStage:
     def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
         matches, tables, stage = self.matches(slots, center), self._tables, self._stage
-        kernel = _filter.filter_kernel(stage.block, self._piloted, even_odd(stage.forward))
+        kernel = _filter.filter_kernel(stage.block, self._piloted, folds(stage))
         noisy, guide = self._lifted[0], self._lifted[-1]
 
         def work(part: tuple[int, range]) -> None:

@@ -1,7 +1,9 @@
 """NumPy backend: the executable specification, slow, plain and in float64."""
 
 NAME = "numpy"
-capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients", "float64"})
+capabilities = frozenset(
+    {"image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors"}
+)
 least_size: dict[str, int] = {}
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore.backends.numpy.bm3d import (
     aggregate,
+    factors_of,
     group_variance,
     groups_of,
     haar_matrix,
@@ -42,7 +43,7 @@ class Shrunk(NamedTuple):
 
     groups: tuple[FloatArray, ...]
     variance: FloatArray
-    strength: float
+    strength: FloatArray
 
 
 class Passed(NamedTuple):
@@ -109,15 +110,15 @@ def _group_backward(
     adjoints = tuple(inverse.T for inverse in stage.inverses)
     passed = Passed(transform_group(numerator, adjoints, haar), float(denominator.sum()))
     backward = hard_backward if len(images) == 1 else wiener_backward
-    strength = float(stage.strength[channel] * stage.variances[channel])
-    shrunk = backward(groups, variance, strength, passed)
+    strength = stage.strength[channel] * factors_of(len(corners), stage)
+    shrunk = backward(groups, variance, strength * stage.variances[channel], passed)
     adjoints = tuple(transform.T for transform in stage.transforms)
     for total, group in zip(out.images, shrunk.groups, strict=True):
         estimates = transform_group(group, adjoints, haar.T)
         for estimate, corner in zip(estimates, corners, strict=True):
             place = (channel, *map(slice, corner, corner + stage.shape))
             total[place] += estimate
-    out.variances[channel] += shrunk.strength * stage.strength[channel]
+    out.variances[channel] += (shrunk.strength * strength).sum()
     if scale is not None and out.scale is not None:
         given = np.where(variance > 0, shrunk.variance, 0)
         pairs = pair_covariances(corners, covariance)
@@ -126,7 +127,7 @@ def _group_backward(
 
 
 def hard_backward(
-    groups: tuple[FloatArray, ...], variance: FloatArray, strength: float, passed: Passed
+    groups: tuple[FloatArray, ...], variance: FloatArray, strength: FloatArray, passed: Passed
 ) -> Shrunk:
     """Propagate gradients backward through `shrink_hard`, with a fixed mask."""
     (coefficients,) = groups
@@ -135,12 +136,14 @@ def hard_backward(
     keep.flat[0] = True
     remaining = weight_backward(shrunk, weight, passed)
     return Shrunk(
-        (np.where(keep, weight * passed.estimate, 0),), np.where(keep, remaining, 0.0), 0.0
+        (np.where(keep, weight * passed.estimate, 0),),
+        np.where(keep, remaining, 0.0),
+        np.zeros_like(variance),
     )
 
 
 def wiener_backward(
-    groups: tuple[FloatArray, ...], variance: FloatArray, strength: float, passed: Passed
+    groups: tuple[FloatArray, ...], variance: FloatArray, strength: FloatArray, passed: Passed
 ) -> Shrunk:
     """Propagate gradients backward through `shrink_wiener`."""
     coefficients, guide = groups
@@ -157,7 +160,7 @@ def wiener_backward(
     return Shrunk(
         (weight * gain * passed.estimate, 2 * guide * by_energy),
         remaining * gain**2 + strength * by_noise,
-        float((variance * by_noise).sum()),
+        variance * by_noise,
     )
 
 

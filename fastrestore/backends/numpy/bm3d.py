@@ -23,8 +23,8 @@ from fastrestore.backends.host import reference_grids, thresholds
 from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, Execution, Matches, Stage
 
 # A function of the coefficients (K, *block) of one or two images, their variance for noise of
-# variance 1 and a factor for it, which returns shrunk coefficients and the weight of the group
-Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, float], tuple[FloatArray, float]]
+# variance 1 and factors for it, which returns shrunk coefficients and the weight of the group
+Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, FloatArray], tuple[FloatArray, float]]
 
 
 def match(image: Image, stage: Stage, execution: Execution) -> Matches:
@@ -84,7 +84,7 @@ def filter_groups(
 
 
 def shrink_hard(
-    groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
+    groups: tuple[FloatArray, ...], variance: FloatArray, strength: FloatArray
 ) -> tuple[FloatArray, float]:
     """Set coefficients below the threshold to zero; also return the weight of the group."""
     (coefficients,) = groups
@@ -108,7 +108,7 @@ def sharpened(shrunk: FloatArray, root: float) -> FloatArray:
 
 
 def shrink_wiener(
-    groups: tuple[FloatArray, ...], variance: FloatArray, strength: float
+    groups: tuple[FloatArray, ...], variance: FloatArray, strength: FloatArray
 ) -> tuple[FloatArray, float]:
     """Multiply by the Wiener gain of the pilot; also return the weight of the group."""
     coefficients, guide = groups
@@ -151,7 +151,7 @@ def aggregate(
             groups = tuple(
                 transform_group(b[(channel, *places)], stage.transforms, haar) for b in blocks
             )
-            shrunk, weight = shrink(groups, variance, float(strength))
+            shrunk, weight = shrink(groups, variance, strength * factors_of(len(corners), stage))
             if stage.root != 1 and channel == 0:
                 shrunk = sharpened(shrunk, stage.root)
             estimates = transform_group(shrunk, stage.inverses, haar.T)
@@ -187,6 +187,15 @@ def haar_matrix(size: int) -> FloatArray:
     difference = np.kron(np.eye(size // 2), [1, -1])
     haar: FloatArray = np.concatenate([mean, difference]) / np.sqrt(2)
     return haar
+
+
+def factors_of(size: int, stage: Stage) -> FloatArray:
+    """Factors for the strength of each coefficient of a group of `size` blocks; they broadcast."""
+    if stage.factors is None:
+        return np.ones((1,) * (1 + len(stage.shape)))
+    # Rows 2**j to 2**(j + 1) - 1 of the Haar matrix are the differences of size / 2**j blocks
+    level = [0] + [size.bit_length() - k.bit_length() for k in range(1, size)]
+    return stage.factors[level]
 
 
 def group_variance(
