@@ -30,23 +30,15 @@ from fastrestore.backends.numba._candidates import (
     merge_new,
     slot,
 )
-from fastrestore.backends.numba._match import biases, displacements, inclusive_bounds
+from fastrestore.backends.numba._cube_distances import cube_distances
+from fastrestore.backends.numba._match import COUNT, biases, displacements, inclusive_bounds
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span
-from fastrestore.backends.numba._simd import (
-    add,
-    fma,
-    load,
-    mask_le,
-    shift,
-    splat,
-    stack_floats,
-    store,
-    sub,
-)
+from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.numba._simd_sort import NORMAL
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 CODE = 8  # bits per axis in the code of a displacement
+ROWS = 24  # of a band: shorter ones repeat more sums, and were slower
 
 
 class Band(NamedTuple):
@@ -80,8 +72,8 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
     def work(part: tuple[int, range, range]) -> None:
         h, y, x = part
         z = int(slices[h])
-        table = displacements(stage.radii, z, volume.shape[0] - stage.shape[0] - z, CODE)
-        search = Search(table, biases(stage.match_bias, table), stage.radii, bounds[h])
+        table = displacements(stage.radii, z, volume.shape[0] - stage.shape[0] - z, CODE, COUNT)
+        search = Search(table, biases(stage.match_bias, table, COUNT), stage.radii, bounds[h])
         band = Band(z, int(rows[y.start]) + radius, len(y), len(x), y.start, x.start)
         kernel(planes[x], search, band, offsets[h], sizes[h], scratch(stage, len(y)))
 
@@ -91,7 +83,7 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
         )
         bands = [
             y
-            for band in cut(len(rows), 1, 4, 12)
+            for band in cut(len(rows), 1, 4, ROWS)
             for y in regular(rows[span(band)], stage.steps[1], band.start)
         ]
         parts = [(h, y, x) for h in range(shape[0]) for y in bands for x in groups]
@@ -105,7 +97,7 @@ def _planes(shape: tuple[int, ...], columns: int, stage: Stage) -> NDArray[np.fl
     step, radius = stage.steps[2], stage.radii[1]
     margin = -(-radius // step)
     useful = LANES - (stage.shape[2] - 1) // step
-    across = (columns - 1) // useful * useful + LANES + 2 * margin + 2
+    across = (columns - 1) // useful * useful + LANES + 2 * margin + COUNT
     down = shape[1] + 2 * radius + step  # a block may need less than its last whole step
     return np.empty((step, shape[0], down, across), np.float32)
 
@@ -114,7 +106,8 @@ def scratch(stage: Stage, rows: int) -> Scratch:
     """Allocate the working memory for bands of up to `rows` rows."""
     (thick, block, _), step = stage.shape, stage.steps[2]
     high = rows + (block - 1) // step
-    return memory(rows, stage.group, high * thick * step**2 * LANES, step + 1)
+    voxels, starts = high * thick * step**2 * LANES, thick * step * (step + COUNT - 1)
+    return memory(rows, stage.group, voxels, starts, COUNT)
 
 
 @_jit.kernel
@@ -159,7 +152,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
     whole, rest = divmod(block, step)
     history = whole if rest else whole - 1  # earlier row sums that a block still needs
     useful = LANES - history  # the last lanes lack their right neighbors
-    state = max(history, 1) * 4 * LANES
+    state = max(history, 1) * 2 * COUNT * LANES
 
     @_jit.kernel
     def match_band(planes, search, band, offsets, sizes, scratch):
@@ -181,13 +174,13 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
         limit, distance, codes = scratch.limit, scratch.distance, scratch.codes
         bound = scratch.bound
         hits, local, start = scratch.hits, scratch.local, scratch.start
-        lines = len(hits) // 2
+        lines = len(hits) // COUNT
         words = -(-rows // 4)
         hits[:] = 0
-        opening = min(OPENING // 2, len(table))
+        opening = min(OPENING // COUNT, len(table))
         farthest = bounds.reshape(-1)
         sums = stack_floats(state)
-        zero = splat(np.float32(0), LANES)
+        flat_bias = bias.reshape(-1)
 
         for first in range(0, columns, useful):
             live = np.uint64((1 << min(useful, columns - first)) - 1)
@@ -206,72 +199,31 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                             here += LANES
 
             for d in range(len(table)):
-                place = 2 * d * slot(lines) if d < opening else 0
-                dx = table[d, 2] + margin * step
-                for c in range(step + 1):
-                    start[c] = (c + dx) % step * plane + (c + dx) // step + first
-                    start[c] += (z + table[d, 0]) * layer + (top + table[d, 1]) * across
+                place = COUNT * d * slot(lines) if d < opening else 0
+                corner = (z + table[d, 0]) * layer + (top + table[d, 1]) * across
+                for c in range(step + COUNT - 1):
+                    x = c + table[d, 2] + margin * step
+                    at = corner + x % step * plane + x // step
+                    for r in range(step):
+                        for s in range(thick):
+                            start[(c * step + r) * thick + s] = at + s * layer + r * across
                 for i in range(high):
-                    # For whole and for remaining rows: sums of all columns and of remaining ones
-                    all0 = all1 = left0 = left1 = zero
-                    part0 = part1 = corner0 = corner1 = zero
-                    for c in range(step):
-                        rows0 = rows1 = some0 = some1 = zero
-                        for r in range(step):
-                            here = ((i * step + c) * step + r) * thick * LANES
-                            at0 = start[c] + (i * step + r) * across
-                            at1 = start[c + 1] + (i * step + r) * across
-                            for s in range(thick):
-                                pixel = load(local, here + s * LANES, LANES)
-                                delta0 = sub(pixel, load(flat, at0 + s * layer, LANES))
-                                delta1 = sub(pixel, load(flat, at1 + s * layer, LANES))
-                                rows0 = fma(delta0, delta0, rows0)
-                                rows1 = fma(delta1, delta1, rows1)
-                            if r == (rest - 1) % step:
-                                some0 = rows0
-                                some1 = rows1
-                        all0 = add(all0, rows0)
-                        all1 = add(all1, rows1)
-                        part0 = add(part0, some0)
-                        part1 = add(part1, some1)
-                        if c == (rest - 1) % step:
-                            left0 = all0
-                            left1 = all1
-                            corner0 = part0
-                            corner1 = part1
-                    for k in range(history):  # latest first
-                        at = 4 * k * LANES
-                        part0 = add(load(sums, at, LANES), part0)
-                        part1 = add(load(sums, at + LANES, LANES), part1)
-                        corner0 = add(load(sums, at + 2 * LANES, LANES), corner0)
-                        corner1 = add(load(sums, at + 3 * LANES, LANES), corner1)
-                    for k in range(history - 1, 0, -1):
-                        for s in range(4):
-                            older = (4 * k + s) * LANES
-                            store(sums, older, load(sums, older - 4 * LANES, LANES))
-                    if history:
-                        store(sums, 0, all0)
-                        store(sums, LANES, all1)
-                        store(sums, 2 * LANES, left0)
-                        store(sums, 3 * LANES, left1)
-                    for _ in range(history):
-                        corner0 = add(part0, shift(corner0))
-                        corner1 = add(part1, shift(corner1))
-                    row = i - history
-                    if row < 0:
-                        continue
-                    corner0 = add(corner0, splat(bias[d, 0], LANES))
-                    corner1 = add(corner1, splat(bias[d, 1], LANES))
+                    row = max(0, i - history)  # the first rows are incomplete, and overwritten
+                    at = place + row * LANES
+                    cube_distances(
+                        distance, at, slot(lines), sums, local, i * step**2 * thick * LANES, flat,
+                        i * step * across + first, start, flat_bias, COUNT * d, size=block,
+                        thick=thick, step=step, count=COUNT, lanes=LANES,
+                    )  # fmt: skip
                     worst = load(limit, row * LANES, LANES)
-                    store(distance, place + row * LANES, corner0)
-                    store(distance, place + slot(lines) + row * LANES, corner1)
-                    hits[row] = mask_le(corner0, worst) & live
-                    hits[lines + row] = mask_le(corner1, worst) & live
-                for s in range(2):
+                    for s in range(COUNT):
+                        near = mask_le(load(distance, at + s * slot(lines), LANES), worst)
+                        hits[s * lines + row] = near & live
+                for s in range(COUNT):
                     code = table[d, 3 + s]
                     at = place + s * slot(lines)
                     if d < opening:
-                        codes[2 * d + s] = max(code, 0) + (NORMAL << 32)
+                        codes[COUNT * d + s] = max(code, 0) + (NORMAL << 32)
                         if code < 0:
                             distance[at : at + slot(lines)] = np.inf
                     elif code >= 0:
@@ -280,7 +232,7 @@ def match_kernel(thick: int, block: int, step: int) -> Callable[..., None]:
                     for row in range(rows):
                         merge_first(
                             scratch.lists, row, want, scratch.distance_bits, slot(lines),
-                            codes[: 2 * opening],
+                            codes[: COUNT * opening],
                         )  # fmt: skip
 
             for i in range(rows):

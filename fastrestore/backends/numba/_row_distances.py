@@ -42,24 +42,30 @@ class _Sums:
         return result
 
 
-def _sums(builder, pixel, displaced, step, last, count):
+def step_sums(builder, pixel, displaced, shape, last, count):
     """Sums for `count` displacements: of all rows of a step, and of the remaining ones.
 
-    ``pixel(r, c)`` and ``displaced(r, c)`` are vectors of pixels. `last` is the last of the
-    remaining rows and columns.
+    ``pixel(s, r, c)`` and ``displaced(s, r, c)`` are vectors of pixels. shape: slices of a block,
+    and rows and columns of a step. `last` is the last of the remaining rows and columns. All
+    columns are summed together, so that every displaced pixel is read once.
     """
+    slices, step = shape
     results = [(_Sums(), _Sums()) for _ in range(count)]
+    rows = [[None] * count for _ in range(step)]
+    remaining = []
+    for r in range(step):
+        for s in range(slices):
+            pixels = [displaced(s, r, c) for c in range(step + count - 1)]
+            for c in range(step):
+                own = pixel(s, r, c)
+                for d in range(count):
+                    rows[c][d] = _square(builder, own, pixels[c + d], rows[c][d])
+        if r == last:
+            remaining = [list(each) for each in rows]
     for c in range(step):
-        rows, remaining = [None] * count, [None] * count
-        for r in range(step):
-            own = pixel(r, c)
-            for d in range(count):
-                rows[d] = _square(builder, own, displaced(r, c + d), rows[d])
-            if r == last:
-                remaining = list(rows)
         for d, (every, some) in enumerate(results):
-            every.add(builder, rows[d], c == last)
-            some.add(builder, remaining[d], c == last)
+            every.add(builder, rows[c][d], c == last)
+            some.add(builder, remaining[c][d], c == last)
     return results
 
 
@@ -91,15 +97,16 @@ def row_distances(
         def address(which, array, index):
             return pointer(context, builder, signature.args[which], array, index, vector_type)
 
-        def pixel(r, c):
+        def pixel(_, r, c):
             place = builder.add(at_local, INT64((c * width + r) * vector.lanes))
             return builder.load(address(4, local, place), align=4)
 
-        def displaced(r, c):
+        def displaced(_, r, c):
             offset = builder.load(builder.gep(starts, [INT64(c * width + r)]))
             return builder.load(address(6, values, builder.add(at, offset)), align=4)
 
-        for d, (every, some) in enumerate(_sums(builder, pixel, displaced, width, last, many)):
+        totals = step_sums(builder, pixel, displaced, (1, width), last, many)
+        for d, (every, some) in enumerate(totals):
             places = [address(3, sums, INT64((k * many + d) * vector.lanes)) for k in range(steps)]
             earlier = [builder.load(place, align=4) for place in places]
             distance = some.of_block(builder, steps)
