@@ -74,6 +74,17 @@ def test_filters_with_maps_channels_and_spectra(engine, which):
         assert_filters(engine, noisy(clean, 12), clean, VOLUME, which, noise, channel)
 
 
+@pytest.mark.parametrize("transform", ["haar", "hadamard"])
+def test_filters_with_thick_blocks(engine, transform):
+    # Two rows of Haar or Hadamard are even and odd, four are not in this order
+    changes = {"slices_final": 4, "block_final": 2, "step_final": 2, "transform_final": transform}
+    clean = cells(9, 13, 14)
+    noise = PlaneNoise.white(15.0)
+    assert_filters(
+        engine, noisy(clean, 15)[None], clean[None], VOLUME.replace(**changes), "final", noise
+    )
+
+
 def assert_filters(engine, image, pilot, profile, which, noise, channel=0):
     stage = volume_stage(profile, which, noise, 255.0, channel=channel)
     seen = image if which == "basic" else integer(pilot)

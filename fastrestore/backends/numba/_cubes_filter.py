@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._cube_products import transform
+from fastrestore.backends.numba._cubes_lift import lanes, line
 from fastrestore.backends.numba._filter import ROUNDER, in_strips
 from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._shrink import Group, haar_back, shrink
@@ -28,8 +30,8 @@ from fastrestore.backends.numba._simd import (
     mask_le,
     minimum,
     mul,
+    prefetch,
     splat,
-    spread,
     store,
     store_integers,
     sub,
@@ -37,15 +39,7 @@ from fastrestore.backends.numba._simd import (
 )
 from fastrestore.backends.numba._variance import OCTET, WIDE, Pairs, pairs_of
 
-
-def line(block: int) -> int:
-    """Lanes of a vector that holds the rows of one slice of a block."""
-    return 1 << max(2, (block - 1).bit_length())
-
-
-def lanes(thick: int, block: int) -> int:
-    """Lanes of a vector that holds slices and rows of a block."""
-    return 1 << max(2, (thick * block - 1).bit_length())
+AHEAD = 4  # blocks
 
 
 def stride(thick: int, block: int) -> int:
@@ -83,6 +77,20 @@ class Groups(NamedTuple):
     begin: tuple[int, int, int]  # index of the first reference of the part
 
 
+class Tables(NamedTuple):
+    """As in `_filter`, with the transforms along slices and rows in one step, or in two steps."""
+
+    lift: NDArray[np.float32]  # see `_cubes_lift`
+    forward: NDArray[np.float32]
+    horizontal: NDArray[np.float32]
+    through: NDArray[np.float32]  # (slices * slices,): voxel, coefficient; times the window
+    # Coefficient, voxel; times the window: (slices * rows, lanes), or (rows, lanes of `line`)
+    vertical: NDArray[np.float32]
+    covariance: NDArray[np.float32]
+    reach: Reach
+    strength: NDArray[np.float32]
+
+
 class Scratch(NamedTuple):
     """Working memory of a part."""
 
@@ -91,6 +99,7 @@ class Scratch(NamedTuple):
     variance: NDArray[np.float32]
     weighted: NDArray[np.float32]
     columns: NDArray[np.float32]
+    slices: NDArray[np.float32]
     vectors: NDArray[np.float32]
     corners: NDArray[np.int64]  # (3, most)
     floats: NDArray[np.float32]  # (3, ..), offsets
@@ -107,7 +116,8 @@ def scratch(thick: int, block: int, most: int) -> Scratch:
         variance=aligned(most * length, np.float32),
         weighted=aligned(width**2, np.float32),
         columns=aligned(block * width + WIDE, np.float32),
-        vectors=aligned(2 * block * width, np.float32),
+        slices=aligned(thick * line(block), np.float32),
+        vectors=aligned(2 * block * width + WIDE, np.float32),  # the last slice, too
         corners=np.empty((3, most), np.int64),
         floats=aligned(3 * (most + WIDE), np.float32).reshape(3, -1),
         pairs=pairs_of(most),
@@ -169,44 +179,17 @@ def clipped(value, limit, zero):
 
 
 @_jit.once
-def lift_kernel(thick: int, block: int) -> Callable[..., None]:
-    """Compile the transform along slices and rows at every position."""
-    width = lanes(thick, block)
+def filter_kernel(
+    thick: int, block: int, wiener: bool, even_odd: tuple[bool, bool]
+) -> Callable[..., None]:
+    """Compile the filtering of groups of blocks of one shape; see `_filter.filter_kernel`.
 
-    @_jit.kernel
-    def lift(volume, front, top, left, matrix, out):
-        """Out (slices, rows, columns, lanes): of ``volume[z : z + thick, y : y + block, x]``.
-
-        matrix (thick * block, lanes): sample, coefficient.
-        """
-        across = volume.shape[2]
-        layer = volume.shape[1] * across
-        voxels = volume.reshape(-1)
-        flat = out.reshape(-1)
-        to = 0
-        for z in range(out.shape[0]):
-            for y in range(out.shape[1]):
-                for x in range(out.shape[2]):
-                    at = (front + z) * layer + (top + y) * across + left + x
-                    total = splat(np.float32(0), width)
-                    for s in range(thick):
-                        for r in range(block):
-                            voxel = spread(voxels, at + s * layer + r * across, width)
-                            row = (s * block + r) * width
-                            total = fma(voxel, load(matrix, row, width), total)
-                    store(flat, to, total)
-                    to += width
-
-    return lift
-
-
-@_jit.once
-def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Callable[..., None]:
-    """Compile the filtering of groups of blocks of one shape; see `_filter.filter_kernel`."""
+    even_odd: of the transforms along slices and columns.
+    """
     width, line_, face = lanes(thick, block), line(block), thick * block
     length, room = stride(thick, block), block * lanes(thick, block)
-    there = "even-odd rows" if even_odd else "any"
-    back = "even-odd columns" if even_odd else "any"
+    there = "even-odd rows" if even_odd[1] else "any"
+    through, back = ("even-odd columns" if each else "any" for each in even_odd)
     final = True if wiener else None
 
     @_jit.kernel
@@ -220,12 +203,13 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
         layer = blocks.noisy.shape[1] * across
         slices, rows, columns, offsets, sizes, begin = groups
         weights = sums.weights
-        flat = sums.numerator.reshape(-1)
+        flat, flat_weights = sums.numerator.reshape(-1), weights.reshape(-1)
         down = sums.numerator.shape[2]
         plane = sums.numerator.shape[1] * down
         big = splat(ROUNDER, line_)
         group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
         weighted, columns_out, vectors = scratch.weighted, scratch.columns, scratch.vectors
+        slices_out = scratch.slices
         corners, floats = scratch.corners, scratch.floats
         pairs, scales = scratch.pairs, scratch.pairs.scales
         coefficients = Group(group, pilot, variance)
@@ -244,6 +228,12 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                 corners[2, k] = columns[j] + np.int64(floats[2, k])
             find_pairs(floats, size, length, tables.reach, pairs)
             for k in range(0, size, 2):
+                for m in range(k + AHEAD, min(k + AHEAD + 2, size)):
+                    at = corners[0, m] * layer + corners[1, m] * across + corners[2, m] * width
+                    for q in range(0, block * width + WIDE, WIDE):
+                        prefetch(noisy_blocks, at + q)
+                        if wiener:
+                            prefetch(guide_blocks, at + q)
                 a = corners[0, k] * layer + corners[1, k] * across + corners[2, k] * width
                 b = corners[0, k + 1] * layer + corners[1, k + 1] * across
                 b += corners[2, k + 1] * width
@@ -263,24 +253,49 @@ def filter_kernel(thick: int, block: int, wiener: bool, even_odd: bool) -> Calla
                     scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
                 weight = shrink(coefficients, tables, pairs, scales, size, length, final)
             haar_back(group, size, length)
-            factor = splat(weight, width)
-            for u in range(0, face * width, width):
-                store(weighted, u, mul(load(tables.vertical, u, width), factor))
+            if wiener:
+                for u in range(0, block * line_, line_):
+                    row = mul(load(tables.vertical, u, line_), splat(weight, line_))
+                    store(weighted, u, row)
+            else:
+                for u in range(0, face * width, width):
+                    row = mul(load(tables.vertical, u, width), splat(weight, width))
+                    store(weighted, u, row)
             for k in range(0, size, 2):
                 at = k * length
+                for m in range(k + 2, min(k + 4, size)):
+                    b = corners[2, m] * plane + corners[0, m] * down + corners[1, m]
+                    prefetch(flat_weights, b)
+                    for q in range(block):
+                        for s in range(thick):
+                            prefetch(flat, b + q * plane + s * down)
                 transform_pair(
                     vectors, 0, tables.horizontal, group, at, at + length, apart=room,
                     pitch_out=width, pitch=face, size=block, lanes=width, kind=back,
                 )  # fmt: skip
                 for m in range(2):
-                    combine(
-                        columns_out, vectors, m * room, weighted, columns=block, terms=face,
-                        lanes=width,
-                    )  # fmt: skip
                     z0, y0, x0 = corners[0, k + m], corners[1, k + m], corners[2, k + m]
+                    if not wiener:
+                        combine(
+                            columns_out, vectors, m * room, weighted, columns=block, terms=face,
+                            lanes=width,
+                        )  # fmt: skip
                     for c in range(block):
+                        if wiener:
+                            transform(
+                                slices_out, 0, tables.through, vectors, m * room + c * width,
+                                pitch_out=line_, pitch=block, size=thick, lanes=line_, kind=through,
+                            )  # fmt: skip
+                            combine(
+                                columns_out, slices_out, 0, weighted, columns=thick, terms=block,
+                                lanes=line_,
+                            )  # fmt: skip
                         for s in range(thick):
-                            column = head(load(columns_out, c * width + s * block, line_), block)
+                            if wiener:
+                                column = load(columns_out, s * line_, line_)
+                            else:
+                                column = load(columns_out, c * width + s * block, line_)
+                                column = head(column, block)
                             column = sub(add(column, big), big)
                             at = (x0 + c) * plane + (z0 + s) * down + y0
                             store(flat, at, add(load(flat, at, line_), widen(column)))

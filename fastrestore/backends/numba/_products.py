@@ -54,7 +54,7 @@ def _general(builder, entry, source):
         yield _weighted_sum(builder, [entry(row, k) for k in columns], source)
 
 
-_PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unfolded}
+PRODUCTS = {"any": _general, "even-odd rows": _folded, "even-odd columns": _unfolded}
 
 
 @intrinsic(prefer_literal=True)
@@ -68,11 +68,11 @@ def transform_pair(
     written at `at_out`, and that with ``a - b`` at ``at_out + apart``, vector by vector; if they
     overlap, the second overwrites the first. All results remain in registers until the end, because
     LLVM cannot prove that `out` and `values` are different arrays and would reload every vector.
-    `kind` is a key of `_PRODUCTS`. Pass the constants, from `apart` on, by keyword.
+    `kind` is a key of `PRODUCTS`. Pass the constants, from `apart` on, by keyword.
     """
     vector = vector_of(values, lanes)
     count = size.literal_value
-    product = _PRODUCTS[kind.literal_value]
+    product = PRODUCTS[kind.literal_value]
 
     def generate(context, builder, signature, args):
         vector_type = context.get_value_type(vector)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastrestore._arrays.types import Channels
-from fastrestore.backends.numba import _cubes_filter, _cubes_merge, _variance
-from fastrestore.backends.numba._cubes_filter import Groups
-from fastrestore.backends.numba._filter import Blocks, Sums, Tables
+from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore.backends.numba import _cubes_filter, _cubes_lift, _cubes_merge, _variance
+from fastrestore.backends.numba._cubes_filter import Groups, Tables
+from fastrestore.backends.numba._filter import Blocks, Sums
 from fastrestore.backends.numba._parts import array_sizes, memories, most_corners
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span, view, working_memory
 from fastrestore.backends.numba._simd import aligned, aligned_copy
@@ -22,20 +22,48 @@ from fastrestore.backends.protocol import Execution, Matches, Stage
 __all__ = ["bm4d_filter"]
 
 
-def _tables(stage: Stage) -> list[Tables]:
-    """Convert matrices to the layout of the kernels, for each channel; unused lanes are zero.
-
-    Columns of N pixels in the 2-D tables correspond to slices and rows of `own` voxels here.
-    """
-    thick, block = stage.shape[:2]
-    lanes, length = _cubes_filter.lanes(thick, block), _cubes_filter.stride(thick, block)
+def _tables(stage: Stage, in_steps: bool) -> list[Tables]:
+    """Convert matrices to the layout of the kernels, for each channel; unused lanes are zero."""
     back = [m * w[:, None] for m, w in zip(stage.inverses, stage.windows, strict=True)]
+    lift, vertical = (_in_steps if in_steps else _in_one_step)(stage, back)
+    matrices = tuple(map(aligned_copy, (lift, stage.transforms[2], back[2], vertical)))
+    covariance, layout = _covariance(stage)
+    length = _cubes_filter.stride(*stage.shape[:2])
+    return [
+        Tables(
+            each.lift,
+            each.forward,
+            each.horizontal,
+            through=aligned_copy(back[0]),
+            vertical=each.vertical,
+            covariance=each.covariance,
+            reach=layout,
+            strength=each.strength,
+        )
+        for each in channel_tables(stage, matrices, covariance, layout, length)
+    ]
+
+
+def _in_one_step(stage: Stage, back: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Matrices of `Tables.lift` and `Tables.vertical` for both axes together."""
+    thick, block = stage.shape[:2]
     own = thick * block
-    lift, vertical = np.zeros((2, own, lanes), np.float32)
+    lift, vertical = np.zeros((2, own, _cubes_lift.lanes(thick, block)))
     lift[:, :own] = np.einsum("az,by->zyab", *stage.transforms[:2]).reshape(own, own)
     vertical[:, :own] = np.einsum("za,yb->abzy", *back[:2]).reshape(own, own)
-    matrices = tuple(map(aligned_copy, (lift, stage.transforms[2], back[2], vertical)))
-    return channel_tables(stage, matrices, *_covariance(stage), length)
+    return lift, vertical
+
+
+def _in_steps(stage: Stage, back: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Matrices of `Tables.lift` and `Tables.vertical` for the kernels that take two steps."""
+    thick, block = stage.shape[:2]
+    slices = np.zeros((thick, _cubes_lift.line(thick)))
+    slices[:, :thick] = stage.transforms[0].T
+    rows = np.zeros((block, _cubes_lift.lanes(thick, block)))
+    rows[:, : thick * block] = np.tile(stage.transforms[1].T, thick)
+    vertical = np.zeros((block, _cubes_lift.line(block)))
+    vertical[:, :block] = back[1].T
+    return np.concatenate([slices.ravel(), rows.ravel()]), vertical
 
 
 def _covariance(stage: Stage) -> tuple[NDArray[np.float32], _cubes_filter.Reach]:
@@ -68,11 +96,11 @@ def bm4d_filter(
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
     thick, block = stage.shape[:2]
-    tables = _tables(stage)
-    lift = _cubes_filter.lift_kernel(thick, block)
-    kernel = _cubes_filter.filter_kernel(
-        thick, block, len(images) > 1, even_odd(stage.transforms[2])
-    )
+    in_steps = len(images) > 1  # Wiener filtering
+    tables = _tables(stage, in_steps)
+    lift = (_cubes_lift.lift_in_steps_kernel if in_steps else _cubes_lift.lift_kernel)(thick, block)
+    folded = in_steps and thick > 1 and even_odd(stage.transforms[0]), even_odd(stage.transforms[2])
+    kernel = _cubes_filter.filter_kernel(thick, block, in_steps, folded)
     channels, depth, height, width = images[0].shape
     total = Sums(*np.zeros((2, channels, width, depth, height)))
     lock = threading.Lock()
@@ -85,8 +113,9 @@ def bm4d_filter(
         z, y, x = ranges
         places, lines = _shapes(stage, [len(one) for one in ranges])
         blocks = [view(each, places) for each in memory.lifted]
+        recent = _cubes_lift.recent_rows(thick, block, places[2])
         for image, out in zip(images, blocks, strict=True):
-            lift(image[c], z.start, y.start, x.start, tables[0].lift, out)
+            lift(image[c], z.start, y.start, x.start, tables[0].lift, out, recent)
         z0, y0, x0 = (grid - one.start for grid, one in zip(corners, ranges, strict=True))
         begin = part[0].start, part[1].start, part[2].start
         groups = Groups(z0, y0, x0, matches.offsets, matches.sizes, begin)
@@ -125,8 +154,8 @@ def _shapes(
     thick, block = stage.shape[:2]
     slices, rows, columns = corners
     wide = columns + block - 1
-    sums = (wide, slices + thick - 1, rows - 1 + _cubes_filter.line(block))
-    return (slices, rows, wide, _cubes_filter.lanes(thick, block)), sums
+    sums = (wide, slices + thick - 1, rows - 1 + _cubes_lift.line(block))
+    return (slices, rows, wide, _cubes_lift.lanes(thick, block)), sums
 
 
 def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
