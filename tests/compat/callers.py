@@ -1,5 +1,8 @@
 """Calls of packages that use bm3d and bm4d, as their users write them; see ``run``."""
 
+import runpy
+from pathlib import Path
+
 import deepinv
 import jax
 import numpy as np
@@ -14,6 +17,7 @@ from scico.denoiser import bm4d as scico_bm4d
 import fastrestore
 
 SIGMA = 0.1
+ROOT = Path(__file__).parents[2]
 
 
 def psnr(clean, restored):
@@ -192,6 +196,17 @@ def test_denoiser_in_deepinverse(clean):
     each = denoiser(batch, torch.tensor([SIGMA, 0.0]))
     np.testing.assert_allclose(each[0], restored[0], atol=1e-5)
     np.testing.assert_array_equal(each[1], batch[1])
+
+
+def test_the_unrolled_deblurring_of_the_gallery(tmp_path, monkeypatch):
+    """The operators of DeepInverse are used, and the class that replaces them is equal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = runpy.run_path(str(ROOT / "docs" / "gallery" / "unrolled_deblurring.py"))
+    physics, image = names["physics"], names["test"]
+    assert type(physics) is deepinv.physics.Blur
+    torch.testing.assert_close(names["CircularBlur"]().A(image), physics.A(image))
+    assert names["psnr"](names["after"]) > names["psnr"](names["before"]) + 0.5
 
 
 def test_xarray(clean):
