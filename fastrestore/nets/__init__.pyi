@@ -9,6 +9,7 @@ from .ffdnet import FFDNet as FFDNet
 from .files import load as load
 from .files import names as names
 from .frnet import VSRGAN as VSRGAN
+from .learned import LearnableBM3D as LearnableBM3D
 from .network import Network as Network
 from .refine import Refine as Refine
 from .rrdb import RRDBNet as RRDBNet
