@@ -230,7 +230,7 @@ def filter_kernel(
             for k in range(0, size, 2):
                 for m in range(k + AHEAD, min(k + AHEAD + 2, size)):
                     at = corners[0, m] * layer + corners[1, m] * across + corners[2, m] * width
-                    for q in range(0, block * width + WIDE, WIDE):
+                    for q in range(0, block * width, WIDE):
                         prefetch(noisy_blocks, at + q)
                         if wiener:
                             prefetch(guide_blocks, at + q)

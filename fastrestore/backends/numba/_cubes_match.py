@@ -31,12 +31,13 @@ from fastrestore.backends.numba._candidates import (
     slot,
 )
 from fastrestore.backends.numba._cube_distances import cube_distances
-from fastrestore.backends.numba._match import COUNT, biases, displacements, inclusive_bounds
+from fastrestore.backends.numba._match import biases, displacements, inclusive_bounds
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.numba._simd_sort import NORMAL
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
+COUNT = 8  # neighboring displacements, whose sums are in registers
 CODE = 8  # bits per axis in the code of a displacement
 ROWS = 24  # of a band: shorter ones repeat more sums, and were slower
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastrestore.backends.numba import _jit
 
+WIDE = 16  # float32 numbers of a cache line
+
 
 @_jit.kernel
 def merge(total, part):
@@ -20,13 +22,13 @@ def merge(total, part):
 
 
 @_jit.kernel
-def divide(sums, window, z, layer, out):
+def divide(sums, window, z, layer, results, out):
     """Divide slice z by the sum of the windows.
 
     Sums are (columns, slices, rows), with the weight of every block at its corner. The sum of the
     windows is then a separable convolution, whose order of additions is fixed relative to the
     voxel. window: along slices, rows and columns. layer (2, columns, rows): working memory of
-    zeros.
+    zeros; results (WIDE, rows): working memory.
     """
     numerator, weights = sums
     across_slices, across_rows, across_columns = window
@@ -43,9 +45,18 @@ def divide(sums, window, z, layer, out):
             factor = across_rows[k]
             for y in range(k, height):
                 rows[x, y] += factor * slices[x, y - k]
-    for y in range(height):
-        for x in range(width):
-            total = 0.0
-            for k in range(min(x + 1, len(across_columns))):
-                total += across_columns[k] * rows[x - k, y]
-            out[y, x] = numerator[x, z, y] / total
+    for first in range(0, width, WIDE):  # columns that are written row by row
+        columns = min(WIDE, width - first)
+        for k in range(columns):
+            x, sums_of = first + k, results[k]
+            sums_of[:] = 0.0
+            for m in range(min(x + 1, len(across_columns))):
+                factor, source = across_columns[m], rows[x - m]
+                for y in range(height):
+                    sums_of[y] += factor * source[y]
+            source = numerator[x, z]
+            for y in range(height):
+                sums_of[y] = source[y] / sums_of[y]
+        for y in range(height):
+            for k in range(columns):
+                out[y, first + k] = results[k, y]

@@ -55,11 +55,11 @@ def step_sums(builder, pixel, displaced, shape, last, count):
     remaining = []
     for r in range(step):
         for s in range(slices):
-            pixels = [displaced(s, r, c) for c in range(step + count - 1)]
-            for c in range(step):
-                own = pixel(s, r, c)
-                for d in range(count):
-                    rows[c][d] = _square(builder, own, pixels[c + d], rows[c][d])
+            own = [pixel(s, r, c) for c in range(step)]
+            for k in range(step + count - 1):
+                other = displaced(s, r, k)
+                for c in range(max(0, k + 1 - count), min(step, k + 1)):
+                    rows[c][k - c] = _square(builder, own[c], other, rows[c][k - c])
         if r == last:
             remaining = [list(each) for each in rows]
     for c in range(step):

@@ -165,9 +165,9 @@ def _divided(total: Sums, stage: Stage, execution: Execution) -> Channels:
 
     def work(part: tuple[int, int]) -> None:
         c, z = part
-        layer = np.zeros((2, width, height))
+        layer, results = np.zeros((2, width, height)), np.empty((_cubes_merge.WIDE, height))
         sums = Sums(total.numerator[c], total.weights[c])
-        _cubes_merge.divide(sums, stage.windows, z, layer, out[c, z])
+        _cubes_merge.divide(sums, stage.windows, z, layer, results, out[c, z])
 
     list(
         run_bands(work, [(c, z) for c in range(channels) for z in range(depth)], execution.workers)
