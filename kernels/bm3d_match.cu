@@ -21,15 +21,17 @@ struct MatchShared {
     int* kept_code;    // (MATCH_WARPS, group)
 };
 
-// Grid: (ceil(columns / MATCH_WARPS), rows); threads: (WARP, MATCH_WARPS).
-// A match is nearer than `match`, or than match_map by the corner of the reference, plus
-// match_range times the square of `measured`, or null; bias (2 radius + 1)**2 is added, or null.
-// offsets (rows, columns, group, 2) and sizes (rows, columns) as in `Matches`, zero beyond.
+// Grid: (ceil(columns / MATCH_WARPS), rows, images); threads: (WARP, MATCH_WARPS).
+// image (images, height, width). A match is nearer than `match`, or than bounds (images), or than
+// match_map by the corner of the reference, plus
+// match_range times the square of measured (images), or null; bias (2 radius + 1)**2 is added, or
+// null. offsets (images, rows, columns, group, 2) and sizes (images, rows, columns) as in
+// `Matches`, zero beyond.
 extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
     bm3d_match(const float* image, int height, int width, const int* rows, const int* columns,
                int count, int radius, int band, int pitch, int group, float match,
-               const float* match_map, float match_range, const float* measured, const float* bias,
-               short* offsets, short* sizes) {
+               const float* bounds, const float* match_map, float match_range,
+               const float* measured, const float* bias, short* offsets, short* sizes) {
     DYNAMIC_SHARED(float, memory);
     const int across = 2 * radius + 1, room = group + SPARE;
     MatchShared shared;
@@ -44,9 +46,11 @@ extern "C" __global__ void __launch_bounds__(WARP* MATCH_WARPS)
     const int lane = threadIdx.x, warp = threadIdx.y, thread = warp * WARP + lane;
     const int first = blockIdx.x * MATCH_WARPS, mine = min(first + warp, count - 1);
     const int y = rows[blockIdx.y], x = columns[mine], left = columns[first] - radius;
-    const int reference_index = blockIdx.y * count + mine;
-    float bound = match_map == nullptr ? match : match_map[y * (width - BLOCK + 1) + x];
-    if (measured != nullptr) bound = fmaf(match_range * measured[0], measured[0], bound);
+    const int which = blockIdx.z, reference_index = (which * gridDim.y + blockIdx.y) * count + mine;
+    image += static_cast<long long>(which) * height * width;
+    float bound = bounds == nullptr ? match : bounds[which];
+    if (match_map != nullptr) bound = match_map[y * (width - BLOCK + 1) + x];
+    if (measured != nullptr) bound = fmaf(match_range * measured[which], measured[which], bound);
     bound = finite_bound(bound);
     const float* reference = shared.reference + warp * BLOCK * BLOCK;
     float* distance = shared.distance + warp * band * across;

@@ -22,10 +22,11 @@ __device__ __forceinline__ double between(double a, double b, double fraction) {
     return fraction < 0.5 ? a + (b - a) * fraction : b - (b - a) * (1 - fraction);
 }
 
-// Grid: 1; threads: RANGE_THREADS. image (size) without gaps; out (1).
+// Grid: images; threads: RANGE_THREADS. image (images, size) without gaps; out (images).
 extern "C" __global__ void __launch_bounds__(RANGE_THREADS)
     bm3d_range(const float* image, int size, float* out) {
     DYNAMIC_SHARED(unsigned, memory);
+    image += static_cast<long long>(blockIdx.x) * size;
     unsigned* histogram = memory;                 // (RANKS, BINS): pixels by the next byte
     unsigned* prefix = histogram + RANKS * BINS;  // (RANKS): the bytes found so far
     unsigned* rank = prefix + RANKS;              // (RANKS): among the pixels with this prefix
@@ -80,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(RANGE_THREADS)
         __syncthreads();
     }
     if (thread == 0)
-        out[0] = static_cast<float>(
+        out[blockIdx.x] = static_cast<float>(
             between(value_of_key(prefix[2]), value_of_key(prefix[3]), high - above) -
             between(value_of_key(prefix[0]), value_of_key(prefix[1]), low - below));
 }

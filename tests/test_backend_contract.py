@@ -61,7 +61,8 @@ def test_every_engine_has_the_functions_of_the_contract(name):
     assert unlike(engine, Backend) == []
     assert package.NAME == engine.NAME
     assert package.capabilities == engine.capabilities
-    known = {"image", "sharpen", "volume", "video", "matches", "gradients", "float64"}
+    known = {"image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors"}
+    known |= {"batch"}
     assert package.capabilities <= known
 
 

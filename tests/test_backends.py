@@ -7,7 +7,7 @@ import pytest
 from support.images import noisy, scene
 
 import fastrestore
-from fastrestore import BackendUnavailableError, bm3d, use_backend
+from fastrestore import BackendUnavailableError, bm3d, denoise, use_backend
 from fastrestore.backends import numba as numba_package
 from fastrestore.backends import select as select_module
 from fastrestore.backends.select import VARIABLE, select, why_unavailable
@@ -207,3 +207,32 @@ def test_show_backends_names_the_requested_backend(monkeypatch, capsys):
     monkeypatch.setenv("FASTRESTORE_BACKEND", "numpy")
     fastrestore.show_backends()
     assert "calls use numpy, by FASTRESTORE_BACKEND='numpy'" in capsys.readouterr().out
+
+
+def test_devices_of_backends_without_a_gpu(without_cupy):
+    image = noisy(scene(20, 22), 20)
+    for name, message in (
+        ("numba:0", "backend='numba:0' cannot run here: backend 'numba' runs on the CPU"),
+        ("cupy:0", "backend='cupy:0' cannot run here: CuPy is not installed"),
+    ):
+        with pytest.raises(BackendUnavailableError, match=message):
+            bm3d(image, 20, backend=name)
+    for name in ("cupy:", "cupy:x", "cupy:-1", "gpu:0"):
+        with pytest.raises(ValueError, match=f"backend='{name}': there is no such backend"):
+            bm3d(image, 20, backend=name)
+    with pytest.raises(BackendUnavailableError, match="use_backend"), use_backend("cupy:0"):
+        pass
+
+
+def test_device_of_denoise(without_cupy):
+    image = noisy(scene(20, 22), 20)
+    expected = denoise(image, 20)
+    np.testing.assert_array_equal(denoise(image, 20, device="cpu"), expected)
+    plain = denoise(image, 20, device="cpu", backend="numpy", return_info=True)[1]
+    assert plain.backend == "numpy"
+    with pytest.raises(ValueError, match="device='cpu' and backend='cupy' disagree; leave one out"):
+        denoise(image, 20, device="cpu", backend="cupy")
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'cuda:1', got 'mps'"):
+        denoise(image, 20, device="mps")
+    with pytest.raises(BackendUnavailableError, match="CuPy is not installed"):
+        denoise(image, 20, device="cuda:0")

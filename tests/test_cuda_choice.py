@@ -1,12 +1,23 @@
 """When a call uses the GPU without being asked to, and what it does if the GPU cannot."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from support.clips import video
 from support.images import noisy, scene
 from support.volumes import VOLUME, cells
 
-from fastrestore import BM3DPlan, Profile, bm3d, bm4d, use_backend, vbm3d
+from fastrestore import (
+    BackendUnavailableError,
+    BM3DPlan,
+    Profile,
+    bm3d,
+    bm4d,
+    denoise,
+    use_backend,
+    vbm3d,
+)
 from fastrestore._collaborative.tape import recording
 from fastrestore.backends import cupy as package
 from fastrestore.backends.select import select
@@ -57,7 +68,7 @@ def test_an_image_whose_gradient_is_needed_stays_on_the_host(fake, monkeypatch):
 
 
 def test_sizes_by_capability(fake):
-    for capability in ("image", "volume", "video"):
+    for capability in ("image", "sharpen", "volume", "video"):
         assert select(capability=capability, size=2**14).NAME == "cupy"
         assert select(capability=capability, size=2**14 - 1).NAME == "numba"
 
@@ -127,3 +138,90 @@ def test_a_kernel_that_does_not_fit_is_replaced_by_the_cpu(large):
     with large.cuda.Device(2), pytest.warns(UserWarning, match=message):
         result = bm4d(volume, 10, profile=profile)
     np.testing.assert_array_equal(result, bm4d(volume, 10, profile=profile, backend="numba"))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_gpu_of_arrays_on_the_host(fake, name):
+    make, restore = CALLS[name]
+    image = make()
+    expected = restore(image, backend="numba")
+    with watched_devices(fake) as used:
+        result = restore(image, backend="cupy:1")
+    assert used == {1}
+    assert fake.device == 0
+    assert isinstance(result, np.ndarray)
+    np.testing.assert_allclose(result, expected, atol=0.1)
+    with watched_devices(fake) as used, use_backend("cupy:1"):
+        restore(image)
+    assert used == {1}
+
+
+@contextlib.contextmanager
+def watched_devices(fake):
+    """The GPUs on which memory is allocated."""
+    used = set()
+
+    class Hook(fake.cuda.MemoryHook):
+        name = "devices"
+
+        def malloc_preprocess(self, **_):
+            used.add(fake.device)
+
+    with Hook():
+        yield used
+
+
+def test_batches_on_another_gpu(fake):
+    images = np.stack([integer()] * 3)
+    with watched_devices(fake) as used:
+        bm3d(images, 20, batch_axis=0, profile=SMALL, backend="cupy:1")
+    assert used == {1}
+    assert fake.launches().count("bm3d_match") == 2
+
+
+def test_arrays_on_another_gpu_than_the_one_requested(fake):
+    there = fake.asarray(integer())
+    message = r"backend='cupy:1' is for GPU 1, but the array is on GPU 0; move it there, or write"
+    with pytest.raises(ValueError, match=message):
+        bm3d(there, 20, profile=SMALL, backend="cupy:1")
+    with pytest.raises(ValueError, match=message):
+        BM3DPlan((30, 34), sigma=20, profile=SMALL, backend="cupy:1")(there)
+    with fake.cuda.Device(1):
+        there = fake.asarray(integer())
+    assert bm3d(there, 20, profile=SMALL, backend="cupy:1").device.id == 1
+
+
+def test_gpus_that_do_not_exist(fake, monkeypatch):
+    with pytest.raises(
+        BackendUnavailableError,
+        match=r"backend='cupy:9' cannot run here: there is no GPU 9; CuPy finds GPU 0 to 4",
+    ):
+        bm3d(integer(), 20, backend="cupy:9")
+    monkeypatch.setattr(package, "OLDEST", 80)
+    with pytest.raises(BackendUnavailableError, match=r"'cupy:2' .* compute capability 7\.5; 8"):
+        bm3d(integer(), 20, backend="cupy:2")
+
+
+def test_device_of_denoise(fake):
+    with watched_devices(fake) as used:
+        denoise(integer(), 20, profile=SMALL, device="cuda:1")
+    assert used == {1}
+    with watched_devices(fake) as used:
+        result, info = denoise(integer(), 20, profile=SMALL, device="cpu", return_info=True)
+    assert used == set()
+    assert info.backend == "numba"
+    np.testing.assert_array_equal(
+        denoise(fake.asarray(integer()), 20, profile=SMALL, device="cpu").get(), result
+    )
+
+
+def test_arrays_of_other_arguments_on_another_gpu(fake):
+    here = fake.asarray(integer())
+    with fake.cuda.Device(1):
+        level = fake.asarray(np.linspace(5, 25, 34))
+        out = fake.asarray(integer())
+    expected = bm3d(here, level.get(), profile=SMALL).get()
+    np.testing.assert_array_equal(bm3d(here, level, profile=SMALL).get(), expected)  # a small table
+    plan = BM3DPlan((30, 34), sigma=20, profile=SMALL, backend="cupy")
+    with pytest.raises(ValueError, match="out is on GPU 1 and image on GPU 0; move one"):
+        plan(here, out=out)

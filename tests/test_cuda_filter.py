@@ -117,3 +117,28 @@ def test_noise_maps(which, maps):
     stage = image_stage(Profile(radius_basic=7, radius_final=7), which, noise, 255.0)
     expected, actual = both(which, example(24, 26, channels=2), stage)
     assert_close(actual, expected, 255)
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+@pytest.mark.parametrize("alpha", [1.2, 3.0])
+def test_sharpening(alpha, fixed):
+    """The first channel is sharpened, the others are not."""
+    profile = Profile(radius_basic=6, sharpen=alpha)
+    noise = PlaneNoise(np.array([20.0, 15.0]) / 256)
+    stage = image_stage(profile, "basic", noise, 1.0)
+    images = tuple(image / 256 for image in example(channels=2))
+    expected, actual = both("basic", images, stage, fixed=fixed)
+    assert_close(actual, expected, 1)
+    plain = image_stage(profile.replace(sharpen=1), "basic", noise, 1.0)
+    unsharp, _ = both("basic", images, plain)
+    assert np.abs(unsharp[0] - expected[0]).max() > 0.02
+    np.testing.assert_array_equal(unsharp[1], expected[1])
+
+
+def test_sharpening_of_groups_with_a_mean_of_zero():
+    image = np.zeros((1, 20, 21), np.float32)
+    image[0, 3::9, 4::9] = 100
+    stage = image_stage(Profile(sharpen=2.0, group_basic=2), "basic", PlaneNoise.white(5.0), 255.0)
+    expected, actual = both("basic", (image - image.mean(), image), stage)
+    assert np.isfinite(actual).all()
+    assert_close(actual, expected, 255)

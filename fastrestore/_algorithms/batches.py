@@ -1,4 +1,4 @@
-"""Batches of images of one size: an image by itself on each thread, or one after the other."""
+"""Batches of images of one size: joined, or each image on a thread of its own, or one by one."""
 
 from __future__ import annotations
 
@@ -7,62 +7,13 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from fastrestore._algorithms.joined import SMALL, Batch, Joined
 from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.progress import reporting
 
-# Pixels above which the threads share each image: this takes less memory and stops sooner, and the
-# threads wait for each other for less than 3 % of the time.
-SMALL = 2**20
 _ARRAYS = ("sigma", "pilot", "guide", "mask")  # arguments that may differ from image to image
-
-
-class _Batch(NamedTuple):
-    """The axes of a batch, with its images along the first."""
-
-    shape: tuple[int, ...]  # of the array
-    axis: int
-    channel_axis: int | None  # of one image
-
-    @property
-    def images(self) -> int:
-        """The number of images."""
-        return self.shape[self.axis]
-
-    def image(self, values: Any, k: int) -> Any:
-        """View one image of an array of this shape."""
-        return interop.move_axis(values, self.axis, 0)[k]
-
-    def argument(self, name: str, value: Any, k: int) -> Any:
-        """Return what belongs to an image of an argument that may be an array of the batch."""
-        if name == "sigma" and np.ndim(value) == 1:
-            if len(value) != self.images:
-                raise ValueError(
-                    f"sigma must be one number, or {self.images}, one for each image, got "
-                    f"{len(value)}"
-                )
-            return value[k]
-        shape = tuple(getattr(value, "shape", ()))
-        if len(shape) < len(self.shape):
-            return value
-        if len(shape) > len(self.shape) or shape[self.axis] not in (1, self.images):
-            raise ValueError(
-                f"{name} has shape {shape}, which does not broadcast to the shape {self.shape} of "
-                "the batch"
-            )
-        part = self.image(value, k if shape[self.axis] > 1 else 0)
-        return self._level(part) if name == "sigma" else part
-
-    def _level(self, part: Any) -> Any:
-        """Return a number, or one for each channel, instead of a map of one value each."""
-        if math.prod(part.shape) == 1:
-            return part.reshape(())
-        if self.channel_axis is not None and math.prod(part.shape) == part.shape[self.channel_axis]:
-            return part.reshape(-1)
-        return part
 
 
 def restore_batch(restore: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
@@ -76,6 +27,10 @@ def restore_batch(restore: Callable[..., Any], arguments: Mapping[str, Any]) -> 
     infos: list[Any] = [None] * batch.images
     with reporting(progress, restore.__name__) as report, interop.use_device_of(values):
         out = interop.namespace(values).empty(values.shape, interop.result_dtype(values.dtype))
+        joined = Joined.of(values, batch, options)
+        if joined is not None and joined.restore(batch, out, report):
+            restored = convert_back(out)
+            return (restored, joined.infos()) if several else restored
         one = functools.partial(_one, restore, values, batch, options)
         for k, result in _each(one, batch, options, on_host=interop.on_host(values)):
             result, infos[k] = result if several else (result, None)
@@ -85,7 +40,7 @@ def restore_batch(restore: Callable[..., Any], arguments: Mapping[str, Any]) -> 
     return (restored, tuple(infos)) if several else restored
 
 
-def _checked(shape: tuple[int, ...], options: dict[str, Any]) -> _Batch:
+def _checked(shape: tuple[int, ...], options: dict[str, Any]) -> Batch:
     """Validate the axes."""
     channel_axis = options.pop("channel_axis", None)
     wanted = 3 if channel_axis is None else 4
@@ -103,13 +58,13 @@ def _checked(shape: tuple[int, ...], options: dict[str, Any]) -> _Batch:
         if channels == axis:
             raise ValueError(f"batch_axis and channel_axis are the same axis, {axis}")
         channel_axis = channels - (axis < channels)
-    return _Batch(shape, axis, channel_axis)
+    return Batch(shape, axis, channel_axis)
 
 
 def _one(
     restore: Callable[..., Any],
     values: Any,
-    batch: _Batch,
+    batch: Batch,
     options: dict[str, Any],
     k: int,
     **others: Any,
@@ -128,7 +83,7 @@ def _one(
 
 
 def _each(
-    one: Callable[..., Any], batch: _Batch, options: dict[str, Any], *, on_host: bool
+    one: Callable[..., Any], batch: Batch, options: dict[str, Any], *, on_host: bool
 ) -> Iterator[tuple[int, Any]]:
     """Restore the images, in any order.
 

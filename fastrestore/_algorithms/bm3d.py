@@ -143,9 +143,9 @@ def bm3d(
     workers : int, optional
         Number of threads. By default, or with -1, all processors available to this process. The
         result does not depend on it.
-    backend : {"auto", "numba", "numpy", "cupy"}, optional
+    backend : {"auto", "numba", "numpy", "cupy"} or "cupy:1", optional
         Backend to run on, see `use_backend` and `show_backends`. By default an image on a GPU is
-        restored there.
+        restored there. With "cupy:1", an image on the host is restored on GPU 1.
     progress : bool or callable, default False
         If True, show a progress bar. A callable is called with ``(done, total)`` in the thread of
         the caller.
@@ -219,7 +219,8 @@ def bm3d(
     not detected, and images with a large mean lose accuracy. The host waits in the first call,
     which copies tables to the GPU, and if `sigma` is estimated, a `guide` is given, `mask` is on
     the GPU, the color space is "pca", the profile is "refilter", or `noise` is a `PoissonGaussian`,
-    because the counts are measured. To restore many images of one shape, use `BM3DPlan`.
+    because the counts are measured. Images and guides are copied to the host only to estimate their
+    noise. To restore many images of one shape, use `BM3DPlan` or `batch_axis`.
 
     References
     ----------

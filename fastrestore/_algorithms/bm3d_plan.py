@@ -129,7 +129,8 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         stabilized = request.noise is not None and request.noise.model is not None
         filtered = np.dtype(np.float64) if stabilized else self._dtype
         stages = request.stages(piloted=False)
-        request.backend.warm(request.profile, stages, filtered, request.execution)
+        with interop.use_device_of(np.empty(0), request.device):
+            request.backend.warm(request.profile, stages, filtered, request.execution)
 
     shape = property(lambda self: self._shape, doc="Shape of the images.")
     dtype = property(lambda self: self._dtype, doc="Type of the images.")

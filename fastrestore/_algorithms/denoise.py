@@ -16,6 +16,7 @@ from fastrestore._arrays import validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.progress import Progress
 from fastrestore._collaborative.profile import MOST
+from fastrestore.backends.select import on_device
 
 if TYPE_CHECKING:
     from fastrestore._algorithms.info import Info
@@ -39,7 +40,7 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     "weights": (None, LEARNED),
     "batch_axis": (None, (*METHODS, NETWORK)),
     "tile": ("auto", (*LEARNED, NETWORK)),
-    "device": (None, (*LEARNED, NETWORK)),
+    "device": (None, (*METHODS, NETWORK)),
     "precision": ("auto", (*LEARNED, NETWORK)),
 }
 
@@ -122,8 +123,9 @@ def denoise(
     tile : int, "auto" or None, default "auto"
         Side of the tiles in pixels, for networks; see `fastrestore.nets.apply`.
     device : str, optional
-        Device that networks run on: "cpu", "cuda" or "cuda:1". By default the device of an image on
-        a GPU, else a GPU if PyTorch finds one.
+        Where the method runs: "cpu", "cuda" or "cuda:1". By default it is the device of an image on
+        a GPU. Other images are restored on a GPU if PyTorch finds one, and by "bm3d" where
+        `backend` says. With "hybrid" it is the device of the network.
     precision : {"auto", "float32", "float16"}
         Precision of networks; see `fastrestore.nets.apply`.
     workers, backend
@@ -231,7 +233,8 @@ def denoise(
         "progress": progress,
     }
     if method in CLASSICAL:
-        used: dict[str, Any] = {"workers": workers, "backend": backend, "noise": noise}
+        place = backend if device is None else on_device(device, backend)
+        used: dict[str, Any] = {"workers": workers, "backend": place, "noise": noise}
         if validate.flag("tune", tune):
             _check_strength(strength)
             if batch_axis is not None:

@@ -71,8 +71,7 @@ def sharpen(
     data_range : float, optional
         Range of the clean image, such as 255. By default that of the noisy image is measured.
     profile, workers, backend, progress
-        As for `bm3d`. The backend "cupy" does not support sharpening; choose another for images on
-        a GPU.
+        As for `bm3d`.
     return_info : bool, default False
         If True, also return an `Info` with the noise that was used.
 
@@ -226,6 +225,5 @@ def _each_channel(restore: Callable[..., Any], image: Any, axis: int) -> tuple[A
 
 def _finite_range(values: Any) -> float:
     """Return the range of the finite values; `bm3d` raises if there are NaN or infinite ones."""
-    plain = interop.to_host(values)
-    finite = plain[np.isfinite(plain)] if plain.dtype.kind == "f" else plain
-    return float(finite.max()) - float(finite.min()) or 1.0 if finite.size else 1.0
+    low, high = interop.finite_ends(values)
+    return high - low if high > low else 1.0

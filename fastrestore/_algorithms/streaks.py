@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -113,24 +114,24 @@ def remove_streaks(
     outliers.check("sinogram", array, 0.0, outliers.REPLACE)
     factor = validate.number("strength", strength, least=LEAST_STRENGTH, most=MOST_STRENGTH)
     bound = None if strong is None else validate.positive("strong", strong)
-    host = interop.to_host(array)
-    stack = (host[None] if host.ndim == 2 else host).transpose(order)
+    stack = (array[None] if array.ndim == 2 else array).transpose(order)
     scales = _scale_count(levels, stack.shape[2])
     options = {"profile": profile, "workers": workers, "backend": backend}
-    out = np.empty(stack.shape, interop.result_dtype(array.dtype))
-    with reporting(progress, "remove_streaks") as report_progress:
+    module = interop.namespace(array)
+    with reporting(progress, "remove_streaks") as report_progress, interop.use_device_of(array):
+        out = module.empty(stack.shape, interop.result_dtype(array.dtype))
         for each, result in zip(stack, out, strict=True):
-            plain = np.asarray(each, np.float64)
+            plain = interop.to_float64(each)
             if bound is not None:
                 plain = replace_fluctuating(plain)
             means, places = _angle_means(plain)
             streaks = np.zeros_like(means) if bound is None else find_strong(means, bound)
             streaks = _find_multiscale(means - streaks, scales, factor, options) + streaks
-            result[...] = plain - _interpolate(streaks, places, len(plain))
+            streaks = _interpolate(interop.place_like(streaks, plain), places, len(plain))
+            result[...] = plain - streaks
             report_progress(1 / len(stack))
-    placed = np.ascontiguousarray(out.transpose(np.argsort(order))).reshape(array.shape)
-    with interop.use_device_of(array):
-        return restore(interop.place_like(placed, array))
+        placed = out.transpose([int(k) for k in np.argsort(order)])
+        return restore(module.ascontiguousarray(placed).reshape(array.shape))
 
 
 def _axis_order(
@@ -181,18 +182,29 @@ def _find_multiscale(
     return found
 
 
-def _angle_means(sinogram: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return means over neighboring angles, and their positions."""
+def _angle_means(sinogram: Any) -> tuple[FloatArray, FloatArray]:
+    """Return means over neighboring angles, on the host, and their positions."""
     count = len(sinogram)
     ends = np.linspace(0, count, min(count, MAX_ROWS) + 1).round().astype(int)
-    means = np.add.reduceat(sinogram, ends[:-1], 0) / np.diff(ends)[:, None]
-    return means, (ends[:-1] + ends[1:] - 1) / 2
+    if interop.on_host(sinogram):
+        sums = np.add.reduceat(sinogram, ends[:-1], 0)
+    else:
+        parts = [sinogram[first:last].sum(0) for first, last in itertools.pairwise(ends.tolist())]
+        sums = interop.to_host(interop.namespace(sinogram).stack(parts))
+    return sums / np.diff(ends)[:, None], (ends[:-1] + ends[1:] - 1) / 2
 
 
-def _interpolate(streaks: FloatArray, places: FloatArray, count: int) -> FloatArray:
+def _interpolate(streaks: Any, places: FloatArray, count: int) -> Any:
     """Interpolate streaks to all angles."""
     angles = np.arange(count)
-    return np.stack([np.interp(angles, places, column) for column in streaks.T], 1)
+    if interop.on_host(streaks):
+        return np.stack([np.interp(angles, places, column) for column in streaks.T], 1)
+    position = np.interp(angles, places, np.arange(len(places)))
+    below = np.minimum(position.astype(int), max(0, len(places) - 2))
+    above = np.minimum(below + 1, len(places) - 1)
+    share = interop.place_like(position - below, streaks)[:, None]
+    lower, upper = streaks[below], streaks[above]
+    return lower + share * (upper - lower)
 
 
 def _denoise(means: FloatArray, level: float, fine: bool, options: dict[str, Any]) -> FloatArray:

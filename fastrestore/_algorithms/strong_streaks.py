@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import interop
 from fastrestore._arrays.types import FloatArray
 
 MAD = 1.4826
@@ -53,13 +54,14 @@ def streak_level(means: FloatArray) -> float:
     return float(MAD * np.median(np.abs(bends)))
 
 
-def replace_fluctuating(sinogram: FloatArray) -> FloatArray:
+def replace_fluctuating(sinogram: Any) -> Any:
     """Interpolate detector pixels whose values vary along the angles much more than others.
 
     Where averages over a few angles differ significantly from the interpolation, they are kept.
     """
     from scipy import ndimage
 
+    filters = interop.ndimage(sinogram)
     fast, slow = (_variation(sinogram, lag) for lag in (1, int(len(sinogram) * LONGEST_LAG)))
     bad = np.zeros(sinogram.shape[1], bool)
     for variation in (fast, slow):
@@ -67,22 +69,23 @@ def replace_fluctuating(sinogram: FloatArray) -> FloatArray:
         bad |= (variation > FLUCTUATING * usual) & (usual > 0)
     if not bad.any() or bad.mean() > 0.5:
         return sinogram
+    columns = np.flatnonzero(bad)
     result, bridge = sinogram.copy(), _bridge(sinogram, bad)
-    means = ndimage.uniform_filter1d(sinogram[:, bad] - bridge, SHORT, axis=0)
-    variance = fast[bad] ** 2 / SHORT
+    means = filters.uniform_filter1d(sinogram[:, columns] - bridge, SHORT, axis=0)
+    variance = interop.place_like(fast[bad] ** 2 / SHORT, means)
     share = np.maximum(0, 1 - SIGNIFICANT * variance / np.maximum(means**2, variance))
-    share[:, slow[bad] > LASTING * fast[bad]] = 0
-    result[:, bad] = bridge + share * means
+    share[:, np.flatnonzero(slow[bad] > LASTING * fast[bad])] = 0
+    result[:, columns] = bridge + share * means
     return result
 
 
-def _variation(sinogram: FloatArray, lag: int) -> FloatArray:
-    """Return the standard deviation of values that are `lag` angles apart, where they fit in."""
+def _variation(sinogram: Any, lag: int) -> FloatArray:
+    """Return the deviation of values `lag` angles apart, where they fit in; on the host."""
     if not 0 < lag < len(sinogram) / 8:
         return np.zeros(sinogram.shape[1])
     bends = 2 * sinogram[lag:-lag] - sinogram[2 * lag :] - sinogram[: -2 * lag]
-    result: FloatArray = MAD / math.sqrt(6) * np.median(np.abs(bends), 0)
-    return result
+    median: FloatArray = interop.to_host(interop.namespace(bends).median(np.abs(bends), 0))
+    return MAD / math.sqrt(6) * median
 
 
 def find_strong(means: FloatArray, bound: float) -> FloatArray:
@@ -269,14 +272,14 @@ def _slow(values: FloatArray, drift: float) -> FloatArray:
     return result
 
 
-def _bridge(values: FloatArray, bad: Flags) -> FloatArray:
+def _bridge(values: Any, bad: Flags) -> Any:
     """Interpolate bad detector pixels from the nearest others."""
     good, columns = np.flatnonzero(~bad), np.flatnonzero(bad)
     after = np.searchsorted(good, columns)
     left, right = good[np.maximum(after - 1, 0)], good[np.minimum(after, len(good) - 1)]
     share = np.clip((columns - left) / np.maximum(right - left, 1), 0, 1)
-    result: FloatArray = values[:, left] * (1 - share) + values[:, right] * share
-    return result
+    share = interop.place_like(share, values)
+    return values[:, left] * (1 - share) + values[:, right] * share
 
 
 def _runs(flags: Flags) -> list[tuple[int, int]]:

@@ -250,7 +250,10 @@ class _Stream(NamedTuple):
         films.append(film)
         results = restored(pictures, film, self.radius, self.scene_cuts)
         while True:
-            with on_stream(), interop.use_device_of(there):  # not while the caller uses a frame
+            with (
+                on_stream(),
+                interop.use_device_of(there, request.device),
+            ):  # not while the caller uses a frame
                 result = next(results, None)
                 if result is None:
                     return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastrestore._arrays import validate
-from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore._arrays.types import FloatArray
 
 # Opponent colors of "Image denoising by sparse 3-D transform-domain collaborative filtering",
 # section VI, and YCbCr as in JPEG. The first row is the luminance, whose weights sum to 1.
@@ -47,26 +47,25 @@ def check_chroma(strength: float, name: str | None, count: int, channel_axis: in
 
 
 def transform(
-    name: str, channels: Channels | None, sigmas: FloatArray
+    name: str, covariance: FloatArray | None, sigmas: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the matrix (C, C) of a color transform and the weights of its luminance.
 
     Blocks are matched on the luminance, the first transformed channel. Only "pca" needs the
-    channels and their noise.
+    covariance of the channels (C, C) and their noise.
     """
-    matrix = (
-        np.array(_MATRICES[name]) if channels is None else _principal_components(channels, sigmas)
-    )
+    if covariance is None:
+        matrix = np.array(_MATRICES[name])
+    else:
+        matrix = _principal_components(covariance, sigmas)
     return matrix, np.eye(len(matrix))[0]
 
 
-def _principal_components(channels: Channels, sigmas: FloatArray) -> FloatArray:
+def _principal_components(covariance: FloatArray, sigmas: FloatArray) -> FloatArray:
     """Orthonormal principal axes of the signal, in rows, in order of decreasing energy.
 
     The covariance of the noise is subtracted. Signs are chosen so that the weights of each axis
     have a positive sum.
     """
-    pixels = channels.reshape(len(channels), -1).astype(np.float64)
-    covariance = np.cov(pixels, ddof=0) - np.diag(sigmas**2)
-    axes: FloatArray = np.linalg.eigh(covariance)[1][:, ::-1].T
+    axes: FloatArray = np.linalg.eigh(covariance - np.diag(sigmas**2))[1][:, ::-1].T
     return axes * np.where(axes.sum(1, keepdims=True) < 0, -1, 1)

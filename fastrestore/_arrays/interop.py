@@ -6,6 +6,7 @@ memory if possible. A result is converted to the library and the device of the i
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -99,6 +100,28 @@ def ndimage(values: Any) -> Any:
     return importlib.import_module("cupyx.scipy.ndimage" if is_cupy(values) else "scipy.ndimage")
 
 
+def transforms(values: Any, workers: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the two-dimensional Fourier transform for an array, and its inverse."""
+    if is_cupy(values):
+        module = load_cupy().fft
+        return module.fft2, module.ifft2
+    from scipy import fft
+
+    return functools.partial(fft.fft2, workers=workers), functools.partial(
+        fft.ifft2, workers=workers
+    )
+
+
+@functools.cache
+def has_gpu_transforms() -> bool:
+    """Return whether CuPy finds cuFFT, which not every installation has."""
+    try:
+        importlib.import_module("cupy.cuda.cufft")
+    except ImportError:
+        return False
+    return True
+
+
 class DeviceCopies:
     """A host array with a copy on every GPU that uses it."""
 
@@ -111,6 +134,16 @@ class DeviceCopies:
         if device not in self._copies:
             self._copies[device] = namespace(image).asarray(self._copies[None])
         return self._copies[device]
+
+
+def finite_ends(values: Any) -> tuple[float, float]:
+    """Return the least and the greatest finite value; (inf, -inf) if there is none."""
+    if values.dtype.kind != "f":
+        return float(values.min()), float(values.max())
+    module = namespace(values)
+    finite = module.isfinite(values)
+    ends = [module.where(finite, values, values.dtype.type(beyond)) for beyond in (np.inf, -np.inf)]
+    return float(ends[0].min()), float(ends[1].max())
 
 
 def to_float64(values: Any) -> Any:
@@ -137,9 +170,19 @@ def place_like(result: Any, image: Any) -> Any:
     return load_cupy().asarray(result)
 
 
-def use_device_of(values: Any) -> AbstractContextManager[Any]:
-    """Return a context in which the GPU of an array is the current one."""
-    return nullcontext() if on_host(values) else values.device
+def use_device_of(values: Any, requested: int | None = None) -> AbstractContextManager[Any]:
+    """Return a context in which the GPU of an array is the current one.
+
+    For arrays on the host it is the GPU that was requested, if any.
+    """
+    if on_host(values):
+        return nullcontext() if requested is None else load_cupy().cuda.Device(requested)
+    if requested not in (None, values.device.id):
+        raise ValueError(
+            f"backend='cupy:{requested}' is for GPU {requested}, but the array is on GPU "
+            f"{values.device.id}; move it there, or write backend='cupy'"
+        )
+    return values.device  # type: ignore[no-any-return]
 
 
 def check_same_device(name: str, values: Any, image: Any, whose: str = "image") -> None:

@@ -99,3 +99,11 @@ def warn_of_spectrum(sigma: float, values: NDArray[Any]) -> None:
             f"psd or noise_kernel gives noise of sigma={sigma:g}, negligible relative to the range "
             f"of the image, {extent:g}; {_SPECTRUM}"
         )
+
+
+def are_channels_equal(planes: NDArray[Any], pilot: NDArray[Any] | None) -> bool:
+    """Whether all channels are equal, as in a gray image stored in color."""
+    images = [image for image in (planes, pilot) if image is not None]
+    if any((image[1:, 0] != image[:1, 0]).any() for image in images):
+        return False  # for most color images, the first row is enough
+    return all((image[1:] == image[:1]).all() for image in images)

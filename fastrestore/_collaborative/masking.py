@@ -64,11 +64,13 @@ class Holes(NamedTuple):
             return image
         return backend.replaced(image, self.far, ELSEWHERE, execution)
 
-    def residual(self, residual: Channels, threshold: float) -> tuple[Channels, float]:
+    def residual(self, residual: Any, threshold: float) -> tuple[Any, float]:
         """Return a residual without invalid pixels, and the threshold for its power."""
         if self.invalid is None:
             return residual, threshold
-        return np.where(self.invalid, np.float32(0), residual), threshold * (~self.invalid).mean()
+        invalid = interop.place_like(self.invalid, residual)
+        rest = interop.namespace(residual).where(invalid, np.float32(0), residual)
+        return rest, threshold * (~self.invalid).mean()
 
     def filtered(
         self, noisy: Channels, pilot: Channels | None, backend: Backend, execution: Execution

@@ -44,6 +44,9 @@ class Result(NamedTuple):
 
 def restore(request: Request, inputs: Inputs, context: Context | None = None) -> Result:
     """Restore an image or a volume; a context of an earlier image of the shape saves time."""
+    if request.device is not None:
+        with interop.use_device_of(inputs.image, request.device):
+            return restore(replace(request, device=None), inputs, context)
     if request.substitute is not None and request.max_memory is None:
         return _with_substitute(request, inputs, context)
     given, target = request, _open(request, inputs)
@@ -250,7 +253,11 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     if ((noise.sigmas == 0) | constant).all():
         return None  # without noise, or constant
     work = replace(work, planes=planes)
-    if len(planes) > 1 and noise.is_same_in_all_channels() and _equal(planes, target.pilot):
+    if (
+        len(planes) > 1
+        and noise.is_same_in_all_channels()
+        and ranges.are_channels_equal(planes, target.pilot)
+    ):
         work = _first_channel(work)
     spread = float(np.ptp(planes))
     if noise.map is not None and spread > 0:
@@ -265,14 +272,6 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
         wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         work = replace(work, out=request.backend.empty(work.planes.shape, wide, planes))
     return work
-
-
-def _equal(planes: Any, pilot: Any) -> bool:
-    """Whether all channels are equal, as in a gray image stored in color."""
-    images = [image for image in (planes, pilot) if image is not None]
-    if any((image[1:, 0] != image[:1, 0]).any() for image in images):
-        return False  # for most color images, the first row is enough
-    return all((image[1:] == image[:1]).all() for image in images)
 
 
 def _first_channel(work: _Work) -> _Work:

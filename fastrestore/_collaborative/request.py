@@ -26,7 +26,7 @@ from fastrestore._collaborative.profile import (
 from fastrestore._noise import vst
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
 from fastrestore.backends.protocol import Backend, Execution, Which
-from fastrestore.backends.select import select, substitute
+from fastrestore.backends.select import device, select, substitute
 
 
 class Geometry(NamedTuple):
@@ -92,6 +92,7 @@ class Request:
     backend: Backend
     execution: Execution
     substitute: Backend | None = None  # for calls that fail with `backend`
+    device: int | None = None  # of the backend, if one was requested
 
     @classmethod
     def validated(
@@ -160,6 +161,7 @@ class Request:
             backend=engine,
             execution=Execution(threads, deterministic=same, memory=engine.memory()),
             substitute=substitute(engine, backend, on_host is not False, capability),
+            device=device(backend),
         )
 
     @property

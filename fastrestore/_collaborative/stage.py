@@ -311,28 +311,36 @@ class Context:
 
 
 def make_context(
-    planes: Any, noise: PlaneNoise, request: Request, guide: Guide | None = None
+    planes: Any,
+    noise: PlaneNoise,
+    request: Request,
+    guide: Guide | None = None,
+    largest: float = 0.0,
 ) -> Context:
-    """Choose units and colors, and convert the noise of an image to them."""
+    """Choose units and colors, and convert the noise of an image to them.
+
+    `largest` is the highest noise level of several images that have the same units.
+    """
     extent = request.data_range
+    largest = max(largest, noise.largest)
     if extent is None:
-        known = SIGMAS * noise.largest
+        known = SIGMAS * largest
         if interop.on_host(planes):
             known = _host_range(planes, request.mask)
     else:
         known = extent
     # A power of two scales the data to about 1 without rounding. Squares do not overflow in any
     # units, and results in units that differ by a power of two are equal.
-    exponent = -math.frexp(max(noise.largest, known))[1]
+    exponent = -math.frexp(max(largest, known))[1]
     scaled = noise.scaled(exponent)
-    pixels = None
+    covariance = None
     if request.colorspace == "pca":  # its axes are those of these pixels
         valid = planes if request.mask is None else request.mask.sample(planes)
-        pixels = host.scaled(interop.to_host(valid), exponent)
+        covariance = np.ldexp(request.backend.covariance(valid), 2 * exponent)
     if request.colorspace is None:
         matrix, weights = np.eye(len(planes)), request.weights
     else:
-        matrix, weights = color.transform(request.colorspace, pixels, scaled.sigmas)
+        matrix, weights = color.transform(request.colorspace, covariance, scaled.sigmas)
     mixed = scaled.mixed(matrix)
     if request.chroma_strength != 1:
         strengths = np.where(np.arange(len(matrix)) > 0, request.chroma_strength, 1.0)

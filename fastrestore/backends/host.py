@@ -68,6 +68,12 @@ def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> 
     return one if weights.max() == 1 else product(weights[None], channels)[0]
 
 
+def covariance(planes: NDArray[Any]) -> FloatArray:
+    """See `fastrestore.backends.protocol.Backend`."""
+    pixels = planes.reshape(len(planes), -1).astype(np.float64)
+    return np.atleast_2d(np.cov(pixels, ddof=0))
+
+
 def replaced(
     images: Channels, where: NDArray[np.bool_], values: Channels | float, execution: Execution
 ) -> Channels:
@@ -81,6 +87,11 @@ def robust_range(image: NDArray[Any], execution: Execution | None = None) -> flo
     del execution
     low, high = np.percentile(image.astype(np.float64), [1, 99])
     return float(high - low)
+
+
+def robust_ranges(images: Channels, execution: Execution | None = None) -> FloatArray:
+    """See `fastrestore.backends.protocol.Backend`."""
+    return np.array([robust_range(image, execution) for image in images])
 
 
 def store(

@@ -65,6 +65,10 @@ class Stage:
     match_map: Image | None = None  # replaces `match`
     scale: Channels | None = None  # (1 or C, ...), sigma of a block relative to its channel
     root: float = 1.0  # exponent of sharpening, 1 / alpha, for channel 0, the luminance
+    # Backends with "batch": independent images, in arrays (C, images, M, N) of channels and
+    # (images, M, N) of the images that blocks are matched on
+    images: int = 1  # then `variances` and `strength` are (C images,), and `measured` (images,)
+    bounds: NDArray[np.float32] | None = None  # (images,): replace `match`, if they differ
 
 
 class Trails(NamedTuple):
@@ -163,13 +167,18 @@ class Availability(Protocol):
     """Package of a backend, which can be imported even if the backend cannot run."""
 
     NAME: str
-    # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors"
+    # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors",
+    # "batch"
     capabilities: frozenset[str]
     # By capability: values of an image from which the backend is chosen without a request
     least_size: dict[str, int]
 
     def why_unavailable(self) -> str | None:
         """Return None if the backend can run, else the reason and the cure in one line."""
+        ...
+
+    def why_no_device(self, number: int) -> str | None:
+        """Return None if the backend can run on its device of a number, else the reason."""
         ...
 
 
@@ -216,6 +225,10 @@ class Backend(Availability, Protocol):
         """
         ...
 
+    def covariance(self, planes: Any) -> FloatArray:
+        """Return the covariance (C, C) of the channels of an image that is not loaded."""
+        ...
+
     def luminance(self, channels: Channels, weights: FloatArray, execution: Execution) -> Image:
         """Return the weighted sum of the channels."""
         ...
@@ -234,6 +247,10 @@ class Backend(Availability, Protocol):
         """Return the range from the 1st to the 99th percentile."""
         ...
 
+    def robust_ranges(self, images: Channels, execution: Execution) -> Any:
+        """Return the range of each image, from the 1st to the 99th percentile."""
+        ...
+
     def store(
         self,
         channels: Channels,
@@ -246,15 +263,15 @@ class Backend(Availability, Protocol):
         ...
 
     def fetch(self, channels: Channels) -> Channels:
-        """Return channels as a NumPy array."""
+        """Return channels as an array of NumPy, or of CuPy if they are on a GPU."""
         ...
 
     def put(self, channels: Channels) -> Channels:
-        """Copy channels from NumPy to the device of the backend."""
+        """Copy an array of NumPy or CuPy to the device of the backend, unless it is there."""
         ...
 
     def bm3d_match(self, image: Image, stage: Stage, execution: Execution) -> Matches:
-        """Group the blocks of an image."""
+        """Group the blocks of an image, or of each of several images, see `Stage`."""
         ...
 
     def bm3d_filter(

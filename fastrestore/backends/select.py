@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
 from fastrestore._arrays import validate
 from fastrestore.backends.protocol import Availability, Backend
@@ -40,8 +40,9 @@ def use_backend(name: str) -> Iterator[None]:
 
     Parameters
     ----------
-    name : {"auto", "cupy", "numba", "numpy"}
-        Name of the backend, or "auto" for the automatic choice.
+    name : {"auto", "cupy", "numba", "numpy"}, or "cupy:1"
+        Name of the backend, or "auto" for the automatic choice. A number after "cupy" is that of
+        the GPU to which arrays on the host are copied, by default the current one of CuPy.
 
     Raises
     ------
@@ -97,6 +98,29 @@ def substitute(
     if chosen.NAME != "cupy" or not on_host or _explicit(backend) is not None:
         return None
     return _engine(next(name for name in _candidates(capability) if name != chosen.NAME))
+
+
+def device(backend: str | None) -> int | None:
+    """Return the number of the device that is requested by a name such as "cupy:1", or None."""
+    requested = _explicit(backend)
+    return None if requested is None else _split(requested[0])[1]
+
+
+def on_device(name: Any, backend: str | None) -> str:
+    """Return the backend for a device of PyTorch: "cpu", "cuda" or "cuda:1"."""
+    kind, colon, number = str(name).partition(":")
+    if kind == "cuda" and (number.isdecimal() or not colon):
+        found = f"cupy{colon}{number}"
+    elif str(name) == "cpu":
+        found = next(each for each in _candidates("image") if each != "cupy")
+        found = backend if backend in ("numba", "numpy") else found
+    else:
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:1', got {validate.quoted(name)}")
+    if backend not in (None, "auto", found, found.partition(":")[0]):
+        raise ValueError(
+            f"device={str(name)!r} and backend={validate.quoted(backend)} disagree; leave one out"
+        )
+    return found
 
 
 def _explicit(backend: str | None) -> tuple[str, str] | None:
@@ -173,12 +197,21 @@ def _requested(name: str, source: str) -> Availability:
     """Return the backend that `source` requests; raise if it cannot run."""
     if not isinstance(name, str):
         raise TypeError(f"backend must be a name, one of {_names()}, got {validate.quoted(name)}")
-    if name not in MODULES:
+    kind, number = _split(name)
+    if kind not in MODULES:
         raise ValueError(f"{source}: there is no such backend; use one of {_names()}")
-    reason = why_unavailable(name)
+    reason = why_unavailable(kind)
+    if reason is None and number is not None:
+        reason = _package(kind).why_no_device(number)
     if reason is not None:
         raise BackendUnavailableError(f"{source} cannot run here: {reason}")
-    return _package(name)
+    return _package(kind)
+
+
+def _split(name: str) -> tuple[str, int | None]:
+    """Return the name of a backend and the number of its device, if there is one."""
+    kind, _, number = name.partition(":")
+    return (kind, int(number)) if number.isdecimal() else (name, None)
 
 
 def _capable(package: Availability, source: str, capability: str) -> Backend:

@@ -312,7 +312,10 @@ def _device(device: Any, values: Any) -> torch.device:
     if device is None:
         if not interop.on_host(values):
             return torch.device("cuda", values.device.id)
-        on_gpu = torch.cuda.is_available() and preferred() in (None, "auto", "cupy")
+        on_gpu = torch.cuda.is_available() and (preferred() or "auto").partition(":")[0] in (
+            "auto",
+            "cupy",
+        )
         return torch.device("cuda" if on_gpu else "cpu")
     return check_device(device)
 

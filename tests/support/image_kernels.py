@@ -25,6 +25,9 @@ def filtered(images, matches, stage, seed=0, fixed=0, part=None):
     scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
     name = "bm3d_basic" if len(images) == 1 else "bm3d_final"
     constants = {"BLOCK": stage.block, "GROUP": group, "FIXED": fixed}
+    sharpens = name == "bm3d_basic" and stage.root != 1
+    if sharpens:
+        constants["SHARPEN"] = 1
     if part:
         constants["PART"] = part
     floats = (part or group) * area + group * group + 3 * group + threads // 32
@@ -34,12 +37,13 @@ def filtered(images, matches, stage, seed=0, fixed=0, part=None):
         (len(matches.columns), len(matches.rows), channels),
         (threads,),
         (
-            *images, np.int32(height), np.int32(width), matches.rows.astype(np.int32),
-            matches.columns.astype(np.int32), matches.offsets, matches.sizes,
-            stage.forward.astype(np.float32), stage.inverse.astype(np.float32), window,
-            table.values.astype(np.float32), *table.numbers(),
+            *images, np.int32(1), np.int32(height), np.int32(width),
+            matches.rows.astype(np.int32), matches.columns.astype(np.int32), matches.offsets,
+            matches.sizes, stage.forward.astype(np.float32), stage.inverse.astype(np.float32),
+            window, table.values.astype(np.float32), *table.numbers(),
             (stage.strength * stage.variances).astype(np.float32), scale,
             np.int32(0 if scale is None or len(scale) == 1 else scale[0].size), numerator, weights,
+            *([np.float32(stage.root)] if sharpens else []),
         ),
         4 * floats,
         seed,
@@ -77,7 +81,7 @@ def match(image, stage, seed=0, band=None, measured=None):
         (
             image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, columns,
             np.int32(len(columns)), np.int32(stage.radius), np.int32(band), np.int32(pitch),
-            np.int32(stage.group), np.float32(stage.match), stage.match_map,
+            np.int32(stage.group), np.float32(stage.match), stage.bounds, stage.match_map,
             np.float32(stage.match_range), measured, stage.match_bias, offsets, sizes,
         ),
         4 * floats,

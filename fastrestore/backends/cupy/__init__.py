@@ -7,10 +7,10 @@ from typing import Any
 from fastrestore._arrays import interop
 
 NAME = "cupy"
-capabilities = frozenset({"image", "volume", "video"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "batch"})
 # Values of an image, volume or frame on the host. Smaller ones take longer on a GPU, where a call
 # takes about a millisecond at least, than on the CPU. This is predicted, not measured.
-least_size = {"image": 2**14, "volume": 2**14, "video": 2**14}
+least_size = {"image": 2**14, "sharpen": 2**14, "volume": 2**14, "video": 2**14}
 OLDEST = 75  # compute capability: oldest that NVRTC of CUDA 13 supports
 
 
@@ -29,7 +29,17 @@ def why_unavailable() -> str | None:
         return _explained(error)
     if count == 0 or not cupy.cuda.is_available():
         return "CuPy finds no GPU; nvidia-smi shows whether the driver finds one"
-    return _too_old(cupy)
+    return _too_old(cupy.cuda.Device())
+
+
+def why_no_device(number: int) -> str | None:
+    """Return None if a GPU can be used, else the reason."""
+    cuda = interop.load_cupy().cuda
+    count = cuda.runtime.getDeviceCount()
+    if number >= count:
+        known = "GPU 0 only" if count == 1 else f"GPU 0 to {count - 1}"
+        return f"there is no GPU {number}; CuPy finds {known}"
+    return _too_old(cuda.Device(number))
 
 
 def _explained(error: Exception) -> str:
@@ -48,9 +58,9 @@ def _explained(error: Exception) -> str:
     return f"the CUDA driver does not work here ({text})"
 
 
-def _too_old(cupy: Any) -> str | None:
-    """Return the reason if the kernels do not support the current GPU."""
-    capability = cupy.cuda.Device().compute_capability
+def _too_old(device: Any) -> str | None:
+    """Return the reason if the kernels do not support a GPU."""
+    capability = device.compute_capability
     if int(capability) >= OLDEST:
         return None
     return (

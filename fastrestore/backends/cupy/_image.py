@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,16 @@ from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import MOST_BLOCKS
 from fastrestore.backends.protocol import Execution, Unchanged, Units
 
-__all__ = ["copy", "empty", "load", "luminance", "replaced", "robust_range", "store"]
+__all__ = [
+    "copy",
+    "empty",
+    "load",
+    "luminance",
+    "replaced",
+    "robust_range",
+    "robust_ranges",
+    "store",
+]
 
 THREADS = (32, 8)  # pixels across and down
 RANGE_THREADS, RANGE_SHARED = 1024, 4 * (4 * 256 + 8)  # see bm3d_range.cu
@@ -47,7 +58,7 @@ def load(name: str, planes: Any, units: Units, execution: Execution) -> Channels
     """See `fastrestore.backends.protocol.Backend`."""
     if planes.ndim == 4:
         return _load_volume(name, planes, units, execution)
-    planes = _on_gpu(planes)
+    planes = on_gpu(planes)
     sizes = (max(n, size) for n, size in zip(units.least, planes.shape[1:], strict=True))
     out = execution.memory.take(name, (len(units.matrix), *sizes), np.float32)
     _mix(planes, out, units.matrix, (units.exponent, 0), execution)
@@ -59,7 +70,7 @@ def _load_volume(name: str, planes: Any, units: Units, execution: Execution) -> 
     if any(size < n for n, size in zip(units.least, planes.shape[1:], strict=True)):
         padded = host.load(name, interop.to_host(planes), units, execution)
         return interop.load_cupy().asarray(padded)  # type: ignore[no-any-return]
-    tall = interop.load_cupy().ascontiguousarray(_on_gpu(planes)).reshape(_tall(planes.shape))
+    tall = interop.load_cupy().ascontiguousarray(on_gpu(planes)).reshape(_tall(planes.shape))
     flat = units._replace(least=(1, 1))
     return load(name, tall, flat, execution).reshape(planes.shape)
 
@@ -74,9 +85,11 @@ def luminance(channels: Channels, weights: FloatArray, execution: Execution) -> 
     if weights.max() == 1:
         one: Image = channels[int(weights.argmax())]
         return one
-    out = execution.memory.take("luminance", (1, *channels.shape[1:]), np.float32)
-    _mix(channels, out, weights[None], (0, 0), execution)
-    return out[0]  # type: ignore[no-any-return]
+    *higher, height, width = channels.shape[1:]
+    tall = (math.prod(higher) * height, width)  # of volumes, with one slice below the other
+    out = execution.memory.take("luminance", (1, *tall), np.float32)
+    _mix(channels.reshape(-1, *tall), out, weights[None], (0, 0), execution)
+    return out.reshape(channels.shape[1:])  # type: ignore[no-any-return]
 
 
 def copy(source: Channels, out: Channels, execution: Execution) -> None:
@@ -94,11 +107,39 @@ def replaced(
     return out
 
 
+def covariance(planes: Any) -> FloatArray:
+    """See `fastrestore.backends.protocol.Backend`; waits for the GPU."""
+    if interop.on_host(planes):
+        return host.covariance(planes)
+    means = planes.mean(tuple(range(1, planes.ndim)), dtype=np.float64)
+    means = means.reshape(-1, *[1] * (planes.ndim - 1))
+    pairs = planes[:, None], planes[None], means[:, None], means[None]
+    axes = tuple(range(2, planes.ndim + 1))
+    products: FloatArray = _products()(*pairs, axis=axes).get()
+    products /= math.prod(planes.shape[1:])
+    return products
+
+
+@functools.cache
+def _products() -> Any:
+    """Return the kernel for sums of products of two channels without their means."""
+    return interop.load_cupy().ReductionKernel(
+        "T first, T second, float64 mean, float64 other", "float64 total",
+        "((double)first - mean) * ((double)second - other)", "a + b", "total = a", "0",
+        "fastrestore_covariance",
+    )  # fmt: skip
+
+
 def robust_range(image: Image, execution: Execution) -> Any:
     """See `fastrestore.backends.protocol.Backend`; the result stays on the GPU."""
-    out = execution.memory.take("range", (1,), np.float32)
-    arguments = (image, np.int32(image.size), out)
-    launch("bm3d_range", (), (1,), (RANGE_THREADS,), arguments, RANGE_SHARED)
+    return robust_ranges(image[None], execution)
+
+
+def robust_ranges(images: Channels, execution: Execution) -> Any:
+    """See `fastrestore.backends.protocol.Backend`; the result stays on the GPU."""
+    out = execution.memory.take("range", (len(images),), np.float32)
+    arguments = (images, np.int32(math.prod(images.shape[1:])), out)
+    launch("bm3d_range", (), (len(images),), (RANGE_THREADS,), arguments, RANGE_SHARED)
     return out
 
 
@@ -111,11 +152,11 @@ def store(
         _mix(channels, out, units.back(), exponents, execution, unchanged)
         return
     result = execution.memory.take("result", out.shape, out.dtype)
-    if out.ndim == 4:  # volumes have no color transform
+    if out.ndim == 4:
         inside = channels[tuple(slice(0, size) for size in out.shape)]
         tall = _tall(out.shape)
         source = interop.load_cupy().ascontiguousarray(inside).reshape(tall)
-        _mix(source, result.reshape(tall), np.eye(len(out)), exponents, execution)
+        _mix(source, result.reshape(tall), units.back(), exponents, execution)
     else:
         _mix(channels, result, units.back(), exponents, execution)
     out[...] = result.get() if interop.on_host(out) else result
@@ -133,7 +174,7 @@ def _copy_unchanged(unchanged: Unchanged, out: Any, execution: Execution) -> Non
     out[...] = cupy.where(cupy.asarray(where), unchanged.planes.astype(out.dtype), out)
 
 
-def _on_gpu(planes: Any) -> Any:
+def on_gpu(planes: Any) -> Any:
     """Copy host arrays to the GPU, and convert types that the kernels do not support."""
     if interop.on_host(planes):
         native = planes.astype(planes.dtype.newbyteorder("="), copy=False)
@@ -162,7 +203,7 @@ def _mix(
     if unchanged is None:
         flags, channel, pixel, original = None, 0, 0, None
     else:
-        original = _on_gpu(unchanged.planes)
+        original = on_gpu(unchanged.planes)
         flags = execution.memory.table(unchanged.where, np.uint8)
         channel, pixel = (1, 0) if unchanged.where.shape[1:] == (1, 1) else (height * width, 1)
     launch(

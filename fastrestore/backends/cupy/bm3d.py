@@ -27,28 +27,30 @@ if TYPE_CHECKING:
 __all__ = ["bm3d_filter", "bm3d_match", "bm3d_memory", "warm"]
 
 DIVIDE = (32, 4)  # threads for pixels across and down
+SHARPEN: _module.Constants = (("SHARPEN", 1),)  # of kernels that sharpen
 
 
 def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
     memory = execution.memory
-    (height, width), group = image.shape, stage.group
-    grids = reference_grids(stage, image.shape)
+    (*images, height, width), group = image.shape, stage.group
+    grids = reference_grids(stage, (height, width))
     rows, columns = (memory.table(grid, np.int32) for grid in grids)
     shape = (len(rows), len(columns))
-    offsets = memory.take("offsets", (*shape, group, 2), np.int16)
-    sizes = memory.take("sizes", shape, np.int16)
+    offsets = memory.take("offsets", (*images, *shape, group, 2), np.int16)
+    sizes = memory.take("sizes", (*images, *shape), np.int16)
     layout = match_layout(Blocks.of(stage))
     launch(
         "bm3d_match",
         (("BLOCK", stage.block), *layout.constants()),
-        (-(-shape[1] // layout.warps), shape[0]),
+        (-(-shape[1] // layout.warps), shape[0], stage.images),
         (WARP, layout.warps),
         (
             image, np.int32(height), np.int32(width), rows, columns, np.int32(shape[1]),
             np.int32(stage.radius), np.int32(layout.band), np.int32(layout.pitch), np.int32(group),
-            np.float32(stage.match), memory.table(stage.match_map), np.float32(stage.match_range),
-            stage.measured, memory.table(stage.match_bias), offsets, sizes,
+            np.float32(stage.match), memory.table(stage.bounds), memory.table(stage.match_map),
+            np.float32(stage.match_range), stage.measured, memory.table(stage.match_bias),
+            offsets, sizes,
         ),
         layout.shared,
     )  # fmt: skip
@@ -61,14 +63,15 @@ def bm3d_filter(
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
     memory = execution.memory
-    channels, height, width = images[0].shape
+    *_, height, width = images[0].shape
+    layers = math.prod(images[0].shape[:-2])
     plane, corners = height * width, (height - stage.block + 1) * (width - stage.block + 1)
     kind = np.uint64 if execution.deterministic else np.float32
-    sums = memory.take("sums", (channels * (plane + corners),), kind)
+    sums = memory.take("sums", (layers * (plane + corners),), kind)
     sums.data.memset_async(0, sums.nbytes)
-    numerator, weights = sums[: channels * plane], sums[channels * plane :]
+    numerator, weights = sums[: layers * plane], sums[layers * plane :]
     aggregate(images, matches, stage, execution, (numerator, weights))
-    out = memory.take(_kernel(images), (channels, height, width), np.float32)
+    out = memory.take(_kernel(images), images[0].shape, np.float32)
     divide(numerator, weights, out, stage, execution)
     execution.report_progress(1)
     return out  # type: ignore[no-any-return]
@@ -88,21 +91,22 @@ def aggregate(
 ) -> None:
     """Filter all groups, and add them to the sums of pixels and of weights by corner."""
     memory, layout = execution.memory, filter_layout(Blocks.of(stage))
-    channels, height, width = images[0].shape
-    table = covariance_table(stage)
+    *layers, height, width = images[0].shape
+    table, sharpens = covariance_table(stage), stage.root != 1 and len(images) == 1
+    numbers = constants(stage, execution, matches.offsets.dtype)
     launch(
         _kernel(images),
-        (*constants(stage, execution, matches.offsets.dtype), *layout.constants()),
-        (len(matches.columns), len(matches.rows), channels),
+        (*numbers, *SHARPEN[: int(sharpens)], *layout.constants()),
+        (len(matches.columns), len(matches.rows), math.prod(layers)),
         (layout.threads,),
         (
-            *images, np.int32(height), np.int32(width), matches.rows, matches.columns,
-            matches.offsets, matches.sizes, memory.table(stage.forward),
+            *images, np.int32(stage.images), np.int32(height), np.int32(width), matches.rows,
+            matches.columns, matches.offsets, matches.sizes, memory.table(stage.forward),
             memory.table(stage.inverse), memory.table(stage.window), memory.table(table.values),
             *table.numbers(),
             memory.table(stage.strength * stage.variances), memory.table(stage.scale),
             np.int32(0 if stage.scale is None or len(stage.scale) == 1 else stage.scale[0].size),
-            *sums,
+            *sums, *[np.float32(stage.root)] * sharpens,
         ),
         layout.shared,
     )  # fmt: skip
@@ -122,12 +126,12 @@ def constants(
 
 def divide(numerator: Any, weights: Any, out: Channels, stage: Stage, execution: Execution) -> None:
     """Divide sums of weighted pixels by the sums of their weights."""
-    channels, height, width = out.shape
+    *layers, height, width = out.shape
     across, down = DIVIDE
     launch(
         "bm3d_divide",
         constants(stage, execution),
-        (-(-width // across), -(-height // down), channels),
+        (-(-width // across), -(-height // down), math.prod(layers)),
         DIVIDE,
         (
             numerator, weights, execution.memory.table(stage.window), np.int32(height),
@@ -232,10 +236,14 @@ def warm(
         blocks = _blocks(profile, which)
         side, group = blocks.shape[-1], blocks.group
         numbers = (("BLOCK", side), ("GROUP", group), ("FIXED", int(execution.deterministic)))
+        sharpens = which == "basic" and profile.sharpen != 1
         wanted |= {
             ("bm3d_match", (*numbers[:1], *match_layout(blocks).constants())),
             ("bm3d_divide", numbers),
-            (f"bm3d_{which}", (*numbers, *filter_layout(blocks).constants())),
+            (
+                f"bm3d_{which}",
+                (*numbers, *SHARPEN[: int(sharpens)], *filter_layout(blocks).constants()),
+            ),
         }
     _module.compile_all(current(), wanted)
 

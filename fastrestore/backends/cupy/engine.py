@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import NAME, capabilities, least_size, why_unavailable
+from fastrestore.backends.cupy import NAME, capabilities, least_size, why_no_device, why_unavailable
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
 from fastrestore.backends.cupy._image import (
+    covariance,
     empty,
     load,
     luminance,
+    on_gpu,
     replaced,
     robust_range,
+    robust_ranges,
     store,
 )
 from fastrestore.backends.cupy.bm3d import bm3d_filter, bm3d_match, bm3d_memory, warm
@@ -32,8 +35,8 @@ def bring(array: Any) -> Any:
 
 
 def fetch(channels: Any) -> Any:
-    """See `fastrestore.backends.protocol.Backend`."""
-    return channels.get()
+    """See `fastrestore.backends.protocol.Backend`; without cuFFT they are copied to the host."""
+    return channels if interop.has_gpu_transforms() else channels.get()
 
 
 def bm3d_backward(
@@ -50,4 +53,4 @@ def bm3d_backward(
 
 def put(channels: Any) -> Any:
     """See `fastrestore.backends.protocol.Backend`."""
-    return interop.load_cupy().asarray(channels)
+    return on_gpu(channels)

@@ -16,3 +16,8 @@ def why_unavailable() -> str | None:
     if numba.config.DISABLE_JIT:
         return "NUMBA_DISABLE_JIT is set, but the kernels only run compiled; unset it"
     return None
+
+
+def why_no_device(number: int) -> str | None:
+    """Return why there is no device of this number."""
+    return f"backend {NAME!r} runs on the CPU, which has no number {number}; write {NAME!r}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastrestore.backends.host import (
     bm3d_memory,
     bring,
+    covariance,
     empty,
     fetch,
     load,
@@ -15,10 +16,17 @@ from fastrestore.backends.host import (
     put,
     replaced,
     robust_range,
+    robust_ranges,
     store,
     warm,
 )
-from fastrestore.backends.numba import NAME, capabilities, least_size, why_unavailable
+from fastrestore.backends.numba import (
+    NAME,
+    capabilities,
+    least_size,
+    why_no_device,
+    why_unavailable,
+)
 from fastrestore.backends.numba._grids import bm3d_match
 from fastrestore.backends.numba.bm3d import bm3d_filter
 

@@ -10,3 +10,8 @@ least_size: dict[str, int] = {}
 def why_unavailable() -> str | None:
     """Return None: NumPy is always available."""
     return None
+
+
+def why_no_device(number: int) -> str | None:
+    """Return why there is no device of this number."""
+    return f"backend {NAME!r} runs on the CPU, which has no number {number}; write {NAME!r}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastrestore.backends.host import (
     bm3d_memory,
     bring,
+    covariance,
     empty,
     fetch,
     luminance,
@@ -19,11 +20,18 @@ from fastrestore.backends.host import (
     put,
     replaced,
     robust_range,
+    robust_ranges,
     scaled,
     store,
     warm,
 )
-from fastrestore.backends.numpy import NAME, capabilities, least_size, why_unavailable
+from fastrestore.backends.numpy import (
+    NAME,
+    capabilities,
+    least_size,
+    why_no_device,
+    why_unavailable,
+)
 from fastrestore.backends.numpy.backward import filter_backward as bm3d_backward
 from fastrestore.backends.numpy.bm3d import filter_groups as bm3d_filter
 from fastrestore.backends.numpy.bm3d import filter_groups as bm4d_filter

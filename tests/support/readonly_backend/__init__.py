@@ -7,3 +7,8 @@ least_size: dict[str, int] = {}
 
 def why_unavailable():
     """Return None: the backend is always available."""
+
+
+def why_no_device(number):
+    """Return why there is no device of this number."""
+    return f"there is no device {number}"

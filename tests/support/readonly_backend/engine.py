@@ -6,10 +6,17 @@ from fastrestore.backends import host
 from fastrestore.backends.host import bm3d_memory, memory, warm
 from fastrestore.backends.numpy import engine as numpy
 from fastrestore.backends.protocol import Matches
-from support.readonly_backend import NAME, capabilities, least_size, why_unavailable
+from support.readonly_backend import (
+    NAME,
+    capabilities,
+    least_size,
+    why_no_device,
+    why_unavailable,
+)  # fmt: skip
 
 __all__ = [
-    "NAME", "bm3d_memory", "capabilities", "least_size", "memory", "warm", "why_unavailable",
+    "NAME", "bm3d_memory", "capabilities", "least_size", "memory", "warm", "why_no_device",
+    "why_unavailable",
 ]  # fmt: skip
 
 
@@ -66,6 +73,10 @@ def load(name, planes, units, execution):
     return Held(host.load(name, planes, units, execution))
 
 
+def covariance(planes):
+    return host.covariance(planes)
+
+
 def luminance(channels, weights, execution):
     return Held(host.luminance(read(channels), weights, execution))
 
@@ -77,6 +88,10 @@ def replaced(images, where, values, execution):
 
 def robust_range(image, execution):
     return host.robust_range(read(image), execution)
+
+
+def robust_ranges(images, execution):
+    return host.robust_ranges(read(images), execution)
 
 
 def store(channels, units, unchanged, out, execution):
