@@ -110,6 +110,14 @@ def test_a_gpu_without_memory_is_replaced_by_the_cpu(large, name):
         restore(there)
 
 
+def test_a_batch_on_a_gpu_without_memory_is_restored_by_the_cpu(large):
+    images = np.stack([integer()] * 3)
+    large.limit = large.live + 3000
+    with pytest.warns(UserWarning, match=WARNING):
+        result = bm3d(images, 20, batch_axis=0, profile=SMALL)
+    np.testing.assert_array_equal(result[0], bm3d(images[0], 20, profile=SMALL, backend="numba"))
+
+
 def test_the_backend_that_was_used_is_reported(large):
     large.limit = large.live + 3000
     with pytest.warns(UserWarning, match="Out of memory|free memory"):

@@ -143,12 +143,12 @@ class Joined(NamedTuple):
         return self.images.are_ordinary(request)
 
     def restore(self, batch: Batch, out: Any, report: Callable[[float], None]) -> bool:
-        """Restore the images to an array of the batch; return False if the memory is too small."""
+        """Restore the images to an array of the batch; return False if the GPU cannot."""
         request, planes = self.request.reporting(report), batch.planes(out)
         try:
             with interop.use_device_of(self.images.planes, request.device):
                 restore_together(request, self.images, planes)
-        except MemoryError:
+        except (MemoryError, BackendUnavailableError):  # as of a kernel that does not fit
             return False
         return True
 
