@@ -136,7 +136,7 @@ def bm4d_filter(
 
     # What a part of the references reads stays in the cache
     slices, rows, columns = matches.sizes.shape
-    bands = cut(slices, 1, 1, 8), cut(rows, 2 * execution.workers, 4, 24), cut(columns, 1, 1, 64)
+    bands = cut(slices, 1, 1, 12), cut(rows, 2 * execution.workers, 4, 24), cut(columns, 1, 1, 64)
     parts = [(c, part) for c in range(channels) for part in itertools.product(*bands)]
     most = most_corners(matches.corners, bands, stage, (depth, height, width))
     count = min(execution.workers, len(parts))
