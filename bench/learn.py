@@ -54,7 +54,12 @@ def arguments():
     parser.add_argument("--only", type=Path, metavar="FILE", help="paths in DIR that are used")
     parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="to resume from")
     parser.add_argument("--profile", default="np", help="to begin with")
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument(
+        "--begin", type=Path, metavar="FILE", help="state whose result to begin with"
+    )
+    parser.add_argument("--stage", choices=("both", "basic", "final"), default="both")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor for the learning rates")
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--crops", type=int, default=2, help="in a step, at each noise level")
     parser.add_argument("--held", type=int, default=16, help="photographs that are held out")
     parser.add_argument("--every", type=int, default=15, help="steps between measurements")
@@ -68,8 +73,17 @@ class Learning:
     def __init__(self, options, paths):
         self.options, self.paths, self.step = options, paths, 0
         self.denoiser, self.mean = LearnableBM3D(options.profile), LearnableBM3D(options.profile)
+        if options.begin:
+            for net in (self.denoiser, self.mean):
+                net.load_state_dict(torch.load(options.begin, weights_only=True)["mean"])
+        for name, parameter in self.denoiser.named_parameters():
+            parameter.requires_grad_(options.stage == "both" or name.endswith(options.stage))
         groups = [
-            {"params": getattr(self.denoiser, name).parameters(), "lr": rate, "rate": rate}
+            {
+                "params": getattr(self.denoiser, name).parameters(),
+                "lr": 0,
+                "rate": options.rate * rate,
+            }
             for name, rate in RATES.items()
         ]
         self.optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
@@ -158,10 +172,8 @@ def module(profile):
     title = '"""The arrays of the profile "tuned", written by `bench/learn.py`."""'
     lines = [title, "", "# fmt: off"]
     for stage, factors in (("basic", "threshold_factors"), ("final", "wiener_factors")):
-        fields = {factors: 3} | dict.fromkeys(
-            (f"{name}_{stage}" for name in ("window", "transform", "inverse")), 7
-        )
-        for field, digits in fields.items():
+        matrices = {f"transform_{stage}": 7, f"inverse_{stage}": 7}
+        for field, digits in {factors: 3, f"window_{stage}": 4, **matrices}.items():
             lines += [f"{field.upper()} = {text(getattr(profile, field), digits)}"]
     return "\n".join([*lines, ""])
 
