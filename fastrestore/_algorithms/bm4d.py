@@ -26,6 +26,7 @@ from fastrestore._noise.planes import NoiseArguments, Source
 @without(
     "volume",
     noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels",
+    uncertainty="bm3d has it, for images",
     **OTHER_SPELLINGS | {"z": "the volume is the first argument, volume="},
 )
 def bm4d(

@@ -50,6 +50,7 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     "image",
     noise_kernel="bm3d has it, and methods with networks are trained for white Gaussian noise",
     psd="bm3d has it, and methods with networks are trained for white Gaussian noise",
+    uncertainty="bm3d has it",
 )
 def denoise(
     image: Any,

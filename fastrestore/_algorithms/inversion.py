@@ -10,7 +10,7 @@ import numpy as np
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative.pipeline import with_spectrum
+from fastrestore._collaborative.calls import with_spectrum
 from fastrestore.inverse.boundary import Periodic
 from fastrestore.inverse.iterations import HIGHEST, REGULARIZATION, decreasing_sigmas
 from fastrestore.inverse.plug_and_play import LOWEST

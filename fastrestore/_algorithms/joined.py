@@ -28,7 +28,7 @@ _OPTIONS = (
     "strength", "profile", "stage", "data_range", "colorspace", "chroma_strength", "max_memory",
     "deterministic", "workers",
 )  # fmt: skip
-_SINGLE = ("noise", "pilot", "guide", "mask", "match_channel", "matches")
+_SINGLE = ("noise", "pilot", "guide", "mask", "match_channel", "matches", "uncertainty")
 _NOISE = ("sigma", "psd", "noise_kernel")
 
 

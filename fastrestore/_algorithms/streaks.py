@@ -13,7 +13,7 @@ from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.streams import on_stream_of
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative.pipeline import with_spectrum
+from fastrestore._collaborative.calls import with_spectrum
 from fastrestore._collaborative.profile import Profile
 
 MAX_ROWS = 64  # angles are averaged to about this number

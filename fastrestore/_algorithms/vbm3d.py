@@ -35,6 +35,7 @@ NO_MAP = "sigma of a video must be a number or one for each channel, not a map"
 @without(
     "frames",
     noise_kernel="write psd=psd_from_kernel(noise_kernel, shape) with the shape of a frame",
+    uncertainty="bm3d has it, for images",
 )
 def vbm3d(
     frames: Any,

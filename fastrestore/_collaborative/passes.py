@@ -10,6 +10,7 @@ from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.refilter import remaining
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, make_stage
+from fastrestore._collaborative.uncertainty import Uncertainty
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore._noise.psd import split
 from fastrestore.backends.protocol import Execution, Stage, Which
@@ -25,6 +26,7 @@ class Passes(NamedTuple):
     execution: Execution
     holes: Holes | None
     matching: Matching | None
+    uncertainty: Uncertainty | None = None
 
 
 def repetition(

@@ -18,13 +18,14 @@ from fastrestore._collaborative import comparison, low_counts, scales, tape
 from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.passes import Passes, repetition
-from fastrestore._collaborative.request import Geometry, Inputs, Request
+from fastrestore._collaborative.request import Inputs, Request
 from fastrestore._collaborative.source import adapted, applied
 from fastrestore._collaborative.stage import Context, Guide, make_context, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
+from fastrestore._collaborative.uncertainty import Uncertainty
 from fastrestore._noise import vst
 from fastrestore._noise.choice import Choice
-from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source, check_map
+from fastrestore._noise.planes import PlaneNoise, Source, check_map
 from fastrestore.backends.protocol import Stage, Unchanged, Which
 from fastrestore.errors import BackendUnavailableError
 
@@ -56,6 +57,8 @@ def restore(request: Request, inputs: Inputs, context: Context | None = None) ->
     if isinstance(target.noise.model, vst.PoissonGaussian) and target.pilot is None:
         passes = low_counts.passes(target.noise.model, target.planes)
         if passes:
+            if target.uncertainty is not None:
+                target.uncertainty.refuse_passes()
             return _from_coarse_to_fine(target, passes)
     choice = target.choice
     if request.strength != 1 and comparison.is_checked(request, choice):
@@ -147,9 +150,12 @@ class _Target:
     view: Any  # of the result, as planes
     estimate: Any  # of the planes; `view` if no conversion is necessary
     matching: Matching | None
+    uncertainty: Uncertainty | None = None
 
     def result(self, request: Request, context: Context | None) -> Result:
         """Convert the estimate to the result."""
+        if self.uncertainty is not None:
+            self.uncertainty.finish(request, self.image, self.estimate, self.noise.model)
         if self.estimate is not self.view:
             model = self.noise.model
             estimate = self.estimate if model is None else vst.inverse(model, self.estimate)
@@ -195,6 +201,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     return _Target(
         request, inputs.image, given, planes, pilot, inputs.guide, noise, choice,
         whole=whole, view=view, estimate=estimate, matching=inputs.matching,
+        uncertainty=inputs.uncertainty,
     )  # fmt: skip
 
 
@@ -218,6 +225,7 @@ def _coarser(work: _Work) -> _Work:
         request=replace(request, mask=scales.halved_mask(request.mask)),
         out=request.backend.empty(planes.shape, planes.dtype, planes),
         matching=None,
+        uncertainty=None,
     )
 
 
@@ -233,6 +241,7 @@ class _Work:
     out: Any
     offset: Any = None  # to add to `out`
     matching: Matching | None = None  # of blocks
+    uncertainty: Uncertainty | None = None
 
 
 def _simplified(target: _Target, request: Request) -> _Work | None:
@@ -242,8 +251,9 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
         return None
     guide = Guide.of(target.guide, request.mask)
     work = _Work(
-        planes, target.pilot, guide, noise, request, target.estimate, matching=target.matching
-    )
+        planes, target.pilot, guide, noise, request, target.estimate, matching=target.matching,
+        uncertainty=target.uncertainty,
+    )  # fmt: skip
     if not interop.on_host(planes):
         return work
     planes = np.ascontiguousarray(planes)
@@ -315,7 +325,7 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     noisy = backend.load("noisy", work.planes[read], context.units, execution)
     passes = Passes(
         noisy, _loaded_guide(work, context, read), context.part(tile), request, execution,
-        _holes(request.mask, context, tile), work.matching,
+        _holes(request.mask, context, tile), work.matching, work.uncertainty,
     )  # fmt: skip
     for which in stages:
         pilot, stage = estimate, passes.context.stage(profile, which)
@@ -386,16 +396,6 @@ def _filtered(
     record = tape.RECORD.get()
     if record is not None:
         record.add(passes.context, tape.Step(estimate, images, matches, stage))
+    if passes.uncertainty is not None and pilot is not None:
+        passes.uncertainty.measure(passes, estimate, pilot, matches, stage)
     return estimate
-
-
-def with_spectrum(
-    image: Any, psd: Any, options: dict[str, Any], pilot: Any = None, stage: str = "final"
-) -> Any:
-    """Restore an image with noise of a computed power spectrum, whose units are not checked."""
-    others = {"colorspace": "auto", **options}
-    geometry = Geometry(image.shape, others.pop("channel_axis", None))
-    noise = NoiseArguments(psd=psd)
-    request = Request.validated(geometry, interop.on_host(image), noise, stage=stage, **others)
-    planes = None if pilot is None else geometry.planes(pilot)
-    return restore(replace(request, check_spectrum=False), Inputs(image, planes)).image

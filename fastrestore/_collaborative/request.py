@@ -23,6 +23,7 @@ from fastrestore._collaborative.profile import (
     Profile,
     named_profile,
 )
+from fastrestore._collaborative.uncertainty import Uncertainty
 from fastrestore._noise import vst
 from fastrestore._noise.planes import NoiseArguments, PlaneNoise, Source
 from fastrestore.backends.protocol import Backend, Execution, Which
@@ -69,6 +70,7 @@ class Inputs(NamedTuple):
     guide: Any = None  # (M, N), on the host
     out: Any = None  # of the shape of the image
     matching: Matching | None = None  # of blocks; None: they are matched anew
+    uncertainty: Uncertainty | None = None  # None: no map of the error is computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +116,7 @@ class Request:
         backend: Any = None,
         capability: str = "image",
         matching: Matching | None = None,
+        uncertainty: Uncertainty | None = None,
     ) -> Request:
         """Validate the arguments of a call; raise `TypeError` or `ValueError`.
 
@@ -127,6 +130,7 @@ class Request:
         if numbers.sharpen != 1:
             capability = _sharpening(numbers, stage, capability)
         capability = capability if matching is None else "matches"
+        capability = capability if uncertainty is None else "uncertainty"
         capability = _arrays(numbers, geometry, capability)
         extent = None if data_range is None else validate.positive("data_range", data_range)
         threads = validate.workers(workers)

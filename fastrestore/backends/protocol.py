@@ -30,6 +30,8 @@ LEAST = 2.0**-15
 # only matter for maps with noise levels that differ by factors of thousands, or are 0.
 LIGHTEST, HEAVIEST = 2.0**-20, 256.0
 
+MEASURES = 2  # of the error of a group, see `Backend.bm3d_errors`
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
@@ -168,7 +170,7 @@ class Availability(Protocol):
 
     NAME: str
     # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors",
-    # "batch"
+    # "batch", "uncertainty"
     capabilities: frozenset[str]
     # By capability: values of an image from which the backend is chosen without a request
     least_size: dict[str, int]
@@ -302,6 +304,18 @@ class Backend(Availability, Protocol):
         The other arguments are those of `bm3d_filter`, which returned `estimate`. The matches, and
         which coefficients pass the threshold, are held fixed. Stages that sharpen are not
         supported.
+        """
+        ...
+
+    def bm3d_errors(
+        self, pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+    ) -> FloatArray:
+        """Return sums of the expected error of Wiener filtering, by the corner of a block.
+
+        The shape is (1 + MEASURES, C, ...). The first sum is that of the weights of groups. The
+        others are those of the noise that remains and of the signal that is removed, times the
+        weight: means over the coefficients of a group, relative to `Stage.variances`. The pilot
+        stands for the signal. Sums of channels without noise are 0.
         """
         ...
 

@@ -23,6 +23,7 @@ from fastrestore.backends.cupy.bm4d import bm4d_filter, bm4d_match
 from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813
 
 if TYPE_CHECKING:
+    from fastrestore._arrays.types import FloatArray
     from fastrestore.backends.cupy import engine
     from fastrestore.backends.protocol import Backend, Execution, Gradients, Matches, Stage
 
@@ -49,6 +50,11 @@ def bm3d_backward(
 ) -> Gradients:
     """Raise an error, because this backend lacks the capability "gradients"."""
     raise NotImplementedError("the CuPy backend has no gradients")
+
+
+def bm3d_errors(pilot: Any, matches: Matches, stage: Stage, execution: Execution) -> FloatArray:
+    """Raise an error, because this backend lacks the capability "uncertainty"."""
+    raise NotImplementedError("the CuPy backend has no map of uncertainty")
 
 
 def put(channels: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 NAME = "numba"
-capabilities = frozenset({"image", "sharpen", "volume", "video", "matches", "gradients", "factors"})
+capabilities = frozenset(
+    {"image", "sharpen", "volume", "video", "matches", "gradients", "factors", "uncertainty"}
+)
 least_size: dict[str, int] = {}
 
 

@@ -27,7 +27,7 @@ ALL = 2**15  # larger than any displacement of blocks
 Part = tuple[int, range, range]  # channel, rows and columns of the references
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """Arguments of a call, and what its parts share."""
 
     images: tuple[Channels, ...]
@@ -85,7 +85,7 @@ def bm3d_backward(
     execution: Execution,
 ) -> Gradients:
     """See `fastrestore.backends.protocol.Backend`."""
-    call = _Call(images, matches, stage, execution, _tables(stage))
+    call = Call(images, matches, stage, execution, tables_of(stage))
     largest = float(np.abs(gradient).max())
     # Gradients of about 1, because sums of pixels have a fixed resolution and range
     exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
@@ -102,7 +102,7 @@ def bm3d_backward(
     )
 
 
-def _tables(stage: Stage) -> list[Tables]:
+def tables_of(stage: Stage) -> list[Tables]:
     """Convert matrices and variances to the layout of the kernels, for each channel."""
     lanes, length = _filter.lanes(stage.block), _filter.stride(stage.block)
     windowed = stage.inverse * stage.window[:, None]
@@ -145,7 +145,7 @@ def _lanes(matrix: NDArray[Any], lanes: int) -> NDArray[np.float32]:
     return out
 
 
-def _weights(call: _Call) -> NDArray[np.float64]:
+def _weights(call: Call) -> NDArray[np.float64]:
     """Return the sums of the weights of groups by corner, transposed; with margins for `divide`."""
     channels, height, width = call.images[0].shape
     total, lock = _merge.zeros(channels, width + 2, height), threading.Lock()
@@ -168,7 +168,7 @@ def _weights(call: _Call) -> NDArray[np.float64]:
     return total
 
 
-def _divided(gradient: Channels, weights: NDArray[np.float64], call: _Call) -> Channels:
+def _divided(gradient: Channels, weights: NDArray[np.float64], call: Call) -> Channels:
     """Divide a gradient by the sums of the windows, for the gradient of the numerator."""
     channels, height, width = gradient.shape
     numerator = _merge.zeros(channels, width, height)
@@ -200,7 +200,7 @@ def _windowed(values: Channels, stage: Stage) -> NDArray[np.float32]:
 
 
 def _summed(
-    call: _Call, passed: Channels, window: NDArray[np.float32]
+    call: Call, passed: Channels, window: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
     """Return the gradients of the images, transposed, and those of the noise by group."""
     channels, height, width = call.images[0].shape

@@ -1,4 +1,4 @@
-"""Functions of the Numba backend; those for volumes, videos and gradients are imported on use."""
+"""Functions of the Numba backend; those that few calls need are imported on use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from fastrestore.backends.numba._grids import bm3d_match
 from fastrestore.backends.numba.bm3d import bm3d_filter
 
 if TYPE_CHECKING:
-    from fastrestore._arrays.types import Channels, Image
+    from fastrestore._arrays.types import Channels, FloatArray, Image
     from fastrestore.backends.numba import engine
     from fastrestore.backends.protocol import (
         Backend,
@@ -64,6 +64,15 @@ def bm3d_backward(
     from fastrestore.backends.numba import backward
 
     return backward.bm3d_backward(gradient, estimate, images, matches, stage, execution)
+
+
+def bm3d_errors(
+    pilot: Channels, matches: Matches, stage: Stage, execution: Execution
+) -> FloatArray:
+    """See `fastrestore.backends.protocol.Backend`."""
+    from fastrestore.backends.numba import errors
+
+    return errors.bm3d_errors(pilot, matches, stage, execution)
 
 
 def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:

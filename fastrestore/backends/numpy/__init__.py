@@ -2,7 +2,17 @@
 
 NAME = "numpy"
 capabilities = frozenset(
-    {"image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors"}
+    {
+        "image",
+        "sharpen",
+        "volume",
+        "video",
+        "matches",
+        "gradients",
+        "float64",
+        "factors",
+        "uncertainty",
+    }
 )
 least_size: dict[str, int] = {}
 

@@ -37,6 +37,7 @@ from fastrestore.backends.numpy.bm3d import filter_groups as bm3d_filter
 from fastrestore.backends.numpy.bm3d import filter_groups as bm4d_filter
 from fastrestore.backends.numpy.bm3d import match as bm3d_match
 from fastrestore.backends.numpy.bm3d import match as bm4d_match
+from fastrestore.backends.numpy.uncertainty import group_errors as bm3d_errors
 from fastrestore.backends.numpy.vbm3d import VideoStage as video_stage  # noqa: N813
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """A backend with its own image type, which is read-only."""
 
 NAME = "mine"
-capabilities = frozenset({"image", "sharpen", "volume", "video"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "uncertainty"})
 least_size: dict[str, int] = {}
 
 

@@ -119,6 +119,10 @@ def bm3d_backward(gradient, estimate, images, matches, stage, execution):
     raise NotImplementedError("no gradients")
 
 
+def bm3d_errors(pilot, matches, stage, execution):
+    return numpy.bm3d_errors(read(pilot), read_matches(matches), stage, execution)
+
+
 def bm4d_match(image, stage, execution):
     return held_matches(numpy.bm4d_match(read(image), stage, execution))
 
