@@ -47,6 +47,14 @@ def test_compiled_kernels_are_reused(filled):
     assert kept == {file: file.stat().st_mtime_ns for file in folder.rglob("*.nb?")}
 
 
+def test_loading_kernels_imports_nothing_of_the_compiler(filled):
+    code = CALL + "import sys; print([x for x in MODULES if x in sys.modules])"
+    modules = ["scipy.linalg", "numba.np.arrayobj", "numba.np.arraymath"]
+    code = code.replace("MODULES", repr(modules))
+    printed = child(code, FASTRESTORE_NUMBA_CACHE=str(filled[0]))
+    assert printed == filled[1] + "[]\n"
+
+
 def test_the_folder_is_named_after_the_sources(filled):
     import numba
 

@@ -18,6 +18,8 @@ from fastrestore.backends.numba._simd import (
     count_ones,
     load,
     mask_le,
+    maximum,
+    minimum,
     splat,
     store,
     trailing_zeros,
@@ -83,7 +85,7 @@ class Scratch(NamedTuple):
     start: NDArray[np.int64]  # offsets of the displaced pixels
 
 
-@_jit.kernel
+@_jit.part
 def slot(lines):
     """Stride between the distances of two displacements: an odd number of cache lines."""
     return (lines + 1) * LANES
@@ -170,7 +172,7 @@ def insert(keys, at, blocks, batch):
     merge_keys(keys, last, LANES, batch, 0, rest=False, lanes=PART)
 
 
-@_jit.kernel
+@_jit.routine
 def lower_limit(lists, row, want):
     """Lower the limits to the distances of the last of the nearest candidates, and make room."""
     near, limit, after = lists.near, lists.limit_bits, lists.next
@@ -179,17 +181,17 @@ def lower_limit(lists, row, want):
     for lane in range(LANES):
         which = np.uint64(row * LANES + lane)
         bits = (near[np.uint64(last + lane)] >> 32) - NORMAL
-        limit[which] = min(bits, np.int64(limit[which]))
+        limit[which] = minimum(bits, limit[which])
         after[which] = end + lane
 
 
-@_jit.kernel
+@_jit.routine
 def merge_new(lists, row, want):
     """Merge the new candidates of a row of references with the nearest ones."""
     room, blocks, keys, batch, after = lists.room, lists.blocks, lists.keys, lists.batch, lists.next
     most = after[row * LANES]
     for lane in range(1, LANES):
-        most = max(most, after[np.uint64(row * LANES + lane)])
+        most = maximum(most, after[np.uint64(row * LANES + lane)])
     none = splat(NONE, PART)
     begin = row * (room + 1) * LANES
     for first in range((row * room + blocks * SIZE) * LANES, most, SIZE * LANES):
@@ -203,7 +205,7 @@ def merge_new(lists, row, want):
     lower_limit(lists, row, want)
 
 
-@_jit.kernel
+@_jit.routine
 def merge_first(lists, row, want, bits, apart, codes):
     """Make the first displacements the candidates of a row of references.
 
@@ -219,7 +221,7 @@ def merge_first(lists, row, want, bits, apart, codes):
         count = 0  # no block can match
     for first in range(0, count, SIZE):
         for part in range(0, LANES, PART):
-            for k in range(first, min(first + SIZE, count)):
+            for k in range(first, minimum(first + SIZE, count)):
                 at = k * apart + row * LANES + part
                 store(batch, (k - first) * PART, keys_of(bits, at, codes[np.uint64(k)], lanes=PART))
             for k in range(count, first + SIZE):
@@ -239,16 +241,16 @@ def matched(lists, which, want):
     """Return the size of the group of a reference and its nearest candidates."""
     near, at = lists.near, first_key(lists, which)
     bound = ((np.int64(lists.bound_bits[which]) + NORMAL + 1) << 32) - 1
-    count = 0
+    count = np.int64(0)
     for k in range(want):
         count += near[np.uint64(at + k * LANES)] <= bound
     return group_size(count, want)
 
 
-@_jit.kernel
+@_jit.part
 def group_size(count, want):
     """Largest power of two for a group of the reference and at most `count` others."""
     size = 1
-    while size * 2 <= min(count, want) + 1:
+    while size * 2 <= minimum(count, want) + 1:
         size *= 2
     return size

@@ -42,7 +42,7 @@ class KernelCache(FunctionCache):
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return the compiled kernel, or None if there is no file that can be used."""
         check_address_space(ADDRESS_SPACE, "compiling or loading a kernel")
-        target.refresh()
+        # No `target.refresh()`, which imports what only compilation needs, among it SciPy
         if not self._enabled:
             return None
         try:
@@ -58,7 +58,10 @@ class KernelCache(FunctionCache):
             return
         try:
             path = self._file(signature, compiled.codegen)
-            write(path, dumps(compiled._reduce()))
+            # Environments without constants are not used, and loading them would import modules
+            *others, environments = compiled._reduce()
+            needed = tuple(each for each in environments if each.consts)
+            write(path, dumps((*others, needed)))
         except Exception:
             return
 

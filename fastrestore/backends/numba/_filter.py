@@ -27,8 +27,11 @@ from fastrestore.backends.numba._shrink import Group, haar_back, sharpen, shrink
 from fastrestore.backends.numba._simd import (
     add,
     aligned,
+    flattened,
     fma,
     load,
+    maximum,
+    minimum,
     mul,
     prefetch,
     splat,
@@ -140,7 +143,7 @@ def scratch(block: int, most: int) -> Scratch:
 def in_strips(n, rows, columns):
     """Row and column of the n-th reference, in strips of columns."""
     first = n // (rows * STRIP) * STRIP
-    width = min(STRIP, columns - first)
+    width = minimum(STRIP, columns - first)
     rest = n - rows * first
     return rest // width, first + rest % width
 
@@ -183,8 +186,8 @@ def lift_kernel(block: int) -> Callable[..., None]:
         matrix (block, lanes): sample, coefficient.
         """
         across = image.shape[1]
-        pixels = image.reshape(-1)
-        flat = out.reshape(-1)
+        pixels = flattened(image)
+        flat = flattened(out)
         for y in range(out.shape[0]):
             for x in range(out.shape[1]):
                 at = (top + y) * across + left + x
@@ -216,11 +219,11 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
 
         scale (rows, columns) of the noise in each block, or None.
         """
-        noisy_blocks, guide_blocks = blocks.noisy.reshape(-1), blocks.pilot.reshape(-1)
+        noisy_blocks, guide_blocks = flattened(blocks.noisy), flattened(blocks.pilot)
         across = blocks.noisy.shape[1] * width
         rows, columns, offsets, sizes, above, before = groups
         weights = sums.weights
-        flat = sums.numerator.reshape(-1)
+        flat = flattened(sums.numerator)
         down = sums.numerator.shape[1]
         big = splat(ROUNDER, width)
         group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
@@ -232,7 +235,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         for n in range(len(rows) * len(columns)):
             i, j = i1, j1
             count = sizes[above + i, before + j]
-            size = max(2, count)  # a single block is filtered as a pair of equal blocks
+            size = maximum(2, count)  # a single block is filtered as a pair of equal blocks
             shifts = offsets[above + i, before + j]
             if n + 1 < len(rows) * len(columns):
                 i1, j1 = in_strips(n + 1, len(rows), len(columns))

@@ -19,6 +19,7 @@ import numba
 import platformdirs
 
 import fastrestore
+from fastrestore.backends.numba._compiler import KernelCompiler, Part, PartCompiler
 from fastrestore.backends.numba._disk import KernelCache
 
 VARIABLE = "FASTRESTORE_NUMBA_CACHE"  # "0" or "off" for no cache, else a folder
@@ -35,9 +36,13 @@ def kernel(function: F) -> F:
     work. Kernels allocate nothing and get their working memory from the caller, so reference
     counting is switched off; its atomic operations take a tenth of the time.
     """
-    compiled: F = numba.njit(nogil=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(
-        function
-    )
+    compiled: F = numba.njit(
+        nogil=True,
+        error_model="numpy",
+        _nrt=False,
+        no_cfunc_wrapper=True,
+        pipeline_class=KernelCompiler,
+    )(function)
     folder = cache_folder()
     if folder is not None:
         compiled._cache = KernelCache(function, folder)  # type: ignore[attr-defined]
@@ -50,14 +55,25 @@ def part(function: F) -> F:
     Entries of functions with large structures take longer to compile than the functions. They are
     always inlined by LLVM, because passing large structures takes time, too.
     """
-    compiled: F = numba.njit(
-        nogil=True,
-        error_model="numpy",
-        _nrt=False,
-        forceinline=True,
-        no_cpython_wrapper=True,
-        no_cfunc_wrapper=True,
-    )(function)
+    return _part(function, is_inlined=True)
+
+
+def routine(function: F) -> F:
+    """Compile a function as part of kernels only, without an entry for Python, and not inlined."""
+    return _part(function, is_inlined=False)
+
+
+def _part(function: F, is_inlined: bool) -> F:
+    options = {
+        "nopython": True,
+        "nogil": True,
+        "error_model": "numpy",
+        "_nrt": False,
+        "forceinline": is_inlined,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+    compiled: F = Part(function, targetoptions=options, pipeline_class=PartCompiler)
     return compiled
 
 

@@ -33,7 +33,15 @@ from fastrestore.backends.numba._candidates import (
     slot,
 )
 from fastrestore.backends.numba._row_distances import row_distances
-from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
+from fastrestore.backends.numba._simd import (
+    flattened,
+    load,
+    mask_le,
+    maximum,
+    minimum,
+    stack_floats,
+    store,
+)
 from fastrestore.backends.numba._simd_sort import NORMAL
 from fastrestore.backends.protocol import Stage
 
@@ -183,22 +191,23 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         margin = -(-radius // step)
         across = planes.shape[3]
         plane = planes.shape[2] * across
-        flat = planes.reshape(-1)
+        flat = flattened(planes)
         want = offsets.shape[2] - 1
         high = rows + history
         limit, distance, codes = scratch.limit, scratch.distance, scratch.codes
         bound = scratch.bound
         hits, local, start = scratch.hits, scratch.local, scratch.start
         lines = len(hits) // COUNT
+        apart = slot(lines)
         words = -(-rows // 4)
         hits[:] = 0
-        opening = min(OPENING // COUNT, len(table))
-        flat_bias = bias.reshape(-1)
+        opening = minimum(OPENING // COUNT, len(table))
+        flat_bias = flattened(bias)
         sums = stack_floats(state)
-        farthest = bounds.reshape(-1)
+        farthest = flattened(bounds)
 
         for first in range(0, columns, useful):
-            live = np.uint64((1 << min(useful, columns - first)) - 1)
+            live = np.uint64((1 << minimum(useful, columns - first)) - 1)
             for i in range(rows):
                 at = (above + i) * bounds.shape[1] + before + first
                 most = load(farthest, at, LANES)
@@ -212,41 +221,41 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
                         store(local, here, load(flat, at, LANES))
 
             for d in range(len(table)):
-                place = COUNT * d * slot(lines) if d < opening else 0
+                place = COUNT * d * apart if d < opening else 0
                 dy = table[d, 0] + margin * step
                 dx = table[d, 1] + margin * step
                 locate(start, dy, dx, step, plane, across)
                 for i in range(high):
-                    row = max(0, i - history)  # the first rows are incomplete, and overwritten
+                    row = maximum(0, i - history)  # the first rows are incomplete, and overwritten
                     at = place + row * LANES
                     row_distances(
-                        distance, at, slot(lines), sums, local, i * step**2 * LANES, flat,
+                        distance, at, apart, sums, local, i * step * step * LANES, flat,
                         i * across + first, start, flat_bias, COUNT * d, size=block, step=step,
                         count=COUNT, lanes=LANES,
                     )  # fmt: skip
                     worst = load(limit, row * LANES, LANES)
                     for s in range(COUNT):
-                        near = mask_le(load(distance, at + s * slot(lines), LANES), worst)
+                        near = mask_le(load(distance, at + s * apart, LANES), worst)
                         hits[s * lines + row] = near & live
                 for s in range(COUNT):
                     code = table[d, 2 + s]
-                    at = place + s * slot(lines)
+                    at = place + s * apart
                     if d < opening:
-                        codes[COUNT * d + s] = max(code, 0) + (NORMAL << 32)
+                        codes[COUNT * d + s] = maximum(code, 0) + (NORMAL << 32)
                         if code < 0:
-                            distance[at : at + slot(lines)] = np.inf
+                            distance[at : at + apart] = np.inf
                     elif code >= 0:
                         collect(scratch, want, s * lines // 4, words, at, code)
                 if d == opening - 1:
                     for row in range(rows):
                         merge_first(
-                            scratch.lists, row, want, scratch.distance_bits, slot(lines),
+                            scratch.lists, row, want, scratch.distance_bits, apart,
                             codes[: COUNT * opening],
                         )  # fmt: skip
 
             for i in range(rows):
                 merge_new(scratch.lists, i, want)
-                for j in range(min(useful, columns - first)):
+                for j in range(minimum(useful, columns - first)):
                     out = offsets[above + i, before + first + j]
                     which = i * LANES + j
                     size = write_out(scratch, which, want, radius, out)

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._simd import div, fma, load, splat, spread, store
+from fastrestore.backends.numba._simd import (
+    div,
+    flattened,
+    fma,
+    load,
+    minimum,
+    splat,
+    spread,
+    store,
+)
 
 LANES = 8
 
@@ -59,11 +68,11 @@ def divide(sums, window, first, last, lines, out):
     numerator, weights = sums
     block = len(window)
     height = weights.shape[1]
-    flat = weights.reshape(-1)
-    recent = lines.reshape(-1)
+    flat = flattened(weights)
+    recent = flattened(lines)
     length = lines.shape[1]
     zero = splat(0.0, LANES)
-    flat_sums = numerator.reshape(-1)
+    flat_sums = flattened(numerator)
     for x in range(out.shape[1]):
         current = x % block
         for y in range(0, last - first, LANES):
@@ -75,7 +84,7 @@ def divide(sums, window, first, last, lines, out):
             store(recent, current * length + y, total)
             total = zero
             line = current  # not by a remainder, which takes longer than the sum
-            for n in range(min(block, x + 1)):
+            for n in range(minimum(block, x + 1)):
                 total = fma(load(recent, line * length + y, LANES), spread(window, n, LANES), total)
                 line = line - 1 if line else block - 1
             result = div(load(flat_sums, x * height + first + y, LANES), total)

@@ -24,6 +24,7 @@ from fastrestore.backends.numba._simd import (
     keep_ge,
     load,
     maximum,
+    minimum,
     mul,
     splat,
     store,
@@ -31,6 +32,8 @@ from fastrestore.backends.numba._simd import (
 )
 from fastrestore.backends.numba._variance import WIDE, Pairs, pair_place, shared_noise
 from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST
+
+TINY = np.finfo(np.float32).tiny
 
 
 class Group(NamedTuple):
@@ -62,7 +65,8 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
     for i in range(0, length, 4 * WIDE):
         part = first_step(group, noise, strength, scales, size, length, i, wiener)
         total = fma(splat(np.float32(0.5), WIDE), part, total)
-        half, at = 2, 2 * length + i
+        half = np.int64(2)  # not a constant, for which `step` would be compiled, too
+        at = 2 * length + i
         while half < size:
             part = step(group, noise, strength, at, scales, size, length, i, half, wiener)
             total = fma(splat(np.float32(0.5 / half), WIDE), part, total)
@@ -186,7 +190,7 @@ def shrink_wiener(out, at, c, p, v, strength, total):
 
     strength: mu**2 sigma**2.
     """
-    energy = fma(p, p, splat(np.finfo(np.float32).tiny, WIDE))
+    energy = fma(p, p, splat(TINY, WIDE))
     gain = div(energy, fma(strength, v, energy))
     store(out, at, mul(c, gain))
     return fma(mul(v, gain), gain, total)
@@ -238,7 +242,9 @@ def sharpen(group, size, length, root):
 @_jit.part
 def weight_of(noise):
     """Weight of a group with this remaining noise variance."""
-    return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
+    return np.float32(1) / minimum(
+        maximum(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST)
+    )
 
 
 @_jit.part

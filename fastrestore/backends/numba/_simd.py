@@ -78,9 +78,9 @@ def pointer(context, builder, array_type, array, index, vector_type):
     return builder.bitcast(builder.gep(data, [index]), vector_type.as_pointer())
 
 
-def _whole(vector):
-    """Whether a vector has integer elements."""
-    return isinstance(vector.type.element, ir.IntType)
+def _whole(value):
+    """Whether a vector or a scalar is of integers."""
+    return isinstance(getattr(value.type, "element", value.type), ir.IntType)
 
 
 def _compare(builder, operator, a, b):
@@ -109,6 +109,27 @@ def moved_down(builder, value):
     lanes = value.type.count
     source = [min(k + 1, lanes - 1) for k in range(lanes)]
     return builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(_INT32, lanes), source))
+
+
+@intrinsic
+def flattened(typingctx, array):
+    """View a contiguous array as one-dimensional; less code than ``reshape(-1)``."""
+    view = types.Array(array.dtype, 1, "C", readonly=not array.mutable)
+
+    def generate(context, builder, signature, args):
+        source = context.make_array(array)(context, builder, args[0])
+        made = context.make_array(view)(context, builder)
+        context.populate_array(
+            made,
+            data=source.data,
+            shape=[source.nitems],
+            strides=[source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return view(array), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -313,24 +334,23 @@ def store_integers(typingctx, array, index, value):
     return types.void(array, types.intp, value), generate
 
 
-@intrinsic
-def minimum(typingctx, a, b):
-    """The lesser of two vectors, lane by lane."""
+def _choice(operator):
+    """Create the intrinsic for one of two vectors, lane by lane, or of two scalars."""
 
-    def generate(context, builder, signature, args):
-        return builder.select(_compare(builder, "<", *args), *args)
+    @intrinsic
+    def choice(typingctx, a, b):
+        kind = types.intp if isinstance(a, types.Integer) else a
 
-    return a(a, b), generate
+        def generate(context, builder, signature, args):
+            return builder.select(_compare(builder, operator, *args), *args)
+
+        return kind(kind, kind), generate
+
+    return choice
 
 
-@intrinsic
-def maximum(typingctx, a, b):
-    """The greater of two vectors, lane by lane."""
-
-    def generate(context, builder, signature, args):
-        return builder.select(_compare(builder, ">", *args), *args)
-
-    return a(a, b), generate
+minimum = _choice("<")
+maximum = _choice(">")
 
 
 @intrinsic

@@ -95,7 +95,7 @@ def find_pairs(rows, columns, size, length, reach, pairs):
             x = load(columns, second * OCTET, OCTET)
             word = first * octets + second
             near = np.uint64(0)
-            for a in range(min(OCTET, size)):
+            for a in range(minimum(OCTET, size)):
                 at = first * OCTET + a
                 dy = sub(y, splat(rows[at], OCTET))
                 dx = sub(x, splat(columns[at], OCTET))
@@ -164,7 +164,7 @@ def shared_noise(covariance, pairs, scales, size, first, half, i):
             while near:
                 pair = trailing_zeros(near)
                 near &= near - np.uint64(1)
-                at = np.int64(pairs.places[np.uint64(word * OCTET**2 + pair)]) + i
+                at = np.int64(pairs.places[np.uint64(word * (OCTET * OCTET) + pair)]) + i
                 a, b = q * OCTET + (pair >> 3), r * OCTET + (pair & 7)
                 sums = add_pair(sums, covariance, at, scales, a, b)
     return sums
