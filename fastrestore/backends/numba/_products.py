@@ -141,6 +141,19 @@ def combine(typingctx, out, factors, at, vectors, columns, terms, lanes):
     return types.void(*variables, *constants), generate
 
 
+@intrinsic
+def lane_sum(typingctx, vector):
+    """Sum of the lanes, in their order."""
+
+    def generate(context, builder, signature, args):
+        total = ir.Constant(ir.FloatType(), 0)
+        for lane in range(vector.lanes):
+            total = builder.fadd(total, builder.extract_element(args[0], ir.IntType(32)(lane)))
+        return total
+
+    return vector.element(vector), generate
+
+
 @intrinsic(prefer_literal=True)
 def distances(typingctx, out, values, at, across, pixels, size, first, last, tile, lanes):
     """Squared distances of a block and those at `tile` rows of `lanes` neighboring positions.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._products import lane_sum
 from fastrestore.backends.numba._simd import (
     add,
     div,
@@ -27,10 +28,11 @@ from fastrestore.backends.numba._simd import (
     minimum,
     mul,
     splat,
+    stack_floats,
     store,
     sub,
 )
-from fastrestore.backends.numba._variance import WIDE, Pairs, pair_place, shared_noise
+from fastrestore.backends.numba._variance import WIDE, WIDEST, Pairs, pair_place, shared_noise
 from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST
 
 TINY = np.finfo(np.float32).tiny
@@ -62,7 +64,7 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
     noise = Noise(tables.covariance, tables.reach.origin, pairs)
     strength = tables.strength
     total = splat(np.float32(0), WIDE)
-    for i in range(0, length, 4 * WIDE):
+    for i in range(0, length, WIDEST):
         part = first_step(group, noise, strength, scales, size, length, i, wiener)
         total = fma(splat(np.float32(0.5), WIDE), part, total)
         half = np.int64(2)  # not a constant, for which `step` would be compiled, too
@@ -76,7 +78,7 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
     if wiener is None:
         for at in range(0, size * length, WIDE):
             total = add(total, load(group.variance, at, WIDE))
-    return weight_of(lane_sum(total, group.variance))
+    return weight_of(lane_sum(total))
 
 
 @_jit.part
@@ -93,7 +95,7 @@ def first_step(group, noise, strength, scales, size, length, i, wiener):
             squares = scales[first] * scales[first] + scales[first + 1] * scales[first + 1]
             both = splat(np.float32(0.5) * squares, WIDE)
             twice = splat(scales[first] * scales[first + 1], WIDE)
-        for k in range(i, i + 4 * WIDE, WIDE):
+        for k in range(i, i + WIDEST, WIDE):
             a = first * length + k
             b = a + length
             own = load(covariance, noise.origin + k, WIDE)
@@ -115,26 +117,18 @@ def first_step(group, noise, strength, scales, size, length, i, wiener):
 def step(group, noise, strength, at, scales, size, length, i, half, wiener):
     """Combine all pairs of halves of `half` blocks, whose strength begins at `at`."""
     covariance, own = noise.covariance, noise.origin + i
-    strength0, strength1 = load(strength, at, WIDE), load(strength, at + WIDE, WIDE)
-    strength2 = load(strength, at + 2 * WIDE, WIDE)
-    strength3 = load(strength, at + 3 * WIDE, WIDE)
     total = splat(np.float32(0), WIDE)
-    least = splat(np.float32(0) if scales is not None else np.float32(half * LEAST), WIDE)
-    limit0 = mul(least, load(covariance, own, WIDE))
-    limit1 = mul(least, load(covariance, own + WIDE, WIDE))
-    limit2 = mul(least, load(covariance, own + 2 * WIDE, WIDE))
-    limit3 = mul(least, load(covariance, own + 3 * WIDE, WIDE))
+    least = splat(np.float32(0) if scales is not None else np.float32(half * LEAST), WIDEST)
+    shared, limits = stack_floats(WIDEST), stack_floats(WIDEST)
+    store(limits, 0, mul(least, load(covariance, own, WIDEST)))
     for first in range(0, size, 2 * half):
-        c0, c1, c2, c3 = shared_noise(covariance, noise.pairs, scales, size, first, half, i)
-        a, b = first * length + i, (first + half) * length + i
-        total = combine(group, a, b, half, c0, limit0, strength0, wiener, total)
-        total = combine(group, a + WIDE, b + WIDE, half, c1, limit1, strength1, wiener, total)
-        total = combine(
-            group, a + 2 * WIDE, b + 2 * WIDE, half, c2, limit2, strength2, wiener, total
-        )
-        total = combine(
-            group, a + 3 * WIDE, b + 3 * WIDE, half, c3, limit3, strength3, wiener, total
-        )
+        store(shared, 0, shared_noise(covariance, noise.pairs, scales, size, first, half, i))
+        for k in range(0, WIDEST, WIDE):
+            a = first * length + i + k
+            both, limit = load(shared, k, WIDE), load(limits, k, WIDE)
+            factor = load(strength, at + k, WIDE)
+            b = a + half * length
+            total = combine(group, a, b, half, both, limit, factor, wiener, total)
     return total
 
 
@@ -161,7 +155,7 @@ def shrink_sums(group, noise, strength, scales, size, i, wiener):
     total = splat(np.float32(0), WIDE)
     least = splat(np.float32(0) if scales is not None else np.float32(0.5 * size * LEAST), WIDE)
     scale = splat(np.float32(1 / size), WIDE)
-    for k in range(i, i + 4 * WIDE, WIDE):
+    for k in range(i, i + WIDEST, WIDE):
         limit = mul(least, load(noise.covariance, noise.origin + k, WIDE))
         v = maximum(load(group.variance, k, WIDE), limit)
         factor, c = load(strength, k, WIDE), load(group.noisy, k, WIDE)
@@ -245,13 +239,3 @@ def weight_of(noise):
     return np.float32(1) / minimum(
         maximum(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST)
     )
-
-
-@_jit.part
-def lane_sum(vector, scratch):
-    """Sum of the lanes, in their order; overwrites the start of `scratch`."""
-    store(scratch, 0, vector)
-    total = np.float32(0)
-    for i in range(WIDE):
-        total += scratch[i]
-    return total

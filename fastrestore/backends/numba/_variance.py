@@ -32,6 +32,7 @@ from fastrestore.backends.numba._simd import (
 )
 
 WIDE = 16  # lanes of vectors over whole blocks
+WIDEST = 4 * WIDE  # those of a sum whose parts hide the latency of additions
 OCTET = 8
 
 
@@ -124,18 +125,6 @@ def pair_place(pairs, size, first):
 
 
 @_jit.part
-def add_pair(sums, covariance, at, scales, a, b):
-    """Add a covariance of blocks a and b, times both scales of their noise unless None."""
-    c0, c1, c2, c3 = sums
-    d0, d1 = load(covariance, at, WIDE), load(covariance, at + WIDE, WIDE)
-    d2, d3 = load(covariance, at + 2 * WIDE, WIDE), load(covariance, at + 3 * WIDE, WIDE)
-    if scales is None:
-        return add(c0, d0), add(c1, d1), add(c2, d2), add(c3, d3)
-    factor = splat(scales[a] * scales[b], WIDE)
-    return fma(factor, d0, c0), fma(factor, d1, c1), fma(factor, d2, c2), fma(factor, d3, c3)
-
-
-@_jit.part
 def bits_between(first, half):
     """Bits of pairs of two halves of a part of an octet, which begins at `first`; or all bits."""
     if half >= OCTET:
@@ -147,13 +136,12 @@ def bits_between(first, half):
 
 @_jit.part
 def shared_noise(covariance, pairs, scales, size, first, half, i):
-    """Sums of the covariances of all pairs of two halves, for four vectors of coefficients from i.
+    """Sums of the covariances of all pairs of two halves, for WIDEST coefficients from i.
 
     The halves of `half` blocks begin at block `first` of a group. `scales` (size,) of the noise in
     each block, or None.
     """
-    zero = splat(np.float32(0), WIDE)
-    sums = (zero, zero, zero, zero)  # four sums hide latency
+    total = splat(np.float32(0), WIDEST)
     octets = (size + OCTET - 1) >> 3
     left, right, count = first >> 3, (first + half) >> 3, (half + OCTET - 1) >> 3
     wanted = bits_between(first & 7, half)
@@ -165,6 +153,10 @@ def shared_noise(covariance, pairs, scales, size, first, half, i):
                 pair = trailing_zeros(near)
                 near &= near - np.uint64(1)
                 at = np.int64(pairs.places[np.uint64(word * (OCTET * OCTET) + pair)]) + i
-                a, b = q * OCTET + (pair >> 3), r * OCTET + (pair & 7)
-                sums = add_pair(sums, covariance, at, scales, a, b)
-    return sums
+                shared = load(covariance, at, WIDEST)
+                if scales is None:
+                    total = add(total, shared)
+                else:
+                    a, b = q * OCTET + (pair >> 3), r * OCTET + (pair & 7)
+                    total = fma(splat(scales[a] * scales[b], WIDEST), shared, total)
+    return total
