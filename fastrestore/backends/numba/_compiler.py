@@ -18,12 +18,11 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.registry import CPUDispatcher
 
-# For array expressions, exceptions, closures, and loops over tuples: kernels have none
+# For array expressions, closures and loops over tuples, which kernels do not have
 SKIPPED = (
     typed_passes.InlineOverloads,
     typed_passes.NopythonRewrites,
     untyped_passes.FindLiterallyCalls,
-    untyped_passes.GenericRewrites,
     untyped_passes.InlineClosureLikes,
     untyped_passes.LiteralPropagationSubPipelinePass,
     untyped_passes.LiteralUnroll,
