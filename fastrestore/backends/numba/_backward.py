@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._products import lane_sum
 from fastrestore.backends.numba._simd import (
     add,
     div,
@@ -46,7 +47,7 @@ class Reach(NamedTuple):
     far: int  # position of a covariance that is zero, if there is one
 
 
-@_jit.kernel
+@_jit.routine
 def haar(group, size, length):
     """Haar transform without scaling, in place, except for its first step."""
     half = 2
@@ -56,7 +57,7 @@ def haar(group, size, length):
         half *= 2
 
 
-@_jit.kernel
+@_jit.routine
 def haar_back(group, size, length):
     """Invert `haar`, for coefficients that were divided by the number of their blocks."""
     half = size // 2
@@ -66,7 +67,7 @@ def haar_back(group, size, length):
         half //= 2
 
 
-@_jit.kernel
+@_jit.routine
 def butterflies(group, at, apart, length):
     """Sum and difference of two blocks of `length` floats, in place."""
     for i in range(at, at + length, WIDE):
@@ -76,13 +77,13 @@ def butterflies(group, at, apart, length):
         store(group, i + apart, sub(a, b))
 
 
-@_jit.kernel
+@_jit.routine
 def blocks_of(k, size):
     """Number of blocks that contribute to Haar coefficient k of a group."""
     return size if k == 0 else 2 * (k & -k)
 
 
-@_jit.kernel
+@_jit.routine
 def level_of(k):
     """Level of Haar coefficient k, of the difference of 2**level blocks; 0 for their sum."""
     level, blocks = 0, 1
@@ -91,13 +92,7 @@ def level_of(k):
     return level
 
 
-@_jit.kernel
-def weight_of(noise):
-    """Weight of a group with this remaining noise variance."""
-    return np.float32(1) / min(max(noise, np.float32(1 / HEAVIEST)), np.float32(1 / LIGHTEST))
-
-
-@_jit.kernel
+@_jit.routine
 def by_remaining(noise, weight, by_weight):
     """Gradient with respect to the remaining noise variance, from that with respect to its weight.
 
@@ -108,17 +103,7 @@ def by_remaining(noise, weight, by_weight):
     return np.float32(0)
 
 
-@_jit.kernel
-def lane_sum(vector, lanes):
-    """Sum of the lanes, in their order; overwrites `lanes`."""
-    store(lanes, 0, vector)
-    total = np.float32(0)
-    for i in range(WIDE):
-        total += lanes[i]
-    return total
-
-
-@_jit.kernel
+@_jit.routine
 def find_places(y, x, size, length, reach, places):
     """Compute the positions (size, size) of the covariances of pairs of blocks; see `Reach`."""
     line = 2 * reach.across + 1
@@ -134,7 +119,7 @@ def find_places(y, x, size, length, reach, places):
             places[a * size + b] = np.int32(reach.far) if is_far else place
 
 
-@_jit.kernel
+@_jit.routine
 def group_variance(variance, size, length, covariance, origin, places, scales, least):
     """Compute the exact variance of every coefficient of `haar`.
 
@@ -176,7 +161,7 @@ def group_variance(variance, size, length, covariance, origin, places, scales, l
         half *= 2
 
 
-@_jit.kernel
+@_jit.routine
 def combine_variances(variance, a, b, sums, limit):
     """Convert the variances of two sums to those of their sum and difference, at least `limit`."""
     both = add(load(variance, a, WIDE), load(variance, b, WIDE))
@@ -185,7 +170,7 @@ def combine_variances(variance, a, b, sums, limit):
     store(variance, b, maximum(sub(both, twice), limit))
 
 
-@_jit.kernel
+@_jit.routine
 def variance_backward(given, size, length, covariance, reach, places, scales, sums, levels):
     """Propagate gradients of `group_variance` back to the scales; overwrites `given`.
 
@@ -217,10 +202,10 @@ def variance_backward(given, size, length, covariance, reach, places, scales, su
     for k in range(size):
         total = product_sum(given, k * length, covariance, reach.origin, length)
         total = fma(splat(scales[k] + scales[k], WIDE), total, load(sums, k * WIDE, WIDE))
-        levels[k] = lane_sum(total, sums)  # the first sum is no longer needed
+        levels[k] = lane_sum(total)
 
 
-@_jit.kernel
+@_jit.routine
 def product_sum(first, a, second, b, length):
     """Sum of the products of two blocks, in the lanes of a vector."""
     total = splat(np.float32(0), WIDE)
@@ -229,8 +214,8 @@ def product_sum(first, a, second, b, length):
     return total
 
 
-@_jit.kernel
-def remaining_hard(group, variance, size, length, threshold, lanes):
+@_jit.routine
+def remaining_hard(group, variance, size, length, threshold):
     """Noise variance that remains after hard thresholding.
 
     threshold (levels + 1, length): lambda**2 sigma**2, see `level_of`.
@@ -244,11 +229,11 @@ def remaining_hard(group, variance, size, length, threshold, lanes):
             v = load(variance, k * length + i, WIDE)
             limit = mul(load(threshold, row + i, WIDE), v)
             total = add(total, keep_ge(mul(v, share), mul(c, c), limit))
-    return lane_sum(total, lanes)
+    return lane_sum(total)
 
 
-@_jit.kernel
-def hard_backward(group, passed, variance, given, size, length, threshold, lanes):
+@_jit.routine
+def hard_backward(group, passed, variance, given, size, length, threshold):
     """Propagate gradients `passed` through the mask, in place; return their product with `group`.
 
     `given` becomes the gradient of the remaining noise with respect to `variance`.
@@ -267,11 +252,11 @@ def hard_backward(group, passed, variance, given, size, length, threshold, lanes
             dot = fma(c, d, dot)
             store(passed, at, d)
             store(given, at, keep_ge(keep_ge(share, energy, limit), v, least))
-    return lane_sum(dot, lanes)
+    return lane_sum(dot)
 
 
-@_jit.kernel
-def wiener_gains(group, pilot, passed, variance, inverse, size, length, noise, lanes):
+@_jit.routine
+def wiener_gains(group, pilot, passed, variance, inverse, size, length, noise):
     """Noise variance that remains after Wiener filtering, and product of result and `passed`.
 
     `inverse` becomes 1 / (energy + noise). noise (levels + 1, length): mu**2 sigma**2, see
@@ -294,13 +279,13 @@ def wiener_gains(group, pilot, passed, variance, inverse, size, length, noise, l
             total = fma(mul(v, gain), scaled, total)
             dot = fma(mul(load(group, at, WIDE), load(passed, at, WIDE)), scaled, dot)
             store(inverse, at, inv)
-    remaining = lane_sum(total, lanes)
-    return remaining, lane_sum(dot, lanes)
+    remaining = lane_sum(total)
+    return remaining, lane_sum(dot)
 
 
-@_jit.kernel
+@_jit.routine
 def wiener_backward(
-    group, pilot, passed, variance, inverse, size, length, noise, weight, remaining, lanes
+    group, pilot, passed, variance, inverse, size, length, noise, weight, remaining
 ):
     """Propagate gradients `passed` through Wiener filtering.
 
@@ -334,4 +319,4 @@ def wiener_backward(
             by_noise = mul(mul(gain, mul(factor, inv)), by_gain)
             by_variance = sub(mul(mul(rest, share), mul(gain, gain)), by_noise)
             store(inverse, at, keep_ge(by_variance, v, least))
-    return np.float32(-0.5) * lane_sum(strength, lanes)
+    return np.float32(-0.5) * lane_sum(strength)

@@ -26,12 +26,12 @@ from fastrestore.backends.numba._backward import (
     hard_backward,
     remaining_hard,
     variance_backward,
-    weight_of,
     wiener_backward,
     wiener_gains,
 )
 from fastrestore.backends.numba._filter import ROUNDER, in_strips, lanes, stride
 from fastrestore.backends.numba._products import combine, transform_pair
+from fastrestore.backends.numba._shrink import weight_of
 from fastrestore.backends.numba._simd import add, aligned, load, mul, splat, store, sub, widen
 from fastrestore.backends.protocol import LEAST
 
@@ -83,7 +83,6 @@ class Scratch(NamedTuple):
     weighted: NDArray[np.float32]
     columns: NDArray[np.float32]
     vectors: NDArray[np.float32]
-    lanes: NDArray[np.float32]
     sums: NDArray[np.float32]
     scales: NDArray[np.float32]
     levels: NDArray[np.float32]
@@ -105,7 +104,6 @@ def scratch(block: int, most: int) -> Scratch:
         weighted=aligned(length, np.float32),
         columns=aligned(length, np.float32),
         vectors=aligned(2 * length, np.float32),
-        lanes=aligned(WIDE, np.float32),
         sums=aligned(most * WIDE, np.float32),
         scales=np.ones(most, np.float32),
         levels=np.zeros(most, np.float32),
@@ -152,13 +150,11 @@ def weights_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., No
                 haar(pilot, size, length)
                 noise, _ = wiener_gains(
                     group, pilot, group, variance, scratch.inverse, size, length,
-                    tables.strength, scratch.lanes,
+                    tables.strength,
                 )  # fmt: skip
             else:
                 haar(group, size, length)
-                noise = remaining_hard(
-                    group, variance, size, length, tables.strength, scratch.lanes
-                )
+                noise = remaining_hard(group, variance, size, length, tables.strength)
             weight = (weight_of(noise) + ROUNDER) - ROUNDER
             for k in range(size):
                 weights[x[k], y[k]] += weight
@@ -166,7 +162,7 @@ def weights_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., No
     return weights_band
 
 
-@_jit.kernel
+@_jit.routine
 def place_group(groups, i, j, y, x):
     """Compute the corners of the blocks of a group; return their number, at least 2."""
     count = groups.sizes[groups.above + i, groups.before + j]
@@ -178,7 +174,7 @@ def place_group(groups, i, j, y, x):
     return size
 
 
-@_jit.kernel
+@_jit.routine
 def variances(size, length, tables, scale, scratch):
     """Compute the variances of the coefficients of a group."""
     reach, y, x = tables.reach, scratch.y, scratch.x
@@ -247,24 +243,20 @@ def backward_kernel(
                 haar(pilot, size, length)
                 noise, dot = wiener_gains(
                     group, pilot, passed, variance, inverse, size, length, tables.strength,
-                    scratch.lanes,
                 )  # fmt: skip
                 weight = weight_of(noise)
                 remaining = by_remaining(noise, weight, dot - window)
                 strength = wiener_backward(
                     group, pilot, passed, variance, inverse, size, length, tables.strength,
-                    weight, remaining, scratch.lanes,
+                    weight, remaining,
                 )  # fmt: skip
                 results.strength[groups.above + i, groups.before + j] = strength
                 factor = np.float32(1)
             else:
-                noise = remaining_hard(
-                    group, variance, size, length, tables.strength, scratch.lanes
-                )
+                noise = remaining_hard(group, variance, size, length, tables.strength)
                 weight = weight_of(noise)
                 dot = hard_backward(
                     group, passed, variance, inverse, size, length, tables.strength,
-                    scratch.lanes,
                 )  # fmt: skip
                 factor = by_remaining(noise, weight, dot - window)
             if maps.scale is not None:
