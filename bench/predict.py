@@ -24,7 +24,7 @@ from pathlib import Path
 ROW = "{:14} {:>7} {:>5} {:>6} {:>7} {:>9}" + " {:>8}" * 6 + "  {:>8}  {}"
 HEAD = ("kernel", "blocks", "regs", "shared", "warps/SM", "instr/10^6", "issue", "memory", "fp32",
         "integer", "tensor", "atomic", "ms", "bound")  # fmt: skip
-STAGES = ("match", "basic", "final", "divide")  # kernels of both stages
+STAGES = ("match", "rows", "basic", "final", "divide")  # kernels of both stages
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def predicted(tree: str, size: int):
 
 
 def _of_a_stage(launch) -> bool:
-    return launch["name"].rpartition("_")[2] in STAGES
+    return bool(set(launch["name"].split("_")) & set(STAGES))
 
 
 def row(launch) -> str:

@@ -2,12 +2,6 @@
 //
 // Step 1c and 2c of BM3D (Dabov et al. 2007, equation 12). NumPy twin: the end of `_filter`.
 
-#if FIXED
-#define AS_FLOAT(sum) (static_cast<float>(static_cast<long long>(sum)) * (1.0f / QUANTA))
-#else
-#define AS_FLOAT(sum) (sum)
-#endif
-
 // Grid: (ceil(width / blockDim.x), ceil(height / blockDim.y), channels).
 // numerator (channels, height, width); weights (channels, corners), of the blocks with that corner,
 // which are laid down with the outer product of the window (BLOCK) with itself.
@@ -22,9 +16,9 @@ extern "C" __global__ void bm3d_divide(const Sum* numerator, const Sum* weights,
     for (int a = max(0, y - down + 1); a <= min(BLOCK - 1, y); ++a) {
         float line = 0.0f;
         for (int b = max(0, x - across + 1); b <= min(BLOCK - 1, x); ++b)
-            line = fmaf(window[b], AS_FLOAT(corner[(y - a) * across + x - b]), line);
+            line = fmaf(window[b], as_float(corner[(y - a) * across + x - b]), line);
         total = fmaf(window[a], line, total);
     }
     const long long place = (static_cast<long long>(blockIdx.z) * height + y) * width + x;
-    out[place] = AS_FLOAT(numerator[place]) / total;
+    out[place] = as_float(numerator[place]) / total;
 }

@@ -5,38 +5,10 @@
 // (t / BLOCK, t % BLOCK) of all blocks of the group in registers, so that Haar across the group
 // needs no other thread.
 
-#ifndef SLICES
-#define SLICES 1  // thickness of a block: more in volumes, see bm4d_group.cuh
-#endif
-#ifndef OFFSET
-#define OFFSET short  // of the blocks of a group: int in films, see vbm3d_match.cu
-#endif
 #ifndef PART
 #define PART GROUP  // blocks that are transformed together: fewer if shared memory is too small
 #endif
-#define AREA (SLICES * BLOCK * BLOCK)
 #define THREADS ((AREA + WARP - 1) / WARP * WARP)
-
-// Variances of coefficients keep above this share of that of one block; weights within bounds.
-#define LEAST 3.0517578125e-05f
-#define LIGHTEST 9.5367431640625e-07f
-#define HEAVIEST 256.0f
-#define TINY 1.17549435e-38f
-#define HUGE_ENERGY 1e38f  // a square of a coefficient that overflows
-
-#if FIXED
-// Multiples of 2**-34: their sums are exact. Two's complement, because the atomic is unsigned.
-typedef unsigned long long Sum;
-#define QUANTA 17179869184.0f
-__device__ __forceinline__ Sum as_sum(float value) {
-    return static_cast<Sum>(__float2ll_rn(value * QUANTA));
-}
-#else
-typedef float Sum;
-__device__ __forceinline__ Sum as_sum(float value) {
-    return value;
-}
-#endif
 
 #define NONE (-1)
 

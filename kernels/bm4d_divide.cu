@@ -2,12 +2,6 @@
 //
 // Section III of BM4D (Maggioni et al. 2013). NumPy twin: the end of `_filter` of bm4d.
 
-#if FIXED
-#define AS_FLOAT(sum) (static_cast<float>(static_cast<long long>(sum)) * (1.0f / QUANTA))
-#else
-#define AS_FLOAT(sum) (sum)
-#endif
-
 // Grid: (ceil(width / blockDim.x), ceil(height / blockDim.y), channels * depth).
 // numerator, weights (channels, depth, height, width): the weights of the blocks with that corner,
 // which are laid down with the outer product of the windows: window (BLOCK) and (SLICES).
@@ -26,10 +20,10 @@ extern "C" __global__ void bm4d_divide(const Sum* numerator, const Sum* weights,
         for (int a = 0; a <= min(BLOCK - 1, y); ++a) {
             float line = 0.0f;
             for (int b = 0; b <= min(BLOCK - 1, x); ++b)
-                line = fmaf(window[b], AS_FLOAT(weights[place - s * plane - a * width - b]), line);
+                line = fmaf(window[b], as_float(weights[place - s * plane - a * width - b]), line);
             slice = fmaf(window[a], line, slice);
         }
         total = fmaf(window[BLOCK + s], slice, total);
     }
-    out[place] = AS_FLOAT(numerator[place]) / total;
+    out[place] = as_float(numerator[place]) / total;
 }

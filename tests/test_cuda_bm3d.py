@@ -191,6 +191,6 @@ def test_tiles_equal_the_whole(cupy, options):
         options["sigma"] = options["sigma"] * np.linspace(0.5, 1, 84)
     there = cupy.asarray(image)
     whole = bm3d(there, **options).get()
-    limit = 400e3 if image.ndim == 2 else 700e3
+    limit = 1.15e6 if image.ndim == 2 else 2.9e6
     tiled = bm3d(there, max_memory=limit, **options).get()
     np.testing.assert_array_equal(tiled, whole)

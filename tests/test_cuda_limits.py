@@ -14,7 +14,7 @@ from support.volumes import noisy as noisy_volume
 from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, bm4d, vbm3d
 from fastrestore._collaborative.tiling import Grid
 from fastrestore._noise.planes import PlaneNoise
-from fastrestore.backends.cupy import _image, _layout, engine
+from fastrestore.backends.cupy import _covariance, _image, _layout, engine
 from fastrestore.backends.cupy import bm3d as images
 from fastrestore.backends.cupy import bm4d as volumes
 from fastrestore.backends.cupy import vbm3d as videos
@@ -178,6 +178,6 @@ def test_tables_of_covariances_may_be_cleared_by_other_threads(monkeypatch):
             super().__setitem__(key, value)
             self.clear()
 
-    monkeypatch.setattr(images, "_TABLES", Cleared())
+    monkeypatch.setattr(_covariance, "_TABLES", Cleared())
     stage = image_stage(Profile(), "basic", PlaneNoise.white(20.0), 255.0)
-    assert images.covariance_table(stage).values.shape[-2:] == (8, 8)
+    assert _covariance.covariance_table(stage).values.shape[-2:] == (8, 8)

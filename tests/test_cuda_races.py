@@ -17,6 +17,7 @@ RACE, GAVE_UP = 66, 70
 # Those of bm3d come last: a change of a header that both have is tried in them
 KERNELS = ("vbm3d_match", "bm4d_match", "bm4d_basic", "bm4d_final")  # the last two with bm4d_divide
 KERNELS += ("bm3d_range", "bm3d_match", "bm3d_basic", "bm3d_final")  # with bm3d_divide
+KERNELS += ("bm3d_basic_rows", "bm3d_final_rows")  # with bm3d_rows and bm3d_divide_rows
 
 
 def raced(*words):
@@ -89,7 +90,8 @@ MISSING = [
     ("bm3d_range", "__syncwarp(ALL_LANES);  // all have read the rank", 0),
     ("bm4d_match", "__syncthreads();  // all have done with the window before", 0),
 ]
-# Votes hide in test_cuda_mutations that they order no memory
+# Votes and shuffles hide in test_cuda_mutations that they order no memory
+MISSING += [("bm3d_basic_rows", "__syncwarp(ALL_LANES);", k) for k in range(3)]
 OF_VIDEOS = source("vbm3d_match").split('#line 1 "vbm3d_match.cu"')
 MISSING += [
     ("vbm3d_match", "__syncwarp(ALL_LANES);", k + OF_VIDEOS[0].count("__syncwarp(ALL_LANES);"))

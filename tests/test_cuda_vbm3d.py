@@ -154,7 +154,7 @@ def test_only_thumbnails_are_transferred(fake):
     assert fake.count("d2h") == fake.count("load") == fake.count("sync") == 0
     launched = fake.launches()
     assert launched.count("vbm3d_match") == 12
-    assert launched.count("bm3d_basic") == launched.count("bm3d_final") == 6
+    assert launched.count("bm3d_basic_rows") == launched.count("bm3d_final_rows") == 6
     fake.log.clear()
     vbm3d(there, 20, **options)
     assert fake.count("d2h") == 6

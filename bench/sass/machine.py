@@ -308,11 +308,14 @@ def _constants(launch, size, grid):
     for place, value in zip(range(0, 24, 4), (*size, *grid), strict=True):
         memory[place : place + 4] = int(value).to_bytes(4, "little")
     for k, value in enumerate(launch.arguments):
+        align = None
         if value is None:
             data = bytes(8)
+        elif value.dtype.kind == "V":  # a structure of 32-bit numbers
+            data, align = value.tobytes(), 4
         elif value.ndim:
             data = (k + 1 << int(ARRAY)).to_bytes(8, "little")
         else:
             data = value.tobytes()
-        memory += bytes(-len(memory) % len(data)) + data
+        memory += bytes(-len(memory) % (align or len(data))) + data
     return np.frombuffer(bytes(memory + bytes(-len(memory) % 8 + 8)), np.uint8)

@@ -15,12 +15,13 @@ from numpy.typing import DTypeLike
 
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.streams import on_stream_of
-from fastrestore._collaborative.pipeline import restore
+from fastrestore._collaborative.pipeline import Result, restore
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Inputs, Request, image_geometry
 from fastrestore._collaborative.stage import Context
 from fastrestore._collaborative.tiling import Tiling
 from fastrestore._noise.planes import NoiseArguments, Source, noise_of_sigma
+from fastrestore.backends.protocol import Needs
 
 
 class BM3DPlan:
@@ -66,6 +67,11 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
     To capture a CUDA graph, call the plan once, then capture ``plan(image, out=result)``. The first
     call copies tables to the GPU and waits for them. Specify `sigma`: estimating it waits, too.
     Calls with a mask allocate memory and cannot be captured.
+
+    On a GPU, ``plan(image, out=result)`` with the same two arrays of CuPy records a CUDA graph in
+    the second call, and later calls launch it, which takes the host as long as launching one
+    kernel. A plan keeps up to 8 graphs. Calls with a mask or an estimated noise level are not
+    recorded.
 
     Examples
     --------
@@ -123,14 +129,23 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         )
         self._context: Context | None = None  # of an earlier image, if it can be reused
         self._lock = threading.Lock()
+        self._replays = self._request.backend.replays() if self._is_repeatable() else None
         _plans.add(self)
         request = self._request
         self._nbytes = self._memory()
         stabilized = request.noise is not None and request.noise.model is not None
         filtered = np.dtype(np.float64) if stabilized else self._dtype
         stages = request.stages(piloted=False)
+        mapped = request.noise is not None and request.noise.map is not None
+        needs = Needs(request.profile, stages, filtered, mapped)
         with interop.use_device_of(np.empty(0), request.device):
-            request.backend.warm(request.profile, stages, filtered, request.execution)
+            request.backend.warm(needs, request.execution)
+
+    def _is_repeatable(self) -> bool:
+        """Whether a call only depends on the pixels of the image through kernels."""
+        request = self._request
+        simple = request.mask is None and request.profile.residual == 0
+        return simple and request.noise is not None and request.noise.model is None
 
     shape = property(lambda self: self._shape, doc="Shape of the images.")
     dtype = property(lambda self: self._dtype, doc="Type of the images.")
@@ -177,6 +192,10 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         TypeError, ValueError
             If `image` or `out` has the wrong shape, type or kind.
         """
+        if self._replays is not None and sigma is None and out is not None:
+            with self._lock:
+                if self._replays.again(image, out):
+                    return out
         values, restore_kind = interop.recognize("image", image)
         if values.shape != self.shape or values.dtype.newbyteorder("=") != self.dtype:
             raise ValueError(
@@ -187,7 +206,14 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         request = self._request if sigma is None else self._with(sigma)
         with self._lock, interop.use_device_of(values):
             context = self._context if sigma is None else None  # is for the noise of the plan
-            result = restore(request, Inputs(values, out=target), context)
+
+            def run() -> Result:
+                return restore(request, Inputs(values, out=target), context)
+
+            if sigma is None and target is not None and self._replays is not None:
+                result = self._replays.call(values, target, run)
+            else:
+                result = run()
             if sigma is None:
                 self._context = result.context
         return restore_kind(result.image) if out is None else out

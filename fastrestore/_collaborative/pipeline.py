@@ -26,7 +26,7 @@ from fastrestore._collaborative.uncertainty import Uncertainty
 from fastrestore._noise import vst
 from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import PlaneNoise, Source, check_map
-from fastrestore.backends.protocol import Stage, Unchanged, Which
+from fastrestore.backends.protocol import Needs, Stage, Unchanged, Which
 from fastrestore.errors import BackendUnavailableError
 
 FAR = 256  # ratio of offset to range above which an image is shifted
@@ -106,7 +106,8 @@ def _with_substitute(request: Request, inputs: Inputs, context: Context | None) 
 def _restore_scale(work: _Work, context: Context, share: float) -> None:
     """Restore the planes of one scale, which is a share of the work of the call."""
     request, stages = work.request, work.request.stages(work.pilot is not None)
-    request.backend.warm(request.profile, stages, work.planes.dtype, request.execution)
+    needs = Needs(request.profile, stages, work.planes.dtype, bool(context.maps()), request.ndim)
+    request.backend.warm(needs, request.execution)
     whole = tuple(slice(0, size) for size in work.planes.shape[1:])
     tiling, tiles = None, [Tile(whole, whole, whole)]
     if request.is_limited():

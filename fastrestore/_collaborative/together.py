@@ -17,7 +17,7 @@ from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.stage import Context, make_context
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends import host
-from fastrestore.backends.protocol import Stage, Which
+from fastrestore.backends.protocol import Needs, Stage, Which
 
 # Bytes of working memory of the images that are filtered together: those of 400 images of 512x512.
 # With more, launches take no less time.
@@ -72,7 +72,7 @@ def restore_together(request: Request, images: Images, out: Any) -> None:
     count = max(1, int(min(total, MOST_PLANES // channels, room // one)))
     stages = request.stages(piloted=False)
     kind = images.planes.dtype
-    request.backend.warm(request.profile, stages, kind, request.execution)
+    request.backend.warm(Needs(request.profile, stages, kind), request.execution)
     first = 0
     while first < total:
         part = slice(first, min(total, first + count))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray, Image
-from fastrestore.backends.protocol import Execution, Stage, Unchanged, Units
+from fastrestore.backends.protocol import Execution, Needs, Stage, Unchanged, Units
 
 if TYPE_CHECKING:
     from fastrestore._collaborative.profile import Profile
@@ -23,9 +23,11 @@ def memory() -> None:
     """See `fastrestore.backends.protocol.Backend`; CPU backends keep no buffers."""
 
 
-def warm(
-    profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], execution: Execution
-) -> None:
+def replays() -> None:
+    """See `fastrestore.backends.protocol.Backend`; CPU backends record no calls."""
+
+
+def warm(needs: Needs, execution: Execution) -> None:
     """Do nothing: CPU kernels compile on first use. See `fastrestore.backends.protocol.Backend`."""
 
 

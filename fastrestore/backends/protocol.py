@@ -139,6 +139,28 @@ class Execution:
     memory: Any = None  # buffers of the backend, reused by stages and calls
 
 
+class Replays(Protocol):
+    """Recorded calls of a plan, which repeat what they did to the same memory."""
+
+    def again(self, image: Any, out: Any) -> bool:
+        """Repeat a call; False if it is not recorded."""
+        ...
+
+    def call(self, image: Any, out: Any, run: Callable[[], Any]) -> Any:
+        """Run a call, and record it if it is repeated."""
+        ...
+
+
+class Needs(NamedTuple):
+    """What kernels depend on."""
+
+    profile: Profile
+    stages: tuple[str, ...]
+    dtype: np.dtype[Any]  # of the image
+    mapped: bool = False  # whether the noise varies
+    ndim: int = 2  # 3 for volumes
+
+
 class VideoStage(Protocol):
     """One stage of V-BM3D over a window of frames that moves along a video.
 
@@ -197,10 +219,12 @@ class Backend(Availability, Protocol):
         """Return reusable buffers for `Execution.memory`, or None."""
         ...
 
-    def warm(
-        self, profile: Profile, stages: tuple[str, ...], dtype: np.dtype[Any], execution: Execution
-    ) -> None:
-        """Compile the kernels of stages for images of a type."""
+    def replays(self) -> Replays | None:
+        """Return a place for recorded calls of one plan; None if calls cannot be recorded."""
+        ...
+
+    def warm(self, needs: Needs, execution: Execution) -> None:
+        """Compile the kernels that a call needs."""
         ...
 
     def bm3d_memory(

@@ -106,6 +106,9 @@ inline int __float_as_int(float value) { return engine::value_of<int>(engine::bi
 inline float __int_as_float(int value) { return engine::value_of<float>(engine::bits(value)); }
 inline long long __float2ll_rn(float value) { return std::llrint(value); }
 inline long long __double2ll_rn(double value) { return std::llrint(value); }
+struct alignas(16) float4 { float x, y, z, w; };
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline float __fdividef(float a, float b) { return std::fabs(b) > 0x1p126f ? 0.0f : a / b; }
 template <class T> T __ldg(const T* at) { return *at; }
 using std::max;
 using std::min;

@@ -168,6 +168,10 @@ def _argument(kind, value):
         if value.dtype.newbyteorder("=") != np.dtype(kind[1]) or not value.dtype.isnative:
             raise LaunchError(f"a pointer to {np.dtype(kind[1])}, got an array of {value.dtype}")
         return ctypes.c_void_p(value.ctypes.data)
+    if kind[0] == "#":  # a structure
+        if not isinstance(value, np.ndarray) or value.size != 1 or value.nbytes != int(kind[1:]):
+            raise LaunchError(f"a structure of {kind[1:]} bytes, got {value!r:.80}")
+        return (ctypes.c_char * value.nbytes).from_buffer_copy(value.tobytes())
     if type(value) is not KINDS.get(kind):
         raise LaunchError(f"kind {kind!r} of argument, got {type(value).__name__}")
     return VALUES[kind](value)

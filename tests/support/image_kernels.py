@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastrestore.backends.cupy.bm3d import covariance_table
+from fastrestore.backends.cupy import _rows
+from fastrestore.backends.cupy._covariance import covariance_table
 from fastrestore.backends.host import reference_grid
 from support.cudasim import module
 
@@ -11,10 +12,15 @@ THREADS, SHARED = 1024, 4 * (4 * 256 + 8)  # for the range
 
 
 def filtered(images, matches, stage, seed=0, fixed=0, part=None):
-    """Launch the kernels of a stage on (noisy,) or (noisy, pilot).
+    """Launch the kernels of a stage on (noisy,) or (noisy, pilot): the fastest that fit.
 
-    `part` is how many blocks are transformed together.
+    With `part` those for any block are used, which transform so many blocks together.
     """
+    fits = _rows.fits(stage.block, stage.group) and part is None
+    return (by_rows if fits else by_pixels)(images, matches, stage, seed, fixed, part)
+
+
+def by_pixels(images, matches, stage, seed, fixed, part):
     channels, height, width = images[0].shape
     area, group = stage.block**2, stage.group
     threads = -(-area // 32) * 32
@@ -49,12 +55,62 @@ def filtered(images, matches, stage, seed=0, fixed=0, part=None):
         seed,
     )  # fmt: skip
     out = np.full(images[0].shape, np.nan, np.float32)
-    module("bm3d_divide", BLOCK=stage.block, GROUP=group, FIXED=fixed).launch(
+    module("bm3d_divide", BLOCK=stage.block, FIXED=fixed).launch(
         "bm3d_divide",
         (-(-width // 16), -(-height // 4), channels),
         (16, 4),
         (numerator, weights, window, np.int32(height), np.int32(width), out),
         0,
+        seed,
+    )
+    return out
+
+
+def by_rows(images, matches, stage, seed, fixed, part):
+    del part
+    channels, height, width = images[0].shape
+    table, matrices = _rows.row_table(stage), _rows.matrices(stage)
+    kind = np.uint64 if fixed else np.float32
+    corners, block = width - stage.block + 1, stage.block
+    numerator = np.zeros((channels, corners, height, block), kind)
+    weights = np.zeros((channels, corners, height), kind)
+    scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
+    tiles = (-(-width // 32), -(-height // 32), channels)
+    size = np.int32(height), np.int32(width)
+    transformed = [np.full(numerator.shape, np.nan, np.float32) for _ in images]
+    for image, rows in zip(images, transformed, strict=True):
+        module("bm3d_rows", BLOCK=block).launch(
+            "bm3d_rows",
+            tiles,
+            (32, 8),
+            (image, np.int32(0), size[0], *size, matrices.forward, rows),
+            _rows.ROWS_SHARED,
+            seed,
+        )
+    name = "bm3d_basic_rows" if len(images) == 1 else "bm3d_final_rows"
+    constants = dict(_rows.constants(stage.group, fixed, scale is not None, matrices.symmetric))
+    module(name, **constants).launch(
+        name,
+        (-(-len(matches.columns) // _rows.WARPS), len(matches.rows), channels),
+        (32, _rows.WARPS),
+        (
+            *transformed, np.int32(1), *size, matches.rows.astype(np.int32),
+            matches.columns.astype(np.int32), np.int32(len(matches.columns)), matches.offsets,
+            matches.sizes, matrices.forward, matrices.back, table.values.astype(np.float32),
+            *table.numbers(), np.int32(table.values[0].size // block**2),
+            (stage.strength * stage.variances).astype(np.float32), scale,
+            np.int32(0 if scale is None or len(scale) == 1 else scale[0].size), numerator, weights,
+        ),
+        _rows.shared_bytes(stage.group),
+        seed,
+    )  # fmt: skip
+    out = np.full(images[0].shape, np.nan, np.float32)
+    module("bm3d_divide_rows", BLOCK=block, FIXED=fixed).launch(
+        "bm3d_divide_rows",
+        tiles,
+        (32, 8),
+        (numerator, weights, np.int32(0), size[0], *size, matrices.back, matrices.window, out),
+        _rows.DIVIDE_SHARED,
         seed,
     )
     return out

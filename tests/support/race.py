@@ -42,8 +42,9 @@ def main(name, start=0, end=0, new=""):
 
     image_kernels.module = module
     image = np.round(np.clip(noisy(scene(13, 15), 20), 0, 255)).astype(np.float32)
-    profile = Profile(radius_basic=2, group_basic=4, radius_final=2, group_final=4)
-    kind = "final" if name == "bm3d_final" else "basic"
+    rows, kind = name.endswith("_rows"), "final" if "final" in name else "basic"
+    group = 8 if rows else 4
+    profile = Profile(radius_basic=2, group_basic=group, radius_final=2, group_final=group)
     stage = image_stage(profile, kind, PlaneNoise.white(20.0), 255.0)
     reference = select("numpy")
     matches = reference.bm3d_match(image, stage, EXECUTION)
@@ -59,7 +60,8 @@ def main(name, start=0, end=0, new=""):
     expected = reference.bm3d_filter(images, matches, stage, EXECUTION)
     # Sums of either kind, each in one of the kernels: they share the code that adds
     fixed = int(kind == "final")
-    actual = image_kernels.filtered(images, matches, stage, 0, fixed)
+    part = None if rows else group
+    actual = image_kernels.filtered(images, matches, stage, 0, fixed, part)
     return np.allclose(actual, expected, atol=0.02)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _module
+from fastrestore.backends.cupy import _graphs, _module
 from fastrestore.backends.cupy._layout import FREE_SHARED
 
 SMALL = 1 << 16  # bytes; tables up to this size are cached by content
@@ -87,4 +87,5 @@ def launch(
     if shared > FREE_SHARED and kernel.max_dynamic_shared_size_bytes < shared:
         kernel.max_dynamic_shared_size_bytes = shared
     given = tuple(_NOTHING if value is None else value for value in arguments)
+    _graphs.keep(given)
     kernel(grid, threads, given, shared_mem=shared)

@@ -18,7 +18,9 @@ Constants = tuple[tuple[str, int | str], ...]  # names and values of -D options
 # compiled kernels does not detect changes of included files.
 _COMMON = ("common.cuh",)
 _MATCH = (*_COMMON, "match.cuh")
-_GROUP = (*_COMMON, "bm3d_group.cuh")
+_SUMS = (*_COMMON, "sums.cuh")
+_GROUP = (*_SUMS, "bm3d_group.cuh")
+_ROWS = (*_SUMS, "rows.cuh", "rows_variance.cuh")
 _VOLUME = (*_GROUP, "bm4d_group.cuh")
 HEADERS = {
     "bm3d_mix": _COMMON,
@@ -26,12 +28,16 @@ HEADERS = {
     "bm3d_match": _MATCH,
     "bm3d_basic": (*_GROUP, "hard.cuh"),
     "bm3d_final": (*_GROUP, "wiener.cuh"),
-    "bm3d_divide": _GROUP,
+    "bm3d_divide": _SUMS,
+    "bm3d_rows": _COMMON,
+    "bm3d_basic_rows": _ROWS,
+    "bm3d_final_rows": _ROWS,
+    "bm3d_divide_rows": _SUMS,
     "vbm3d_match": _MATCH,
     "bm4d_match": _MATCH,
     "bm4d_basic": (*_VOLUME, "hard.cuh"),
     "bm4d_final": (*_VOLUME, "wiener.cuh"),
-    "bm4d_divide": _VOLUME,
+    "bm4d_divide": _SUMS,
 }
 
 

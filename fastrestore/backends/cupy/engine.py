@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastrestore._arrays import interop
 from fastrestore.backends.cupy import NAME, capabilities, least_size, why_no_device, why_unavailable
 from fastrestore.backends.cupy._device import Memory as memory  # noqa: N813
+from fastrestore.backends.cupy._graphs import Replays as replays  # noqa: N813
 from fastrestore.backends.cupy._image import (
     covariance,
     empty,

@@ -11,7 +11,7 @@ from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image
 from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, video_match_layout
-from fastrestore.backends.cupy.bm3d import MOST_PIXELS, aggregate, divide
+from fastrestore.backends.cupy.bm3d import MOST_PIXELS, sums_of
 from fastrestore.backends.host import reference_grid
 from fastrestore.backends.numpy.vbm3d import pitch
 from fastrestore.backends.protocol import Execution, Matches, Stage
@@ -25,6 +25,7 @@ class VideoStage:
     ) -> None:
         slots, channels, height, width = shape
         self._stage, self._execution, self._size = stage, execution, (height, width)
+        self._channels = channels
         self._pitch = pitch(height, stage)
         rows = slots * self._pitch
         if rows * width > MOST_PIXELS:
@@ -39,44 +40,30 @@ class VideoStage:
             )
         empty = interop.load_cupy().empty
         self._matched = empty((rows, width), np.float32)
-        self._images = [empty((channels, rows, width), np.float32)]
-        kind = np.uint64 if execution.deterministic else np.float32
-        corners = (channels, rows - stage.block + 1, width - stage.block + 1)
-        self._sums = empty((channels, rows, width), kind), empty(corners, kind)
-        for sums in self._sums:
-            sums.data.memset_async(0, sums.nbytes)
-        self._piloted = False
+        self._sums = sums_of(
+            (channels, rows, width), stage, execution, lambda _, shape, kind: empty(shape, kind)
+        )
 
     def _rows(self, slot: int) -> slice:
         return slice(slot * self._pitch, slot * self._pitch + self._size[0])
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
         """Store a frame."""
-        self._piloted = pilot is not None
-        if pilot is not None and len(self._images) == 1:
-            self._images.append(interop.load_cupy().empty(self._images[0].shape, np.float32))
-        rows = self._rows(slot)
-        _image.copy(matched[None], self._matched[None, rows], self._execution)
-        _image.copy(noisy, self._images[0][:, rows], self._execution)
-        if pilot is not None:
-            _image.copy(pilot, self._images[1][:, rows], self._execution)
+        first = slot * self._pitch
+        _image.copy(matched[None], self._matched[None, self._rows(slot)], self._execution)
+        for number, image in enumerate((noisy,) if pilot is None else (noisy, pilot)):
+            self._sums.put(number, image, first)
 
     def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
-        matches = self.matches(slots, center)
-        images = tuple(self._images[: 1 + self._piloted])
-        aggregate(images, matches, self._stage, self._execution, self._sums)
+        self._sums.add(self.matches(slots, center))
 
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame and free its slot."""
-        rows = self._rows(slot)
-        corners = slice(rows.start, rows.stop - self._stage.block + 1)
-        out = interop.load_cupy().empty((len(self._images[0]), *self._size), np.float32)
-        for channel in range(len(out)):
-            sums = self._sums[0][channel, rows], self._sums[1][channel, corners]
-            divide(*sums, out[channel : channel + 1], self._stage, self._execution)
-            for each in sums:
-                each.data.memset_async(0, each.nbytes)
+        first, height = slot * self._pitch, self._size[0]
+        out = interop.load_cupy().empty((self._channels, *self._size), np.float32)
+        self._sums.divide(out, first)
+        self._sums.clear(first, height)
         return out  # type: ignore[no-any-return]
 
     def matches(self, slots: Sequence[int], center: int) -> Matches:

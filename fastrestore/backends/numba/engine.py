@@ -15,6 +15,7 @@ from fastrestore.backends.host import (
     memory,
     put,
     replaced,
+    replays,
     robust_range,
     robust_ranges,
     store,

@@ -19,6 +19,7 @@ from fastrestore.backends.host import (
     product,
     put,
     replaced,
+    replays,
     robust_range,
     robust_ranges,
     scaled,

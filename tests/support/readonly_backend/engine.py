@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastrestore.backends import host
-from fastrestore.backends.host import bm3d_memory, memory, warm
+from fastrestore.backends.host import bm3d_memory, memory, replays, warm
 from fastrestore.backends.numpy import engine as numpy
 from fastrestore.backends.protocol import Matches
 from support.readonly_backend import (
@@ -15,8 +15,8 @@ from support.readonly_backend import (
 )  # fmt: skip
 
 __all__ = [
-    "NAME", "bm3d_memory", "capabilities", "least_size", "memory", "warm", "why_no_device",
-    "why_unavailable",
+    "NAME", "bm3d_memory", "capabilities", "least_size", "memory", "replays", "warm",
+    "why_no_device", "why_unavailable",
 ]  # fmt: skip
 
 

@@ -1,0 +1,62 @@
+// Collaborative Wiener filtering of all groups, and the sums of their aggregation, by rows.cuh.
+//
+// Steps 2b and 2c of BM3D (Dabov et al. 2007, equations 9, 11 and 12). NumPy twin: `bm3d_final`.
+
+// As `bm3d_basic_rows`, with the pilot; strength is mu**2 times the variance.
+extern "C" __global__ void __launch_bounds__(WARPS* WARP, FEWEST_BLOCKS)
+    bm3d_final_rows(const float* noisy, const float* pilot, int images, int height, int width,
+                    const int* rows, const int* columns, int references, const OFFSET* offsets,
+                    const short* sizes, const Matrix forward, const Matrix back,
+                    const float* covariance, int down, int across, int line, int origin, int apart,
+                    int displacements, const float* strength, const float* scale, int scale_apart,
+                    Sum* numerator, Sum* weights) {
+    DYNAMIC_SHARED(float, memory);
+    const int number = blockIdx.x * WARPS + threadIdx.y;
+    if (number >= references) return;  // a whole warp
+    const int layer = blockIdx.z, channel = layer / images, corners = width - BLOCK + 1;
+    const int reference = (layer % images * gridDim.y + blockIdx.y) * references + number;
+    const long long plane = static_cast<long long>(layer) * corners * height;
+    const Geometry geometry = {down,   across,        line,
+                               origin, displacements, own_covariance(covariance + channel * apart)};
+    const Member own = member(
+        rows[blockIdx.y], columns[number], offsets + static_cast<long long>(reference) * GROUP * 2,
+        sizes[reference], height, scale + static_cast<long long>(channel) * scale_apart, corners);
+    float gain[EACH][BLOCK], group[EACH][BLOCK], noise = 0.0f;
+    load_blocks(gain, pilot + plane * BLOCK, own);
+    const WarpShared shared = warp_shared(memory);
+    const Lengths lengths = list_all_pairs(shared, geometry, own);
+#pragma unroll
+    for (int r = 0; r < EACH; ++r) multiply(gain[r], forward);
+    haar(gain, own);
+    const float factor = strength[layer];
+#pragma unroll
+    for (int begin = 0; begin < BLOCK; begin += CHUNK) {
+        float variance[EACH][CHUNK];
+        group_variance(variance, shared, lengths, geometry, own, begin);
+#pragma unroll
+        for (int r = 0; r < EACH; ++r) {
+            float left = 0.0f;
+#pragma unroll
+            for (int u = 0; u < CHUNK; ++u) {
+                float& value = gain[r][begin + u];
+                const float energy = fminf(fmaxf(value * value, TINY), HUGE_ENERGY);
+                // The mean of the group passes, so that an added constant does
+                const bool mean = r == 0 && begin + u == 0 && own.lane == 0;
+                value = __fdividef(energy, energy + (mean ? 0.0f : factor * variance[r][u]));
+                left = fmaf(variance[r][u], value * value, left);
+            }
+            noise += r < own.count && own.part < own.size ? share(own, r) * left : 0.0f;
+        }
+    }
+    const float weight = group_weight(noise);
+    load_blocks(group, noisy + plane * BLOCK, own);
+#pragma unroll
+    for (int r = 0; r < EACH; ++r) multiply(group[r], forward);
+    haar(group, own);
+#pragma unroll
+    for (int r = 0; r < EACH; ++r)
+#pragma unroll
+        for (int u = 0; u < BLOCK; ++u) group[r][u] *= gain[r][u] * (weight * share(own, r));
+    haar_back(group, own);
+    lay_down(group, back, weight, own, numerator + plane * BLOCK, weights + plane);
+}
