@@ -9,7 +9,10 @@ from fastrestore._algorithms import joined
 from fastrestore.backends import cupy as package
 
 SMALL = Profile(radius_basic=4, radius_final=4, group_basic=4, group_final=4)
-STAGES = ["bm3d_match", "bm3d_basic", "bm3d_divide", "bm3d_match", "bm3d_final", "bm3d_divide"]
+STAGES = [
+    "bm3d_match", "bm3d_rows", "bm3d_basic_rows", "bm3d_divide_rows",
+    "bm3d_match", "bm3d_rows", "bm3d_rows", "bm3d_final_rows", "bm3d_divide_rows",
+]  # fmt: skip
 
 
 def batch(count=5, shape=(20, 23), channels=()):

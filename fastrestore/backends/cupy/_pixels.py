@@ -98,8 +98,8 @@ class Sums:
             (
                 *images, np.int32(stage.images), np.int32(self._height), np.int32(self._width),
                 matches.rows, matches.columns, matches.offsets, matches.sizes,
-                memory.table(stage.forward), memory.table(stage.inverse), memory.table(stage.window),
-                memory.table(table.values), *table.numbers(),
+                memory.table(stage.forward), memory.table(stage.inverse),
+                memory.table(stage.window), memory.table(table.values), *table.numbers(),
                 memory.table(stage.strength * stage.variances), memory.table(scale),
                 np.int32(0 if scale is None or len(scale) == 1 else scale[0].size),
                 self._numerator, self._weights, *[np.float32(stage.root)] * sharpens,
