@@ -45,7 +45,8 @@ def invert(
     if not border.is_diagonal or any(each.is_clipped for each in forwards):
         levels = decreasing_sigmas(HIGHEST * extent, level, ITERATIONS)
         first = stack([border.start(plane) for plane in data])
-        return _split(data, forwards, first, levels, options, report_progress)
+        fit = _fit(data, forwards, level)
+        return _split(fit, first, levels, options, report_progress)
     inversion = Inversion(border, level**2, extent, psf)
     gain = noise_gain(psf, border.shape, level, extent)
     twice = _invert_twice(data, [inversion], options, lambda share: report_progress(share / 2))
@@ -53,9 +54,8 @@ def invert(
         report_progress(0.5)
         return twice
     levels = decreasing_sigmas(HIGHEST * extent, level, REFINEMENTS)
-    refined = _split(
-        data, forwards, twice, levels, options, lambda share: report_progress(share / 2)
-    )
+    fit = _fit(data, forwards, level)
+    refined = _split(fit, twice, levels, options, lambda share: report_progress(share / 2))
     return SHARE * refined + (1 - SHARE) * twice
 
 
@@ -65,17 +65,28 @@ def noise_gain(psf: FloatArray, shape: tuple[int, int], sigma: float, extent: fl
     return float(np.sqrt(inversion.regularized_psd().mean() / shape[0] / shape[1])) / sigma
 
 
-def _split(
-    data: Any, forwards: Sequence[BorderBlur], estimates: Any, levels: list[float],
-    options: dict[str, Any], report_progress: Callable[[float], None],
-) -> Any:  # fmt: skip
-    """Alternate between fitting the data and denoising, from initial estimates."""
-    stack, sigma = interop.namespace(data).stack, levels[-1]
-    for level in levels:
+def _fit(data: Any, forwards: Sequence[BorderBlur], sigma: float) -> Callable[[Any, Any], Any]:
+    """Return the step that fits estimates of a level to data with white noise."""
+    stack = interop.namespace(data).stack
+
+    def fit(estimates: Any, level: Any) -> Any:
         weight = REGULARIZATION["hqs"] * sigma**2 / level**2
-        pairs = zip(forwards, estimates, data, strict=True)
-        fitted = stack([each.proximal(plane, seen, weight) for each, plane, seen in pairs])
-        estimates = bm3d(fitted, level, **options)
+        triples = zip(forwards, estimates, data, strict=True)
+        return stack([each.proximal(plane, seen, weight) for each, plane, seen in triples])
+
+    return fit
+
+
+def _split(
+    fit: Callable[[Any, Any], Any],
+    estimates: Any,
+    levels: Sequence[Any],
+    options: dict[str, Any],
+    report_progress: Callable[[float], None],
+) -> Any:
+    """Alternate between fitting the data and denoising, from initial estimates."""
+    for level in levels:
+        estimates = bm3d(fit(estimates, level), level, **options)
         report_progress(1 / len(levels))
     return estimates
 
@@ -129,10 +140,40 @@ def invert_correlated(
 ) -> Any:
     """Deblur (C, M, N) with periodic borders and noise of the spectra (1 or C, M, N)."""
     border = Periodic(psf, planes[0].shape)
-    lowest = (LOWEST * extent) ** 2
-    inversions = [Inversion(border, psd / psd.size + lowest, extent, psf) for psd in psds]
+    variances = psds / psds[0].size + (LOWEST * extent) ** 2
+    inversions = [Inversion(border, variance, extent, psf) for variance in variances]
     options = options | {"channel_axis": 0, "data_range": extent}
-    return _invert_twice(planes, inversions, options, lambda share: None)
+    twice = _invert_twice(planes, inversions, options, lambda share: None)
+    # Where most frequencies have little noise, the last levels are below its standard deviation
+    lowest = np.sqrt(variances).mean((1, 2))
+    levels = np.transpose([decreasing_sigmas(HIGHEST * extent, s, REFINEMENTS) for s in lowest])
+    fit = _fit_correlated(planes, border, variances)
+    refined = _split(fit, twice, [*levels], options, lambda share: None)
+    return SHARE * refined + (1 - SHARE) * twice
+
+
+def _fit_correlated(
+    data: FloatArray, border: Periodic, variances: FloatArray
+) -> Callable[[Any, Any], Any]:
+    """Return the step that fits estimates to data with noise of these variances by frequency.
+
+    As for white noise, but a frequency counts less if it has more noise.
+    """
+    half = variances[..., : border.shape[1] // 2 + 1]
+
+    def fit(estimates: Any, level: Any) -> Any:
+        weights = np.broadcast_to(
+            REGULARIZATION["hqs"] * half / level[:, None, None] ** 2, (len(data), *half.shape[1:])
+        )
+        triples = zip(data, estimates, weights, strict=True)
+        return np.stack(
+            [
+                estimate + border.solve(plane - border.blur(estimate), weight)
+                for plane, estimate, weight in triples
+            ]
+        )
+
+    return fit
 
 
 def _invert_twice(
