@@ -18,6 +18,7 @@ import numpy as np
 
 VARIANCE = 0.02
 WHITE = 0.2  # share of the variance in "g1w"
+PROFILES = ("np", "refilter", "iterative")
 NAMES = ("g1", "g2", "g3", "g4", "g1w", "b2")
 
 
@@ -28,7 +29,7 @@ def main():
     parser.add_argument("--peers", action="store_true", help="bm3d 4.0.3 beside it: slow")
     options = parser.parse_args()
     images = photographs(options.images)
-    columns = ["noisy", "sigma given", "np", "refilter", "spec"]
+    columns = ["noisy", "sigma given", "np", "refilter", "iterative", "spec"]
     columns += ["bm3d np", "bm3d refilter"] if options.peers else []
     print("house / peppers / cameraman / Barbara, and their mean, in dB\n")
     print(f"| kernel | {' | '.join(columns)} | time over white noise's |")
@@ -99,7 +100,7 @@ def row(clean, name, peers):
     added, psd = noise(name, clean.shape)
     noisy = clean + added
     results = [noisy, fastrestore.bm3d(noisy, VARIANCE**0.5)]
-    results += [fastrestore.bm3d(noisy, psd=psd, profile=each) for each in ("np", "refilter")]
+    results += [fastrestore.bm3d(noisy, psd=psd, profile=each) for each in PROFILES]
     results += [fastrestore.bm3d(noisy, noise=specification(psd))]
     if peers:
         results += [peer(noisy, psd, each) for each in ("np", "refilter")]

@@ -104,6 +104,7 @@ CALLS = {
     "pilot": lambda: bm3d(IMAGE, 20, pilot=scene(30, 34), profile=SMALL),
     "guide": lambda: bm3d(IMAGE, 20, guide=scene(30, 34), profile=SMALL),
     "refilter": lambda: bm3d(IMAGE, noise_kernel=LINE, profile=SMALL.replace(residual=1.0)),
+    "iterative": lambda: bm3d(IMAGE, noise_kernel=LINE, profile=SMALL.replace(iterations=2)),
     "tiles": lambda: bm3d(WIDE, 20, profile=TILED, max_memory=400e3),
     "tiles of a map": lambda: bm3d(WIDE, WIDE / 10 + 30, profile=TILED, max_memory=500e3),
     "sharpen": lambda: fastrestore.sharpen(IMAGE, 20),

@@ -135,7 +135,7 @@ def test_too_little_memory():
     image = noisy(scene(200, 210), 20)
     with pytest.raises(MemoryError, match=r"max_memory=1000 bytes .* a tile of \d+x"):
         bm3d(image, 20, max_memory=1000)
-    with pytest.raises(MemoryError, match="'refilter' filters frequencies of the whole image, wi"):
+    with pytest.raises(MemoryError, match="'refilter' filters the residual again, without tiles"):
         bm3d(image, 20, max_memory=1000, profile="refilter")
 
 

@@ -234,7 +234,7 @@ def test_cache(capsys, tmp_path, kernels):
 
 
 def test_profiles_of_the_cache(capsys, kernels):
-    message = "profile 'foo' is unknown; known are np, refilter"
+    message = "profile 'foo' is unknown; known are np, refilter, iterative"
     assert fails(capsys, "cache", "warm", "np", "foo").startswith(message)
     assert fails(capsys, "cache", "clear", "np") == "cache clear takes no profile: np"
 

@@ -233,6 +233,7 @@ def test_interrupted_numbered_images_are_not_skipped(capsys, identity):
         (["a.mkv", "--as", "volume"], "a.mkv: --as volume is for images; leave it out for videos"),
         (["a.mkv", "--blend", "0.5"], "a.mkv: --blend 0.5 is for images"),
         (["a.mkv", "--profile", "refilter"], "a.mkv: --profile refilter is for images"),
+        (["a.mkv", "--profile", "iterative"], "a.mkv: --profile iterative is for images"),
         (["a.mkv", "--noise", "poisson:auto"], "a.mkv: --noise poisson:auto is for images"),
         (["a.nii", "--kernel", "k.npy"], "a.nii: --kernel k.npy is for images; leave it out for "
          "volumes, or write --as planes"),

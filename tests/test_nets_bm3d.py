@@ -262,7 +262,8 @@ def test_threads_record_their_own_calls():
         (None, {"noise": fastrestore.PoissonGaussian(0.01)}, "because noise= is a model"),
         (0.1, {"mask": np.arange(72).reshape(8, 9) > 3}, "because pixels are masked"),
         (0.1, {"max_memory": 1e9}, "because max_memory cuts the image into tiles"),
-        (0.1, {"profile": PROFILES["refilter"]}, "because profile 'refilter' filters residuals"),
+        (0.1, {"profile": PROFILES["refilter"]}, "because profile 'refilter' filters the"),
+        (0.1, {"profile": PROFILES["iterative"]}, "because profile 'iterative' iterates"),
         (
             0.1,
             {"profile": TINY.replace(sharpen=1.3), "stage": "basic"},

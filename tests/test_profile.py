@@ -23,6 +23,7 @@ def test_names_and_video_settings():
     assert list(PROFILES) == [
         "np",
         "refilter",
+        "iterative",
         "fast",
         "lc",
         "balanced",

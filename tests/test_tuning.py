@@ -101,7 +101,7 @@ def test_profiles():
     assert candidates(None, NoiseSpec.white(3.0)) == candidates(None, None) == PROFILES
     spectrum = np.ones((1, 1, 8, 8))
     correlated = NoiseSpec(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), spectrum)
-    assert "refilter" in candidates(None, correlated)
+    assert "iterative" in candidates(None, correlated)
     assert candidates("lc", correlated) == ("lc",)
     brightness, levels = np.array([[0.0, 9.0]]), np.array([[1.0, 2.0]])
     assert candidates(None, NoiseSpec(np.ones(1), brightness, levels, spectrum)) == ("np", "vn")

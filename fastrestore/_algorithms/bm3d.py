@@ -86,10 +86,12 @@ def bm3d(
         Factor for the noise level, estimated or given. Larger values smooth more. With 0 the image
         is returned.
     profile : str or Profile, default "np"
-        Parameters of the algorithm: "np", "refilter", "fast", "lc", "balanced", "high", "vn", or
-        a `Profile`. "balanced" takes a third of the time of "np", with about 0.1 dB less.
-        "refilter" takes twice the time. It restores more detail if the noise is correlated and
-        has little power at many frequencies.
+        Parameters of the algorithm: "np", "iterative", "refilter", "fast", "lc", "balanced",
+        "high", "vn", or a `Profile`. "balanced" takes a third of the time of "np", with about
+        0.1 dB less.
+        "iterative" is for correlated noise: it takes three times the time, and restores more detail
+        the less power the noise has at some frequencies. "refilter" is an older method for the same
+        purpose, which gains less.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding, which is faster and usually less accurate.
     pilot : array, shape of `image`, optional
@@ -192,8 +194,8 @@ def bm3d(
     -----
     Specify the noise once, by `sigma`, `psd`, `noise_kernel` or `noise`, with one exception. A map
     `sigma` together with `psd` or `noise_kernel` is correlated noise whose level varies: the
-    spectrum gives the shape, and the map gives the level. The profile "refilter" does not support
-    maps.
+    spectrum gives the shape, and the map gives the level. The profiles "iterative" and "refilter"
+    do not support maps.
 
     Both stages follow [1]_, and section VI of it for color. The variance of every group coefficient
     is exact [2]_, because it includes the noise that blocks of a group share: white noise if they
@@ -231,9 +233,10 @@ def bm3d(
     nearby blocks unless `mask` excludes them, there is no warning about units, equal channels are
     not detected, and images with a large mean lose accuracy. The host waits in the first call,
     which copies tables to the GPU, and if `sigma` is estimated, a `guide` is given, `mask` is on
-    the GPU, the color space is "pca", the profile is "refilter", or `noise` is a `PoissonGaussian`,
-    because the counts are measured. Images and guides are copied to the host only to estimate their
-    noise. To restore many images of one shape, use `BM3DPlan` or `batch_axis`.
+    the GPU, the color space is "pca", the profile is "iterative" or "refilter", or `noise` is a
+    `PoissonGaussian`, because the counts are measured. Images and guides are copied to the host only
+    to estimate their noise, and images for the profile "iterative". To restore many images of one
+    shape, use `BM3DPlan` or `batch_axis`.
 
     References
     ----------

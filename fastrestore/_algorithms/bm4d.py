@@ -281,7 +281,7 @@ def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geo
 
 def _check_profile(profile: Profile) -> None:
     """Raise if volumes do not support a profile."""
-    if profile.residual:
+    if profile.whole():
         raise ValueError(f"profile {profile.name!r} is not supported for volumes")
     for which in ("basic", "final"):
         block, thick = getattr(profile, f"block_{which}"), getattr(profile, f"slices_{which}")

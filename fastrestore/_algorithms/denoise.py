@@ -187,13 +187,13 @@ def denoise(
     with equal channels is restored as gray, unless `weights` or a model of the noise is given.
 
     `tune` compares strengths in steps of 0.1, from coarse to fine, and for correlated noise the
-    profiles "np", "vn" and "refilter". For white noise "np" is kept: the other profiles differ from
-    it by less than one image can show. The default is kept, too, unless another choice is better by
-    more than can be due to chance. `tune` cannot correct a wrong noise level, on which the estimate
-    of the error depends. If correlated noise is estimated, its level is not precise enough, and
-    only profiles are compared; give it by ``noise=`` to compare strengths, too. Of images with more
-    than 512x512 pixels, four squares of 256x256 are compared, one in each quarter. Results do not
-    vary from call to call.
+    profiles "np", "vn" and "iterative". For white noise "np" is kept: the other profiles differ
+    from it by less than one image can show. The default is kept, too, unless another choice is
+    better by more than can be due to chance. `tune` cannot correct a wrong noise level, on which
+    the estimate of the error depends. If correlated noise is estimated, its level is not precise
+    enough, and only profiles are compared; give it by ``noise=`` to compare strengths, too. Of
+    images with more than 512x512 pixels, four squares of 256x256 are compared, one in each quarter.
+    Results do not vary from call to call.
 
     References
     ----------

@@ -24,10 +24,10 @@ STRENGTHS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4)
 COARSE = (0.8, 1.0, 1.2)  # measured first, then the neighbors of the best
 KEPT = (1.0,)  # the strength, if correlated noise was estimated: see docs/decisions/0032
 # Of white noise no profile has less error than "np" by more than the estimate of one image can
-# distinguish; of correlated noise "vn", with larger blocks, and "refilter" may have.
+# distinguish; of correlated noise "vn", with larger blocks, and "iterative" may have.
 PROFILES = ("np",)
-CORRELATED = ("np", "vn", "refilter")
-CORRELATED_BY_BRIGHTNESS = ("np", "vn")  # "refilter" needs a level that does not vary
+CORRELATED = ("np", "vn", "iterative")
+CORRELATED_BY_BRIGHTNESS = ("np", "vn")  # "iterative" needs a level that does not vary
 # Another choice than the default must have less error by this multiple of the variance of the
 # noise, over the square root of the number of measured values: the estimates are not more precise.
 DOUBT = 0.8

@@ -14,7 +14,7 @@ import numpy as np
 from fastrestore._arrays import interop, ranges
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, Image
-from fastrestore._collaborative import comparison, low_counts, scales, tape
+from fastrestore._collaborative import comparison, low_counts, scales, splitting, tape
 from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.passes import Passes, repetition
@@ -316,7 +316,9 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     """Load a tile, run the stages, and store its result without the halo."""
     request, backend = work.request, work.request.backend
     stages, profile = request.stages(work.pilot is not None), request.profile
+    iterated = splitting.applies(profile, context.statistics.noise)
     steps = len(stages) * 2 * (2 if profile.residual else 1)
+    steps += 2 * profile.iterations if iterated and stages[-1] == "final" else 0
     report, part = request.execution.report_progress, share / steps
     execution = replace(request.execution, report_progress=lambda done: report(part * done))
     read, write = (slice(None), *tile.read), (slice(None), *tile.write)
@@ -329,6 +331,9 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
         _holes(request.mask, context, tile), work.matching, work.uncertainty,
     )  # fmt: skip
     for which in stages:
+        if iterated and which == "final":
+            estimate = splitting.iterated(passes, estimate, _filtered)
+            break
         pilot, stage = estimate, passes.context.stage(profile, which)
         estimate = _filtered(passes, noisy, pilot, stage, which)
         if profile.residual:

@@ -14,6 +14,7 @@ from typing import Any, Self
 from fastrestore._arrays import validate
 from fastrestore._collaborative import arrays
 from fastrestore._collaborative.arrays import Matrix, Vector
+from fastrestore._collaborative.named import NAMED
 
 # Bounds of the fields of each stage that are whole numbers
 _INTEGERS = {
@@ -44,6 +45,7 @@ class Profile:
     ==============  ==============================================================
     ``"np"``        normal: the settings of the paper, for every noise level
     ``"refilter"``  normal, and residuals are filtered again; for correlated noise
+    ``"iterative"`` normal, then fitted to the image and filtered again; for correlated noise
     ``"fast"``      steps 8 and 6, search radius 5, groups of 8
     ``"lc"``        low complexity: larger steps, smaller search radius
     ``"balanced"``  steps 5 and 4: a third of the time of "np", 0.1 dB less
@@ -124,6 +126,13 @@ class Profile:
         time.
     threshold_residual, wiener_residual : float
         `threshold` and `wiener` of the repetition.
+    iterations : int
+        Number of iterations that follow for correlated noise, 0 to 32: the estimate is fitted to
+        the image at frequencies with little noise, and what remains of the noise is filtered. They
+        have no effect on white noise.
+    excess : float
+        Power of the noise that the iterations filter, relative to what remains of the noise of the
+        image, at least 1. The rest is for the error of the estimate.
 
     Notes
     -----
@@ -207,6 +216,10 @@ class Profile:
     threshold_residual: float = 3.4
     wiener_residual: float = 0.5
 
+    # Half-quadratic splitting, for correlated noise
+    iterations: int = 0
+    excess: float = 2.0
+
     def __repr__(self) -> str:
         """Return an expression: the most similar named profile, and what differs from it."""
         changes = min((self._changes(other) for other in PROFILES.values()), key=len)
@@ -233,6 +246,14 @@ class Profile:
             if not (field in ("threshold", "wiener") and getattr(self, field) is None):
                 self._check_number(field, most=MOST)
         self._check_number("sharpen", least=1, most=MOST)
+        self._check_number("excess", least=1, most=MOST)
+        self._check_integer("iterations", 0, 32)
+        if self.iterations and (self.residual or self.sharpen != 1):
+            field = "residual" if self.residual else "sharpen"
+            value = getattr(self, field)
+            raise ValueError(
+                f"iterations={self.iterations} cannot be used with {field}={value:g}: leave out one"
+            )
 
     def _check_stage(self, stage: str) -> None:
         """Validate the fields of a stage."""
@@ -284,6 +305,12 @@ class Profile:
         reach = (2 * self.radius_basic + self.block_basic, 2 * self.radius_final + self.block_final)
         return max(reach)
 
+    def whole(self) -> str:
+        """Return what needs the whole image and noise of one level, or an empty string."""
+        if self.residual:
+            return "filters the residual again"
+        return "iterates" if self.iterations else ""
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, which is validated."""
         unknown = changes.keys() - {field.name for field in fields(self)}
@@ -293,77 +320,18 @@ class Profile:
         return replace(self, **{"name": "custom", **changes})
 
 
-_NP = Profile(name="np")
-
-PROFILES: dict[str, Profile] = {
-    "np": _NP,
-    "refilter": Profile(name="refilter", residual=1.35, match_correlation_final=0.5),
-    "fast": Profile(
-        name="fast",
-        step_basic=8,
-        radius_basic=5,
-        group_basic=8,
-        step_final=6,  # less than a block: without overlap 0.3 dB are lost
-        radius_final=5,
-        group_final=8,
-    ),
-    "lc": Profile(
-        name="lc", step_basic=6, radius_basic=12, step_final=5, radius_final=12, group_final=16
-    ),
-    # At the knee of the curve of time and PSNR of 24 combinations of steps, radii and sizes of
-    # groups, on photographs of BSDS500 that are in no test set, gray and in color, sigma 15 to 50
-    "balanced": Profile(
-        name="balanced",
-        step_basic=5,
-        radius_basic=12,
-        step_final=4,
-        radius_final=12,
-        group_final=16,
-    ),
-    "high": Profile(name="high", step_basic=2, step_final=2),
-    "video": Profile(
-        name="video",
-        step_basic=6,
-        radius_basic=7,
-        match_basic=1000.0,
-        step_final=5,
-        radius_final=7,
-        group_final=16,
-        match_final=1000.0,
-        match_noise_final=0.5,
-        wiener=0.6,
-    ),
-    "volume": Profile(
-        name="volume",
-        block_basic=4,
-        step_basic=2,
-        radius_basic=7,
-        match_basic=700.0,
-        match_noise_basic=2.5,
-        slices_final=5,
-        block_final=5,
-        radius_final=7,
-        match_final=300.0,
-        match_noise_final=0.1,
-    ),
-    "vn": Profile(
-        name="vn",
-        step_basic=4,
-        group_basic=32,
-        match_basic=25000.0,
-        block_final=11,
-        step_final=6,
-        match_final=3500.0,
-    ),
-}
-
+PROFILES = {name: Profile(name=name, **changes) for name, changes in NAMED.items()}
 
 # "np" for correlated noise that is estimated or given as a `NoiseSpec`. Blocks of 12 pixels resolve
 # low frequencies better than blocks of 8. Selected on photographs of two cameras of the PolyU data
 # set, and on photographs of BSDS500 with noise of Gaussian kernels. Smaller steps gain 0.01 dB or
 # less, and take longer.
 CORRELATED = replace(
-    _NP, block_final=12, step_final=6, match_correlation_basic=1.0, match_correlation_final=1.0
+    PROFILES["np"],
+    block_final=12,
+    step_final=6,
+    match_correlation_basic=1.0,
+    match_correlation_final=1.0,
 )
 
 

@@ -140,9 +140,9 @@ class Request:
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         factor = validate.number("strength", strength, least=0, most=MOST)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
-        if numbers.residual and spec is not None and spec.map is not None:
+        if numbers.whole() and spec is not None and spec.map is not None:
             raise ValueError(
-                f"profile {numbers.name!r} filters the residual again, which needs noise of one "
+                f"profile {numbers.name!r} {numbers.whole()}, which needs noise of one "
                 "level; sigma is a map, so use profile='np'"
             )
         if spec is not None and spec.model is not None and extent is not None:

@@ -27,7 +27,7 @@ def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNois
         if mask is not None:
             mask.check_neighbors()
         choice = noise_of(planes, None if mask is None else mask.valid, request.source)
-    if request.profile.residual:  # needs noise of one level
+    if request.profile.whole():  # needs noise of one level
         choice = choice._replace(spec=choice.spec.constant())
     return plane_noise(choice.spec, planes, mask), choice
 
@@ -36,7 +36,7 @@ def adapted(request: Request, noise: PlaneNoise) -> Request:
     """Replace defaults of a request by those for noise that is estimated or a `NoiseSpec`."""
     if noise.model is not None and request.data_range is not None:
         request = replace(request, data_range=vst.extent(noise.model, request.data_range))
-    may_divide = request.execution.memory is None and not request.profile.residual
+    may_divide = request.execution.memory is None and not request.profile.whole()
     if request.max_memory is None and may_divide and request.geometry.channels <= CHANNELS:
         request = replace(request, max_memory=MEMORY)
     if noise.spectrum is None or request.ndim == 3:

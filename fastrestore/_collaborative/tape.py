@@ -154,8 +154,8 @@ def _refusal(request: Request, given: Request, noise: PlaneNoise) -> str:
         "pixels are masked: leave out mask, and values beyond the others": request.mask is not None,
         "max_memory cuts the image into tiles: leave it out": request.is_limited(),
         "colorspace='pca' depends on the image: write another": request.colorspace == "pca",
-        f"profile {request.profile.name!r} filters residuals again: write profile='np'": bool(
-            request.profile.residual
+        f"profile {request.profile.name!r} {request.profile.whole()}: write profile='np'": bool(
+            request.profile.whole()
         ),
         f"profile {request.profile.name!r} sharpens: write profile='np'": (
             request.profile.sharpen != 1

@@ -132,7 +132,7 @@ class Tiling:
         """Return a copy with the largest side that fits; raise if none fits."""
         rows, columns = self.shape[1:]
         side = self.grid.side((rows, columns), self.limit, self._cost)
-        whole, indivisible = max(rows, columns), bool(self.request.profile.residual)
+        whole, indivisible = max(rows, columns), bool(self.request.profile.whole())
         if side and not (indivisible and side < whole):
             return replace(self, side=side)
         least = whole if indivisible else min(self.grid.least(), whole)
@@ -142,8 +142,8 @@ class Tiling:
         part = "the image" if least == whole else f"a tile of {least}x{least}, the smallest,"
         reason = ""
         if indivisible:
-            name = self.request.profile.name
-            reason = f" (profile {name!r} filters frequencies of the whole image, without tiles)"
+            profile = self.request.profile
+            reason = f" (profile {profile.name!r} {profile.whole()}, without tiles)"
         raise MemoryError(
             f"{limit} is too little: restoring {part} takes {self.cost(least)} bytes{reason}"
         )

@@ -15,7 +15,7 @@ NOISE, METHOD, CONTENTS = "noise", "method", "contents of the files"
 MANY, REPORTS = "many files", "reports"
 VIDEOS, SPEED = "videos", "speed and memory"
 GROUPS = (NOISE, METHOD, CONTENTS, MANY, REPORTS, VIDEOS, SPEED)
-PROFILES = ("np", "refilter", "fast", "lc", "balanced", "high", "vn")
+PROFILES = ("np", "refilter", "iterative", "fast", "lc", "balanced", "high", "vn")
 
 
 def group(parser: argparse.ArgumentParser, title: str) -> Any:

@@ -114,7 +114,7 @@ def _unused(args: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     for name, values in allowed.items():
         if getattr(args, name) not in values:
             yield "--as" if name == "kind" else "--method", getattr(args, name)
-    if args.profile == "refilter":
+    if args.profile in ("refilter", "iterative"):
         yield "--profile", args.profile
     if args.noise == noise_models.POISSON_AUTO:
         yield "--noise", args.noise
