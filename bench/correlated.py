@@ -1,4 +1,4 @@
-"""Print PSNR on correlated noise, with its spectrum and without, and the time over white noise's.
+"""Print PSNR on correlated noise, with its spectrum and without, and times over white noise's.
 
     python bench/correlated.py --images DIR [--peers]
 
@@ -32,12 +32,13 @@ def main():
     columns = ["noisy", "sigma given", "np", "refilter", "iterative", "spec"]
     columns += ["bm3d np", "bm3d refilter"] if options.peers else []
     print("house / peppers / cameraman / Barbara, and their mean, in dB\n")
-    print(f"| kernel | {' | '.join(columns)} | time over white noise's |")
+    print(f"| kernel | {' | '.join(columns)} | time over white noise's: np, iterative |")
     print("| --- |" + " --- |" * (len(columns) + 1))
     for name in NAMES:
         scores = np.array([row(image, name, options.peers) for image in images])
         cells = [f"{' / '.join(f'{s:.2f}' for s in each)}: {each.mean():.2f}" for each in scores.T]
-        print(f"| {name} | {' | '.join(cells)} | {slowdown(name):.2f} |", flush=True)
+        times = " / ".join(f"{ratio:.2f}" for ratio in slowdowns(name))
+        print(f"| {name} | {' | '.join(cells)} | {times} |", flush=True)
 
 
 def photographs(folder):
@@ -127,8 +128,8 @@ def peer(noisy, psd, profile):
     return bm3d.bm3d(noisy, psd, profile=profile)
 
 
-def slowdown(name, rounds=7):
-    """Return the time of a 512x512 photograph with this noise over that with white noise."""
+def slowdowns(name, rounds=7):
+    """Return times of a 512x512 photograph with this noise over that with white noise."""
     from photographs import photograph
 
     import fastrestore
@@ -139,14 +140,16 @@ def slowdown(name, rounds=7):
     calls = [
         lambda: fastrestore.bm3d(clean + white, VARIANCE**0.5),
         lambda: fastrestore.bm3d(clean + added, psd=psd),
+        lambda: fastrestore.bm3d(clean + added, psd=psd, profile="iterative"),
     ]
-    times = [[], []]
+    times = [[], [], []]
     for _ in range(rounds):
         for call, own in zip(calls, times, strict=True):
             start = time.perf_counter()
             call()
             own.append(time.perf_counter() - start)
-    return float(np.median(times[1]) / np.median(times[0]))
+    white, *correlated = (float(np.median(own)) for own in times)
+    return [each / white for each in correlated]
 
 
 if __name__ == "__main__":
