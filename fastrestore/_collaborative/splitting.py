@@ -38,7 +38,7 @@ WEIGHT = 0.25
 HIGHEST = 0.19  # level of the first step, relative to the range of the image
 
 
-TOLERANCE, MOST = 0.02, 60  # of conjugate gradients: relative residual, iterations
+TOLERANCE, MOST = 0.07, 60  # of conjugate gradients: relative residual, iterations
 
 
 class Step(NamedTuple):
