@@ -234,8 +234,8 @@ def bm3d(
     not detected, and images with a large mean lose accuracy. The host waits in the first call,
     which copies tables to the GPU, and if `sigma` is estimated, a `guide` is given, `mask` is on
     the GPU, the color space is "pca", the profile is "iterative" or "refilter", or `noise` is a
-    `PoissonGaussian`, because the counts are measured. Images and guides are copied to the host only
-    to estimate their noise, and images for the profile "iterative". To restore many images of one
+    `PoissonGaussian`, because the counts are measured. Images and guides are copied to the host to
+    estimate their noise, and images for the profile "iterative". To restore many images of one
     shape, use `BM3DPlan` or `batch_axis`.
 
     References

@@ -316,7 +316,7 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     """Load a tile, run the stages, and store its result without the halo."""
     request, backend = work.request, work.request.backend
     stages, profile = request.stages(work.pilot is not None), request.profile
-    iterated = splitting.applies(profile, context.statistics.noise)
+    iterated = profile.iterations > 0 and context.statistics.noise.spectrum is not None
     steps = len(stages) * 2 * (2 if profile.residual else 1)
     steps += 2 * profile.iterations if iterated and stages[-1] == "final" else 0
     report, part = request.execution.report_progress, share / steps

@@ -26,7 +26,6 @@ from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.passes import Passes
-from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.refilter import resampled
 from fastrestore._collaborative.stage import Statistics, as_number, make_stage
 from fastrestore._noise.planes import PlaneNoise
@@ -63,11 +62,6 @@ def iterated(
         estimate = filtered(passes, noisy, None, stage)
     stage = make_stage(profile, "final", step.statistics["final"])
     return filtered(passes, noisy, estimate, stage)
-
-
-def applies(profile: Profile, noise: PlaneNoise) -> bool:
-    """Whether an image with this noise is iterated."""
-    return profile.iterations > 0 and noise.spectrum is not None
 
 
 class Splitting:
