@@ -184,7 +184,7 @@ def test_what_is_not_available(image):
     raises("leave out strength", strength=1.1)
     color = np.stack([image] * 3, -1)
     raises("leave out strength and chroma", color, chroma_strength=2, channel_axis=-1)
-    raises("'refilter', which filters residuals again: write profile='np'", profile="refilter")
+    raises("'refilter', which filters the residual again: write profile='np'", profile="refilter")
     few = np.random.default_rng(0).poisson(image.clip(0) / 100)
     raises("so few photons", few, sigma=None, noise=PoissonGaussian(1.0, 0.0))
 

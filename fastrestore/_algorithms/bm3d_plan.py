@@ -228,7 +228,7 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
             )
         valid = None if request.mask is None else request.mask.valid
         spec = noise_of_sigma(sigma, self._shape, request.geometry.channel_axis, valid)
-        if request.profile.residual and spec.map is not None:
+        if spec.map is not None and request.profile.whole():
             raise ValueError(f"profile {request.profile.name!r} does not take a map of sigma")
         return replace(request, noise=spec)
 

@@ -138,7 +138,7 @@ class Joined(NamedTuple):
         """Whether no image needs steps of its own."""
         request = self.request
         varies = any(each.map is not None for each in self.noises)
-        if varies or request.colorspace == "pca" or request.profile.residual:
+        if varies or request.colorspace == "pca" or request.profile.whole():
             return False
         return self.images.are_ordinary(request)
 

@@ -270,7 +270,7 @@ class _Stream(NamedTuple):
             request = Request.validated(
                 geometry, on_host, self.noise, capability="video", **self.options
             )
-        if request.profile.whole():
+        if request.profile.residual or request.profile.iterations:
             raise ValueError(f"profile {request.profile.name!r} is not supported for videos")
         if request.noise is not None and request.noise.map is not None:
             raise ValueError(NO_MAP)

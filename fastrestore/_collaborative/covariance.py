@@ -185,3 +185,10 @@ def support(lags: list[FloatArray], axis: int) -> int:
     peaks = np.max([np.abs(lag).max(others) for lag in lags], axis=0)
     far = np.flatnonzero(peaks > NEGLIGIBLE * peaks.max())
     return int(np.abs(far - middle).max())
+
+
+def block_means(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Mean of every block, by its corner; computed independently, so tiles give the same means."""
+    for axis, size in enumerate(shape):
+        values = sliding_window_view(values, size, axis=axis).mean(-1)
+    return values

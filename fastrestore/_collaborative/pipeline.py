@@ -212,22 +212,8 @@ def _with_coarser(work: _Work) -> list[_Work]:
     # Coarser scales are not sharpened, which would amplify low frequencies, too
     plain = work.pilot is None and work.guide is None and work.request.profile.sharpen == 1
     while plain and scales.has_coarser(works[-1].noise, works[-1].planes.shape):
-        works.append(_coarser(works[-1]))
+        works.append(replace(works[-1], **scales.coarser(works[-1])))
     return works
-
-
-def _coarser(work: _Work) -> _Work:
-    """Return the next coarser scale."""
-    planes, request = scales.halved(work.planes), work.request
-    return replace(
-        work,
-        planes=planes,
-        noise=scales.halved_noise(work.noise),
-        request=replace(request, mask=scales.halved_mask(request.mask)),
-        out=request.backend.empty(planes.shape, planes.dtype, planes),
-        matching=None,
-        uncertainty=None,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

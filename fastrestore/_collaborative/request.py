@@ -140,7 +140,7 @@ class Request:
         valid = None if mask is None else validate.mask("mask", mask, geometry.shape, axis)
         factor = validate.number("strength", strength, least=0, most=MOST)
         spec = noise.spec(geometry.shape, axis, numbers.reach, valid)
-        if numbers.whole() and spec is not None and spec.map is not None:
+        if spec is not None and spec.map is not None and numbers.whole():
             raise ValueError(
                 f"profile {numbers.name!r} {numbers.whole()}, which needs noise of one "
                 "level; sigma is a map, so use profile='np'"

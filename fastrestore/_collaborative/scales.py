@@ -35,6 +35,19 @@ FILTERS = 4
 SMALLEST = 64  # pixels: an image whose shorter side is smaller has no coarser scale
 
 
+def coarser(work: Any) -> dict[str, Any]:
+    """Return what differs on the next coarser scale from the work on a scale, by attribute."""
+    planes, request = halved(work.planes), work.request
+    return {
+        "planes": planes,
+        "noise": halved_noise(work.noise),
+        "request": replace(request, mask=halved_mask(request.mask)),
+        "out": request.backend.empty(planes.shape, planes.dtype, planes),
+        "matching": None,
+        "uncertainty": None,
+    }
+
+
 def has_coarser(noise: PlaneNoise, shape: tuple[int, ...]) -> bool:
     """Whether an image (C, M, N) with this noise is restored on a coarser scale, too."""
     if noise.spectrum is None or len(shape) != 3 or min(shape[1:]) < SMALLEST:

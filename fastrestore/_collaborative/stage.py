@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays import color, interop, threads
@@ -18,6 +17,7 @@ from fastrestore._collaborative import tape
 from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.covariance import (
     autocovariance,
+    block_means,
     coefficient_covariance,
     inverse_matrix,
     kaiser_window,
@@ -227,13 +227,6 @@ def masking(power: FloatArray, exponent: float) -> float:
     weight = 1 / (sum(f**2 for f in frequencies) + COARSEST**2)
     mean = (power**exponent * weight).sum() / weight.sum()
     return float(mean ** (1 / exponent))
-
-
-def block_means(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Mean of every block, by its corner; computed independently, so tiles give the same means."""
-    for axis, size in enumerate(shape):
-        values = sliding_window_view(values, size, axis=axis).mean(-1)
-    return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)

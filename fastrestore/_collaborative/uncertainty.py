@@ -81,8 +81,8 @@ class Uncertainty:
             "of tiles: leave out max_memory": request.max_memory is not None,
             "with a strength for which it is not calibrated: leave out strength and "
             "chroma_strength": request.strength != 1 or request.chroma_strength != 1,
-            f"with profile {name!r}, which filters residuals again: write profile='np'": bool(
-                request.profile.residual
+            f"with profile {name!r}, which {request.profile.whole()}: write profile='np'": bool(
+                request.profile.whole()
             ),
         }
         for reason, applies in conflicts.items():
