@@ -11,22 +11,16 @@ from collections.abc import Callable
 import numpy as np
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._backward import (
-    WIDE,
-    blocks_of,
-    haar,
-    lane_sum,
-    weight_of,
-    wiener_gains,
-)
+from fastrestore.backends.numba._backward import WIDE, blocks_of, haar, wiener_gains
 from fastrestore.backends.numba._backward_groups import place_group, variances
 from fastrestore.backends.numba._filter import ROUNDER, in_strips, lanes, stride
-from fastrestore.backends.numba._products import transform_pair
+from fastrestore.backends.numba._products import lane_sum, transform_pair
+from fastrestore.backends.numba._shrink import weight_of
 from fastrestore.backends.numba._simd import fma, load, mul, splat, sub
 
 
-@_jit.kernel
-def removed_energy(pilot, inverse, size, length, lanes):
+@_jit.routine
+def removed_energy(pilot, inverse, size, length):
     """Energy of the pilot that Wiener gains remove; `inverse` as by `wiener_gains`."""
     removed = splat(np.float32(0), WIDE)
     least, one = splat(np.finfo(np.float32).tiny, WIDE), splat(np.float32(1), WIDE)
@@ -38,7 +32,7 @@ def removed_energy(pilot, inverse, size, length, lanes):
             gain = mul(fma(p, p, least), load(inverse, k * length + i, WIDE))
             rest = sub(one, gain)
             removed = fma(mul(mul(rest, rest), share), energy, removed)
-    return lane_sum(removed, lanes)
+    return lane_sum(removed)
 
 
 @_jit.once
@@ -74,10 +68,9 @@ def errors_kernel(block: int, even_odd: bool) -> Callable[..., None]:
                 )  # fmt: skip
             haar(pilot, size, length)
             left, _ = wiener_gains(
-                pilot, pilot, pilot, variance, inverse, size, length, tables.strength,
-                scratch.lanes,
-            )  # fmt: skip
-            removed = power * removed_energy(pilot, inverse, size, length, scratch.lanes)
+                pilot, pilot, pilot, variance, inverse, size, length, tables.strength
+            )
+            removed = power * removed_energy(pilot, inverse, size, length)
             weight = weight_of(left)
             share = weight / np.float32(size * block * block)
             rounded = (weight + ROUNDER) - ROUNDER
