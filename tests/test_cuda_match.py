@@ -35,11 +35,11 @@ def test_match_lists_are_identical(profile, which):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-@pytest.mark.parametrize("band", [4, 12, 100])
-def test_order_of_threads_and_bands_do_not_change_results(seed, band):
+@pytest.mark.parametrize("bands", [1, 2, 5])
+def test_order_of_threads_and_bands_do_not_change_results(seed, bands):
     image = integer(noisy(scene(26, 37), 20))
     stage = image_stage(Profile(radius_basic=9), "basic", PlaneNoise.white(20.0), 255.0)
-    assert_same(image, stage, seed=seed, band=band)
+    assert_same(image, stage, seed=seed, bands=bands)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_order_of_threads_and_bands_do_not_change_results(seed, band):
 def test_any_profile(changes):
     image = integer(noisy(scene(24, 29), 20))
     stage = image_stage(Profile(**changes), "basic", PlaneNoise.white(20.0), 255.0)
-    assert_same(image, stage, band=8)
+    assert_same(image, stage, bands=2)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 40), (33, 9)])
 def test_equal_blocks_and_small_images(shape):
     stage = image_stage(Profile(radius_basic=6), "basic", PlaneNoise.white(5.0), 255.0)
     assert_same(np.full(shape, 7, np.float32), stage)
-    assert_same(np.full(shape, 7, np.float32), stage, band=4)
+    assert_same(np.full(shape, 7, np.float32), stage, bands=4)
 
 
 def test_thresholds_by_a_map_and_by_a_measured_range():

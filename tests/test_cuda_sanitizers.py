@@ -50,7 +50,7 @@ def on_shim(*values):
 @pytest.mark.parametrize(
     ("file", "which"),
     [
-        ("test_cuda_match.py", "bands and (4-3 or 12-1) or small_images or bias"),
+        ("test_cuda_match.py", "bands and (5-3 or 2-1) or small_images or bias"),
         ("test_cuda_filter.py", "test_order and (0-basic or 0-final) or channels or maps"),
         ("test_cuda_range.py", "numpy and 0"),
         on_shim(

@@ -13,7 +13,7 @@ from support.nvrtc import compiled
 from fastrestore.backends.cupy._module import HEADERS, folder, source
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
-REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Za-z0-9= ,-]+) \| ([\d |]+) \|$", re.MULTILINE)
+REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Za-z0-9_= ,-]+) \| ([\d |]+) \|$", re.MULTILINE)
 WORK = re.compile(r"^\| `(\w+)\.cu` \| ((?:\d+ \| ){4}\d+) \|$", re.MULTILINE)
 FIGURES = ("instructions of the hottest loop", "of a thread block", "passes", "registers", "shared")
 
@@ -82,7 +82,9 @@ def test_machine_code_computes_what_the_source_does():
     for number, launch in enumerate(machine_code.launches()):
         machine, _ = machine_code.executed(number)
         for actual, expected in zip(machine.memory, launch.after, strict=True):
-            if isinstance(expected, np.ndarray) and expected.dtype.kind == "i":
+            if not isinstance(expected, np.ndarray) or expected.dtype.kind == "V":
+                continue  # a number or a structure, which kernels do not change
+            if expected.dtype.kind == "i":
                 np.testing.assert_array_equal(actual, expected)
-            elif isinstance(expected, np.ndarray):
+            else:
                 np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-4)

@@ -4,10 +4,11 @@ import numpy as np
 
 from fastrestore.backends.cupy import _rows
 from fastrestore.backends.cupy._covariance import covariance_table
+from fastrestore.backends.cupy._layout import Blocks, image_match_layout
 from fastrestore.backends.host import reference_grid
 from support.cudasim import module
 
-WARPS = 4  # in a block of threads, for matching
+MOST_SHARED = 227 * 1024  # bytes of shared memory of a thread block, capability 9.0
 THREADS, SHARED = 1024, 4 * (4 * 256 + 8)  # for the range
 
 
@@ -116,31 +117,24 @@ def by_rows(images, matches, stage, seed, fixed, part):
     return out
 
 
-def match(image, stage, seed=0, band=None, measured=None):
-    """Launch the kernel; `band` displacements down at a time."""
-    rows = reference_grid(image.shape[0], stage.block, stage.step).astype(np.int32)
-    columns = reference_grid(image.shape[1], stage.block, stage.step).astype(np.int32)
-    across = 2 * stage.radius + 1
-    band = min(band or across, across)
-    band = -(-band // 4) * 4
-    pitch = across + stage.block - 1 + (WARPS - 1) * stage.step
+def match(image, stage, seed=0, bands=None, measured=None, limit=MOST_SHARED):
+    """Launch the kernel, with the displacements down in some bands, within a limit of memory."""
+    grids = [reference_grid(size, stage.block, stage.step) for size in image.shape]
+    rows, columns = (grid.astype(np.int32) for grid in grids)
     shape = (len(rows), len(columns), stage.group)
     offsets, sizes = np.full((*shape, 2), -9, np.int16), np.full(shape[:2], -9, np.int16)
-    room = stage.group + 16
-    floats = (band + stage.block - 1) * pitch + WARPS * (
-        stage.block**2 + band * across + 2 * room + 2 * stage.group
-    )
-    module("bm3d_match", BLOCK=stage.block).launch(
+    layout = image_match_layout(Blocks.of(stage), limit, bands)
+    module("bm3d_match", **dict(layout.constants())).launch(
         "bm3d_match",
-        (-(-len(columns) // WARPS), len(rows)),
-        (32, WARPS),
+        layout.grid(*grids[::-1]),
+        (32, layout.warps),
         (
-            image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, columns,
-            np.int32(len(columns)), np.int32(stage.radius), np.int32(band), np.int32(pitch),
-            np.int32(stage.group), np.float32(stage.match), stage.bounds, stage.match_map,
-            np.float32(stage.match_range), measured, stage.match_bias, offsets, sizes,
+            image, np.int32(image.shape[0]), np.int32(image.shape[1]), rows, np.int32(len(rows)),
+            columns, np.int32(len(columns)), *layout.numbers(stage.group),
+            np.float32(stage.match), stage.bounds, stage.match_map, np.float32(stage.match_range),
+            measured, stage.match_bias, offsets, sizes,
         ),
-        4 * floats,
+        layout.shared,
         seed,
     )  # fmt: skip
     return offsets, sizes

@@ -54,7 +54,7 @@ def main(name, start=0, end=0, new=""):
             image_kernels.measured(wide), np.ptp(np.percentile(wide.astype("f8"), [1, 99]))
         )
     if name == "bm3d_match":
-        offsets, sizes = image_kernels.match(image, stage, band=4)
+        offsets, sizes = image_kernels.match(image, stage, bands=2)
         return (offsets == matches.offsets).all() and (sizes == matches.sizes).all()
     images = (image[None],) * (2 if kind == "final" else 1)
     expected = reference.bm3d_filter(images, matches, stage, EXECUTION)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore.backends.cupy import _module
@@ -34,6 +38,47 @@ class MatchLayout(NamedTuple):
     def constants(self) -> _module.Constants:
         """Return the constants of the kernel."""
         return () if self.warps == MATCH_WARPS else (("MATCH_WARPS", self.warps),)
+
+
+class ImageMatchLayout(NamedTuple):
+    """Thread blocks of the kernel for block matching in images."""
+
+    block: int
+    step: int
+    radius: int
+    down: int  # references per thread block
+    along: int
+    pitch: int  # width of the window in memory
+    warps: int
+    band: int  # vertical displacements per pass
+    room: int  # candidates of a warp
+    size: int  # distances of a reference in memory
+    shared: int  # bytes of shared memory
+
+    def constants(self) -> _module.Constants:
+        """Return the constants of the kernel."""
+        numbers = (*self[:6], self.size, self.warps)
+        return tuple(zip(_MATCH_CONSTANTS, numbers, strict=True))
+
+    def numbers(self, group: int) -> tuple[np.int32, ...]:
+        """Return the arguments of the kernel from `band` to `room`."""
+        return tuple(map(np.int32, (self.band, group, self.room)))
+
+    def grid(self, *corners: NDArray[np.int64]) -> tuple[int, ...]:
+        """Return the numbers of thread blocks for references at these columns and rows."""
+        return tuple(
+            -(-_regular(each, self.step) // count) + (_regular(each, self.step) < len(each))
+            for each, count in zip(corners, (self.along, self.down), strict=True)
+        )
+
+
+_MATCH_CONSTANTS = ("BLOCK", "STEP", "RADIUS", "DOWN", "ALONG", "PITCH", "SIZE", "MATCH_WARPS")
+
+
+def _regular(corners: NDArray[np.int64], step: int) -> int:
+    """Return how many corners are `step` apart: all, or all but the last."""
+    count = len(corners)
+    return count - (count > 1 and corners[-1] - corners[-2] != step)
 
 
 class FilterLayout(NamedTuple):
@@ -71,6 +116,71 @@ class Blocks(NamedTuple):
 def match_layout(blocks: Blocks) -> MatchLayout:
     """Arrange block matching in an image or a volume."""
     return _match_layout(blocks, _shared_window)
+
+
+@functools.lru_cache(64)
+def _arranged(blocks: Blocks, most: int, bands: int | None) -> ImageMatchLayout:
+    tall = 2 * blocks.radius + 1
+    layouts = [
+        _overlapping(blocks, along, -(-tall // count))
+        for along in range(MOST_ALONG, 0, -1)
+        for count in ((bands,) if bands else range(1, -(-tall // TILE) + 1))
+    ]
+    return min(
+        (each for each in layouts if each.shared <= most or each is layouts[-1]),
+        key=lambda each: _cost(each, blocks),
+    )
+
+
+def image_match_layout(
+    blocks: Blocks, limit: int | None = None, bands: int | None = None
+) -> ImageMatchLayout:
+    """Arrange block matching in an image; `limit` is that of shared memory, of this GPU if None."""
+    return _arranged(blocks, most_shared() if limit is None else limit, bands)
+
+
+MOST_ALONG = 8  # references along the rows of a thread block
+MOST_SUMS = 16  # for each displacement of a thread: about 4 times as many registers
+MOST_HEIGHT = 24  # rows of the references of a thread block, for short machine code
+FEW = 4  # least warps of a thread block
+MOST_WARPS = 16
+SELECTION = 0.25  # time of selecting the nearest over that of distances of separate columns
+
+
+def _cost(layout: ImageMatchLayout, blocks: Blocks) -> float:
+    """Return the relative time of a reference: columns of distances, and a selection by band."""
+    columns = (layout.step * (layout.along - 1) + layout.block) / (layout.step * layout.along)
+    bands = -(-(2 * blocks.radius + 1) // layout.band)
+    return columns + SELECTION * bands
+
+
+def _overlapping(blocks: Blocks, along: int, tall: int) -> ImageMatchLayout:
+    """Return the layout of references that share sums, `tall` displacements per pass."""
+    side, step, across = blocks.shape[-1], blocks.step, 2 * blocks.radius + 1
+    down = MOST_SUMS // ((side - 1) // step + 2)
+    down = max(1, min(4, down, 1 + (MOST_HEIGHT - side) // step))
+    height, width = step * (down - 1) + side, step * (along - 1) + side
+    full, packed = _lanes(across)
+    # Packed lanes of rows that are TILE apart use different banks
+    pitch = width + across - 1
+    pitch += (packed // TILE - pitch) % (WARP // TILE)
+    band = -(-tall // TILE) * TILE
+    needed = -(-band // TILE * (full + packed) // WARP)
+    warps = min(MOST_WARPS, max(FEW, 1 << (needed - 1).bit_length()))
+    room, size = 2 * blocks.group + WARP, min(band, across) * across
+    floats = (band + height - 1) * pitch + height * width
+    floats += down * along * (size + 2 * blocks.group + 1)
+    shared = 8 * warps * room + 4 * floats
+    return ImageMatchLayout(
+        side, step, blocks.radius, down, along, pitch, warps, band, room, size, shared
+    )
+
+
+def _lanes(across: int) -> tuple[int, int]:
+    """Return how many displacements of a row whole warps have, and lanes for the rest."""
+    rest = across % WARP
+    packed = next(each for each in (0, 4, 8, 16, WARP) if each >= rest)
+    return across - rest, packed
 
 
 def video_match_layout(blocks: Blocks) -> MatchLayout:

@@ -25,7 +25,7 @@ _VOLUME = (*_GROUP, "bm4d_group.cuh")
 HEADERS = {
     "bm3d_mix": _COMMON,
     "bm3d_range": _COMMON,
-    "bm3d_match": _MATCH,
+    "bm3d_match": (*_MATCH, "nearest.cuh"),
     "bm3d_basic": (*_GROUP, "hard.cuh"),
     "bm3d_final": (*_GROUP, "wiener.cuh"),
     "bm3d_divide": _SUMS,

@@ -9,7 +9,7 @@ import numpy as np
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.cupy import _image, _module, _pixels, _rows
 from fastrestore.backends.cupy._device import current, launch
-from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, match_layout
+from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, image_match_layout
 from fastrestore.backends.cupy._pixels import DIVIDE
 from fastrestore.backends.host import reference_grids
 from fastrestore.backends.protocol import Execution, Matches, Needs, Stage
@@ -29,16 +29,16 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     shape = (len(rows), len(columns))
     offsets = memory.take("offsets", (*images, *shape, group, 2), np.int16)
     sizes = memory.take("sizes", (*images, *shape), np.int16)
-    layout = match_layout(Blocks.of(stage))
+    layout = image_match_layout(Blocks.of(stage))
     launch(
         "bm3d_match",
-        (("BLOCK", stage.block), *layout.constants()),
-        (-(-shape[1] // layout.warps), shape[0], stage.images),
+        layout.constants(),
+        (*layout.grid(grids[1], grids[0]), stage.images),
         (WARP, layout.warps),
         (
-            image, np.int32(height), np.int32(width), rows, columns, np.int32(shape[1]),
-            np.int32(stage.radius), np.int32(layout.band), np.int32(layout.pitch), np.int32(group),
-            np.float32(stage.match), memory.table(stage.bounds), memory.table(stage.match_map),
+            image, np.int32(height), np.int32(width), rows, np.int32(shape[0]), columns,
+            np.int32(shape[1]), *layout.numbers(group), np.float32(stage.match),
+            memory.table(stage.bounds), memory.table(stage.match_map),
             np.float32(stage.match_range), stage.measured, memory.table(stage.match_bias),
             offsets, sizes,
         ),
@@ -116,7 +116,7 @@ def warm(needs: Needs, execution: Execution) -> None:
         fits &= which == "final" or profile.sharpen == 1
         kernels = _rows if fits else _pixels
         wanted |= kernels.wanted(which, blocks, needs, execution.deterministic)
-        wanted.add(("bm3d_match", (("BLOCK", blocks.shape[-1]), *match_layout(blocks).constants())))
+        wanted.add(("bm3d_match", image_match_layout(blocks).constants()))
     _module.compile_all(current(), wanted)
 
 
