@@ -169,10 +169,10 @@ def test_a_batch_that_does_not_fit_is_restored_in_parts(fake):
     options = {"batch_axis": 0, "profile": SMALL, "deterministic": True}
     whole = bm3d(images, 10, **options).get()
     fake.log.clear()
-    parts = bm3d(images, 10, max_memory=120_000, **options).get()
+    parts = bm3d(images, 10, max_memory=300_000, **options).get()
     np.testing.assert_array_equal(parts, whole)
     assert 2 < fake.launches().count("bm3d_match") < 16
-    fake.limit = fake.live + images.nbytes + 120_000
+    fake.limit = fake.live + images.nbytes + 300_000
     np.testing.assert_array_equal(bm3d(images, 10, **options).get(), whole)
 
 
