@@ -327,7 +327,7 @@ INFINITE[0, 1] = -np.inf
         (TypeError, r"sigma must be .*got 1j", {"sigma": 1j}),
         (
             ValueError,
-            r"profile 'best' is unknown; known are np, refilter, fast",
+            r"profile 'best' is unknown; known are np, refilter, iterative, fast",
             {"profile": "best"},
         ),
         (TypeError, r"profile must be a name or a Profile, got 3", {"profile": 3}),

@@ -168,9 +168,7 @@ CHANGES = {
     "mu2": (1.5, {"wiener": 1.5}),
     "beta": (0, {"kaiser_basic": 0.0}),
     "beta_wiener": (3, {"kaiser_final": 3.0}),
-    "denoise_residual": (
-        True, {"residual": 1.35, "match_correlation_basic": 3.0, "match_correlation_final": 0.5}
-    ),
+    "denoise_residual": (True, {"iterations": 4}),
 }  # fmt: skip
 
 

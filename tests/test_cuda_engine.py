@@ -105,7 +105,7 @@ def test_wrong_launches(options, message):
 
 def test_missing_kernel_raises():
     with pytest.raises(LaunchError, match="there is no kernel other"):
-        module("bm3d_match", BLOCK=8).launch("other", (1,), (1,), ())
+        module("bm3d_range").launch("other", (1,), (1,), ())
 
 
 @pytest.mark.usefixtures("fake")

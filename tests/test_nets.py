@@ -249,7 +249,8 @@ def test_unknown_names():
 
 def test_names_need_no_torch():
     assert set(dir(nets)) == {
-        "BM3D", "SRVGG", "DnCNN", "FFDNet", "VideoDiscriminator", "Network", "RRDBNet",
+        "BM3D", "LearnableBM3D", "SRVGG", "DnCNN", "FFDNet", "VideoDiscriminator", "Network",
+        "RRDBNet",
         "Refine", "SRResNet", "UNet", "UNetDiscriminator", "VGGDiscriminator", "VSRGAN",
         "apply", "load", "names",
     }  # fmt: skip

@@ -89,7 +89,8 @@ def reals(name: str, values: Any, wanted: str) -> FloatArray:
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(k) for k in np.argwhere(bad)[0])
-        raise ValueError(f"{name} must be {wanted}, got {array[first]}")
+        shown = f"{array[first]} at {first}" if first else quoted(values)
+        raise ValueError(f"{name} must be {wanted}, got {shown}")
     return _in_range(name, array)
 
 

@@ -92,11 +92,18 @@ def converted(given: Attributes, base: Profile, table: dict[str, Field]) -> Prof
 
 
 def refiltering(given: Any, base: Profile) -> Profile:
-    """Return a profile that repeats each stage if `denoise_residual` is True, and else does not."""
+    """Return a profile that filters again if `denoise_residual` is True, and else does not.
+
+    With the usual numbers it iterates, which restores more than to filter the residual.
+    """
     if not given.denoise_residual:
         return base.replace(residual=0.0) if base.residual else base
     threshold = validate.number("residual_thr", given.residual_thr, above=0)
     normal, repeated = PROFILES["np"], PROFILES["refilter"]
+    numbers = ("threshold_residual", "wiener_residual", "sharpen")
+    usual = all(getattr(base, name) == getattr(normal, name) for name in numbers)
+    if usual and threshold == REFILTER_THRESHOLD:
+        return base.replace(residual=0.0, iterations=PROFILES["iterative"].iterations)
     changes: dict[str, float] = {
         "residual": repeated.residual * (threshold / REFILTER_THRESHOLD) ** 2
     }

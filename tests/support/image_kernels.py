@@ -17,7 +17,7 @@ def filtered(images, matches, stage, seed=0, fixed=0, part=None):
 
     With `part` those for any block are used, which transform so many blocks together.
     """
-    fits = _rows.fits(stage.block, stage.group) and part is None
+    fits = _rows.fits(stage.block, stage.group) and part is None and stage.root == 1
     return (by_rows if fits else by_pixels)(images, matches, stage, seed, fixed, part)
 
 
