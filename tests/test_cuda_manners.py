@@ -144,7 +144,7 @@ def test_a_gpu_without_memory_gets_smaller_tiles(fake):
     with pytest.raises(MemoryError, match=r"free memory .* restoring a tile of .* takes \d+ "):
         bm3d(image, 20, **options)
     refilter = profile.replace(residual=1.0)
-    with pytest.raises(MemoryError, match="frequencies of the whole image, without tiles"):
+    with pytest.raises(MemoryError, match="the residual again, without tiles"):
         bm3d(image, 20, profile=refilter)
 
 
