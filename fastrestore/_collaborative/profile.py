@@ -42,18 +42,18 @@ class Profile:
     a named profile, use ``Profile.named("np").replace(step_final=4)``. Most names are those of the
     reference implementation:
 
-    ==============  ==============================================================
-    ``"np"``        normal: the settings of the paper, for every noise level
-    ``"refilter"``  normal, and residuals are filtered again; for correlated noise
-    ``"iterative"`` normal, then fitted to the image and filtered again; for correlated noise
-    ``"fast"``      steps 8 and 6, search radius 5, groups of 8
-    ``"lc"``        low complexity: larger steps, smaller search radius
-    ``"balanced"``  steps 5 and 4: a third of the time of "np", 0.1 dB less
-    ``"high"``      step 2: slower, for slightly better results
-    ``"video"``     default of `vbm3d`: smaller search radius
-    ``"vn"``        very noisy: larger groups and blocks, higher matching thresholds
-    ``"volume"``    default of `bm4d`: blocks of 4 x 4 x 4 voxels, then 5 x 5 x 5
-    ==============  ==============================================================
+    ===============  =============================================================
+    ``"np"``         normal: the settings of the paper, for every noise level
+    ``"refilter"``   normal, and residuals are filtered again; for correlated noise
+    ``"iterative"``  normal, then fitted to the image and filtered again; for correlated noise
+    ``"fast"``       steps 8 and 6, search radius 5, groups of 8
+    ``"lc"``         low complexity: larger steps, smaller search radius
+    ``"balanced"``   steps 5 and 4: a third of the time of "np", 0.1 dB less
+    ``"high"``       step 2: slower, for slightly better results
+    ``"video"``      default of `vbm3d`: smaller search radius
+    ``"vn"``         very noisy: larger groups and blocks, higher matching thresholds
+    ``"volume"``     default of `bm4d`: blocks of 4 x 4 x 4 voxels, then 5 x 5 x 5
+    ===============  =============================================================
 
     Attributes
     ----------
