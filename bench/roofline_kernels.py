@@ -97,8 +97,7 @@ def variance(block):
                         shared = shared_noise(
                             tables.covariance, scratch.pairs, None, size, first, half, i
                         )
-                        store(scratch.variance, i, add(shared[0], shared[1]))
-                        store(scratch.variance, i + WIDE, add(shared[2], shared[3]))
+                        store(scratch.variance, i, shared)
                 half *= 2
 
     return kernel
