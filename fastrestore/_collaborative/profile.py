@@ -122,8 +122,8 @@ class Profile:
     residual : float
         If above 0, each stage is repeated. Frequencies whose residual has more than this multiple
         of the power of the noise are added to the estimate, and the sum is filtered again [2]_.
-        This is useful for noise with little power at many frequencies, and takes about twice the
-        time.
+        This is useful for noise with little power at many frequencies, and takes about four times
+        the time.
     threshold_residual, wiener_residual : float
         `threshold` and `wiener` of the repetition.
     iterations : int
