@@ -88,10 +88,9 @@ def bm3d(
     profile : str or Profile, default "np"
         Parameters of the algorithm: "np", "iterative", "refilter", "fast", "lc", "balanced",
         "high", "vn", or a `Profile`. "balanced" takes a third of the time of "np", with about
-        0.1 dB less.
-        "iterative" is for correlated noise: it takes about four times the time, and restores more
-        detail the less power the noise has at some frequencies. "refilter" is an older method for
-        the same purpose, which gains less.
+        0.1 dB less. "iterative" is for correlated noise: it takes about four times the time, and
+        gains most where the noise has little power at many frequencies. "refilter" is an older
+        method for the same purpose, which gains less.
     stage : {"final", "basic"}
         "basic" stops after hard thresholding, which is faster and usually less accurate.
     pilot : array, shape of `image`, optional

@@ -137,7 +137,7 @@ class DeviceCopies:
 
 
 def finite_ends(values: Any) -> tuple[float, float]:
-    """Return the least and the greatest finite value; (inf, -inf) if there is none."""
+    """Return the smallest and largest finite value, (inf, -inf) if there is none."""
     if values.dtype.kind != "f":
         return float(values.min()), float(values.max())
     module = namespace(values)

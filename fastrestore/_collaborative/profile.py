@@ -131,8 +131,9 @@ class Profile:
         the image at frequencies with little noise, and what remains of the noise is filtered. They
         have no effect on white noise.
     excess : float
-        Power of the noise that the iterations filter, relative to what remains of the noise of the
-        image, at least 1. The rest is for the error of the estimate.
+        Power of the noise that hard thresholding assumes in the iterations, relative to what
+        remains of the noise of the image, at least 1, for noise of few frequencies. The flatter the
+        spectrum is, the closer this ratio is to 1. The rest is for the error of the estimate.
 
     Notes
     -----

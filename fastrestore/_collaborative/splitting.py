@@ -1,12 +1,13 @@
 """Half-quadratic splitting for correlated noise.
 
-An image x of noise with the power S is sought that is likely and near the noisy image z: near by
-``|z - x|**2 / S``, summed over frequencies, and likely by a penalty that only the filter knows. An
-estimate y is kept near x, ``|x - y|**2 / level**2``, so that each of the two is found alone [1]_.
-For an estimate y, the best x at a frequency is ``y + (z - y) / (1 + w)`` with the weight
-``w = WEIGHT * S / level**2``: the image where it has little noise, and the estimate elsewhere. Of
-its noise ``S / (1 + w)**2`` remains, which the filter removes, for the next estimate. The level
-falls from step to step [2]_. The size of blocks does not limit which frequencies are told apart.
+The noise of an image z has the power S. The restored image x minimizes ``|z - x|**2 / S``, summed
+over frequencies, plus a penalty that only the filter knows. A second image y, the estimate, takes
+the place of x in the penalty, and ``|x - y|**2 / level**2`` is added, so that each of the two can
+be found while the other is fixed [1]_. For an estimate y, the best x at a frequency is ``y + (z -
+y) / (1 + w)`` with the weight ``w = WEIGHT * S / level**2``: the image where it has little noise,
+and the estimate elsewhere. Of its noise ``S / (1 + w)**2`` remains, which the filter removes, for
+the next estimate. The level falls from step to step [2]_. The fit distinguishes frequencies that
+blocks of the filter cannot.
 
 .. [1] D. Geman, C. Yang, "Nonlinear image recovery with half-quadratic regularization", IEEE Trans.
    Image Process. 4(7), 1995.
@@ -35,8 +36,6 @@ from fastrestore._noise.psd import split
 # level**2, whatever the power S is
 WEIGHT = 0.25
 HIGHEST = 0.19  # level of the first step, relative to the range of the image
-
-
 TOLERANCE, MOST = 0.07, 60  # of conjugate gradients: relative residual, iterations
 
 

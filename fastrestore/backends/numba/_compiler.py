@@ -83,7 +83,7 @@ class PartLowering(_Lowering):
     def run_pass(self, state: Any) -> bool:
         state.flags.no_compile = True
         super().run_pass(state)
-        entry = object()  # callers find the code by the entry, which nobody calls
+        entry = object()  # a key, by which callers find the code
         state.targetctx.insert_user_function(entry, state["cr"].fndesc, [state.library])
         state["cr"] = state["cr"]._replace(cfunc=entry)
         return True
