@@ -16,6 +16,7 @@ from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.keywords import OTHER_SPELLINGS, without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._chunked import entry
 from fastrestore._collaborative.block_matches import BlockMatches, Matching
 from fastrestore._collaborative.pipeline import restore
 from fastrestore._collaborative.profile import Profile
@@ -278,6 +279,8 @@ def bm3d(
     >>> bool((np.abs(restored - clean) <= 2 * info.std).mean() > 0.9)
     True
     """
+    if entry.is_chunked(image):
+        return entry.restored(bm3d, locals())
     if batch_axis is not None:
         return restore_batch(bm3d, locals())
     values, convert_back = interop.recognize("image", image)

@@ -78,13 +78,20 @@ def warn_of_units(
     `given` is the argument that specifies the noise, a key of `_UNITS`.
     """
     extent = float(values.max()) - float(values.min())
+    warn_of_extent(sigma, extent, values.size, data_range, given)
+    return extent
+
+
+def warn_of_extent(
+    sigma: float, extent: float, size: int, data_range: float | None, given: str = "sigma"
+) -> None:
+    """Warn as `warn_of_units` does, for an image of `size` values with this range."""
     most = max(data_range or 0.0, extent)
-    if values.size >= 64 and extent > 0 and sigma > most:  # a black frame has no range
+    if size >= 64 and extent > 0 and sigma > most:  # a black frame has no range
         subject, cure = _UNITS[given]
         limit = "" if given == "noise" else f", {most:g}"  # that of the transformed image
         subject = subject.format(sigma=sigma)
         validate.warn(f"{subject} exceeds the whole range of the image{limit}; {cure}")
-    return extent
 
 
 # Noise below this share of the range is invisible, which suggests a spectrum in other units
@@ -93,8 +100,12 @@ UNSEEN = 1e-3
 
 def warn_of_spectrum(sigma: float, values: NDArray[Any]) -> None:
     """Warn if the noise of a spectrum or kernel is negligible, which suggests other units."""
-    extent = float(values.max()) - float(values.min())
-    if values.size >= 64 and 0 < sigma < UNSEEN * extent:
+    warn_of_weak_spectrum(sigma, float(values.max()) - float(values.min()), values.size)
+
+
+def warn_of_weak_spectrum(sigma: float, extent: float, size: int) -> None:
+    """Warn as `warn_of_spectrum` does, for an image of `size` values with this range."""
+    if size >= 64 and 0 < sigma < UNSEEN * extent:
         validate.warn(
             f"psd or noise_kernel gives noise of sigma={sigma:g}, negligible relative to the range "
             f"of the image, {extent:g}; {_SPECTRUM}"

@@ -318,12 +318,12 @@ def _restore_tile(work: _Work, context: Context, tile: Tile, share: float) -> No
     )  # fmt: skip
     for which in stages:
         if iterated and which == "final":
-            estimate = splitting.iterated(passes, estimate, _filtered)
+            estimate = splitting.iterated(passes, estimate, filtered)
             break
         pilot, stage = estimate, passes.context.stage(profile, which)
-        estimate = _filtered(passes, noisy, pilot, stage, which)
+        estimate = filtered(passes, noisy, pilot, stage, which)
         if profile.residual:
-            estimate = _filtered(passes, *repetition(passes, estimate, which))
+            estimate = filtered(passes, *repetition(passes, estimate, which))
     assert estimate is not None
     if tile.write != tile.read:
         estimate = estimate[(slice(None), *tile.inner)]
@@ -357,7 +357,7 @@ def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Ima
     return loaded
 
 
-def _filtered(
+def filtered(
     passes: Passes,
     noisy: Channels,
     pilot: Channels | None,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from fastrestore._arrays import color, interop, threads
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray, Image
-from fastrestore._collaborative import tape
 from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.covariance import (
     autocovariance,
@@ -24,6 +23,7 @@ from fastrestore._collaborative.covariance import (
     transform_matrix,
     white_covariance,
 )
+from fastrestore._collaborative.pixels import Pixels, host_range
 from fastrestore._collaborative.profile import FACTORS, Profile
 from fastrestore._collaborative.request import Request
 from fastrestore._noise.estimate import sigmas
@@ -248,7 +248,7 @@ class Guide:
             planes = mask.fill(planes)
         scaled = host.scaled(planes, -math.frexp(float(np.abs(planes).max()))[1])
         valid = None if mask is None else mask.valid
-        return cls(scaled[0], float(sigmas(scaled, valid)[0]), _host_range(scaled, mask))
+        return cls(scaled[0], float(sigmas(scaled, valid)[0]), host_range(scaled, mask))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -314,25 +314,30 @@ def make_context(
 
     `largest` is the highest noise level of several images that have the same units.
     """
+    return context_of(Pixels.of(planes, request), noise, request, guide, largest)
+
+
+def context_of(
+    pixels: Pixels,
+    noise: PlaneNoise,
+    request: Request,
+    guide: Guide | None = None,
+    largest: float = 0.0,
+) -> Context:
+    """Make a context from what is known of the pixels, see `make_context`."""
     extent = request.data_range
     largest = max(largest, noise.largest)
-    if extent is None:
-        known = SIGMAS * largest
-        if interop.on_host(planes):
-            known = _host_range(planes, request.mask)
-    else:
-        known = extent
+    known = SIGMAS * largest if pixels.extent is None else pixels.extent
+    known = known if extent is None else extent
     # A power of two scales the data to about 1 without rounding. Squares do not overflow in any
     # units, and results in units that differ by a power of two are equal.
     exponent = -math.frexp(max(largest, known))[1]
     scaled = noise.scaled(exponent)
-    covariance = None
-    if request.colorspace == "pca":  # its axes are those of these pixels
-        valid = planes if request.mask is None else request.mask.sample(planes)
-        covariance = np.ldexp(request.backend.covariance(valid), 2 * exponent)
     if request.colorspace is None:
-        matrix, weights = np.eye(len(planes)), request.weights
+        matrix, weights = np.eye(pixels.channels), request.weights
     else:
+        covariance = pixels.covariance
+        covariance = None if covariance is None else np.ldexp(covariance, 2 * exponent)
         matrix, weights = color.transform(request.colorspace, covariance, scaled.sigmas)
     mixed = scaled.mixed(matrix)
     if request.chroma_strength != 1:
@@ -340,38 +345,36 @@ def make_context(
         mixed = replace(mixed, sigmas=mixed.sigmas * strengths)
     matched = mixed.mixed(weights[None])
     data_range: Any = None
-    if extent is None and _is_exact(planes):
+    if extent is None and pixels.exact:
         data_range = math.ldexp(known, exponent)  # as `measured` would find it
     elif extent is not None:  # of the image that blocks are matched on
         data_range = float(math.ldexp(extent, exponent) * np.abs(weights @ matrix).sum())
     if guide is not None:
         matched, data_range = PlaneNoise.white(guide.sigma), guide.data_range
-    recorded = tape.RECORD.get() is not None and "float64" in request.backend.capabilities
-    kept = recorded and planes.dtype == np.float64
     return Context(
-        units=Units(exponent, matrix, request.least_shape(), kept),
+        units=Units(exponent, matrix, request.least_shape(), pixels.kept),
         weights=weights,
-        statistics=Statistics(mixed, data_range, matched, request.ndim, exact=kept),
+        statistics=Statistics(mixed, data_range, matched, request.ndim, exact=pixels.kept),
         exact=noise.is_zero(request.ndim),
-        reusable=not interop.on_host(planes) and request.colorspace != "pca",
+        reusable=not pixels.on_host and request.colorspace != "pca",
     )
-
-
-def _is_exact(planes: Any) -> bool:
-    """Whether these planes, times a power of two, are the image that blocks are matched on."""
-    return interop.on_host(planes) and len(planes) == 1 and planes.dtype == np.float32
 
 
 def measured(context: Context, planes: Any, request: Request) -> Context:
     """Measure the range of the image that blocks are matched on, if it is unknown."""
     if context.statistics.data_range is not None:
         return context
-    backend, execution = request.backend, request.execution
     if request.mask is None:
         apart = host.stride(planes.shape[1:])
         sample = planes[(slice(None), *[slice(None, None, apart)] * request.ndim)]
     else:
         sample = request.mask.sample(planes)
+    return measured_on(context, sample, request)
+
+
+def measured_on(context: Context, sample: Any, request: Request) -> Context:
+    """Measure the range of the image that blocks are matched on in a sample of its planes."""
+    backend, execution = request.backend, request.execution
     units = context.units._replace(least=(1,) * request.ndim)
     channels = backend.load("noisy", sample, units, execution)
     luminance = backend.luminance(channels, context.weights, execution)
@@ -386,11 +389,3 @@ def as_number(data_range: Any) -> float:
     if isinstance(data_range, float):
         return data_range
     return float(interop.to_host(data_range)[0])
-
-
-def _host_range(planes: NDArray[Any], mask: Mask | None) -> float:
-    """Robust range of a sample of the channels of an image."""
-    if mask is not None:
-        return host.robust_range(mask.sample(planes))
-    apart = host.stride((len(planes) * planes.shape[1], *planes.shape[2:]))
-    return host.robust_range(planes[(slice(None), *[slice(None, None, apart)] * (planes.ndim - 1))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from fastrestore._noise.vst import NoiseModel
 Source = NoiseSpec | NoiseModel | str  # a string is the name of a model, to be estimated
 
 ALIKE = 1e-6  # relative difference below which the maps of two channels are equal
+SAMPLE = 2**22  # pixels of a map, about, that its typical level is computed from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +196,7 @@ class NoiseArguments(NamedTuple):
         level = None
         if self.sigma is not None:
             level = noise_of_sigma(self.sigma, shape, channel_axis, valid)
-        varies = level is not None and not _is_by_channel(np.shape(self.sigma), shape, channel_axis)
+        varies = level is not None and not is_by_channel(np.shape(self.sigma), shape, channel_axis)
         if len(given) > 1 + varies or (varies and self.noise is not None):
             raise ValueError(_given_twice(given))
         count = 1 if channel_axis is None else shape[channel_axis]
@@ -266,11 +268,11 @@ def noise_of_sigma(
     if valid is not None:
         sigma = _filled(interop.to_host(sigma), shape, channel_axis, valid)
     values = _checked(sigma, shape, channel_axis)
-    if _is_by_channel(values.shape, shape, channel_axis):
+    if is_by_channel(values.shape, shape, channel_axis):
         return PlaneNoise(np.broadcast_to(values, count))
     levels = _planes(values, shape, channel_axis)
     if levels is None:
-        expected = _expected(shape, channel_axis)
+        expected = expected_sigma(shape, channel_axis)
         raise ValueError(f"sigma must be {expected}, got an array of shape {values.shape}")
     flat = levels.reshape(len(levels), -1)
     if (np.ptp(flat, axis=1) == 0).all():
@@ -283,7 +285,7 @@ def _filled(
 ) -> Any:
     """Replace the invalid pixels of a map."""
     values = sigma if isinstance(sigma, np.ndarray) else np.zeros(())
-    if _is_by_channel(values.shape, shape, channel_axis) or values.dtype.kind not in "fiu":
+    if is_by_channel(values.shape, shape, channel_axis) or values.dtype.kind not in "fiu":
         return sigma
     levels = _planes(values, shape, channel_axis)
     if levels is None:
@@ -292,14 +294,12 @@ def _filled(
     return filled[0] if channel_axis is None else np.moveaxis(filled, 0, channel_axis)
 
 
-def _is_by_channel(
-    given: tuple[int, ...], shape: tuple[int, ...], channel_axis: int | None
-) -> bool:
+def is_by_channel(given: tuple[int, ...], shape: tuple[int, ...], channel_axis: int | None) -> bool:
     """Whether sigma of shape `given` is a number or one for each channel, not a map."""
     return given == () or (channel_axis is not None and given == (shape[channel_axis],))
 
 
-def _expected(shape: tuple[int, ...], channel_axis: int | None) -> str:
+def expected_sigma(shape: tuple[int, ...], channel_axis: int | None) -> str:
     """Describe the valid values of sigma for an image of this shape."""
     each = "" if channel_axis is None else f", {shape[channel_axis]} of them, one for each channel,"
     return (
@@ -310,7 +310,7 @@ def _expected(shape: tuple[int, ...], channel_axis: int | None) -> str:
 
 def _checked(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> FloatArray:
     """Return sigma as an array of finite numbers of 0 or more."""
-    expected = _expected(shape, channel_axis)
+    expected = expected_sigma(shape, channel_axis)
     if channel_axis is None and isinstance(sigma, (list, tuple)):
         raise TypeError(f"sigma must be {expected}, got {validate.quoted(sigma)}")
     return validate.numbers("sigma", sigma, expected)
@@ -331,18 +331,37 @@ def _planes(
 
 def _varying(levels: FloatArray) -> PlaneNoise:
     """Split levels (C, ...) into one sigma for each channel and a map relative to it."""
-    sigmas = np.array([_geometric_mean(plane) for plane in levels])
+    sample = levels[sampled(levels.shape)]
+    sigmas = typical(sample, levels.reshape(len(levels), -1).max(1))
+    noisy = relative(levels, sigmas)[sigmas > 0]
+    return PlaneNoise(sigmas, noisy[:1] if alike(noisy) else relative(levels, sigmas))
+
+
+def sampled(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the regular sample of planes (C, ...) that a typical level is computed from."""
+    apart = int(max(1.0, (math.prod(shape[1:]) / SAMPLE) ** (1 / (len(shape) - 1))))
+    return (slice(None), *[slice(None, None, apart)] * (len(shape) - 1))
+
+
+def typical(sample: FloatArray, largest: FloatArray) -> FloatArray:
+    """Return the geometric mean of the positive values of each channel of a sample (C, ...).
+
+    It is the largest value of the channel if there are none.
+    """
+    positive = [plane[plane > 0] for plane in sample]
+    means = [float(np.exp(np.log(each).mean())) if each.size else 0.0 for each in positive]
+    return np.where(means, means, largest)
+
+
+def relative(levels: FloatArray, sigmas: FloatArray) -> FloatArray:
+    """Return levels (C, ...) relative to one level for each channel."""
     means = sigmas.reshape(-1, *[1] * (levels.ndim - 1))
-    relative = np.divide(levels, means, where=means > 0, out=np.zeros(levels.shape))
-    noisy = relative[sigmas > 0]
-    alike = np.allclose(noisy**2, noisy[:1] ** 2, rtol=ALIKE)
-    return PlaneNoise(sigmas, noisy[:1] if alike else relative)
+    return np.divide(levels, means, where=means > 0, out=np.zeros(levels.shape))
 
 
-def _geometric_mean(plane: FloatArray) -> float:
-    """Geometric mean of the positive values."""
-    positive = plane[plane > 0]
-    return float(np.exp(np.log(positive).mean())) if positive.size else 0.0
+def alike(noisy: FloatArray) -> bool:
+    """Whether the relative levels of channels (C, ...) are equal, up to rounding."""
+    return bool(np.allclose(noisy**2, noisy[:1] ** 2, rtol=ALIKE))
 
 
 LIKE_SPECTRUM = (

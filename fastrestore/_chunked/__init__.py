@@ -1,0 +1,1 @@
+"""Dask arrays and xarray objects: restoration in chunks, with the result of the whole image."""

@@ -1,0 +1,138 @@
+"""Dask arrays: validation, chunks that are large enough for their overlap, planes of channels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.array.overlap import overlap
+from dask.graph_manipulation import clone
+
+from fastrestore._arrays import interop, validate
+from fastrestore._chunked.cuts import Cuts, Reach
+
+Chunks = tuple[tuple[int, ...], ...]
+
+WANTED = 512  # least side of the chunks that unfit ones are replaced by
+FIT = 4  # times the overlap: least side of these chunks, which then is about half of what is read
+
+
+def check(name: str, array: Any) -> None:
+    """Raise unless a Dask array has known chunks of NumPy or CuPy arrays of real numbers."""
+    if any(math.isnan(size) for size in array.shape):
+        raise ValueError(
+            f"{name} has chunks of unknown sizes, shape {array.shape}; call "
+            f"{name}.compute_chunk_sizes() first"
+        )
+    meta = array._meta
+    if not isinstance(meta, np.ndarray) and not interop.is_cupy(meta):
+        kind = f"{type(meta).__module__}.{type(meta).__name__}"
+        raise TypeError(
+            f"{name} has chunks of type {kind}; they must be NumPy or CuPy arrays: "
+            f"{name}.map_blocks(numpy.asarray) may convert them"
+        )
+    interop.recognize(name, meta)
+
+
+def on_host(array: Any) -> bool:
+    """Return whether the chunks of a Dask array are NumPy arrays."""
+    return interop.on_host(array._meta)
+
+
+def like(array: Any, dtype: Any, ndim: int) -> Any:
+    """Return an empty array of the kind of the chunks of an array."""
+    return interop.namespace(array._meta).empty((0,) * ndim, dtype)
+
+
+def as_planes(array: Any, channel_axis: int | None, slice_axis: int = 1) -> Any:
+    """View an image as (C, *spatial), with all channels in a chunk; see `Geometry.planes`."""
+    if channel_axis is None:
+        planes = array[None]
+    else:
+        planes = da.moveaxis(array, channel_axis, 0).rechunk({0: -1})
+    return planes if slice_axis == 1 else da.moveaxis(planes, slice_axis, 1)
+
+
+def as_image(planes: Any, channel_axis: int | None, slice_axis: int = 1) -> Any:
+    """Return planes (C, *spatial) with the axes of the image."""
+    if slice_axis != 1:
+        planes = da.moveaxis(planes, 1, slice_axis)
+    return planes[0] if channel_axis is None else da.moveaxis(planes, 0, channel_axis)
+
+
+def fitted(name: str, planes: Any, reach: tuple[Reach, ...]) -> Any:
+    """Return planes with chunks that are at least as large as the overlap of their neighbors.
+
+    Warn if they differ from those of the caller, unless a short last chunk is joined to the one
+    before.
+    """
+    depths = [each.depth for each in reach]
+    given = planes.chunks[1:]
+    chunks = [_fitted(sizes, depth) for sizes, depth in zip(given, depths, strict=True)]
+    if all(sizes is not None for sizes in chunks):
+        return planes.rechunk((planes.chunks[0], *chunks))
+    sides = [
+        sizes if sizes is not None else _regular(sum(own), max(FIT * depth, WANTED))
+        for sizes, own, depth in zip(chunks, given, depths, strict=True)
+    ]
+    result = planes.rechunk((planes.chunks[0], *sides))
+    least = tuple(min(sizes) for sizes in given)
+    validate.warn(
+        f"{name} has chunks as small as {least}, and a stage reads up to {max(depths)} pixels "
+        f"beyond them; it is rechunked to {result.chunksize[1:]}, which moves up to "
+        f"{planes.nbytes:.3g} bytes, and {_cost(result.chunks[1:], depths):.0%} of the pixels are "
+        f"computed once more. {name}.rechunk(1024) avoids this"
+    )
+    return result
+
+
+def _fitted(sizes: tuple[int, ...], depth: int) -> tuple[int, ...] | None:
+    """Return the chunks of an axis, None if one is too small, and not only the last."""
+    if len(sizes) == 1 or min(sizes) >= depth:
+        return sizes
+    if min(sizes[:-1]) >= depth:
+        return (*sizes[:-2], sizes[-2] + sizes[-1])
+    return None
+
+
+def _regular(size: int, side: int) -> tuple[int, ...]:
+    """Divide an axis into equal chunks of about `side` or more."""
+    count = max(1, size // side)
+    return tuple(size * (k + 1) // count - size * k // count for k in range(count))
+
+
+def _cost(chunks: Chunks, depths: list[int]) -> float:
+    """Share of the pixels that are read more than once, because chunks overlap."""
+    read = [
+        sum(sizes) + 2 * depth * (len(sizes) - 1)
+        for sizes, depth in zip(chunks, depths, strict=True)
+    ]
+    return math.prod(read) / math.prod(map(sum, chunks)) - 1
+
+
+def overlapped(planes: Any, cuts: Cuts) -> Any:
+    """Return planes (C, *spatial) whose chunks have the pixels of neighbors that a stage reads."""
+    depths = dict(enumerate((0, *cuts.depths())))
+    return overlap(planes, depths, boundary="none", allow_rechunk=False)
+
+
+def again(array: Any) -> Any:
+    """Return the same array with other keys: its chunks are not kept for a later use of `array`.
+
+    Measures of the whole image need all chunks before the first one is restored. With the keys of
+    `array`, all of them would be in memory by then.
+    """
+    return clone(array)
+
+
+def strided(planes: Any, apart: int) -> Any:
+    """Return a regular sample of planes (C, *spatial) in one chunk, as a delayed array."""
+    step = slice(None, None, apart)
+    return whole(planes[(slice(None), *[step] * (planes.ndim - 1))])
+
+
+def whole(array: Any) -> Any:
+    """Return an array in one chunk, as a delayed array."""
+    return array.rechunk(-1).to_delayed(optimize_graph=False).item()

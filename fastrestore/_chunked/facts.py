@@ -1,0 +1,157 @@
+"""What all chunks share: units, colors, noise and stages, measured once on the whole image.
+
+It is a node of the graph, which every task of a stage depends on. The measures, and what follows
+from them, are those of `fastrestore._collaborative.pipeline` for an image that is not chunked.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastrestore._arrays import ranges, validate
+from fastrestore._chunked.maps import Noise
+from fastrestore._chunked.survey import Survey
+from fastrestore._collaborative.pipeline import FAR
+from fastrestore._collaborative.pixels import Pixels
+from fastrestore._collaborative.request import Request
+from fastrestore._collaborative.stage import Context, context_of, measured_on
+from fastrestore._noise import vst
+from fastrestore._noise.planes import PlaneNoise
+from fastrestore.backends import host
+from fastrestore.backends.protocol import Execution
+from fastrestore.backends.select import select
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """A validated call, without what cannot be sent to other processes."""
+
+    name: str  # of the image, in messages
+    request: Request  # without backend and execution
+    backend: str | None  # as the caller requested it
+    capability: str
+    workers: int
+    deterministic: bool
+    shape: tuple[int, ...]  # of the planes (C, *spatial)
+    piloted: bool = False
+
+    @classmethod
+    def of(
+        cls, name: str, request: Request, backend: str | None, workers: Any, capability: str
+    ) -> Settings:
+        """Return the settings for a request.
+
+        The kernels of a chunk use one thread unless the caller requests more, because chunks are
+        restored at the same time.
+        """
+        geometry = request.geometry
+        shape = tuple(n for k, n in enumerate(geometry.shape) if k != geometry.channel_axis)
+        shape = (geometry.channels, *shape)
+        if geometry.slice_axis != 1:
+            moved = list(shape)
+            moved.insert(1, moved.pop(geometry.slice_axis))
+            shape = tuple(moved)
+        plain = replace(request, backend=None, execution=None, substitute=None)  # type: ignore[arg-type]
+        threads = 1 if workers is None else request.execution.workers
+        same = request.execution.deterministic
+        return cls(name, plain, backend, capability, threads, same, shape)
+
+    def ready(self, request: Request, on_host: bool, size: int) -> Request:
+        """Return a request that can run here, for a chunk of a number of values."""
+        engine = select(self.backend, on_host, self.capability, size)
+        memory = engine.memory()
+        execution = Execution(self.workers, deterministic=self.deterministic, memory=memory)
+        return replace(request, backend=engine, execution=execution)
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What the tasks of all chunks need to know of the whole image."""
+
+    settings: Settings
+    request: Request  # as adapted to the image
+    noise: Noise
+    pixels: Pixels
+    context: Context | None  # None: there is nothing to remove
+    offset: Any = None  # subtracted from the planes, in their type
+    model: Any = None  # planes are stabilized by it
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that are filtered: 1 if all are equal."""
+        return self.pixels.channels
+
+
+def facts_of(
+    settings: Settings, given: Noise, survey: Survey | None, samples: tuple[Any, Any]
+) -> Facts:
+    """Derive what all chunks share; raise or warn if the noise does not fit the image.
+
+    `survey` is None for chunks on a GPU, whose pixels are not inspected. `samples` are regular ones
+    of the planes, for the range of the channels and of the image that blocks are matched on.
+    """
+    request = settings.request
+    if survey is not None:
+        _check_values(settings, given.planes, survey)
+    noise = given.planes.times(request.strength)
+    model = noise.model if noise.sigmas.any() else None
+    nothing = Facts(settings, request, given, Pixels(len(noise.sigmas), True, False, None), None)
+    if not noise.sigmas.any():
+        return nothing
+    if model is not None:
+        samples = tuple(vst.forward(model, each) for each in samples)
+    offset = None
+    if survey is not None:
+        if ((noise.sigmas == 0) | (survey.low == survey.high)).all():
+            return replace(nothing, model=model)
+        same = given.has_one_map() and noise.is_same_in_all_channels()
+        if len(survey.low) > 1 and survey.gray and same:
+            noise = noise.channel(0)
+            request = replace(request, colorspace=None, weights=np.ones(1), chroma_strength=1.0)
+            samples = (samples[1][:1], samples[1][:1])
+            survey = survey._replace(low=survey.low[:1], high=survey.high[:1])
+        offset = _offset(settings, request, noise, survey)
+        if offset is not None:
+            samples = tuple(each - offset for each in samples)
+    ready = settings.ready(request, survey is not None, math.prod(settings.shape))
+    pixels = _pixels(samples[0], request)
+    context = measured(context_of(pixels, noise, ready), samples[1], ready)
+    for which in ready.stages(settings.piloted):
+        context.stage(request.profile, which)
+    return Facts(settings, request, given._replace(planes=noise), pixels, context, offset, model)
+
+
+def measured(context: Context, sample: Any, request: Request) -> Context:
+    """Measure the range of the image that blocks are matched on, if it is unknown."""
+    if context.statistics.data_range is not None:
+        return context
+    return measured_on(context, sample, request)
+
+
+def _check_values(settings: Settings, noise: PlaneNoise, survey: Survey) -> None:
+    """Raise or warn if the values of the image do not fit the call."""
+    name, request = settings.name, settings.request
+    ends = np.array(survey.ends)
+    validate.check_finite(name, ends)
+    if request.check_spectrum:
+        size = math.prod(settings.shape)
+        ranges.warn_of_weak_spectrum(noise.largest, float(np.ptp(ends)), size)
+
+
+def _offset(settings: Settings, request: Request, noise: PlaneNoise, survey: Survey) -> Any:
+    """Return the constant to subtract if values are far from 0, or None; warn about units."""
+    extent, size = survey.extent(), math.prod(settings.shape[1:]) * len(survey.low)
+    ranges.warn_of_extent(noise.largest, extent, size, request.data_range, request.noise_argument())
+    base = survey.low.min()
+    return base if abs(float(base)) > FAR * max(extent, noise.largest) else None
+
+
+def _pixels(sample: Any, request: Request) -> Pixels:
+    """Return the measures of planes from a sample for their range."""
+    exact = len(sample) == 1 and sample.dtype == np.float32
+    extent = host.robust_range(sample) if request.data_range is None else None
+    return Pixels(len(sample), True, exact, extent)
