@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from fractions import Fraction
 from itertools import chain, pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from support.commandline import fails, names, works
 from support.videos import draw_video, first, frames, keep_frames, packets, planes_of, sound
 
-from fastrestore._io import films
+from fastrestore._io import film_writer, films
 from fastrestore._io.codecs import EncoderOptions
 from fastrestore._io.film_reader import FilmReader
 from fastrestore._io.hdr import HdrMetadata
@@ -86,6 +88,24 @@ def test_hdr10_metadata_is_kept(capfd, target, words):
     assert new.luminance[1] == 1000
     before.close()
     after.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux")
+@pytest.mark.parametrize("hdr", [False, True])
+def test_av1_does_not_take_real_time_priority(capfd, monkeypatch, hdr):
+    """As root, the encoder would: for its threads and the one that opens it."""
+    hdr_film("a.mp4") if hdr else draw_video("a.mp4", count=3)
+    found, finish = [], film_writer.FilmWriter.finish
+
+    def observed(self):
+        found.extend(
+            os.sched_getscheduler(int(path.name)) for path in Path("/proc/self/task").iterdir()
+        )
+        finish(self)
+
+    monkeypatch.setattr(film_writer.FilmWriter, "finish", observed)
+    warned(capfd, "a.mp4", "b.mp4", "--codec", "libsvtav1")
+    assert set(found) == {os.sched_getscheduler(0)} == {os.SCHED_OTHER}
 
 
 def test_part_of_hdr10_metadata(capsys):

@@ -31,6 +31,7 @@ from fastrestore._io.pyav import (
     is_rgb,
     load_pyav,
 )
+from fastrestore._io.scheduling import kept_scheduling
 from fastrestore._io.subtitles import Convert, add_converted, converted_packet
 
 # Matroska does not store speaker positions, and MP4 requires them
@@ -68,7 +69,8 @@ class FilmWriter:
                     self._add_copy(track)
             if info.chapters:
                 self._container.set_chapters(info.chapters)
-            self._start()
+            with kept_scheduling():
+                self._start()
         except BaseException:
             self.abort()
             raise
@@ -191,7 +193,7 @@ class FilmWriter:
         self._context, trial = contexts
         blank = av.VideoFrame(trial.width, trial.height, trial.pix_fmt)
         blank.pts, blank.time_base = 0, trial.time_base
-        with self._explained():
+        with self._explained(), kept_scheduling():
             self._context.open()
             packets = trial.encode(blank) + trial.encode(None)
             with one_frame_film(trial, bytes(packets[0]), hdr) as film:
