@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 
 import pytest
 from support import cudashim
@@ -19,6 +20,8 @@ ON_GPU = {"cupy", "fake"}  # fixtures that use a GPU
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "gpu: runs on a GPU, or on the CUDA shim")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in background jobs of a shell
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
