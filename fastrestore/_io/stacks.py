@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -68,34 +68,44 @@ def read_stack(file: IO[bytes]) -> Stack:
     # tifffile logs irregularities; those that matter here are raised.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages.first
-        tags = _raw_tags(page, file)
-        ome.check_one_file(tags.get(_DESCRIPTION, b""))
-        check_tags(tiff)
-        check_chain(tiff)
-        values, axes = _values(tiff)
-        orientation = page.tags.valueof(ORIENTATION)
-        return Stack(
-            values,
-            axes,
+        stack, series = describe(tiff, file)
+        if len(series.levels) > 1:
+            name = Path(tiff.filehandle.name).name
+            warnings.warn(f"{name} has {len(series.levels)} resolutions; the result has the full "
+                          "one only", stacklevel=2)  # fmt: skip
+        return replace(stack, values=_values(tiff, series))
+
+
+def describe(tiff: TiffFile, file: IO[bytes]) -> tuple[Stack, Any]:
+    """Check a TIFF, and return its metadata with a stand-in for the values, and its series."""
+    page = tiff.pages.first
+    tags = _raw_tags(page, file)
+    ome.check_one_file(tags.get(_DESCRIPTION, b""))
+    check_tags(tiff)
+    check_chain(tiff)
+    series = _series(tiff)
+    orientation = page.tags.valueof(ORIENTATION)
+    nothing = np.broadcast_to(np.zeros((), series.dtype), series.shape)  # takes no memory
+    return (
+        Stack(
+            nothing,
+            series.axes,
             tags,
             orientation if isinstance(orientation, int) else None,
             page.tags.valueof(_IMAGEJ),
             _resolution(page) | _colormap(page) | _profile(page) | _storage(page),
             _geo_tags(page),
             tuple(int(kind) for kind in page.extrasamples),
-        )
+        ),
+        series,
+    )
 
 
-def _values(tiff: TiffFile) -> tuple[Image, str]:
-    """Return the stack and the names of its axes."""
+def _series(tiff: TiffFile) -> Any:
+    """Return the only series of a TIFF; raise if it is no stack, or if parts are missing."""
     if len(tiff.series) != 1:
         raise FileError("its pages differ in size or type; pages of one kind are supported")
     series, page, size = tiff.series[0], tiff.pages.first, tiff.filehandle.size
-    if len(series.levels) > 1:
-        name = Path(tiff.filehandle.name).name
-        warnings.warn(f"{name} has {len(series.levels)} resolutions; the result has the full one "
-                      "only", stacklevel=2)  # fmt: skip
     if not _has_table(page):
         check_page(page)
     for item in tiff.pages:
@@ -105,8 +115,14 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
     if series.kind == "ome" and any(item is None for item in series):
         raise FileError("its OME-XML lists planes that it does not have")
     _check_axes(series.shape, series.axes)
+    return series
+
+
+def _values(tiff: TiffFile, series: Any) -> Image:
+    """Return the values of a series."""
+    page = tiff.pages.first
     try:
-        values = series.asarray()
+        values: Image = series.asarray()
     except (ImportError, ValueError) as error:
         if "imagecodecs" not in str(error):
             raise
@@ -115,7 +131,7 @@ def _values(tiff: TiffFile) -> tuple[Image, str]:
                         ) from error  # fmt: skip
     if getattr(page.photometric, "name", "") == "MINISWHITE":
         values = np.invert(values)
-    return values, series.axes
+    return values
 
 
 def _check_axes(shape: tuple[int, ...], axes: str) -> None:
@@ -230,11 +246,15 @@ def encode_stack(stack: Stack) -> bytes:
     import tifffile
 
     file = BytesIO()
-    tifffile.imwrite(
-        file, np.ascontiguousarray(stack.values), metadata=None, software=False, byteorder="<",
-        extratags=_extra_tags(stack), **_page_options(stack) | stack.options,
-    )  # fmt: skip
+    with tifffile.TiffWriter(file, byteorder="<") as tiff:
+        tiff.write(np.ascontiguousarray(stack.values), **write_options(stack))
     return file.getvalue()
+
+
+def write_options(stack: Stack) -> dict[str, Any]:
+    """Return the options of tifffile that write the metadata of a stack."""
+    tags = {"metadata": None, "software": False, "extratags": _extra_tags(stack)}
+    return tags | _page_options(stack) | stack.options
 
 
 def _page_options(stack: Stack) -> dict[str, Any]:

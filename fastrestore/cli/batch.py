@@ -7,7 +7,6 @@ import math
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -17,10 +16,12 @@ from typing import Any, NamedTuple
 from fastrestore._arrays import threads
 from fastrestore._arrays.validate import usable_processors
 from fastrestore._io import films
-from fastrestore._io.errors import FileError, reason
+from fastrestore._io.errors import FileError
 from fastrestore.backends import select
 from fastrestore.cli import compare, inputs, options, outcomes, paths, records, reports
+from fastrestore.cli.elsewhere import Answer, Elsewhere
 from fastrestore.cli.errors import CommandError, require_torch
+from fastrestore.cli.failures import message_of
 from fastrestore.cli.inputs import Input
 from fastrestore.cli.kinds import IMAGES, Kind
 from fastrestore.cli.outcomes import FAILED, PLANNED, RESTORED, SKIPPED, Outcome
@@ -33,7 +34,6 @@ from fastrestore.errors import BackendUnavailableError
 Details = dict[str, Any]  # of noise and method, for the line and the report
 Process = Callable[[Path, Path], Details]  # reads, restores and writes a file
 MEMORY_VARIABLE = "FASTRESTORE_MAX_IMAGE_GB"
-DEBUG_VARIABLE = "FASTRESTORE_DEBUG"  # 1 prints the traceback of an unexpected error
 UP_TO_DATE = "is up to date"  # the end of why a file is skipped
 _POSITIVE = {  # options that are positive numbers, in words
     "workers": "a number of threads; write 1 or more",
@@ -52,18 +52,23 @@ class _Plan(NamedTuple):
     several: bool
 
 
-def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGES) -> int:
+def process_files(
+    args: argparse.Namespace,
+    process: Process,
+    kind: Kind = IMAGES,
+    elsewhere: Elsewhere | None = None,
+) -> int:
     """Call `process` with each input and its output; return the exit status.
 
     Arguments are checked first. A file that cannot be restored is reported and passed over, and
-    the status is then 1.
+    the status is then 1. Processes of a cluster restore the files that they can, `elsewhere`.
     """
     _check(args)
     known = Records()
     plan = _plan(args, kind, known)
     if not args.dry_run:
         _prepare(plan, args)
-    batch = _Batch(plan, args, process, known)
+    batch = _Batch(plan, args, process, known, elsewhere)
     try:
         batch.run()
     except KeyboardInterrupt as stop:
@@ -85,7 +90,7 @@ def process_files(args: argparse.Namespace, process: Process, kind: Kind = IMAGE
 
 def _write_report(args: argparse.Namespace, done: list[Outcome]) -> bool:
     """Write the report, if there is to be one; print an error and return False if that fails."""
-    if args.report is None or args.dry_run:
+    if args.report is None or args.dry_run or reports.is_performance(args):
         return True
     try:
         reports.write(args, sorted(done, key=lambda each: str(each.source)))
@@ -107,6 +112,8 @@ def _check(args: argparse.Namespace) -> None:
             raise CommandError(f"{options.spelled(name)} {value:g} is not {words}")
     if args.max_image_gb is not None:
         os.environ[MEMORY_VARIABLE] = str(args.max_image_gb)
+    if getattr(args, "scheduler", None) is not None and args.workers is None:
+        args.workers = 1  # tasks run beside each other
     if args.jobs > 1 and getattr(args, "workers", 0) is None:
         args.workers = max(1, usable_processors() // args.jobs)
     reports.check(args)
@@ -193,9 +200,15 @@ class _Batch:
     """Files that are restored one by one, or several at a time."""
 
     def __init__(
-        self, plan: _Plan, args: argparse.Namespace, process: Process, known: Records
+        self,
+        plan: _Plan,
+        args: argparse.Namespace,
+        process: Process,
+        known: Records,
+        elsewhere: Elsewhere | None,
     ) -> None:
         self.plan, self.args, self.process, self.records = plan, args, process, known
+        self.elsewhere = elsewhere
         self.settings = records.digest(args)
         self.total = len(plan.works) + len(plan.failed)
         self.done: list[Outcome] = []
@@ -212,7 +225,9 @@ class _Batch:
 
             for outcome in self.plan.failed:
                 finished(outcome)
-            if self.args.jobs == 1 or self.args.dry_run:
+            if self.elsewhere is not None and not self.args.dry_run:
+                self._run_elsewhere(self.elsewhere, finished)
+            elif self.args.jobs == 1 or self.args.dry_run:
                 for work in self.plan.works:
                     finished(self._outcome(work))
             else:
@@ -249,6 +264,37 @@ class _Batch:
         finally:
             stopping.clear()
 
+    def _run_elsewhere(self, elsewhere: Elsewhere, finished: Callable[[Outcome], None]) -> None:
+        """Restore files by a cluster, and those that have to be restored here."""
+        remote: list[Work] = []
+        here: list[Work] = []
+        for work in self.plan.works:
+            skipped = self._skipped(work)
+            if skipped is not None:
+                finished(skipped)
+            else:
+                (remote if elsewhere.is_possible(work.source) else here).append(work)
+        for folder in {work.target.parent for work in remote}:
+            paths.make_folder(folder)
+        for work, answer in elsewhere.restored(remote):
+            finished(self._collected(work, answer))
+        for work in here:
+            finished(self._outcome(work))
+
+    def _collected(self, work: Work, answer: Answer | Exception) -> Outcome:
+        """Return what a cluster did with a file."""
+        if isinstance(answer, Exception):
+            message = message_of(answer, work.source, several=self.plan.several)
+            return Outcome(*work, FAILED, message=message)
+        for text in answer.warnings:
+            show(f"fastrestore: warning: {one_line(text)}")
+        self.records.keep(work, answer.content, self.settings)
+        try:
+            details = self._compared(work, answer.details)
+        except FileError as error:
+            return Outcome(*work, FAILED, message=str(error))
+        return Outcome(*work, RESTORED, details, answer.seconds)
+
     def _count(self, running: list[Future[Outcome]], finished: Callable[[Outcome], None]) -> None:
         """Report the files that were completed after an interrupt."""
         counted = {id(outcome) for outcome in self.done}
@@ -260,21 +306,28 @@ class _Batch:
 
     def _outcome(self, work: Work) -> Outcome:
         """Restore a file; return its failure instead of raising."""
-        skipped = _why_skipped(work, self.args, self.records, self.settings)
-        if skipped and films.is_part(*work):
-            text = f"{outcomes.shown(work.target)}: only a part of the images exists"
-            return Outcome(*work, FAILED, message=f"{text}; add --overwrite to replace it")
-        if skipped:
-            return Outcome(*work, SKIPPED, message=skipped, kept=skipped.endswith(UP_TO_DATE))
+        before = self._skipped(work)
+        if before is not None:
+            return before
         if self.args.dry_run:
             return Outcome(*work, PLANNED)
         start = time.perf_counter()
         try:
             details = self._restored(work)
         except Exception as error:
-            message = _message(error, work.source, several=self.plan.several)
+            message = message_of(error, work.source, several=self.plan.several)
             return Outcome(*work, FAILED, message=message)
         return Outcome(*work, RESTORED, details, time.perf_counter() - start)
+
+    def _skipped(self, work: Work) -> Outcome | None:
+        """Return why a file is not restored, or None."""
+        skipped = _why_skipped(work, self.args, self.records, self.settings)
+        if skipped and films.is_part(*work):
+            text = f"{outcomes.shown(work.target)}: only a part of the images exists"
+            return Outcome(*work, FAILED, message=f"{text}; add --overwrite to replace it")
+        if skipped:
+            return Outcome(*work, SKIPPED, message=skipped, kept=skipped.endswith(UP_TO_DATE))
+        return None
 
     def _restored(self, work: Work) -> Details:
         """Restore a file, and write the page that compares it."""
@@ -282,42 +335,22 @@ class _Batch:
         content = records.digest_of(work.source)
         details = self.process(*work)
         self.records.keep(work, content, self.settings)
+        return self._compared(work, details)
+
+    def _compared(self, work: Work, details: Details) -> Details:
+        """Write the page that compares a result, if there is to be one."""
         if work.source not in self.plan.pages:
             return details
         page = self.plan.pages[work.source]
         try:
             compare.write_page(page, list(work))
         except Exception as error:
-            text = _message(error, page, several=True)
+            text = message_of(error, page, several=True)
             name = outcomes.shown(work.target)
             raise FileError(
                 f"{name} was written, but not the page that compares it: {text}"
             ) from error
         return {**details, "page": outcomes.shown(page)}
-
-
-def _message(error: Exception, source: Path, *, several: bool) -> str:
-    """Return why a file was not restored; raise what are wrong arguments of a single file."""
-    if isinstance(error, FileError):
-        return str(error)
-    if isinstance(error, CommandError):
-        if not several:
-            raise error
-        return str(error)
-    if isinstance(error, OSError):
-        if error.errno is None and not several:  # of the library, such as an unknown model
-            raise error
-        return f"{error.filename or source}: {reason(error)}"
-    if isinstance(error, (ImportError, MemoryError)):
-        return f"{source}: {reason(error)}"
-    if os.environ.get(DEBUG_VARIABLE, "0") != "0":
-        show("".join(traceback.format_exception(error)))
-        return f"{source}: unexpected error"
-    name = type(error).__name__
-    return (
-        f"{source}: unexpected {name}, {reason(error)}; this is a fault of fastrestore: please "
-        f"report it with the traceback that {DEBUG_VARIABLE}=1 prints"
-    )
 
 
 def _why_skipped(work: Work, args: argparse.Namespace, known: Records, settings: str) -> str:

@@ -34,6 +34,7 @@ GROUPS = {  # names of the modules, and their summaries in `fastrestore --help`
         "info": "print size, type, range and noise of images, stacks and videos",
         "compare": "write a page that shows images before and after",
         "formats": "list the file formats and what survives in them",
+        "plan": "predict time and memory of restoring a large image in parts",
     },
     "Set up and check": {
         "demo": "add noise to a photograph, remove it and compare",

@@ -12,7 +12,17 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.images import Image
-from fastrestore.cli import films, media, noise, options, outcomes, restoring, stack
+from fastrestore.cli import (
+    films,
+    lazily,
+    media,
+    noise,
+    options,
+    outcomes,
+    restoring,
+    stack,
+    store,
+)
 from fastrestore.cli.batch import Details
 from fastrestore.cli.errors import CommandError, require_torch
 
@@ -50,6 +60,9 @@ Stacks (TIFF), volumes (NIfTI) and videos (.mp4, .mkv and others, or numbered im
 frames/%05d.png) are restored, too: planes one by one or as --as says, volumes as by `fastrestore
 volume`, and videos as by `fastrestore video`, whose help explains the options of the encoder.
 
+Zarr stores and HDF5 files of any size are restored chunk by chunk, and TIFF files with --chunks or
+--memory; a run that was stopped goes on. With --scheduler --report FILE.html writes Dask's page.
+
 Images are gray or RGB, with or without alpha; TIFF, OpenEXR and NPY have any number of channels,
 and --channel-axis is the channel axis of NPY files. The extension of OUT selects the format; see
 `fastrestore formats`. The output has the number type of the input: results for integers are rounded
@@ -75,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--kernel", metavar="FILE", help="kernel of correlated noise; see below")
     options.add_channel_axis(parser)
     stack.add_kind(parser)
+    stack.add_axes(parser)
     add = options.group(parser, options.METHOD).add_argument
     _add_method(parser)
     options.add_profile(parser, "np")
@@ -103,6 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_stage(parser)
     films.add_encoder(parser)
     options.add_execution(parser)
+    store.add_options(parser)
 
 
 def _add_method(parser: argparse.ArgumentParser) -> None:
@@ -141,7 +156,28 @@ def run(args: argparse.Namespace) -> int:
             details["method"] = args.method or args.weights
         return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
-    return media.restore_media(args, restore)
+    def lazy(image: Any, kind: str, source: Path) -> Any:
+        quiet = argparse.Namespace(
+            **(vars(args) | {"quiet": True})
+        )  # chunks have a bar of their own
+        if kind != "planes":
+            return lazily.together(quiet, image, kind, source)
+        return _lazy_planes(quiet, net, image, source)
+
+    return media.restore_media(args, restore, lazy)
+
+
+def _lazy_planes(args: argparse.Namespace, net: Any, image: Any, source: Path) -> Any:
+    """Return a Dask array of an image (M, N) or (M, N, C) without noise."""
+    specification = noise.of_image(args, image, source)
+    if args.method == "hybrid":
+        hybrid = _hybrid_arguments(args, image)
+        result = fastrestore.denoise(image, **hybrid, **specification)
+    elif _is_classical(args):
+        result = fastrestore.bm3d(image, **_bm3d_arguments(args, image), **specification)
+    else:
+        result = _network(net, image, specification, args)
+    return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fastrestore._io.errors import reason
 from fastrestore._io.films import files_of, is_sequence
+from fastrestore._io.stores.choose import is_begun
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.kinds import Kind
 from fastrestore.cli.streams import shown
@@ -91,10 +92,10 @@ def warn_skipped(folder: Path, what: str, files: Collection[Path], advice: str =
 
 def _files(path: Path, kind: Kind, *, recursive: bool, output: str | None) -> Iterator[Input]:
     """Return a file, or those of a kind in a folder; warn about its other files."""
-    if not path.is_dir():
+    if not path.is_dir() or kind.is_one(path):
         yield Input(path)
         return
-    walk = _Walk(path, recursive, output)
+    walk = _Walk(path, recursive, output, kind)
     entries = list(walk.files())
     known = [file for file in entries if kind.is_known(file)]
     if not known:
@@ -106,7 +107,7 @@ def _files(path: Path, kind: Kind, *, recursive: bool, output: str | None) -> It
     others = sorted(file for file in entries if not kind.is_known(file))
     warn_skipped(path, f"files that are not {kind.words}", others)
     if not recursive:
-        folders = sorted(_folders(path, output))
+        folders = sorted(each for each in _folders(path, output) if not kind.is_one(each))
         one = len(folders) == 1
         what = "1 directory" if one else f"{len(folders)} directories"
         warn_skipped(path, what, folders, f"; add --recursive to include {'it' if one else 'them'}")
@@ -121,8 +122,8 @@ class _Walk:
     Links to directories, which may be loops, are not followed.
     """
 
-    def __init__(self, folder: Path, recursive: bool, output: str | None) -> None:
-        self.folder, self.recursive = folder, recursive
+    def __init__(self, folder: Path, recursive: bool, output: str | None, kind: Kind) -> None:
+        self.folder, self.recursive, self.kind = folder, recursive, kind
         self.output = None if output is None else Path(output).resolve()
         self.problems: list[Input] = []  # folders that cannot be listed
         self.links: list[Path] = []
@@ -131,13 +132,18 @@ class _Walk:
         """Return the files, sorted."""
         for place, folders, names in os.walk(self.folder, onerror=self._failed):
             here = Path(place)
-            folders[:] = sorted(name for name in folders if self._is_entered(here / name))
+            stores = [name for name in folders if self.kind.is_one(here / name)]
+            others = set(folders).difference(stores)
+            folders[:] = sorted(name for name in others if self._is_entered(here / name))
+            names = [*names, *stores]
             made = _results(names)
             yield from (here / name for name in sorted(names)
                         if not name.startswith(".") and name not in made)  # fmt: skip
 
     def _is_entered(self, folder: Path) -> bool:
         if not self.recursive or folder.name.startswith(".") or folder.resolve() == self.output:
+            return False
+        if is_begun(folder):
             return False
         if folder.is_symlink():
             self.links.append(folder)

@@ -23,6 +23,11 @@ def check_image(path: Path) -> None:
         raise FileError(f"{path} is not a regular file")
 
 
+def never(_path: Path) -> bool:
+    """Return False."""
+    return False
+
+
 class Kind(NamedTuple):
     """The files that a command restores, and the names of their results."""
 
@@ -31,6 +36,7 @@ class Kind(NamedTuple):
     require: Callable[[Path], None] = check_image  # raises for a file that cannot be restored
     name: Callable[[Path], str] = images.output_name  # of the result, with the extension
     check: Callable[[Path], None] = images.check_output  # raises if a result cannot be written
+    is_one: Callable[[Path], bool] = never  # whether a directory is one input, as a Zarr store is
 
     def is_known(self, path: Path) -> bool:
         """Whether a file in a directory is restored, by its extension."""

@@ -13,8 +13,8 @@ STRONGEST = 2.0  # --strength; noise of more than twice the level needs another 
 # Groups of options, in the order of help texts
 NOISE, METHOD, CONTENTS = "noise", "method", "contents of the files"
 MANY, REPORTS = "many files", "reports"
-VIDEOS, SPEED = "videos", "speed and memory"
-GROUPS = (NOISE, METHOD, CONTENTS, MANY, REPORTS, VIDEOS, SPEED)
+VIDEOS, SPEED, LARGE = "videos", "speed and memory", "Zarr, HDF5 and large TIFF"
+GROUPS = (NOISE, METHOD, CONTENTS, MANY, REPORTS, VIDEOS, LARGE, SPEED)
 PROFILES = ("np", "refilter", "iterative", "fast", "lc", "balanced", "high", "vn")
 
 
@@ -51,7 +51,8 @@ def add_files(
     add("--dry-run", action="store_true", help="only print what would be written")
     add = group(parser, REPORTS).add_argument
     add("--json", action="store_true", help="print a line of JSON for each file")
-    add("--report", metavar="FILE.json", help="file for versions, settings and noise of each file")
+    text = "file for versions, settings and noise of each file"
+    add("--report", metavar="FILE.json", help=text)
     text = "page that compares IN and OUT, or directory of pages if there are several IN"
     add("--compare", metavar="PAGE.html", help=text)
     text = "limit for the size of an image in memory; default: the memory of the computer"

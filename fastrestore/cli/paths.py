@@ -12,6 +12,8 @@ from typing import NamedTuple
 from fastrestore._arrays import replacement
 from fastrestore._io import films
 from fastrestore._io.errors import FileError, reason
+from fastrestore._io.files import extension
+from fastrestore._io.stores.zarrs import EXTENSION, is_zarr
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.inputs import SUFFIX, Input, ending
 from fastrestore.cli.kinds import Kind
@@ -81,7 +83,7 @@ def blocked(works: list[Work], kind: Kind, *, replace: bool) -> dict[Work, str]:
 def _is_kept(target: Path) -> bool:
     """Whether a result is skipped, because it is there."""
     found = films.existing_output(str(target))
-    return found is not None and found.is_file()
+    return found is not None and (found.is_file() or is_zarr(found))
 
 
 def make_folder(folder: Path) -> None:
@@ -180,12 +182,19 @@ def _check_inputs(works: list[Work], *, overwrite: bool) -> None:
             check_overwrite(target, overwrite=False)
 
 
+def is_zarr_name(path: Path, kind: Kind) -> bool:
+    """Whether a result of this name is a Zarr store, which is a directory, too."""
+    return extension(path) == EXTENSION and kind.is_known(path)
+
+
 def _is_folder(output: str, kind: Kind, *, several: bool) -> bool:
     """Whether the output is a directory, existing or to be created."""
     if not output:
         raise CommandError("the name after -o is empty; write a file or a directory")
     separators = tuple(filter(None, (os.sep, os.altsep)))
     path = Path(output)
+    if not several and (kind.is_one(path) or is_zarr_name(path, kind)):
+        return False
     if path.is_dir():
         return True
     if several and kind.is_known(path) and not output.endswith(separators):

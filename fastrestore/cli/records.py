@@ -16,16 +16,20 @@ from typing import Any
 
 import fastrestore
 from fastrestore._io import films
+from fastrestore._io.stores.source import state_of
 from fastrestore.cli.inputs import Input
+from fastrestore.cli.options import spelled
 from fastrestore.cli.paths import Work
 
 VARIABLE = "FASTRESTORE_RECORDS"  # another folder, or 0 for none
 # Options that do not change a result
 _NEUTRAL = {
     "run", "command", "inputs", "output", "overwrite", "resume", "quiet", "jobs", "json", "report",
-    "dry_run", "compare", "recursive", "workers", "max_image_gb", "_argv",
+    "dry_run", "compare", "recursive", "workers", "max_image_gb", "_argv", "scheduler", "memory",
+    "chunks",
 }  # fmt: skip
 _CHUNK = 2**20
+_DIGITS = 12  # of a hash value, for a number
 
 
 class Records:
@@ -112,19 +116,28 @@ class Records:
 def digest(args: argparse.Namespace) -> str:
     """Return a hash value of all settings, with the contents of the files among them."""
     found = [fastrestore.__version__, args.command]
-    for name, value in sorted(vars(args).items()):
-        if name in _NEUTRAL:
-            continue
-        found.append(f"{name}={value!r}")
-        if isinstance(value, str) and Path(value).is_file():
-            found.append(digest_of(Path(value)) or "")
+    found += [f"{name}={value}" for name, value in settings(args).items()]
     return hashlib.sha256("\n".join(found).encode(errors="surrogateescape")).hexdigest()
+
+
+def settings(args: argparse.Namespace) -> dict[str, str]:
+    """Return the options that change a result; files among them with a hash value."""
+    found = {}
+    for name, value in sorted(vars(args).items()):
+        if name in _NEUTRAL or value is None:
+            continue
+        found[spelled(name)] = str(value)
+        if isinstance(value, str) and Path(value).is_file():
+            found[f"content of {spelled(name)}"] = digest_of(Path(value)) or ""
+    return found
 
 
 def digest_of(path: Path) -> str | None:
     """Return a hash value of the content of a file, or of numbered images; None if unreadable."""
     value = hashlib.sha256()
     try:
+        if path.is_dir():  # too large to be read
+            return state_of(path)
         for name in films.files_of(path):
             with name.open("rb") as file:
                 while chunk := file.read(_CHUNK):
@@ -158,6 +171,8 @@ def _hash(name: str) -> str:
 def _state(path: Path) -> list[int] | None:
     """Return size and time of a file, or of numbered images, which change with the content."""
     try:
+        if path.is_dir():
+            return [int(state_of(path)[:_DIGITS], 16)]
         states = [file.stat() for file in films.files_of(path)]
     except OSError:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import importlib.util
 import json
 import platform
 import shlex
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import fastrestore
+from fastrestore._arrays.install import extra
 from fastrestore._io import files
+from fastrestore._io.files import extension
 from fastrestore.cli import commands
 from fastrestore.cli.errors import CommandError
 from fastrestore.cli.outcomes import Outcome
 
+_PAGE = ".html"
 _HIDDEN = ("inputs", "output")  # reported for each file
 _PACKAGES = ("numpy", "scipy", "numba")
 _RUN = ("date", "command_line", "versions", "settings")  # fields that describe a run
@@ -30,9 +34,25 @@ def check(args: argparse.Namespace) -> None:
     if args.report is None:
         return
     path = Path(args.report)
-    files.check_output(path, (".json",))
+    if is_performance(args):
+        _check_performance(args, path)
+    files.check_output(path, (".json", *((".html",) if "scheduler" in args else ())))
     if path.exists() and not (args.overwrite or args.resume):
         raise CommandError(f"{path} exists already; add --overwrite to replace it")
+
+
+def is_performance(args: argparse.Namespace) -> bool:
+    """Whether the report is a page of Dask on what its workers did."""
+    return args.report is not None and "scheduler" in args and extension(Path(args.report)) == _PAGE
+
+
+def _check_performance(args: argparse.Namespace, path: Path) -> None:
+    """Raise if Dask cannot write its page."""
+    if args.scheduler is None:
+        raise CommandError(f"--report {path} is a page on the workers of --scheduler, such as "
+                           "--scheduler local:2; without it write a file .json")  # fmt: skip
+    if importlib.util.find_spec("bokeh") is None:
+        raise CommandError(f"--report {path} needs bokeh; install it with {extra('dask')}")
 
 
 def write(args: argparse.Namespace, outcomes: list[Outcome]) -> None:

@@ -177,7 +177,7 @@ def _together(volume: Volume, source: Path, args: argparse.Namespace, parts: lis
     """Restore by `denoise` with named axes; add what was found in its parts."""
     _check(args)
     profile = None if args.profile in _PROFILES else args.profile
-    axes = _axes(volume.axes, source, args.kind)
+    axes = axes_for(volume.axes, source, args.kind)
     result, infos = fastrestore.denoise(
         volume.values,
         axes=axes,
@@ -213,10 +213,10 @@ def _check(args: argparse.Namespace) -> None:
                                f"with --as {args.kind}; leave it out")  # fmt: skip
 
 
-def _axes(axes: str, source: Path, kind: str) -> str:
+def axes_for(axes: str, source: Path, kind: str) -> str:
     """Return axes with that of a kind: a single axis of another name is taken for it."""
     wanted = AXES[kind]
-    if wanted in axes:
+    if wanted in axes:  # also if none is needed
         return axes
     others = [name for name in axes if name not in "CSYX"]
     if len(others) == 1:

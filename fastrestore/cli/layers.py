@@ -1,0 +1,121 @@
+"""Arrays of named axes as Dask arrays: which axes are restored together, and how."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastrestore._io.images import to_type
+from fastrestore._io.stores.source import Source
+from fastrestore.cli import stack
+from fastrestore.cli.errors import CommandError
+
+# Takes a Dask array (M, N), with one axis before for frames or slices, and S last, and the kind
+Lazy = Callable[[Any, str, Path], Any]
+_INNER = {"planes": "YXS", "film": "TYXS", "volume": "ZYXS"}  # axes of a part, in this order
+SIDES = {"planes": 1024, "film": 512, "volume": 256}  # rows and columns restored at a time
+_DEEP = {"film": ("T", 32), "volume": ("Z", 64)}  # frames or slices restored at a time
+
+
+class Plan(NamedTuple):
+    """How an array is divided."""
+
+    axes: str
+    kind: str  # "planes", "film" or "volume"
+    sizes: dict[str, int]  # by axis: how much is restored at a time; 1 for all other axes
+
+
+def plan(args: argparse.Namespace, source: Source, workers: int) -> Plan:
+    """Return the axes, and what is restored together."""
+    kind = args.kind or "planes"
+    axes = stack.axes_for(_named(args, source), source.root, kind)
+    side = SIDES[kind] if args.chunks is None else args.chunks
+    if args.memory is not None and args.chunks is None:
+        side = _side(args, source, axes, workers)
+    return Plan(axes, kind, {"Y": side, "X": side} | dict([_DEEP[kind]] if kind in _DEEP else []))
+
+
+def _side(args: argparse.Namespace, source: Source, axes: str, workers: int) -> int:
+    """Return the rows and columns of chunks that fit in --memory."""
+    from fastrestore.cli import cost
+
+    if args.kind not in (None, "planes"):
+        raise CommandError(f"--memory does not apply to --as {args.kind}; write --chunks")
+    shape = tuple(source.shape[axes.index(name)] for name in "YX")
+    job = cost.Job(shape, source.dtype, SIDES["planes"], workers, args.profile, args.stage)
+    processes = 1 if args.scheduler is None else 1 + workers
+    side = cost.side_within(args.memory, job, processes)
+    if side == 0:
+        least = cost.SIDES[-1]
+        needed = processes * cost.own_memory() + workers * cost.memory(job._replace(side=least))
+        raise CommandError(f"--memory {args.memory:g} is too little: {workers} workers with chunks "
+                           f"of {least} rows take {needed:.2g} bytes; write fewer --workers, or a "
+                           "smaller local:N")  # fmt: skip
+    return side
+
+
+def _named(args: argparse.Namespace, source: Source) -> str:
+    """Return the letters of the axes."""
+    shape, given = source.shape, args.axes
+    if given is None:
+        if source.axes:
+            return source.axes
+        if len(shape) == 2:
+            return "YX"
+        example = "ZYX" if len(shape) == 3 else "TZCYX"[-len(shape) :]
+        raise CommandError(f"{source.root} has shape {shape} and does not name its axes; write "
+                           f"--axes, such as --axes {example}")  # fmt: skip
+    letters = str(given).upper()
+    if len(letters) != len(shape):
+        named = f", axes {source.axes}" if source.axes else ""
+        raise CommandError(f"--axes {given} has {len(letters)} letters, and {source.root} has "
+                           f"shape {shape}{named}")  # fmt: skip
+    if len(set(letters)) < len(letters) or not {"Y", "X"} <= set(letters):
+        raise CommandError(f"--axes {given} needs Y and X, and each letter once")
+    return letters
+
+
+def opened(source: Source, chunks: tuple[int, ...]) -> Any:
+    """Return a Dask array of the values in a file."""
+    import dask.array
+
+    return dask.array.from_array(
+        source.values, chunks=chunks, name=False, asarray=True, fancy=False,
+        meta=np.empty((0,) * len(source.shape), source.dtype),
+    )  # fmt: skip
+
+
+def result(values: Any, plan: Plan, source: Source, lazy: Lazy) -> Any:
+    """Return the restored array as a Dask array of the type of the file."""
+    import dask.array
+
+    inner = [name for name in _INNER[plan.kind] if name in plan.axes]
+    outer = [name for name in plan.axes if name not in inner]
+    order = [plan.axes.index(name) for name in (*outer, *inner)]
+
+    def restored(part: Any, axes: int) -> Any:
+        if axes == 0:
+            return _part(part, source, plan.kind, lazy)
+        return dask.array.stack([restored(part[k], axes - 1) for k in range(len(part))])
+
+    back = tuple(order.index(k) for k in range(len(order)))
+    return restored(values.transpose(tuple(order)), len(outer)).transpose(back)
+
+
+def _part(values: Any, source: Source, kind: str, lazy: Lazy) -> Any:
+    """Restore a part without its alpha."""
+    import dask.array
+
+    alpha = values[..., -1:] if source.alpha else None
+    colors = values if alpha is None else values[..., :-1]
+    single = alpha is not None and colors.shape[-1] == 1
+    restored = lazy(colors[..., 0] if single else colors, kind, source.root)
+    restored = restored.map_blocks(to_type, source.dtype, dtype=source.dtype)
+    if alpha is None:
+        return restored
+    restored = restored[..., None] if single else restored
+    return dask.array.concatenate([restored, alpha], axis=-1)

@@ -1,0 +1,206 @@
+"""Where parts of large images are restored: threads, processes of this computer, or a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import fastrestore
+from fastrestore._arrays.install import extra
+from fastrestore._arrays.validate import usable_processors
+from fastrestore.cli.elsewhere import Elsewhere, Process
+from fastrestore.cli.errors import CommandError
+from fastrestore.cli.reports import is_performance
+
+TIMEOUT = 15  # seconds to wait for a scheduler
+_LOCAL = re.compile(r"local:(\d+)")
+_ADDRESS = re.compile(r"\w+://\S+")
+HELP = (
+    "where to restore parts of a store, or files: local:N for N processes, the address of a Dask "
+    "scheduler, such as tcp://host:8786, or its file .json; default: threads of this process"
+)
+Finished = Callable[[Any], None]
+
+
+class Runner(Protocol):
+    """Computes tasks."""
+
+    workers: int  # tasks at a time
+
+    def run(self, tasks: Sequence[Any], finished: Finished) -> None:
+        """Compute tasks, and call `finished` with each result."""
+
+    def check_paths(self, source: Path, folder: Path) -> None:
+        """Raise if a worker cannot read or write files."""
+
+
+class Threads:
+    """Computes tasks in threads of this process."""
+
+    def __init__(self, workers: int | None) -> None:
+        self.workers = workers or usable_processors()
+
+    def run(self, tasks: Sequence[Any], finished: Finished) -> None:
+        """Compute tasks, and call `finished` with each result."""
+        import dask
+        from dask.callbacks import Callback
+
+        keys = {task.key for task in tasks}
+
+        def after(key: Any, result: Any, *_: Any) -> None:
+            if key in keys:
+                finished(result)
+
+        with Callback(posttask=after):
+            dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+
+    def check_paths(self, source: Path, folder: Path) -> None:
+        """Do nothing: paths were checked in this process."""
+
+
+class Cluster:
+    """Computes tasks by the workers of a Dask scheduler."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.client, self.name = client, name
+        self.workers = sum(client.nthreads().values())
+        if not self.workers:
+            raise CommandError(f"--scheduler {name} has no workers; start some, for example by "
+                               f"`dask worker {name}`")  # fmt: skip
+        self._check_versions()
+
+    def _check_versions(self) -> None:
+        """Raise unless all workers have this version of the package."""
+        # A function of the package could not be sent to a worker that lacks it
+        found = self._asked(eval, "__import__('fastrestore').__version__")
+        for worker, version in found.items():
+            if isinstance(version, BaseException):
+                raise CommandError(f"worker {worker} cannot import fastrestore ({version}); "
+                                   f"install version {fastrestore.__version__} there")  # fmt: skip
+            if version != fastrestore.__version__:
+                raise CommandError(f"worker {worker} has fastrestore {version}, and this is "
+                                   f"{fastrestore.__version__}; install one version")  # fmt: skip
+
+    def check_paths(self, source: Path, folder: Path) -> None:
+        """Raise if a worker cannot read the source, or write into the folder of the result."""
+        for worker, problem in self._asked(_problem, str(source), str(folder)).items():
+            if problem:
+                raise CommandError(f"worker {worker} {problem}; scheduler and workers need "
+                                   "a common file system")  # fmt: skip
+
+    def _asked(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """Call a function on each worker."""
+        answers: dict[str, Any] = self.client.run(function, *arguments, on_error="return")
+        return answers
+
+    def run(self, tasks: Sequence[Any], finished: Finished) -> None:
+        """Compute tasks, and call `finished` with each result."""
+        from distributed import KilledWorker, as_completed
+
+        futures = self.client.compute(list(tasks))
+        try:
+            for future in as_completed(futures):
+                finished(future.result())
+        except KilledWorker as error:
+            raise CommandError(f"several workers of --scheduler {self.name} ended while they "
+                               f"restored a part, probably for lack of memory; write a smaller "
+                               f"--chunks: {error}") from error  # fmt: skip
+        except BaseException:
+            self.client.cancel(futures)
+            raise
+
+    def files(self, process: Process, is_possible: Callable[[Path], bool]) -> Elsewhere:
+        """Return the workers as what restores files."""
+        return Elsewhere(self.client.get_executor(pure=False), process, is_possible)
+
+
+def _problem(source: str, folder: str) -> str:
+    """Return what a worker cannot do."""
+    import os
+
+    if not os.access(source, os.R_OK):
+        return f"cannot read {source}"
+    return "" if os.access(folder, os.W_OK) else f"cannot write into {folder}"
+
+
+def threads(args: argparse.Namespace) -> Threads:
+    """Return what computes the tasks of a command without --scheduler."""
+    need_dask()
+    return Threads(args.workers)
+
+
+@contextmanager
+def connected(args: argparse.Namespace) -> Iterator[Cluster | None]:
+    """Yield the workers of --scheduler; None without the option, or if nothing is to be done."""
+    name = args.scheduler
+    if name is None or args.dry_run:
+        yield None
+        return
+    need_dask()
+    need_dask("distributed")
+    with ExitStack() as stack:
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        client = stack.enter_context(_client(name, args))
+        cluster = Cluster(client, name)
+        if is_performance(args):
+            from distributed import performance_report
+
+            stack.enter_context(performance_report(filename=args.report))
+        yield cluster
+
+
+def need_dask(name: str = "dask") -> None:
+    """Raise if Dask is not installed."""
+    import importlib
+
+    try:
+        importlib.import_module(f"{name}.array" if name == "dask" else name)
+    except ImportError:
+        raise CommandError(f"this needs {name}; install it with {extra('dask')}") from None
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise if --scheduler is neither local:N, nor an address, nor a file."""
+    name = args.scheduler
+    if name is None:
+        return
+    local = _LOCAL.fullmatch(name)
+    if local and int(local[1]) > 0:
+        return
+    if _ADDRESS.fullmatch(name) or Path(name).is_file():
+        return
+    raise CommandError(f"--scheduler {name} is neither local:N with the number of processes, nor "
+                       "an address such as tcp://host:8786, nor a file")  # fmt: skip
+
+
+@contextmanager
+def _client(name: str, args: argparse.Namespace) -> Iterator[Any]:
+    """Yield a client of a scheduler; one of this computer ends with the block."""
+    from distributed import Client, LocalCluster
+
+    local = _LOCAL.fullmatch(name)
+    if local:
+        count = int(local[1])
+        limit = "auto" if args.memory is None else args.memory / count
+        options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
+        with (
+            LocalCluster(
+                n_workers=count, memory_limit=limit, silence_logs=logging.CRITICAL, **options
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    where = {"address": name} if _ADDRESS.fullmatch(name) else {"scheduler_file": name}
+    try:
+        client = Client(**where, timeout=TIMEOUT)
+    except (OSError, ValueError) as error:
+        text = str(error) or type(error).__name__
+        raise CommandError(f"cannot reach --scheduler {name}: {text}") from None
+    with client:
+        yield client

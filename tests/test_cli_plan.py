@@ -1,0 +1,100 @@
+"""``fastrestore plan``: the prediction against counts of real graphs, and wrong arguments."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.commandline import fails, works
+
+import fastrestore
+from fastrestore.cli import cost
+from fastrestore.cli.cost import Job, Rates
+
+dask_array = pytest.importorskip("dask.array")
+pytest.importorskip("zarr")
+
+RATES = Rates({"basic": 2e-6, "final": 3e-6}, 1e-7)
+JOB = Job((5000, 3100), np.dtype("u2"), 1024, 4)
+
+
+def test_pixels_that_the_stages_read(monkeypatch):
+    """They are those that the stages of a Dask array read."""
+    from fastrestore._chunked import stages
+
+    read = {"basic": 0, "final": 0}
+    region = stages.Region.filtered
+
+    def counting(self, which, pilot):
+        read[which] += self.planes[0].size
+        return region(self, which, pilot)
+
+    monkeypatch.setattr(stages.Region, "filtered", counting)
+    noisy = np.random.default_rng(0).normal(0, 10, (300, 250)).astype(np.float32)
+    chunked = dask_array.from_array(noisy, chunks=128)
+    fastrestore.bm3d(chunked, 10, profile="fast").compute(scheduler="sync")
+    job = Job((300, 250), np.dtype("f4"), 128, 2, "fast")
+    assert {which: job.read(which) for which in read} == read
+
+
+def test_cost():
+    found = cost.cost(JOB, RATES, 3e8)
+    assert found.chunks == 5 * 4
+    assert 0.1 < found.overlap < 0.2
+    filtered = JOB.read("basic") * 2e-6 + JOB.read("final") * 3e-6 + 15.5e6 * 1e-7
+    assert found.seconds == pytest.approx(filtered / 4, abs=10)
+    assert cost.cost(JOB._replace(workers=1), RATES, 3e8).network == 0
+    more = cost.cost(JOB._replace(shape=(3, 5000, 3100)), RATES, 3e8)
+    assert (more.chunks, more.tasks) == (3 * found.chunks, 3 * found.tasks)
+    assert found.overlap < cost.cost(JOB._replace(side=512), RATES, 3e8).overlap
+
+
+def test_tasks_are_those_of_a_graph():
+    """The number is about that of the graph that Dask computes."""
+    from fastrestore._io.stores.regions import parts_of
+    from fastrestore._io.stores.source import Place, Source
+    from fastrestore.cli import layers
+
+    shape = (5000, 5000)
+    source = Source(Place("zarr", "x"), None, shape, np.dtype("u2"), (1, 1), "YX")
+    values = layers.opened(source, parts_of("YX", shape, (1, 1), {"Y": 1024, "X": 1024})[0])
+    plan = layers.Plan("YX", "planes", {})
+    result = layers.result(values, plan, source, lambda part, *_: fastrestore.bm3d(part, 10))
+    count = len(dict(result.__dask_graph__()))
+    predicted = cost.cost(Job(shape, source.dtype, 1024, 2), RATES, 0).tasks
+    assert predicted == pytest.approx(count, rel=0.25)
+
+
+def test_chunks_within_memory():
+    sides = [cost.side_within(limit, JOB, 0) for limit in (1e6, 3e8, 1e9, 1e11)]
+    assert sides == sorted(sides)
+    assert (sides[0], sides[-1]) == (0, 1024)
+
+
+def test_rates_are_measured(capsys):
+    """The prediction for a given rate is that of the formula; one that is measured is positive."""
+    argv = ("plan", "--shape", "2000x2000", "--workers", "2", "--profile", "fast")
+    found = json.loads(works(capsys, *argv, "--json", "--rate", "0.5"))
+    assert found["rate"] == pytest.approx(0.5)
+    lines = works(capsys, *argv, "--stage", "basic").splitlines()
+    names = [line.split()[0] for line in lines]
+    assert names == ["image", "chunks", "overlap", "memory", "network", "time"]
+    assert lines[0] == "image    2000 x 2000, uint16, 8.0 MB"
+    assert lines[1].startswith("chunks   4 of 1024 x 1024, about ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "write either IN or --shape, such as --shape 100000x100000"),
+        (["--shape", "9"], "--shape 9 is not two or more numbers such as 100000x100000"),
+        (["--shape", "9x0"], "--shape 9x0 is not two or more numbers such as 100000x100000"),
+        (["--shape", "9x9", "--chunks", "3"], "--chunks 3 is too small; write 64 or more"),
+        (["--shape", "9x9", "--rate", "0"], "--rate 0 is not a positive number of megapixels"),
+        (["--shape", "9x9", "--dtype", "u3"], "--dtype u3 is not a type such as uint16"),
+        (["none.zarr"], "none.zarr: no such file"),
+    ],
+)
+def test_wrong_arguments(capsys, words, message):
+    assert fails(capsys, "plan", "--workers", "2", *words) == message
