@@ -11,7 +11,7 @@ import pytest
 from fastrestore.backends.cupy._module import source
 
 ROOT = Path(__file__).parents[1]
-SUFFIXES = (".py", ".pyi", ".safetensors", ".json", ".md", ".html", ".css", ".js")
+SUFFIXES = (".py", ".pyi", ".safetensors", ".json", ".md", ".html", ".css", ".js", ".yaml")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,175 @@
+"""A preview of what is seen, which follows sliders and the view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtCore import QTimer
+
+from fastrestore._napari.colors import as_shown
+from fastrestore._napari.estimates import Estimates, Noise
+from fastrestore._napari.layers import PREVIEW, add_above, data_of, like
+from fastrestore._napari.part import NothingSeenError, Part, View, visible_part
+from fastrestore._napari.settings import Settings
+from fastrestore._napari.work import Task
+
+DELAY = 30  # milliseconds after the last change: sliders and the camera move in steps
+
+
+def view_of(viewer: Any, layer: Image) -> View:
+    """Return what a viewer shows of a layer."""
+    first = viewer.dims.ndim - layer.ndim
+    displayed = tuple(axis - first for axis in viewer.dims.displayed)
+    if min(displayed) < 0:
+        raise NothingSeenError("The layer is not in view.")
+    point = tuple(round(float(each)) for each in layer.world_to_data(viewer.dims.point))
+    factors = layer.downsample_factors[layer.data_level] if layer.multiscale else 1
+    corners = np.asarray(layer.corner_pixels * factors, int)
+    return View(displayed, point, (tuple(corners[0]), tuple(corners[1])))
+
+
+class Preview:
+    """A layer with the restored part of another one.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Viewer with the layer.
+    ask : callable
+        Returns the layer and the settings; may raise ValueError.
+    tell : callable
+        Receives texts for the user.
+    found : callable
+        Receives the noise that was found.
+    """
+
+    def __init__(
+        self,
+        viewer: Any,
+        ask: Callable[[], tuple[Image, Settings]],
+        tell: Callable[[str], None],
+        found: Callable[[Noise], None],
+    ) -> None:
+        self.viewer, self._ask, self._tell, self._found = viewer, ask, tell, found
+        self.layer: Image | None = None
+        self.source: Image | None = None
+        self.active = False
+        self._task: Task | None = None
+        self._again = False
+        self._estimates, self._image = Estimates(), None
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(DELAY)
+        self._timer.timeout.connect(self._compute)
+        for events in self._events():
+            events.connect(self.schedule)
+
+    def _events(self) -> list[Any]:
+        """Return the events that change what is seen."""
+        dims, camera = self.viewer.dims.events, self.viewer.camera.events
+        return [dims.point, dims.order, dims.ndisplay, camera.zoom, camera.center]
+
+    def start(self) -> None:
+        """Show the preview."""
+        self.active = True
+        self.schedule()
+
+    def stop(self) -> None:
+        """Remove the preview."""
+        self.active = self._again = False
+        self._timer.stop()
+        if self._task is not None:
+            self._task.cancel()
+        layer, self.layer, self.source = self.layer, None, None
+        if layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def restart(self) -> None:
+        """Show another layer, if the preview is shown."""
+        was_active = self.active
+        self.stop()
+        if was_active:
+            self.start()
+
+    def close(self) -> None:
+        """Stop for good."""
+        for events in self._events():
+            events.disconnect(self.schedule)
+        self.active = self._again = False
+        self._timer.stop()
+        if self._task is not None:
+            self._task.cancel()
+
+    def schedule(self, *_: Any) -> None:
+        """Compute the preview again, soon."""
+        if self.active:
+            self._timer.start()
+
+    def _compute(self) -> None:
+        """Compute the preview; an older computation is stopped first."""
+        if self._task is not None:
+            self._again = True
+            self._task.cancel()
+            return
+        try:
+            source, settings = self._ask()
+            image = data_of(source)
+            part = visible_part(image.shape[: source.ndim], settings.axes,
+                                view_of(self.viewer, source))  # fmt: skip
+        except (ValueError, NothingSeenError) as error:
+            self._hide(str(error))
+            return
+        self.source = source
+        if image is not self._image:
+            self._estimates, self._image = Estimates(), image
+        estimates = self._estimates
+        self._task = Task(
+            lambda report: estimates.restore(image, part, settings, report),
+            lambda result: self._show(source, part, *result),
+            lambda error: self._hide(str(error)),
+            self._ended,
+        )
+        self._task.start()
+
+    def _ended(self) -> None:
+        """Start the computation that waited for this one."""
+        self._task = None
+        if self._again:
+            self._again = False
+            self.schedule()
+
+    def _hide(self, reason: str) -> None:
+        """Show no preview, and why."""
+        self._tell(reason)
+        if self.layer is not None:
+            self.layer.visible = False
+
+    def _show(self, source: Image, part: Part, restored: Any, noise: Noise) -> None:
+        """Show the restored part."""
+        if not self.active or source not in self.viewer.layers:
+            return
+        self._found(noise)
+        data = as_shown(restored, data_of(source).dtype) if source.rgb else restored
+        new = like(source, data, f"{source.name} (preview)", {PREVIEW: True}, part.start)
+        if self.layer is not None and self.layer in self.viewer.layers:
+            self._replace(self.layer, new)
+        else:
+            self.layer = new
+            add_above(self.viewer, new, source)
+        self._tell("The preview shows the middle of the view." if part.cut else "")
+
+    def _replace(self, shown: Image, new: Image) -> None:
+        """Give a layer the values and the place of another one."""
+        if shown.ndim != new.ndim or shown.rgb != new.rgb:
+            self.viewer.layers.remove(shown)
+            self.layer = new
+            self.viewer.layers.append(new)
+            return
+        shown.data = new.data
+        for name in ("scale", "translate", "name", "contrast_limits", "colormap"):
+            if not (new.rgb and name in ("contrast_limits", "colormap")):
+                setattr(shown, name, getattr(new, name))
+        shown.visible = True
