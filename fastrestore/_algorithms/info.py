@@ -77,6 +77,24 @@ class Info:
         bias included, as an array of the shape and the kind of the result. In photographs the
         error of about 95 % of the pixels is within twice this value. It is NaN where a mask is
         False, and 0 where there is no noise.
+    function : str
+        Function that restored the image: "bm3d", "vbm3d", "bm4d" or "sharpen".
+    stage : str
+        "final", or "basic" if only hard thresholding was applied.
+    correlated : bool
+        Whether the noise has a power spectrum that is not flat, or correlated channels.
+
+    Examples
+    --------
+    A paragraph for a methods section, and the papers it cites:
+
+    >>> import numpy as np
+    >>> import fastrestore
+    >>> clean = np.add.outer(np.arange(64.0), np.arange(64.0))
+    >>> noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape)
+    >>> restored, info = fastrestore.bm3d(noisy, 10, return_info=True)
+    >>> info.methods_text().startswith("Noise was removed by BM3D [1]")
+    True
     """
 
     sigma: float | NDArray[Any]
@@ -92,6 +110,9 @@ class Info:
     refined: bool = False
     matches: BlockMatches | None = None
     std: Any = None
+    function: str = "bm3d"
+    stage: str = "final"
+    correlated: bool = False
 
     @classmethod
     def of(
@@ -113,4 +134,36 @@ class Info:
         return cls(
             level, estimated, noise, reason, request.strength, request.profile, name,
             result.residual, matches=None if matching is None else matching.result(),
+            function=_function(request), stage=request.stage,
+            correlated=result.noise.spectrum is not None or result.noise.cross is not None,
         )  # fmt: skip
+
+    def methods_text(self) -> str:
+        """Describe the call in a paragraph for a methods section, with the papers it cites.
+
+        Returns
+        -------
+        str
+            Sentences about the algorithm, its parameters, the noise and further steps, in plain
+            text, and a numbered list of references. It mentions what this object contains: add
+            other arguments, such as `guide`, `pilot` or `mask`, yourself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastrestore
+        >>> image = np.random.default_rng(0).normal(100, 10, (64, 64))
+        >>> restored, info = fastrestore.bm3d(image, 10, return_info=True)
+        >>> "The noise was specified as white Gaussian noise" in info.methods_text()
+        True
+        """
+        from fastrestore._algorithms.methods import methods_text
+
+        return methods_text(self)
+
+
+def _function(request: Request) -> str:
+    """Return the name of the function of an image or a volume."""
+    if request.ndim == 3:
+        return "bm4d"
+    return "bm3d" if request.profile.sharpen == 1 else "sharpen"

@@ -216,7 +216,7 @@ def _info(film: FilmNoise) -> Info | None:
     if scene is None:
         return None
     info = Info.of(film.request, Result(None, scene.planes, scene.choice, None), None)
-    return replace(info, grid=film.grid)
+    return replace(info, grid=film.grid, function="vbm3d")
 
 
 class _Stream(NamedTuple):
