@@ -17,6 +17,7 @@ from ._algorithms.demosaic import demosaic as demosaic
 from ._algorithms.denoise import denoise as denoise
 from ._algorithms.info import Info as Info
 from ._algorithms.inpaint import inpaint as inpaint
+from ._algorithms.noise import estimate_noise as estimate_noise
 from ._algorithms.sharpen import sharpen as sharpen
 from ._algorithms.streaks import remove_streaks as remove_streaks
 from ._algorithms.upscale import restore as restore
@@ -25,7 +26,6 @@ from ._algorithms.upscale_video import super_resolve_video as super_resolve_vide
 from ._algorithms.vbm3d import vbm3d as vbm3d
 from ._collaborative.block_matches import BlockMatches as BlockMatches
 from ._collaborative.profile import Profile as Profile
-from ._noise.blind import estimate_noise as estimate_noise
 from ._noise.estimate import estimate_sigma as estimate_sigma
 from ._noise.poisson import estimate_poisson_gaussian as estimate_poisson_gaussian
 from ._noise.psd import estimate_psd as estimate_psd

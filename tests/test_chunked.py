@@ -4,11 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fastrestore
 from fastrestore import Profile
 
 da = pytest.importorskip("dask.array")
+flatten = pytest.importorskip("dask.core").flatten
+arrays = pytest.importorskip("fastrestore._chunked.arrays")
 
 # Small blocks and search windows, so that small images have several chunks
 SMALL = Profile.named("np").replace(
@@ -24,11 +28,18 @@ def photograph(shape=SHAPE, dtype=np.float32):
     return (image + np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2))).astype(dtype)
 
 
+def restored(function, lazy, *args, **options):
+    """Restore an array whose chunks may be too small."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* rechunked to")
+        return function(lazy, *args, **options)
+
+
 def check(image, chunks=CHUNKS, **options):
     """Compare the result of chunks with that of the whole image."""
     options = {"profile": SMALL, **options}
     whole = fastrestore.bm3d(image, **options)
-    lazy = fastrestore.bm3d(da.from_array(image, chunks=chunks), **options)
+    lazy = restored(fastrestore.bm3d, da.from_array(image, chunks=chunks), **options)
     assert isinstance(lazy, da.Array)
     assert (lazy.dtype, lazy.shape, type(lazy._meta)) == (whole.dtype, whole.shape, np.ndarray)
     result = lazy.compute(scheduler="synchronous")
@@ -36,18 +47,159 @@ def check(image, chunks=CHUNKS, **options):
     np.testing.assert_array_equal(result, whole)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_chunks_equal_the_whole_gray_image(dtype):
-    check(photograph(dtype=dtype), sigma=15)
+def sizes(total, least):
+    """Chunks of random sizes of an axis, the last of which may be short."""
+
+    def cut(parts):
+        out = []
+        while sum(out) < total:
+            out.append(min(parts[len(out) % len(parts)], total - sum(out)))
+        return tuple(out)
+
+    return st.lists(st.integers(least, total), min_size=1, max_size=4).map(cut)
 
 
-def test_chunks_equal_the_whole_color_image():
-    check(photograph((*SHAPE, 3)), (25, 31, 2), sigma=15, channel_axis=-1)
+KINDS = {
+    "gray": ((), {"sigma": 15}),
+    "color": ((3,), {"sigma": 15, "channel_axis": -1}),
+    "channels": ((2,), {"sigma": [10, 0], "channel_axis": -1, "colorspace": None}),
+    "map": ((), {"sigma": np.linspace(5, 40, 61 * 75).reshape(SHAPE)}),
+    "psd": ((), {"noise_kernel": np.full((1, 5), 6.0)}),
+    "map and psd": ((), {"sigma": np.full((61, 1), 9.0), "noise_kernel": np.ones((2, 2))}),
+    "poisson": ((), {"noise": fastrestore.PoissonGaussian(2.0, 5.0)}),
+    "estimated": ((), {"noise": "white"}),
+    "basic": ((), {"sigma": 15, "stage": "basic"}),
+}
 
 
-def test_chunks_equal_the_whole_image_with_a_map():
-    sigma = np.linspace(5, 40, 61 * 75).reshape(SHAPE)
-    check(photograph(), sigma=sigma)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    chunks=st.tuples(sizes(61, 12), sizes(75, 12)),
+    dtype=st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]),
+    shift=st.sampled_from([0, 0, 1e6]),
+)
+def test_chunks_of_any_size_give_the_whole_result(kind, chunks, dtype, shift):
+    more, options = KINDS[kind]
+    image = photograph((*SHAPE, *more), dtype) + np.asarray(
+        shift if np.dtype(dtype).kind == "f" and kind != "poisson" else 0, dtype
+    )
+    check(image, (*chunks, *(1 for _ in more)), **options)
+
+
+def test_a_gray_image_in_color_is_one_channel():
+    gray = photograph()
+    check(np.stack([gray] * 3, -1), (25, 31, 1), sigma=15, channel_axis=-1)
+
+
+def test_levels_by_brightness_and_correlated_channels():
+    rng = np.random.default_rng(0)
+    clean = photograph((192, 192, 3), np.float64)
+    noisy = clean + 0.1 * clean * rng.normal(0, 1, clean.shape)
+    spec = fastrestore.estimate_noise(noisy, channel_axis=-1, model="camera")
+    assert spec.levels.shape[1] > 1
+    check(noisy, (90, 110, 3), profile="fast", noise=spec, channel_axis=-1)
+
+
+def test_the_profile_for_estimated_noise_is_chosen_by_the_graph():
+    image = photograph((170, 300))
+    assert fastrestore.estimate_noise(image).model == "white"
+    check(image, (85, 150), profile="np")
+
+
+def test_a_pilot():
+    image = photograph()
+    check(image, sigma=15, pilot=photograph(dtype=np.float64) / 2 + 50)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    chunks=st.tuples(sizes(18, 6), sizes(25, 8), sizes(33, 8)),
+    axes=st.sampled_from([(0, 1, 2), (1, 0, 2), (2, 1, 0)]),
+    mapped=st.booleans(),
+)
+def test_chunks_of_volumes_give_the_whole_result(chunks, axes, mapped):
+    profile = Profile.named("volume").replace(
+        radius_basic=2, radius_final=2, radius_slices_basic=1, radius_slices_final=1,
+        slices_basic=2, slices_final=3, step_slices_basic=2, step_slices_final=3,
+    )  # fmt: skip
+    volume = np.random.default_rng(0).normal(50, 10, (18, 25, 33)).astype(np.float32)
+    volume[9:, 12:] += 40
+    sigma = np.linspace(5, 20, volume.size).reshape(volume.shape).transpose(axes) if mapped else 10
+    volume, chunks = volume.transpose(axes), tuple(chunks[k] for k in axes)
+    whole = fastrestore.bm4d(volume, sigma, profile=profile)
+    lazy = da.from_array(volume, chunks=chunks)
+    lazy = restored(fastrestore.bm4d, lazy, sigma, profile=profile)
+    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
+
+
+def test_repeated_slices_are_refused():
+    volume = np.random.default_rng(0).normal(50, 10, (44, 20, 20))
+    volume[13] = volume[12]
+    lazy = fastrestore.bm4d(da.from_array(volume, chunks=(22, 20, 20)), 10, slice_axis=0)
+    with pytest.raises(ValueError, match=r"1 slices that are equal .* number 13 of 43"):
+        lazy.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize("case", ["plain", "basic", "scenes", "color", "estimated"])
+def test_chunks_of_frames_give_the_whole_video(case):
+    shape = (14, 40, 44, 3) if case == "color" else (14, 40, 44)
+    frames = np.random.default_rng(0).normal(100, 10, shape).astype(np.float32)
+    for k, frame in enumerate(frames):
+        frame[10 + k :] += 60
+    if case == "scenes":
+        frames[7:] = 255 - frames[7:]
+    options = {"sigma": None if case == "estimated" else 10, "radius": 1}
+    options |= {"stage": "basic"} if case == "basic" else {}
+    options |= {"channel_axis": -1} if case == "color" else {}
+    whole = fastrestore.vbm3d(frames, **options)
+    lazy = fastrestore.vbm3d(da.from_array(frames, chunks=(5, *shape[1:])), **options)
+    assert lazy.dtype == whole.dtype
+    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
+
+
+def test_networks_differ_by_rounding_only():
+    torch = pytest.importorskip("torch")
+    from fastrestore.nets import UNet
+
+    torch.manual_seed(0)
+    net = UNet(widths=(6, 8), blocks=1)
+    image = photograph((60, 151))
+    lazy_image = da.from_array(image, chunks=(33, 50))
+    for sigma in (15, None, np.linspace(5, 30, image.size).reshape(image.shape)):
+        whole = fastrestore.denoise(image, sigma, method=net, device="cpu")
+        lazy = fastrestore.denoise(lazy_image, sigma, method=net, device="cpu")
+        assert lazy.numblocks == (2, 3)
+        np.testing.assert_allclose(
+            lazy.compute(scheduler="synchronous"), whole, rtol=0, atol=1e-5 * np.ptp(whole)
+        )
+
+
+def test_stacks_are_restored_image_by_image():
+    stack = np.stack([photograph(), photograph()[::-1]])[:, None]
+    options = {"axes": "TCYX", "profile": SMALL}
+    whole = fastrestore.denoise(stack, 15, **options)
+    lazy = fastrestore.denoise(da.from_array(stack, chunks=(1, 1, 25, 31)), 15, **options)
+    np.testing.assert_array_equal(lazy, whole)
+
+
+def test_sinograms_are_chunks_of_a_stack():
+    rng = np.random.default_rng(0)
+    stack = 50 + rng.normal(0, 1, (3, 40, 64)) + rng.normal(0, 2, (3, 1, 64))
+    whole = fastrestore.remove_streaks(stack)
+    lazy = fastrestore.remove_streaks(da.from_array(stack, chunks=(1, 40, 64)))
+    np.testing.assert_array_equal(lazy, whole)
+    with pytest.warns(UserWarning, match="rechunked to whole sinograms"):
+        lazy = fastrestore.remove_streaks(da.from_array(stack, chunks=(1, 20, 64)))
+    np.testing.assert_array_equal(lazy, whole)
+
+
+def test_the_noise_is_estimated_as_for_the_whole_image():
+    image = photograph((150, 200, 3))
+    whole = fastrestore.estimate_noise(image, channel_axis=-1)
+    lazy = fastrestore.estimate_noise(da.from_array(image, chunks=(60, 70, 1)), channel_axis=-1)
+    for name in ("sigma", "brightness", "levels", "spectrum"):
+        np.testing.assert_array_equal(getattr(lazy.compute(), name), getattr(whole, name))
 
 
 def test_an_array_of_xarray_keeps_its_coordinates():
@@ -80,3 +232,55 @@ def test_nan_in_one_chunk_is_reported_before_any_chunk_is_restored():
     lazy = fastrestore.bm3d(da.from_array(image, chunks=CHUNKS), 15, profile=SMALL)
     with pytest.raises(ValueError, match=r"1 in a chunk .* begins at \(25, 62\).* nan at \(60, 70"):
         lazy.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"profile": "refilter"}, "'refilter' filters the residual again.*not supported"),
+        ({"profile": "iterative"}, "'iterative' iterates.*not supported"),
+        ({"mask": np.ones(SHAPE, bool)}, "mask=.* is not supported for a chunked array"),
+        ({"return_info": True}, "return_info=True is not supported for a chunked array"),
+        ({"progress": True}, "ProgressBar"),
+        ({"sigma": np.ones((3, 3))}, r"got an array of shape \(3, 3\)"),
+        ({"sigma": -1}, "sigma must be"),
+    ],
+)
+def test_what_cannot_be_done_in_chunks_is_refused_at_once(options, message):
+    lazy = da.from_array(photograph(), chunks=CHUNKS)
+    with pytest.raises(ValueError, match=message):
+        fastrestore.bm3d(lazy, **{"sigma": 15, "profile": SMALL, **options})
+
+
+def test_chunks_of_unknown_size_or_kind_are_refused():
+    lazy = da.from_array(photograph(), chunks=CHUNKS)
+    with pytest.raises(ValueError, match=r"unknown sizes.*image\.compute_chunk_sizes\(\)"):
+        fastrestore.bm3d(lazy[lazy[:, 0] > 0], 15)
+    with pytest.raises(TypeError, match="image is complex"):
+        fastrestore.bm3d(lazy.astype(complex), 15)
+    masked = lazy.map_blocks(np.ma.masked_invalid, meta=np.ma.empty((0, 0), np.float32))
+    with pytest.raises(TypeError, match="masked"):
+        fastrestore.bm3d(masked, 15)
+
+
+def test_a_negative_map_and_an_outlier_are_reported():
+    image = photograph(dtype=np.float64)
+    lazy = da.from_array(image, chunks=CHUNKS)
+    result = fastrestore.bm3d(lazy, lazy - 150, profile=SMALL)
+    with pytest.raises(ValueError, match=r"sigma must be 0 or more everywhere, got .* -"):
+        result.compute(scheduler="synchronous")
+    image[3, 4] = 1e9
+    lazy = da.from_array(image, chunks=CHUNKS)
+    with pytest.raises(ValueError, match="image has values from"):
+        fastrestore.bm3d(lazy, 15, profile=SMALL).compute(scheduler="synchronous")
+
+
+def test_measures_of_the_whole_image_do_not_keep_its_chunks():
+    """Tasks that look at all pixels read the source by keys of their own."""
+    lazy = da.from_array(photograph(), chunks=CHUNKS) + 0
+    for array in (lazy, lazy.rechunk((30, 40)), lazy[None], lazy.T):
+        other = arrays.again(array)
+        mine, theirs = dict(array.__dask_graph__()), dict(other.__dask_graph__())
+        assert not set(flatten(array.__dask_keys__())) & set(theirs)
+        assert len(theirs) == len(mine)
+        np.testing.assert_array_equal(other, array)

@@ -15,6 +15,7 @@ from fastrestore._algorithms.bm4d import bm4d
 from fastrestore._algorithms.vbm3d import vbm3d
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.progress import reporting
+from fastrestore._chunked import entry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,6 +105,12 @@ def along_axes(denoise: Callable[P, T]) -> Callable[P, T]:
     def restored(*args: P.args, **options: P.kwargs) -> T:
         if not options.keys() <= signature.parameters.keys():
             return denoise(*args, **options)  # which raises
+        image = args[0] if args else options.get("image")
+        if entry.is_labeled(image):
+            whole = signature.bind(*args, **options)
+            whole.apply_defaults()
+            labeled: T = entry.restored(restored, whole.arguments)
+            return labeled
         axes, kind = options.pop("axes", None), str(options.pop("kind", "planes"))
         validate.choice("kind", kind, tuple(KINDS))
         if axes is None:
@@ -126,6 +133,8 @@ def _restored(
     options: dict[str, Any],
 ) -> Any:
     """Restore a stack part by part."""
+    if entry.is_chunked(image):
+        return _restored_lazily(denoise, image, sigma, layout, options)
     values, convert_back = interop.recognize("image", image)
     axes, kind = layout
     stack = _stack(axes, tuple(values.shape), kind)
@@ -151,6 +160,32 @@ def _restored(
             out[index] = stack.stored(result)
         restored = convert_back(out)
     return (restored, tuple(infos)) if call.keywords.get("return_info") else restored
+
+
+def _restored_lazily(
+    denoise: Callable[..., Any],
+    image: Any,
+    sigma: Any,
+    layout: tuple[Any, str],
+    options: dict[str, Any],
+) -> Any:
+    """Restore a stack of Dask part by part, each of them lazily."""
+    axes, kind = layout
+    stack = _stack(axes, tuple(image.shape), kind)
+    call = _call(denoise, stack, kind, options)
+    mask = options.get("mask")
+    parts = []
+    for index in stack.indices():
+        arrays = {
+            "sigma": stack.of_part("sigma", sigma, index),
+            "mask": stack.of_part("mask", mask, index),
+        }
+        given = {name: value for name, value in arrays.items() if value is not None}
+        try:
+            parts.append(stack.stored(call(stack.ordered(image[index]), **given)))
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"{stack.place(index)}{error}") from error
+    return entry.stacked(parts, [name in stack.together for name in stack.axes], image.shape)
 
 
 def _share(report: Callable[[float], None], parts: int) -> Callable[[int, int], None]:

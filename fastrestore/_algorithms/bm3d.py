@@ -307,7 +307,7 @@ def bm3d(
         uncertainty=error,
     )
     if match_channel is not None:
-        request = _matched_on(request, match_channel)
+        request = request.matched_on(match_channel)
     if error is not None:
         error.check(request, pilot)
     valid = None if request.mask is None else request.mask.valid
@@ -330,18 +330,6 @@ def bm3d(
     if error is not None:
         info = replace(info, std=convert_back(error.std))
     return Restored(restored, info, image, channel_axis)
-
-
-def _matched_on(request: Request, channel: Any) -> Request:
-    """Return the request for block matching on one channel."""
-    count = request.geometry.channels
-    index = validate.index("match_channel", channel, count)
-    if request.colorspace is not None:
-        raise ValueError(
-            f"match_channel={index} is for channels that are not transformed: write "
-            f"colorspace=None, or leave it out to match on the luminance of {request.colorspace!r}"
-        )
-    return replace(request, weights=np.eye(count)[index])
 
 
 def _guide(

@@ -15,6 +15,7 @@ from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.keywords import OTHER_SPELLINGS, without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._chunked import entry
 from fastrestore._collaborative.block_matches import BlockMatches, Matching
 from fastrestore._collaborative.pipeline import Result, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
@@ -150,6 +151,8 @@ def bm4d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=61) > 32
     True
     """
+    if entry.is_chunked(volume):
+        return _lazily(locals())
     values, convert_back = interop.recognize("volume", volume)
     numbers = named_profile(profile)
     geometry = _geometry(values.shape, channel_axis, slice_axis)
@@ -181,6 +184,17 @@ def bm4d(
         return restored
     info = Info.of(request, result, sigma, matching)
     return Restored(restored, info, volume, channel_axis, slice_axis)
+
+
+def _lazily(arguments: dict[str, Any]) -> Any:
+    """Restore a volume of Dask or xarray."""
+    geometry = _geometry(
+        arguments["volume"].shape, arguments["channel_axis"], arguments["slice_axis"]
+    )
+    profile = named_profile(arguments["profile"])
+    _check_profile(profile)
+    profile = profile if _fits(profile, geometry) else flat(profile)
+    return entry.restored(bm4d, arguments, geometry=geometry, profile=profile)
 
 
 def _pilot(pilot: Any, volume: Any, request: Request) -> Any:

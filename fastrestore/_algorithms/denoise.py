@@ -15,6 +15,7 @@ from fastrestore._algorithms.tuning import tuned
 from fastrestore._arrays import validate
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.progress import Progress
+from fastrestore._chunked import entry
 from fastrestore._collaborative.profile import MOST
 from fastrestore.backends.select import on_device
 
@@ -222,6 +223,7 @@ def denoise(
     >>> fastrestore.denoise(stack, sigma=10, axes="ZCYX", kind="volume").shape
     (8, 2, 64, 64)
     """
+    arguments = locals()
     given = {"profile": profile, "workers": workers, "backend": backend, "weights": weights,
              "batch_axis": batch_axis, "tile": tile, "device": device,
              "precision": precision, "noise": noise, "strength": strength,
@@ -238,6 +240,11 @@ def denoise(
         used: dict[str, Any] = {"workers": workers, "backend": place, "noise": noise}
         if validate.flag("tune", tune):
             _check_strength(strength)
+            if entry.is_chunked(image):
+                raise ValueError(
+                    "tune=True is not supported for a chunked array; call it for a part of the "
+                    "image, and give the chosen strength and profile"
+                )
             if batch_axis is not None:
                 raise ValueError(f"tune=True is for one image; leave out batch_axis={batch_axis!r}")
             tuned_result = tuned(image, sigma, mask, {"profile": profile, **used, **shared})
@@ -248,6 +255,8 @@ def denoise(
     from fastrestore.nets import need_torch
 
     need_torch()
+    if entry.is_chunked(image):
+        return entry.restored(denoise, arguments)
     from fastrestore.nets.call import Options, denoised, select_weights
 
     factor = validate.number("strength", strength, least=0, most=MOST)

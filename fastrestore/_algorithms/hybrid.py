@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fastrestore._algorithms.bm3d import bm3d
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.masked import Axes
+from fastrestore._algorithms.noise import estimate_noise
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.blind import estimate_noise
 from fastrestore._noise.sampling import level as levels_of
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.vst import PoissonGaussian

@@ -13,6 +13,7 @@ from fastrestore._arrays import interop, outliers, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.streams import on_stream_of
 from fastrestore._arrays.types import FloatArray
+from fastrestore._chunked import entry
 from fastrestore._collaborative.calls import with_spectrum
 from fastrestore._collaborative.profile import Profile
 
@@ -108,6 +109,8 @@ def remove_streaks(
     >>> bool(left.std() < 0.6 * streaks.std())
     True
     """
+    if entry.is_chunked(sinogram):
+        return entry.restored(remove_streaks, locals())
     array, restore = interop.recognize("sinogram", sinogram)
     order = _axis_order(array.shape, angle_axis, detector_axis)
     validate.check_finite("sinogram", array)

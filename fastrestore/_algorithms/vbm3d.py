@@ -21,6 +21,7 @@ from fastrestore._arrays.frames import (
 from fastrestore._arrays.keywords import without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
+from fastrestore._chunked import entry
 from fastrestore._collaborative.film_noise import FilmNoise, Picture
 from fastrestore._collaborative.pipeline import Result
 from fastrestore._collaborative.profile import Profile
@@ -165,6 +166,7 @@ def vbm3d(
     >>> fastrestore.metrics.psnr(np.stack([clean] * 5), restored, data_range=62) > 30
     True
     """
+    arguments = locals()
     options = {
         "profile": profile, "stage": stage, "data_range": data_range, "colorspace": colorspace,
         "mask": None if hasattr(frames, "shape") else mask,
@@ -179,6 +181,8 @@ def vbm3d(
     )
     if sigma is not None and validate.numbers("sigma", sigma, LEVEL).ndim > 1:
         raise ValueError(f"{NO_MAP}, got {validate.quoted(sigma)}")
+    if entry.is_chunked(frames):
+        return entry.restored(vbm3d, arguments, stream=stream)
     check_frames(frames)
     if not hasattr(frames, "shape"):
         if progress is not False:
@@ -265,11 +269,14 @@ class _Stream(NamedTuple):
     def _request(self, frame: Any, channel_axis: int | None) -> Request:
         """Validate the arguments for frames like this one."""
         geometry = image_geometry(frame.shape, channel_axis, "frame 0")
-        on_host = interop.on_host(frame)
         with interop.use_device_of(frame):
-            request = Request.validated(
-                geometry, on_host, self.noise, capability="video", **self.options
-            )
+            return self.request_of(geometry, interop.on_host(frame))
+
+    def request_of(self, geometry: Geometry, on_host: bool) -> Request:
+        """Validate the arguments for frames of a geometry."""
+        request = Request.validated(
+            geometry, on_host, self.noise, capability="video", **self.options
+        )
         if request.profile.residual or request.profile.iterations:
             raise ValueError(f"profile {request.profile.name!r} is not supported for videos")
         if request.noise is not None and request.noise.map is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,15 +46,15 @@ class Changes:
         The frame is copied to `frame`, because callers may use its memory again.
         """
         waits = self._cuts and not interop.on_host(planes)
-        now = _thumbnail(planes) if waits else None
+        now = thumbnail(planes) if waits else None
         if self._repeats(planes, now):
             return Change.NONE
         self.frame = planes.copy("K")
         if not self._cuts:
             return Change.MOTION
-        now = _thumbnail(planes) if now is None else now
+        now = thumbnail(planes) if now is None else now
         before, self._thumbnail = self._thumbnail, now
-        return Change.CUT if before is not None and self._cut(before, now) else Change.MOTION
+        return Change.CUT if before is not None and self.is_cut(before, now) else Change.MOTION
 
     def _repeats(self, planes: Any, thumbnail: NDArray[np.float64] | None) -> bool:
         """Whether a frame equals the last."""
@@ -64,13 +65,20 @@ class Changes:
         alike = thumbnail is not None and (thumbnail == self._thumbnail).all()
         return bool(alike and (planes == self.frame).all())
 
-    def _cut(self, before: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
+    def is_cut(self, before: NDArray[np.float64], now: NDArray[np.float64]) -> bool:
         """Whether a scene begins between two frames."""
         extent = float(max(np.ptp(now), np.ptp(before)))
         change = float(np.abs(now - before).mean())
         cut = change > max(CUT, LEAP * self._usual) * extent
         self._usual = MOVING if cut or not extent else change / extent
         return cut
+
+
+def scene_starts(thumbnails: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Return the numbers of the frames that begin a scene, of a video without repetitions."""
+    changes = Changes(True)
+    pairs = enumerate(itertools.pairwise(thumbnails), 1)
+    return [0, *(k for k, (before, now) in pairs if changes.is_cut(before, now))]
 
 
 def equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -96,12 +104,12 @@ def distinct(images: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     return kept
 
 
-def _thumbnail(planes: Any) -> NDArray[np.float64]:
+def thumbnail(planes: Any) -> NDArray[np.float64]:
     """Return the means over square blocks of pixels and over the channels, on the host."""
     gray = planes.mean(0, dtype=np.float64)
     rows, columns = (max(1, size // BLOCK) for size in gray.shape)
     tall, wide = (min(BLOCK, size) for size in gray.shape)
     cropped = interop.namespace(gray).ascontiguousarray(gray[: rows * tall, : columns * wide])
     blocks = cropped.reshape(rows, tall, columns, wide)
-    thumbnail: NDArray[np.float64] = interop.to_host(blocks.mean((1, 3)))
-    return thumbnail
+    means: NDArray[np.float64] = interop.to_host(blocks.mean((1, 3)))
+    return means

@@ -7,11 +7,13 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask._task_spec import DataNode, convert_legacy_graph
 from dask.array.overlap import overlap
-from dask.graph_manipulation import clone
+from dask.base import clone_key, tokenize
+from dask.highlevelgraph import HighLevelGraph
 
 from fastrestore._arrays import interop, validate
-from fastrestore._chunked.cuts import Cuts, Reach
+from fastrestore._chunked.cuts import Cuts, Depths
 
 Chunks = tuple[tuple[int, ...], ...]
 
@@ -34,6 +36,17 @@ def check(name: str, array: Any) -> None:
             f"{name}.map_blocks(numpy.asarray) may convert them"
         )
     interop.recognize(name, meta)
+
+
+def matching(name: str, array: Any, image: Any) -> Any:
+    """Return an array of the shape of a Dask array as one, with chunks of the same kind."""
+    if not isinstance(array, da.Array):
+        array = da.from_array(interop.recognize(name, array)[0], chunks=image.chunks)
+    check(name, array)
+    validate.same_shape(name, array, image.shape)
+    if on_host(array) != on_host(image):
+        raise ValueError(f"{name} and the image must both have chunks of NumPy, or both of CuPy")
+    return array
 
 
 def on_host(array: Any) -> bool:
@@ -62,13 +75,12 @@ def as_image(planes: Any, channel_axis: int | None, slice_axis: int = 1) -> Any:
     return planes[0] if channel_axis is None else da.moveaxis(planes, 0, channel_axis)
 
 
-def fitted(name: str, planes: Any, reach: tuple[Reach, ...]) -> Any:
+def fitted(name: str, planes: Any, depths: Depths) -> Any:
     """Return planes with chunks that are at least as large as the overlap of their neighbors.
 
     Warn if they differ from those of the caller, unless a short last chunk is joined to the one
     before.
     """
-    depths = [each.depth for each in reach]
     given = planes.chunks[1:]
     chunks = [_fitted(sizes, depth) for sizes, depth in zip(given, depths, strict=True)]
     if all(sizes is not None for sizes in chunks):
@@ -103,7 +115,7 @@ def _regular(size: int, side: int) -> tuple[int, ...]:
     return tuple(size * (k + 1) // count - size * k // count for k in range(count))
 
 
-def _cost(chunks: Chunks, depths: list[int]) -> float:
+def _cost(chunks: Chunks, depths: Depths) -> float:
     """Share of the pixels that are read more than once, because chunks overlap."""
     read = [
         sum(sizes) + 2 * depth * (len(sizes) - 1)
@@ -114,7 +126,7 @@ def _cost(chunks: Chunks, depths: list[int]) -> float:
 
 def overlapped(planes: Any, cuts: Cuts) -> Any:
     """Return planes (C, *spatial) whose chunks have the pixels of neighbors that a stage reads."""
-    depths = dict(enumerate((0, *cuts.depths())))
+    depths = dict(enumerate((0, *cuts.depths)))
     return overlap(planes, depths, boundary="none", allow_rechunk=False)
 
 
@@ -124,7 +136,17 @@ def again(array: Any) -> Any:
     Measures of the whole image need all chunks before the first one is restored. With the keys of
     `array`, all of them would be in memory by then.
     """
-    return clone(array)
+    # dask.graph_manipulation.clone leaves the references in most tasks as they are (2026.8)
+    graph = convert_legacy_graph(dict(array.__dask_graph__()))
+    seed = tokenize(array.name, "again")
+    names = {
+        key: key if isinstance(task, DataNode) and key[0] != array.name else clone_key(key, seed)
+        for key, task in graph.items()
+    }
+    tasks = {names[key]: task.substitute(names, key=names[key]) for key, task in graph.items()}
+    name = clone_key(array.name, seed)
+    layers = HighLevelGraph.from_collections(name, tasks)
+    return da.Array(layers, name, array.chunks, meta=array._meta)
 
 
 def strided(planes: Any, apart: int) -> Any:

@@ -7,12 +7,16 @@ changes the result: see `fastrestore._collaborative.tiling`.
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastrestore._collaborative.profile import Profile
 
 Slices = tuple[slice, ...]
+Depths = tuple[int, ...]
 
 
 class Reach(NamedTuple):
@@ -20,6 +24,7 @@ class Reach(NamedTuple):
 
     halo: int  # pixels on each side
     step: int  # the part that is read begins at a multiple of it
+    square: int = 1  # and ends at a multiple of this, or at the end of the image
 
     @property
     def depth(self) -> int:
@@ -27,18 +32,27 @@ class Reach(NamedTuple):
         return self.halo + self.step - 1
 
 
-def reaches(profile: Profile, which: str, ndim: int) -> tuple[Reach, ...]:
-    """Return the reach of a stage along each spatial axis."""
+def reaches(profile: Profile, which: str, ndim: int, square: int = 1) -> tuple[Reach, ...]:
+    """Return the reach of a stage along each spatial axis.
+
+    Along rows and columns, the part that is read consists of whole squares of the image.
+    """
 
     def field(name: str) -> int:
         value: int = getattr(profile, f"{name}_{which}")
         return value
 
-    plane = Reach(2 * field("radius") + field("block") - 1, field("step"))
+    step = math.lcm(field("step"), square)
+    plane = Reach(2 * field("radius") + field("block") - 1, step, square)
     if ndim == 2:
         return (plane, plane)
     halo = 2 * field("radius_slices") + field("slices") - 1
     return (Reach(halo, field("step_slices")), plane, plane)
+
+
+def farthest(each: Iterable[tuple[Reach, ...]]) -> Depths:
+    """Return the overlap of chunks, along each axis, for the largest of some reaches."""
+    return tuple(max(reach.depth for reach in axis) for axis in zip(*each, strict=True))
 
 
 class Place(NamedTuple):
@@ -46,53 +60,37 @@ class Place(NamedTuple):
 
     crop: Slices  # of the chunk with its overlap: what is read
     inner: Slices  # of what is read: the chunk
-    read: Slices  # of the image
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """The chunks of an image along its spatial axes, and how far a stage reads beyond them."""
+    """The chunks of an image along its spatial axes, and their overlap."""
 
     ends: tuple[tuple[int, ...], ...]  # 0, the end of the first chunk, .., the size
-    reach: tuple[Reach, ...]
+    depths: Depths
 
     @classmethod
-    def of(cls, chunks: tuple[tuple[int, ...], ...], reach: tuple[Reach, ...]) -> Cuts:
-        """Return the cuts of an array with these chunks."""
-        ends = []
-        for sizes in chunks:
-            sums = [0]
-            for size in sizes:
-                sums.append(sums[-1] + size)
-            ends.append(tuple(sums))
-        return cls(tuple(ends), reach)
+    def of(cls, chunks: tuple[tuple[int, ...], ...], depths: Depths) -> Cuts:
+        """Return the cuts of an array with these chunks; an axis of one chunk has no overlap."""
+        ends = tuple(tuple(itertools.accumulate(sizes, initial=0)) for sizes in chunks)
+        used = zip(chunks, depths, strict=True)
+        return cls(ends, tuple(depth if len(sizes) > 1 else 0 for sizes, depth in used))
 
-    def depths(self) -> tuple[int, ...]:
-        """Return the overlap of chunks along each axis; none if there is one chunk."""
-        return tuple(
-            reach.depth if len(ends) > 2 else 0
-            for ends, reach in zip(self.ends, self.reach, strict=True)
-        )
-
-    def place(self, number: tuple[int, ...]) -> Place:
+    def place(self, number: tuple[int, ...], reach: tuple[Reach, ...]) -> Place:
         """Return the part of the image that belongs to the chunk with these numbers."""
         spans = [
-            _span(ends[k], ends[k + 1], ends[-1], reach)
-            for ends, k, reach in zip(self.ends, number, self.reach, strict=True)
+            _span(ends[k : k + 2], ends[-1], max(0, ends[k] - depth), each)
+            for ends, depth, k, each in zip(self.ends, self.depths, number, reach, strict=True)
         ]
-        return Place(*(tuple(span[k] for span in spans) for k in range(3)))
+        return Place(tuple(crop for crop, _ in spans), tuple(inner for _, inner in spans))
 
 
-def _span(first: int, last: int, size: int, reach: Reach) -> tuple[slice, slice, slice]:
-    """Return the entries of `Place` for one axis."""
-    begin = max(0, first - reach.depth)
+def _span(ends: tuple[int, ...], size: int, begin: int, reach: Reach) -> tuple[slice, slice]:
+    """Return the entries of `Place` for one axis; `begin` is the first pixel with the overlap."""
+    first, last = ends
     start = max(0, (first - reach.halo) // reach.step * reach.step)
-    stop = min(size, last + reach.halo)
-    return (
-        slice(start - begin, stop - begin),
-        slice(first - start, last - start),
-        slice(start, stop),
-    )
+    stop = min(size, -(-(last + reach.halo) // reach.square) * reach.square)
+    return slice(start - begin, stop - begin), slice(first - start, last - start)
 
 
 def numbers(block_id: Any) -> tuple[int, ...]:

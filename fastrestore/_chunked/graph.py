@@ -10,7 +10,7 @@ import numpy as np
 
 from fastrestore._arrays import interop
 from fastrestore._chunked import arrays, stages
-from fastrestore._chunked.cuts import Cuts, reaches
+from fastrestore._chunked.cuts import Cuts, farthest
 from fastrestore._chunked.facts import Settings, facts_of
 from fastrestore._chunked.maps import Noise
 from fastrestore._chunked.stages import Task
@@ -44,13 +44,11 @@ def _facts(settings: Settings, planes: Any, noise: Any) -> Any:
     survey = None
     if arrays.on_host(planes):
         model = dask.delayed(_model)(noise, settings.request.strength)
-        survey = surveyed(settings.name, seen, model)
+        survey = surveyed(settings.name, seen, model, settings.searched)
     count, *spatial = settings.shape
     strides = host.stride((count * spatial[0], *spatial[1:])), host.stride(tuple(spatial))
     samples = [arrays.strided(seen, apart) for apart in strides]
-    return dask.delayed(facts_of, name=f"facts-{dask.base.tokenize(survey, samples, noise)}")(
-        settings, noise, survey, samples
-    )
+    return dask.delayed(facts_of)(settings, noise, survey, samples)
 
 
 def _model(noise: Noise, strength: float) -> Any:
@@ -61,7 +59,7 @@ def _model(noise: Noise, strength: float) -> Any:
 def _stage(settings: Settings, given: Given, facts: Any, which: Which, is_last: bool) -> Any:
     """Return the layer of a stage: the estimates of all chunks."""
     planes = given.planes
-    cuts = Cuts.of(planes.chunks[1:], reaches(settings.request.profile, which, planes.ndim - 1))
+    cuts = Cuts.of(planes.chunks[1:], farthest(settings.reaches(which)))
     task = Task(
         which, cuts, is_last,
         piloted=given.pilot is not None, is_image=settings.piloted, mapped=given.level is not None,
@@ -70,5 +68,5 @@ def _stage(settings: Settings, given: Given, facts: Any, which: Which, is_last: 
     read = [arrays.overlapped(each, cuts) for each in given if each is not None]
     return da.map_blocks(
         stages.run, *read, facts=facts, task=task, dtype=dtype, chunks=planes.chunks,
-        meta=arrays.like(planes, dtype, planes.ndim), name=f"{settings.name}-{which}",
+        meta=arrays.like(planes, dtype, planes.ndim), token=f"{settings.name}-{which}",
     )  # fmt: skip

@@ -13,6 +13,8 @@ from fastrestore._arrays.types import FloatArray
 from fastrestore._chunked import arrays
 from fastrestore._chunked.survey import Survey, surveyed
 from fastrestore._collaborative.request import Geometry
+from fastrestore._noise.applied import as_divisor, levels_of
+from fastrestore._noise.choice import Choice
 from fastrestore._noise.planes import (
     PlaneNoise,
     alike,
@@ -22,6 +24,7 @@ from fastrestore._noise.planes import (
     sampled,
     typical,
 )
+from fastrestore._noise.spec import NoiseSpec
 
 
 class Noise(NamedTuple):
@@ -30,15 +33,24 @@ class Noise(NamedTuple):
     planes: PlaneNoise
     means: FloatArray | None = None  # (C,): a map is relative to them; None if there is none
     shared: bool = False  # whether the map of one channel is that of all
+    spec: NoiseSpec | None = None  # whose level depends on the brightness
+    choice: Choice | None = None  # if the noise was estimated
 
     def has_one_map(self) -> bool:
-        """Whether there is no map, or the same for all channels."""
+        """Whether there is no map, or the same for all channels if they are equal."""
+        if self.spec is not None:
+            tables = (self.spec.levels, self.spec.brightness)
+            return all(bool((table == table[:1]).all()) for table in tables)
         return self.means is None or self.shared
 
-    def level(self, levels: FloatArray) -> FloatArray | None:
-        """Return the map of a chunk from its levels (C, *spatial)."""
+    def level(self, planes: Any, levels: Any) -> FloatArray | None:
+        """Return the map of a part of the image (C, *spatial), which a given map may have."""
         if self.means is None:
             return None
+        if self.spec is not None:
+            values = levels_of(self.spec, interop.to_host(planes))
+            level: FloatArray = values / as_divisor(self.means, values.ndim)
+            return level
         noisy = relative(levels, self.means)
         return noisy[self.means > 0][:1] if self.shared else noisy
 
@@ -51,7 +63,7 @@ def is_map(sigma: Any, geometry: Geometry) -> bool:
     return not is_by_channel(shape, geometry.shape, geometry.channel_axis)
 
 
-def levels_of(sigma: Any, geometry: Geometry, planes: Any) -> Any:
+def map_of(sigma: Any, geometry: Geometry, planes: Any) -> Any:
     """Return a map of sigma as a Dask array with the shape and the chunks of `planes`."""
     shape, axis = geometry.shape, geometry.channel_axis
     if isinstance(sigma, da.Array):

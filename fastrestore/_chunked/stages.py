@@ -35,7 +35,7 @@ def run(planes: Any, *others: Any, facts: Facts, task: Task, block_id: tuple[int
     `others` are the pilot estimate and the map of the noise, if there are any. The result of the
     basic stage has transformed and scaled channels, unless it is the last.
     """
-    place = task.cuts.place(numbers(block_id))
+    place = task.cuts.place(numbers(block_id), facts.reach(task.which))
     planes, *rest = (_part(each, place.crop) for each in (planes, *others))
     if facts.context is None:
         inner = planes[_every(place.inner)]
@@ -68,9 +68,9 @@ class Region:
         request = facts.settings.ready(facts.request, on_host, int(planes.size))
         dtype, context = planes.dtype, facts.context
         assert context is not None
-        level = None if level is None else facts.noise.level(level)
+        level = facts.noise.level(planes, level)
         if level is not None:
-            noise = replace(facts.noise.planes, map=level)
+            noise = replace(facts.noise.planes, map=level[: facts.channels])
             mapped = context_of(facts.pixels, noise, request)
             context = mapped.with_range(context.statistics.data_range)
         stable = planes if facts.model is None else vst.forward(facts.model, planes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple, Self
 
 import dask
@@ -12,6 +13,37 @@ from numpy.typing import NDArray
 from fastrestore._noise import vst
 
 
+class Layers(NamedTuple):
+    """The slices of a volume along an axis, each array of its length."""
+
+    hashes: NDArray[np.uint64]  # sums of those of the chunks, which do not depend on their order
+    low: NDArray[Any]
+    high: NDArray[Any]
+
+    @classmethod
+    def of(cls, planes: NDArray[Any], axis: int, corner: tuple[int, ...], size: int) -> Self:
+        """Look at the slices of a chunk (C, *spatial) with this first voxel, along an axis."""
+        start = corner[axis]
+        place = str(corner[:axis] + corner[axis + 1 :]).encode()
+        slices = np.moveaxis(planes, axis, 0)
+        layers = cls(np.zeros(size, np.uint64), np.full(size, np.inf), np.full(size, -np.inf))
+        for k, each in enumerate(slices, start):
+            digest = hashlib.blake2b(np.ascontiguousarray(each).tobytes() + place, digest_size=8)
+            layers.hashes[k] = int.from_bytes(digest.digest(), "little")
+            layers.low[k], layers.high[k] = each.min(), each.max()
+        return layers
+
+    def joined(self, other: Layers) -> Layers:
+        """Return the slices of both parts of a volume."""
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return Layers(self.hashes + other.hashes, low, high)
+
+    def alike(self) -> NDArray[np.bool_]:
+        """Whether each slice but the first equals the one before; constant ones have no noise."""
+        same: NDArray[np.bool_] = self.hashes[1:] == self.hashes[:-1]
+        return same & (self.low[1:] < self.high[1:])
+
+
 class Survey(NamedTuple):
     """What is known of all pixels of planes (C, *spatial)."""
 
@@ -19,6 +51,8 @@ class Survey(NamedTuple):
     high: Any
     ends: tuple[float, float]  # before noise that depends on the signal was stabilized
     gray: bool  # whether all channels are equal
+    total: float  # sum of the values
+    layers: tuple[Layers, ...] = ()  # along the searched axes of a volume
 
     @classmethod
     def of(cls, planes: Any, model: Any) -> Self:
@@ -28,25 +62,32 @@ class Survey(NamedTuple):
             planes = vst.forward(model, planes)
         spatial = tuple(range(1, planes.ndim))
         gray = bool((planes[1:] == planes[:1]).all())
-        return cls(planes.min(spatial), planes.max(spatial), ends, gray)
+        total = float(planes.sum(dtype=np.float64))
+        return cls(planes.min(spatial), planes.max(spatial), ends, gray, total)
 
     def joined(self, other: Survey) -> Survey:
         """Return what is known of the pixels of both."""
+        both = zip(self.layers, other.layers, strict=True)
+        layers = tuple(one.joined(two) for one, two in both)
         ends = min(self.ends[0], other.ends[0]), max(self.ends[1], other.ends[1])
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
-        return Survey(low, high, ends, self.gray and other.gray)
+        gray = self.gray and other.gray
+        return Survey(low, high, ends, gray, self.total + other.total, layers)
 
     def extent(self) -> float:
         """Return the range of the values."""
         return float(self.high.max()) - float(self.low.min())
 
 
-def surveyed(name: str, planes: Any, model: Any = None) -> Any:
-    """Return the `Survey` of a Dask array (C, *spatial), delayed."""
+def surveyed(name: str, planes: Any, model: Any = None, searched: tuple[int, ...] = ()) -> Any:
+    """Return the `Survey` of a Dask array (C, *spatial), delayed.
+
+    `searched` are the axes of a volume along which slices may be repeated.
+    """
     ones = tuple((1,) * count for count in planes.numblocks)
     starts = tuple(tuple(np.cumsum((0, *sizes[:-1])).tolist()) for sizes in planes.chunks)
     parts = da.map_blocks(
-        _of_chunk, planes, name, starts, model,
+        _of_chunk, planes, name, starts, model, {axis: planes.shape[axis] for axis in searched},
         dtype=object, chunks=ones, meta=np.empty((0,) * planes.ndim, object),
     )  # fmt: skip
     one = da.reduction(
@@ -61,16 +102,19 @@ def _of_chunk(
     name: str,
     starts: tuple[tuple[int, ...], ...],
     model: Any,
+    searched: dict[int, int],
     block_id: tuple[int, ...] = (),
 ) -> NDArray[Any]:
     """Return an array of one element, the survey of a chunk."""
-    _check_finite(name, planes, [each[k] for each, k in zip(starts, block_id, strict=True)])
+    corner = tuple(each[k] for each, k in zip(starts, block_id, strict=True))
+    _check_finite(name, planes, corner)
+    layers = tuple(Layers.of(planes, axis, corner, size) for axis, size in searched.items())
     out = np.empty((1,) * planes.ndim, object)
-    out.flat[0] = Survey.of(planes, model)
+    out.flat[0] = Survey.of(planes, model)._replace(layers=layers)
     return out
 
 
-def _check_finite(name: str, planes: NDArray[Any], corner: list[int]) -> None:
+def _check_finite(name: str, planes: NDArray[Any], corner: tuple[int, ...]) -> None:
     """Raise if there are NaN or infinite values in the chunk with this first pixel."""
     if planes.dtype.kind != "f" or np.isfinite(planes).all():
         return
@@ -80,7 +124,7 @@ def _check_finite(name: str, planes: NDArray[Any], corner: list[int]) -> None:
     channel = f" of channel {first[0]}" if len(planes) > 1 else ""
     raise ValueError(
         f"{name} has values that are NaN or infinite, {len(bad)} in a chunk of shape "
-        f"{planes.shape[1:]} that begins at {tuple(corner[1:])}, the first is {planes[first]} at "
+        f"{planes.shape[1:]} that begins at {corner[1:]}, the first is {planes[first]} at "
         f"{place}{channel}; replace them first, such as by {name}.map_blocks(numpy.nan_to_num)"
     )
 

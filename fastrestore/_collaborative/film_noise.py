@@ -63,11 +63,11 @@ class FilmNoise:
         """Whether a frame at the start has no noise, as a black one, and remains as it is."""
         strength = self.request.strength
         if not self.is_estimated:
-            self.opening = self._given()
+            self.opening = self.given()
         elif strength > 0 and has_white_noise(_film([picture])):
             return False
         elif strength > 0 or self.opening is None:
-            self.opening = self._applied(self._estimated([picture]))
+            self.opening = self.applied(self.estimated([picture]))
         assert self.opening is not None
         return not self.opening.planes.sigmas.any()
 
@@ -80,7 +80,7 @@ class FilmNoise:
         """
         if not self.is_estimated:
             if not self.scenes:
-                self.scenes.append(self._given())
+                self.scenes.append(self.given())
             return self.scenes[0], parts
         read, pictures = [], []
         for part in parts:
@@ -89,7 +89,7 @@ class FilmNoise:
             pictures += [] if frame is None else [frame]
             if len(pictures) == self.count:
                 break
-        choice = self._estimated(pictures)
+        choice = self.estimated(pictures)
         if not self.scenes:
             self.grid = block_grid([interop.to_host(each.planes) for each in pictures[:SOME]])
         noisy = [scene for scene in self.scenes if scene.planes.sigmas.any()]
@@ -97,25 +97,25 @@ class FilmNoise:
             before = noisy[-1].choice
             assert before is not None
             choice = followed(before, choice, len(pictures))
-        self.scenes.append(self._applied(choice))
+        self.scenes.append(self.applied(choice))
         return self.scenes[-1], itertools.chain(_drained(read), parts)
 
-    def _given(self) -> SceneNoise:
+    def given(self) -> SceneNoise:
         """Return noise that does not depend on the frames."""
         request = self.request
         if request.noise is not None:
             return SceneNoise(request.noise.times(request.strength), None)
         assert isinstance(request.source, NoiseSpec)
-        return self._applied(Choice(request.source, "the noise was given"))
+        return self.applied(Choice(request.source, "the noise was given"))
 
-    def _applied(self, choice: Choice) -> SceneNoise:
+    def applied(self, choice: Choice) -> SceneNoise:
         """Stabilize noise whose level varies, because stages of videos have no map of it."""
         model, spec = stabilizing(choice.spec)
         planes = np.zeros((len(spec.sigma), 1, 1))
         noise = plane_noise(spec, planes).times(self.request.strength)
         return SceneNoise(replace(noise, model=model), choice)
 
-    def _estimated(self, pictures: list[Picture]) -> Choice:
+    def estimated(self, pictures: list[Picture]) -> Choice:
         """Estimate the noise from some frames."""
         model = self.request.source
         assert isinstance(model, str)

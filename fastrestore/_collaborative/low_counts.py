@@ -46,12 +46,18 @@ class Pass(NamedTuple):
 
 def passes(model: PoissonGaussian, stabilized: Any) -> list[Pass]:
     """Return the passes for an image (C, *spatial), from coarse to fine; none if one is enough."""
-    pixels = 1 if stabilized.ndim == 3 else SLICES
-    level = _photons(stabilized, model.sigma / model.gain) * pixels
+    mean = float(interop.to_host(stabilized.reshape(-1).mean(0)))
+    return passes_of(model, mean, stabilized.shape)
+
+
+def passes_of(model: PoissonGaussian, mean: float, shape: tuple[int, ...]) -> list[Pass]:
+    """Return the passes for an image (C, *spatial) with this mean after stabilization."""
+    pixels = 1 if len(shape) == 3 else SLICES
+    level = _photons(mean, model.sigma / model.gain) * pixels
     coarsest = 0
     if not level:  # nothing is brighter than the black level
         return []
-    while _is_low(level * 4**coarsest) and _is_large(stabilized.shape[-2:], coarsest + 1):
+    while _is_low(level * 4**coarsest) and _is_large(shape[-2:], coarsest + 1):
         coarsest += 1
     if not coarsest:
         return []
@@ -63,9 +69,8 @@ def passes(model: PoissonGaussian, stabilized: Any) -> list[Pass]:
     ]
 
 
-def _photons(stabilized: Any, spread: float) -> float:
+def _photons(mean: float, spread: float) -> float:
     """Photons in a typical pixel; of Poisson noise of the same relative strength."""
-    mean = float(interop.to_host(stabilized.reshape(-1).mean(0)))
     photons = max(0.0, mean**2 / 4 - 3 / 8 - spread**2)
     return photons**2 / (photons + spread**2) if photons else 0.0
 

@@ -216,6 +216,17 @@ class Request:
             return (block, block)
         return (max(profile.slices_basic, profile.slices_final), block, block)
 
+    def matched_on(self, channel: Any) -> Self:
+        """Return the request for block matching on one channel."""
+        index = validate.index("match_channel", channel, self.geometry.channels)
+        if self.colorspace is not None:
+            raise ValueError(
+                f"match_channel={index} is for channels that are not transformed: write "
+                "colorspace=None, or leave it out to match on the luminance of "
+                f"{self.colorspace!r}"
+            )
+        return replace(self, weights=np.eye(self.geometry.channels)[index])
+
     def substituted(self, error: Exception) -> Self:
         """Return the request for the substitute after an error of the backend, and warn."""
         backend = self.substitute

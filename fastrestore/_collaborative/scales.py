@@ -92,7 +92,9 @@ def halved_noise(noise: PlaneNoise) -> PlaneNoise:
         cross = np.array(pairs) / np.outer(kept, kept)[..., None, None]
     if level is not None:
         level = np.sqrt(halved(np.square(level)))
-    return replace(noise, sigmas=noise.sigmas * kept, map=level, spectrum=spectrum, cross=cross)
+    return replace(
+        noise, sigmas=noise.sigmas * kept, map=level, spectrum=spectrum, cross=cross, together=None
+    )
 
 
 def _folded(power: FloatArray) -> FloatArray:

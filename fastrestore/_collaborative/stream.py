@@ -108,13 +108,13 @@ def restored(frames: Iterator[Picture], film: FilmNoise, radius: int, cuts: bool
             opening = following
     last: Any = None
     video: Video | None = None
-    scenes = itertools.groupby(_parts(itertools.chain([opening], frames), cuts), _Part.key)
+    scenes = itertools.groupby(_parts(itertools.chain([opening], frames), cuts), Part.key)
     for (_, still), parts in scenes:
         if still:
             yield from (last for _ in parts)
             continue
         first = next(parts)
-        noise, following_parts = film.of_scene(itertools.chain([first], parts), _Part.frame)
+        noise, following_parts = film.of_scene(itertools.chain([first], parts), Part.frame)
         assert first.picture is not None
         if not noise.planes.sigmas.any():
             for part in following_parts:
@@ -122,7 +122,7 @@ def restored(frames: Iterator[Picture], film: FilmNoise, radius: int, cuts: bool
                 yield last
             continue
         if video is None or film.is_estimated:
-            video = _video(first.picture, noise.planes, film.request, radius)
+            video = video_of(first.picture, noise.planes, film.request, radius)
         for last in _scene_in_passes(following_parts, video, noise.planes):
             yield last
 
@@ -132,7 +132,7 @@ def _unchanged(planes: Any) -> Any:
     return planes.astype(interop.result_dtype(planes.dtype))
 
 
-def _video(picture: Picture, noise: PlaneNoise, request: Request, radius: int) -> Video:
+def video_of(picture: Picture, noise: PlaneNoise, request: Request, radius: int) -> Video:
     """Prepare what the frames of a scene share, from its first frame."""
     first, mask = picture
     given, model = request.noise_argument(), noise.model
@@ -153,7 +153,7 @@ def _video(picture: Picture, noise: PlaneNoise, request: Request, radius: int) -
     return Video(context, request, radius, model, first)
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A frame, and its place in the video."""
 
     picture: Picture | None  # None for a repetition of the frame before
@@ -169,18 +169,18 @@ class _Part(NamedTuple):
         return self.picture
 
 
-def _parts(frames: Iterator[Picture], cuts: bool) -> Iterator[_Part]:
+def _parts(frames: Iterator[Picture], cuts: bool) -> Iterator[Part]:
     """Find repetitions and scenes; frames are copied."""
     changes, scene, run = Changes(cuts), 0, 0
     for planes, mask in frames:
         change = Change.NONE if planes is None else changes.to(planes)
         if change is Change.NONE:
             run += 1
-            yield _Part(None, scene, run > LONGEST)
+            yield Part(None, scene, run > LONGEST)
             continue
         scene += change is Change.CUT or run > LONGEST
         run = 1
-        yield _Part(Picture(changes.frame, mask), scene, False)
+        yield Part(Picture(changes.frame, mask), scene, False)
 
 
 @dataclass(slots=True)
@@ -191,13 +191,13 @@ class _Run:
     length: int = 1
 
 
-def _scene_in_passes(parts: Iterator[_Part], video: Video, noise: PlaneNoise) -> Iterator[Any]:
+def _scene_in_passes(parts: Iterator[Part], video: Video, noise: PlaneNoise) -> Iterator[Any]:
     """Restore the frames of one scene, in several passes if they have few photons."""
     steps = []
     if isinstance(video.model, vst.PoissonGaussian):
         steps = low_counts.passes(video.model, video.like)
     if not steps:
-        return _scene(parts, video)
+        return restored_scene(parts, video)
     few = FewPhotons(replace(video.request, mask=None), noise)
     estimates: Iterator[Any] | None = None
     for step in steps:
@@ -208,8 +208,8 @@ def _scene_in_passes(parts: Iterator[_Part], video: Video, noise: PlaneNoise) ->
 
 
 def _combined(
-    parts: Iterator[_Part], estimates: Iterator[Any] | None, few: FewPhotons, step: Pass
-) -> Iterator[_Part]:
+    parts: Iterator[Part], estimates: Iterator[Any] | None, few: FewPhotons, step: Pass
+) -> Iterator[Part]:
     """Combine frames with their estimates of half the size."""
     for part in parts:
         estimate = None if estimates is None else next(estimates)
@@ -221,7 +221,7 @@ def _combined(
         yield part._replace(picture=Picture(few.combined(planes, estimate, step), mask))
 
 
-def _pass(parts: Iterator[_Part], few: FewPhotons, step: Pass, radius: int) -> Iterator[Any]:
+def _pass(parts: Iterator[Part], few: FewPhotons, step: Pass, radius: int) -> Iterator[Any]:
     """Restore the combinations of one size, of which the first one is no repetition."""
     first = next(parts)
     assert first.picture is not None
@@ -229,11 +229,11 @@ def _pass(parts: Iterator[_Part], few: FewPhotons, step: Pass, radius: int) -> I
     own = replace(request.execution, memory=request.backend.memory())  # passes take turns
     request = replace(request, execution=own)
     assert request.noise is not None
-    video = _video(first.picture, request.noise, request, radius)
-    yield from _scene(itertools.chain([first], parts), video)
+    video = video_of(first.picture, request.noise, request, radius)
+    yield from restored_scene(itertools.chain([first], parts), video)
 
 
-def _scene(parts: Iterator[_Part], video: Video) -> Iterator[Any]:
+def restored_scene(parts: Iterator[Part], video: Video) -> Iterator[Any]:
     """Restore the frames of one scene."""
     runs: deque[_Run] = deque()  # that are pending
     numbers, copies = itertools.count(), video.context.exact is not None

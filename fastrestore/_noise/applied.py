@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.planes import PlaneNoise
+from fastrestore._noise.mosaic import squares_of
+from fastrestore._noise.planes import PlaneNoise, mean_products
 from fastrestore._noise.spec import NoiseSpec
 
 # Side of the squares whose mean is the brightness of their pixels. Stages need the level of blocks
@@ -28,11 +30,40 @@ def plane_noise(spec: NoiseSpec, planes: Any, mask: Mask | None = None) -> Plane
     spectrum, cross = _spectra(spec.spectrum)
     if spec.levels.shape[1] == 1:
         return PlaneNoise(spec.levels[:, 0], None, spectrum, cross=cross)
-    level = np.array([_level(spec, c, plane) for c, plane in enumerate(planes)])
-    spatial = tuple(range(1, level.ndim))
-    sigmas = np.sqrt(np.mean(np.square(level), axis=spatial, dtype=np.float64))
-    level /= np.float32(np.where(sigmas > 0, sigmas, 1)).reshape(-1, *[1] * len(spatial))
-    return PlaneNoise(sigmas, level, spectrum, cross=cross)
+    level = levels_of(spec, planes)
+    noise = typical_noise(spec, squares_in(level))
+    level /= as_divisor(noise.sigmas, level.ndim)
+    return replace(noise, map=level)
+
+
+def typical_noise(spec: NoiseSpec, parts: list[NDArray[Any]]) -> PlaneNoise:
+    """Return noise that depends on the brightness without its map, from parts of its levels."""
+    spatial = tuple(range(1, parts[0].ndim))
+    squares = [np.mean(np.square(part), axis=spatial, dtype=np.float64) for part in parts]
+    sigmas = np.sqrt(np.mean(squares, axis=0))
+    spectrum, cross = _spectra(spec.spectrum)
+    together = None
+    if cross is not None:
+        divisor = as_divisor(sigmas, parts[0].ndim)
+        together = mean_products([part / divisor for part in parts])
+    return PlaneNoise(sigmas, None, spectrum, cross=cross, together=together)
+
+
+def squares_in(level: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the parts of levels (C, *spatial) from which typical ones are computed."""
+    if level.ndim != 3:
+        return [level]
+    return [level[:, *place] for row in squares_of(level.shape[1:]) for place in row]
+
+
+def levels_of(spec: NoiseSpec, planes: Any) -> NDArray[Any]:
+    """Return the noise level at every pixel of planes (C, *spatial), from their brightness."""
+    return np.array([_level(spec, c, plane) for c, plane in enumerate(planes)])
+
+
+def as_divisor(sigmas: FloatArray, ndim: int) -> NDArray[Any]:
+    """Return what levels (C, *spatial) are divided by, for levels relative to those of channels."""
+    return np.float32(np.where(sigmas > 0, sigmas, 1)).reshape(-1, *[1] * (ndim - 1))
 
 
 def _spectra(cross: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:

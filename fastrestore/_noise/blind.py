@@ -11,55 +11,7 @@ from fastrestore._arrays import threads, validate
 from fastrestore._noise.choice import MODELS, Choice, choose
 from fastrestore._noise.choice_volume import choose_in_volume
 from fastrestore._noise.inputs import checked_image
-from fastrestore._noise.spec import NoiseSpec
-
-
-def estimate_noise(
-    image: Any, *, channel_axis: int | None = None, mask: Any = None, model: str = "auto"
-) -> NoiseSpec:
-    """Estimate the noise of one image: its level by brightness, spectrum and correlation.
-
-    Parameters
-    ----------
-    image : array, shape (M, N), or three axes with `channel_axis`
-        Noisy image of any integer or float type.
-    channel_axis : int, optional
-        Axis of colors or other channels.
-    mask : array of bool, optional
-        True where a pixel is valid. It broadcasts to the shape of `image`, or of one channel.
-        Other pixels, which may be NaN, take no part. By default all pixels are valid.
-    model : {"auto", "white", "correlated", "signal-dependent", "camera"}
-        Model of the noise. "white" has a constant level in each channel, as `estimate_sigma`
-        estimates it. "correlated" adds a spectrum and the correlation of the channels,
-        "signal-dependent" a level that depends on the brightness, and "camera" all of them. "auto"
-        is the simplest model that the image supports.
-
-    Returns
-    -------
-    NoiseSpec
-        The noise, in the units of the image. Why this model was chosen is in `Info.reason` of
-        `bm3d` with ``return_info=True``, and in the output of ``fastrestore info --noise``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `bm3d`, and if `model` is unknown.
-
-    See Also
-    --------
-    estimate_sigma, estimate_psd, estimate_poisson_gaussian : One property of the noise only.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastrestore
-    >>> clean = np.add.outer(np.arange(128.0), np.arange(128.0))
-    >>> noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape)
-    >>> spec = fastrestore.estimate_noise(noisy)
-    >>> spec.model, abs(float(spec.sigma[0]) - 10) < 0.5
-    ('white', True)
-    """
-    return choice_of(image, channel_axis, mask, model).spec
+from fastrestore._noise.mosaic import mosaic
 
 
 def choice_of(image: Any, channel_axis: int | None, mask: Any, model: str) -> Choice:
@@ -74,4 +26,4 @@ def noise_of(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) 
     """Estimate the noise of an image or a volume (C, *spatial) on the host."""
     if planes.ndim == 4:
         return choose_in_volume(planes, valid, model)
-    return choose(planes, valid, model)
+    return choose(*mosaic(planes, valid), model)

@@ -45,6 +45,9 @@ class PlaneNoise:
     cross : array, shape (C, C, *frequencies), optional
         Cross-spectra of the channels, relative to their levels, with `spectrum` at (c, c); None if
         the channels are independent.
+    together : array, shape (C, C), optional
+        Mean product of the maps of two channels, of a sample of a large image; None if they are
+        the means of `map`.
     """
 
     sigmas: FloatArray
@@ -52,6 +55,7 @@ class PlaneNoise:
     spectrum: FloatArray | None = None
     model: NoiseModel | None = None
     cross: FloatArray | None = None
+    together: FloatArray | None = None
 
     @classmethod
     def white(cls, *sigmas: float) -> PlaneNoise:
@@ -98,12 +102,13 @@ class PlaneNoise:
         """Return the noise of weighted sums of channels that are correlated."""
         parts = weights * self.sigmas
         correlation = cross.mean(tuple(range(2, cross.ndim)))
-        level, together = self.map, np.ones_like(correlation)
+        level, together = self.map, self.together
         if level is not None:
             level = np.broadcast_to(level, (len(self.sigmas), *level.shape[1:]))
-            together = _mean_products(level)
+            together = mean_products([level]) if together is None else together
             factors = np.einsum("kc,kd,cd->kcd", parts, parts, correlation)
             level = np.array([_root_of_form(each, level) for each in factors])
+        together = np.ones_like(correlation) if together is None else together
         power = np.einsum("kc,kd,cd,cd...->k...", parts, parts, together, cross)
         sigmas, spectrum = psd.split(np.maximum(power, 0))
         if level is not None:
@@ -149,11 +154,15 @@ def _mean(parts: FloatArray, values: FloatArray, default: float) -> FloatArray:
     return mean
 
 
-def _mean_products(values: FloatArray) -> FloatArray:
-    """Return the mean of the product of two channels (C, ...), for each pair (C, C)."""
-    count = len(values)
-    pairs = [(values[c] * values[d]).mean(dtype=np.float64) for c, d in np.ndindex(count, count)]
-    return np.array(pairs).reshape(count, count)
+def mean_products(parts: list[FloatArray]) -> FloatArray:
+    """Return the mean of the product of two channels of parts (C, ...), for each pair (C, C)."""
+    count = len(parts[0])
+    means = [
+        [(part[c] * part[d]).mean(dtype=np.float64) for c, d in np.ndindex(count, count)]
+        for part in parts
+    ]
+    whole: FloatArray = np.mean(means, axis=0).reshape(count, count)
+    return whole
 
 
 def _root_of_form(factors: FloatArray, values: FloatArray) -> FloatArray:

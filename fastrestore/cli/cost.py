@@ -15,7 +15,7 @@ import numpy as np
 
 import fastrestore
 from fastrestore._arrays.validate import usable_processors
-from fastrestore._chunked.cuts import Cuts, reaches
+from fastrestore._chunked.cuts import Cuts, farthest, reaches
 from fastrestore._collaborative.profile import named_profile
 from fastrestore._io.images import to_type
 from fastrestore._io.stores import zarrs
@@ -65,11 +65,13 @@ class Job(NamedTuple):
 
     def read(self, which: Which) -> int:
         """Pixels that a stage filters, overlap included."""
-        cuts = Cuts.of(self.chunks(), reaches(named_profile(self.profile), which, 2))
+        reach = reaches(named_profile(self.profile), which, 2)
+        cuts = Cuts.of(self.chunks(), farthest([reach]))
         lengths: list[int] = []
         for axis, sizes in enumerate(self.chunks()):
-            places = (cuts.place((k, 0) if axis == 0 else (0, k)) for k in range(len(sizes)))
-            lengths.append(sum(place.read[axis].stop - place.read[axis].start for place in places))
+            numbers = ((k, 0) if axis == 0 else (0, k) for k in range(len(sizes)))
+            parts = [cuts.place(number, reach).crop[axis] for number in numbers]
+            lengths.append(sum(part.stop - part.start for part in parts))
         return self.planes * math.prod(lengths)
 
 

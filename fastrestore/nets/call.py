@@ -13,6 +13,7 @@ import torch
 from fastrestore._arrays import interop, outliers, ranges, validate
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._noise.estimate import mean_sigma
+from fastrestore._noise.mosaic import mosaic
 from fastrestore.backends.select import preferred
 from fastrestore.nets.batch import Axes, batched, contiguous, count_channels, sigmas, unbatched
 from fastrestore.nets.files import load, names
@@ -234,7 +235,7 @@ def prepared(request: Request, planes: Any, report: Callable[[float], None]) -> 
 def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
     """Restore one image (C, M, N); level is a number, a map or None."""
     if level is None and (net.takes_sigma or net.sigmas is not None):
-        level = mean_sigma(planes)
+        level = mean_sigma(*mosaic(interop.to_host(planes), None))
     if level is not None:
         level = level * context.strength
     highest = 0.0 if level is None else float(np.max(level))
@@ -242,7 +243,7 @@ def restored(net: Network, planes: Any, level: Any, context: Context) -> Any:
         return planes.astype(interop.result_dtype(planes.dtype))
     if interop.on_host(planes):
         ranges.warn_of_units(highest, planes, context.data_range)
-    scale = _units(planes, highest, net, context)
+    scale = units_for(planes, highest, net, context)
     relative = scale.relative(level) if net.takes_sigma else None
     result = forward(net, scale.normalized(planes), relative, context)
     out = scale.denormalized(result, planes.dtype)
@@ -265,7 +266,7 @@ def forward(net: Network, planes: Any, level: Any, context: Context) -> Any:
     return array(result[0], planes)
 
 
-def _units(planes: Any, sigma: float, net: Network, context: Context) -> Units:
+def units_for(planes: Any, sigma: float, net: Network, context: Context) -> Units:
     """Choose units in which the network supports sigma; raise if there are none."""
     data_range, name = context.data_range, context.name
     if net.sigmas is None and not net.takes_sigma and data_range is None:

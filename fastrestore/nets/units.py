@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastrestore._arrays import interop, ranges
+from fastrestore._noise.mosaic import squares_of, stacked
 
 BLOCK = 4  # pixels: side of the blocks whose means give the range, to average the noise out
 ENDS = (0.5, 99.5)  # percentiles
@@ -60,6 +61,8 @@ def _ends(planes: Any) -> tuple[float, float]:
     """Return the darkest and the lightest level, with the noise averaged out."""
     values = interop.to_host(planes)
     values = values.reshape(-1, *values.shape[-2:])
+    squares = squares_of(values.shape[1:])
+    values = stacked([[values[:, *place] for place in row] for row in squares])
     rows, columns = (max(1, n // BLOCK) for n in values.shape[1:])
     tall, wide = (min(BLOCK, n) for n in values.shape[1:])
     cropped = values[:, : rows * tall, : columns * wide]
