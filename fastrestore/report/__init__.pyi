@@ -3,3 +3,4 @@
 from .comparison import compare as compare
 from .notebook import figures as figures
 from .page import Page as Page
+from .strengths import explore as explore

@@ -113,17 +113,17 @@ def render(
     is_deep: bool,
 ) -> Page:
     """Return the page; `windows` are the ranges shown at first and of all values."""
-    script = "(() => {\n" + "".join(_read(name) for name in SCRIPTS) + "})();\n"
-    style = _read("page.css")
+    script = "(() => {\n" + "".join(read(name) for name in SCRIPTS) + "})();\n"
+    style = read("page.css")
     shown, full = windows
     fields = {
         "title": escape(title),
         "version": __version__,
         "style": style,
-        "style_hash": _hash(style),
+        "style_hash": hashed(style),
         "script": script,
-        "script_hash": _hash(script),
-        "settings": _json(_settings(contents, plan, labels, windows)),
+        "script_hash": hashed(script),
+        "settings": json_text(_settings(contents, plan, labels, windows)),
         "data": _data(contents, plan),
         "note": _note(contents, plan),
         "measures": sections.measures(contents),
@@ -140,20 +140,20 @@ def render(
         **_frame_fields(plan, labels),
         **_options(contents),
     }
-    return Page(title, Template(_read("page.html")).substitute(fields))
+    return Page(title, Template(read("page.html")).substitute(fields))
 
 
-def _read(name: str) -> str:
+def read(name: str) -> str:
     """Return a text of this package, which may be in an archive."""
     return (files("fastrestore.report") / name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def hashed(text: str) -> str:
     """Return the hash by which the page allows a script or style."""
     return b64encode(sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return JSON that cannot end the element that contains it."""
     return json.dumps(value).replace("<", "\\u003c")
 
