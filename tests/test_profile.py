@@ -31,6 +31,8 @@ def test_names_and_video_settings():
         "video",
         "volume",
         "vn",
+        "signal",
+        "time",
     ]
     assert Profile.named("np") == Profile(name="np")
     fast = Profile.named("fast")
@@ -98,8 +100,8 @@ def test_unknown_field():
     ("name", "size", "message"),
     [
         ("bior", 8, "transform 'bior' is unknown; write 'dct', 'hadamard' or a discrete wavelet"),
-        ("bior1.5", 11, "'bior1.5' needs a block of 2, 4, 8 or 16 pixels, not 11"),
-        ("hadamard", 12, "'hadamard' needs a block of 2, 4, 8 or 16 pixels, not 12"),
+        ("bior1.5", 11, "'bior1.5' needs a block of 2, 4, 8, 16, 32 or 64 pixels, not 11"),
+        ("hadamard", 12, "'hadamard' needs a block of 2, 4, 8, 16, 32 or 64 pixels, not 12"),
     ],
 )
 def test_bad_transforms(name, size, message):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrestore._algorithms.batches import restore_batch
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored
+from fastrestore._algorithms.signals import restore_signals
 from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.keywords import OTHER_SPELLINGS, without
 from fastrestore._arrays.masks import Mask
@@ -42,6 +43,7 @@ def bm3d(
     data_range: float | None = None,
     channel_axis: int | None = None,
     batch_axis: int | None = None,
+    axis: int | None = None,
     colorspace: str | None = "auto",
     match_channel: int | None = None,
     chroma_strength: float = 1.0,
@@ -54,7 +56,7 @@ def bm3d(
     return_info: bool = False,
     uncertainty: bool = False,
 ) -> Any:
-    """Remove noise from an image with BM3D.
+    """Remove noise from an image, or from signals, with BM3D.
 
     Parameters
     ----------
@@ -120,6 +122,11 @@ def bm3d(
         (B, M, N). The result is that of one call for each image, in less time if they are small.
         `sigma` may be one number for each image, and `sigma`, `pilot`, `guide` and `mask` may have
         the number of axes of `image`.
+    axis : int, optional
+        Axis of the samples of a signal, such as 0 for an array of shape (N,): groups consist of
+        segments of 64 samples, the profile "signal". All other axes are a batch of independent
+        signals, except `channel_axis`, whose channels are filtered in the same groups. `psd` and
+        `noise_kernel` then have one axis, and without noise the level of white noise is estimated.
     colorspace : {"auto", "opp", "ycbcr", "pca", None}
         Transform of the channels before filtering: opponent colors or YCbCr for 3 channels, or
         principal components for any number. With None the channels are not transformed, and blocks
@@ -272,6 +279,14 @@ def bm3d(
     >>> bool(np.isnan(restored[20:40, 30:50]).all()), int(np.isnan(restored).sum())
     (True, 400)
 
+    A signal:
+
+    >>> steps = np.repeat([0.0, 50.0, 20.0], 200)
+    >>> noisy = steps + np.random.default_rng(0).normal(0, 10, steps.shape)
+    >>> restored = fastrestore.bm3d(noisy, sigma=10, axis=0)
+    >>> fastrestore.metrics.psnr(steps, restored, data_range=50) > 24
+    True
+
     How large the error may be:
 
     >>> noisy = clean + np.random.default_rng(0).normal(0, 10, clean.shape)
@@ -281,6 +296,8 @@ def bm3d(
     """
     if entry.is_chunked(image):
         return entry.restored(bm3d, locals())
+    if axis is not None:
+        return restore_signals(bm3d, locals())
     if batch_axis is not None:
         return restore_batch(bm3d, locals())
     values, convert_back = interop.recognize("image", image)

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from fastrestore._algorithms.info import Info
 from fastrestore._algorithms.restored import Restored
+from fastrestore._algorithms.volume_series import restore_series
 from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.keywords import OTHER_SPELLINGS, without
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._chunked import entry
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.block_matches import BlockMatches, Matching
 from fastrestore._collaborative.pipeline import Result, restore
 from fastrestore._collaborative.profile import Profile, flat, named_profile
@@ -45,6 +47,7 @@ def bm4d(
     channel_axis: int | None = None,
     match_channel: int = 0,
     slice_axis: int | None = None,
+    time_axis: int | None = None,
     matches: bool | BlockMatches | None = None,
     workers: int | None = None,
     backend: str | None = None,
@@ -55,7 +58,7 @@ def bm4d(
 
     Parameters
     ----------
-    volume : array, shape (P, M, N), or four axes with `channel_axis`
+    volume : array, shape (P, M, N), or one axis more with `channel_axis` and with `time_axis`
         Noisy volume of any integer or float type and any range, as for `bm3d`. It is not modified.
     sigma : float, or one for each channel, or array, optional
         Standard deviation of the noise, in the units of `volume`. With 0 a copy is returned. By
@@ -95,6 +98,10 @@ def bm4d(
         Axis along which the slices are stacked, by default the shortest axis. If there are fewer
         slices than a block is thick, blocks are squares of 8x8 pixels in one slice, with the
         parameters of the profile "np", and are searched for in all slices.
+    time_axis : int, optional
+        Axis along which the volumes of a series are stacked. Groups then consist of blocks of two
+        frames, 4 x 4 x 4 voxels each, from this and adjacent times: the profile "time", or one
+        whose blocks have four sides. `psd` then has four axes. Repeated slices are not recognized.
     matches : bool or BlockMatches, optional
         As for `bm3d`.
     workers, backend, progress
@@ -151,6 +158,8 @@ def bm4d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=61) > 32
     True
     """
+    if time_axis is not None:
+        return restore_series(locals())
     if entry.is_chunked(volume):
         return _lazily(locals())
     values, convert_back = interop.recognize("volume", volume)
@@ -260,10 +269,15 @@ def _same(one: Any, other: Any) -> Any:
 def _with_slices(request: Request, geometry: Geometry) -> Request:
     """Return the request for a volume whose slice axis is known."""
     profile, noise, mask = request.profile, request.noise, request.mask
+    if _has_sides(profile):
+        shape = tuple(n for k, n in enumerate(geometry.shape) if k != geometry.channel_axis)
+        first = shape[geometry.slice_axis - 1]
+        shape = (first, *np.delete(shape, geometry.slice_axis - 1).tolist())
+        profile = profile.replace(**sides.fitted(profile, shape), name=profile.name)
     return replace(
         request,
         geometry=geometry,
-        profile=profile if _fits(profile, geometry) else flat(profile),
+        profile=profile if _has_sides(profile) or _fits(profile, geometry) else flat(profile),
         noise=None if noise is None else noise.with_axis_first(geometry.slice_axis),
         mask=None if mask is None else Mask(geometry.spatial(mask.valid)),
     )
@@ -275,6 +289,9 @@ def _geometry(shape: tuple[int, ...], channel_axis: Any, slice_axis: Any) -> Geo
     if len(shape) != wanted:
         advice = "; channels need channel_axis=" if channel_axis is None and len(shape) == 4 else ""
         advice = "; for an image use bm3d" if len(shape) == 2 else advice
+        if len(shape) == wanted + 1:
+            advice += " and" if advice else ";"
+            advice += " a series of volumes needs time_axis="
         given = ""
         if channel_axis is not None:
             position = validate.integer("channel_axis", channel_axis)
@@ -297,6 +314,8 @@ def _check_profile(profile: Profile) -> None:
     """Raise if volumes do not support a profile."""
     if profile.whole():
         raise ValueError(f"profile {profile.name!r} is not supported for volumes")
+    if _has_sides(profile):
+        return
     for which in ("basic", "final"):
         block, thick = getattr(profile, f"block_{which}"), getattr(profile, f"slices_{which}")
         if thick > 1 and block > 8:
@@ -304,6 +323,11 @@ def _check_profile(profile: Profile) -> None:
                 f"block_{which} of a volume must be 8 or less for slices_{which}={thick}, "
                 f"got {block}"
             )
+
+
+def _has_sides(profile: Profile) -> bool:
+    """Whether the sides of blocks are given by axis."""
+    return isinstance(profile.block_basic, tuple) or isinstance(profile.block_final, tuple)
 
 
 def _fits(profile: Profile, geometry: Geometry) -> bool:

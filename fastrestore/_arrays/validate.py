@@ -257,6 +257,8 @@ def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
         if len(shape) == 3 and (shape[-1] in (3, 4) or shape[0] in (3, 4)):
             place = -1 if shape[-1] in (3, 4) else 0
             advice = f"if axis {place} holds colors, write channel_axis={place}"
+        elif len(shape) == 1:
+            advice = "for a signal write bm3d(image, sigma, axis=0)"
         raise ValueError(f"{name} must have 2 axes (rows, columns), got shape {shape}; {advice}")
     if channel_axis is not None:
         if len(shape) != 3:

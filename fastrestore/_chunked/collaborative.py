@@ -18,7 +18,7 @@ from fastrestore._collaborative.request import Geometry, Request, image_geometry
 from fastrestore._noise.planes import NoiseArguments
 
 UNSUPPORTED = ("mask", "matches", "progress", "return_info")
-OF_IMAGES = ("guide", "batch_axis", "max_memory", "uncertainty")
+OF_IMAGES = ("guide", "batch_axis", "axis", "max_memory", "uncertainty")
 OPTIONS = ("strength", "stage", "data_range", "workers", "backend")
 COLORS = ("colorspace", "chroma_strength", "deterministic")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastrestore._arrays import validate
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.profile import Profile, named_profile
 
 # What works instead of an argument
@@ -21,6 +22,7 @@ CURES = {
     "progress": "the result is computed later: use dask.diagnostics.ProgressBar, or the dashboard "
     "of dask.distributed",
     "batch_axis": "restore the images one by one, and join them by dask.array.stack",
+    "axis": "let chunks have whole signals, and write dask.array.map_blocks",
     "tune": "call it for a part of the image that fits in memory",
 }
 
@@ -40,6 +42,11 @@ def refuse(function: Callable[..., Any], arguments: Mapping[str, Any], *names: s
 def tileable(profile: Any) -> Profile:
     """Return a profile; raise if it needs the whole image."""
     numbers = named_profile(profile)
+    if sides.are_given(numbers):
+        raise ValueError(
+            f"profile {numbers.name!r} has sides of blocks by axis, which is not supported for a "
+            "chunked array; use profile='np'"
+        )
     if numbers.whole():
         raise ValueError(
             f"profile {numbers.name!r} {numbers.whole()}, which needs the spectrum of the whole "

@@ -112,7 +112,9 @@ def transform_matrix(name: str | Matrix, size: int) -> FloatArray:
         n, k = np.arange(size), np.arange(size)[:, None]
         matrix = np.cos(np.pi * (2 * n + 1) * k / (2 * size))
     elif size & (size - 1):
-        raise ValueError(f"transform {name!r} needs a block of 2, 4, 8 or 16 pixels, not {size}")
+        raise ValueError(
+            f"transform {name!r} needs a block of 2, 4, 8, 16, 32 or 64 pixels, not {size}"
+        )
     elif name == "hadamard":
         matrix = np.ones((1, 1))
         while len(matrix) < size:

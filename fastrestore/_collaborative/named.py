@@ -64,4 +64,30 @@ NAMED: dict[str, dict[str, Any]] = {
         "step_final": 6,
         "match_final": 3500.0,
     },
+    # Segments of a signal, which is an image of one row. Transforms were selected on drawings of
+    # `bench/axes.py` with other seeds, and on the signals of Donoho and Johnstone in PyWavelets.
+    "signal": {
+        "block_basic": (64,),
+        "step_basic": (16,),
+        "radius_basic": (64,),
+        "transform_basic": "bior1.3",
+        "block_final": (64,),
+        "step_final": (16,),
+        "radius_final": (64,),
+        "transform_final": "bior2.4",
+    },
+    # Blocks of a volume over time: (time, slices, rows, columns). Matching thresholds were selected
+    # on drawings of `bench/axes.py` with other seeds.
+    "time": {
+        "block_basic": (2, 4, 4, 4),
+        "step_basic": (1, 3, 3, 3),
+        "radius_basic": (1, 5, 5, 5),
+        "match_basic": 1000.0,
+        "match_noise_basic": 2.5,
+        "block_final": (2, 4, 4, 4),
+        "step_final": (1, 3, 3, 3),
+        "radius_final": (1, 5, 5, 5),
+        "match_final": 800.0,
+        "match_noise_final": 0.3,
+    },
 }

@@ -120,7 +120,7 @@ def _restore_scale(work: _Work, context: Context, share: float) -> None:
                 _restore_tile(work, ready, tile, share / len(tiles))
             break
         except MemoryError:
-            if request.ndim == 3:
+            if request.ndim != 2:
                 raise
             tiling = (tiling or _tiling(work, context.maps())).smaller()
             tiles = list(tiling.tiles())
@@ -369,7 +369,7 @@ def filtered(
     if matched is None:
         seen = noisy if pilot is None else pilot
         matched = backend.luminance(seen, passes.context.weights, execution)
-    if passes.request.ndim == 2:
+    if passes.request.ndim == 2 and not stage.has_sides:
         match, filter_groups = backend.bm3d_match, backend.bm3d_filter
     else:
         match, filter_groups = backend.bm4d_match, backend.bm4d_filter

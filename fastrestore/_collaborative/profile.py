@@ -12,10 +12,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from fastrestore._arrays import validate
-from fastrestore._collaborative import arrays
+from fastrestore._collaborative import arrays, sides
 from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.named import NAMED
+from fastrestore._collaborative.sides import Sides
 
+STAGES = ("basic", "final")
 # Bounds of the fields of each stage that are whole numbers
 _INTEGERS = {
     "block": (2, 16), "radius": (0, 127), "group": (1, 64), "predict": (0, 63), "follow": (0, 63),
@@ -53,17 +55,20 @@ class Profile:
     ``"video"``      default of `vbm3d`: smaller search radius
     ``"vn"``         very noisy: larger groups and blocks, higher matching thresholds
     ``"volume"``     default of `bm4d`: blocks of 4 x 4 x 4 voxels, then 5 x 5 x 5
+    ``"signal"``     default of `bm3d` with ``axis``: segments of 64 samples
+    ``"time"``       default of `bm4d` with ``time_axis``: blocks of 2 x 4 x 4 x 4 voxels
     ===============  =============================================================
 
     Attributes
     ----------
     name : str
         Name of the profile, "custom" for changed ones.
-    block_basic, block_final : int
-        Side of a block in pixels, 2 to 16 (N1 in [1]_).
-    step_basic, step_final : int
+    block_basic, block_final : int or tuple of int
+        Side of a block in pixels, 2 to 16 (N1 in [1]_). A tuple has one number for each axis, see
+        Notes.
+    step_basic, step_final : int or tuple of int
         Distance between reference blocks in pixels, 1 to the side of a block (Nstep).
-    radius_basic, radius_final : int
+    radius_basic, radius_final : int or tuple of int
         Search radius in pixels, 0 to 127 ((NS - 1) / 2).
     group_basic, group_final : int
         Largest number of blocks in a group, a power of two up to 64 (N2).
@@ -137,6 +142,13 @@ class Profile:
 
     Notes
     -----
+    If block, step and radius of a stage are tuples, their numbers are for the last axes of an
+    image, in the order (time, slices, rows, columns), and `slices_basic` etc. are not used. A side
+    is from 1 to 64, and a block has up to 1024 samples. Along the axes before them, blocks have one
+    sample and the radius is 0: ``block_basic=(8, 8)`` are squares in one slice of a volume, and
+    ``block_basic=(64,)`` are segments of one row. Such blocks are filtered on the CPU, without the
+    arrays of this class.
+
     Symbols are those of Dabov et al. [1]_. The papers use 2.7 for `threshold`, 1 for `wiener`, 2500
     or 5000 for `match_basic`, and 400 or 3500 for `match_final`. The values of `threshold` and
     `wiener` here are for the exact variances of [2]_, in which overlapping blocks are correlated.
@@ -160,9 +172,9 @@ class Profile:
     name: str = "custom"
 
     # Basic estimate: hard thresholding
-    block_basic: int = 8
-    step_basic: int = 3
-    radius_basic: int = 19
+    block_basic: Sides = 8
+    step_basic: Sides = 3
+    radius_basic: Sides = 19
     group_basic: int = 16
     match_basic: float = 3000.0
     match_noise_basic: float = 2.0
@@ -175,9 +187,9 @@ class Profile:
     window_basic: Vector | None = None
 
     # Final estimate: Wiener filtering
-    block_final: int = 8
-    step_final: int = 3
-    radius_final: int = 19
+    block_final: Sides = 8
+    step_final: Sides = 3
+    radius_final: Sides = 19
     group_final: int = 32
     match_final: float = 3000.0
     match_noise_final: float = 1.0
@@ -241,7 +253,7 @@ class Profile:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"name must be a string, got {validate.quoted(self.name)}")
-        for stage in ("basic", "final"):
+        for stage in STAGES:
             self._check_stage(stage)
         for field in _SINGLE:
             if not (field in ("threshold", "wiener") and getattr(self, field) is None):
@@ -258,9 +270,16 @@ class Profile:
 
     def _check_stage(self, stage: str) -> None:
         """Validate the fields of a stage."""
-        for field, (least, most) in _INTEGERS.items():
+        whole = _INTEGERS
+        given = {field: getattr(self, f"{field}_{stage}") for field in sides.FIELDS}
+        if any(isinstance(value, (tuple, list)) for value in given.values()):
+            whole = {field: _INTEGERS[field] for field in _INTEGERS.keys() - given.keys()}
+            for field, value in sides.check(stage, given).items():
+                object.__setattr__(self, f"{field}_{stage}", value)
+        for field, (least, most) in whole.items():
             self._check_integer(f"{field}_{stage}", least, most)
-        self._check_integer(f"step_{stage}", 1, getattr(self, f"block_{stage}"))
+        if whole is _INTEGERS:
+            self._check_integer(f"step_{stage}", 1, getattr(self, f"block_{stage}"))
         self._check_integer(f"step_slices_{stage}", 1, getattr(self, f"slices_{stage}"))
         group = getattr(self, f"group_{stage}")
         if group & (group - 1):
@@ -271,7 +290,8 @@ class Profile:
 
     def _check_arrays(self, stage: str) -> None:
         """Validate the arrays of a stage and replace them by tuples."""
-        block, group = (getattr(self, f"{field}_{stage}") for field in ("block", "group"))
+        group: int = getattr(self, f"group_{stage}")
+        block = sides.longest(self, "block", stage)
         checks = (arrays.transform, arrays.inverse, arrays.window)
         for check in checks:
             field = f"{check.__name__}_{stage}"
@@ -303,8 +323,8 @@ class Profile:
 
     def reach(self) -> int:
         """Return the largest distance between two pixels of one group along an axis."""
-        reach = (2 * self.radius_basic + self.block_basic, 2 * self.radius_final + self.block_final)
-        return max(reach)
+        pairs = [[sides.longest(self, field, w) for field in ("radius", "block")] for w in STAGES]
+        return max(2 * radius + block for radius, block in pairs)
 
     def whole(self) -> str:
         """Return what needs the whole image and noise of one level, or an empty string."""

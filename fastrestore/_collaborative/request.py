@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,13 +14,14 @@ from fastrestore._arrays import color, interop, validate
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.outliers import MASK, SEPARATE
 from fastrestore._arrays.types import FloatArray
-from fastrestore._collaborative import masking, tape
+from fastrestore._collaborative import masking, sides, tape
 from fastrestore._collaborative.block_matches import Matching
 from fastrestore._collaborative.profile import (
     ARRAYS,
     FACTORS,
     MOST,
     PROFILES,
+    STAGES,
     Profile,
     named_profile,
 )
@@ -132,6 +134,8 @@ class Request:
         capability = capability if matching is None else "matches"
         capability = capability if uncertainty is None else "uncertainty"
         capability = _arrays(numbers, geometry, capability)
+        if isinstance(numbers.block_basic, tuple) or isinstance(numbers.block_final, tuple):
+            capability = _sides(numbers, geometry, capability)
         extent = None if data_range is None else validate.positive("data_range", data_range)
         threads = validate.workers(workers)
         same = validate.flag("deterministic", deterministic)
@@ -211,10 +215,13 @@ class Request:
     def least_shape(self) -> tuple[int, ...]:
         """Return the smallest shape that the stages support."""
         profile = self.profile
-        block = max(profile.block_basic, profile.block_final)
-        if self.ndim == 2:
-            return (block, block)
-        return (max(profile.slices_basic, profile.slices_final), block, block)
+        if isinstance(profile.block_basic, int) and isinstance(profile.block_final, int):
+            block = max(profile.block_basic, profile.block_final)
+            if self.ndim == 2:
+                return (block, block)
+            return (max(profile.slices_basic, profile.slices_final), block, block)
+        basic, final = (sides.of(profile, "block", which, self.ndim) for which in STAGES)
+        return tuple(map(max, basic, final))
 
     def matched_on(self, channel: Any) -> Self:
         """Return the request for block matching on one channel."""
@@ -274,12 +281,28 @@ def _arrays(profile: Profile, geometry: Geometry, capability: str) -> str:
     given = [field for field in ARRAYS if getattr(profile, field) is not None]
     if not given and all(isinstance(transform, str) for transform in transforms):
         return capability
-    if geometry.ndim == 3:
+    if geometry.ndim > 2:
         raise ValueError(
             f"profile {profile.name!r} has arrays, which are for images and videos only: write "
             "profile='volume'"
         )
     return "factors" if any(field in FACTORS.values() for field in given) else capability
+
+
+def _sides(profile: Profile, geometry: Geometry, capability: str) -> str:
+    """Return the capability required by blocks whose sides are given by axis."""
+    for field, which in itertools.product(sides.FIELDS, STAGES):
+        sides.of(profile, field, which, geometry.ndim)  # raises if there are too many
+    refused = {"video": "videos", "sharpen": "sharpening", "uncertainty": "uncertainty=True"}
+    reason = "arrays" if capability == "factors" else refused.get(capability)
+    if tape.RECORD.get() is not None:
+        reason = "gradients"
+    if reason is not None or any(getattr(profile, field) is not None for field in ARRAYS):
+        raise ValueError(
+            f"profile {profile.name!r} has sides of blocks by axis, which {reason or 'arrays'} "
+            f"do not support: write one number, such as block_basic=8"
+        )
+    return "axes"
 
 
 def _sharpening(profile: Profile, stage: str, capability: str) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays import color, interop, threads
 from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import FloatArray, Image
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.covariance import (
     autocovariance,
@@ -26,6 +27,7 @@ from fastrestore._collaborative.covariance import (
 from fastrestore._collaborative.pixels import Pixels, host_range
 from fastrestore._collaborative.profile import FACTORS, Profile
 from fastrestore._collaborative.request import Request
+from fastrestore._collaborative.visibility import masking
 from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends import host
@@ -43,13 +45,15 @@ TIE = 1 - 2.0**-13
 # that are in no test set, with 35 spectra.
 THRESHOLD, THRESHOLDS = 2.85, (2.2, 4.0)
 WIENER, WIENERS = 0.45, (0.2, 4.5)
-COARSEST = 0.02  # cycles per pixel; the spectrum of images is flat below
 
 # lambda_4D for white noise: fewer coefficients of 3-D blocks are signal. Selected, like the profile
 # "volume", on volumes made of photographs of BSDS500 that are in no test set, moved and zoomed from
 # slice to slice, and on drawn ellipsoids.
 THRESHOLD_VOLUME = 3.0
 
+# For segments of signals. Selected, like the profile "signal", on drawings of `bench/axes.py` with
+# other seeds, and on the signals of Donoho and Johnstone in PyWavelets.
+THRESHOLD_SIGNAL, WIENER_SIGNAL, WIENERS_SIGNAL = 3.1, 1.0, (0.2, 1.0)
 
 # A range that only the GPU can measure is assumed to be this many sigmas, to choose the power of
 # two that scales the data to about 1.
@@ -77,12 +81,11 @@ def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
         means = threads.in_order(lambda level: block_means(level**2, shape), list(noise.map))
         scale = np.sqrt(means)
         scale = scale if data.exact else scale.astype(np.float32)
-    usual = THRESHOLD_VOLUME if shape[:-2] > (1,) else THRESHOLD
     return Stage(
         covariance=_covariance(numbers("transform"), blocks["transforms"], data, blocks["radii"]),
         variances=np.square(noise.sigmas),
         strength=np.broadcast_to(
-            strengths(profile, which, noise.spectrum, usual), len(noise.sigmas)
+            strengths(profile, which, noise.spectrum, shape), len(noise.sigmas)
         ),
         scale=scale,
         root=1 / profile.sharpen if which == "basic" else 1.0,
@@ -115,6 +118,9 @@ class _Numbers(NamedTuple):
     def geometry(self, ndim: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Return shape of a block, steps and radii by axis."""
         block, step, radius = self("block"), self("step"), self("radius")
+        if isinstance(block, tuple):
+            one, two, three = (sides.of(self.profile, f, self.which, ndim) for f in sides.FIELDS)
+            return one, two, three
         if ndim == 2:
             return (block, block), (step, step), (radius, radius)
         first = (self("slices"), self("step_slices"), self("radius_slices"))
@@ -143,6 +149,7 @@ def _blocks(numbers: _Numbers, ndim: int) -> dict[str, Any]:
         "inverse": inverses[-1],
         "window": windows[-1],
         "group": numbers("group"),
+        "has_sides": ndim > 3 or any(each[-1] != each[-2] for each in (shape, steps, radii)),
         "factors": numbers.factors(),
     }
 
@@ -200,33 +207,22 @@ def _covariance(
 
 
 def strengths(
-    profile: Profile,
-    which: Which,
-    spectrum: FloatArray | None,
-    usual: float = THRESHOLD,
+    profile: Profile, which: Which, spectrum: FloatArray | None, shape: tuple[int, ...]
 ) -> FloatArray:
-    """Squared lambda_3D or mu, for each spectrum; `usual` is lambda_3D for white noise."""
+    """Squared lambda_3D or mu, for each spectrum; `shape` is that of a block."""
     given = profile.threshold if which == "basic" else profile.wiener
     if given is not None:
         return np.array([given**2 * TIE if which == "basic" else given])
     exponent = 0.5 if which == "basic" else 0.75
     masked = np.ones(1) if spectrum is None else np.array([masking(s, exponent) for s in spectrum])
+    threshold = THRESHOLD_VOLUME if shape[:-2] > (1,) else THRESHOLD
+    wiener, limits = WIENER, WIENERS
+    if len(shape) == 2 and shape[0] == 1:
+        threshold, wiener, limits = THRESHOLD_SIGNAL, WIENER_SIGNAL, WIENERS_SIGNAL
     if which == "final":
-        return np.clip(WIENER * masked**0.85, *WIENERS)
-    squared: FloatArray = np.clip(usual - 0.36 * np.log(masked), *THRESHOLDS) ** 2 * TIE
+        return np.clip(wiener * masked**0.85, *limits)
+    squared: FloatArray = np.clip(threshold - 0.36 * np.log(masked), *THRESHOLDS) ** 2 * TIE
     return squared
-
-
-def masking(power: FloatArray, exponent: float) -> float:
-    """Noise visibility relative to white noise, weighted by the spectrum of natural images.
-
-    Power mean of this exponent, weighted by the energy of photographs, which falls with the square
-    of frequency.
-    """
-    frequencies = np.meshgrid(*map(np.fft.fftfreq, power.shape), indexing="ij", sparse=True)
-    weight = 1 / (sum(f**2 for f in frequencies) + COARSEST**2)
-    mean = (power**exponent * weight).sum() / weight.sum()
-    return float(mean ** (1 / exponent))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -379,7 +375,7 @@ def measured_on(context: Context, sample: Any, request: Request) -> Context:
     channels = backend.load("noisy", sample, units, execution)
     luminance = backend.luminance(channels, context.weights, execution)
     extent = backend.robust_range(luminance, execution)
-    if request.ndim == 3:  # kernels for volumes need a number
+    if request.ndim != 2:  # kernels for volumes need a number
         extent = as_number(extent)
     return context.with_range(extent)
 

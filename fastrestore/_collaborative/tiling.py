@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.profile import Profile
 from fastrestore._collaborative.request import Request
 
@@ -39,10 +40,10 @@ class Grid(NamedTuple):
     def of(cls, profile: Profile, stages: tuple[str, ...]) -> Grid:
         """Return the grid for successive stages."""
         reaches = [
-            2 * getattr(profile, f"radius_{which}") + getattr(profile, f"block_{which}") - 1
+            2 * sides.longest(profile, "radius", which) + sides.longest(profile, "block", which) - 1
             for which in stages
         ]
-        steps = [getattr(profile, f"step_{which}") for which in stages]
+        steps = [step for which in stages for step in sides.of(profile, "step", which, 2)]
         return cls(sum(reaches), math.lcm(*steps))
 
     def least(self) -> int:

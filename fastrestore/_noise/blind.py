@@ -24,6 +24,9 @@ def choice_of(image: Any, channel_axis: int | None, mask: Any, model: str) -> Ch
 
 def noise_of(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
     """Estimate the noise of an image or a volume (C, *spatial) on the host."""
+    if planes.ndim == 5:  # a volume over time: its slices are those of all frames
+        planes = planes.reshape(len(planes), -1, *planes.shape[3:])
+        valid = None if valid is None else valid.reshape(len(valid), -1, *valid.shape[3:])
     if planes.ndim == 4:
         return choose_in_volume(planes, valid, model)
     return choose(*mosaic(planes, valid), model)

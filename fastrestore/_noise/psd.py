@@ -306,7 +306,9 @@ def of_kernel(
     count = 1 if channel_axis is None else shape[channel_axis]
     if len(kernels) not in (1, count):
         raise ValueError(f"noise_kernel has {len(kernels)} channels, the image {count}")
-    size = tuple(max(32, n + reach) for n in kernels.shape[1:])
+    extents = [n for k, n in enumerate(shape) if channel_axis is None or k != channel_axis]
+    lengths = zip(kernels.shape[1:], extents, strict=True)
+    size = [1 if n == extent == 1 else max(32, n + reach) for n, extent in lengths]
     return _normalized(np.array([_power(kernel, (size[0], size[1])) for kernel in kernels]))
 
 

@@ -38,11 +38,16 @@ def bm3d_memory(
     del execution
     channels, height, width = shape
     matches = max(
-        4 * profile.group_basic / profile.step_basic**2,
-        4 * profile.group_final / profile.step_final**2,
+        4 * profile.group_basic / _area(profile.step_basic),
+        4 * profile.group_final / _area(profile.step_final),
     )
     # Noisy, estimates and weights of every channel, the sums in float64
     return int(height * width * (32 * channels + 8 + 12 * maps + matches))
+
+
+def _area(step: int | tuple[int, ...]) -> int:
+    """Return the pixels for each reference block."""
+    return math.prod(step) if isinstance(step, tuple) else step**2
 
 
 def bring(array: Any) -> NDArray[Any]:
@@ -146,7 +151,7 @@ def stride(shape: tuple[int, ...]) -> int:
     size = math.prod(shape)
     if len(shape) == 2:
         return max(1, math.isqrt(size // 2**16))
-    return int(max(1, round((size / 2**17) ** (1 / 3))))
+    return int(max(1, round((size / 2**17) ** (1 / len(shape)))))
 
 
 def reference_grid(size: int, block: int, step: int) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ MEASURES = 2  # of the error of a group, see `Backend.bm3d_errors`
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """Parameters of one stage. Blocks are as high as wide."""
+    """Parameters of one stage. Blocks are as high as wide, except for `has_sides`."""
 
     shape: tuple[int, ...]  # of a block
     steps: tuple[int, ...]  # between reference blocks
@@ -71,6 +71,8 @@ class Stage:
     # (images, M, N) of the images that blocks are matched on
     images: int = 1  # then `variances` and `strength` are (C images,), and `measured` (images,)
     bounds: NDArray[np.float32] | None = None  # (images,): replace `match`, if they differ
+    # Backends with "axes": rows and columns are not treated alike, or there is time
+    has_sides: bool = False
 
 
 class Trails(NamedTuple):
@@ -192,7 +194,7 @@ class Availability(Protocol):
 
     NAME: str
     # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors",
-    # "batch", "uncertainty"
+    # "batch", "uncertainty", "axes"
     capabilities: frozenset[str]
     # By capability: values of an image from which the backend is chosen without a request
     least_size: dict[str, int]
@@ -344,7 +346,10 @@ class Backend(Availability, Protocol):
         ...
 
     def bm4d_match(self, image: Image, stage: Stage, execution: Execution) -> Matches:
-        """Group the blocks of a volume (P, M, N)."""
+        """Group the blocks of a volume (P, M, N).
+
+        With "axes", also of an image, or a volume over time (T, P, M, N), if `Stage.has_sides`.
+        """
         ...
 
     def bm4d_filter(

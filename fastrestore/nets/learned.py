@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import fastrestore
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.arrays import LEAST_WINDOW, MOST_FACTOR
 from fastrestore._collaborative.covariance import inverse_matrix, kaiser_window, transform_matrix
 from fastrestore._collaborative.profile import FACTORS, Profile, named_profile
@@ -73,6 +74,11 @@ class LearnableBM3D(nn.Module):
                 f"profile {self.start.name!r} sharpens or filters residuals, which cannot be "
                 "learned: write profile='np'"
             )
+        if sides.are_given(self.start):
+            raise ValueError(
+                f"profile {self.start.name!r} has sides of blocks by axis, which cannot be "
+                "learned: write profile='np'"
+            )
         numbers = {which: _numbers_of(self.start, which) for which in FACTORS}
         self.folds = {which: _is_even_odd(each[2]) for which, each in numbers.items()}
         self.factors, self.windows, self.transforms, self.inverses = (
@@ -127,7 +133,7 @@ class LearnableBM3D(nn.Module):
 
     def _restored(self, image: Tensor, level: Tensor, profile: Profile) -> Tensor:
         """Restore an image (H, W)."""
-        least = max(profile.block_basic, profile.block_final)
+        least = max(sides.longest(profile, "block", which) for which in FACTORS)
         if min(image.shape) < least:
             raise ValueError(
                 f"images must have at least {least} x {least} pixels, got {tuple(image.shape)}"

@@ -77,7 +77,8 @@ def bm3d_memory(
     """See `fastrestore.backends.protocol.Backend`."""
     channels, height, width = shape
     groups = (profile.step_basic, profile.group_basic), (profile.step_final, profile.group_final)
-    references = [(height // step + 2, width // step + 2) for step, _ in groups]
+    steps = [step for step, _ in groups if isinstance(step, int)]  # tuples need "axes"
+    references = [(height // step + 2, width // step + 2) for step in steps]
     vertically = max(-(-height // DIVIDE[1]), *(rows for rows, _ in references))
     if height * width > MOST_PIXELS or vertically > MOST_BLOCKS:
         return 2**63  # too large for the kernels: use tiles

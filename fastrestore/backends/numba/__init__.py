@@ -4,7 +4,17 @@ from __future__ import annotations
 
 NAME = "numba"
 capabilities = frozenset(
-    {"image", "sharpen", "volume", "video", "matches", "gradients", "factors", "uncertainty"}
+    {
+        "image",
+        "sharpen",
+        "volume",
+        "video",
+        "matches",
+        "gradients",
+        "factors",
+        "uncertainty",
+        "axes",
+    }
 )
 least_size: dict[str, int] = {}
 

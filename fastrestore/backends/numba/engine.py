@@ -78,6 +78,10 @@ def bm3d_errors(
 
 def bm4d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
+    if stage.has_sides:
+        from fastrestore.backends.numba import sides
+
+        return sides.match(image, stage, execution)
     from fastrestore.backends.numba import _cubes_match
 
     return _cubes_match.bm4d_match(image, stage, execution)
@@ -87,6 +91,10 @@ def bm4d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
+    if stage.has_sides:
+        from fastrestore.backends.numba import sides
+
+        return sides.filter_groups(images, matches, stage, execution)
     from fastrestore.backends.numba import bm4d
 
     return bm4d.bm4d_filter(images, matches, stage, execution)

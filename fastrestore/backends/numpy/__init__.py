@@ -12,6 +12,7 @@ capabilities = frozenset(
         "float64",
         "factors",
         "uncertainty",
+        "axes",
     }
 )
 least_size: dict[str, int] = {}

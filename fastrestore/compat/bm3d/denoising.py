@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 import fastrestore
 from fastrestore._arrays import validate
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.block_matches import BlockMatches
 from fastrestore.compat import attributes
 from fastrestore.compat.arguments import Kept, Noise, Stages, array, check_size, separated
@@ -145,7 +146,8 @@ def _image(z: Any) -> NDArray[np.float64]:
 def _options(given: BM3DProfile, shape: tuple[int, ...], axis: int | None) -> dict[str, Any]:
     """Return the arguments of `fastrestore.bm3d` that a profile sets."""
     profile = profile_of(given)
-    check_size(shape, max(profile.block_basic, profile.block_final), "bm3d")
+    block = max(sides.longest(profile, "block", which) for which in ("basic", "final"))
+    check_size(shape, block, "bm3d")
     return {
         "profile": profile,
         "strength": attributes.strength(given),

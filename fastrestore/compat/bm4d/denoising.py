@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastrestore
+from fastrestore._collaborative import sides
 from fastrestore._collaborative.stage import THRESHOLD_VOLUME
 from fastrestore.compat import attributes
 from fastrestore.compat.arguments import Kept, Noise, Stages, array, check_size, separated
@@ -159,7 +160,8 @@ def _options(
         raise ValueError(
             "profile 'refilter' is not supported for volumes with a power spectrum: use 'np'"
         )
-    check_size(shape, max(profile.block_basic, profile.block_final), "bm4d")
+    block = max(sides.longest(profile, "block", which) for which in ("basic", "final"))
+    check_size(shape, block, "bm4d")
     options = {
         "profile": profile,
         "strength": attributes.strength(given),
