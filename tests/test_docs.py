@@ -12,7 +12,11 @@ import pytest
 from support.nets import community_network, spandrel_or_skip, torch_or_skip
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "index.md", *sorted(ROOT.glob("docs/guide/*.md"))]
+FOLDERS = ("docs", "docs/tasks", "docs/guide")
+PAGES = [
+    ROOT / "README.md",
+    *(path for name in FOLDERS for path in sorted(ROOT.glob(f"{name}/*.md"))),
+]
 BLOCK = re.compile(r"(?:<!-- needs (\w+) -->\n)?```python\n(.*?)```", re.DOTALL)
 
 
@@ -46,6 +50,8 @@ def test_blocks_run(page, need, tmp_path, monkeypatch):
     for this_need, text, line in blocks(page):
         if this_need in ("", need):
             exec(compile("\n" * line + text, page, "exec"), names)
+    if "before" in names:  # the PSNR of a page
+        assert names["after"] > names["before"] + 2
 
 
 def write_networks(folder):
