@@ -86,5 +86,22 @@ def test_every_link_to_a_file_works():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def heading_names(page):
+    """Return the names of the headings of a page, as in links to them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_link_to_a_heading_works():
+    found = 0
+    for page in (*PAGES, *sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/decisions/*.md"))):
+        links = re.findall(r"\]\((?!https?:)([^)#]*)#([\w-]+)\)", page.read_text(encoding="utf-8"))
+        for target, heading in links:
+            found += 1
+            there = page.parent / target if target else page
+            assert heading in heading_names(there), f"{page.name}: {target}#{heading}"
+    assert found
+
+
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120

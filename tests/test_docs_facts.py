@@ -50,6 +50,18 @@ def test_every_extra_is_on_the_page():
     assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == user_extras()
 
 
+def test_the_speed_in_the_readme_is_that_of_its_table_and_of_the_curve():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    factor = float(re.search(r"at more than (\d+) times its speed", text)[1])
+    ours, peer = re.search(r"two threads each \| ([\d.]+) s \| ([\d.]+) s", text).groups()
+    assert float(peer) / float(ours) > factor
+    rows = re.findall(
+        r"^\| (.+?) \| (.+?) \| ([\d.]+) \|", page("guide/curve/curve-gray.txt"), re.M
+    )
+    times = {(name.split()[0], setting): float(time) for name, setting, time in rows}
+    assert times["bm3d", "np"] / times["fastrestore", "np"] > factor
+
+
 NOISY = 100 + np.random.default_rng(0).normal(0, 10, (32, 40))
 bm3d = fastrestore.bm3d
 
