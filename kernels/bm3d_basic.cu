@@ -11,12 +11,14 @@
 // scale (1 or channels, corners), whose channels are `scale_apart` apart, or null.
 // numerator (channels, images, height, width), weights (channels, images, corners).
 // With SHARPEN, coefficients of the first channel are raised to the power `root`, see hard.cuh.
+// With FACTORS the strength has `factors`, see bm3d_group.cuh.
 extern "C" __global__ void __launch_bounds__(THREADS)
     bm3d_basic(const float* noisy, int images, int height, int width, const int* rows,
                const int* columns, const OFFSET* offsets, const short* sizes, const float* forward,
                const float* inverse, const float* window, const float* covariance, int down,
                int across, int line, int origin, int apart, const float* strength,
-               const float* scale, int scale_apart, Sum* numerator, Sum* weights ROOT) {
+               const float* scale, int scale_apart, Sum* numerator,
+               Sum* weights ROOT FACTOR_TABLE) {
     DYNAMIC_SHARED(float, memory);
     const GroupShared shared = group_shared(memory);
     const int layer = blockIdx.z, channel = layer / images;
@@ -36,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     if (SIZE <= GROUP && size == SIZE)                                                            \
         filter_hard<(SIZE <= GROUP ? SIZE : 1)>(                                                  \
             image, geometry, forward, inverse, window, strength[layer], scale != nullptr, shared, \
-            numerator + layer * plane, weights + layer * corners SHARPENED);
+            numerator + layer * plane, weights + layer * corners SHARPENED FACTORS_GIVEN);
     CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)
 #undef CASE
 }

@@ -15,7 +15,7 @@ extern "C" __global__ void __launch_bounds__(WARPS* WARP, FEWEST_BLOCKS)
                     const Matrix forward, const Matrix back, const float* covariance, int down,
                     int across, int line, int origin, int apart, int displacements,
                     const float* strength, const float* scale, int scale_apart, Sum* numerator,
-                    Sum* weights) {
+                    Sum* weights FACTOR_TABLE) {
     DYNAMIC_SHARED(float, memory);
     const int number = blockIdx.x * WARPS + threadIdx.y;
     if (number >= references) return;  // a whole warp
@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(WARPS* WARP, FEWEST_BLOCKS)
             for (int u = 0; u < CHUNK; ++u) {
                 float& value = group[r][begin + u];
                 // The mean of the group carries no detail to threshold
-                const bool kept = value * value >= least * variance[r][u] ||
+                const bool kept = value * value >= least * FACTOR(r, begin + u) * variance[r][u] ||
                                   (r == 0 && begin + u == 0 && own.lane == 0);
                 value = kept ? value : 0.0f;
                 left += kept ? variance[r][u] : 0.0f;

@@ -10,7 +10,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                const float* forward, const float* inverse, const float* window,
                const float* covariance, int down, int across, int line, int origin, int apart,
                const float* strength, const float* scale, int scale_apart, Sum* numerator,
-               Sum* weights) {
+               Sum* weights FACTOR_TABLE) {
     DYNAMIC_SHARED(float, memory);
     const GroupShared shared = group_shared(memory);
     const int layer = blockIdx.z, channel = layer / images;
@@ -30,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         filter_wiener<(SIZE <= GROUP ? SIZE : 1)>(                                            \
             noisy + layer * plane, pilot + layer * plane, geometry, forward, inverse, window, \
             strength[layer], scale != nullptr, shared, numerator + layer * plane,             \
-            weights + layer * corners);
+            weights + layer * corners FACTORS_GIVEN);
     CASE(1) CASE(2) CASE(4) CASE(8) CASE(16) CASE(32) CASE(64)
 #undef CASE
 }

@@ -9,7 +9,7 @@ extern "C" __global__ void __launch_bounds__(WARPS* WARP, FEWEST_BLOCKS)
                     const short* sizes, const Matrix forward, const Matrix back,
                     const float* covariance, int down, int across, int line, int origin, int apart,
                     int displacements, const float* strength, const float* scale, int scale_apart,
-                    Sum* numerator, Sum* weights) {
+                    Sum* numerator, Sum* weights FACTOR_TABLE) {
     DYNAMIC_SHARED(float, memory);
     const int number = blockIdx.x * WARPS + threadIdx.y;
     if (number >= references) return;  // a whole warp
@@ -42,7 +42,9 @@ extern "C" __global__ void __launch_bounds__(WARPS* WARP, FEWEST_BLOCKS)
                 const float energy = fminf(fmaxf(value * value, TINY), HUGE_ENERGY);
                 // The mean of the group passes, so that an added constant does
                 const bool mean = r == 0 && begin + u == 0 && own.lane == 0;
-                value = __fdividef(energy, energy + (mean ? 0.0f : factor * variance[r][u]));
+                value = __fdividef(
+                    energy,
+                    energy + (mean ? 0.0f : factor * FACTOR(r, begin + u) * variance[r][u]));
                 left = fmaf(variance[r][u], value * value, left);
             }
             noise += r < own.count && own.part < own.size ? share(own, r) * left : 0.0f;

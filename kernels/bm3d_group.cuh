@@ -12,6 +12,21 @@
 
 #define NONE (-1)
 
+// With FACTORS the strength has a factor for each coefficient, (levels + 1, AREA): coefficient k of
+// the Haar transform is a difference of 2**__ffs(k) blocks, or for k = 0 their sum.
+#ifndef FACTORS
+#define FACTORS 0
+#endif
+#if FACTORS
+#define FACTOR_TABLE , const float* factors
+#define FACTORS_GIVEN , factors
+#define FACTOR(k) (factors[__ffs(k) * AREA + (threadIdx.x < AREA ? threadIdx.x : 0)])
+#else
+#define FACTOR_TABLE
+#define FACTORS_GIVEN
+#define FACTOR(k) 1.0f
+#endif
+
 // Small blocks have fewer threads than a group may have blocks.
 #if GROUP > THREADS
 #define EACH_BLOCK(k, size) for (int k = threadIdx.x; k < (size); k += THREADS)

@@ -18,7 +18,7 @@ __device__ __forceinline__ void filter_hard(const float* image, const Kind& geom
                                             const float* forward, const float* inverse,
                                             const float* window, float strength, bool scaled,
                                             const GroupShared& shared, Sum* numerator,
-                                            Sum* weights ROOT) {
+                                            Sum* weights ROOT FACTOR_TABLE) {
     float group[SIZE], variance[SIZE], noise = 0.0f;
     load_blocks<SIZE>(group, image, geometry, shared);
     transform_blocks<SIZE>(group, forward, shared.stage, geometry);
@@ -27,8 +27,8 @@ __device__ __forceinline__ void filter_hard(const float* image, const Kind& geom
 #pragma unroll
     for (int k = 0; k < SIZE; ++k) {
         // The mean of the group carries no detail to threshold
-        const bool kept =
-            group[k] * group[k] >= strength * variance[k] || (k == 0 && threadIdx.x == 0);
+        const bool kept = group[k] * group[k] >= strength * FACTOR(k) * variance[k] ||
+                          (k == 0 && threadIdx.x == 0);
         group[k] = kept ? group[k] : 0.0f;
         noise += kept && threadIdx.x < AREA ? variance[k] : 0.0f;
     }

@@ -24,6 +24,16 @@
 #else
 #define FEWEST_BLOCKS 4
 #endif
+// With FACTORS the strength has a factor for each coefficient, (levels + 1, BLOCK, BLOCK), columns
+// first.
+#ifndef FACTORS
+#define FACTORS 0
+#endif
+#if FACTORS
+#define FACTOR_TABLE , const float* __restrict__ factors
+#else
+#define FACTOR_TABLE
+#endif
 #define MOST_COUNTED 64  // displacements whose pairs are counted, see `list_pairs`
 
 // Passed by value, so that the kernels read it from constant memory.
@@ -223,6 +233,18 @@ __device__ __forceinline__ float share(const Member& own, int r) {
     const int blocks = own.part == 0 ? own.size : own.part == 2 ? PARTS * own.count : 2 * own.count;
     return __int_as_float((128 - __ffs(blocks)) << 23);  // the exponent
 }
+
+#if FACTORS
+// Level of coefficient r of this part, a difference of 2**level blocks; 0 for the sum.
+__device__ __forceinline__ int level_of(const Member& own, int r) {
+    if (r > 0) return __ffs(r);
+    const int blocks = own.part == 0 ? 1 : own.part == 2 ? PARTS * own.count : 2 * own.count;
+    return __ffs(blocks) - 1;
+}
+#define FACTOR(r, u) (factors[(level_of(own, r) * BLOCK + own.column) * BLOCK + (u)])
+#else
+#define FACTOR(r, u) 1.0f
+#endif
 
 // Weight of a group from what noise each lane has left.
 __device__ __forceinline__ float group_weight(float noise) {

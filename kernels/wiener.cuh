@@ -6,7 +6,7 @@ __device__ __forceinline__ void filter_wiener(const float* image, const float* p
                                               const float* inverse, const float* window,
                                               float strength, bool scaled,
                                               const GroupShared& shared, Sum* numerator,
-                                              Sum* weights) {
+                                              Sum* weights FACTOR_TABLE) {
     // Gains first: the group itself is loaded when pilot and variances are no longer needed
     float gain[SIZE], group[SIZE], noise = 0.0f;
     load_blocks<SIZE>(gain, pilot, geometry, shared);
@@ -17,7 +17,7 @@ __device__ __forceinline__ void filter_wiener(const float* image, const float* p
     for (int k = 0; k < SIZE; ++k) {
         const float energy = fminf(fmaxf(gain[k] * gain[k], TINY), HUGE_ENERGY);
         // The mean of the group passes, so that an added constant does
-        const float mean = k == 0 && threadIdx.x == 0 ? 0.0f : strength * group[k];
+        const float mean = k == 0 && threadIdx.x == 0 ? 0.0f : strength * FACTOR(k) * group[k];
         gain[k] = energy / (energy + mean);
         noise += threadIdx.x < AREA ? group[k] * gain[k] * gain[k] : 0.0f;
     }

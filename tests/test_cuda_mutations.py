@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support import cudasim
 from support.cudasim import LaunchError, barriers
+from support.gradients import Case, are_close, by_kernels
 from support.image_kernels import filtered, match
 from support.images import noisy, scene
 from support.stages import image_stage, volume_stage
@@ -87,6 +88,41 @@ def test_missing_barriers_of_volumes_are_detected(stand_in, monkeypatch, name, s
             break
     line = text[:start].rsplit("#line 1", 1)[1].count("\n")
     assert noticed, f"{name}: the barrier of line {line} could be left out"
+
+
+BACKWARD = [
+    (name, *span)
+    for name in ("bm3d_basic_backward", "bm3d_final_backward")
+    for start in ("backward", "bm3d_basic_b", "bm3d_final_b")
+    for span in own_barriers(name, start)
+]
+
+
+@pytest.mark.parametrize(("name", "start", "end"), BACKWARD)
+def test_missing_barriers_of_gradients_are_detected(stand_in, monkeypatch, name, start, end):
+    text = source(name)
+    mutant = text[:start] + ";" + text[end:]
+    monkeypatch.setattr(
+        _module, "source", lambda kernel: mutant if kernel == name else source(kernel)
+    )
+    whole = _layout.backward_layout
+    monkeypatch.setattr(
+        "fastrestore.backends.cupy.backward.backward_layout",
+        lambda blocks: whole(blocks)._replace(part=2),
+    )
+    profile = Profile(radius_basic=4, group_basic=4, radius_final=4, group_final=4)
+    case = Case("final" if "final" in name else "basic", "map", profile, (17, 20))
+    expected = case.backward(select("numpy"), np.float32)
+
+    def is_noticed(seed):
+        stand_in.seed = seed
+        try:
+            return not are_close(by_kernels(stand_in, case), expected, 1e-3)
+        except LaunchError:
+            return True
+
+    line = text[:start].rsplit("#line 1", 1)[1].count("\n")
+    assert any(map(is_noticed, SEEDS)), f"{name}: the barrier of line {line} could be left out"
 
 
 @pytest.mark.parametrize(("name", "start", "end"), MUTANTS)

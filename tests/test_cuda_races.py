@@ -15,7 +15,8 @@ from fastrestore.backends.cupy._module import HEADERS, source
 HERE = Path(__file__).parent
 RACE, GAVE_UP = 66, 70
 # Those of bm3d come last: a change of a header that both have is tried in them
-KERNELS = ("vbm3d_match", "bm4d_match", "bm4d_basic", "bm4d_final")  # the last two with bm4d_divide
+KERNELS = ("bm3d_basic_backward", "bm3d_final_backward")  # with what they share with others
+KERNELS += ("vbm3d_match", "bm4d_match", "bm4d_basic", "bm4d_final")  # with bm4d_divide
 KERNELS += ("bm3d_range", "bm3d_match", "bm3d_basic", "bm3d_final")  # with bm3d_divide
 KERNELS += ("bm3d_basic_rows", "bm3d_final_rows")  # with bm3d_rows and bm3d_divide_rows
 

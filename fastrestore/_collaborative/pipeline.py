@@ -113,7 +113,10 @@ def _restore_scale(work: _Work, context: Context, share: float) -> None:
     if request.is_limited():
         tiling = _tiling(work, context.maps())
         tiles = list(tiling.tiles())
+    record = tape.RECORD.get()
     while True:
+        if record is not None:
+            record.attempt(len(tiles))
         try:
             ready = measured(context, work.planes, request)  # `context` may serve other images
             for tile in tiles:

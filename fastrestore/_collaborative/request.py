@@ -270,8 +270,6 @@ def _checked_colors(
 
 def _size(geometry: Geometry, on_host: bool | None) -> int | None:
     """Return the size of an image for the choice of the backend; None if it does not matter."""
-    if tape.RECORD.get() is not None:
-        return 0  # counts as small, because the GPU has no gradients yet
     return None if on_host is None else math.prod(geometry.shape)
 
 

@@ -15,19 +15,25 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray
-from fastrestore.backends.protocol import Execution
+from fastrestore.backends.protocol import Execution, Matches
 
 if TYPE_CHECKING:
     from fastrestore._collaborative.request import Request
     from fastrestore._collaborative.stage import Context
     from fastrestore._noise.planes import PlaneNoise
-    from fastrestore.backends.protocol import Matches, Stage
+    from fastrestore.backends.protocol import Stage
 
 WHY_NOT = "there are no gradients of this call, because "
 SPECTRA = (
     f"{WHY_NOT}sigma is a map, and psd or noise_kernel differs by channel: use the same for all, "
     "or colorspace=None"
+)
+
+SMALL = (
+    "the image is cut into tiles, because the memory of the GPU is too small: write "
+    "backend='numba', which copies the image to the CPU"
 )
 
 
@@ -55,17 +61,23 @@ class Tape:
 
     def begin(self, request: Request, given: Request, noise: PlaneNoise) -> None:
         """Begin a call; `given` is its request before the noise was known."""
-        if self.request is not None:
-            return  # a part of the call
+        if self.request is not None and self.request.backend is request.backend:
+            return  # a part of the call; another backend is used if a GPU fails
         self.request = request
         self.noise = noise
         self.refusal = _refusal(request, given, noise)
+
+    def attempt(self, tiles: int) -> None:
+        """Begin the filterings, again if there was not enough memory, for tiles of the image."""
+        self.steps.clear()
+        if tiles > 1 and not self.refusal:
+            self.refusal = WHY_NOT + SMALL
 
     def add(self, context: Context, step: Step) -> None:
         """Record a filtering, unless there are no gradients."""
         if not self.refusal:
             self.context = context
-            self.steps.append(step)
+            self.steps.append(step._replace(matches=_kept(step.matches)))
 
     def backward(self, gradient: FloatArray, by_pixel: bool) -> tuple[FloatArray, FloatArray]:
         """Return gradients with respect to image (C, M, N) and noise level.
@@ -109,7 +121,7 @@ class Tape:
         beyond = [(0, max(0, n - size)) for n, size in zip(units.least, shape, strict=True)]
         # Powers of two of the units cancel: result and image are multiplied by the same one
         passed = np.tensordot(units.back().T, np.pad(gradient, [(0, 0), *beyond]), 1)
-        backend, execution = self.request.backend, _quiet(self.request.execution)
+        backend, execution = self.request.backend, _quiet(self.request)
         image = np.zeros(passed.shape)
         power = np.zeros(passed.shape if by_pixel else len(passed))
         for estimate, images, matches, stage in reversed(self.steps):
@@ -152,7 +164,7 @@ def _refusal(request: Request, given: Request, noise: PlaneNoise) -> str:
         "the noise is estimated: pass sigma": given.noise is None,
         "noise= is a model: pass sigma": noise.model is not None,
         "pixels are masked: leave out mask, and values beyond the others": request.mask is not None,
-        "max_memory cuts the image into tiles: leave it out": request.is_limited(),
+        "max_memory cuts the image into tiles: leave it out": request.max_memory is not None,
         "colorspace='pca' depends on the image: write another": request.colorspace == "pca",
         f"profile {request.profile.name!r} {request.profile.whole()}: write profile='np'": bool(
             request.profile.whole()
@@ -169,9 +181,17 @@ def _refusal(request: Request, given: Request, noise: PlaneNoise) -> str:
     return ""
 
 
-def _quiet(execution: Execution) -> Execution:
-    """Return the threads of a call without its progress reports."""
-    return Execution(execution.workers, deterministic=execution.deterministic)
+def _quiet(request: Request) -> Execution:
+    """Return the threads of a call without its progress reports, and with other buffers."""
+    given, memory = request.execution, request.backend.memory()
+    return Execution(given.workers, deterministic=given.deterministic, memory=memory)
+
+
+def _kept(matches: Matches) -> Matches:
+    """Copy matches in buffers on a GPU, which the next stage reuses."""
+    if interop.on_host(matches.offsets):
+        return matches
+    return Matches(matches.corners, matches.offsets.copy(), matches.sizes.copy())
 
 
 def _by_power(scale: FloatArray | None, stage: Stage) -> FloatArray:

@@ -162,6 +162,11 @@ class Needs(NamedTuple):
     mapped: bool = False  # whether the noise varies
     ndim: int = 2  # 3 for volumes
 
+    def has_factors(self, which: str) -> bool:
+        """Whether the strength of a stage depends on the coefficient."""
+        field = "threshold_factors" if which == "basic" else "wiener_factors"
+        return getattr(self.profile, field) is not None
+
 
 class VideoStage(Protocol):
     """One stage of V-BM3D over a window of frames that moves along a video.

@@ -46,8 +46,8 @@ class BM3D(nn.Module):
     the module in ``torch.no_grad()`` if you need no gradients.
 
     The backend "numpy" filters images in float64 without rounding them to float32, so that
-    `torch.autograd.gradcheck` can be used. Images on a GPU have gradients with
-    ``backend="numba"``, which copies them to the CPU and back.
+    `torch.autograd.gradcheck` can be used. For images on a GPU, the backward pass runs there, too;
+    only the gradients are copied to the CPU and back.
 
     Examples
     --------

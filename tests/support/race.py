@@ -18,6 +18,7 @@ from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 from support import clips, cudasim, image_kernels, video_kernels
+from support.gradients import Case, are_close, by_kernels
 from support.images import noisy, scene
 from support.stages import image_stage, volume_stage
 from support.standin import StandIn
@@ -35,6 +36,8 @@ def main(name, start=0, end=0, new=""):
         return cubes(name, changed)
     if name == "vbm3d_match":
         return videos(changed)
+    if name.endswith("_backward"):
+        return gradients(name, changed)
     whole = cudasim.module
 
     def module(kernel, text=None, **constants):
@@ -72,6 +75,16 @@ def standing_in(name, changed):
     whole = _module.source
     _module.source = lambda kernel: changed if kernel == name else whole(kernel)
     return stand_in
+
+
+def gradients(name, changed):
+    """Run the backward pass of a stage through its backend."""
+    stand_in = standing_in(name, changed)
+    kind = "final" if "final" in name else "basic"
+    changes = {f"{field}_{kind}": value for field, value in (("group", 4), ("radius", 2))}
+    case = Case(kind, "map", Profile(**changes), (13, 15))
+    expected = case.backward(select("numpy"), np.float32)
+    return are_close(by_kernels(stand_in, case, deterministic=kind == "final"), expected, 1e-3)
 
 
 def videos(changed):

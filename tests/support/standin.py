@@ -26,6 +26,8 @@ class Array(np.ndarray):
 
     data = property(lambda self: np.asarray(self).reshape(-1).view(np.uint8).view(Memory))
 
+    device = property(lambda self: Device())
+
     def get(self):
         return np.array(self)
 
@@ -56,8 +58,14 @@ class StandIn:
         out.reshape(-1).view(np.uint8)[...] = 0xFF  # NaN as floating-point numbers
         return out.view(Array)
 
-    def asarray(self, values):
-        return values if isinstance(values, Array) else np.array(values).view(Array)
+    def zeros(self, shape, dtype=float):
+        return np.zeros(shape, dtype).view(Array)
+
+    def asarray(self, values, dtype=None):
+        return values if isinstance(values, Array) else np.array(values, dtype).view(Array)
+
+    def ascontiguousarray(self, values):
+        return np.ascontiguousarray(values).view(Array)
 
     def RawModule(self, *, code, options, backend):  # noqa: N802
         del backend
@@ -71,6 +79,9 @@ class Device(contextlib.nullcontext):
     """The only GPU."""
 
     compute_capability = "90"
+
+    def synchronize(self):
+        """Return at once: launches have ended."""
 
 
 class Function:

@@ -7,10 +7,12 @@ from typing import Any
 from fastrestore._arrays import interop
 
 NAME = "cupy"
-capabilities = frozenset({"image", "sharpen", "volume", "video", "batch"})
+capabilities = frozenset({"image", "sharpen", "volume", "video", "batch", "gradients", "factors"})
 # Values of an image, volume or frame on the host. Smaller ones take longer on a GPU, where a call
 # takes about a millisecond at least, than on the CPU. This is predicted, not measured.
-least_size = {"image": 2**14, "sharpen": 2**14, "volume": 2**14, "video": 2**14}
+least_size = {
+    "image": 2**14, "sharpen": 2**14, "volume": 2**14, "video": 2**14, "factors": 2**14,
+}  # fmt: skip
 OLDEST = 75  # compute capability: oldest that NVRTC of CUDA 13 supports
 
 

@@ -231,9 +231,23 @@ def _band(tall: int, room: int, one: int) -> int:
 
 def filter_layout(blocks: Blocks) -> FilterLayout:
     """Arrange the filter of the groups of an image or a volume."""
+    return _groups_layout(blocks, 0)
+
+
+def backward_layout(blocks: Blocks) -> FilterLayout:
+    """Arrange the gradients of the groups of an image; see backward.cuh."""
+    warps = -(-blocks.area // WARP)
+    return _groups_layout(blocks, warps * (SUMS + blocks.group))
+
+
+SUMS = 3  # of a group, as in backward.cuh
+
+
+def _groups_layout(blocks: Blocks, more: int) -> FilterLayout:
+    """Arrange groups of blocks, with some more floats in shared memory."""
     area, group = blocks.area, blocks.group
     threads = -(-area // WARP) * WARP
-    fixed = group**2 + 3 * group + threads // WARP
+    fixed = group**2 + 3 * group + threads // WARP + more
     parts = [group >> k for k in range(group.bit_length())]
     sizes = [4 * (part * area + fixed) for part in parts]
     which = _fitting(sizes)

@@ -28,6 +28,8 @@ HEADERS = {
     "bm3d_match": (*_MATCH, "nearest.cuh"),
     "bm3d_basic": (*_GROUP, "hard.cuh"),
     "bm3d_final": (*_GROUP, "wiener.cuh"),
+    "bm3d_basic_backward": (*_GROUP, "backward.cuh"),
+    "bm3d_final_backward": (*_GROUP, "backward.cuh"),
     "bm3d_divide": _SUMS,
     "bm3d_rows": _COMMON,
     "bm3d_basic_rows": _ROWS,

@@ -17,6 +17,7 @@ from fastrestore.backends.protocol import Execution, Matches, Needs, Stage
 
 DIVIDE = (32, 4)  # threads for pixels across and down
 SHARPEN: _module.Constants = (("SHARPEN", 1),)  # of kernels that sharpen
+FACTORS: _module.Constants = (("FACTORS", 1),)  # of kernels with factors by coefficient
 
 
 def bytes_per_pixel(images: int, deterministic: bool) -> int:
@@ -35,7 +36,12 @@ def wanted(
         ("bm3d_divide", divide_constants(blocks.shape[-1], deterministic)),
         (
             f"bm3d_{which}",
-            (*numbers, *SHARPEN[: int(sharpens)], *filter_layout(blocks).constants()),
+            (
+                *numbers,
+                *SHARPEN[: int(sharpens)],
+                *FACTORS[: int(needs.has_factors(which))],
+                *filter_layout(blocks).constants(),
+            ),
         ),
     }
 
@@ -89,10 +95,13 @@ class Sums:
         layout, table, scale = filter_layout(Blocks.of(stage)), covariance_table(stage), stage.scale
         fixed = self._execution.deterministic
         numbers = constants(stage.block, stage.group, fixed, matches.offsets.dtype)
-        sharpens = stage.root != 1 and len(images) == 1
+        sharpens, factors = stage.root != 1 and len(images) == 1, memory.table(stage.factors)
         launch(
             "bm3d_final" if len(images) > 1 else "bm3d_basic",
-            (*numbers, *SHARPEN[: int(sharpens)], *layout.constants()),
+            (
+                *numbers, *SHARPEN[: int(sharpens)], *FACTORS[: int(factors is not None)],
+                *layout.constants(),
+            ),
             (len(matches.columns), len(matches.rows), self._layers),
             (layout.threads,),
             (
@@ -101,18 +110,20 @@ class Sums:
                 memory.table(stage.forward), memory.table(stage.inverse),
                 memory.table(stage.window), memory.table(table.values), *table.numbers(),
                 memory.table(stage.strength * stage.variances), memory.table(scale),
-                np.int32(0 if scale is None or len(scale) == 1 else scale[0].size),
-                self._numerator, self._weights, *[np.float32(stage.root)] * sharpens,
+                apart(scale), self._numerator, self._weights,
+                *[np.float32(stage.root)] * sharpens, *[factors] * (factors is not None),
             ),
             layout.shared,
         )  # fmt: skip
 
+    def weights(self) -> Any:
+        """Return the sums of weights by the corner of a block (C, ...)."""
+        return self._weights
+
     def divide(self, out: Channels, first: int = 0) -> None:
         """Normalize rows of the sums from `first` on, as many as `out` has."""
         *_, height, width = out.shape
-        across, down = DIVIDE
         rows = slice(first, first + height), slice(first, first + height - self._stage.block + 1)
-        window = self._execution.memory.table(self._stage.window)
         layers = out.reshape(self._layers, 1, height, width)
         # All at once, unless there are other rows between them
         parts = (
@@ -121,18 +132,31 @@ class Sums:
             else [slice(k, k + 1) for k in range(len(layers))]
         )
         for part in parts:
-            launch(
-                "bm3d_divide",
-                divide_constants(self._stage.block, self._execution.deterministic),
-                (-(-width // across), -(-height // down), len(layers[part])),
-                DIVIDE,
-                (
-                    self._numerator[part, rows[0]], self._weights[part, rows[1]], window,
-                    np.int32(height), np.int32(width), layers[part],
-                ),
-            )  # fmt: skip
+            numerator, weights = self._numerator[part, rows[0]], self._weights[part, rows[1]]
+            divide(numerator, weights, layers[part], self._stage, self._execution)
 
     def clear(self, first: int, height: int) -> None:
         """Set rows of the sums to zero."""
         self._numerator[:, first : first + height] = 0
         self._weights[:, first : first + height - self._stage.block + 1] = 0
+
+
+def divide(numerator: Any, weights: Any, out: Any, stage: Stage, execution: Execution) -> None:
+    """Divide sums of pixels (C, ..., M, N) by those of the windows, from weights by corner."""
+    *_, height, width = out.shape
+    across, down = DIVIDE
+    launch(
+        "bm3d_divide",
+        divide_constants(stage.block, execution.deterministic),
+        (-(-width // across), -(-height // down), len(out)),
+        DIVIDE,
+        (
+            numerator, weights, execution.memory.table(stage.window), np.int32(height),
+            np.int32(width), out,
+        ),
+    )  # fmt: skip
+
+
+def apart(scale: Any) -> np.int32:
+    """Return the numbers from one channel of a map to the next; 0 if there is one for all."""
+    return np.int32(0 if scale is None or len(scale) == 1 else scale[0].size)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
-from fastrestore._arrays.types import Channels
-from fastrestore.backends.cupy import _module
+from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore.backends.cupy import _module, _pixels
 from fastrestore.backends.cupy._covariance import Table, table_of
 from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import WARP, Blocks
@@ -42,13 +42,19 @@ def bytes_per_pixel(images: int, deterministic: bool) -> int:
     return (8 if deterministic else 4) * (BLOCK + 1) + 4 * BLOCK * images
 
 
-def constants(
-    group: int, fixed: bool, mapped: bool, symmetric: bool, offsets: Any = None
-) -> _module.Constants:
+class Kind(NamedTuple):
+    """What the kernels that filter are compiled for."""
+
+    mapped: bool  # whether the noise varies
+    symmetric: bool  # whether the rows of the transform are
+    factors: bool = False  # whether the strength depends on the coefficient
+
+
+def constants(group: int, fixed: bool, kind: Kind, offsets: Any = None) -> _module.Constants:
     """Return the constants of the kernels that filter."""
     given: _module.Constants = (
-        ("BLOCK", BLOCK), ("GROUP", group), ("FIXED", int(fixed)), ("MAP", int(mapped)),
-        ("SYMMETRIC", int(symmetric)),
+        ("BLOCK", BLOCK), ("GROUP", group), ("FIXED", int(fixed)), ("MAP", int(kind.mapped)),
+        ("SYMMETRIC", int(kind.symmetric)), *_pixels.FACTORS[: int(kind.factors)],
     )  # fmt: skip
     return (*given, ("OFFSET", "int")) if offsets == np.int32 else given
 
@@ -64,10 +70,11 @@ def wanted(
     """Return the kernels of a stage."""
     transform = getattr(needs.profile, f"transform_{which}")
     symmetric = isinstance(transform, str) and transform == "dct"
+    kind = Kind(needs.mapped, symmetric, needs.has_factors(which))
     return {
         ("bm3d_rows", (("BLOCK", BLOCK),)),
         ("bm3d_divide_rows", divide_constants(deterministic)),
-        (f"bm3d_{which}_rows", constants(blocks.group, deterministic, needs.mapped, symmetric)),
+        (f"bm3d_{which}_rows", constants(blocks.group, deterministic, kind)),
     }
 
 
@@ -116,12 +123,11 @@ class Sums:
         table, scale = row_table(stage), stage.scale
         references = len(matches.columns)
         fixed, values = self._execution.deterministic, matrices(stage)
-        kind = constants(
-            stage.group, fixed, scale is not None, values.symmetric, matches.offsets.dtype
-        )
+        factors = memory.table(factor_table(stage))
+        kind = Kind(scale is not None, values.symmetric, factors is not None)
         launch(
             "bm3d_final_rows" if len(self._rows) > 1 else "bm3d_basic_rows",
-            kind,
+            constants(stage.group, fixed, kind, matches.offsets.dtype),
             (-(-references // WARPS), len(matches.rows), self._corners[0]),
             (WARP, WARPS),
             (
@@ -131,11 +137,16 @@ class Sums:
                 memory.table(table.values), *table.numbers(),
                 np.int32(table.values[0].size // BLOCK**2),
                 memory.table(stage.strength * stage.variances), memory.table(scale),
-                np.int32(0 if scale is None or len(scale) == 1 else scale[0].size),
-                self._numerator, self._weights,
+                _pixels.apart(scale), self._numerator, self._weights,
+                *[factors] * (factors is not None),
             ),
             shared_bytes(stage.group),
         )  # fmt: skip
+
+    def weights(self) -> Any:
+        """Return the sums of weights by the corner of a block (C, ...)."""
+        rows = self._pitch - BLOCK + 1
+        return interop.load_cupy().ascontiguousarray(self._weights[..., :rows].swapaxes(1, 2))
 
     def divide(self, out: Channels, first: int = 0) -> None:
         """Normalize the rows of the sums from `first` on, as many as `out` has."""
@@ -186,6 +197,11 @@ def _matrices(forward: bytes, inverse: bytes, window: bytes) -> Matrices:
     back = ends[:, None] * np.frombuffer(inverse).reshape(square)
     symmetric = is_symmetric(matrix) and is_symmetric(back.T)
     return Matrices(by_value(matrix), by_value(back), by_value(ends), symmetric)
+
+
+def factor_table(stage: Stage) -> FloatArray | None:
+    """Return the factors of a stage (levels + 1, columns, rows), as `Stage.factors`."""
+    return None if stage.factors is None else np.ascontiguousarray(stage.factors.swapaxes(1, 2))
 
 
 def is_symmetric(matrix: NDArray[np.float64]) -> bool:

@@ -19,6 +19,7 @@ from fastrestore.backends.cupy._image import (
     robust_ranges,
     store,
 )
+from fastrestore.backends.cupy.backward import bm3d_backward
 from fastrestore.backends.cupy.bm3d import bm3d_filter, bm3d_match, bm3d_memory, warm
 from fastrestore.backends.cupy.bm4d import bm4d_filter, bm4d_match
 from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N813
@@ -26,7 +27,7 @@ from fastrestore.backends.cupy.vbm3d import VideoStage as video_stage  # noqa: N
 if TYPE_CHECKING:
     from fastrestore._arrays.types import FloatArray
     from fastrestore.backends.cupy import engine
-    from fastrestore.backends.protocol import Backend, Execution, Gradients, Matches, Stage
+    from fastrestore.backends.protocol import Backend, Execution, Matches, Stage
 
     _: Backend = engine
 
@@ -39,18 +40,6 @@ def bring(array: Any) -> Any:
 def fetch(channels: Any) -> Any:
     """See `fastrestore.backends.protocol.Backend`; without cuFFT they are copied to the host."""
     return channels if interop.has_gpu_transforms() else channels.get()
-
-
-def bm3d_backward(
-    gradient: Any,
-    estimate: Any,
-    images: tuple[Any, ...],
-    matches: Matches,
-    stage: Stage,
-    execution: Execution,
-) -> Gradients:
-    """Raise an error, because this backend lacks the capability "gradients"."""
-    raise NotImplementedError("the CuPy backend has no gradients")
 
 
 def bm3d_errors(pilot: Any, matches: Matches, stage: Stage, execution: Execution) -> FloatArray:
