@@ -19,7 +19,8 @@ exclude_patterns = ["build", "templates"]
 templates_path = ["templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastrestore {version}"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False,
+                      "header_links_before_dropdown": 8}  # fmt: skip
 default_role = "autolink"
 myst_heading_anchors = 3
 
@@ -77,27 +78,31 @@ def write(path: Path, template: str, names: list[str], **fields: str) -> None:
     path.write_text(template.format(names=lines, **fields), encoding="utf-8")
 
 
-def draw_gallery() -> None:
-    """Run the scripts of the gallery in the folder of their figures; keep what they print."""
+FIGURES = ("gallery", "tasks", "guide")  # folders with scripts that draw figures
+
+
+def draw_figures(folder: Path) -> None:
+    """Run the scripts of a folder in the folder of their figures; keep what they print."""
     import matplotlib
 
     matplotlib.use("Agg")
-    gallery = Path(__file__).with_name("gallery")
-    (gallery / "figures").mkdir(exist_ok=True)
-    for script in sorted(gallery.glob("*.py")):
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    for script in sorted(folder.glob("*.py")):
         if not find_spec("torch") and "import torch" in script.read_text(encoding="utf-8"):
-            exclude_patterns.append(f"gallery/{script.stem.replace('_', '-')}.md")
+            exclude_patterns.append(f"{folder.name}/{script.stem.replace('_', '-')}.md")
             continue
-        printed = gallery / "figures" / f"{script.stem}.txt"
+        printed = figures / f"{script.stem}.txt"
         with (
             printed.open("w", encoding="utf-8") as file,
-            contextlib.chdir(gallery / "figures"),
+            contextlib.chdir(figures),
             contextlib.redirect_stdout(file),
         ):
             runpy.run_path(str(script))
 
 
 write_api_pages()
-draw_gallery()
+for name in FIGURES:
+    draw_figures(Path(__file__).with_name(name))
 if not find_spec("torch"):
     suppress_warnings = ["myst.xref_missing"]  # pages of the gallery that need it

@@ -65,8 +65,8 @@ def write_networks(folder):
         save_file(tensors, path) if name == "LaMa" else torch_or_skip().save(tensors, path)
 
 
-@pytest.mark.parametrize("script", sorted(ROOT.glob("docs/gallery/*.py")), ids=lambda p: p.stem)
-def test_scripts_of_the_gallery_draw_the_figures_of_its_pages(script, tmp_path, monkeypatch):
+@pytest.mark.parametrize("script", sorted(ROOT.glob("docs/*/*.py")), ids=lambda p: p.stem)
+def test_scripts_draw_the_figures_of_their_pages(script, tmp_path, monkeypatch):
     if "import torch" in script.read_text(encoding="utf-8"):
         torch_or_skip()
     matplotlib = pytest.importorskip("matplotlib")
