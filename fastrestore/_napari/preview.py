@@ -31,6 +31,11 @@ def view_of(viewer: Any, layer: Image) -> View:
     return View(displayed, point, (tuple(corners[0]), tuple(corners[1])))
 
 
+def camera_of(viewer: Any) -> Any:
+    """Return the camera, which belongs to the scene since napari 0.9."""
+    return (viewer.scene if hasattr(viewer, "scene") else viewer).camera
+
+
 class Preview:
     """A layer with the restored part of another one.
 
@@ -58,7 +63,7 @@ class Preview:
         self.source: Image | None = None
         self.active = False
         self._task: Task | None = None
-        self._again = False
+        self._again = self._closed = False
         self._estimates, self._image = Estimates(), None
         self._timer = QTimer()
         self._timer.setSingleShot(True)
@@ -69,7 +74,7 @@ class Preview:
 
     def _events(self) -> list[Any]:
         """Return the events that change what is seen."""
-        dims, camera = self.viewer.dims.events, self.viewer.camera.events
+        dims, camera = self.viewer.dims.events, camera_of(self.viewer).events
         return [dims.point, dims.order, dims.ndisplay, camera.zoom, camera.center]
 
     def start(self) -> None:
@@ -96,10 +101,11 @@ class Preview:
 
     def close(self) -> None:
         """Stop for good."""
-        for events in self._events():
-            events.disconnect(self.schedule)
         self.active = self._again = False
-        self._timer.stop()
+        if not self._closed:
+            self._closed = True
+            for events in self._events():
+                events.disconnect(self.schedule)
         if self._task is not None:
             self._task.cancel()
 
@@ -110,6 +116,8 @@ class Preview:
 
     def _compute(self) -> None:
         """Compute the preview; an older computation is stopped first."""
+        if not self.active:  # stopped after it was scheduled
+            return
         if self._task is not None:
             self._again = True
             self._task.cancel()

@@ -9,6 +9,7 @@ napari_or_skip()
 
 import fastrestore  # noqa: E402
 from fastrestore._napari import KEY  # noqa: E402
+from fastrestore._napari.preview import camera_of  # noqa: E402
 
 CLEAN = scene(64, 72)
 IMAGE = noisy(CLEAN, 10).astype(np.float32)
@@ -164,7 +165,7 @@ def test_preview_follows_sliders_and_view(viewer, opened, qtbot):
     previewed(qtbot, widget, lambda: viewer.dims.set_point(0, 1 - point))
     assert preview.translate[0] == 1 - point
     layer.corner_pixels = np.array([[0, 10, 20], [0, 41, 51]])
-    previewed(qtbot, widget, lambda: viewer.camera.events.zoom())
+    previewed(qtbot, widget, lambda: camera_of(viewer).events.zoom())
     assert preview.data.shape == (1, 32, 32)
     np.testing.assert_allclose(preview.translate, (1 - point, 20, 40))
     widget.shown.value = False
