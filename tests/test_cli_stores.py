@@ -68,6 +68,30 @@ def test_a_store_is_restored_as_a_whole_image(capsys, whole):
     assert names(Path()) == [".records", "in-restored.zarr", "in.zarr"]
 
 
+def test_noise_is_estimated(capsys):
+    """Without options the result is that of bm3d for the whole image, too."""
+    run(capsys, "in.zarr", "-o", "out.zarr", "--chunks", "128", "--profile", "fast")
+    expected = fastrestore.bm3d(NOISY, profile="fast")
+    np.testing.assert_array_equal(values("out.zarr"), to_type(expected, "u1"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "restore", "line"),
+    [
+        ("volume", fastrestore.bm4d, "bm4d, volume; 4 chunks"),
+        ("film", fastrestore.vbm3d, "vbm3d, video; 1 chunk"),
+    ],
+)
+def test_volumes_and_films(capsys, kind, restore, line):
+    stack = np.stack([np.roll(NOISY[:120, :130], k, 1) for k in range(9)])
+    zarr.create_array("stack.zarr", data=stack, chunks=(4, 32, 32))
+    words = ["--as", kind, "--axes", "ZYX" if kind == "volume" else "TYX", *WORDS[:4]]
+    words += ["--chunks", "96"] if kind == "volume" else []
+    out, _ = run(capsys, "stack.zarr", "-o", "out.zarr", *words)
+    assert line in out[0]
+    np.testing.assert_array_equal(values("out.zarr"), to_type(restore(stack, 10), "u1"))
+
+
 def test_other_formats(capsys):
     """HDF5 and TIFF in parts; each plane is restored by itself."""
     for name in ("a.h5", "pages.tif", "rgba.tif"):
@@ -314,12 +338,23 @@ def test_nan_in_one_far_chunk(capsys):
          "parts, such as in.zarr; leave it out"),
         (["--noise", "poisson:auto"], "--noise poisson:auto is for images in memory; for in.zarr "
          "write --noise poisson:GAIN,SIGMA, or leave it out"),
+        (["--as", "film", "--axes", "TX"], "--axes TX needs Y and X, and each letter once"),
         (["--dataset", "a"], "--dataset a is for HDF5; write the path of an array in in.zarr"),
     ],
 )  # fmt: skip
 def test_options_that_do_not_apply(capsys, words, message):
     status = 1 if words[0] == "--dataset" else 2
     assert fails(capsys, "denoise", "in.zarr", *words, status=status) == message
+
+
+def test_a_store_is_described(capsys):
+    """The commands that are printed can be run."""
+    assert main(["in.zarr"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "in.zarr: 300 x 260, uint8, axes YX, in chunks of 32 x 32"
+    commands = [line.split() for line in out if line.startswith("    fastrestore ")]
+    assert [words[1] for words in commands] == ["denoise", "plan"]
+    assert main([*commands[0][1:], "--sigma", "0"]) == 0
 
 
 def test_unfit_stores_and_files(capsys):
@@ -363,6 +398,20 @@ def test_a_cluster(capsys, cluster, whole):
     np.testing.assert_array_equal(read(Path("out/a.png")), whole)
     _, err = run(capsys, *argv)
     assert err[-1] == "2 files: 2 skipped"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_processes_of_this_computer(capsys, whole):
+    """The result is the same; --memory chooses the chunks."""
+    words = [*WORDS[:-2], "--memory", "2e9", "--scheduler", "local:1"]
+    out, _ = run(capsys, "in.zarr", *words)
+    assert "; 1 chunk; " in out[0]
+    np.testing.assert_array_equal(values("in-restored.zarr"), whole)
+
+
+def test_too_little_memory(capsys):
+    text = fails(capsys, "denoise", "in.zarr", "--memory", "1e6", "--workers", "1")
+    assert text.startswith("--memory 1e+06 is too little: 1 worker with chunks of 128 rows take ")
 
 
 @pytest.mark.filterwarnings("ignore")

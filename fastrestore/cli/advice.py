@@ -18,6 +18,7 @@ from fastrestore._io import files, films, images
 from fastrestore._io.errors import FileError
 from fastrestore._io.formats import BY_EXTENSION
 from fastrestore._io.picture import Image
+from fastrestore._io.stores import choose
 from fastrestore.cli import info, info_stacks, kinds, outcomes
 from fastrestore.cli.commands import PROGRAM
 from fastrestore.cli.errors import CommandError, status_of
@@ -44,7 +45,10 @@ def advise(names: Sequence[str]) -> int:
     for count, given in enumerate(names):
         name = str(Path(given).absolute()) if given.startswith("-") else given
         try:
-            lines = _folder(Path(name)) if Path(name).is_dir() else _file(name)
+            if choose.is_store(Path(name)):
+                lines = _store(Path(name))
+            else:
+                lines = _folder(Path(name)) if Path(name).is_dir() else _file(name)
         except (FileError, CommandError) as error:
             errors.append(str(error))
             continue
@@ -138,6 +142,21 @@ def _for_arrays(name: str, count: int) -> list[Advice]:
         Advice("if the last axis has colors", ("denoise", name, "--channel-axis", "-1")),
         Advice("if it is a volume", ("volume", name)),
     ]
+
+
+def _store(path: Path) -> list[str]:
+    """Describe a Zarr store or an HDF5 file."""
+    source = choose.read_source(path)
+    sizes = " x ".join(map(str, source.shape))
+    where = f", {source.place.name}" if source.place.name else ""
+    named = f", axes {source.axes}" if source.axes else ""
+    chunks = " x ".join(map(str, source.storage))
+    first = f"{_shown(str(path))}{where}: {sizes}, {source.dtype}{named}, in chunks of {chunks}"
+    unnamed = len(source.shape) > 2 and not source.axes
+    axes = ("--axes", "ZYX" if len(source.shape) == 3 else "TZCYX") if unnamed else ()
+    found = [Advice("remove the noise, chunk by chunk", ("denoise", str(path), *axes))]
+    found += [Advice("predict the time, for two processes", ("plan", str(path), "--workers", "2"))]
+    return _lines(first, found)
 
 
 def _stack(name: str) -> list[str]:

@@ -176,13 +176,16 @@ def measured(job: Job) -> Rates:
 
 
 def _seconds(pool: ThreadPoolExecutor, count: int, function: Callable[[], None]) -> float:
-    """Return the least mean time of a function in three runs of all threads."""
+    """Return the least mean time of a function in three runs of all threads.
+
+    Time of the processors is counted, which other programs that are running do not change much.
+    """
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         for each in [pool.submit(function) for _ in range(count)]:
             each.result()
-        times.append(time.perf_counter() - start)
+        times.append((time.process_time() - start) / count)
     return min(times)
 
 

@@ -11,7 +11,8 @@ EPILOG = """\
 "yes" means that the property is read, and written back unchanged, and "read" that it is read.
 Where a format cannot hold what an image has, a warning names it. Text is captions, comments and
 XMP. JPEG XL is turned upright instead of keeping an orientation. Camera raw needs the extra "raw",
-NIfTI the extra "volume". Formats that are only read give TIFF files.
+NIfTI the extra "volume". Formats that are only read give TIFF files. Zarr stores and HDF5 files
+keep all that they contain; they need the extra "dask", see `fastrestore denoise --help`.
 """
 _FLOATS, _SIGNED, _UNSIGNED = "float", "int", "uint"
 

@@ -17,8 +17,8 @@ from fastrestore.cli.errors import CommandError
 # Takes a Dask array (M, N), with one axis before for frames or slices, and S last, and the kind
 Lazy = Callable[[Any, str, Path], Any]
 _INNER = {"planes": "YXS", "film": "TYXS", "volume": "ZYXS"}  # axes of a part, in this order
-SIDES = {"planes": 1024, "film": 512, "volume": 256}  # rows and columns restored at a time
-_DEEP = {"film": ("T", 32), "volume": ("Z", 64)}  # frames or slices restored at a time
+SIDES = {"planes": 1024, "volume": 256}  # rows and columns restored at a time
+_DEEP = {"film": ("T", 64), "volume": ("Z", 64)}  # frames or slices restored at a time
 
 
 class Plan(NamedTuple):
@@ -33,10 +33,16 @@ def plan(args: argparse.Namespace, source: Source, workers: int) -> Plan:
     """Return the axes, and what is restored together."""
     kind = args.kind or "planes"
     axes = stack.axes_for(_named(args, source), source.root, kind)
+    if kind == "film":  # blocks are followed over whole frames
+        if args.chunks is not None:
+            raise CommandError(f"--chunks {args.chunks} does not apply to --as film, which takes "
+                               "whole frames; leave it out")  # fmt: skip
+        return Plan(axes, kind, _frames(axes, source))
     side = SIDES[kind] if args.chunks is None else args.chunks
     if args.memory is not None and args.chunks is None:
         side = _side(args, source, axes, workers)
-    return Plan(axes, kind, {"Y": side, "X": side} | dict([_DEEP[kind]] if kind in _DEEP else []))
+    deep = dict([_DEEP[kind]]) if kind in _DEEP else {}
+    return Plan(axes, kind, {"Y": side, "X": side} | deep)
 
 
 def _side(args: argparse.Namespace, source: Source, axes: str, workers: int) -> int:
@@ -52,10 +58,17 @@ def _side(args: argparse.Namespace, source: Source, axes: str, workers: int) -> 
     if side == 0:
         least = cost.SIDES[-1]
         needed = processes * cost.own_memory() + workers * cost.memory(job._replace(side=least))
-        raise CommandError(f"--memory {args.memory:g} is too little: {workers} workers with chunks "
-                           f"of {least} rows take {needed:.2g} bytes; write fewer --workers, or a "
-                           "smaller local:N")  # fmt: skip
+        plural = "" if workers == 1 else "s"
+        raise CommandError(f"--memory {args.memory:g} is too little: {workers} worker{plural} with "
+                           f"chunks of {least} rows take {needed:.2g} bytes; write fewer "
+                           "--workers, or a smaller local:N")  # fmt: skip
     return side
+
+
+def _frames(axes: str, source: Source) -> dict[str, int]:
+    """Return the sizes of some whole frames."""
+    sizes = dict(zip(axes, source.shape, strict=True))
+    return {"Y": sizes["Y"], "X": sizes["X"]} | dict([_DEEP["film"]])
 
 
 def _named(args: argparse.Namespace, source: Source) -> str:

@@ -18,6 +18,7 @@ _OF_PLANES: dict[str, Any] = {
     "weights": None,
 }  # fmt: skip
 _PROFILES = {"film": "video", "volume": "volume"}
+_METHODS = {"film": "vbm3d", "volume": "bm4d"}
 
 
 def check(args: argparse.Namespace, source: Path) -> None:
@@ -35,15 +36,27 @@ def check(args: argparse.Namespace, source: Path) -> None:
                            "--noise poisson:GAIN,SIGMA, or leave it out")  # fmt: skip
 
 
+def method(args: argparse.Namespace, kind: str) -> dict[str, Any]:
+    """Return the method and the profile, for the report."""
+    if kind == "planes":
+        name = args.method or args.weights or "bm3d"
+        return {"method": name, "profile": args.profile if name in ("bm3d", "hybrid") else None}
+    return {"method": _METHODS[kind], "profile": _profile(args, kind)}
+
+
+def _profile(args: argparse.Namespace, kind: str) -> str:
+    """Return the profile; the default of the command is one for planes."""
+    return _PROFILES[kind] if args.profile == "np" else str(args.profile)
+
+
 def together(args: argparse.Namespace, values: Any, kind: str, source: Path) -> Any:
     """Restore a film or a volume, whose frames or slices are the first axis."""
     specification = noise.arguments(args, values.dtype, source)
     if args.psd is not None:
         specification |= {"psd": images.read(Path(args.psd)).values}
-    profile = _PROFILES[kind] if args.profile == "np" else args.profile
     common = {
         "channel_axis": -1 if values.ndim == 4 else None,
-        "profile": profile,
+        "profile": _profile(args, kind),
         "stage": args.stage,
         "data_range": args.data_range,
         "workers": args.workers,

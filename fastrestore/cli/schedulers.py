@@ -181,14 +181,18 @@ def check(args: argparse.Namespace) -> None:
 @contextmanager
 def _client(name: str, args: argparse.Namespace) -> Iterator[Any]:
     """Yield a client of a scheduler; one of this computer ends with the block."""
+    import dask
     from distributed import Client, LocalCluster
 
     local = _LOCAL.fullmatch(name)
     if local:
         count = int(local[1])
         limit = "auto" if args.memory is None else args.memory / count
-        options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
+        options = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+        # Samples of what workers do take some percent of their time, and only the page shows them
+        profile = {"distributed.worker.profile.enabled": is_performance(args)}
         with (
+            dask.config.set(profile),
             LocalCluster(
                 n_workers=count, memory_limit=limit, silence_logs=logging.CRITICAL, **options
             ) as cluster,

@@ -80,7 +80,7 @@ def restore(
     count = len(partial.corners())
     note = f"{count} chunk{'' if count == 1 else 's'}"
     shape = {"shape": list(array.shape), "dtype": str(array.dtype), "axes": plan.axes}
-    return {"method": args.method or "bm3d", "profile": args.profile, **shape, "note": note}
+    return {**lazily.method(args, plan.kind), **shape, "note": note}
 
 
 def _storage(source: Source, target: Path) -> Shape:

@@ -37,7 +37,7 @@ def parts_of(axes: str, shape: Shape, storage: Shape, sizes: dict[str, int]) -> 
     computed, written = [], []
     for name, size, stored in zip(axes, shape, storage, strict=True):
         wanted = sizes.get(name, 1)
-        unit = min(size, max(1, round(wanted / stored)) * stored)
+        unit = size if wanted >= size else min(size, max(1, round(wanted / stored)) * stored)
         pieces = max(1, round(unit / wanted))
         computed.append(size if name == "S" else -(-unit // pieces))
         written.append(size if name == "S" else unit)

@@ -1,0 +1,203 @@
+"""Restore a large Zarr store in worker processes, and compare with the prediction.
+
+    python bench/gigapixel.py [--side 30000] [--workers 2] [--chunks 1024] [--memory 3e9]
+    python bench/gigapixel.py --rows [--side 4096] [--chunks 512]
+
+The image is skimage's photograph of a cameraman, repeated by mirroring, with noise of sigma 25 of
+255, in uint8. Printed are time, the largest memory of all processes together (the sum of what
+belongs to each, and a share of what several have in common: PSS), bytes between workers, PSNR of
+some chunks, and `fastrestore plan` of the same. The PSNR must exceed that of the noisy image by
+5 dB. `--rows` prints tables instead: throughput by number of workers, memory by size of the image,
+cost of chunks against the whole image, and cost of the scheduler by number of chunks.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import zarr
+from photographs import SIGMA, photograph, psnr
+
+STORAGE = 512  # rows and columns of the chunks of the store
+GAIN = 5.0  # least gain in dB
+
+
+def make(path, side):
+    """Write a noisy image, and return the clean one as a function of rows and columns."""
+    scene = photograph(512)
+    period = np.pad(scene, ((0, 512), (0, 512)), mode="symmetric")
+    array = zarr.create_array(
+        path, shape=(side, side), dtype=np.uint8, chunks=(min(side, STORAGE),) * 2
+    )
+    for top in range(0, side, 1024):
+        for left in range(0, side, 1024):
+            rows, columns = min(1024, side - top), min(1024, side - left)
+            random = np.random.default_rng((top, left))
+            noise = SIGMA * random.standard_normal((rows, columns), np.float32)
+            values = np.clip(np.rint(period[:rows, :columns] + noise), 0, 255)
+            array[top : top + rows, left : left + columns] = values.astype(np.uint8)
+    return period
+
+
+class Memory:
+    """The largest memory of a process and its children together."""
+
+    def __init__(self, process):
+        self.process, self.most, self.done = psutil.Process(process), 0, threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+    def _watch(self):
+        while not self.done.wait(0.5):
+            total = 0
+            for each in self._family():
+                try:
+                    total += each.memory_full_info().pss
+                except psutil.Error:
+                    continue
+            self.most = max(self.most, total)
+
+    def _family(self):
+        try:
+            return [self.process, *self.process.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+
+def command(*words):
+    return [sys.executable, "-m", "fastrestore", *map(str, words)]
+
+
+def restore(source, target, *words):
+    """Run the command; return time, largest memory of its processes, and processor time."""
+    start, before = time.perf_counter(), processors()
+    level = ("--sigma", SIGMA, "--sigma-scale", "native")
+    process = subprocess.Popen(command("denoise", source, "-o", target, *level, *words))
+    with Memory(process.pid) as memory:
+        status = process.wait()
+    assert status == 0, status
+    return time.perf_counter() - start, memory.most, processors() - before
+
+
+def processors():
+    """Return the time of the processors that processes have taken which have ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def plan(side, workers, chunks):
+    """Return the prediction."""
+    words = ("--shape", f"{side}x{side}", "--dtype", "uint8", "--workers", workers,
+             "--chunks", chunks, "--json")  # fmt: skip
+    found = subprocess.run(command("plan", *words), capture_output=True, check=True, text=True)
+    return json.loads(found.stdout)
+
+
+def gain_of(period, source, target, side):
+    """Return the PSNR of the result in some parts, and by how much it exceeds the noisy image."""
+    noisy, result = (zarr.open_array(path, mode="r") for path in (source, target))
+    found = []
+    for top in {0, side // 2 // 1024 * 1024, (side - 1) // 1024 * 1024}:
+        part = (slice(top, min(side, top + 1024)),) * 2
+        clean = period[: part[0].stop - top, : part[1].stop - top]
+        found.append((psnr(clean, result[part]), psnr(clean, noisy[part])))
+    after, before = np.mean(found, 0)
+    assert after > before + GAIN, found
+    return after, after - before
+
+
+def compared(folder, args):
+    """Print a run beside its prediction."""
+    source, target = folder / "in.zarr", folder / "out.zarr"
+    period = make(source, args.side)
+    before = plan(args.side, args.workers, args.chunks)
+    words = ["--scheduler", f"local:{args.workers}", "--chunks", args.chunks]
+    seconds, memory, used = restore(source, target, *words, "--memory", args.memory)
+    after = plan(args.side, args.workers, args.chunks)
+    level, gain = gain_of(period, source, target, args.side)
+    predicted = (before["seconds"] + after["seconds"]) / 2
+    busy = used / args.workers  # on a busy computer the time is longer than this
+    print(f"{args.side}x{args.side}, {args.workers} workers, chunks of {args.chunks}: "
+          f"PSNR {level:.2f} dB, {gain:.2f} more than before")  # fmt: skip
+    print(f"time    {seconds:8.1f} s   predicted {before['seconds']:.1f} s before and "
+          f"{after['seconds']:.1f} s after the run, {predicted / seconds - 1:+.0%}; "
+          f"processors {busy:.1f} s a worker, {predicted / busy - 1:+.0%}")  # fmt: skip
+    expected = (args.workers + 1) * before["memory"]
+    print(f"memory  {memory / 1e9:8.2f} GB  of all processes; predicted "
+          f"{before['memory'] / 1e9:.2f} GB a worker, {expected / 1e9:.2f} GB in all")  # fmt: skip
+
+
+def table(folder, args):
+    """Print the rows of the benchmark."""
+    source = folder / "in.zarr"
+    period = make(source, args.side)
+    print(f"throughput by number of workers, {args.side}x{args.side}, chunks of {args.chunks}")
+    for workers in (1, 2):
+        target = folder / f"out{workers}.zarr"
+        words = ("--scheduler", f"local:{workers}", "--chunks", args.chunks)
+        seconds, *_ = restore(source, target, *words)
+        gain_of(period, source, target, args.side)
+        print(f"  {workers} worker{'s' if workers > 1 else ' '} {seconds:7.1f} s  "
+              f"{args.side**2 / 1e6 / seconds:.2f} megapixels a second")  # fmt: skip
+    print("memory by size of the image, 2 workers")
+    for side in (args.side // 4, args.side // 2, args.side):
+        make(folder / f"{side}.zarr", side)
+        words = ("--scheduler", "local:2", "--chunks", args.chunks)
+        _, memory, _ = restore(folder / f"{side}.zarr", folder / f"{side}-out.zarr", *words)
+        print(f"  {side:6d} rows  {memory / 1e9:.2f} GB")
+    print("cost of chunks against one chunk, in threads of one process")
+    alone, *_ = restore(source, folder / "one.zarr", "--chunks", args.side, "--workers", 1)
+    for chunks in (args.side // 2, args.side // 4, args.side // 8):
+        seconds, *_ = restore(
+            source, folder / f"c{chunks}.zarr", "--chunks", chunks, "--workers", 1
+        )
+        print(f"  chunks of {chunks:5d}: {seconds / alone - 1:+.0%}")
+    scheduler(folder)
+
+
+def scheduler(folder):
+    """Print what Dask takes by number of chunks: a store of small chunks without noise."""
+    print("cost of graph and scheduler by number of chunks (sigma 0, so that nothing is filtered)")
+    for count in (8, 16, 32):
+        side = 64 * count
+        path = folder / f"small{count}.zarr"
+        zarr.create_array(path, data=np.zeros((side, side), np.uint8), chunks=(64, 64))
+        start = time.perf_counter()
+        words = ("--sigma", 0, "--scheduler", "local:2", "--chunks", 64)
+        target = folder / f"small{count}-out.zarr"
+        subprocess.run(command("denoise", path, "-o", target, *words), check=True)
+        seconds = time.perf_counter() - start
+        each = 1e3 * seconds / count**2
+        print(f"  {count**2:5d} chunks: {seconds:6.1f} s, {each:.1f} ms a chunk")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--side", type=int, default=30000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--chunks", type=int, default=1024)
+    parser.add_argument("--memory", type=float, default=3e9)
+    parser.add_argument("--rows", action="store_true")
+    parser.add_argument("--folder", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        (table if args.rows else compared)(Path(folder), args)
+
+
+if __name__ == "__main__":
+    main()
