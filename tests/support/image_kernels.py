@@ -71,10 +71,10 @@ def by_rows(images, matches, stage, seed, fixed, part):
     del part
     channels, height, width = images[0].shape
     table, matrices = _rows.row_table(stage), _rows.matrices(stage)
-    kind = np.uint64 if fixed else np.float32
+    sums = np.uint64 if fixed else np.float32
     corners, block = width - stage.block + 1, stage.block
-    numerator = np.zeros((channels, corners, height, block), kind)
-    weights = np.zeros((channels, corners, height), kind)
+    numerator = np.zeros((channels, corners, height, block), sums)
+    weights = np.zeros((channels, corners, height), sums)
     scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
     tiles = (-(-width // 32), -(-height // 32), channels)
     size = np.int32(height), np.int32(width)
@@ -89,7 +89,8 @@ def by_rows(images, matches, stage, seed, fixed, part):
             seed,
         )
     name = "bm3d_basic_rows" if len(images) == 1 else "bm3d_final_rows"
-    constants = dict(_rows.constants(stage.group, fixed, scale is not None, matrices.symmetric))
+    kind = _rows.Kind(scale is not None, matrices.symmetric)
+    constants = dict(_rows.constants(stage.group, fixed, kind))
     module(name, **constants).launch(
         name,
         (-(-len(matches.columns) // _rows.WARPS), len(matches.rows), channels),
