@@ -409,6 +409,13 @@ def test_processes_of_this_computer(capsys, whole):
     np.testing.assert_array_equal(values("in-restored.zarr"), whole)
 
 
+def test_a_page_of_dask_needs_bokeh(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    words = ("--scheduler", "local:1", "--report", "a.html")
+    text = fails(capsys, "denoise", "in.zarr", *words)
+    assert text == "--report a.html needs bokeh; install it with pip install bokeh"
+
+
 def test_too_little_memory(capsys):
     text = fails(capsys, "denoise", "in.zarr", "--memory", "1e6", "--workers", "1")
     assert text.startswith("--memory 1e+06 is too little: 1 worker with chunks of 128 rows take ")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import fastrestore
-from fastrestore._arrays.install import extra
 from fastrestore._io import files
 from fastrestore._io.files import extension
 from fastrestore.cli import commands
@@ -52,7 +51,7 @@ def _check_performance(args: argparse.Namespace, path: Path) -> None:
         raise CommandError(f"--report {path} is a page on the workers of --scheduler, such as "
                            "--scheduler local:2; without it write a file .json")  # fmt: skip
     if importlib.util.find_spec("bokeh") is None:
-        raise CommandError(f"--report {path} needs bokeh; install it with {extra('dask')}")
+        raise CommandError(f"--report {path} needs bokeh; install it with pip install bokeh")
 
 
 def write(args: argparse.Namespace, outcomes: list[Outcome]) -> None:

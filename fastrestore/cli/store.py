@@ -18,7 +18,7 @@ from fastrestore._io.stores import choose, tiffs, zarrs
 from fastrestore._io.stores.partial import Partial, checksum, write_part
 from fastrestore._io.stores.regions import Shape, parts_of, region
 from fastrestore._io.stores.source import Source, Values, describe, state_of
-from fastrestore.cli import layers, lazily, options, records
+from fastrestore.cli import layers, lazily, options, records, reports
 from fastrestore.cli.errors import CommandError, explained
 from fastrestore.cli.layers import Lazy
 from fastrestore.cli.schedulers import Runner
@@ -46,6 +46,7 @@ def check(args: argparse.Namespace) -> None:
     from fastrestore.cli import schedulers
 
     schedulers.check(args)
+    reports.check(args)  # before a scheduler is asked
     if args.chunks is not None and args.chunks < LEAST:
         raise CommandError(f"--chunks {args.chunks} is too small; write {LEAST} or more")
     if args.memory is not None and not 0 < args.memory < float("inf"):
