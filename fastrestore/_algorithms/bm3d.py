@@ -173,7 +173,8 @@ def bm3d(
     -------
     array, shape of `image`
         Estimate of the clean image: the same kind of array, on the same device, not clipped. Floats
-        keep their type, integers give float32 in the same units.
+        keep their type, integers give float32 in the same units. For an array of Dask the result
+        is one, too, and is computed later.
     Info
         Only with `return_info`. With `batch_axis`, a tuple of them, one for each image.
 

@@ -113,7 +113,8 @@ def bm4d(
     -------
     array, shape of `volume`
         Estimate of the clean volume: the same kind of array, not clipped. Floats keep their type,
-        integers give float32 in the same units.
+        integers give float32 in the same units. For an array of Dask the result is one, too, and
+        is computed later.
     Info
         Only with `return_info`.
 

@@ -148,7 +148,7 @@ def denoise(
     -------
     array, shape of `image`
         Estimate of the clean image: the same kind of array. Floats keep their type, integers give
-        float32.
+        float32. For an array of Dask the result is one, too, and is computed later.
     Info
         Only with `return_info`.
 

@@ -67,7 +67,8 @@ def remove_streaks(
     -------
     array, shape of `sinogram`
         The same kind of array. Floats keep their type, integers give float32. Other noise than
-        streaks is not removed, except from interpolated detector pixels.
+        streaks is not removed, except from interpolated detector pixels. For an array of Dask the
+        result is one, too, and is computed later.
 
     Raises
     ------

@@ -117,7 +117,8 @@ def vbm3d(
     Returns
     -------
     array, shape of `frames`
-        For an array: the same kind of array. Floats keep their type, integers give float32.
+        For an array: the same kind of array. Floats keep their type, integers give float32. For
+        an array of Dask the result is one, too, and is computed later.
     iterator of arrays
         For an iterable: an iterator of restored frames, ``4 * radius`` frames behind the input, or
         half as many with stage "basic", without counting repeated frames. Its attribute ``info`` is

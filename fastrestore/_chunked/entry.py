@@ -48,5 +48,7 @@ def restored(function: Callable[..., Any], arguments: Mapping[str, Any], **other
     except ImportError as error:
         raise ImportError(f"{name} is a Dask array, which needs {extra('dask')}") from error
     from fastrestore._chunked.functions import FUNCTIONS
+    from fastrestore._chunked.versions import check_workers
 
+    check_workers()
     return FUNCTIONS[function.__name__](function, dict(arguments), **others)

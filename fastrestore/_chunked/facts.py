@@ -7,13 +7,14 @@ from them, are those of `fastrestore._collaborative.pipeline` for an image that 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import outliers, ranges, validate
+from fastrestore._chunked import versions
 from fastrestore._chunked.cuts import Depths, Reach, farthest, reaches
 from fastrestore._chunked.maps import Noise
 from fastrestore._chunked.survey import Survey
@@ -47,6 +48,7 @@ class Settings:
     deterministic: bool
     shape: tuple[int, ...]  # of the planes (C, *spatial)
     piloted: bool = False
+    version: str = field(default_factory=versions.own)
     searched: tuple[int, ...] = ()  # axes of the planes of a volume that may repeat slices
 
     @property
@@ -94,6 +96,7 @@ class Settings:
 
     def ready(self, request: Request, on_host: bool, size: int) -> Request:
         """Return a request that can run here, for a chunk of a number of values."""
+        versions.check(self.version)
         engine = select(self.backend, on_host, self.capability, size)
         memory = engine.memory()
         execution = Execution(self.workers, deterministic=self.deterministic, memory=memory)

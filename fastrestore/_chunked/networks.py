@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fastrestore._arrays import interop, ranges, validate
-from fastrestore._chunked import arrays, options
+from fastrestore._chunked import arrays, options, versions
 from fastrestore._chunked.cuts import Cuts, Reach, numbers
 from fastrestore._chunked.maps import is_map, map_of
 from fastrestore._chunked.noise import squares_in
@@ -42,6 +42,7 @@ class Scale(NamedTuple):
 
     level: float | None  # None: it is a map
     units: Units | None  # None: there is no noise
+    version: str = versions.own()
 
 
 def denoise(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -144,6 +145,7 @@ def _restored(
     block_id: tuple[int, ...] = (),
 ) -> Any:
     """Restore a chunk with its overlap (C, M, N)."""
+    versions.check(scale.version)
     place = cuts.place(numbers(block_id), reach)
     planes, *rest = (each[:, place.crop[0], place.crop[1]] for each in (planes, *levels))
     inner = (slice(None), *place.inner)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.frames import video_axes
 from fastrestore._arrays.scenes import scene_starts, thumbnail
-from fastrestore._chunked import arrays, options
+from fastrestore._chunked import arrays, options, versions
 from fastrestore._chunked.cuts import Cuts
 from fastrestore._chunked.facts import portable
 from fastrestore._collaborative import low_counts
@@ -41,9 +41,11 @@ class Settings(NamedTuple):
     workers: int
     radius: int
     scene_cuts: bool
+    version: str = versions.own()
 
     def ready(self, on_host: bool, size: int, request: Request | None = None) -> Request:
         """Return a request that can run here, for frames of a number of values."""
+        versions.check(self.version)
         engine = select(self.backend, on_host, "video", size)
         execution = Execution(self.workers, memory=engine.memory())
         return replace(request or self.request, backend=engine, execution=execution)
