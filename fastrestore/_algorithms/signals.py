@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from fastrestore._algorithms.batches import restore_batch
 from fastrestore._arrays import interop, masks, validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import sides
-from fastrestore._collaborative.profile import PROFILES, named_profile
+from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
 from fastrestore._noise.spec import NoiseSpec
 
 # Arguments of `bm3d` that are for images only
@@ -90,13 +91,19 @@ def _of_signals(options: Mapping[str, Any], samples: int) -> dict[str, Any]:
             f"noise={validate.quoted(noise)} is for images; for a signal write sigma=, psd=, "
             "noise_kernel=, noise='white', or a PoissonGaussian or Rician"
         )
-    space, name = options["colorspace"], numbers.name
-    numbers = numbers.replace(**sides.along_one_axis(numbers))
+    space = options["colorspace"]
     return {
-        "profile": numbers.replace(**sides.fitted(numbers, (samples,)), name=name),
+        "profile": _along_one_axis(numbers, samples),
         "noise": None if isinstance(noise, str) else noise,
         "colorspace": None if isinstance(space, str) and space == "auto" else space,
     }
+
+
+@functools.lru_cache(32)  # a call for a short signal takes little longer than the validation
+def _along_one_axis(profile: Profile, samples: int) -> Profile:
+    """Return a profile with segments that fit in a signal."""
+    segments = profile.replace(**sides.along_one_axis(profile))
+    return segments.replace(**sides.fitted(segments, (samples,)), name=profile.name)
 
 
 @dataclass(frozen=True, slots=True)
