@@ -5,10 +5,11 @@
 
 The image is skimage's photograph of a cameraman, repeated by mirroring, with noise of sigma 25 of
 255, in uint8. Printed are time, the largest memory of all processes together (the sum of what
-belongs to each, and a share of what several have in common: PSS), bytes between workers, PSNR of
-some chunks, and `fastrestore plan` of the same. The PSNR must exceed that of the noisy image by
+belongs to each, and a share of what several have in common: PSS), processor time, PSNR of some
+chunks, and `fastrestore plan` of the same. The PSNR must exceed that of the noisy image by
 5 dB. `--rows` prints tables instead: throughput by number of workers, memory by size of the image,
-cost of chunks against the whole image, and cost of the scheduler by number of chunks.
+bytes between workers, cost of chunks against the whole image, and cost of the scheduler by number
+of chunks.
 """
 
 import argparse
@@ -160,6 +161,7 @@ def table(folder, args):
         words = ("--scheduler", "local:2", "--chunks", args.chunks)
         _, memory, _ = restore(folder / f"{side}.zarr", folder / f"{side}-out.zarr", *words)
         print(f"  {side:6d} rows  {memory / 1e9:.2f} GB")
+    network(folder, source, args)
     print("cost of chunks against one chunk, in threads of one process")
     alone, *_ = restore(source, folder / "one.zarr", "--chunks", args.side, "--workers", 1)
     for chunks in (args.side // 2, args.side // 4, args.side // 8):
@@ -168,6 +170,24 @@ def table(folder, args):
         )
         print(f"  chunks of {chunks:5d}: {seconds / alone - 1:+.0%}")
     scheduler(folder)
+
+
+def network(folder, source, args):
+    """Print how many bytes two workers send to each other, and the prediction."""
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        words = ("--scheduler", cluster.scheduler_address, "--chunks", args.chunks)
+        restore(source, folder / "network.zarr", *words)
+        with Client(cluster) as client:
+            moved = sum(client.run(received).values())
+    predicted = plan(args.side, 2, args.chunks)["network"]
+    print(f"bytes between 2 workers: {moved / 1e6:.1f} MB, predicted {predicted / 1e6:.1f} MB")
+
+
+def received(dask_worker):
+    """Return the bytes that a worker has received from others."""
+    return sum(each["total"] for each in dask_worker.transfer_incoming_log)
 
 
 def scheduler(folder):

@@ -31,6 +31,7 @@ _SIGMA = 20.0  # of its noise, for a range of 255
 _ESTIMATE = 4  # bytes of a pixel of the basic estimate
 _WAVE = 3  # rows of chunks whose estimates are held, because chunks below need them
 _COPIES = 4  # of a chunk with its overlap, while it is restored: parts, joined, loaded, result
+_SURVEY = 2**20  # pixels of a sample, on which noise and range are measured
 _START = 6.0  # seconds until workers have loaded the package and its kernels
 
 
@@ -144,11 +145,14 @@ def memory(job: Job) -> float:
 
 
 def _network(job: Job) -> float:
-    """Bytes of overlaps whose chunks are on other workers."""
-    pixels, moved = math.prod(job.shape), 0.0
+    """Bytes that come from other workers, if each chunk is on any of them, and two samples.
+
+    Less is moved if chunks stay where their neighbors are, which Dask attempts.
+    """
+    moved = 2.0 * min(_SURVEY, math.prod(job.shape)) * job.dtype.itemsize
     for which in job.stages:
-        halo = job.read(which) - pixels
-        moved += halo * (job.dtype.itemsize + (_ESTIMATE if which == "final" else 0))
+        pilot = _ESTIMATE if which != job.stages[0] else 0
+        moved += job.read(which) * (job.dtype.itemsize + pilot)
     return moved * (1 - 1 / job.workers)
 
 
