@@ -1,6 +1,6 @@
 """Print how long NVRTC compiles the kernels of the first call of BM3D and BM4D, without a GPU.
 
-    python bench/gpu_compile.py [--architecture 90] [--calls np fast volume]
+    python bench/gpu_compile.py [--architecture 90] [--calls np fast volume white]
 
 For each kernel the processor time of one core, median of --rounds compilations, and the sum. A
 first call compiles them in threads, and CuPy keeps the results on disk. Needs what
@@ -45,7 +45,7 @@ def main() -> int:
 
 def compiled_by(call) -> set[tuple[str, tuple[tuple[str, int | str], ...]]]:
     """Return the kernels of a call, with their constants."""
-    from fastrestore.backends.cupy import _module
+    from fastrestore._cuda import module as _module
 
     load, found = _module.kernel, set()
 
@@ -66,7 +66,7 @@ def compile_time(name: str, constants, architecture: int, rounds: int) -> float:
     """Return the processor time of compiling a kernel."""
     from support.nvrtc import compiled
 
-    from fastrestore.backends.cupy._module import source
+    from fastrestore._cuda.module import source
 
     def once() -> float:
         start = time.process_time()
@@ -98,9 +98,20 @@ def volume():
     fastrestore.bm4d(cupy.asarray(noisy), 25, backend="cupy")
 
 
+def white():
+    """Estimate the level of white noise of a small image."""
+    import cupy
+    import numpy as np
+
+    import fastrestore
+
+    fastrestore.estimate_sigma(cupy.asarray(np.random.default_rng(0).normal(100, 25, (30, 30))))
+
+
 CALLS = {
     **{name: lambda name=name: image(name) for name in ("np", "fast", "lc", "vn")},
     "volume": volume,
+    "white": white,
 }
 
 if __name__ == "__main__":

@@ -49,6 +49,11 @@ def _complete_old_trees() -> None:
         arrays.interop = load
         backend._layout = importlib.import_module("fastrestore.backends.cupy._device")
         sys.modules["fastrestore.backends.cupy._layout"] = backend._layout
+    if importlib.util.find_spec("fastrestore._cuda") is None:
+        package = types.ModuleType("fastrestore._cuda")
+        package.module = importlib.import_module("fastrestore.backends.cupy._module")
+        sys.modules["fastrestore._cuda"] = package
+        sys.modules["fastrestore._cuda.module"] = package.module
 
 
 def plan_of(size):
@@ -64,7 +69,7 @@ def plan_of(size):
 
 def captured(size):
     """Return the launches of a call: constants, source and `machines.Launch` of each."""
-    module = importlib.import_module("fastrestore.backends.cupy._module")
+    module = importlib.import_module("fastrestore._cuda.module")
     found, compile_kernel = [], module.kernel
 
     def kernel(device, name, constants):

@@ -10,7 +10,8 @@ from support.gpu import REAL_GPU, REQUIRED, WHY_NO_GPU
 from support.standin import StandIn
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _device, _module
+from fastrestore._cuda import module as _module
+from fastrestore.backends.cupy import _device
 from fastrestore.backends.select import MODULES, why_unavailable
 
 os.environ["FASTRESTORE_RECORDS"] = "0"  # no records of results in the user's cache

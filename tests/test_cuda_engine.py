@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.cudasim import LaunchError, OnGPU, module
 
-from fastrestore.backends.cupy._module import source
+from fastrestore._cuda.module import source
 
 HEAD = 'extern "C" __global__ void toy(float* out, int n) {\n'
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.images import assert_close, noisy, scene
+from support.volumes import VOLUME
 
-from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, use_backend
+from fastrestore import BackendUnavailableError, BM3DPlan, Profile, bm3d, bm4d, use_backend
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _module
+from fastrestore._cuda import module as _module
 from fastrestore.backends.select import select, why_unavailable
 
 SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
@@ -291,6 +292,20 @@ def test_kernels_are_compiled_with_their_constants(fake, monkeypatch):
     bm3d(image, 20, profile=SMALL)
     assert len(seen) == count
     assert _module.kernel.cache_info().currsize == count
+
+
+def test_volumes_compile_no_kernels_of_blocks_of_images(fake):
+    volume = np.stack([integer()[:12, :12]] * 6).astype(np.float32)
+    small = {"group_basic": 4, "radius_basic": 3, "group_final": 4, "radius_final": 3}
+    fake.log.clear()
+    bm4d(fake.asarray(volume), 20, profile=VOLUME.replace(**small))
+    compiled = {entry[1] for entry in fake.log if entry[0] == "compile"}
+    assert {"bm4d_match", "bm4d_basic", "bm4d_final", "bm4d_divide"} <= compiled
+    # Volumes are converted, and their range is measured, as images are
+    assert {name for name in compiled if name.startswith("bm3d")} <= {"bm3d_mix", "bm3d_range"}
+    fake.log.clear()
+    bm3d(fake.asarray(volume[0]), 20, profile=SMALL)
+    assert {"bm3d_match", "bm3d_basic_rows"} <= {e[1] for e in fake.log if e[0] == "compile"}
 
 
 def test_repr_copy_and_pickle_of_plans(fake):

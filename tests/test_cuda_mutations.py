@@ -13,9 +13,10 @@ from support.volumes import VOLUME, cells
 from support.volumes import noisy as noisy_volume
 
 from fastrestore._collaborative.profile import Profile
+from fastrestore._cuda import module as _module
+from fastrestore._cuda.module import source
 from fastrestore._noise.planes import PlaneNoise
-from fastrestore.backends.cupy import _layout, _module
-from fastrestore.backends.cupy._module import source
+from fastrestore.backends.cupy import _layout
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 

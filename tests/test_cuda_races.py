@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.cudasim import needs
 
-from fastrestore.backends.cupy._module import HEADERS, source
+from fastrestore._cuda.module import HEADERS, source
 
 HERE = Path(__file__).parent
 RACE, GAVE_UP = 66, 70
@@ -19,6 +19,8 @@ KERNELS = ("bm3d_basic_backward", "bm3d_final_backward")  # with what they share
 KERNELS += ("vbm3d_match", "bm4d_match", "bm4d_basic", "bm4d_final")  # with bm4d_divide
 KERNELS += ("bm3d_range", "bm3d_match", "bm3d_basic", "bm3d_final")  # with bm3d_divide
 KERNELS += ("bm3d_basic_rows", "bm3d_final_rows")  # with bm3d_rows and bm3d_divide_rows
+
+KERNELS += ("noise_products", "noise_scale")
 
 
 def raced(*words):
@@ -94,6 +96,7 @@ MISSING = [
 ]
 # Votes and shuffles hide in test_cuda_mutations that they order no memory
 MISSING += [("bm3d_basic_rows", "__syncwarp(ALL_LANES);", k) for k in range(3)]
+MISSING += [("noise_products", "__syncthreads();", k) for k in (2, 3, 4)]
 OF_VIDEOS = source("vbm3d_match").split('#line 1 "vbm3d_match.cu"')
 MISSING += [
     ("vbm3d_match", "__syncwarp(ALL_LANES);", k + OF_VIDEOS[0].count("__syncwarp(ALL_LANES);"))
@@ -106,7 +109,8 @@ def test_a_missing_barrier_races(name, line, number):
     places = [found.start() for found in re.finditer(re.escape(line), source(name))]
     start = places[number]
     run = raced("-m", "support.race", name, str(start), str(start + len(line)), ";")
-    assert run.returncode == RACE, run.stdout[-2000:] + run.stderr[-2000:]
+    seen = run.returncode == GAVE_UP and "data race" in run.stderr  # before threads waited for ever
+    assert run.returncode == RACE or seen, run.stdout[-2000:] + run.stderr[-2000:]
 
 
 TOY = """

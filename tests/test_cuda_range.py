@@ -5,7 +5,7 @@ import pytest
 from support.cudasim import LaunchError, barriers
 from support.image_kernels import measured
 
-from fastrestore.backends.cupy._module import source
+from fastrestore._cuda.module import source
 from fastrestore.backends.host import robust_range
 
 RANDOM = np.random.default_rng(0)

@@ -57,6 +57,7 @@ def on_shim(*values):
             "test_cuda_vbm3d.py", "changes1 or changes7 or small or bands or (correlated and noise)"
         ),
         on_shim("test_cuda_bm3d.py", "layouts or (types and f8) or shape2"),
+        on_shim("test_cuda_noise.py", "borders or beside or large_images"),
         on_shim(
             "test_cuda_bm4d.py",
             "other_shapes or bands or biases or (threads and 1) or spectra",

@@ -10,7 +10,7 @@ import pytest
 from support import machine_code
 from support.nvrtc import compiled
 
-from fastrestore.backends.cupy._module import HEADERS, folder, source
+from fastrestore._cuda.module import HEADERS, folder, source
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 REGISTERS = re.compile(r"^\| `(\w+)\.cu` \| ([A-Za-z0-9_= ,-]+) \| ([\d |]+) \|$", re.MULTILINE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fastrestore.backends.cupy._module import source
+from fastrestore._cuda.module import source
 
 ROOT = Path(__file__).parents[1]
 SUFFIXES = (".py", ".pyi", ".safetensors", ".json", ".md", ".html", ".css", ".js", ".yaml")
@@ -47,7 +47,7 @@ def test_wheel_runs_outside_the_checkout(wheel, tmp_path):
         "import zlib, fastrestore, numpy as np;"
         "print(fastrestore.__file__);"
         "print(fastrestore.bm3d(np.eye(9), 0.1, backend='numpy').shape);"
-        "from fastrestore.backends.cupy._module import folder, source;"
+        "from fastrestore._cuda.module import folder, source;"
         "print(folder());"
         "print(zlib.crc32(source('bm3d_final').encode()))"
     )

@@ -242,9 +242,10 @@ def bm3d(
     not detected, and images with a large mean lose accuracy. The host waits in the first call,
     which copies tables to the GPU, and if `sigma` is estimated, a `guide` is given, `mask` is on
     the GPU, the color space is "pca", the profile is "iterative" or "refilter", or `noise` is a
-    `PoissonGaussian`, because the counts are measured. Images and guides are copied to the host to
-    estimate their noise, and images for the profile "iterative". To restore many images of one
-    shape, use `BM3DPlan` or `batch_axis`.
+    `PoissonGaussian`, because the counts are measured. The level of white noise (``noise="white"``)
+    and that of a guide on the GPU are estimated there, and values that are not finite then raise an
+    error. Other models of `estimate_noise`, "auto" included, and the profile "iterative" copy the
+    image to the host. To restore many images of one shape, use `BM3DPlan` or `batch_axis`.
 
     References
     ----------
@@ -332,7 +333,7 @@ def bm3d(
     inputs = Inputs(
         values,
         validate.pilot(pilot, values, channel_axis, stage, valid),
-        _guide(guide, values.shape, channel_axis, valid),
+        _guide(guide, values, channel_axis, valid),
         matching=matching,
         uncertainty=error,
     )
@@ -352,24 +353,24 @@ def bm3d(
 
 def _guide(
     guide: Any,
-    shape: tuple[int, ...],
+    image: Any,
     channel_axis: int | None,
     valid: NDArray[np.bool_] | None = None,
-) -> NDArray[Any] | None:
+) -> Any:
     """Return the guide image as (M, N), or None; see `channels`."""
     if guide is None:
         return None
-    values = interop.to_host(interop.recognize("guide", guide)[0])
+    values, shape = interop.recognize("guide", guide)[0], image.shape
+    if not (interop.on_host(values) or interop.on_host(image)):
+        interop.check_same_device("guide", values, image)
     axis = None if channel_axis is None else channel_axis % len(shape)
     plane = tuple(size for k, size in enumerate(shape) if k != axis)
     if values.shape == plane:
         every = None if valid is None else Mask(valid).common().valid
-        gray: NDArray[Any] = validate.channels("guide", values, None, every)[0]
-        return gray
+        return validate.channels("guide", values, None, every)[0]
     if values.shape != shape:
         raise ValueError(
             f"guide has shape {values.shape}; it must be {plane} or that of the image, {shape}"
         )
     planes = validate.channels("guide", values, channel_axis, valid)
-    mean: NDArray[Any] = planes.mean(0, dtype=np.float64)
-    return mean
+    return planes.mean(0, dtype=np.float64)

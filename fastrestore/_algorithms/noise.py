@@ -44,6 +44,8 @@ def estimate_noise(
     Notes
     -----
     Of images of more than 16 megapixels, 64 squares of 512x512 pixels on a regular grid are used.
+    With the model "white", an image on a GPU is estimated there, see `estimate_sigma`. For other
+    models it is copied to the host.
 
     See Also
     --------

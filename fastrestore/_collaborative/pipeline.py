@@ -16,11 +16,12 @@ from fastrestore._arrays.masks import Mask
 from fastrestore._arrays.types import Channels, Image
 from fastrestore._collaborative import comparison, low_counts, scales, splitting, tape
 from fastrestore._collaborative.block_matches import Matching
+from fastrestore._collaborative.guide import Guide
 from fastrestore._collaborative.masking import Holes
 from fastrestore._collaborative.passes import Passes, repetition
 from fastrestore._collaborative.request import Inputs, Request
 from fastrestore._collaborative.source import adapted, applied
-from fastrestore._collaborative.stage import Context, Guide, make_context, measured
+from fastrestore._collaborative.stage import Context, make_context, measured
 from fastrestore._collaborative.tiling import Tile, Tiling
 from fastrestore._collaborative.uncertainty import Uncertainty
 from fastrestore._noise import vst
@@ -179,6 +180,9 @@ def _open(request: Request, inputs: Inputs) -> _Target:
     mask = request.checked_mask(name, values)
     planes = given = geometry.planes(values)
     pilot = None if inputs.pilot is None else backend.bring(inputs.pilot)
+    guide = inputs.guide
+    if guide is not None and not interop.on_host(guide):  # one on the host is prepared there
+        guide = backend.bring(guide)
     if mask is not None:
         request = request if mask is request.mask else replace(request, mask=mask)
         planes, pilot = mask.fill(planes), None if pilot is None else mask.fill(pilot)
@@ -187,7 +191,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         ranges.warn_of_spectrum(noise.largest, planes)
     choice = None
     if noise is None:
-        noise, choice = applied(request, interop.to_host(planes), mask)
+        noise, choice = applied(request, planes, mask)
         request = adapted(request, noise)
     noise = noise.times(request.strength)
     if not noise.sigmas.any():
@@ -203,7 +207,7 @@ def _open(request: Request, inputs: Inputs) -> _Target:
         wide = np.promote_types(interop.result_dtype(planes.dtype), np.float32)
         estimate = backend.empty(planes.shape, wide, planes)
     return _Target(
-        request, inputs.image, given, planes, pilot, inputs.guide, noise, choice,
+        request, inputs.image, given, planes, pilot, guide, noise, choice,
         whole=whole, view=view, estimate=estimate, matching=inputs.matching,
         uncertainty=inputs.uncertainty,
     )  # fmt: skip
@@ -239,7 +243,7 @@ def _simplified(target: _Target, request: Request) -> _Work | None:
     noise, planes = target.noise, target.planes
     if not noise.sigmas.any():
         return None
-    guide = Guide.of(target.guide, request.mask)
+    guide = None if target.guide is None else Guide.of(target.guide, request)
     work = _Work(
         planes, target.pilot, guide, noise, request, target.estimate, matching=target.matching,
         uncertainty=target.uncertainty,
@@ -353,9 +357,9 @@ def _loaded_guide(work: _Work, context: Context, read: tuple[slice, ...]) -> Ima
     """Load the part of the guide for a tile."""
     if work.guide is None:
         return None
-    units = context.units._replace(exponent=0, matrix=np.eye(1))
+    units = context.units._replace(exponent=work.guide.exponent, matrix=np.eye(1))
     request = work.request
-    image = work.guide.image[None][read]
+    image = work.guide.image[read]
     loaded: Image = request.backend.load("guide", image, units, request.execution)[0]
     return loaded
 

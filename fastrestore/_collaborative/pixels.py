@@ -13,6 +13,7 @@ from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import tape
 from fastrestore._collaborative.request import Request
 from fastrestore.backends import host
+from fastrestore.backends.protocol import Units
 
 
 class Pixels(NamedTuple):
@@ -50,3 +51,18 @@ def host_range(planes: NDArray[Any], mask: Mask | None) -> float:
         return host.robust_range(mask.sample(planes))
     apart = host.stride((len(planes) * planes.shape[1], *planes.shape[2:]))
     return host.robust_range(planes[(slice(None), *[slice(None, None, apart)] * (planes.ndim - 1))])
+
+
+def sample_of(planes: Any, request: Request) -> Any:
+    """Return some of the valid pixels of an image."""
+    if request.mask is not None:
+        return request.mask.sample(planes)
+    apart = host.stride(planes.shape[1:])
+    return planes[(slice(None), *[slice(None, None, apart)] * request.ndim)]
+
+
+def range_of(sample: Any, units: Units, weights: FloatArray, request: Request) -> Any:
+    """Return the range of the image that blocks are matched on, in a sample of its planes."""
+    backend, execution = request.backend, request.execution
+    channels = backend.load("noisy", sample, units, execution)
+    return backend.robust_range(backend.luminance(channels, weights, execution), execution)

@@ -69,7 +69,7 @@ class Inputs(NamedTuple):
 
     image: Any
     pilot: Any = None  # planes
-    guide: Any = None  # (M, N), on the host
+    guide: Any = None  # (M, N)
     out: Any = None  # of the shape of the image
     matching: Matching | None = None  # of blocks; None: they are matched anew
     uncertainty: Uncertainty | None = None  # None: no map of the error is computed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from fastrestore._arrays import interop
 from fastrestore._arrays.masks import Mask
 from fastrestore._collaborative.profile import CORRELATED, PROFILES
 from fastrestore._collaborative.request import Request
@@ -29,6 +30,8 @@ def applied(request: Request, planes: Any, mask: Mask | None) -> tuple[PlaneNois
         choice = noise_of(planes, None if mask is None else mask.valid, request.source)
     if request.profile.whole():  # needs noise of one level
         choice = choice._replace(spec=choice.spec.constant())
+    if choice.spec.levels.shape[1] > 1:  # the level at each pixel is found on the host
+        planes = interop.to_host(planes)
     return plane_noise(choice.spec, planes, mask), choice
 
 

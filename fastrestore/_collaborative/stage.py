@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import color, interop, threads
-from fastrestore._arrays.masks import Mask
-from fastrestore._arrays.types import FloatArray, Image
+from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import sides
 from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.covariance import (
@@ -24,11 +23,11 @@ from fastrestore._collaborative.covariance import (
     transform_matrix,
     white_covariance,
 )
-from fastrestore._collaborative.pixels import Pixels, host_range
+from fastrestore._collaborative.guide import Guide
+from fastrestore._collaborative.pixels import Pixels, range_of, sample_of
 from fastrestore._collaborative.profile import FACTORS, Profile
 from fastrestore._collaborative.request import Request
 from fastrestore._collaborative.visibility import masking
-from fastrestore._noise.estimate import sigmas
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends import host
 from fastrestore.backends.protocol import Stage, Trails, Units, Which
@@ -226,28 +225,6 @@ def strengths(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Guide:
-    """An image to match blocks on, with its own noise and range; scaled to about 1."""
-
-    image: Image
-    sigma: float
-    data_range: float
-
-    @classmethod
-    def of(cls, image: NDArray[Any] | None, mask: Mask | None = None) -> Guide | None:
-        """Scale a guide image, and measure its noise and range."""
-        if image is None:
-            return None
-        planes = image[None]
-        if mask is not None:
-            mask = mask.common()
-            planes = mask.fill(planes)
-        scaled = host.scaled(planes, -math.frexp(float(np.abs(planes).max()))[1])
-        valid = None if mask is None else mask.valid
-        return cls(scaled[0], float(sigmas(scaled, valid)[0]), host_range(scaled, mask))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """Data shared by all tiles of an image."""
 
@@ -360,21 +337,13 @@ def measured(context: Context, planes: Any, request: Request) -> Context:
     """Measure the range of the image that blocks are matched on, if it is unknown."""
     if context.statistics.data_range is not None:
         return context
-    if request.mask is None:
-        apart = host.stride(planes.shape[1:])
-        sample = planes[(slice(None), *[slice(None, None, apart)] * request.ndim)]
-    else:
-        sample = request.mask.sample(planes)
-    return measured_on(context, sample, request)
+    return measured_on(context, sample_of(planes, request), request)
 
 
 def measured_on(context: Context, sample: Any, request: Request) -> Context:
     """Measure the range of the image that blocks are matched on in a sample of its planes."""
-    backend, execution = request.backend, request.execution
     units = context.units._replace(least=(1,) * request.ndim)
-    channels = backend.load("noisy", sample, units, execution)
-    luminance = backend.luminance(channels, context.weights, execution)
-    extent = backend.robust_range(luminance, execution)
+    extent = range_of(sample, units, context.weights, request)
     if request.ndim != 2:  # kernels for volumes need a number
         extent = as_number(extent)
     return context.with_range(extent)

@@ -55,8 +55,11 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(planes: NDArray[Any], valid: NDArray[np.bool_] | None, model: str) -> Choice:
-    """Estimate the noise of an image (C, M, N) with a model, or with the simplest that fits."""
+def choose(planes: Any, valid: NDArray[np.bool_] | None, model: str) -> Choice:
+    """Estimate the noise of an image (C, M, N) with a model, or with the simplest that fits.
+
+    For the model "white" it may be on a GPU, for others it is on the host.
+    """
     masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
     if all(is_bitmap(*each) for each in zip(planes, masks, strict=True)):
         none = NoiseSpec.white(*np.zeros(len(planes)))

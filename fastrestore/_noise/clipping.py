@@ -54,7 +54,7 @@ class Clipping:
 
 def _left(distances: FloatArray) -> FloatArray:
     """Share of the variance that is left at distances from an end, in standard deviations."""
-    mean, left = _clipped()
+    mean, left = clipped()
     share = np.full(distances.shape, left[-1])
     near = distances < mean[-1]  # few are, and interpolation takes longer than comparison
     share[near] = np.interp(distances[near], mean, left)
@@ -62,7 +62,7 @@ def _left(distances: FloatArray) -> FloatArray:
 
 
 @cache
-def _clipped() -> tuple[FloatArray, FloatArray]:
+def clipped() -> tuple[FloatArray, FloatArray]:
     """Mean and variance of ``max(0, Normal(t, 1))``, for many t."""
     from scipy.special import ndtr
 

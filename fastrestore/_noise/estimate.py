@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop, threads, validate
 from fastrestore._arrays.types import FloatArray
+from fastrestore._noise import on_gpu
 from fastrestore._noise.inputs import checked_image
 from fastrestore._noise.level import LEAST, variance
 from fastrestore._noise.patches import SIDE, Patches
@@ -64,6 +65,10 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     4 %. Images too small for patches are estimated from the differences of neighboring pixels. The
     result does not depend on the number of threads.
 
+    An image on a GPU is estimated there, with the same result up to rounding, and only sums are
+    copied to the host, beside a sample of about 1,000 pixels that shows fill values. An image with
+    too few valid patches is copied, and so is one that raises an error, which says where.
+
     References
     ----------
     .. [1] X. Liu, M. Tanaka, M. Okutomi, "Single-image noise level estimation for blind
@@ -78,34 +83,49 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     >>> abs(fastrestore.estimate_sigma(noisy) - 10) < 0.5
     True
     """
-    planes, valid = checked_image(image, channel_axis, mask)
+    planes, valid = checked_image(image, channel_axis, mask, gpu=True)
     with threads.limited_to(validate.usable_processors()):
         estimates = sigmas(planes, valid)
     return float(estimates[0]) if channel_axis is None else estimates
 
 
-def sigmas(planes: NDArray[Any], valid: NDArray[Any] | None = None) -> FloatArray:
+def sigmas(planes: Any, valid: NDArray[Any] | None = None) -> FloatArray:
     """Estimate the noise of each channel of (C, M, N), from pixels where `valid` is True.
 
-    `valid` broadcasts to the planes. Invalid pixels may have any value, NaN included.
+    `valid`, on the host, broadcasts to the planes. Invalid pixels may have any value, NaN included.
     """
     masks = [None] * len(planes) if valid is None else np.broadcast_to(valid, planes.shape)
     each = list(zip(planes, masks, strict=True))
+    if not interop.on_host(planes):
+        with interop.use_device_of(planes):
+            return np.array([_sigma_on_gpu(*channel) for channel in each])
     return np.array(threads.in_order(lambda channel: _sigma(*channel), each))
 
 
 def mean_sigma(planes: Any, valid: NDArray[Any] | None = None) -> float:
     """Return the root mean square of the noise levels of the channels (C, M, N) that vary."""
-    values = interop.to_host(planes)
-    levels = sigmas(values, valid)
-    masks = np.broadcast_to(True if valid is None else valid, values.shape)
-    known = [plane[mask] for plane, mask in zip(values, masks, strict=True)]
-    varies = np.array([each.size > 0 and each.max() > each.min() for each in known])
+    levels = sigmas(planes, valid)
+    masks = np.broadcast_to(True if valid is None else valid, planes.shape)
+    varies = np.array([_varies(*each) for each in zip(planes, masks, strict=True)])
     return float(np.sqrt(np.square(levels[varies]).mean())) if varies.any() else 0.0
 
 
-def is_bitmap(image: NDArray[Any], valid: NDArray[Any] | None = None) -> bool:
+def _varies(plane: Any, valid: NDArray[np.bool_]) -> bool:
+    """Whether the valid pixels of a channel differ."""
+    if not interop.on_host(plane):
+        with interop.use_device_of(plane):
+            ends = on_gpu.ends_of(plane, None if valid.all() else valid)
+        return ends.high > ends.low
+    known = plane[valid]
+    return bool(known.size > 0 and known.max() > known.min())
+
+
+def is_bitmap(image: Any, valid: NDArray[Any] | None = None) -> bool:
     """Whether a channel has at most two values, as bitmaps and halftones have, and no noise."""
+    if not interop.on_host(image):
+        with interop.use_device_of(image):
+            pixels = _pixels_on_gpu(image, valid)
+        return pixels is None or pixels.between == 0
     known = image if valid is None else image[np.broadcast_to(valid, image.shape)]
     some = known.ravel()[:: max(1, known.size // SAMPLES)]  # nearly all images have more here
     if some.size == 0:
@@ -140,11 +160,44 @@ def _sigma(image: FloatArray, valid: NDArray[Any] | None) -> float:
     return scale * math.sqrt(variance(patches))
 
 
+def _sigma_on_gpu(plane: Any, valid: NDArray[Any] | None) -> float:
+    """Estimate the noise of one channel on the current GPU, as `_sigma` does on the host."""
+    pixels = _pixels_on_gpu(plane, valid)
+    if pixels is None or pixels.between == 0:  # constant, or a bitmap
+        return 0.0
+    height, width = (n - SIDE for n in pixels.image.shape)
+    if min(height, width) >= 0 and height * width >= LEAST:
+        step = max(1, math.ceil(math.sqrt(pixels.image.size / MOST)))
+        patches = on_gpu.Patches.of(pixels, step)
+        areas = patches.areas(0.0, 0.0)
+        if areas.noiseless + areas.varying >= LEAST:
+            return pixels.ends.scale * math.sqrt(variance(patches))
+    return _sigma(interop.to_host(plane), valid)  # too few patches
+
+
+def _pixels_on_gpu(plane: Any, valid: NDArray[Any] | None) -> on_gpu.Pixels | None:
+    """Scale the pixels of one channel, or some of them if there are many; None: it is constant."""
+    ends = None
+    if plane.size > LARGE and min(plane.shape) >= SQUARE:
+        places = [np.full((len(each), SQUARE + 1), -1) for each in _starts(plane.shape)]
+        for lines, starts in zip(places, _starts(plane.shape), strict=True):
+            lines[:, :SQUARE] = np.add.outer(starts, np.arange(SQUARE))
+        ends, image, known = on_gpu.copied(plane, valid, (places[0].ravel(), places[1].ravel()))
+    if ends is None or ends.count <= ENOUGH * image.size:
+        ends, image, known = on_gpu.copied(plane, valid)
+    if not 0 < ends.scale < math.inf:
+        return None
+    return on_gpu.Pixels.of(ends, image, known)
+
+
+def _starts(shape: tuple[int, ...]) -> list[NDArray[np.intp]]:
+    """Return the first rows and columns of squares on a regular grid."""
+    return [np.linspace(0, n - SQUARE, min(SQUARES, n // SQUARE)).astype(int) for n in shape]
+
+
 def _sampled(image: FloatArray, valid: NDArray[Any] | None) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return squares of an image beside each other, with invalid lines between them."""
-    starts = [
-        np.linspace(0, n - SQUARE, min(SQUARES, n // SQUARE)).astype(int) for n in image.shape
-    ]
+    starts = _starts(image.shape)
     shape = [len(each) * (SQUARE + 1) for each in starts]
     squares, known = np.zeros(shape), np.zeros(shape, bool)
     for j, y in enumerate(starts[0]):

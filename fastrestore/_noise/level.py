@@ -1,16 +1,18 @@
-"""Level of white noise, from the patches of one image that are noise and little else."""
+"""Level of white noise, from the patches of one image that are noise and little else.
+
+Patches are on the host or on a GPU, see `Patches`: both have the same measures.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from functools import cache
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol, Self
 
 from fastrestore._arrays.types import FloatArray
-from fastrestore._noise.patches import CONSTANT, LEVELS, SIDE, SIZE, Patches
+from fastrestore._noise.clipping import Clipping
+from fastrestore._noise.patches import LEVELS, SIDE, SIZE
 
 # Chance lowers the smallest eigenvalue of noise, at most by (1 - sqrt(unknowns / patches))**2
 # (Marchenko and Pastur); texture raises it. This share of the root was best on training images.
@@ -30,10 +32,113 @@ STRAIGHT, MARGIN = 2.0, 0.005  # ratio of straight lines to those of noise, for 
 # More lines of equal pixels than independent pixels have: in this share of the patches, and this
 # multiple of what chance does to a share of the patches, which overlap
 LINES, SURE = 1e-3, 5.0
-SOLID = 0.4  # share of equal neighbors in a patch that is mostly one area, whatever is beside it
 COARSEST = 1.25  # step of rounding, relative to sigma, of noise that differs from a drawing
 UNCONFIRMED = 0.25  # least share of an estimate from all patches that flat patches confirm
-UNCLIPPED = 0.05  # least share of the variance that clipping leaves in a patch that is used
+
+
+class Flat(Protocol):
+    """Patches that are noise and little else."""
+
+    @property
+    def count(self) -> int:
+        """Number of patches."""
+        ...
+
+    @property
+    def left(self) -> float:
+        """Mean share of the variance that clipping leaves."""
+        ...
+
+    @property
+    def detail(self) -> float:
+        """Mean square of their second differences, 1 for white noise of variance 1."""
+        ...
+
+    def eigenvalues(self) -> FloatArray:
+        """Return the eigenvalues of their covariance, ascending."""
+        ...
+
+
+class Lines(Protocol):
+    """Equal and straight pixels in patches that are not beside areas without noise."""
+
+    @property
+    def count(self) -> int:
+        """Number of patches."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """Share of the middle rows and columns all of whose pixels are equal."""
+        ...
+
+    @property
+    def unlike(self) -> float:
+        """The same of patches that are not mostly one area, relative to all patches."""
+        ...
+
+    @property
+    def chance(self) -> float:
+        """What it would be if the pixels were independent."""
+        ...
+
+    @property
+    def straight(self) -> float:
+        """Share of the centers on a straight line with their neighbors, 1 if there are none."""
+        ...
+
+
+class Areas(Protocol):
+    """Areas without noise, and patches away from them."""
+
+    @property
+    def noiseless(self) -> int:
+        """Number of patches without noise."""
+        ...
+
+    @property
+    def varying(self) -> int:
+        """Number of the others."""
+        ...
+
+    @property
+    def noisy(self) -> int:
+        """Number of those that are away from areas without noise."""
+        ...
+
+    def flat(self, most: float = math.inf) -> Flat:
+        """Return those of them that have less than this energy of gradients, if not clipped."""
+        ...
+
+    def lines(self, most: float = math.inf) -> Lines:
+        """Return lines in patches of less than this energy that are not beside such areas."""
+        ...
+
+
+class Patches(Protocol):
+    """Patches of one image."""
+
+    @property
+    def count(self) -> int:
+        """Number of patches, valid or not."""
+        ...
+
+    @property
+    def clipping(self) -> Clipping:
+        """Values at which the image is clipped."""
+        ...
+
+    def thinned(self) -> Self:
+        """Keep every second patch in both directions."""
+        ...
+
+    def areas(self, level: float, noiseless: float) -> Areas:
+        """Find areas with less detail than a share of noise of a variance; 0: constant areas."""
+        ...
+
+    def spacing(self) -> float:
+        """Return the median difference of values that follow each other, in whole numbers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +148,12 @@ class Fit:
     patches: Patches
     variance: float
     eigenvalues: FloatArray  # of the covariance of the patches it is from
-    noisy: NDArray[np.bool_]  # patches away from areas without noise
-    noiseless: NDArray[np.bool_]
+    areas: Areas
 
 
 def variance(patches: Patches) -> float:
     """Estimate the variance of the noise; 0 for drawings and other images without noise."""
-    few = patches.thinned() if patches.corners.size > MANY else patches
+    few = patches.thinned() if patches.count > MANY else patches
     first = fit = _fit(few)
     if fit is not None:
         fit = _converged(few, fit, SURELY_NOISELESS)
@@ -80,21 +184,17 @@ def _of_flattest(patches: Patches, fit: Fit) -> Fit:
     Stars, impulses or many edges cause it. The patches that are flat for its noise have less
     detail, those that are flat for their detail have still less, and so on.
     """
-    measures, level = patches.energies, fit.variance
-    constant = measures.whole & (measures.detail <= CONSTANT)
-    noisy = measures.whole & ~patches.near(constant, SIDE - 1)
+    level, areas = fit.variance, patches.areas(0.0, 0.0)
     while True:
-        flat = noisy & (measures.gradient < _flattest() * level)
-        if np.count_nonzero(flat) < LEAST:  # edges between constant areas, or texture
-            return replace(fit, variance=0.0) if np.count_nonzero(constant) >= LEAST else fit
-        found = float(measures.detail[flat].mean())
-        if found > (1 - SETTLED) * level:
+        flat = areas.flat(_flattest() * level)
+        if flat.count < LEAST:  # edges between constant areas, or texture
+            return replace(fit, variance=0.0) if areas.noiseless >= LEAST else fit
+        if flat.detail > (1 - SETTLED) * level:
             break
-        level = found
+        level = flat.detail
     if level > UNCONFIRMED * fit.variance:
         return fit
-    lower = Fit(patches, level, patches.eigenvalues(flat), noisy, constant)
-    return _converged(patches, lower, NOISELESS)
+    return _converged(patches, Fit(patches, level, flat.eigenvalues(), areas), NOISELESS)
 
 
 def _fit(patches: Patches, level: float = 0.0, noiseless: float = 0.0) -> Fit | None:
@@ -102,21 +202,14 @@ def _fit(patches: Patches, level: float = 0.0, noiseless: float = 0.0) -> Fit | 
 
     Areas with less detail than a share of that noise are left out. None if there are few patches.
     """
-    measures = patches.energies
-    left = patches.clipping.left(measures.means, level)
-    empty = measures.whole & (measures.detail <= np.maximum(CONSTANT, noiseless * level * left))
-    noisy = measures.whole & ~patches.near(empty, SIDE - 1)
-    flat = noisy & (left > UNCLIPPED)
-    if level:
-        flat &= measures.gradient < _flattest() * level
-    count = np.count_nonzero(flat)
-    if count < (FEWEST if level else LEAST):
+    areas = patches.areas(level, noiseless)
+    flat = areas.flat(_flattest() * level) if level else areas.flat()
+    if flat.count < (FEWEST if level else LEAST):
         return None
-    eigenvalues = patches.eigenvalues(flat)
-    chance = (1 - CHANCE * math.sqrt(SIZE / count)) ** 2
-    found = max(0.0, float(eigenvalues[0])) / chance / float(left[flat].mean())
-    found = min(found, patches.clipping.most())
-    return Fit(patches, found, eigenvalues, noisy, empty)
+    eigenvalues = flat.eigenvalues()
+    chance = (1 - CHANCE * math.sqrt(SIZE / flat.count)) ** 2
+    found = max(0.0, float(eigenvalues[0])) / chance / flat.left
+    return Fit(patches, min(found, patches.clipping.most()), eigenvalues, areas)
 
 
 @cache
@@ -131,42 +224,33 @@ def _flattest() -> float:
 def _is_drawing(fit: Fit) -> bool:
     """Whether what varies is lines, text and edges next to areas without noise."""
     white = bool(fit.eigenvalues[SIZE // 2] <= WHITE * fit.eigenvalues[0])
-    if _has_lines(fit, white):
+    # Where eigenvalues are those of white noise, only the patches that they are from are examined;
+    # the others may be a drawing beside noise
+    lines = fit.areas.lines(_flattest() * fit.variance) if white else fit.areas.lines()
+    if _has_lines(lines):
         return True
     if white:
         return False
-    patches = fit.patches
-    varying = np.count_nonzero(patches.energies.whole & ~fit.noiseless)
-    if np.count_nonzero(fit.noisy) < CROWDED * varying:
+    if fit.areas.noisy < CROWDED * fit.areas.varying:
         return True
-    outside = patches.energies.whole & ~patches.near(fit.noiseless, SIDE // 2)
-    expected = _straight_by_chance(patches.image, math.sqrt(fit.variance) * LEVELS)
-    return patches.straight(outside) > STRAIGHT * expected + MARGIN
+    expected = _straight_by_chance(fit.patches.spacing(), math.sqrt(fit.variance) * LEVELS)
+    return lines.straight > STRAIGHT * expected + MARGIN
 
 
-def _has_lines(fit: Fit, white: bool) -> bool:
+def _has_lines(lines: Lines) -> bool:
     """Whether pixels of equal values form lines, as in text on paper, and not by chance.
 
     If pixels are independent and two of them are equal with probability p, then all pixels of a
     line are equal with a probability of at most p**(SIDE / 2), whatever their distribution is:
-    rounded, clipped or of few values. Where eigenvalues are those of white noise, only the patches
-    that they are from are examined; the others may be a drawing beside noise.
+    rounded, clipped or of few values.
     """
-    patches = fit.patches
-    chosen = patches.energies.whole & ~patches.near(fit.noiseless, SIDE // 2)
-    if white:
-        chosen &= patches.energies.gradient < _flattest() * fit.variance
-    count = np.count_nonzero(chosen)
-    if count < LEAST or float(patches.equal_lines[chosen].mean()) <= LINES:
+    if lines.count < LEAST or lines.share <= LINES:
         return False
-    equal = patches.equal_neighbors
-    chosen &= equal < SOLID
-    expected = float((equal[chosen] ** (SIDE / 2)).sum()) / count
-    limit = expected + LINES + SURE * math.sqrt(expected / count)
-    return bool(patches.equal_lines[chosen].sum() / count > limit)
+    limit = lines.chance + LINES + SURE * math.sqrt(lines.chance / lines.count)
+    return lines.unlike > limit
 
 
-def _straight_by_chance(image: FloatArray, sigma: float) -> float:
-    """Probability that rounded noise has a second difference of 0."""
-    step = float(np.median(np.diff(np.unique(image)))) / sigma
+def _straight_by_chance(spacing: float, sigma: float) -> float:
+    """Probability that noise rounded to values this far apart has a second difference of 0."""
+    step = spacing / sigma
     return math.erf(min(step, COARSEST) / 2 / math.sqrt(2 * 6))  # 6: variance of the difference

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore._arrays import interop
+
 MOST = 2**24  # pixels of an image that is looked at as a whole
 # Pixels of a square, and how many there are along an axis. Windows of 128 pixels, from which
 # spectra are estimated, fit in them.
@@ -45,8 +47,10 @@ def joined(rows: list[list[NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[np.boo
     first = rows[0][0]
     height, width = (-(-size // BLOCK) * BLOCK + BLOCK for size in first.shape[1:])
     shape = (len(rows) * height - BLOCK, len(rows[0]) * width - BLOCK)
-    planes = np.empty((len(first), *shape), first.dtype)
-    planes[...] = np.median(first, (1, 2), keepdims=True).astype(first.dtype)  # between squares
+    planes = interop.namespace(first).empty((len(first), *shape), first.dtype)
+    planes[...] = first[:, :1, :1]  # between squares; on a GPU only white noise is estimated
+    if interop.on_host(first):
+        planes[...] = np.median(first, (1, 2), keepdims=True).astype(first.dtype)
     valid = np.zeros((1, *shape), bool)
     for j, row in enumerate(rows):
         for k, square in enumerate(row):

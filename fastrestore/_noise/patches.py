@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,8 @@ BLOCK = 100
 GATHERED = 64 * BLOCK  # patches in memory at a time
 CONSTANT = 1e-12  # detail of a patch that is constant, or a ramp, but for rounding
 ROUNDED = 2  # largest difference of sums that are equal but for rounding to whole numbers
+UNCLIPPED = 0.05  # least share of the variance that clipping leaves in a flat patch
+SOLID = 0.4  # share of equal neighbors in a patch that is mostly one area, whatever is beside it
 STRIP = 64  # rows of the image at a time, which stay in the cache of a processor
 
 
@@ -38,7 +41,7 @@ class Energies:
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """Patches of one image at each `step` pixels, on a grid (P, Q)."""
+    """Patches of one image on the host at each `step` pixels, on a grid (P, Q)."""
 
     image: FloatArray  # whole numbers up to LEVELS
     energies: Energies
@@ -64,6 +67,11 @@ class Patches:
         """Shape of the grid."""
         return self.energies.gradient.shape
 
+    @property
+    def count(self) -> int:
+        """Number of patches, valid or not."""
+        return self.energies.gradient.size
+
     @cached_property
     def corners(self) -> NDArray[np.intp]:
         """Index of the first pixel of each patch in the flat image, of the shape of the grid."""
@@ -76,6 +84,17 @@ class Patches:
         measures = self.energies
         few = Energies(*(getattr(measures, name)[..., ::2, ::2] for name in measures.__slots__))
         return Patches(self.image, few, 2 * self.step, self.clipping)
+
+    def areas(self, level: float, noiseless: float) -> Areas:
+        """Find areas with less detail than a share of noise of a variance; 0: constant areas."""
+        measures = self.energies
+        left = self.clipping.left(measures.means, level)
+        empty = measures.whole & (measures.detail <= np.maximum(CONSTANT, noiseless * level * left))
+        return Areas(self, left, empty)
+
+    def spacing(self) -> float:
+        """Return the median difference of values that follow each other, in whole numbers."""
+        return float(np.median(np.diff(np.unique(self.image))))
 
     def eigenvalues(self, selected: NDArray[np.bool_]) -> FloatArray:
         """Eigenvalues of the covariance of the selected patches, ascending."""
@@ -145,6 +164,114 @@ class Patches:
     def _pick(self) -> tuple[slice, slice]:
         """Patches on the grid, of all patches."""
         return slice(None, None, self.step), slice(None, None, self.step)
+
+
+@dataclass(frozen=True, eq=False)
+class Areas:
+    """Areas without noise, and patches away from them, see `level.Areas`."""
+
+    patches: Patches
+    left: FloatArray  # share of the variance that clipping leaves, by patch
+    empty: NDArray[np.bool_]  # patches without noise
+
+    @property
+    def noiseless(self) -> int:
+        """Number of patches without noise."""
+        return int(np.count_nonzero(self.empty))
+
+    @property
+    def varying(self) -> int:
+        """Number of the others."""
+        return int(np.count_nonzero(self.patches.energies.whole & ~self.empty))
+
+    @property
+    def noisy(self) -> int:
+        """Number of those that are away from areas without noise."""
+        return int(np.count_nonzero(self._away))
+
+    @cached_property
+    def _away(self) -> NDArray[np.bool_]:
+        patches = self.patches
+        return patches.energies.whole & ~patches.near(self.empty, SIDE - 1)
+
+    def flat(self, most: float = math.inf) -> Flat:
+        """Return those of them that have less than this energy of gradients, if not clipped."""
+        selected = self._away & (self.left > UNCLIPPED)
+        if most < math.inf:
+            selected &= self.patches.energies.gradient < most
+        return Flat(self, selected)
+
+    def lines(self, most: float = math.inf) -> Lines:
+        """Return lines in patches of less than this energy that are not beside such areas."""
+        selected = self.patches.energies.whole & ~self.patches.near(self.empty, SIDE // 2)
+        if most < math.inf:
+            selected &= self.patches.energies.gradient < most
+        return Lines(self.patches, selected)
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """Selected patches that are noise and little else, see `level.Flat`."""
+
+    areas: Areas
+    selected: NDArray[np.bool_]
+
+    @cached_property
+    def count(self) -> int:
+        """Number of patches."""
+        return int(np.count_nonzero(self.selected))
+
+    @property
+    def left(self) -> float:
+        """Mean share of the variance that clipping leaves."""
+        return float(self.areas.left[self.selected].mean())
+
+    @cached_property
+    def detail(self) -> float:
+        """Mean square of their second differences, 1 for white noise of variance 1."""
+        return float(self.areas.patches.energies.detail[self.selected].mean())
+
+    def eigenvalues(self) -> FloatArray:
+        """Return the eigenvalues of their covariance, ascending."""
+        return self.areas.patches.eigenvalues(self.selected)
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Equal and straight pixels in selected patches, see `level.Lines`."""
+
+    patches: Patches
+    selected: NDArray[np.bool_]
+
+    @cached_property
+    def count(self) -> int:
+        """Number of patches."""
+        return int(np.count_nonzero(self.selected))
+
+    @property
+    def share(self) -> float:
+        """Share of the middle rows and columns all of whose pixels are equal."""
+        return float(self.patches.equal_lines[self.selected].mean())
+
+    @property
+    def unlike(self) -> float:
+        """The same of patches that are not mostly one area, relative to all patches."""
+        return float(self.patches.equal_lines[self._mixed].sum()) / self.count
+
+    @cached_property
+    def chance(self) -> float:
+        """What it would be if the pixels were independent."""
+        equal = self.patches.equal_neighbors[self._mixed]
+        return float((equal ** (SIDE / 2)).sum()) / self.count
+
+    @cached_property
+    def _mixed(self) -> NDArray[np.bool_]:
+        return self.selected & (self.patches.equal_neighbors < SOLID)
+
+    @property
+    def straight(self) -> float:
+        """Share of the centers on a straight line with their neighbors, 1 if there are none."""
+        return self.patches.straight(self.selected)
 
 
 def _sums(columns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -26,6 +26,8 @@ DEVICES = (CAPABILITY, CAPABILITY, 75, 86, 120)
 SEED = int(os.environ.get("FASTRESTORE_SHIM_SEED", "0"))  # order of threads; see cuda/engine.hpp
 FLAGS = ("-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra",
          "-Werror", "-Wl,-soname,libcuda.so.1")  # fmt: skip
+KERNEL = re.compile(r'extern "C" __global__\s+void\s+(\w+)')
+BOUNDS = re.compile(r"__launch_bounds__\([^()]*\)")
 API = re.compile("cuda[A-Z]")  # names of functions of the runtime
 
 _loading = threading.local()  # source and options of the kernels that CuPy is about to load
@@ -92,6 +94,8 @@ def _run_on_the_engine(shim):
     @functools.wraps(compile_and_load)
     def noted(source, options, *rest, **others):
         _loading.text, _loading.options = source, options
+        kernel = KERNEL.search(BOUNDS.sub("", source))
+        shim.shim_note(f"compile {kernel[1] if kernel else '?'}".encode())
         return compile_and_load(source, options, *rest, **others)
 
     @ctypes.CFUNCTYPE(ctypes.c_void_p)
@@ -123,7 +127,8 @@ class Log:
     """What the shim was asked to do, as tuples of a kind and its details.
 
     launch (name, grid, block, shared bytes); h2d, d2h, d2d, memset, alloc, malloc and pin (bytes);
-    sync (what is waited for); wait (of a stream for an event); load (of kernels) and graph.
+    sync (what is waited for); wait (of a stream for an event); compile (name of a kernel that NVRTC
+    compiles or CuPy has on disk), load (of kernels) and graph.
     """
 
     def __init__(self, shim):

@@ -21,13 +21,14 @@ import numpy as np
 import pytest
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _layout, _module
-from fastrestore.backends.cupy._module import source
+from fastrestore._cuda import module as _module
+from fastrestore._cuda.module import source
+from fastrestore.backends.cupy import _layout
 from support.gpu import REAL_GPU
 
 HEADERS = Path(__file__).parents[1] / "cuda"
-KINDS = {"i": np.int32, "q": np.int64, "f": np.float32}
-VALUES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "f": ctypes.c_float}
+KINDS = {"i": np.int32, "q": np.int64, "f": np.float32, "d": np.float64}
+VALUES = {"i": ctypes.c_int32, "q": ctypes.c_int64, "f": ctypes.c_float, "d": ctypes.c_double}
 FLAGS = ("-std=c++20", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off")
 WARNINGS = ("-Wall", "-Wno-unknown-pragmas", "-Werror")
 LINK = ("-shared", "-Wl,-Bsymbolic")

@@ -21,10 +21,15 @@ def use_median(monkeypatch):
     monkeypatch.setattr(interop.load_cupy(), "median", transform(np.median))
 
 
+def use_unique(monkeypatch):
+    """Replace the function of CuPy that sorts values and drops equal ones."""
+    monkeypatch.setattr(interop.load_cupy(), "unique", transform(np.unique))
+
+
 def transform(function):
-    def transformed(array, option=None):
+    def transformed(array, *option):
         cupy = interop.load_cupy()
-        values = np.asarray(function(seen(cupy.ascontiguousarray(array)), option))
+        values = np.asarray(function(seen(cupy.ascontiguousarray(array)), *option))
         out = cupy.empty(values.shape, values.dtype)
         seen(out)[...] = values
         return out

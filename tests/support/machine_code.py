@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from fastrestore._collaborative.profile import PROFILES
+from fastrestore._cuda.module import source
 from fastrestore._noise.planes import PlaneNoise
-from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 from support import image_kernels, nvrtc

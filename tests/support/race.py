@@ -12,9 +12,10 @@ import numpy as np
 
 from fastrestore._arrays import interop
 from fastrestore._collaborative.profile import Profile
+from fastrestore._cuda import module as _module
+from fastrestore._cuda.module import source
+from fastrestore._noise import on_gpu
 from fastrestore._noise.planes import PlaneNoise
-from fastrestore.backends.cupy import _module
-from fastrestore.backends.cupy._module import source
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 from support import clips, cudasim, image_kernels, video_kernels
@@ -32,6 +33,8 @@ EXECUTION = Execution(1)
 def main(name, start=0, end=0, new=""):
     text = source(name)
     changed = text[: int(start)] + new + text[int(end) :]
+    if name.startswith("noise"):
+        return noise(name, changed)
     if name.startswith("bm4d"):
         return cubes(name, changed)
     if name == "vbm3d_match":
@@ -97,6 +100,28 @@ def videos(changed):
     both = video_kernels.windows(stand_in, frames, stage, [0, 1, 2])
     expected, found = (window.matches([0, 1, 2], 1) for window in both)
     return (found.offsets.get() == expected.offsets).all()
+
+
+def noise(name, changed):
+    """Run a kernel that the level of white noise is estimated with, on two thread blocks."""
+    module, count, random = cudasim.module(name, text=changed), 270, np.random.default_rng(0)
+    if name == "noise_scale":
+        image, counts = random.integers(0, 3, count).astype(np.float64), np.zeros(3, np.uint64)
+        expected = [np.count_nonzero(image == value) for value in (0, 2, 1)]
+        numbers = map(np.float64, (1, 1, 0, 2))
+        rest = np.zeros(count, np.int32), counts
+        arguments = image, np.ones(count, np.uint8), np.int64(count), *numbers, *rest
+        module.launch(name, (2,), (256,), arguments)
+        return (counts == expected).all()
+    image = random.integers(-(2**22), 2**22, (7, count + 6)).astype(np.int32)
+    flat, sums = np.zeros(count, np.uint8), np.zeros(50 * 51 // 2, np.uint64)
+    flat[[3, 40, 90, 91, 92, 95, 160, 200, 220, 250, 260, 269]] = 1
+    numbers = np.int32(count + 6), np.int32(1)
+    arguments = image, *numbers, flat, np.int32(count), np.int32(count), sums
+    module.launch(name, (2,), (256,), arguments, on_gpu.PRODUCTS_SHARED)
+    pixels = [[*image[:, k : k + 7].ravel(), 1] for k in np.flatnonzero(flat)]
+    products = np.transpose(pixels).astype(np.int64) @ np.array(pixels, np.int64)
+    return (sums.view(np.int64) == products[np.triu_indices(50)]).all()
 
 
 def cubes(name, changed):

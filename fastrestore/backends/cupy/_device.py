@@ -1,4 +1,4 @@
-"""Memory of a GPU and kernel launches. Only copying a small table waits for the GPU."""
+"""Memory of a GPU. Only copying a small table waits for the GPU."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _graphs, _module
-from fastrestore.backends.cupy._layout import FREE_SHARED
+from fastrestore._cuda.launches import current
 
 SMALL = 1 << 16  # bytes; tables up to this size are cached by content
-
-_NOTHING = np.uintp(0)  # a null pointer
 
 
 class Memory:
@@ -66,26 +63,3 @@ def _small(device: int, shape: tuple[int, ...], dtype: str, data: bytes) -> Any:
     table = cupy.asarray(np.frombuffer(data, dtype).reshape(shape))
     cupy.cuda.get_current_stream().synchronize()
     return table
-
-
-def current() -> int:
-    """Return the number of the current GPU."""
-    device: int = interop.load_cupy().cuda.runtime.getDevice()
-    return device
-
-
-def launch(
-    name: str,
-    constants: _module.Constants,
-    grid: tuple[int, ...],
-    threads: tuple[int, ...],
-    arguments: tuple[Any, ...],
-    shared: int = 0,
-) -> None:
-    """Launch a kernel on the current stream; None is a null pointer."""
-    kernel = _module.kernel(current(), name, constants)
-    if shared > FREE_SHARED and kernel.max_dynamic_shared_size_bytes < shared:
-        kernel.max_dynamic_shared_size_bytes = shared
-    given = tuple(_NOTHING if value is None else value for value in arguments)
-    _graphs.keep(given)
-    kernel(grid, threads, given, shared_mem=shared)

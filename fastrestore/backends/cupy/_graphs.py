@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from fastrestore._arrays import interop
+from fastrestore._cuda.launches import arguments_kept
 
 MOST_GRAPHS = 8  # of a plan; more images and results are restored without
 MOST_KEYS = 64  # calls that are remembered, until one of them is repeated
@@ -87,23 +86,3 @@ def _recorded(cupy: Any, run: Callable[[], Any]) -> tuple[Any, Any, list[Any]]:
         finally:
             graph = stream.end_capture()
     return result, graph, kept
-
-
-_keeping = threading.local()
-
-
-@contextmanager
-def arguments_kept(kept: list[Any]) -> Iterator[None]:
-    """Keep the arguments of all kernels that this thread launches."""
-    _keeping.arguments = kept
-    try:
-        yield
-    finally:
-        _keeping.arguments = None
-
-
-def keep(arguments: tuple[Any, ...]) -> None:
-    """Keep the arguments of a kernel, if it is recorded."""
-    kept = getattr(_keeping, "arguments", None)
-    if kept is not None:
-        kept.append(arguments)

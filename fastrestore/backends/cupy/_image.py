@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray, Image
+from fastrestore._cuda import module
+from fastrestore._cuda.launches import launch
 from fastrestore.backends import host
-from fastrestore.backends.cupy import _module
-from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import MOST_BLOCKS
 from fastrestore.backends.protocol import Execution, Unchanged, Units
 
@@ -39,7 +39,7 @@ _TYPES = {
 _NARROW = ("u1", "i1", "u2", "i2", "f4")  # exact in float32
 
 
-def constants(source: Any, result: Any, original: Any) -> _module.Constants:
+def constants(source: Any, result: Any, original: Any) -> module.Constants:
     """Return the constants of the kernel for arrays of these dtypes."""
     kinds = [np.dtype(each).str[1:] for each in (source, result, original)]
     wide = "float" if all(kind in _NARROW for kind in kinds[:2]) else "double"

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
-from fastrestore.backends.cupy import _module
+from fastrestore._cuda import module
+from fastrestore._cuda.launches import FREE_SHARED
 from fastrestore.backends.protocol import Stage
 from fastrestore.errors import BackendUnavailableError
 
-FREE_SHARED = 48 * 1024  # bytes of shared memory per thread block without opting in
 MOST_BLOCKS = 65535  # thread blocks of a grid along y and along z
 
 WARP = 32
@@ -35,7 +35,7 @@ class MatchLayout(NamedTuple):
     pitch: int  # width of the window in memory
     shared: int  # bytes of shared memory
 
-    def constants(self) -> _module.Constants:
+    def constants(self) -> module.Constants:
         """Return the constants of the kernel."""
         return () if self.warps == MATCH_WARPS else (("MATCH_WARPS", self.warps),)
 
@@ -55,7 +55,7 @@ class ImageMatchLayout(NamedTuple):
     size: int  # distances of a reference in memory
     shared: int  # bytes of shared memory
 
-    def constants(self) -> _module.Constants:
+    def constants(self) -> module.Constants:
         """Return the constants of the kernel."""
         numbers = (*self[:6], self.size, self.warps)
         return tuple(zip(_MATCH_CONSTANTS, numbers, strict=True))
@@ -89,7 +89,7 @@ class FilterLayout(NamedTuple):
     shared: int  # bytes of shared memory
     group: int
 
-    def constants(self) -> _module.Constants:
+    def constants(self) -> module.Constants:
         """Return the constants of the kernel."""
         return () if self.part == self.group else (("PART", self.part),)
 

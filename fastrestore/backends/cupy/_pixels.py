@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from fastrestore._arrays.types import Channels
-from fastrestore.backends.cupy import _image, _module
+from fastrestore._cuda import module
+from fastrestore._cuda.launches import launch
+from fastrestore.backends.cupy import _image
 from fastrestore.backends.cupy._covariance import covariance_table
-from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import Blocks, filter_layout
 from fastrestore.backends.protocol import Execution, Matches, Needs, Stage
 
 DIVIDE = (32, 4)  # threads for pixels across and down
-SHARPEN: _module.Constants = (("SHARPEN", 1),)  # of kernels that sharpen
-FACTORS: _module.Constants = (("FACTORS", 1),)  # of kernels with factors by coefficient
+SHARPEN: module.Constants = (("SHARPEN", 1),)  # of kernels that sharpen
+FACTORS: module.Constants = (("FACTORS", 1),)  # of kernels with factors by coefficient
 
 
 def bytes_per_pixel(images: int, deterministic: bool) -> int:
@@ -28,7 +29,7 @@ def bytes_per_pixel(images: int, deterministic: bool) -> int:
 
 def wanted(
     which: str, blocks: Blocks, needs: Needs, deterministic: bool
-) -> set[tuple[str, _module.Constants]]:
+) -> set[tuple[str, module.Constants]]:
     """Return the kernels of a stage."""
     sharpens = which == "basic" and needs.profile.sharpen != 1
     numbers = constants(blocks.shape[-1], blocks.group, deterministic)
@@ -46,13 +47,13 @@ def wanted(
     }
 
 
-def constants(block: int, group: int, fixed: bool, offsets: Any = None) -> _module.Constants:
+def constants(block: int, group: int, fixed: bool, offsets: Any = None) -> module.Constants:
     """Return the constants of the kernels that filter and normalize."""
-    given: _module.Constants = (("BLOCK", block), ("GROUP", group), ("FIXED", int(fixed)))
+    given: module.Constants = (("BLOCK", block), ("GROUP", group), ("FIXED", int(fixed)))
     return (*given, ("OFFSET", "int")) if offsets == np.int32 else given
 
 
-def divide_constants(block: int, fixed: bool) -> _module.Constants:
+def divide_constants(block: int, fixed: bool) -> module.Constants:
     """Return the constants of the kernel that normalizes the sums."""
     return (("BLOCK", block), ("FIXED", int(fixed)))
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray
-from fastrestore.backends.cupy import _module, _pixels
+from fastrestore._cuda import module
+from fastrestore._cuda.launches import launch
+from fastrestore.backends.cupy import _pixels
 from fastrestore.backends.cupy._covariance import Table, table_of
-from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import WARP, Blocks
 from fastrestore.backends.protocol import Execution, Matches, Needs, Stage
 
@@ -50,23 +51,23 @@ class Kind(NamedTuple):
     factors: bool = False  # whether the strength depends on the coefficient
 
 
-def constants(group: int, fixed: bool, kind: Kind, offsets: Any = None) -> _module.Constants:
+def constants(group: int, fixed: bool, kind: Kind, offsets: Any = None) -> module.Constants:
     """Return the constants of the kernels that filter."""
-    given: _module.Constants = (
+    given: module.Constants = (
         ("BLOCK", BLOCK), ("GROUP", group), ("FIXED", int(fixed)), ("MAP", int(kind.mapped)),
         ("SYMMETRIC", int(kind.symmetric)), *_pixels.FACTORS[: int(kind.factors)],
     )  # fmt: skip
     return (*given, ("OFFSET", "int")) if offsets == np.int32 else given
 
 
-def divide_constants(fixed: bool) -> _module.Constants:
+def divide_constants(fixed: bool) -> module.Constants:
     """Return the constants of the kernel that normalizes the sums."""
     return (("BLOCK", BLOCK), ("FIXED", int(fixed)))
 
 
 def wanted(
     which: str, blocks: Blocks, needs: Needs, deterministic: bool
-) -> set[tuple[str, _module.Constants]]:
+) -> set[tuple[str, module.Constants]]:
     """Return the kernels of a stage."""
     transform = getattr(needs.profile, f"transform_{which}")
     symmetric = isinstance(transform, str) and transform == "dct"

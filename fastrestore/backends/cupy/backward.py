@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore._cuda.launches import launch
 from fastrestore.backends.cupy import _pixels
 from fastrestore.backends.cupy._covariance import covariance_table
-from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import Blocks, backward_layout
 from fastrestore.backends.cupy.bm3d import sums_of
 from fastrestore.backends.protocol import Execution, Gradients, Matches, Stage

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastrestore._arrays.types import Channels, Image
-from fastrestore.backends.cupy import _image, _module, _pixels, _rows
-from fastrestore.backends.cupy._device import current, launch
+from fastrestore._cuda import module
+from fastrestore._cuda.launches import current, launch
+from fastrestore.backends.cupy import _image, _pixels, _rows
 from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, image_match_layout
 from fastrestore.backends.cupy._pixels import DIVIDE
 from fastrestore.backends.host import reference_grids
@@ -106,7 +107,7 @@ def warm(needs: Needs, execution: Execution) -> None:
     profile, dtype = needs.profile, needs.dtype
     kind = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind == "f" else dtype
     result = np.promote_types(kind, np.float32) if kind.kind == "f" else np.dtype(np.float32)
-    wanted: set[tuple[str, _module.Constants]] = {
+    wanted: set[tuple[str, module.Constants]] = {
         ("bm3d_range", ()),
         ("bm3d_mix", _image.constants(kind, np.float32, kind)),
         ("bm3d_mix", _image.constants(np.float32, result, np.float32)),
@@ -118,7 +119,7 @@ def warm(needs: Needs, execution: Execution) -> None:
         kernels = _rows if fits else _pixels
         wanted |= kernels.wanted(which, blocks, needs, execution.deterministic)
         wanted.add(("bm3d_match", image_match_layout(blocks).constants()))
-    _module.compile_all(current(), wanted)
+    module.compile_all(current(), wanted)
 
 
 def _blocks(profile: Profile, which: str) -> Blocks:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, Image
+from fastrestore._cuda.launches import launch
 from fastrestore.backends.cupy._covariance import covariance_table
-from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, filter_layout, match_layout
 from fastrestore.backends.cupy._pixels import DIVIDE
 from fastrestore.backends.cupy.bm3d import MOST_PIXELS

@@ -8,8 +8,8 @@ import numpy as np
 
 from fastrestore._arrays import interop
 from fastrestore._arrays.types import Channels, Image
+from fastrestore._cuda.launches import launch
 from fastrestore.backends.cupy import _image
-from fastrestore.backends.cupy._device import launch
 from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, video_match_layout
 from fastrestore.backends.cupy.bm3d import MOST_PIXELS, sums_of
 from fastrestore.backends.host import reference_grid

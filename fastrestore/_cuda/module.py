@@ -22,6 +22,7 @@ _SUMS = (*_COMMON, "sums.cuh")
 _GROUP = (*_SUMS, "bm3d_group.cuh")
 _ROWS = (*_SUMS, "rows.cuh", "rows_variance.cuh")
 _VOLUME = (*_GROUP, "bm4d_group.cuh")
+_NOISE = (*_COMMON, "noise.cuh")
 HEADERS = {
     "bm3d_mix": _COMMON,
     "bm3d_range": _COMMON,
@@ -40,6 +41,13 @@ HEADERS = {
     "bm4d_basic": (*_VOLUME, "hard.cuh"),
     "bm4d_final": (*_VOLUME, "wiener.cuh"),
     "bm4d_divide": _SUMS,
+    "noise_copy": _NOISE,
+    "noise_scale": _NOISE,
+    "noise_patches": _NOISE,
+    "noise_areas": _NOISE,
+    "noise_flat": _NOISE,
+    "noise_products": _NOISE,
+    "noise_lines": _NOISE,
 }
 
 
@@ -52,7 +60,7 @@ def folder() -> Traversable:
         If it does not exist.
     """
     inside = resources.files("fastrestore") / "kernels"
-    beside = Path(__file__).parents[3] / "kernels"
+    beside = Path(__file__).parents[2] / "kernels"
     for place in (inside, beside):
         if (place / "common.cuh").is_file():
             return place

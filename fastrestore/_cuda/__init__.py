@@ -1,0 +1,1 @@
+"""CUDA kernels of the folder `kernels`: their source, compilation and launches."""
