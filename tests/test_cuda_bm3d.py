@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from support.images import assert_close, camera, noisy, scene
+from support.stages import SQUARE
 
 from fastrestore import BM3DPlan, PoissonGaussian, Profile, Rician, bm3d
-from fastrestore._collaborative.profile import PROFILES
 
 SMALL = Profile(radius_basic=7, radius_final=7, group_basic=8, group_final=8)
 
@@ -40,7 +40,7 @@ def assert_equal(cupy, image, *arguments, data_range=255, **options):
     assert_close(there, expected, data_range)
 
 
-@pytest.mark.parametrize("profile", sorted(PROFILES))
+@pytest.mark.parametrize("profile", SQUARE)
 def test_profiles(cupy, profile):
     assert_equal(cupy, integer(noisy(camera(height=46, width=41), 20)), 20, profile=profile)
 

@@ -2,7 +2,12 @@
 
 import numpy as np
 
+from fastrestore._collaborative import sides
+from fastrestore._collaborative.profile import PROFILES
 from fastrestore._collaborative.stage import Statistics, make_stage
+
+# Names of profiles for images: others have blocks with a side for each axis
+SQUARE = sorted(name for name, profile in PROFILES.items() if not sides.are_given(profile))
 
 
 def image_stage(profile, which, noise, data_range, *, matched=None, reach=None):
