@@ -84,8 +84,13 @@ class Denoise(Action):
         layer, settings = self.settings()
         image, arguments = data_of(layer), settings.arguments()
         name = f"{layer.name} (denoised)"
-        lines = colors.script_lines(image, layer.rgb)
-        text = script.script(layer.name, name, script.call("denoise", ["image"], arguments), *lines)
+        before, after = colors.script_lines(image, layer.rgb)
+        if not isinstance(image, np.ndarray):  # Zarr, for example
+            kind = "dask.array" if settings.axes.kind == "planes" else "np"
+            before = [f"image = {kind}.asarray(image)", *before]
+        text = script.script(
+            layer.name, name, script.call("denoise", ["image"], arguments), before, after
+        )
         return Job(
             layer,
             lambda report: denoised(image, settings, report),

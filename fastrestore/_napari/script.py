@@ -28,6 +28,7 @@ def script(
     """
     body = [*before, f"restored = {expression}", *after]
     lines = [
+        *(["import dask.array"] if any("dask.array." in line for line in body) else []),
         *(["import numpy as np"] if any("np." in line for line in body) else []),
         "import fastrestore",
         "",

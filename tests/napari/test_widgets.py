@@ -324,6 +324,9 @@ def test_lazy_planes_are_restored_when_they_are_seen(viewer, opened, qtbot):
     click(widget.compare)
     click(widget.compare)
     assert isinstance(viewer.layers[-1].data, array.Array)
+    exec(widget.job().script, {"viewer": viewer})
+    assert isinstance(viewer.layers[-1].data, array.Array)
+    np.testing.assert_array_equal(np.asarray(viewer.layers[-1].data[2]), expected[2])
 
 
 def test_multiscale_layers_are_restored_at_full_resolution(viewer, opened, qtbot):
