@@ -230,3 +230,10 @@ def test_convention(row):
 def test_every_row_of_the_conventions_is_checked():
     rows = re.findall(r"^\| ([^|]+) \|", page("guide/conventions.md"), re.MULTILINE)
     assert set(rows) - {"what", "---"} == set(CHECKS)
+
+
+def test_every_model_card_is_in_the_documentation():
+    cards = sorted(path.name for path in ROOT.glob("fastrestore/nets/weights/*.md"))
+    included = re.findall(r"\{include\} \S+/weights/(\S+)$", page("guide/model-cards.md"), re.M)
+    assert sorted(included) == cards
+    assert cards
