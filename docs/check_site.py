@@ -24,7 +24,13 @@ WIDE = """() => [...document.querySelectorAll("article *")].filter(each => {
     return true;
 }).map(each => each.outerHTML.slice(0, 120))"""
 FOLDERS = ("", "tasks", "gallery")  # all of their pages are checked
-OTHERS = ("guide/conventions", "guide/bm3d-explained", "guide/limits", "guide/benchmarks")
+OTHERS = (
+    "guide/conventions",
+    "guide/bm3d-explained",
+    "guide/limits",
+    "guide/benchmarks",
+    "guide/model-cards",
+)
 
 
 def main() -> None:
