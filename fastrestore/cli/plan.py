@@ -76,7 +76,7 @@ def lines(job: Job, found: Cost, rate: float) -> list[str]:
         f"chunks   {found.chunks} of {job.side} x {job.side}, about {found.tasks} tasks",
         f"overlap  {found.overlap:.1%} more work than without chunks",
         f"memory   {_bytes(found.memory)} a worker, {_bytes(found.memory * job.workers)} in all",
-        f"network  up to {_bytes(found.network)} between workers",
+        f"network  about {_bytes(found.network)} between workers",
         f"time     {_duration(found.seconds)} with {job.workers} workers of {rate:.2f} megapixels "
         "a second",
     ]
