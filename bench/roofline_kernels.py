@@ -106,7 +106,6 @@ def variance(block):
 def shrinkage(block, wiener):
     """Compile the Haar transform, variances, shrinkage, and the Haar transform back."""
     length = _filter.stride(block)
-    final = True if wiener else None
 
     @compiled
     def kernel(groups, tables, scratch):
@@ -114,7 +113,7 @@ def shrinkage(block, wiener):
         for n in range(len(groups.rows) * len(groups.columns)):
             size = corners(groups, n, scratch)
             find_pairs(scratch.y_float, scratch.x_float, size, length, tables.reach, scratch.pairs)
-            shrink(group, tables, scratch.pairs, None, size, length, final)
+            shrink(group, tables, scratch.pairs, None, size, length, wiener)
             haar_back(scratch.group, size, length)
 
     return kernel

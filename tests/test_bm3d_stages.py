@@ -46,6 +46,21 @@ def test_equal_blocks_come_in_raster_order(host):
     assert middle == [[0, 0], *([-5, dx] for dx in range(-5, 2))]
 
 
+def test_blocks_as_far_apart_as_a_profile_allows():
+    radius = 127  # the largest number in a signed byte
+    image = integer(np.random.default_rng(0).uniform(0, 255, (8, radius + 8)))
+    image[:, radius:] = image[:, :8]
+    profile = Profile(radius_basic=radius, group_basic=2, step_basic=8)
+    stage = image_stage(profile, "basic", PlaneNoise.white(1.0), 255.0)
+    results = [select(name).bm3d_match(image, stage, EXECUTION) for name in ("numpy", "numba")]
+    assert_same_matches(*results)
+    assert results[1].offsets[0, [0, -1], 1].tolist() == [[0, radius], [0, -radius]]
+    expected, actual = (
+        _estimate(select(name), "basic", image, image, stage) for name in ("numpy", "numba")
+    )
+    np.testing.assert_allclose(actual, expected, atol=255 * 2e-6)
+
+
 def test_constant_image_with_large_groups(engine):
     image = np.zeros((52, 52), np.float32)
     for group in (2, 16, 64):

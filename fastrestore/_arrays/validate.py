@@ -375,7 +375,9 @@ def workers(workers: Any) -> int:
         raise ValueError(
             f"workers must be 1 or more, or -1 for all processors, got {quoted(workers)}"
         )
-    usable = usable_processors()
+    if 0 < count <= MOST_WORKERS:
+        return count
+    usable = usable_processors()  # reads a file, which takes as long as a small stage
     return usable if count == -1 else min(count, max(usable, MOST_WORKERS))
 
 

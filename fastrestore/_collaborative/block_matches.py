@@ -72,12 +72,19 @@ class Matching:
 
     def result(self) -> BlockMatches:
         """Return the matches that were used."""
-        return BlockMatches(self.kept.get("basic"), self.kept.get("final"))
+        return BlockMatches(*(_wide(self.kept.get(which)) for which in ("basic", "final")))
 
     def matches(self, which: Which, stage: Stage, shape: tuple[int, ...]) -> Matches | None:
         """Return the matches that are given for a stage, or None."""
         given: Matches | None = getattr(self.given, which)
         return None if given is None else _checked(given, which, stage, shape)
+
+
+def _wide(matches: Matches | None) -> Matches | None:
+    """Return offsets that callers can multiply without an overflow."""
+    if matches is None:
+        return None
+    return matches._replace(offsets=matches.offsets.astype(np.int16, copy=False))
 
 
 def _checked(matches: Matches, which: Which, stage: Stage, shape: tuple[int, ...]) -> Matches:

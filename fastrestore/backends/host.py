@@ -38,8 +38,8 @@ def bm3d_memory(
     del execution
     channels, height, width = shape
     matches = max(
-        4 * profile.group_basic / _area(profile.step_basic),
-        4 * profile.group_final / _area(profile.step_final),
+        2 * profile.group_basic / _area(profile.step_basic),
+        2 * profile.group_final / _area(profile.step_final),
     )
     # Noisy, estimates and weights of every channel, the sums in float64
     return int(height * width * (32 * channels + 8 + 12 * maps + matches))

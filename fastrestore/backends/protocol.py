@@ -95,7 +95,7 @@ class Matches(NamedTuple):
     """
 
     corners: tuple[NDArray[np.int64], ...]
-    offsets: NDArray[np.int16] | NDArray[np.int32]
+    offsets: NDArray[np.signedinteger[Any]]
     sizes: NDArray[np.int16]
 
     @property

@@ -8,7 +8,7 @@ block. Accumulators have the columns first, because blocks are computed column b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class Groups(NamedTuple):
     slices: NDArray[np.int64]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    offsets: NDArray[np.int16] | NDArray[np.int32]
+    offsets: NDArray[np.signedinteger[Any]]
     sizes: NDArray[np.int16]
     begin: tuple[int, int, int]  # index of the first reference of the part
 
@@ -190,7 +190,6 @@ def filter_kernel(
     length, room = stride(thick, block), block * lanes(thick, block)
     there = "even-odd rows" if even_odd[1] else "any"
     through, back = ("even-odd columns" if each else "any" for each in even_odd)
-    final = True if wiener else None
 
     @_jit.kernel
     def filter_band(blocks, groups, tables, scale, sums, scratch):
@@ -247,11 +246,11 @@ def filter_kernel(
                         pitch_out=face, pitch=width, size=block, lanes=width, kind=there,
                     )  # fmt: skip
             if scale is None:
-                weight = shrink(coefficients, tables, pairs, None, size, length, final)
+                weight = shrink(coefficients, tables, pairs, None, size, length, wiener)
             else:
                 for k in range(size):
                     scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
-                weight = shrink(coefficients, tables, pairs, scales, size, length, final)
+                weight = shrink(coefficients, tables, pairs, scales, size, length, wiener)
             haar_back(group, size, length)
             if wiener:
                 for u in range(0, block * line_, line_):

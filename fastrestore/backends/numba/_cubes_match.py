@@ -31,7 +31,7 @@ from fastrestore.backends.numba._candidates import (
     slot,
 )
 from fastrestore.backends.numba._cube_distances import cube_distances
-from fastrestore.backends.numba._match import biases, displacements, inclusive_bounds
+from fastrestore.backends.numba._match import OFFSET, biases, displacements, inclusive_bounds
 from fastrestore.backends.numba._pool import cut, regular, run_bands, span
 from fastrestore.backends.numba._simd import load, mask_le, stack_floats, store
 from fastrestore.backends.numba._simd_sort import NORMAL
@@ -57,7 +57,7 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
     """See `fastrestore.backends.protocol.Backend`."""
     slices, rows, columns = reference_grids(stage, volume.shape)
     shape = (len(slices), len(rows), len(columns))
-    offsets = np.zeros((*shape, stage.group, 3), np.int16)
+    offsets = np.zeros((*shape, stage.group, 3), OFFSET)
     sizes = np.ones(shape, np.int16)
     kernel = match_kernel(stage.shape[0], stage.shape[1], stage.steps[2])
     bounds = inclusive_bounds(thresholds(stage, (slices, rows, columns)))

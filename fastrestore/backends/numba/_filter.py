@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._products import combine, transform_pair
+from fastrestore.backends.numba._products import combine, transform_pair_if
 from fastrestore.backends.numba._shrink import Group, haar_back, sharpen, shrink
 from fastrestore.backends.numba._simd import (
     add,
@@ -78,7 +78,7 @@ class Groups(NamedTuple):
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    offsets: NDArray[np.int16] | NDArray[np.int32]
+    offsets: NDArray[np.signedinteger[Any]]
     sizes: NDArray[np.int16]
     above: int
     before: int
@@ -95,6 +95,13 @@ class Tables(NamedTuple):
     reach: Any  # of this module's or `_cubes_filter`'s type `Reach`
     strength: NDArray[np.float32]  # ((levels + 1) * length,): see `strength_table`
     root: np.float32  # exponent of sharpening; 1 for none
+
+
+class Kind(NamedTuple):
+    """What a stage does, known when a kernel runs: one kernel, compiled once, serves all stages."""
+
+    wiener: bool
+    folded: bool  # rows of the transform are alternately even and odd, as those of the DCT
 
 
 class Sums(NamedTuple):
@@ -201,20 +208,16 @@ def lift_kernel(block: int) -> Callable[..., None]:
 
 
 @_jit.once
-def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., None]:
+def filter_kernel(block: int) -> Callable[..., None]:
     """Compile the filtering of groups of blocks of one size.
 
-    `even_odd`: the rows of the transform are alternately even and odd, as those of the DCT.
     It is one function, because Numba's cache does not support kernels that close over others.
     """
     width = lanes(block)
     length = stride(block)
-    there = "even-odd rows" if even_odd else "any"
-    back = "even-odd columns" if even_odd else "any"
-    final = True if wiener else None
 
     @_jit.kernel
-    def filter_band(blocks, groups, tables, scale, sums, scratch):
+    def filter_band(blocks, groups, tables, kind, scale, sums, scratch):
         """Filter the groups of a part of the references and add them to its sums.
 
         scale (rows, columns) of the noise in each block, or None.
@@ -231,6 +234,7 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
         y, x, y_float, x_float = scratch.y, scratch.x, scratch.y_float, scratch.x_float
         pairs, scales = scratch.pairs, scratch.pairs.scales
         coefficients = Group(group, pilot, variance)
+        wiener, folded = kind
         i1, j1 = 0, 0
         for n in range(len(rows) * len(columns)):
             i, j = i1, j1
@@ -249,22 +253,23 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
             for k in range(0, size, 2):
                 a = y[k] * across + x[k] * width
                 b = y[k + 1] * across + x[k + 1] * width
-                transform_pair(
-                    group, k * length, tables.forward, noisy_blocks, a, b, apart=length,
-                    pitch_out=width, pitch=width, size=block, lanes=width, kind=there,
+                transform_pair_if(
+                    group, k * length, tables.forward, noisy_blocks, a, b, folded, apart=length,
+                    pitch_out=width, pitch=width, size=block, lanes=width, kind="even-odd rows",
                 )  # fmt: skip
                 if wiener:
-                    transform_pair(
-                        pilot, k * length, tables.forward, guide_blocks, a, b, apart=length,
-                        pitch_out=width, pitch=width, size=block, lanes=width, kind=there,
+                    transform_pair_if(
+                        pilot, k * length, tables.forward, guide_blocks, a, b, folded,
+                        apart=length, pitch_out=width, pitch=width, size=block, lanes=width,
+                        kind="even-odd rows",
                     )  # fmt: skip
-            if scale is None:
-                weight = shrink(coefficients, tables, pairs, None, size, length, final)
-            else:
+            own = None
+            if scale is not None:
                 for k in range(size):
                     scales[k] = scale[y[k], x[k]]
-                weight = shrink(coefficients, tables, pairs, scales, size, length, final)
-            if final is None and tables.root != 1:
+                own = scales
+            weight = shrink(coefficients, tables, pairs, own, size, length, wiener)
+            if not wiener and tables.root != 1:
                 sharpen(group, size, length, tables.root)
             haar_back(group, size, length)
             factor = splat(weight, width)
@@ -272,9 +277,9 @@ def filter_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., Non
                 store(weighted, u, mul(load(tables.vertical, u, width), factor))
             for k in range(0, size, 2):
                 at = k * length
-                transform_pair(
-                    vectors, 0, tables.horizontal, group, at, at + length, apart=length,
-                    pitch_out=width, pitch=width, size=block, lanes=width, kind=back,
+                transform_pair_if(
+                    vectors, 0, tables.horizontal, group, at, at + length, folded, apart=length,
+                    pitch_out=width, pitch=width, size=block, lanes=width, kind="even-odd columns",
                 )  # fmt: skip
                 for n in range(2):
                     combine(

@@ -7,8 +7,9 @@ computes 16 neighbors in a row at once.
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from fastrestore.backends.numba._candidates import Search
 from fastrestore.backends.numba._match import (
     CODE,
     COUNT,
+    OFFSET,
     Band,
     biases,
     deinterleave,
@@ -51,7 +53,7 @@ class Grid(NamedTuple):
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     search: Search
-    offsets: NDArray[np.int16]
+    offsets: NDArray[np.signedinteger[Any]]
     sizes: NDArray[np.int16]
 
 
@@ -96,17 +98,27 @@ def _grid(
 ) -> Grid:
     """Prepare the search; corners and displacements are transposed if the image is."""
     limits = thresholds(stage, corners[::-1] if is_turned else corners)
-    table = displacements((0, stage.radius, stage.radius), 0, 0, CODE, COUNT)[:, 1:].copy()
-    bias = stage.match_bias
+    table, bias = _displacements(stage.radius, is_turned)
     if is_turned:
-        limits, bias = limits.T, None if bias is None else bias.T
+        limits = limits.T
+    if stage.match_bias is not None:
+        given = stage.match_bias.T if is_turned else stage.match_bias
+        bias = biases(given, table, COUNT)
+    search = Search(table, bias, stage.radius, inclusive_bounds(limits))
+    offsets = np.zeros((*limits.shape, stage.group, 2), OFFSET)
+    rows, columns = corners
+    return Grid(image, rows, columns, search, offsets, np.ones(limits.shape, np.int16))
+
+
+@functools.cache
+def _displacements(radius: int, is_turned: bool) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return the table of displacements, transposed if the image is, and a bias of zero."""
+    table = displacements((0, radius, radius), 0, 0, CODE, COUNT)[:, 1:].copy()
+    if is_turned:
         codes = table[:, 2:]
         turned = ((codes & ((1 << CODE) - 1)) << CODE) | (codes >> CODE)
         table[:, 2:] = np.where(codes < 0, codes, turned)
-    search = Search(table, biases(bias, table, COUNT), stage.radius, inclusive_bounds(limits))
-    offsets = np.zeros((*limits.shape, stage.group, 2), np.int16)
-    rows, columns = corners
-    return Grid(image, rows, columns, search, offsets, np.ones(limits.shape, np.int16))
+    return table, biases(None, table, COUNT)
 
 
 def _last_column(grid: Grid, stage: Stage) -> Grid:

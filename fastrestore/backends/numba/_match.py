@@ -43,9 +43,11 @@ from fastrestore.backends.numba._simd import (
     store,
 )
 from fastrestore.backends.numba._simd_sort import NORMAL
-from fastrestore.backends.protocol import Stage
+from fastrestore.backends.protocol import Matches, Stage
 
 COUNT = 4  # neighboring displacements, which read the same pixels
+# Of matches, the largest array of a call for a large image; a radius is 127 at most
+OFFSET = np.int8
 CODE = 16  # bits for a column in the code of a displacement
 
 
@@ -56,6 +58,11 @@ class Band(NamedTuple):
     columns: int
     above: int
     before: int
+
+
+def narrow(matches: Matches) -> Matches:
+    """Convert the offsets of given matches to the type that kernels are compiled for."""
+    return matches._replace(offsets=matches.offsets.astype(OFFSET, copy=False))
 
 
 def inclusive_bounds(thresholds: NDArray[np.float32]) -> NDArray[np.float32]:

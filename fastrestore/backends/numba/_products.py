@@ -4,7 +4,14 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from fastrestore.backends.numba._simd import broadcast, first_element, fused, pointer, vector_of
+from fastrestore.backends.numba._simd import (
+    Vector,
+    broadcast,
+    first_element,
+    fused,
+    pointer,
+    vector_of,
+)
 
 INT64 = ir.IntType(64)
 
@@ -70,39 +77,62 @@ def transform_pair(
     LLVM cannot prove that `out` and `values` are different arrays and would reload every vector.
     `kind` is a key of `PRODUCTS`. Pass the constants, from `apart` on, by keyword.
     """
-    vector = vector_of(values, lanes)
-    count = size.literal_value
     product = PRODUCTS[kind.literal_value]
 
     def generate(context, builder, signature, args):
-        vector_type = context.get_value_type(vector)
-        out, at_out, matrix, values, a, b = args[:6]
-        next_out = builder.add(at_out, INT64(apart.literal_value))
-        entries = first_element(context, builder, signature.args[2], matrix)
-
-        def address(which, array, start, k, pitch):
-            index = builder.add(start, INT64(k * pitch.literal_value))
-            return pointer(context, builder, signature.args[which], array, index, vector_type)
-
-        def entry(row, column):
-            place = builder.gep(entries, [INT64(row * count + column)])
-            return broadcast(builder, builder.load(place), vector.lanes)
-
-        def block(start):
-            return [
-                builder.load(address(3, values, start, k, pitch), align=4) for k in range(count)
-            ]
-
-        pairs = list(zip(block(a), block(b), strict=True))
-        for start, operation in ((at_out, builder.fadd), (next_out, builder.fsub)):
-            results = list(product(builder, entry, [operation(*pair) for pair in pairs]))
-            for k, result in enumerate(results):
-                builder.store(result, address(0, out, start, k, pitch_out), align=4)
+        _pair(context, builder, signature, args, product)
         return context.get_dummy_value()
 
     variables = (out, types.intp, matrix, values, types.intp, types.intp)
     constants = (apart, pitch_out, pitch, size, lanes, kind)
     return types.void(*variables, *constants), generate
+
+
+@intrinsic(prefer_literal=True)
+def transform_pair_if(
+    typingctx, out, at_out, matrix, values, a, b, is_folded, apart, pitch_out, pitch, size, lanes,
+    kind,
+):  # fmt: skip
+    """`transform_pair` of a `kind` if `is_folded`, a variable, else of any."""
+    product = PRODUCTS[kind.literal_value]
+
+    def generate(context, builder, signature, args):
+        with builder.if_else(args[6]) as (then, otherwise):
+            with then:
+                _pair(context, builder, signature, args, product)
+            with otherwise:
+                _pair(context, builder, signature, args, _general)
+        return context.get_dummy_value()
+
+    variables = (out, types.intp, matrix, values, types.intp, types.intp, types.boolean)
+    constants = (apart, pitch_out, pitch, size, lanes, kind)
+    return types.void(*variables, *constants), generate
+
+
+def _pair(context, builder, signature, args, product):
+    """Generate the code of `transform_pair` with a product of `PRODUCTS`."""
+    apart, pitch_out, pitch, count, lanes = (each.literal_value for each in signature.args[-6:-1])
+    vector_type = context.get_value_type(Vector(lanes, signature.args[3].dtype))
+    out, at_out, matrix, values, a, b = args[:6]
+    next_out = builder.add(at_out, INT64(apart))
+    entries = first_element(context, builder, signature.args[2], matrix)
+
+    def address(which, array, start, k, pitch):
+        index = builder.add(start, INT64(k * pitch))
+        return pointer(context, builder, signature.args[which], array, index, vector_type)
+
+    def entry(row, column):
+        place = builder.gep(entries, [INT64(row * count + column)])
+        return broadcast(builder, builder.load(place), lanes)
+
+    def block(start):
+        return [builder.load(address(3, values, start, k, pitch), align=4) for k in range(count)]
+
+    pairs = list(zip(block(a), block(b), strict=True))
+    for start, operation in ((at_out, builder.fadd), (next_out, builder.fsub)):
+        results = list(product(builder, entry, [operation(*pair) for pair in pairs]))
+        for k, result in enumerate(results):
+            builder.store(result, address(0, out, start, k, pitch_out), align=4)
 
 
 @intrinsic(prefer_literal=True)

@@ -16,26 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
+from fastrestore.backends.numba._coefficients import shrink_halves, shrink_pair, shrink_whole
 from fastrestore.backends.numba._products import lane_sum
 from fastrestore.backends.numba._simd import (
     add,
-    div,
     fma,
     fnma,
-    keep_ge,
     load,
     maximum,
     minimum,
-    mul,
     splat,
-    stack_floats,
     store,
-    sub,
 )
 from fastrestore.backends.numba._variance import WIDE, WIDEST, Pairs, pair_place, shared_noise
 from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST
-
-TINY = np.finfo(np.float32).tiny
 
 
 class Group(NamedTuple):
@@ -59,7 +53,7 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
     """Transform and shrink in place; return the weight of the group.
 
     The noise has variance 1, or standard deviation `scales` in each of the blocks. `wiener`: filter
-    by the pilot, or None to threshold.
+    by the pilot, or False to threshold.
     """
     noise = Noise(tables.covariance, tables.reach.origin, pairs)
     strength = tables.strength
@@ -75,7 +69,7 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
             half, at = 2 * half, at + length
         part = shrink_sums(group, noise, strength, scales, size, i, wiener)
         total = fma(splat(np.float32(1 / size), WIDE), part, total)
-    if wiener is None:
+    if not wiener:
         for at in range(0, size * length, WIDE):
             total = add(total, load(group.variance, at, WIDE))
     return weight_of(lane_sum(total))
@@ -84,110 +78,44 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
 @_jit.part
 def first_step(group, noise, strength, scales, size, length, i, wiener):
     """Shrink the differences of pairs of blocks and compute the variances of their sums."""
-    covariance = noise.covariance
-    least = splat(np.float32(LEAST if scales is None else 0), WIDE)
-    scale = splat(np.float32(0.5), WIDE)
     total = splat(np.float32(0), WIDE)
-    both = twice = splat(np.float32(1), WIDE)
+    factors = np.float32(1), np.float32(1)
     for first in range(0, size, 2):
-        at = pair_place(noise.pairs, size, first)
         if scales is not None:
-            squares = scales[first] * scales[first] + scales[first + 1] * scales[first + 1]
-            both = splat(np.float32(0.5) * squares, WIDE)
-            twice = splat(scales[first] * scales[first + 1], WIDE)
-        for k in range(i, i + WIDEST, WIDE):
-            a = first * length + k
-            b = a + length
-            own = load(covariance, noise.origin + k, WIDE)
-            c = load(covariance, at + k, WIDE)
-            if scales is not None:
-                own, c = mul(both, own), mul(twice, c)
-            store(group.variance, a, add(own, c))
-            v = maximum(sub(own, c), mul(least, own))
-            d, factor = load(group.noisy, b, WIDE), load(strength, length + k, WIDE)
-            if wiener is None:
-                shrink_hard(group, b, d, mul(d, scale), v, factor, scale)
-            else:
-                p = load(group.pilot, b, WIDE)
-                total = shrink_wiener(group.noisy, b, mul(d, scale), p, v, factor, total)
+            a, b = scales[first], scales[first + 1]
+            factors = np.float32(0.5) * (a * a + b * b), a * b
+        shared = pair_place(noise.pairs, size, first) + i
+        total = shrink_pair(
+            group, noise.covariance, strength, first * length + i, length, noise.origin + i, shared,
+            length + i, factors, scales, wiener, total,
+        )  # fmt: skip
     return total
 
 
 @_jit.part
 def step(group, noise, strength, at, scales, size, length, i, half, wiener):
     """Combine all pairs of halves of `half` blocks, whose strength begins at `at`."""
-    covariance, own = noise.covariance, noise.origin + i
+    covariance = noise.covariance
     total = splat(np.float32(0), WIDE)
-    least = splat(np.float32(0) if scales is not None else np.float32(half * LEAST), WIDEST)
-    shared, limits = stack_floats(WIDEST), stack_floats(WIDEST)
-    store(limits, 0, mul(least, load(covariance, own, WIDEST)))
+    least = np.float32(0) if scales is not None else np.float32(half * LEAST)
     for first in range(0, size, 2 * half):
-        store(shared, 0, shared_noise(covariance, noise.pairs, scales, size, first, half, i))
-        for k in range(0, WIDEST, WIDE):
-            a = first * length + i + k
-            both, limit = load(shared, k, WIDE), load(limits, k, WIDE)
-            factor = load(strength, at + k, WIDE)
-            b = a + half * length
-            total = combine(group, a, b, half, both, limit, factor, wiener, total)
+        shared = shared_noise(covariance, noise.pairs, scales, size, first, half, i)
+        a = first * length + i
+        total = shrink_halves(
+            group, covariance, strength, a, a + half * length, noise.origin + i, shared, at, least,
+            np.float32(0.5 / half), wiener, total,
+        )  # fmt: skip
     return total
-
-
-@_jit.part
-def combine(group, a, b, half, shared, limit, strength, wiener, total):
-    """Sum of two halves, and their shrunk difference, which the inverse transform will scale."""
-    both = add(load(group.variance, a, WIDE), load(group.variance, b, WIDE))
-    store(group.variance, a, add(both, shared))
-    v = maximum(sub(both, shared), limit)
-    x, y = load(group.noisy, a, WIDE), load(group.noisy, b, WIDE)
-    store(group.noisy, a, add(x, y))
-    if wiener is None:
-        d = sub(x, y)
-        shrink_hard(group, b, d, d, v, strength, splat(np.float32(0.5 / half), WIDE))
-        return total
-    p, q = load(group.pilot, a, WIDE), load(group.pilot, b, WIDE)
-    store(group.pilot, a, add(p, q))
-    return shrink_wiener(group.noisy, b, sub(x, y), sub(p, q), v, strength, total)
 
 
 @_jit.part
 def shrink_sums(group, noise, strength, scales, size, i, wiener):
     """Shrink the coefficients of the sum of all blocks."""
-    total = splat(np.float32(0), WIDE)
-    least = splat(np.float32(0) if scales is not None else np.float32(0.5 * size * LEAST), WIDE)
-    scale = splat(np.float32(1 / size), WIDE)
-    for k in range(i, i + WIDEST, WIDE):
-        limit = mul(least, load(noise.covariance, noise.origin + k, WIDE))
-        v = maximum(load(group.variance, k, WIDE), limit)
-        factor, c = load(strength, k, WIDE), load(group.noisy, k, WIDE)
-        if wiener is None:
-            shrink_hard(group, k, c, mul(c, scale), v, factor, scale)
-        else:
-            p = load(group.pilot, k, WIDE)
-            total = shrink_wiener(group.noisy, k, mul(c, scale), p, v, factor, total)
-    return total
-
-
-@_jit.part
-def shrink_hard(group, at, c, scaled, v, strength, scale):
-    """Write `scaled` coefficients and their variances, or zeros below the threshold.
-
-    strength: lambda**2 sigma**2.
-    """
-    energy, limit = mul(c, c), mul(strength, v)
-    store(group.noisy, at, keep_ge(scaled, energy, limit))
-    store(group.variance, at, keep_ge(mul(v, scale), energy, limit))
-
-
-@_jit.part
-def shrink_wiener(out, at, c, p, v, strength, total):
-    """Multiply coefficients by the Wiener gain of the pilot `p`; add the variances that remain.
-
-    strength: mu**2 sigma**2.
-    """
-    energy = fma(p, p, splat(TINY, WIDE))
-    gain = div(energy, fma(strength, v, energy))
-    store(out, at, mul(c, gain))
-    return fma(mul(v, gain), gain, total)
+    least = np.float32(0.5 * size * LEAST if scales is None else 0)
+    return shrink_whole(
+        group, noise.covariance, strength, i, noise.origin + i, least, np.float32(1 / size), wiener,
+        splat(np.float32(0), WIDE),
+    )  # fmt: skip
 
 
 @_jit.part

@@ -221,8 +221,8 @@ def aggregate(images, scratch, tables, size, pitch, weight):
 def filter_groups(images, groups, tables, scale, scratch, wiener):
     """Filter the groups of a part of the references and add them to its sums.
 
-    scale: flat, of the noise in each block by its corner, with its strides, or None. `wiener`: True
-    to filter by the pilot, or None to threshold.
+    scale: flat, of the noise in each block by its corner, with its strides, or None. `wiener`:
+    filter by the pilot, or threshold.
     """
     axes = scratch.corners.shape[1]
     length = len(scratch.group) // len(scratch.corners)
@@ -238,7 +238,7 @@ def filter_groups(images, groups, tables, scale, scratch, wiener):
                 scratch.corners[m, axis] = groups.corners[reference, axis] + shift
         find_pairs(scratch.corners, size, tables.reach, pairs)
         lift(images.noisy, images, scratch, tables, size, pitch, scratch.group)
-        if wiener is not None:
+        if wiener:
             lift(images.pilot, images, scratch, tables, size, pitch, scratch.pilot)
         if scale is None:
             weight = shrink(coefficients, tables, pairs, None, size, length, wiener)

@@ -15,6 +15,7 @@ from fastrestore.backends.numba import _backward_groups, _filter, _merge
 from fastrestore.backends.numba._backward import Reach
 from fastrestore.backends.numba._backward_groups import Blocks, Maps, Results, Tables
 from fastrestore.backends.numba._filter import Groups, Sums
+from fastrestore.backends.numba._match import narrow
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span
 from fastrestore.backends.numba._simd import aligned, aligned_copy
 from fastrestore.backends.numba._tables import even_odd, strength_table
@@ -85,7 +86,7 @@ def bm3d_backward(
     execution: Execution,
 ) -> Gradients:
     """See `fastrestore.backends.protocol.Backend`."""
-    call = Call(images, matches, stage, execution, tables_of(stage))
+    call = Call(images, narrow(matches), stage, execution, tables_of(stage))
     largest = float(np.abs(gradient).max())
     # Gradients of about 1, because sums of pixels have a fixed resolution and range
     exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastrestore._arrays.types import Channels
 from fastrestore.backends.numba import _filter, _merge
-from fastrestore.backends.numba._filter import Blocks, Groups, Sums
+from fastrestore.backends.numba._filter import Blocks, Groups, Kind, Sums
+from fastrestore.backends.numba._match import narrow
 from fastrestore.backends.numba._parts import array_sizes, memories, most_corners
 from fastrestore.backends.numba._pool import (
     cut,
@@ -33,9 +34,10 @@ def bm3d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    tables, block = filter_tables(stage), stage.block
+    matches, tables, block = narrow(matches), filter_tables(stage), stage.block
     lift = _filter.lift_kernel(block)
-    kernel = _filter.filter_kernel(block, len(images) > 1, folds(stage))
+    kernel = _filter.filter_kernel(block)
+    kind = Kind(len(images) > 1, folds(stage))
     channels, height, width = images[0].shape
     # Transposed, because the kernel finishes blocks column by column; margins for `divide`
     total = Sums(_merge.zeros(channels, width, height), _merge.zeros(channels, width + 2, height))
@@ -62,7 +64,7 @@ def bm3d_filter(
         sums = Sums(*(view(each, lines) for each in memory.sums))
         for each in sums:
             each.fill(0)
-        kernel(Blocks(blocks[0], blocks[-1]), groups, tables[c], scale, sums, memory.scratch)
+        kernel(Blocks(blocks[0], blocks[-1]), groups, tables[c], kind, scale, sums, memory.scratch)
         bottom = len(y) + block - 1
         with lock:  # sums are exact: the order of parts does not matter
             _merge.merge(total.numerator[c], sums.numerator, x.start, y.start, bottom)

@@ -13,6 +13,7 @@ from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore.backends.numba import _cubes_filter, _cubes_lift, _cubes_merge, _variance
 from fastrestore.backends.numba._cubes_filter import Groups, Tables
 from fastrestore.backends.numba._filter import Blocks, Sums
+from fastrestore.backends.numba._match import narrow
 from fastrestore.backends.numba._parts import array_sizes, memories, most_corners
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span, view, working_memory
 from fastrestore.backends.numba._simd import aligned, aligned_copy
@@ -95,7 +96,7 @@ def bm4d_filter(
     images: tuple[Channels, ...], matches: Matches, stage: Stage, execution: Execution
 ) -> Channels:
     """See `fastrestore.backends.protocol.Backend`."""
-    thick, block = stage.shape[:2]
+    matches, (thick, block) = narrow(matches), stage.shape[:2]
     in_steps = len(images) > 1  # Wiener filtering
     tables = _tables(stage, in_steps)
     lift = (_cubes_lift.lift_in_steps_kernel if in_steps else _cubes_lift.lift_kernel)(thick, block)

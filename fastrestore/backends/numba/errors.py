@@ -8,6 +8,7 @@ import numpy as np
 
 from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore.backends.numba import _backward_groups, _errors, _merge
+from fastrestore.backends.numba._match import narrow
 from fastrestore.backends.numba.backward import Call, Part, tables_of
 from fastrestore.backends.protocol import MEASURES, Execution, Matches, Stage
 
@@ -18,7 +19,7 @@ def bm3d_errors(
     pilot: Channels, matches: Matches, stage: Stage, execution: Execution
 ) -> FloatArray:
     """See `fastrestore.backends.protocol.Backend`."""
-    call = Call((pilot, pilot), matches, stage, execution, tables_of(stage))
+    call = Call((pilot, pilot), narrow(matches), stage, execution, tables_of(stage))
     kernel = _errors.errors_kernel(stage.block, call.kinds[2])
     channels, height, width = pilot.shape
     corners = width - stage.block + 1, height - stage.block + 1

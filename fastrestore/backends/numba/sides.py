@@ -57,8 +57,9 @@ def filter_groups(
         which = np.take(numbers, part, axis=along).reshape(-1)
         groups = Groups(corners, offsets, matches.sizes.reshape(-1), which)
         scratch = _sides_filter.scratch(samples, stage.group, axes)
-        final = True if len(images) > 1 else None
-        _sides_filter.filter_groups(places, groups, tables[c], _scale(stage, c), scratch, final)
+        _sides_filter.filter_groups(
+            places, groups, tables[c], _scale(stage, c), scratch, len(images) > 1
+        )
         with lock:  # sums are exact: the order of parts does not matter
             slabs = np.moveaxis(total[:, c], 1 + along, 0)
             slabs[ends.start : ends.start + size[along]] += np.moveaxis(sums, 1 + along, 0)

@@ -96,7 +96,8 @@ class VideoStage:
     def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
         matches, tables, stage = self.matches(slots, center), self._tables, self._stage
-        kernel = _filter.filter_kernel(stage.block, self._piloted, folds(stage))
+        kernel = _filter.filter_kernel(stage.block)
+        kind = _filter.Kind(self._piloted, folds(stage))
         noisy, guide = self._lifted[0], self._lifted[-1]
 
         def work(part: tuple[int, range]) -> None:
@@ -107,7 +108,7 @@ class VideoStage:
             grid = matches.rows[span(band)], matches.columns
             groups = Groups(*grid, matches.offsets, matches.sizes, above=band.start, before=0)
             scratch = _filter.scratch(stage.block, stage.group)
-            kernel(Blocks(noisy[c], guide[c]), groups, tables[c], None, sums, scratch)
+            kernel(Blocks(noisy[c], guide[c]), groups, tables[c], kind, None, sums, scratch)
             with self._lock:
                 self._free.append(mine)
 
