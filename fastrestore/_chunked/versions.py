@@ -11,6 +11,8 @@ import fastrestore
 # and they would wait for tasks forever
 _VERSION = "__import__('fastrestore').__version__"
 
+_verified: set[tuple[str, frozenset[str]]] = set()  # clients and their workers
+
 
 def own() -> str:
     """Return the version of this process."""
@@ -37,9 +39,13 @@ def check_workers() -> None:
         return
     if client.asynchronous:
         return
+    known = client.id, frozenset(client.nthreads())
+    if known in _verified:
+        return
     answers = client.run(eval, _VERSION, on_error="return")
     wrong = {address: answer for address, answer in answers.items() if answer != own()}
     if not wrong:
+        _verified.add(known)
         return
     address, answer = next(iter(wrong.items()))
     found = answer if isinstance(answer, str) else f"none ({answer})"
