@@ -252,6 +252,12 @@ def test_what_cannot_be_done_in_chunks_is_refused_at_once(options, message):
         fastrestore.bm3d(lazy, **{"sigma": 15, "profile": SMALL, **options})
 
 
+def test_principal_components_are_refused():
+    lazy = da.from_array(photograph((*SHAPE, 4)), chunks=(30, 40, 4))
+    with pytest.raises(ValueError, match="colorspace='pca' is not supported"):
+        fastrestore.bm3d(lazy, 15, profile=SMALL, channel_axis=-1, colorspace="pca")
+
+
 def test_chunks_of_unknown_size_or_kind_are_refused():
     lazy = da.from_array(photograph(), chunks=CHUNKS)
     with pytest.raises(ValueError, match=r"unknown sizes.*image\.compute_chunk_sizes\(\)"):

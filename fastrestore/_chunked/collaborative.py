@@ -31,6 +31,11 @@ def bm3d(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     geometry = image_geometry(image.shape, arguments["channel_axis"])
     profile = options.tileable(arguments["profile"])
     request = _request(geometry, profile, arguments, {name: arguments[name] for name in COLORS})
+    if request.colorspace == "pca":
+        raise ValueError(
+            "colorspace='pca' is not supported for a chunked array, because its axes are those of "
+            "all pixels: write colorspace='opp' for three channels, or None"
+        )
     if arguments["match_channel"] is not None:
         request = request.matched_on(arguments["match_channel"])
     return _restored("image", geometry, request, arguments)
