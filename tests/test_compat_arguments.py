@@ -63,14 +63,24 @@ def test_chroma_is_matched_on_the_luminance(clip):
     [
         (r"clip must have the shape \(frames, M, N, 3\) with chroma=True", {"chroma": True}),
         (r"clip must have the shape \(frames, M, N\), got \(9, 9\)", {"clip": np.ones((9, 9))}),
+        (
+            r"must have the shape \(frames, M, N, 3\)",
+            {"clip": np.ones((2, 9, 9, 4)), "chroma": True},
+        ),
+        (r"clip is empty, its shape is \(0, 9, 9\)", {"clip": np.ones((0, 9, 9))}),
+        ("clip must hold integers or floats, got bool", {"clip": np.ones((2, 9, 9), bool)}),
+        ("chroma must be True or False, got 'no'", {"chroma": "no"}),
         ("ref cannot be used with a radius", {"ref": np.ones((2, 9, 9)), "radius": 1}),
         ("radius must be a whole number from 0 to 16, got 17", {"radius": 17}),
-        ("step_basic must be", {"block_step": 9}),
-        ("sigma must be a number of 0 or more, or three", {"sigma": -1}),
+        ("block_step must be a whole number from 1 to 8, got 9", {"block_step": 9}),
+        ("bm_range must be a whole number from 0 to 127, got 128", {"bm_range": 128}),
+        ("sigma must be a number of 0 or more, got -1", {"sigma": -1}),
+        ("sigma must be a number of 0 or more, got .3, 3, 3", {"sigma": [3, 3, 3]}),
+        (r"ref has shape \(1, 9, 9\), but clip has shape \(2, 9, 9\)", {"ref": np.ones((1, 9, 9))}),
     ],
 )
 def test_bad_arguments_of_videos(message, changes):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         BM3Dv2(**{"clip": np.ones((2, 9, 9)), **changes})
 
 

@@ -47,6 +47,11 @@ def test_calls(noisy):
     np.testing.assert_allclose(stronger, bm3d(noisy, SIGMA), atol=1e-3)
 
 
+def test_an_array_is_no_container(noisy):
+    with pytest.raises(TypeError, match=r"container of CIL.*for an array write denoiser\(x, tau\)"):
+        Denoiser().proximal(noisy, SIGMA)
+
+
 def test_containers(noisy):
     image, out = Container(noisy.copy()), Container(np.zeros_like(noisy))
     result = Denoiser().proximal(image, SIGMA)
@@ -118,3 +123,14 @@ def test_calibration_by_scikit_image(clean, noisy):
 def test_options_of_each_call(name):
     with pytest.raises(TypeError, match=f"Denoiser has no option {name}: the image and sigma are"):
         Denoiser(**{name: 1})
+
+
+def test_bad_arguments(noisy):
+    torch = torch_or_skip()
+    with pytest.raises(TypeError, match="no option step: its options are those of"):
+        Denoiser(step=3)
+    with pytest.raises(ValueError, match="lam must be a number above 0, got 0"):
+        Denoiser().conj_prox(noisy, 0)
+    batch = torch.tensor(noisy)[None, None]
+    with pytest.raises(ValueError, match=r"one for each of 1 images, got an array of shape \(2,\)"):
+        Denoiser()(batch, torch.tensor([SIGMA, SIGMA]))

@@ -167,6 +167,11 @@ def test_short_signals(size):
         ((50,), {"axis": 0, "guide": np.ones(50)}, "guide is for images; with axis= it must be"),
         ((50,), {"axis": 0, "batch_axis": 0}, "batch_axis is for images; with axis= it must be"),
         ((50,), {"axis": 0, "sigma": np.ones(7)}, r"sigma must be.*\(50,\), got.*shape \(7,\)"),
+        ((50,), {"axis": 0, "sigma": -np.ones(50)}, r"^sigma must be a number.*got -1.0 at \(0,"),
+        ((50,), {"axis": 0, "sigma": -1}, r"^sigma must be a number of 0.*to \(50,\), got -1$"),
+        ((50,), {"axis": 0, "sigma": True}, r"^sigma must be a number of 0.*, got True$"),
+        ((50,), {"axis": 0, "noise_kernel": []}, r"noise_kernel is empty, its shape is \(0,\)"),
+        ((2, 50), {"axis": 1, "channel_axis": 0, "sigma": [1, 2, 3]}, "2 of them, one for each"),
         ((50,), {"axis": 0, "psd": np.ones(7)}, "psd of a signal must have 50 values.*got .7,"),
         ((50,), {"axis": 0, "psd": np.ones((5, 5))}, r"psd of a signal must have one axis, got"),
         ((50,), {"axis": 0, "noise": "camera"}, "noise='camera' is for images; for a signal"),
@@ -180,6 +185,23 @@ def test_short_signals(size):
 def test_bad_arguments(shape, options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         bm3d(np.arange(float(np.prod(shape))).reshape(shape), **options)
+
+
+def test_a_level_may_be_an_array_without_axes(restored):
+    np.testing.assert_array_equal(bm3d(NOISY, np.array(SIGMA), axis=0), restored)
+
+
+def test_levels_of_invalid_samples_may_have_any_value():
+    signals = np.stack([NOISY, NOISY[::-1]])
+    valid = np.ones(signals.shape, bool)
+    valid[0, 30:40] = False
+    level = np.full(signals.shape, SIGMA)
+    expected = bm3d(signals, SIGMA, axis=1, mask=valid)
+    for value in (np.nan, -9999.0):
+        level[0, 30:40] = value
+        np.testing.assert_array_equal(bm3d(signals, level, axis=1, mask=valid), expected)
+    with pytest.raises(ValueError, match=r"got -9999.0 at \(0, 30\)"):
+        bm3d(signals, level, axis=1)
 
 
 def test_bad_values():

@@ -101,6 +101,15 @@ def test_integers_and_no_noise(noisy, restored):
     np.testing.assert_array_equal(bm4d(noisy, 0, time_axis=0), noisy)
 
 
+def test_arrays_of_xarray(noisy, restored):
+    xarray = pytest.importorskip("xarray")
+    series = xarray.DataArray(noisy, dims=("t", "z", "y", "x"), attrs={"units": "counts"})
+    result = bm4d(series, SIGMA, time_axis=0, slice_axis=1)
+    xarray.testing.assert_identical(result, series.copy(data=restored))
+    with pytest.raises(TypeError, match=r"got Dataset; write volume\[name\]"):
+        bm4d(series.to_dataset(name="series"), SIGMA)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

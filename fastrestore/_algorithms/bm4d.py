@@ -159,6 +159,8 @@ def bm4d(
     >>> fastrestore.metrics.psnr(clean, restored, data_range=61) > 32
     True
     """
+    if entry.is_labeled(volume):
+        return entry.restored(bm4d, locals())
     if time_axis is not None:
         return restore_series(locals())
     if entry.is_chunked(volume):
@@ -197,7 +199,7 @@ def bm4d(
 
 
 def _lazily(arguments: dict[str, Any]) -> Any:
-    """Restore a volume of Dask or xarray."""
+    """Restore a volume of Dask."""
     geometry = _geometry(
         arguments["volume"].shape, arguments["channel_axis"], arguments["slice_axis"]
     )

@@ -184,7 +184,9 @@ class Signals:
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the noise, the pilot and the mask for rows."""
-        changed = {"sigma": self._sigma(options["sigma"])}
+        valid = masks.mask("mask", options["mask"], self.shape, self.channel_axis)
+        whole = None if valid is None else self.whole(valid)
+        changed = {"sigma": self._sigma(options["sigma"], whole)}
         for name in ("psd", "noise_kernel"):
             if options[name] is not None:
                 changed[name] = self._table(name, options[name])
@@ -193,30 +195,48 @@ class Signals:
             validate.same_shape("pilot", pilot, self.shape)
             changed["pilot"] = self.rows(pilot)
         if options["mask"] is not None:
-            valid = masks.mask("mask", options["mask"], self.shape, self.channel_axis)
-            changed["mask"] = None if valid is None else self.rows(self.whole(valid))
+            changed["mask"] = None if whole is None else self.rows(whole)
         return changed
 
-    def _sigma(self, sigma: Any) -> Any:
-        """Return levels that differ as an array with the axes of the rows."""
-        by_channel = self.channel_axis is not None and np.shape(sigma) == (self.channels,)
-        if sigma is None or (np.ndim(sigma) == 0 and not by_channel):
-            return sigma
-        if by_channel:
-            return np.asarray(interop.to_host(sigma)).reshape(1, -1, 1, 1)
-        wanted = f"sigma must be a number, or an array that broadcasts to {self.shape}"
-        levels = validate.numbers("sigma", interop.to_host(sigma), wanted)
+    def _sigma(self, sigma: Any, valid: NDArray[np.bool_] | None) -> Any:
+        """Return a level as a number, and several ones as an array with the axes of the rows."""
+        if sigma is None:
+            return None
+        several = self.channel_axis is not None
+        each = f", {self.channels} of them, one for each channel," if several else ""
+        wanted = f"a number of 0 or more{each} or an array that broadcasts to {self.shape}"
+        levels = validate.numbers("sigma", self._known(interop.to_host(sigma), valid), wanted)
+        if levels.ndim == 0:
+            return float(levels)
+        if several and levels.shape == (self.channels,):
+            return levels.reshape(1, -1, 1, 1)
         try:
             whole = np.broadcast_to(levels, self.shape)
         except ValueError:
-            raise ValueError(f"{wanted}, got an array of shape {levels.shape}") from None
+            raise ValueError(
+                f"sigma must be {wanted}, got an array of shape {levels.shape}"
+            ) from None
         rows: FloatArray = self.rows(whole)
         return rows[..., :1] if (rows == rows[..., :1]).all() else rows
+
+    def _known(self, levels: Any, valid: NDArray[np.bool_] | None) -> Any:
+        """Replace the levels of invalid samples, which may have any value."""
+        if valid is None or not isinstance(levels, np.ndarray) or levels.dtype.kind not in "fi":
+            return levels
+        if (levels >= 0).all() and np.isfinite(levels).all():
+            return levels
+        try:
+            whole = np.broadcast_to(levels, self.shape)
+        except ValueError:
+            return levels
+        return np.where(valid, whole, whole[valid].max())
 
     def _table(self, name: str, given: Any) -> NDArray[Any]:
         """Return a spectrum or a kernel of signals as one of images of a row."""
         values = np.asarray(interop.to_host(given))
         several = (self.channels,) if self.channel_axis is not None else ()
+        if not values.size:
+            raise ValueError(f"{name} is empty, its shape is {values.shape}")
         if values.ndim == 1:
             table = values[None]
         elif several and values.ndim == 2 and values.shape[:1] == several:

@@ -30,8 +30,8 @@ def restore_series(arguments: Mapping[str, Any]) -> Any:
     volume, matches, several = (options[n] for n in ("volume", "matches", "return_info"))
     if entry.is_chunked(volume):
         raise TypeError(
-            f"time_axis={options['time_axis']} is not supported for {type(volume).__name__} of "
-            "Dask or xarray: call it with the NumPy array, volume.compute() or volume.values"
+            f"time_axis={options['time_axis']} is not supported for an array of Dask: call it with "
+            "the NumPy array, volume.compute()"
         )
     values, convert_back = interop.recognize("volume", volume)
     series = Series.of(values.shape, *(options[f"{n}_axis"] for n in ("time", "slice", "channel")))

@@ -113,7 +113,8 @@ def transform_matrix(name: str | Matrix, size: int) -> FloatArray:
         matrix = np.cos(np.pi * (2 * n + 1) * k / (2 * size))
     elif size & (size - 1):
         raise ValueError(
-            f"transform {name!r} needs a block of 2, 4, 8, 16, 32 or 64 pixels, not {size}"
+            f"transform {name!r} needs a block of 2, 4, 8, 16, 32 or 64 pixels, not {size}; "
+            "write 'dct' for other blocks"
         )
     elif name == "hadamard":
         matrix = np.ones((1, 1))

@@ -147,7 +147,7 @@ class Profile:
     is from 1 to 64, and a block has up to 1024 samples. Along the axes before them, blocks have one
     sample and the radius is 0: ``block_basic=(8, 8)`` are squares in one slice of a volume, and
     ``block_basic=(64,)`` are segments of one row. Such blocks are filtered on the CPU, without the
-    arrays of this class.
+    arrays of this class. Sides that are not powers of two need the transform "dct".
 
     Symbols are those of Dabov et al. [1]_. The papers use 2.7 for `threshold`, 1 for `wiener`, 2500
     or 5000 for `match_basic`, and 400 or 3500 for `match_final`. The values of `threshold` and

@@ -291,14 +291,15 @@ def _sides(profile: Profile, geometry: Geometry, capability: str) -> str:
     """Return the capability required by blocks whose sides are given by axis."""
     for field, which in itertools.product(sides.FIELDS, STAGES):
         sides.of(profile, field, which, geometry.ndim)  # raises if there are too many
-    refused = {"video": "videos", "sharpen": "sharpening", "uncertainty": "uncertainty=True"}
+    refused = {"video": "videos", "sharpen": "sharpening", "uncertainty": "maps of uncertainty"}
     reason = "arrays" if capability == "factors" else refused.get(capability)
     if tape.RECORD.get() is not None:
         reason = "gradients"
     if reason is not None or any(getattr(profile, field) is not None for field in ARRAYS):
         raise ValueError(
             f"profile {profile.name!r} has sides of blocks by axis, which {reason or 'arrays'} "
-            f"do not support: write one number, such as block_basic=8"
+            f"{'does' if reason == 'sharpening' else 'do'} not support: write one number, such as "
+            "block_basic=8"
         )
     return "axes"
 

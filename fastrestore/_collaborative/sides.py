@@ -31,12 +31,17 @@ def check(stage: str, values: dict[str, Any]) -> dict[str, Sides]:
         if not isinstance(given, (tuple, list)):
             raise TypeError(
                 f"{names[field]} must have one number for each axis, as the other ones of "
-                f"{', '.join(names.values())}, got {validate.quoted(given)}"
+                f"{', '.join(names.values())}, got {validate.quoted(given)}; write a tuple for each"
             )
-        if not 1 <= len(given) <= AXES or len(given) != len(values["block"]):
+        if not 1 <= len(given) <= AXES:
             raise ValueError(
-                f"{names[field]} must have as many numbers as {names['block']}, 1 to {AXES}, got "
+                f"{names[field]} must have 1 to {AXES} numbers, one for each axis, got "
                 f"{validate.quoted(given)}"
+            )
+        if len(given) != len(values["block"]):
+            raise ValueError(
+                f"{names[field]} must have as many numbers as {names['block']}="
+                f"{validate.quoted(values['block'])}, got {validate.quoted(given)}"
             )
         whole[field] = tuple(
             validate.integer(f"each number of {names[field]}", number, least=low, most=high)
@@ -44,7 +49,8 @@ def check(stage: str, values: dict[str, Any]) -> dict[str, Sides]:
         )
     if not 2 <= math.prod(whole["block"]) <= MOST:
         raise ValueError(
-            f"{names['block']} must be that of blocks of 2 to {MOST} samples, got {whole['block']}"
+            f"a block must have 2 to {MOST} samples, but {names['block']}={whole['block']} has "
+            f"{math.prod(whole['block'])}"
         )
     return dict(whole)
 

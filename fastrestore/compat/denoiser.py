@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
 
 import fastrestore
+from fastrestore._arrays import validate
 
 
 class Denoiser:
@@ -55,6 +57,11 @@ class Denoiser:
         if wrong:
             raise TypeError(
                 f"Denoiser has no option {min(wrong)}: the image and sigma are given in each call"
+            )
+        unknown = options.keys() - inspect.signature(fastrestore.bm3d).parameters.keys()
+        if unknown:
+            raise TypeError(
+                f"Denoiser has no option {min(unknown)}: its options are those of fastrestore.bm3d"
             )
         self._options = options
         self._scale = 1.0
@@ -142,6 +149,8 @@ class Denoiser:
         array, shape of `v`
             ``v - lam * prox(v / lam, 1 / lam)``, by Moreau's decomposition.
         """
+        if isinstance(lam, (int, float)) and not lam > 0:
+            raise ValueError(f"lam must be a number above 0, got {lam}")
         return v - lam * self.prox(v / lam, 1.0 / lam, **others)
 
     def proximal(self, x: Any, tau: float, out: Any = None) -> Any:
@@ -161,6 +170,11 @@ class Denoiser:
         object
             `out`, or a copy of `x` with the result.
         """
+        if not hasattr(x, "as_array"):
+            raise TypeError(
+                f"x must be a container of CIL, with the method as_array, got "
+                f"{validate.quoted(x)}; for an array write denoiser(x, tau)"
+            )
         result = x.copy() if out is None else out
         result.fill(self(x.as_array(), tau))
         return result
@@ -184,6 +198,11 @@ class Denoiser:
         if differentiable and torch.is_grad_enabled():
             return fastrestore.nets.BM3D(**self._options)(x, sigma)
         levels = sigma.detach().cpu().numpy() if hasattr(sigma, "detach") else sigma
+        if np.size(levels) not in (1, len(x)):
+            raise ValueError(
+                f"sigma must be a number, or one for each of {len(x)} images, got an array of "
+                f"shape {np.shape(levels)}"
+            )
         if np.ndim(levels):
             levels = np.broadcast_to(np.reshape(levels, -1), len(x)).tolist()
         axes = {"batch_axis": 0, "channel_axis": 1}

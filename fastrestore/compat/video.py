@@ -72,18 +72,26 @@ def BM3Dv2(  # noqa: N802
     True
     """
     frames = np.asarray(clip)
-    axes = 4 if chroma else 3
-    if frames.ndim != axes:
+    colored = validate.flag("chroma", chroma)
+    if frames.ndim != (4 if colored else 3) or (colored and frames.shape[3] != 3):
         wanted = "(frames, M, N, 3) with chroma=True" if chroma else "(frames, M, N)"
         raise ValueError(f"clip must have the shape {wanted}, got {frames.shape}")
+    if not frames.size:
+        raise ValueError(f"clip is empty, its shape is {frames.shape}")
     reach = validate.integer("radius", radius, least=0, most=16)
-    levels = validate.numbers("sigma", sigma, "a number of 0 or more, or three") * _unit(frames)
+    step = validate.integer("block_step", block_step, least=1, most=8)
+    search = validate.integer("bm_range", bm_range, least=0, most=127)
+    trails = validate.integer("ps_num", ps_num, least=1, most=8)
+    follow = validate.integer("ps_range", ps_range, least=0, most=63)
+    wanted = "a number of 0 or more" + (", or three" if chroma else "")
+    levels = validate.numbers("sigma", sigma, wanted) * _unit(frames)
+    if levels.size not in ((1, 3) if chroma else (1,)):
+        raise ValueError(f"sigma must be {wanted}, got {validate.quoted(sigma)}")
     options: dict[str, Any] = {
         "profile": Profile.named("video" if reach else "fast").replace(
-            step_basic=block_step, step_final=block_step, radius_basic=bm_range,
-            radius_final=bm_range, group_basic=8, group_final=8,
-            trails_basic=ps_num, trails_final=ps_num, predict_basic=ps_range,
-            predict_final=ps_range, follow_basic=ps_range, follow_final=ps_range,
+            step_basic=step, step_final=step, radius_basic=search, radius_final=search,
+            group_basic=8, group_final=8, trails_basic=trails, trails_final=trails,
+            predict_basic=follow, predict_final=follow, follow_basic=follow, follow_final=follow,
         ),
         "channel_axis": -1 if chroma else None,
         "colorspace": None,
@@ -99,10 +107,14 @@ def BM3Dv2(  # noqa: N802
     if chroma:
         options["match_channel"] = 0
     pilots = [None] * len(frames) if ref is None else np.asarray(ref)
+    if ref is not None and np.shape(ref) != frames.shape:
+        raise ValueError(f"ref has shape {np.shape(ref)}, but clip has shape {frames.shape}")
     pairs = zip(frames, pilots, strict=True)
     return np.stack([fastrestore.bm3d(one, level, pilot=pilot, **options) for one, pilot in pairs])
 
 
 def _unit(frames: NDArray[Any]) -> float:
     """Return a step of 8 bits in the units of frames."""
+    if frames.dtype.kind not in "fiu":
+        raise TypeError(f"clip must hold integers or floats, got {frames.dtype}")
     return (1.0 if frames.dtype.kind == "f" else float(np.iinfo(frames.dtype).max)) / 255

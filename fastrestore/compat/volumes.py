@@ -64,7 +64,11 @@ def nlmeans(
     count = several.shape[3]
     levels = validate.numbers("sigma", sigma, "a number of 0 or more, or one for each volume")
     if levels.size not in (1, count):
-        raise ValueError(f"sigma must be one number, or {count}, one for each volume")
+        raise ValueError(
+            f"sigma must be one number, or {count}, one for each volume, got "
+            f"{validate.quoted(sigma)}; fastrestore.bm4d takes a level for each voxel"
+        )
+    rician = validate.flag("rician", rician)
     valid = None if mask is None else np.asarray(mask) != 0
     restored = []
     for k, level in enumerate(np.broadcast_to(levels.reshape(-1), count)):
