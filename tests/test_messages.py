@@ -33,6 +33,21 @@ POINT = np.ones((1, 1))
         ),
         (
             TypeError,
+            "bm3d has no argument time_axis; vbm3d has it, for videos, and bm4d",
+            lambda: fastrestore.bm3d(VOLUME, 10, time_axis=0),
+        ),
+        (
+            TypeError,
+            "bm4d has no argument axis; bm3d has it, for signals",
+            lambda: fastrestore.bm4d(VOLUME, 10, axis=0),
+        ),
+        (
+            TypeError,
+            r"sigma must be .* got \[9, 9\]; for a map write numpy.asarray\(sigma\)",
+            lambda: fastrestore.bm3d(IMAGE, [9, 9]),
+        ),
+        (
+            TypeError,
             "denoise has no argument psd; bm3d has it",
             lambda: fastrestore.denoise(IMAGE, psd=IMAGE),
         ),

@@ -24,6 +24,16 @@ def test_a_kernel_gives_the_measured_spectrum():
     assert psd_from_kernel(np.ones((1, 50)), (8, 8)).sum() > 0  # wraps around
 
 
+@pytest.mark.parametrize("shape", [(40,), (6, 8, 10), (3, 4, 6, 8)])
+def test_kernels_of_any_axes(shape):
+    kernel = np.random.default_rng(0).normal(0, 1, (2,) * len(shape))
+    psd = psd_from_kernel(kernel, shape)
+    assert psd.shape == shape
+    assert psd.sum() / psd.size**2 == pytest.approx((kernel**2).sum())
+    with pytest.raises(ValueError, match=f"noise_kernel must have {len(shape)} axes"):
+        psd_from_kernel(kernel[None], shape)
+
+
 def test_spectrum_from_flat_fields():
     rng = np.random.default_rng(0)
     shading = np.add.outer(np.arange(40.0), np.arange(48.0))

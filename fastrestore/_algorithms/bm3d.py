@@ -26,7 +26,12 @@ from fastrestore._collaborative.uncertainty import Uncertainty
 from fastrestore._noise.planes import NoiseArguments, Source
 
 
-@without("image", **OTHER_SPELLINGS)
+@without(
+    "image",
+    time_axis="vbm3d has it, for videos, and bm4d, for volumes over time",
+    slice_axis="bm4d has it, for volumes",
+    **OTHER_SPELLINGS,
+)
 def bm3d(
     image: Any,
     sigma: Any = None,

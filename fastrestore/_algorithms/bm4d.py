@@ -30,6 +30,8 @@ from fastrestore._noise.planes import NoiseArguments, Source
     "volume",
     noise_kernel="write psd=psd_from_kernel(noise_kernel, volume.shape), without the channels",
     uncertainty="bm3d has it, for images",
+    axis="bm3d has it, for signals",
+    batch_axis="bm3d has it, for images; call bm4d for each volume",
     **OTHER_SPELLINGS | {"z": "the volume is the first argument, volume="},
 )
 def bm4d(

@@ -52,6 +52,7 @@ PARTIAL: dict[str, tuple[Any, tuple[str, ...]]] = {
     noise_kernel="bm3d has it, and methods with networks are trained for white Gaussian noise",
     psd="bm3d has it, and methods with networks are trained for white Gaussian noise",
     uncertainty="bm3d has it",
+    axis="bm3d has it, for signals; denoise has axes=, such as axes='ZCYX'",
 )
 def denoise(
     image: Any,

@@ -321,7 +321,10 @@ def _checked(sigma: Any, shape: tuple[int, ...], channel_axis: int | None) -> Fl
     """Return sigma as an array of finite numbers of 0 or more."""
     expected = expected_sigma(shape, channel_axis)
     if channel_axis is None and isinstance(sigma, (list, tuple)):
-        raise TypeError(f"sigma must be {expected}, got {validate.quoted(sigma)}")
+        raise TypeError(
+            f"sigma must be {expected}, got {validate.quoted(sigma)}; for a map write "
+            "numpy.asarray(sigma)"
+        )
     return validate.numbers("sigma", sigma, expected)
 
 

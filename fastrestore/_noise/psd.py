@@ -32,12 +32,12 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.flo
 
     Parameters
     ----------
-    noise_kernel : array, shape (m, n) or (p, m, n)
+    noise_kernel : array, shape (m, n), or with as many axes as `shape`
         Kernel of the convolution. The variance of the noise is the sum of the squares of the
         kernel, in the squared units of the image.
     shape : tuple of int
-        Shape of the noisy image, (M, N), or of the volume, (P, M, N). A kernel larger than this is
-        wrapped around.
+        Shape of the noisy image, (M, N), of the volume, (P, M, N), of the volume over time, with
+        four axes, or of the signal, (N,). A kernel larger than this is wrapped around.
 
     Returns
     -------
@@ -63,7 +63,8 @@ def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.flo
     >>> round(float(psd.sum()) / psd.size**2)  # the variance
     100
     """
-    size = validate.shape("shape", shape, 3 if validate.length(shape) == 3 else 2)
+    axes = validate.length(shape)
+    size = validate.shape("shape", shape, axes if axes in (1, 3, 4) else 2)
     kernel = _kernels(noise_kernel, None, len(size))[0]
     resources.check_memory(BYTES * math.prod(size), "shape", size)
     return _power(kernel, size) * math.prod(size)
