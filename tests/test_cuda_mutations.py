@@ -129,7 +129,8 @@ def test_missing_barriers_of_gradients_are_detected(stand_in, monkeypatch, name,
 @pytest.mark.parametrize(("name", "start", "end"), MUTANTS)
 def test_missing_barriers_are_detected(monkeypatch, name, start, end):
     image = np.round(np.clip(noisy(scene(20, 23), 20), 0, 255)).astype(np.float32)
-    profile = Profile(radius_basic=5, group_basic=8, radius_final=5, group_final=8, sharpen=1.5)
+    sharpen = 1.0 if name.endswith("_rows") else 1.5  # those by rows do not sharpen
+    profile = Profile(radius_basic=5, group_basic=8, radius_final=5, group_final=8, sharpen=sharpen)
     kind = "final" if name == "bm3d_final" else "basic"
     stage = image_stage(profile, kind, PlaneNoise.white(20.0), 255.0)
     matches = select("numpy").bm3d_match(image, stage, EXECUTION)

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -247,19 +247,24 @@ class _Batch:
 
     def _run_threads(self, finished: Callable[[Outcome], None]) -> None:
         """Restore several files at a time; after an interrupt, complete those that have begun."""
-        running: list[Future[Outcome]] = []
+        completed: list[Outcome] = []  # an interrupt may come before a future is returned
+
+        def restored(work: Work) -> Outcome:
+            outcome = self._outcome(work)
+            completed.append(outcome)
+            return outcome
+
         threads.prepare()
         try:
             with ThreadPoolExecutor(self.args.jobs) as pool:
                 try:
-                    for work in self.plan.works:
-                        running.append(pool.submit(self._outcome, work))
+                    running = [pool.submit(restored, work) for work in self.plan.works]
                     for future in as_completed(running):
                         finished(future.result())
                 except BaseException:
                     stopping.set()  # videos take long; images that have begun are completed
                     pool.shutdown(cancel_futures=True)
-                    self._count(running, finished)
+                    self._count(completed, finished)
                     raise
         finally:
             stopping.clear()
@@ -295,14 +300,12 @@ class _Batch:
             return Outcome(*work, FAILED, message=str(error))
         return Outcome(*work, RESTORED, details, answer.seconds)
 
-    def _count(self, running: list[Future[Outcome]], finished: Callable[[Outcome], None]) -> None:
+    def _count(self, completed: list[Outcome], finished: Callable[[Outcome], None]) -> None:
         """Report the files that were completed after an interrupt."""
         counted = {id(outcome) for outcome in self.done}
-        for future in running:
-            if not future.cancelled() and future.exception() is None:
-                outcome = future.result()
-                if id(outcome) not in counted:
-                    finished(outcome)
+        for outcome in completed:
+            if id(outcome) not in counted:
+                finished(outcome)
 
     def _outcome(self, work: Work) -> Outcome:
         """Restore a file; return its failure instead of raising."""
