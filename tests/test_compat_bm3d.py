@@ -359,6 +359,8 @@ def changed(**attributes):
         (ValueError, "sigma_psd must be one number.* 1 channels", {"sigma_psd": [0.1, 0.2]}),
         (TypeError, "sigma_psd must be an array of real numbers, got None", {"sigma_psd": None}),
         (ValueError, r"sigma_psd of shape \(9, 9, 2\) does", {"sigma_psd": np.ones((9, 9, 2))}),
+        (ValueError, "sigma_psd must be symmetric", {"sigma_psd": np.indices((16, 16))[0]}),
+        (ValueError, "sigma_psd must not be negative", {"sigma_psd": -np.ones((16, 16))}),
         (TypeError, "profile must be one of 'np', .*'deb', or .* got 'lc'", {"profile": "lc"}),
         (TypeError, "profile must be one of .* got 3", {"profile": 3}),
         (ValueError, "WIENER_FILTERING needs an est", {"stage_arg": BM3DStages.WIENER_FILTERING}),

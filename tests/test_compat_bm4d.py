@@ -186,7 +186,7 @@ def changed(**attributes):
         (ValueError, "needs an estimate", {"stage_arg": BM4DStages.WIENER_FILTERING}),
         (ValueError, r"sigma_psd of shape \(9, 9\) does not fit", {"sigma_psd": np.ones((9, 9))}),
         (ValueError, "refilter' is not supported for volumes", {
-            "profile": "refilter", "sigma_psd": 1 + np.indices((9, 9, 9))[0] % 2,
+            "profile": "refilter", "sigma_psd": 1 + (np.indices((9, 9, 9))[0] > 0),
         }),
         (ValueError, r"bs_ht=\(4, 2, 4\): the numbers for rows and col", {"bs_ht": (4, 2, 4)}),
         (ValueError, r"bs_ht=\(4, 4, 9\): slices_basic must be", {"bs_ht": (4, 4, 9)}),

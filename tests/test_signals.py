@@ -173,6 +173,8 @@ def test_short_signals(size):
         ((50,), {"axis": 0, "noise_kernel": []}, r"noise_kernel is empty, its shape is \(0,\)"),
         ((2, 50), {"axis": 1, "channel_axis": 0, "sigma": [1, 2, 3]}, "2 of them, one for each"),
         ((50,), {"axis": 0, "psd": np.ones(7)}, "psd of a signal must have 50 values.*got .7,"),
+        ((50,), {"axis": 0, "psd": np.arange(50.0)}, r"symmetric.*got 1 at \(1,\) and 49 at \(-1,"),
+        ((50,), {"axis": 0, "psd": -np.ones(50)}, r"psd must not be negative, got -1.0 at \(0,"),
         ((50,), {"axis": 0, "psd": np.ones((5, 5))}, r"psd of a signal must have one axis, got"),
         ((50,), {"axis": 0, "noise": "camera"}, "noise='camera' is for images; for a signal"),
         ((50,), {"axis": 0, "profile": "iterative"}, "'iterative' is for images: write profile"),

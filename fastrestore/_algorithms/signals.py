@@ -17,6 +17,7 @@ from fastrestore._arrays import interop, masks, validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import sides
 from fastrestore._collaborative.profile import PROFILES, Profile, named_profile
+from fastrestore._noise import psd
 from fastrestore._noise.spec import NoiseSpec
 
 # Arguments of `bm3d` that are for images only
@@ -249,6 +250,8 @@ class Signals:
                 f"psd of a signal must have {self.samples} values, E|FFT(noise)|**2 along axis "
                 f"{self.axis}, got {values.shape}"
             )
+        if name == "psd":  # here, for messages with places in a signal
+            psd.of_psd(values, values.shape, 0 if values.ndim == 2 else None)
         return table
 
 

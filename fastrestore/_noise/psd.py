@@ -314,13 +314,13 @@ def of_kernel(
 
 
 def of_psd(
-    psd: Any, shape: tuple[int, ...], channel_axis: int | None
+    psd: Any, shape: tuple[int, ...], channel_axis: int | None, name: str = "psd"
 ) -> tuple[FloatArray, FloatArray | None]:
     """Return sigmas (1 or C,) and spectrum (1 or C, P, Q) from the power spectrum of an image.
 
-    The spectrum has mean 1; it is None if the noise is white.
+    The spectrum has mean 1; it is None if the noise is white. `name` is that of the argument.
     """
-    values = interop.to_host(interop.recognize("psd", psd)[0])
+    values = interop.to_host(interop.recognize(name, psd)[0])
     channel = shape
     if channel_axis is not None:
         channel = tuple(np.delete(shape, channel_axis).tolist())
@@ -328,11 +328,11 @@ def of_psd(
         expected = f"the shape of the image, {shape}"
         if channel_axis is not None:
             expected = f"the shape of a channel, {channel}, or of the image, {shape}"
-        raise ValueError(f"psd must have {expected}, got {values.shape}")
-    validate.check_finite("psd", values, power=2)
+        raise ValueError(f"{name} must have {expected}, got {values.shape}")
+    validate.check_finite(name, values, power=2)
     if (values < 0).any():
         first = tuple(int(k) for k in np.argwhere(values < 0)[0])
-        raise ValueError(f"psd must not be negative, got {values[first]} at {first}")
+        raise ValueError(f"{name} must not be negative, got {values[first]} at {first}")
     wide = values.astype(np.float64)
     powers = wide[None] if values.shape == channel else np.moveaxis(wide, channel_axis or 0, 0)
     mirrored, apart = _asymmetry(powers)
@@ -340,8 +340,8 @@ def of_psd(
         k, *place = (int(n) for n in np.argwhere(apart)[0])
         here, there = tuple(place), tuple(-n for n in place)
         raise ValueError(
-            "psd must be symmetric, psd[-k, -l] equal to psd[k, l], as the spectrum of real noise "
-            f"is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. The "
+            f"{name} must be symmetric, the same at opposite frequencies, as the spectrum of real "
+            f"noise is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. The "
             f"zero frequency must be at {tuple(0 * n for n in place)}: use numpy.fft.ifftshift"
         )
     return _normalized((powers + mirrored) / 2 / math.prod(channel))

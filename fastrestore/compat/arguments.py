@@ -12,6 +12,7 @@ from fastrestore._arrays import validate
 from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative.block_matches import BlockMatches
 from fastrestore._collaborative.refilter import resampled
+from fastrestore._noise import psd
 from fastrestore.backends.protocol import Matches
 
 
@@ -71,6 +72,7 @@ class Noise(NamedTuple):
                 f"sigma_psd of shape {np.shape(sigma_psd)} does not fit z: a power spectrum has "
                 f"the shape {spatial}, with one for each channel, or one for all"
             )
+        psd.of_psd(values, values.shape, 0, "sigma_psd")  # for messages with this name
         return cls(None, _of_shape(values, spatial))
 
     def options(self, channel_axis: int | None) -> dict[str, Any]:
