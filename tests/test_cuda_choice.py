@@ -59,12 +59,12 @@ def test_small_images_on_the_host_stay_there(fake, monkeypatch):
     assert select().NAME == "cupy"  # of an image of any size
 
 
-def test_an_image_whose_gradient_is_needed_stays_on_the_host(fake, monkeypatch):
-    """The kernels of the GPU have no gradients."""
+def test_an_image_whose_gradient_is_needed_is_restored_like_others(fake, monkeypatch):
+    """The kernels of the GPU have gradients, too."""
     monkeypatch.setattr(package, "least_size", {"image": 1})
     assert used(integer()) == "cupy"
     with recording():
-        assert used(integer()) == "numba"
+        assert used(integer()) == "cupy"
 
 
 def test_sizes_by_capability(fake):
