@@ -98,9 +98,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1)
     CASE(2)
     CASE(4)
     CASE(8)
-    CASE(16) CASE(32) CASE(64)
+    CASE(16)
+    CASE(32)
+    CASE(64)
 #undef CASE
-        if (threadIdx.x == 0)
-            powers[(static_cast<long long>(channel) * gridDim.y + blockIdx.y) * gridDim.x +
-                   blockIdx.x] = power;
+    if (threadIdx.x == 0)
+        powers[(static_cast<long long>(channel) * gridDim.y + blockIdx.y) * gridDim.x +
+               blockIdx.x] = power;
 }
