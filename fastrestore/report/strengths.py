@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 TITLE = "Strength of the denoising"
-# Lines that run the module in a page: its data does not change, and nobody else listens
+# Lines that run the module in a page: its data does not change, and nothing else observes it
 ALONE = """
 const data = JSON.parse(document.getElementById("data").textContent);
 const model = {
