@@ -174,7 +174,7 @@ def test_new_memory_is_nan_and_writes_beyond_it_are_noticed(fake, add):
 def test_writes_outside_an_allocation_are_reported_at_the_end(fake, add):
     fake.cuda.set_allocator(None)  # without the pool, in which arrays lie side by side
     array = zeros(fake)
-    fake.cuda.set_allocator(fake.get_default_memory_pool().malloc)
+    fake.cuda.set_allocator(fake.pool.malloc)
     add(array, 101)
     assert cudashim.reset() == "a write outside an allocation of 400 bytes"
     assert cudashim.reset() == ""
