@@ -28,6 +28,8 @@ SMOOTHING = 5  # pixels: side of the window whose mean is the brightness that a 
 def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     """Compute the peak signal-to-noise ratio (PSNR) in decibels.
 
+    It is ``10 * log10(data_range**2 / mean((image - reference)**2))``, and inf for equal images.
+
     Parameters
     ----------
     reference, image : array_like
@@ -46,6 +48,11 @@ def psnr(reference: ArrayLike, image: ArrayLike, *, data_range: float) -> float:
     ------
     TypeError, ValueError
         If the shapes differ or `data_range` is not a number above 0.
+
+    See Also
+    --------
+    ssim : Structural similarity, which depends on contrast and structure.
+    sure : Mean squared error without a clean image.
 
     Examples
     --------
@@ -68,6 +75,8 @@ def ssim(
     channel_axis: int | None = None,
 ) -> float:
     """Compute the structural similarity index (SSIM).
+
+    It compares means, contrasts and correlations in windows: 1 for equal images, less for others.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from fastrestore._algorithms import deblur as deblur_module
 from fastrestore.inverse import Blur, Decimation, Forward, Mask, plug_and_play, pnp
 from fastrestore.inverse import operators as operators_module
 from fastrestore.inverse.iterations import _rotate, _rotate_back, squared_norm
-from fastrestore.inverse.operators import fill_nearest
+from fastrestore.inverse.missing import fill_nearest
 
 BOX = np.full((5, 5), 1 / 25)
 ASKEW = np.array([[1, 2, 0, 0], [0, 3, 4, 2]]) / 12

@@ -63,6 +63,9 @@ def bm3d(
 ) -> Any:
     """Remove noise from an image, or from signals, with BM3D.
 
+    Similar blocks are found in the image and filtered together in a transform domain, twice: the
+    first result guides the second filter.
+
     Parameters
     ----------
     image : array, shape (M, N), or one axis more with `channel_axis` and with `batch_axis`
@@ -202,6 +205,14 @@ def bm3d(
     UserWarning
         If `sigma` exceeds the range of the image, or the noise of `psd` or `noise_kernel` is
         negligible. Both suggest wrong units.
+
+    See Also
+    --------
+    denoise : Choose between BM3D and networks, and restore stacks with named axes.
+    vbm3d : Remove noise from a video.
+    bm4d : Remove noise from a volume.
+    BM3DPlan : Restore many images of one shape.
+    estimate_noise : Estimate the noise of an image.
 
     Notes
     -----

@@ -38,14 +38,9 @@ class BM3DPlan:
     dtype : data type of NumPy or PyTorch, default float32
         Type of the images.
     sigma, psd, noise_kernel, noise, strength, profile, stage, mask, data_range, channel_axis, \
-colorspace, chroma_strength, max_memory, deterministic, workers, backend
+colorspace, chroma_strength, max_memory, deterministic, workers, backend : optional
         As for `bm3d`. By default noise level and range are measured for each image. Specify
         `data_range` to process all images consistently. The mask applies to all images.
-
-    Raises
-    ------
-    TypeError, ValueError, BackendUnavailableError, MemoryError
-        As for `bm3d`.
 
     Attributes
     ----------
@@ -57,6 +52,15 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend
         Estimate of the working memory of a call in bytes, without image and result.
     backend : str
         Name of the backend, which is selected when the plan is created.
+
+    Raises
+    ------
+    TypeError, ValueError, BackendUnavailableError, MemoryError
+        As for `bm3d`.
+
+    See Also
+    --------
+    bm3d : Restore one image, or with `batch_axis` several in one call.
 
     Notes
     -----

@@ -58,6 +58,8 @@ def bm4d(
 ) -> Any:
     """Remove noise from a volume with BM4D.
 
+    Similar cubes are found in the volume and filtered together, as `bm3d` does with squares.
+
     Parameters
     ----------
     volume : array, shape (P, M, N), or one axis more with `channel_axis` and with `time_axis`
@@ -106,7 +108,7 @@ def bm4d(
         whose blocks have four sides. `psd` then has four axes. Repeated slices are not recognized.
     matches : bool or BlockMatches, optional
         As for `bm3d`.
-    workers, backend, progress
+    workers, backend, progress : optional
         As for `bm3d`. By default a volume on a GPU is restored there.
     return_info : bool, default False
         If True, also return an `Info` with the parameters that were estimated and used.
@@ -126,6 +128,12 @@ def bm4d(
         As for `bm3d`.
     BackendUnavailableError
         If the requested backend cannot run here.
+
+    See Also
+    --------
+    bm3d : Remove noise from an image.
+    vbm3d : Remove noise from a video.
+    Rician : The noise of magnitude images.
 
     Notes
     -----

@@ -41,6 +41,8 @@ def denoise_burst(
 ) -> Any:
     """Merge several noisy handheld photographs of one scene into one clean image.
 
+    The frames are aligned first. Objects that move are taken from one frame.
+
     Parameters
     ----------
     frames : array, shape (T, M, N), or with `channel_axis` (T, M, N, C), or iterable of arrays
@@ -52,7 +54,7 @@ def denoise_burst(
         Axis of the channels in one frame. Frames are registered on the mean of the channels.
     reference : int, default 0
         Index of the frame that defines the pixel grid of the result.
-    profile, data_range, workers, backend, progress
+    profile, data_range, workers, backend, progress : optional
         As for `bm3d`.
 
     Returns
@@ -68,6 +70,11 @@ def denoise_burst(
         contains NaN; the message gives its index.
     BackendUnavailableError
         If the requested backend cannot run here.
+
+    See Also
+    --------
+    vbm3d : Remove noise from the frames of a video.
+    bm3d : Remove noise from one image.
 
     Notes
     -----

@@ -53,6 +53,9 @@ def deblur(
 ) -> Any:
     """Restore a noisy image that was blurred by a known point spread function.
 
+    The noise is not amplified by the inversion: it is removed by BM3D, with the power spectrum that
+    the inversion gives it.
+
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
@@ -93,7 +96,7 @@ def deblur(
     denoiser : callable or str, optional
         For "pnp": a function ``denoiser(image, sigma)`` in the units of the image, or the name of a
         method of `denoise`: "bm3d" (default), "unet" or "hybrid".
-    workers, backend, progress
+    workers, backend, progress : optional
         As for `bm3d`.
 
     Returns

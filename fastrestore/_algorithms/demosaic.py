@@ -33,6 +33,9 @@ def demosaic(
 ) -> Any:
     """Reconstruct a color image from a Bayer mosaic and remove its noise.
 
+    A mosaic has one color at each pixel; the other two are interpolated. Its noise is white, which
+    that of an interpolated image is not.
+
     Parameters
     ----------
     mosaic : array, shape (M, N)
@@ -45,7 +48,7 @@ def demosaic(
         changed.
     iterations : int, default 8
         Number of filter iterations. With 0, the initial linear interpolation is returned.
-    data_range, profile, workers, backend, progress
+    data_range, profile, workers, backend, progress : optional
         As for `inpaint`.
 
     Returns
@@ -58,6 +61,11 @@ def demosaic(
     ------
     TypeError, ValueError, BackendUnavailableError
         As for `inpaint`, and if the pattern is unknown or there are fewer than 4 x 4 pixels.
+
+    See Also
+    --------
+    denoise : Remove noise from a color image.
+    denoise_burst : Merge several frames of a scene.
 
     Notes
     -----

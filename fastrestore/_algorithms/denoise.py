@@ -80,6 +80,9 @@ def denoise(
 ) -> Any:
     """Remove noise from an image with BM3D, a network, or both, or from a stack of images.
 
+    It chooses the method by `method`, and the function for each part of a stack by `axes` and
+    `kind`.
+
     Parameters
     ----------
     image : array, shape (M, N), or with channels along `channel_axis`, or with `axes`
@@ -131,7 +134,7 @@ def denoise(
         `backend` says. With "hybrid" it is the device of the network.
     precision : {"auto", "float32", "float16"}
         Precision of networks; see `fastrestore.nets.apply`.
-    workers, backend
+    workers, backend : optional
         For "bm3d" and "hybrid": number of threads and backend, as for `bm3d`.
     progress : bool or callable, default False
         As for `bm3d`.

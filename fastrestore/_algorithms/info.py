@@ -34,6 +34,9 @@ class Trial(NamedTuple):
 class Info:
     """Parameters that a function estimated and used.
 
+    Functions return it as a second result if they are called with ``return_info=True``. Fields that
+    do not apply to a call are None.
+
     Attributes
     ----------
     sigma : float or array
@@ -83,6 +86,11 @@ class Info:
         "final", or "basic" if only hard thresholding was applied.
     correlated : bool
         Whether the noise has a power spectrum that is not flat, or correlated channels.
+
+    See Also
+    --------
+    bm3d : Remove noise from an image.
+    NoiseSpec : The noise, as in `noise`.
 
     Examples
     --------

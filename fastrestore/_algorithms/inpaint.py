@@ -14,7 +14,7 @@ from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._arrays.streams import on_stream_of
 from fastrestore._collaborative.profile import Profile
 from fastrestore.inverse.iterations import decreasing_sigmas
-from fastrestore.inverse.operators import check_mask
+from fastrestore.inverse.missing import check_mask
 
 if TYPE_CHECKING:
     import os
@@ -53,6 +53,8 @@ def inpaint(
 ) -> Any:
     """Fill in missing pixels of an image.
 
+    Known pixels are kept, unless there is a noise level `sigma`, which is removed, too.
+
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
@@ -75,10 +77,12 @@ def inpaint(
         for networks see `super_resolve`.
     profile : str or Profile, default "lc"
         As for `bm3d`.
-    workers, backend, progress
+    workers, backend : optional
         As for `bm3d`.
-    tile, device, precision
+    tile, device, precision : optional
         For networks: as for `fastrestore.nets.apply`.
+    progress : bool or callable, default False
+        As for `bm3d`.
 
     Returns
     -------
@@ -96,6 +100,11 @@ def inpaint(
         If `model` is given and PyTorch is not installed.
     MemoryError
         As for `fastrestore.nets.apply`.
+
+    See Also
+    --------
+    bm3d : Remove noise; its `mask` excludes pixels, which are not filled in.
+    inverse.pnp : Restore an image from any linear measurements.
 
     Notes
     -----

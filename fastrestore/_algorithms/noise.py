@@ -14,6 +14,8 @@ def estimate_noise(
 ) -> NoiseSpec:
     """Estimate the noise of one image: its level by brightness, spectrum and correlation.
 
+    It needs the noisy image only. The result describes the noise for `noise` of other functions.
+
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
@@ -41,15 +43,15 @@ def estimate_noise(
     TypeError, ValueError
         As for `bm3d`, and if `model` is unknown.
 
+    See Also
+    --------
+    estimate_sigma, estimate_psd, estimate_poisson_gaussian : One property of the noise only.
+
     Notes
     -----
     Of images of more than 16 megapixels, 64 squares of 512x512 pixels on a regular grid are used.
     With the model "white", an image on a GPU is estimated there, see `estimate_sigma`. For other
     models it is copied to the host.
-
-    See Also
-    --------
-    estimate_sigma, estimate_psd, estimate_poisson_gaussian : One property of the noise only.
 
     Examples
     --------

@@ -43,6 +43,8 @@ def sharpen(
 ) -> Any:
     """Sharpen an image and remove its noise at the same time.
 
+    Only what exceeds the noise is sharpened.
+
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
@@ -70,7 +72,7 @@ def sharpen(
         denoised. Any other number of channels is sharpened one by one.
     data_range : float, optional
         Range of the clean image, such as 255. By default that of the noisy image is measured.
-    profile, workers, backend, progress
+    profile, workers, backend, progress : optional
         As for `bm3d`.
     return_info : bool, default False
         If True, also return an `Info` with the noise that was used.
@@ -87,6 +89,11 @@ def sharpen(
     ------
     TypeError, ValueError, BackendUnavailableError
         As for `bm3d`, and if `alpha` is less than 1.
+
+    See Also
+    --------
+    deblur : Remove a known blur.
+    bm3d : Remove noise only.
 
     Notes
     -----

@@ -40,6 +40,8 @@ def remove_streaks(
 ) -> Any:
     """Remove the streaks of a sinogram that cause ring artifacts in tomography.
 
+    Streaks are lines along the angles: errors of detector pixels that are the same at many angles.
+
     Parameters
     ----------
     sinogram : array, shape (angles, detector), or three axes for a stack of sinograms
@@ -60,7 +62,7 @@ def remove_streaks(
     angle_axis, detector_axis : int
         Axes of the angles and of the detector pixels. The remaining axis of a stack numbers the
         sinograms.
-    profile, workers, backend, progress
+    profile, workers, backend, progress : optional
         As for `bm3d`.
 
     Returns
@@ -76,6 +78,11 @@ def remove_streaks(
         As for `bm3d`, and if the axes are invalid.
     BackendUnavailableError
         If the requested backend cannot run here.
+
+    See Also
+    --------
+    bm3d : Remove noise from an image.
+    psd_from_kernel : Compute the spectrum of other stripes.
 
     Notes
     -----

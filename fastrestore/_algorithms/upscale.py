@@ -35,6 +35,9 @@ def super_resolve(
 ) -> Any:
     """Increase the resolution of an image.
 
+    Networks add plausible detail. With ``model="pnp"`` the result agrees with the data for a known
+    blur.
+
     Parameters
     ----------
     image : array, shape (M, N), or with channels along `channel_axis`
@@ -66,7 +69,7 @@ def super_resolve(
         and 1 for floats, if the values lie within that range and the maximum is above 1/16 of it;
         otherwise the range from the minimum to the maximum. Use ``data_range=4095`` for 12-bit data
         in uint16. For "pnp", as for `fastrestore.inverse.pnp`.
-    tile, device, precision
+    tile, device, precision : optional
         For networks: as for `fastrestore.nets.apply`.
     progress : bool or callable, default False
         As for `bm3d`.
@@ -89,6 +92,12 @@ def super_resolve(
         If the result of "pnp" needs more memory than the process can have.
     TypeError, BackendUnavailableError, MemoryError
         As for `fastrestore.nets.apply`.
+
+    See Also
+    --------
+    super_resolve_video : Increase the resolution of a video.
+    restore : Restore an image without enlarging it.
+    nets.load : Load a network for `model`.
 
     References
     ----------
@@ -142,13 +151,17 @@ def restore(
 ) -> Any:
     """Restore an image with unknown blur, noise and compression artifacts.
 
+    A network does all at once, from no model of the degradation.
+
     Parameters
     ----------
-    image, channel_axis, data_range, tile, device, precision, progress
+    image : array, shape (M, N), or three axes with `channel_axis`
         As for `super_resolve`.
     model : {"restore-gan-experimental"}, path or Network
         Name or file of the weights, or a network of `fastrestore.nets`, of scale 1. There is no
         default; see Notes.
+    channel_axis, data_range, tile, device, precision, progress : optional
+        As for `super_resolve`.
 
     Returns
     -------
@@ -159,6 +172,12 @@ def restore(
     ------
     TypeError, ValueError, ImportError, BackendUnavailableError, MemoryError
         As for `super_resolve`.
+
+    See Also
+    --------
+    deblur : Remove a known blur.
+    denoise : Remove noise only.
+    super_resolve : Increase the resolution.
 
     Notes
     -----

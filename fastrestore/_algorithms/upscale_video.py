@@ -26,6 +26,9 @@ def super_resolve_video(
 ) -> Iterator[Any]:
     """Increase the resolution of a video with a network.
 
+    A network for images enlarges frames one by one. "vsrgan" uses the previous result, too, so that
+    details flicker less.
+
     Parameters
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
@@ -51,7 +54,7 @@ def super_resolve_video(
         uint16.
     scene_cuts : bool, default True
         Whether to detect scene cuts. The recurrence restarts at a cut.
-    tile, device, precision
+    tile, device, precision : optional
         As for `fastrestore.nets.apply`.
 
     Returns
@@ -71,6 +74,11 @@ def super_resolve_video(
         If PyTorch is not installed.
     BackendUnavailableError, MemoryError
         As for `fastrestore.nets.apply`.
+
+    See Also
+    --------
+    super_resolve : Increase the resolution of an image.
+    vbm3d : Remove noise from a video first.
 
     Notes
     -----

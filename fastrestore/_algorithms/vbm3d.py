@@ -62,6 +62,8 @@ def vbm3d(
 ) -> Any:
     """Remove noise from a video with V-BM3D.
 
+    Similar blocks are found along the motion in several frames and filtered together.
+
     Parameters
     ----------
     frames : array, shape (T, M, N) or (T, M, N, C) in any order, or iterable of arrays
@@ -101,11 +103,11 @@ def vbm3d(
     data_range : float, optional
         As for `bm3d`. By default that of the first frame is measured, and that of the first frame
         of each scene if the noise is estimated.
-    colorspace, chroma_strength
+    colorspace, chroma_strength : optional
         As for `bm3d`.
     scene_cuts : bool, default True
         Whether to detect scene cuts. Scenes are restored independently.
-    workers, backend
+    workers, backend : optional
         As for `bm3d`. By default frames on a GPU are restored there. To detect scene cuts, the host
         waits for a thumbnail of each frame.
     progress : bool or callable, default False
@@ -133,6 +135,12 @@ def vbm3d(
         NaN; the message gives the number of the frame.
     BackendUnavailableError
         If the requested backend cannot run here.
+
+    See Also
+    --------
+    bm3d : Remove noise from an image.
+    bm4d : Remove noise from a volume.
+    denoise_burst : Merge several frames of a scene into one.
 
     Notes
     -----

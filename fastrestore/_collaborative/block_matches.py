@@ -30,6 +30,11 @@ class BlockMatches:
         reference blocks along each axis, ``offsets[i, j]`` the displacements of the blocks in the
         group of reference block (i, j), in order of distance, and ``sizes[i, j]`` their number.
 
+    See Also
+    --------
+    bm3d : Remove noise from an image; returns and takes matches.
+    bm4d : Remove noise from a volume; returns and takes matches.
+
     Examples
     --------
     >>> import numpy as np

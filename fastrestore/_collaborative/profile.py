@@ -140,6 +140,12 @@ class Profile:
         remains of the noise of the image, at least 1, for noise of few frequencies. The flatter the
         spectrum is, the closer this ratio is to 1. The rest is for the error of the estimate.
 
+    See Also
+    --------
+    bm3d : Remove noise from an image.
+    vbm3d : Remove noise from a video.
+    bm4d : Remove noise from a volume.
+
     Notes
     -----
     If block, step and radius of a stage are tuples, their numbers are for the last axes of an

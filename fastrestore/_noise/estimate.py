@@ -25,6 +25,8 @@ ENOUGH = 0.25  # share of the pixels of these squares that are valid; else all p
 def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = None) -> Any:
     """Estimate the standard deviation of white Gaussian noise from one image.
 
+    The noise must have the same level everywhere, and no correlation.
+
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
@@ -45,6 +47,12 @@ def estimate_sigma(image: Any, channel_axis: int | None = None, *, mask: Any = N
     ------
     TypeError, ValueError
         As for `bm3d`.
+
+    See Also
+    --------
+    estimate_noise : Estimate noise of any kind.
+    estimate_poisson_gaussian : Estimate the noise of counts.
+    bm3d : Remove the noise.
 
     Notes
     -----

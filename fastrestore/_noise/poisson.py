@@ -28,6 +28,9 @@ def estimate_poisson_gaussian(
 ) -> tuple[Any, Any]:
     """Estimate the parameters of Poisson-Gaussian noise from one image.
 
+    The variance of the noise is measured at different brightness, and a straight line is fitted to
+    it.
+
     Parameters
     ----------
     image : array, shape (M, N), or three axes with `channel_axis`
@@ -42,9 +45,11 @@ def estimate_poisson_gaussian(
 
     Returns
     -------
-    gain, sigma : float, or numpy arrays of shape (C,) with `channel_axis`
-        Parameters of the variance of the noise, ``gain * (mean - offset) + sigma**2``, in the units
-        of the image. The gain is 0 if the noise does not depend on the signal.
+    gain : float, or numpy array of shape (C,) with `channel_axis`
+        Ratio of a value of the image to the count that it stands for: the variance of the noise is
+        ``gain * (mean - offset) + sigma**2``. It is 0 if the noise does not depend on the signal.
+    sigma : float, or numpy array of shape (C,) with `channel_axis`
+        Standard deviation of the noise at a mean of `offset`, in the units of the image.
 
     Raises
     ------
@@ -56,6 +61,11 @@ def estimate_poisson_gaussian(
     UserWarning
         If the model does not fit the noise, as with a wrong `offset`, or in an image that is
         clipped or processed.
+
+    See Also
+    --------
+    PoissonGaussian : The model that is returned.
+    estimate_noise : Estimate level, spectrum and correlation.
 
     Notes
     -----

@@ -30,6 +30,8 @@ ROUNDS = 5  # of selecting windows by the estimate, and estimating from them
 def psd_from_kernel(noise_kernel: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Compute the power spectrum of white noise of variance 1 convolved with a kernel.
 
+    It is scaled for `psd` of `bm3d`.
+
     Parameters
     ----------
     noise_kernel : array, shape (m, n), or with as many axes as `shape`
@@ -75,6 +77,8 @@ def psd_from_flat_field(
 ) -> NDArray[np.float64]:
     """Measure the power spectrum of the noise of a camera or scanner from flat fields.
 
+    It is scaled for `psd` of `bm3d`.
+
     Parameters
     ----------
     frames : array, shape (K, M, N) or (M, N)
@@ -99,6 +103,11 @@ def psd_from_flat_field(
     TypeError, ValueError
         If the frames have another number of axes, are empty or not finite, or `reach` is less
         than 1.
+
+    See Also
+    --------
+    estimate_psd : Estimate the spectrum from one noisy image.
+    psd_from_kernel : Compute the spectrum from a kernel.
 
     Examples
     --------
@@ -135,6 +144,8 @@ def estimate_psd(
     image: Any, channel_axis: int | None = None, *, mask: Any = None
 ) -> NDArray[np.float64]:
     """Estimate the power spectrum of stationary noise from one noisy image.
+
+    It is scaled for `psd` of `bm3d`.
 
     Parameters
     ----------

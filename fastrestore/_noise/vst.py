@@ -80,6 +80,12 @@ class PoissonGaussian:
     TypeError, ValueError
         If a parameter is not a number, or not in its range.
 
+    See Also
+    --------
+    estimate_poisson_gaussian : Estimate gain, sigma and offset from one image.
+    Rician : The noise of magnitude images.
+    NoiseSpec : Noise that is measured or estimated.
+
     Notes
     -----
     The image is stabilized by the generalized Anscombe transform. The inverse is exact and unbiased
@@ -172,6 +178,9 @@ class PoissonGaussian:
 class Rician:
     """Rician noise: magnitude of a complex signal with Gaussian noise, as in MR images.
 
+    The magnitude is larger than the signal on average, most where the signal is weak. This bias is
+    removed, too.
+
     Parameters
     ----------
     sigma : float
@@ -181,6 +190,11 @@ class Rician:
     ------
     TypeError, ValueError
         If `sigma` is not a number above 0.
+
+    See Also
+    --------
+    bm4d : Remove noise from a volume; its `noise` may be Rician.
+    PoissonGaussian : The noise of counts.
 
     Notes
     -----

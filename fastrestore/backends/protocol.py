@@ -92,6 +92,30 @@ class Matches(NamedTuple):
     ``sizes[i, j]`` matches, a power of two. The displacement of match k is ``offsets[i, j, k]``,
     and unused offsets are zero. Volumes have one axis more. The arrays may be on a device, because
     only the backend reads them.
+
+    Attributes
+    ----------
+    corners : tuple of arrays
+        Coordinates of the reference blocks along each axis, in pixels.
+    offsets : array, shape (I, J, K, 2), or (I, J, L, K, 3)
+        Displacements of the matches, in pixels.
+    sizes : array, shape (I, J), or (I, J, L)
+        Number of matches.
+    rows, columns : array
+        The last two of `corners`.
+
+    See Also
+    --------
+    fastrestore.BlockMatches : Matches of both stages, for the functions of the library.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore.compat import bm4d
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (16, 16, 8))
+    >>> restored, matches = bm4d.bm4d(noisy, 0.1, blockmatches=(True, True))
+    >>> isinstance(matches[0], bm4d.BlockMatchStorage)
+    True
     """
 
     corners: tuple[NDArray[np.int64], ...]

@@ -38,11 +38,18 @@ _block: ContextVar[str | None] = ContextVar("fastrestore_backend", default=None)
 def use_backend(name: str) -> Iterator[None]:
     """Select the backend for a ``with`` block, or as a decorator for a function.
 
+    Calls in the block that name a `backend` themselves are not affected.
+
     Parameters
     ----------
     name : {"auto", "cupy", "numba", "numpy"}, or "cupy:1"
         Name of the backend, or "auto" for the automatic choice. A number after "cupy" is that of
         the GPU to which arrays on the host are copied, by default the current one of CuPy.
+
+    Yields
+    ------
+    None
+        Nothing: the block runs with the backend.
 
     Raises
     ------
@@ -50,6 +57,11 @@ def use_backend(name: str) -> Iterator[None]:
         If `name` is not the name of a backend.
     BackendUnavailableError
         If the backend cannot run here.
+
+    See Also
+    --------
+    show_backends : Print which backends can run.
+    BackendUnavailableError : The error if the backend cannot run.
 
     Notes
     -----
@@ -163,6 +175,13 @@ if hasattr(os, "register_at_fork"):  # GPU drivers do not work after a fork
 
 def show_backends() -> None:
     """Print all backends, whether they can run here, and if not, the reason and the cure.
+
+    The list is in order of preference. It can be pasted into a bug report.
+
+    See Also
+    --------
+    use_backend : Select the backend for a block.
+    BackendUnavailableError : The error if a requested backend cannot run.
 
     Examples
     --------

@@ -29,6 +29,17 @@ class Denoiser:
     has_eval, has_prox : bool
         For SCICO: there is a proximal operator, and no value.
 
+    Raises
+    ------
+    TypeError
+        If an option is not one of `fastrestore.bm3d`, or gives the image or the noise.
+
+    See Also
+    --------
+    fastrestore.bm3d : Remove noise from an image.
+    fastrestore.nets.BM3D : The same as a PyTorch module.
+    fastrestore.inverse.pnp : Plug-and-play restoration of this library.
+
     Notes
     -----
     PyTorch tensors with four axes are batches (B, C, M, N), with one `sigma` or one for each image.

@@ -49,6 +49,11 @@ def install() -> Installation:
     RuntimeError
         If one of the original packages has been imported.
 
+    See Also
+    --------
+    fastrestore.compat.bm3d.bm3d : The function of the package bm3d.
+    fastrestore.compat.bm4d.bm4d : The function of the package bm4d.
+
     Examples
     --------
     >>> import fastrestore.compat

@@ -25,6 +25,8 @@ def BM3Dv2(  # noqa: N802
 ) -> NDArray[Any]:
     """Remove noise from frames with BM3D or V-BM3D, with the arguments of BM3DCUDA.
 
+    The frames are an array, where the filter for VapourSynth takes a clip.
+
     Parameters
     ----------
     clip : array, shape (frames, M, N), or (frames, M, N, 3) with `chroma`

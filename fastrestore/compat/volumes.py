@@ -20,6 +20,8 @@ def nlmeans(
 ) -> NDArray[Any]:
     """Remove noise from one or more volumes with BM4D, with the arguments of `dipy.denoise`.
 
+    For code that calls non-local means: the method is BM4D.
+
     Parameters
     ----------
     arr : array, shape (X, Y, Z) or (X, Y, Z, volumes)

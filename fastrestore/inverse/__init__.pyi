@@ -2,8 +2,8 @@
 
 from .iterations import DivergenceError as DivergenceError
 from .iterations import Result as Result
+from .missing import Mask as Mask
 from .operators import Blur as Blur
 from .operators import Decimation as Decimation
 from .operators import Forward as Forward
-from .operators import Mask as Mask
 from .plug_and_play import pnp as pnp

@@ -20,12 +20,33 @@ POWER_STEPS = 20  # power iterations for the norm of an operator
 
 
 class DivergenceError(RuntimeError):
-    """The iterations diverge: the residual grows, or the image is not finite."""
+    """The iterations diverge: the residual grows, or the image is not finite.
+
+    `pnp` raises it instead of returning the image.
+
+    See Also
+    --------
+    pnp : Restore an image from linear measurements.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore import inverse
+    >>> data = np.random.default_rng(0).normal(100, 5, (32, 32))
+    >>> try:
+    ...     inverse.pnp(data, inverse.Blur(np.full((3, 3), 1 / 9)), sigma=5,
+    ...                 denoiser=lambda image, sigma: -1e6 * image)
+    ... except inverse.DivergenceError:
+    ...     print("choose another denoiser")
+    choose another denoiser
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """Result of `pnp` with ``return_history=True``.
+
+    It records each iteration, so that their number can be chosen.
 
     Attributes
     ----------
@@ -38,6 +59,20 @@ class Result:
     stopped : {"iterations", "tolerance"}
         Why the iterations ended: after the last one, or because the relative change was at most
         `tolerance`.
+
+    See Also
+    --------
+    pnp : Restore an image from linear measurements.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore import inverse
+    >>> data = np.random.default_rng(0).normal(100, 5, (32, 32))
+    >>> result = inverse.pnp(data, inverse.Blur(np.full((3, 3), 1 / 9)), sigma=5, iterations=3,
+    ...                      return_history=True)
+    >>> result.stopped, len(result.history)
+    ('iterations', 3)
     """
 
     image: Any

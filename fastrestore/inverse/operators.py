@@ -24,6 +24,9 @@ ADJOINT_TOLERANCE = 0.1  # relative; projectors of tomography are not exact
 class Forward:
     """A linear operator given by a pair of functions.
 
+    For operators that have no class here, such as the projections of tomography. Its data terms are
+    minimized by conjugate gradients.
+
     Parameters
     ----------
     apply : callable, or scipy.sparse.linalg.LinearOperator
@@ -33,6 +36,20 @@ class Forward:
         ``adjoint(data)`` returns an image. Required unless `apply` is a LinearOperator.
     shape : (int, int)
         Shape of the image.
+
+    Raises
+    ------
+    TypeError
+        If neither a pair of functions nor a LinearOperator is given.
+    ValueError
+        If the operator is not one for images of this shape.
+
+    See Also
+    --------
+    pnp : Restore an image from data of the operator.
+    Blur : Convolution.
+    Mask : Missing pixels.
+    Decimation : Convolution and subsampling.
 
     Examples
     --------
@@ -129,12 +146,25 @@ class Forward:
 class Blur(Forward):
     """Convolution with a point spread function.
 
+    The data have the shape of the image.
+
     Parameters
     ----------
     psf : array, shape (m, n)
         Values of 0 or more with sum 1. The origin is the pixel ``(m // 2, n // 2)``.
     boundary : {"reflect", "periodic", "taper"}
         As for `fastrestore.deblur`.
+
+    Raises
+    ------
+    ValueError
+        If `boundary` is unknown; for an image, if `psf` is not valid or is larger than it.
+
+    See Also
+    --------
+    pnp : Restore an image from data of the operator.
+    Decimation : A blur followed by subsampling.
+    fastrestore.deblur : Remove a blur in one call.
 
     Examples
     --------
@@ -183,57 +213,10 @@ class Blur(Forward):
         return data.copy()
 
 
-class Mask(Forward):
-    """Missing pixels.
-
-    Parameters
-    ----------
-    mask : array of bool, shape (M, N)
-        True where a pixel is missing.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastrestore import inverse
-    >>> inverse.Mask(np.eye(2, dtype=bool)).apply(np.full((2, 2), 7.0))
-    array([[0., 7.],
-           [7., 0.]])
-    """
-
-    def __init__(self, mask: Any) -> None:
-        self._mask = check_mask(mask)
-        self._known = interop.DeviceCopies((~self._mask).astype(np.float64))
-
-    def prepare(self, data: Any) -> Any:
-        """Set missing pixels, which may be NaN, to 0."""
-        self.check(data)
-        namespace = interop.namespace(data)
-        return namespace.where(namespace.asarray(self._mask), 0, data)
-
-    def check(self, data: Any) -> None:
-        """Raise if the mask and the data differ in shape."""
-        check_two_axes(data)
-        validate.same_shape("mask", self._mask, data.shape)
-
-    def apply(self, image: Any) -> Any:
-        """Set missing pixels to 0."""
-        return self._known.like(image) * image
-
-    def adjoint(self, data: Any) -> Any:
-        """Set missing pixels to 0: the operator is its own adjoint."""
-        return self.apply(data)
-
-    def proximal(self, image: Any, data: Any, weight: float) -> Any:
-        """Fit the data and stay close to an image, pixel by pixel."""
-        return image + self._known.like(image) * (data - image) / (1 + weight)
-
-    def initial_estimate(self, data: Any) -> Any:
-        """Fill each missing pixel with the nearest known one."""
-        return fill_nearest(data, self._mask)
-
-
 class Decimation(Forward):
     """Convolution, followed by subsampling: every `factor`-th pixel, from the first, is kept.
+
+    The data have 1 / `factor` of the rows and columns of the image.
 
     Parameters
     ----------
@@ -243,6 +226,17 @@ class Decimation(Forward):
         Subsampling factor along each axis, 1 to 10000.
     boundary : {"periodic", "reflect"}
         Boundary of the large image, as for `fastrestore.deblur`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `factor` is not a whole number from 1 to 10000, or `boundary` is unknown.
+
+    See Also
+    --------
+    pnp : Restore an image from data of the operator.
+    Blur : The convolution alone.
+    fastrestore.super_resolve : Increase the resolution in one call.
 
     Examples
     --------
@@ -337,30 +331,3 @@ def check_two_axes(data: Any) -> None:
             f"data must have two axes (rows, columns), got shape {data.shape}; restore channels "
             "one at a time, as deblur, inpaint and super_resolve do"
         )
-
-
-def check_mask(mask: Any) -> Any:
-    """Return a mask on the host; True marks missing pixels."""
-    values = np.asarray(interop.to_host(mask))
-    if values.dtype != np.bool_:
-        if values.dtype.kind not in "iu" or not np.isin(values, (0, 1, 255)).all():
-            raise TypeError(
-                "mask must be an array of bool, True where a pixel is missing, got "
-                f"{values.dtype}; convert it, for example mask > 0"
-            )
-        values = values > 0
-    if values.ndim != 2:
-        raise ValueError(f"mask must have two axes (rows, columns), got shape {values.shape}")
-    if values.all():
-        raise ValueError("mask marks all pixels as missing")
-    return values
-
-
-def fill_nearest(data: Any, mask: Any) -> Any:
-    """Fill each missing pixel with the nearest known one."""
-    if not mask.any():
-        return data.copy()
-    from scipy import ndimage
-
-    places = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
-    return data[places[0], places[1]]

@@ -48,6 +48,8 @@ def pnp(
 ) -> Any:
     """Restore an image from linear measurements with a denoiser as prior.
 
+    Two steps alternate: the image is fitted to the data, and a denoiser is applied.
+
     Parameters
     ----------
     data : array
@@ -112,6 +114,12 @@ def pnp(
         returns another shape or NaN.
     DivergenceError
         If the residual grows far beyond that of the initial estimate.
+
+    See Also
+    --------
+    Forward : Any linear operator.
+    fastrestore.deblur : Remove a known blur.
+    fastrestore.inpaint : Fill in missing pixels.
 
     Notes
     -----

@@ -34,6 +34,12 @@ class BM3D(nn.Module):
         a map together with a spectrum for each color, and with the backend "cupy". Also for second
         derivatives.
 
+    See Also
+    --------
+    LearnableBM3D : Parameters of BM3D that are learned.
+    fastrestore.bm3d : Remove noise from an array.
+    fastrestore.compat.Denoiser : The same for other packages.
+
     Notes
     -----
     Sigma is a number, one for each image, or an array that broadcasts to the images: a map of the

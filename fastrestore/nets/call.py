@@ -75,6 +75,8 @@ def apply(
 ) -> Any:
     """Restore an image, or a batch of images, by a network.
 
+    Images are scaled to the range of the network, and back, and large ones are restored in tiles.
+
     Parameters
     ----------
     net : Network
@@ -120,6 +122,11 @@ def apply(
     MemoryError
         If memory does not suffice for the smallest tiles, or for the whole image if ``net.tiling``
         is "whole".
+
+    See Also
+    --------
+    load : Load a network.
+    fastrestore.denoise : Remove noise by name of a method.
 
     Examples
     --------

@@ -16,6 +16,8 @@ SLOPE = 0.2
 class VGGDiscriminator(nn.Module):
     """Discriminator of images of 128 x 128 pixels, after SRGAN [1]_.
 
+    It is used in training only, see ``fastrestore train gan``.
+
     Parameters
     ----------
     channels : int, default 3
@@ -23,10 +25,27 @@ class VGGDiscriminator(nn.Module):
     width : int, default 64
         Number of features of the first convolutions; later ones have up to 8 times as many.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, or `channels` neither 1 nor 3.
+
+    See Also
+    --------
+    UNetDiscriminator : A discriminator of each pixel.
+    VideoDiscriminator : A discriminator of frames.
+
     References
     ----------
     .. [1] C. Ledig et al., "Photo-realistic single image super-resolution using a generative
        adversarial network", CVPR 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import VGGDiscriminator
+    >>> VGGDiscriminator(width=4)(torch.zeros(2, 3, 128, 128)).shape
+    torch.Size([2, 1])
     """
 
     def __init__(self, channels: int = 3, width: int = 64) -> None:
@@ -70,6 +89,8 @@ class VGGDiscriminator(nn.Module):
 class UNetDiscriminator(nn.Module):
     """Discriminator of each pixel, with spectral normalization, after Real-ESRGAN [1]_.
 
+    It is used in training only, see ``fastrestore train gan``.
+
     Parameters
     ----------
     channels : int, default 3
@@ -77,10 +98,27 @@ class UNetDiscriminator(nn.Module):
     width : int, default 64
         Number of features of the first convolution.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, or `channels` neither 1 nor 3.
+
+    See Also
+    --------
+    VGGDiscriminator : A discriminator of whole images.
+    VideoDiscriminator : A discriminator of frames.
+
     References
     ----------
     .. [1] X. Wang, L. Xie, C. Dong, Y. Shan, "Real-ESRGAN: training real-world blind
        super-resolution with pure synthetic data", ICCV Workshops 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import UNetDiscriminator
+    >>> UNetDiscriminator(width=4)(torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 1, 32, 32])
     """
 
     def __init__(self, channels: int = 3, width: int = 64) -> None:

@@ -10,6 +10,8 @@ from fastrestore.nets.network import Network, check_sizes, convolution
 class DnCNN(Network):
     """DnCNN of Zhang et al. [1]_: subtracts the noise that 3 x 3 convolutions predict.
 
+    Trained for one noise level, or for all, without an input for it.
+
     Parameters
     ----------
     channels : int, default 1
@@ -21,6 +23,18 @@ class DnCNN(Network):
     batch_norm : bool, default False
         Whether batch normalization follows each convolution but the first and the last, as in the
         paper. Networks that `load` returns have none: it is merged into the convolutions.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, `layers` is 1, or `channels` is neither 1
+        nor 3.
+
+    See Also
+    --------
+    load : Load trained weights.
+    apply : Restore an image with it.
+    FFDNet : A network whose input is the noise level, too.
 
     References
     ----------

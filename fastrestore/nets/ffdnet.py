@@ -11,6 +11,8 @@ from fastrestore.nets.network import Network, check_sizes, convolution, noise_ma
 class FFDNet(Network):
     """FFDNet of Zhang et al. [1]_: its input is four interlaced images and a map of sigma.
 
+    One network is for all noise levels. Half the resolution makes it fast.
+
     Parameters
     ----------
     channels : int, default 1
@@ -19,6 +21,18 @@ class FFDNet(Network):
         Number of convolutions. The default is that of the paper: 15 for gray, 12 for color.
     width : int, optional
         Number of features between them. The default is 64 for gray, 96 for color.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, `layers` is 1, or `channels` is neither 1
+        nor 3.
+
+    See Also
+    --------
+    load : Load trained weights.
+    apply : Restore an image with it.
+    DnCNN : A network without an input for the noise level.
 
     References
     ----------

@@ -23,6 +23,17 @@ NOTES = "fastrestore"  # key of the metadata in our own files
 def names() -> list[str]:
     """Return the names of the built-in weights.
 
+    They are part of the package; nothing is downloaded.
+
+    Returns
+    -------
+    list of str
+        Names for `load`.
+
+    See Also
+    --------
+    load : Load a network by one of these names.
+
     Examples
     --------
     >>> from fastrestore import nets
@@ -34,6 +45,9 @@ def names() -> list[str]:
 
 def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
     """Load a network from built-in weights or from a file.
+
+    What a file contains is recognized from the names and shapes of its tensors. No code of a file
+    is run.
 
     Parameters
     ----------
@@ -69,6 +83,11 @@ def load(name_or_path: str | os.PathLike[str], device: str = "cpu") -> Network:
         but tensors, or does not contain a supported network. The message names the file, and says
         so if spandrel is not installed. Nothing else is raised, whatever the file contains, and no
         code of a pickle is run.
+
+    See Also
+    --------
+    names : The built-in weights.
+    apply : Restore an image with the network.
 
     Examples
     --------

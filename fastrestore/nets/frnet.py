@@ -38,6 +38,17 @@ class VSRGAN(Network):
         Interpolation of the frame to which the network adds details: "bilinear" for frames that
         are block averages, "bicubic" for frames that are every `scale`-th pixel of a blurred one.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, `channels` is neither 1 nor 3, or
+        `upsample` is unknown.
+
+    See Also
+    --------
+    load : Load trained weights.
+    fastrestore.super_resolve_video : Increase the resolution of a video with it.
+
     References
     ----------
     .. [1] M. S. M. Sajjadi, R. Vemulapalli, M. Brown, "Frame-recurrent video super-resolution",

@@ -40,6 +40,17 @@ class LearnableBM3D(nn.Module):
         (levels + 1, N, N), the windows (N,), and the matrices (N, N) of the transforms and of the
         transforms back. Call ``requires_grad_(False)`` of those that should not change.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `profile` is not a profile, or one that sharpens, filters residuals, or has sides of
+        blocks by axis.
+
+    See Also
+    --------
+    BM3D : BM3D with fixed parameters and a compiled backward pass.
+    fastrestore.Profile : What `to_profile` returns.
+
     Notes
     -----
     The matches are held fixed: they are those of the image for the present parameters. The

@@ -16,6 +16,9 @@ MOST = 10_000  # layers, blocks or features: more are a mistake that would exhau
 class Network(nn.Module):
     """A network that maps degraded images to restored ones.
 
+    A subclass sets the attributes and defines ``forward``; `apply` does the rest: scaling, padding
+    and tiles.
+
     Attributes
     ----------
     channels : int
@@ -40,6 +43,26 @@ class Network(nn.Module):
         "exact" if results in tiles are those of the whole image up to rounding, "overlap" if they
         may differ, because the receptive field is unknown, and "whole" if tiles are only used when
         requested, because results depend on the whole image.
+
+    See Also
+    --------
+    apply : Restore an image by a network.
+    load : Load a network from a file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from fastrestore import nets
+    >>> class Linear(nets.Network):
+    ...     channels, radius = 1, 1
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.filter = torch.nn.Conv2d(1, 1, 3, padding=1)
+    ...     def forward(self, image, sigma=None):
+    ...         return self.filter(image)
+    >>> nets.apply(Linear(), np.ones((20, 30), np.float32), data_range=1).shape
+    (20, 30)
     """
 
     channels: int

@@ -43,6 +43,17 @@ class Refine(Network):
         Number of maps of the noise level: of high and of low frequencies, for gray images; for
         color each of the luminance and of the other two components, 4 in all.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `widths` and `blocks` are not whole numbers from 1 to 10,000, as many of each, or
+        `channels` is neither 1 nor 3.
+
+    See Also
+    --------
+    fastrestore.denoise : Remove noise with it, by ``method="hybrid"``.
+    load : Load trained weights.
+
     References
     ----------
     .. [1] Y. Guo, A. Davy, G. Facciolo, J.-M. Morel, Q. Jin, "Fast, nonlocal and neural: a

@@ -46,6 +46,8 @@ class Block(nn.Module):
 class RRDBNet(Network):
     """The generator of ESRGAN [1]_ and Real-ESRGAN.
 
+    Slow, and with most detail of the built-in classes.
+
     Parameters
     ----------
     channels : int, default 3
@@ -57,6 +59,17 @@ class RRDBNet(Network):
         Number of blocks of three dense blocks.
     width, growth : int, default 64 and 32
         Number of features between blocks, and of each convolution in them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, or `channels` neither 1 nor 3.
+
+    See Also
+    --------
+    load : Load trained weights.
+    fastrestore.super_resolve : Increase the resolution with it.
+    SRVGG : A fast network.
 
     References
     ----------

@@ -22,6 +22,8 @@ def block(width: int) -> Residual:
 class SRResNet(Network):
     """The generator of SRGAN [1]_ without batch normalization, as in later work.
 
+    Names of its parameters are those of public files of weights.
+
     Parameters
     ----------
     channels : int, default 3
@@ -32,6 +34,16 @@ class SRResNet(Network):
         Number of residual blocks.
     width : int, default 64
         Number of features between them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, or `channels` neither 1 nor 3.
+
+    See Also
+    --------
+    load : Load trained weights.
+    fastrestore.super_resolve : Increase the resolution with it.
 
     References
     ----------

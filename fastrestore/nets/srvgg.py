@@ -10,6 +10,8 @@ from fastrestore.nets.network import Network, check_sizes, convolution
 class SRVGG(Network):
     """The compact network of Real-ESRGAN [1]_: fast, as all convolutions are at low resolution.
 
+    Names of its parameters are those of public files of weights.
+
     Parameters
     ----------
     channels : int, default 3
@@ -20,6 +22,17 @@ class SRVGG(Network):
         Number of convolutions between the first and the last.
     width : int, default 64
         Number of features between them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, or `channels` neither 1 nor 3.
+
+    See Also
+    --------
+    load : Load trained weights.
+    fastrestore.super_resolve : Increase the resolution with it.
+    RRDBNet : A larger network.
 
     References
     ----------

@@ -40,6 +40,17 @@ class UNet(Network):
         Whether a map of sigma is an input. Without it, the network can be trained for other
         degradations than noise.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, or `channels` is neither 1 nor 3.
+
+    See Also
+    --------
+    load : Load trained weights.
+    apply : Restore an image with it.
+    fastrestore.denoise : Remove noise with it, by ``method="unet"``.
+
     References
     ----------
     .. [1] K. Zhang, Y. Li, W. Zuo, L. Zhang, L. Van Gool, R. Timofte, "Plug-and-play image

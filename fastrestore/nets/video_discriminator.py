@@ -16,6 +16,8 @@ COUNT = 3  # frames
 class VideoDiscriminator(nn.Module):
     """The spatio-temporal discriminator of TecoGAN [1]_, for frames of one size.
 
+    It is used in training only, see ``fastrestore train vsrgan``.
+
     Parameters
     ----------
     channels : int, default 3
@@ -25,10 +27,28 @@ class VideoDiscriminator(nn.Module):
     side : int, default 128
         Side of the frames in pixels; a multiple of 16.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number from 1 to 10,000, `channels` is neither 1 nor 3, or `side`
+        is not a multiple of 16.
+
+    See Also
+    --------
+    VGGDiscriminator : A discriminator of images.
+    VSRGAN : The generator that is trained with it.
+
     References
     ----------
     .. [1] M. Chu et al., "Learning temporal coherence via self-supervision for GAN-based video
        generation", ACM Transactions on Graphics 39(4), 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastrestore.nets import VideoDiscriminator
+    >>> VideoDiscriminator(width=4, side=32)(torch.zeros(1, 27, 32, 32)).shape
+    torch.Size([1, 1])
     """
 
     def __init__(self, channels: int = 3, width: int = 64, side: int = 128) -> None:

@@ -23,6 +23,8 @@ def figures(
 ) -> str:
     """Show images before and after, and what was removed, as a row of HTML figures.
 
+    Notebooks use it to show the result of a call with ``return_info=True``.
+
     Parameters
     ----------
     noisy : array, shape (M, N) or (D, M, N), and an axis more with `channel_axis`

@@ -31,6 +31,8 @@ FRAME = 800  # screen pixels: height of a page in a notebook
 class Page:
     """A page that compares pictures, as one HTML file without references to others.
 
+    Notebooks show it, and `save` writes it.
+
     Attributes
     ----------
     title : str
@@ -41,6 +43,15 @@ class Page:
     See Also
     --------
     compare : Return a page for images, volumes or videos.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore import report
+    >>> noisy = np.random.default_rng(0).normal(100, 20, (32, 32))
+    >>> page = report.compare(noisy, noisy.clip(80, 120), title="Two images")
+    >>> page.title
+    'Two images'
     """
 
     title: str

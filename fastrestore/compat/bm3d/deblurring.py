@@ -22,6 +22,8 @@ def bm3d_deblurring(
 ) -> NDArray[np.float64]:
     """Restore a noisy image with a periodic blur, with the arguments of the package bm3d.
 
+    The blur is periodic, as in that package. `fastrestore.deblur` has other borders.
+
     Parameters
     ----------
     z : array, shape (M, N) or (M, N, C)

@@ -27,6 +27,9 @@ def bm3d(
 ) -> Any:
     """Remove noise from an image, with the arguments of the package bm3d.
 
+    Calls written for that package run with other parameters unchanged: the result has its shape and
+    range, and is computed by `fastrestore.bm3d`.
+
     Parameters
     ----------
     z : array, shape (M, N) or (M, N, C)
@@ -85,6 +88,8 @@ def bm3d_rgb(
     z: Any, sigma_psd: Any, profile: BM3DProfile | str = "np", colorspace: str = "opp"
 ) -> NDArray[np.float64]:
     """Remove noise from an RGB image, with the arguments of the package bm3d.
+
+    Blocks are matched once, on the luminance, and all channels are filtered in the same groups.
 
     Parameters
     ----------

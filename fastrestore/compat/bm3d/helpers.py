@@ -17,6 +17,8 @@ Image = NDArray[np.float64]
 def gaussian_kernel(size: Any, std: float, std2: float = -1) -> Image:
     """Return a Gaussian kernel whose values sum to 1.
 
+    It is separable: the product of a Gaussian along each axis.
+
     Parameters
     ----------
     size : tuple of two ints
@@ -28,6 +30,15 @@ def gaussian_kernel(size: Any, std: float, std2: float = -1) -> Image:
     -------
     numpy array of shape `size`, float64
         The kernel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `size` is not two whole numbers of 1 or more, or a deviation is not above 0.
+
+    See Also
+    --------
+    fastrestore.psd_from_kernel : Compute the power spectrum of noise with a kernel.
 
     Examples
     --------
@@ -59,6 +70,8 @@ def rgb_to(
 ) -> tuple[Image, Image, Image, Image | None, Image]:
     """Transform an RGB image to luminance and chroma with the range [0, 1], or back.
 
+    Channels are scaled to their own range, so that white noise has a different variance in each.
+
     Parameters
     ----------
     img : array, shape (M, N, 3)
@@ -81,6 +94,15 @@ def rgb_to(
         inverse.
     matrix : numpy array of shape (3, 3)
         Matrix of the color transform.
+
+    Raises
+    ------
+    ValueError
+        If the image does not have three channels along its last axis, or `colormode` is unknown.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.bm3d_rgb : Remove noise from an RGB image.
 
     Examples
     --------

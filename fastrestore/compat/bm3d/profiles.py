@@ -23,7 +23,27 @@ __all__ = [
 
 
 class BM3DStages(enum.Enum):
-    """Stages of BM3D to run."""
+    """Stages of BM3D to run.
+
+    For the second stage alone, `stage_arg` is an estimate, an array, instead.
+
+    Attributes
+    ----------
+    HARD_THRESHOLDING, WIENER_FILTERING, ALL_STAGES : BM3DStages
+        The first stage, the second, and both.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.bm3d : Remove noise; takes a stage as `stage_arg`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore.compat import bm3d
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (32, 32))
+    >>> bm3d.bm3d(noisy, 0.1, stage_arg=bm3d.BM3DStages.HARD_THRESHOLDING).shape
+    (32, 32)
+    """
 
     HARD_THRESHOLDING = 1
     WIENER_FILTERING = 2
@@ -70,6 +90,21 @@ class BM3DProfile(Attributes):
         Without effect: variances are always exact, and nothing is printed.
     transform_3rd_dim_name, dec_level
         Cannot be changed.
+
+    See Also
+    --------
+    fastrestore.Profile : Parameters of the library's own functions.
+    fastrestore.compat.bm3d.bm3d : Remove noise with a profile.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastrestore.compat import bm3d
+    >>> profile = bm3d.BM3DProfile()
+    >>> profile.bs_ht = 4
+    >>> noisy = np.random.default_rng(0).normal(0.5, 0.1, (32, 32))
+    >>> bm3d.bm3d(noisy, 0.1, profile).shape
+    (32, 32)
     """
 
     filter_strength: float = 1
@@ -129,13 +164,39 @@ class BM3DProfile(Attributes):
 
 
 class BM3DProfileRefilter(BM3DProfile):
-    """Profile "refilter": each stage is repeated."""
+    """Profile "refilter": each stage is repeated.
+
+    For correlated noise: signal that a stage removed is looked for in its residual.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.BM3DProfile : All attributes.
+
+    Examples
+    --------
+    >>> from fastrestore.compat import bm3d
+    >>> bm3d.BM3DProfileRefilter().denoise_residual
+    True
+    """
 
     denoise_residual = True
 
 
 class BM3DProfileVN(BM3DProfile):
-    """Profile "vn", for very noisy images."""
+    """Profile "vn", for very noisy images.
+
+    Larger blocks in the second stage, and a higher matching threshold.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.BM3DProfile : All attributes.
+
+    Examples
+    --------
+    >>> from fastrestore.compat import bm3d
+    >>> bm3d.BM3DProfileVN().bs_wiener
+    11
+    """
 
     max_3d_size_ht = 32
     step_ht = 4
@@ -146,7 +207,20 @@ class BM3DProfileVN(BM3DProfile):
 
 
 class BM3DProfileVNOld(BM3DProfile):
-    """Profile "vn_old", for very noisy images."""
+    """Profile "vn_old", for very noisy images.
+
+    As "vn", with larger blocks in the first stage, too.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.BM3DProfile : All attributes.
+
+    Examples
+    --------
+    >>> from fastrestore.compat import bm3d
+    >>> bm3d.BM3DProfileVNOld().bs_ht
+    12
+    """
 
     transform_2d_ht_name = "dct"
     bs_ht = 12
@@ -159,7 +233,20 @@ class BM3DProfileVNOld(BM3DProfile):
 
 
 class BM3DProfileLC(BM3DProfile):
-    """Profile of low complexity."""
+    """Profile of low complexity.
+
+    Larger steps and smaller search windows take less time.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.BM3DProfile : All attributes.
+
+    Examples
+    --------
+    >>> from fastrestore.compat import bm3d
+    >>> bm3d.BM3DProfileLC().step_ht
+    6
+    """
 
     step_ht = 6
     search_window_ht = 25
@@ -169,7 +256,20 @@ class BM3DProfileLC(BM3DProfile):
 
 
 class BM3DProfileHigh(BM3DProfile):
-    """Profile "high": slower, with smaller steps."""
+    """Profile "high": slower, with smaller steps.
+
+    Slower than the default, and slightly more accurate.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.BM3DProfile : All attributes.
+
+    Examples
+    --------
+    >>> from fastrestore.compat import bm3d
+    >>> bm3d.BM3DProfileHigh().step_ht
+    2
+    """
 
     dec_level = 1
     step_ht = 2
@@ -180,7 +280,20 @@ class BM3DProfileHigh(BM3DProfile):
 
 
 class BM3DProfileDeb(BM3DProfile):
-    """Profile "deb", for deblurring; hard thresholding uses "bior1.5", not "dst"."""
+    """Profile "deb", for deblurring; hard thresholding uses "bior1.5", not "dst".
+
+    For `bm3d_deblurring`.
+
+    See Also
+    --------
+    fastrestore.compat.bm3d.BM3DProfile : All attributes.
+
+    Examples
+    --------
+    >>> from fastrestore.compat import bm3d
+    >>> bm3d.BM3DProfileDeb().lambda_thr3d
+    2.9
+    """
 
     lambda_thr3d = 2.9
     step_wiener = 2

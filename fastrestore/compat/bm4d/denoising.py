@@ -12,13 +12,8 @@ from fastrestore._collaborative import sides
 from fastrestore._collaborative.stage import THRESHOLD_VOLUME
 from fastrestore.compat import attributes
 from fastrestore.compat.arguments import Kept, Noise, Stages, array, check_size, separated
-from fastrestore.compat.bm4d.profiles import (
-    BM4DProfile,
-    BM4DStages,
-    checked,
-    has_slices,
-    profile_of,
-)
+from fastrestore.compat.bm4d.conversion import checked, has_slices, profile_of
+from fastrestore.compat.bm4d.profiles import BM4DProfile, BM4DStages
 
 
 def bm4d(
@@ -29,6 +24,9 @@ def bm4d(
     blockmatches: Any = (False, False),
 ) -> Any:
     """Remove noise from a volume, with the arguments of the package bm4d.
+
+    Calls written for that package run with other parameters unchanged: the result has its shape and
+    range, and is computed by `fastrestore.bm4d`.
 
     Parameters
     ----------
@@ -83,6 +81,8 @@ def bm4d_multichannel(
     stage_arg: Any = BM4DStages.ALL_STAGES,
 ) -> Any:
     """Remove noise from a volume of several channels, with the arguments of the package bm4d.
+
+    Blocks are matched on one channel, and all channels are filtered in the same groups.
 
     Parameters
     ----------

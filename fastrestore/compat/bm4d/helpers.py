@@ -17,6 +17,8 @@ def gaussian_kernel_3d(
 ) -> NDArray[np.float64]:
     """Return a Gaussian kernel with three axes, whose values sum to 1.
 
+    It is separable: the product of a Gaussian along each axis.
+
     Parameters
     ----------
     size : tuple of three ints
@@ -28,6 +30,16 @@ def gaussian_kernel_3d(
     -------
     numpy array of shape `size`, float64
         The kernel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `size` is not three whole numbers of 1 or more, or a deviation is not above 0.
+
+    See Also
+    --------
+    fastrestore.compat.bm4d.gaussian_kernel : The same with two axes.
+    fastrestore.psd_from_kernel : Compute the power spectrum of noise with a kernel.
 
     Examples
     --------
