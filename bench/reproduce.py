@@ -144,8 +144,9 @@ def figures(record):
 
 
 def pages():
-    """Return the pages whose figures are measured."""
-    return [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/*/*.md"))]
+    """Return the pages whose figures are measured: not decisions, which record what once was."""
+    found = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")]
+    return [ROOT / "README.md", *sorted(p for p in found if p.parent.name != "decisions")]
 
 
 def fill(page, known):

@@ -19,13 +19,9 @@ CODE = re.compile(r"```.*?```|`[^`\n]*`|^ {4}.*$", re.DOTALL | re.MULTILINE)
 TYPED = re.compile(r"\d[\d.]* (?:dB|s|ms|MiB)\b")
 
 
-def pages():
-    return [page for page in reproduce.pages() if page.parent.name != "decisions"]
-
-
 def test_every_figure_of_a_page_is_that_of_the_record():
     used = set()
-    for page in pages():
+    for page in reproduce.pages():
         for key, text in reproduce.MARKED.findall(page.read_text(encoding="utf-8")):
             assert text == FIGURES[key], f"{page.name}: {key}; python bench/reproduce.py --pages"
             used.add(key)
@@ -33,7 +29,7 @@ def test_every_figure_of_a_page_is_that_of_the_record():
 
 
 def test_no_figure_is_typed():
-    for page in pages():
+    for page in reproduce.pages():
         text = CODE.sub("", reproduce.MARKED.sub("", page.read_text(encoding="utf-8")))
         typed = TYPED.findall(text)
         assert not typed, f"{page.name}: {typed} need a key of bench/reproduce_groups.py"
