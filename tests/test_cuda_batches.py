@@ -52,6 +52,7 @@ CASES = {
     "a level for each image": ([10, 5, 20, 10, 8], {}),
     "a range": (10, {"data_range": 255}),
     "float64": (10, {"dtype": "f8"}),
+    "float16": (10, {"dtype": "f2"}),
     "8 bits": (10, {"dtype": "u1"}),
     "correlated noise": (None, {"noise_kernel": np.full((1, 3), 5.0)}),
     "basic stage": (10, {"stage": "basic", "strength": 1.3}),

@@ -1,6 +1,8 @@
 """Calls of a plan that are repeated by one launch of a CUDA graph."""
 
 import numpy as np
+import pytest
+from support import faketorch
 from support.images import noisy, scene
 
 from fastrestore import BM3DPlan, Profile
@@ -92,6 +94,82 @@ def test_streams_are_respected(fake):
         out[...] = 0
         graph.launch()
         np.testing.assert_allclose(out.get(stream=stream), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_other_arrays_after_a_graph(fake, monkeypatch, recorded):
+    torch = faketorch.install(monkeypatch, fake)
+    first = images()[0]
+    image, out = fake.asarray(first), fake.asarray(np.zeros_like(first))
+    plan = plan_of(image)
+    repeated(plan, image, out, 3 * recorded)
+    expected = plan_of(image)(image).get()
+    with pytest.raises(ValueError, match="out is on the host and image on GPU 0; move one"):
+        plan(image, out=first.copy())
+    with pytest.raises(TypeError, match=r"out must be an array, got list \[\]"):
+        plan(image, out=[])
+    tensor = torch.tensor(np.zeros_like(first))
+    repeated(plan, image, tensor, 1)
+    np.testing.assert_allclose(tensor.numpy(), expected, atol=1e-3)
+
+
+def test_tensors_are_repeated_in_their_own_memory(fake, monkeypatch):
+    torch = faketorch.install(monkeypatch, fake)
+    first, other = images()
+    image, out = torch.tensor(first.astype("f2")), torch.tensor(np.zeros_like(first, "f2"))
+    plan = BM3DPlan(first.shape, "float16", sigma=20, profile=SMALL, backend="cupy")
+    repeated(plan, image, out, 1)
+    before = fake.live, len(torch.taken)
+    repeated(plan, image, out, 1)
+    assert fake.live == before[0]
+    assert len(torch.taken) > before[1]
+    image.array[...] = fake.asarray(other.astype("f2"))
+    expected = plan_of(other)(other.astype("f4")).astype("f2")
+    fake.cuda.Device().synchronize()
+    fake.log.clear()
+    repeated(plan, image, out)
+    assert fake.count("graph") == 3
+    assert fake.launches() == []
+    np.testing.assert_allclose(out.numpy(), expected, atol=0.2)
+
+
+def test_memory_of_a_graph_is_that_of_the_caller(fake):
+    """Types that kernels do not support are converted, in new memory."""
+    pool, streams = fake.cuda.MemoryPool(), []
+
+    def allocated(size):
+        streams.append(fake.cuda.get_current_stream().ptr)
+        return pool.malloc(size)
+
+    first = images()[0].astype("f2")
+    image, out = fake.asarray(first), fake.asarray(np.zeros_like(first))
+    plan = BM3DPlan(first.shape, "float16", sigma=20, profile=SMALL, backend="cupy")
+    stream, before = fake.cuda.Stream(non_blocking=True), fake.live
+    with fake.cuda.using_allocator(allocated), stream:
+        repeated(plan, image, out)
+        expected = plan(image).get(stream=stream)
+        np.testing.assert_array_equal(out.get(stream=stream), expected)
+    assert fake.live == before
+    assert len(plan._replays._graphs) == 1
+    assert set(streams) == {stream.ptr}
+
+
+def test_a_call_on_another_gpu_is_repeated(fake):
+    first, other = images()
+    with fake.cuda.Device(1):
+        image, out = fake.asarray(first), fake.asarray(np.zeros_like(first))
+    plan = plan_of(image)
+    repeated(plan, image, out)
+    with fake.cuda.Device(1):
+        image[...] = fake.asarray(other)
+        expected = plan_of(image)(image).get()
+    fake.log.clear()
+    repeated(plan, image, out)
+    assert fake.count("graph") == 3
+    assert fake.launches() == []
+    assert fake.device == 0
+    with fake.cuda.Device(1):
+        np.testing.assert_allclose(out.get(), expected, atol=1e-3)
 
 
 def test_a_plan_keeps_few_graphs(fake, monkeypatch):

@@ -195,6 +195,7 @@ def test_plans_reject_other_images(fake):
         (image, wrong, r"out has shape \(30, 34\) and type float64; it must be .* float32"),
         (image, integer(), "out is on the host and image on GPU 0"),
         (image, image, "out shares memory with image"),
+        (image, fake.broadcast_to(fake.zeros(34, "f4"), (30, 34)), "out is a broadcast array"),
     ):
         with pytest.raises(ValueError, match=message):
             plan(given, out=out)
@@ -207,6 +208,18 @@ def test_plans_reject_other_images(fake):
         BM3DPlan(30)
     with pytest.raises(ValueError, match=r"image must have 2 axes .* got shape \(3, 4, 5\)"):
         BM3DPlan((3, 4, 5), sigma=1)
+
+
+def test_packed_fields_are_refused(fake):
+    records = fake.zeros(30 * 34 * 5, "u1")
+    for pixels in (
+        fake.ndarray((30, 34), "f4", records.data, (34 * 5, 5)),
+        fake.ndarray((30, 34), "f4", records.data + 1),
+    ):
+        with pytest.raises(ValueError, match=r"image is not aligned: .* the 4 bytes of a value"):
+            bm3d(pixels, 20, profile=SMALL)
+    row = fake.ndarray((1, 34), "f4", records.data, (5, 4))  # has no second row
+    np.testing.assert_array_equal(bm3d(row, 20, profile=SMALL).get(), 0)
 
 
 def test_invalid_arguments_on_the_gpu(fake):

@@ -72,9 +72,10 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend : optio
     call copies tables to the GPU and waits for them. Specify `sigma`: estimating it waits, too.
     Calls with a mask allocate memory and cannot be captured.
 
-    On a GPU, ``plan(image, out=result)`` with the same two arrays of CuPy records a CUDA graph in
-    the second call, and later calls launch it, which takes the host as long as launching one
-    kernel. A plan keeps up to 8 graphs. Calls with a mask or an estimated noise level are not
+    On a GPU, ``plan(image, out=result)`` with the same two arrays records a CUDA graph in the
+    second call, and later calls launch it, which takes the host as long as launching one kernel. A
+    plan keeps up to 8 graphs and the memory that they use, which the current allocator of CuPy
+    provides, and that of torch for tensors. Calls with a mask or an estimated noise level are not
     recorded.
 
     Examples
@@ -184,7 +185,7 @@ colorspace, chroma_strength, max_memory, deterministic, workers, backend : optio
         out : array, optional
             Array for the result: of the shape and on the device of `image`, of its type if that
             is a float type and float32 otherwise, in any memory layout. It must not share memory
-            with `image`.
+            with `image`, nor be a broadcast array.
 
         Returns
         -------
@@ -276,4 +277,6 @@ def _target(out: Any, image: Any) -> Any:
         raise ValueError("out shares memory with image, which is still read when out is written")
     if interop.on_host(values) and not values.flags.writeable:
         raise ValueError("out is read-only")
+    if any(n > 1 and not stride for n, stride in zip(values.shape, values.strides, strict=True)):
+        raise ValueError("out is a broadcast array, whose pixels share memory; copy it")
     return values

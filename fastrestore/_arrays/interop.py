@@ -50,9 +50,13 @@ def recognize(name: str, array: Any) -> tuple[Any, Restore]:
     ------
     TypeError
         If it is not an array of real numbers, is masked, or is on an unsupported device.
+    ValueError
+        If a GPU cannot read it.
     """
     values, restore = share(name, array)
     _check_dtype(name, values.dtype)
+    if not on_host(values):
+        _check_aligned(name, values)
     return values, restore
 
 
@@ -218,6 +222,17 @@ def _check_dtype(name: str, dtype: np.dtype[Any]) -> None:
         raise TypeError(f"{name} is boolean; convert it: {name}.astype('float32')")
     if dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got dtype {dtype}")
+
+
+def _check_aligned(name: str, values: Any) -> None:
+    """Raise if numbers on a GPU are not at multiples of their size, as fields of packed records."""
+    size, strides = values.dtype.itemsize, zip(values.shape, values.strides, strict=True)
+    if values.data.ptr % size or any(count > 1 and stride % size for count, stride in strides):
+        raise ValueError(
+            f"{name} is not aligned: its address or its strides {values.strides} are not multiples "
+            f"of the {size} bytes of a value, so a GPU cannot read it; copy it to a contiguous "
+            "array on the host, with numpy.ascontiguousarray, and that to the GPU"
+        )
 
 
 def _unchanged(result: Any) -> Any:

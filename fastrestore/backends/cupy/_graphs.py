@@ -22,32 +22,26 @@ class Replays:
     """
 
     def __init__(self) -> None:
-        self._graphs: dict[Key, tuple[Any, list[Any]]] = {}
+        self._graphs: dict[Key, tuple[Any, list[Any], Any]] = {}
         self._seen: set[Key] = set()
         self._most = MOST_GRAPHS
 
     def again(self, image: Any, out: Any) -> bool:
-        """Repeat a call; False if it is not recorded, or not on the current GPU."""
-        if not self._graphs or not type(image).__module__.startswith("cupy"):
+        """Repeat a call with two arrays of CuPy; False if it is not recorded."""
+        if not self._graphs or not all(map(interop.is_cupy, (image, out))):
             return False
-        found = self._graphs.get(_key(image, out))
-        if found is None:
-            return False
-        stream = interop.load_cupy().cuda.get_current_stream()
-        if stream.is_capturing():  # a graph of the caller gets the kernels themselves
-            return False
-        found[0].launch(stream)
-        return True
+        with image.device:
+            return self._replay(_key(image, out)) is not None
 
     def call(self, image: Any, out: Any, run: Callable[[], Any]) -> Any:
-        """Run a call, and record it if it is repeated."""
+        """Run a call, record it, or repeat it, with an image on the current GPU."""
         if not all(map(interop.is_cupy, (image, out))):
             return run()
         key = _key(image, out)
-        if key not in self._seen or len(self._graphs) >= self._most:
-            if len(self._seen) >= MOST_KEYS:
-                self._seen.clear()
-            self._seen.add(key)
+        repeated = self._replay(key)  # of arrays of other libraries that share these
+        if repeated is not None:
+            return repeated
+        if not self._is_repeated(key):
             return run()
         cupy = interop.load_cupy()
         if cupy.cuda.get_current_stream().is_capturing():
@@ -58,7 +52,26 @@ class Replays:
             self._most = 0
             return run()
         graph.launch()
-        self._graphs[key] = graph, kept
+        self._graphs[key] = graph, kept, result
+        return result
+
+    def _is_repeated(self, key: Key) -> bool:
+        """Whether a call was made before and can be recorded; remember it if not."""
+        if key in self._seen and len(self._graphs) < self._most:
+            return True
+        if len(self._seen) >= MOST_KEYS:
+            self._seen.clear()
+        self._seen.add(key)
+        return False
+
+    def _replay(self, key: Key) -> Any:
+        """Repeat a call that is recorded on the current GPU; return its result, or None."""
+        found = self._graphs.get(key)
+        stream = interop.load_cupy().cuda.get_current_stream()
+        if found is None or stream.is_capturing():  # a graph of the caller gets the kernels
+            return None
+        graph, _, result = found
+        graph.launch(stream)
         return result
 
 
@@ -66,16 +79,17 @@ def _key(image: Any, out: Any) -> Key:
     """What a graph depends on."""
     return (
         image.data.ptr, out.data.ptr, image.strides, out.strides, image.dtype.char, out.dtype.char,
-        image.shape, out.shape, interop.load_cupy().cuda.runtime.getDevice(),
+        image.shape, out.shape,
     )  # fmt: skip
 
 
 def _recorded(cupy: Any, run: Callable[[], Any]) -> tuple[Any, Any, list[Any]]:
     """Return a result that is not computed yet, the graph of a call, and the memory it uses."""
-    pool, kept = cupy.get_default_memory_pool(), []
+    allocate, caller, kept = cupy.cuda.get_allocator(), cupy.cuda.get_current_stream(), []
 
     def allocated(size: int) -> Any:
-        kept.append(pool.malloc(size))
+        with caller:  # a pool with an order of streams, such as that of cudaMallocAsync, must not
+            kept.append(allocate(size))  # allocate in the graph, which would free it
         return kept[-1]
 
     stream = cupy.cuda.Stream(non_blocking=True)

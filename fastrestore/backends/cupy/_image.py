@@ -148,10 +148,12 @@ def store(
 ) -> None:
     """See `fastrestore.backends.protocol.Backend`."""
     exponents = (0, -units.exponent)
-    if out.ndim == 3 and not interop.on_host(out):
+    known = out.dtype.str[1:] in _TYPES
+    if out.ndim == 3 and known and not interop.on_host(out):
         _mix(channels, out, units.back(), exponents, execution, unchanged)
         return
-    result = execution.memory.take("result", out.shape, out.dtype)
+    kind = out.dtype if known else np.float32  # of float16
+    result = execution.memory.take("result", out.shape, kind)
     if out.ndim == 4:
         inside = channels[tuple(slice(0, size) for size in out.shape)]
         tall = _tall(out.shape)
