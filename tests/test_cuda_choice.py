@@ -1,6 +1,9 @@
 """When a call uses the GPU without being asked to, and what it does if the GPU cannot."""
 
 import contextlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,12 +18,14 @@ from fastrestore import (
     bm3d,
     bm4d,
     denoise,
+    super_resolve,
     use_backend,
     vbm3d,
 )
 from fastrestore._collaborative.tape import recording
+from fastrestore._cuda import module
 from fastrestore.backends import cupy as package
-from fastrestore.backends.select import select
+from fastrestore.backends.select import select, why_unavailable
 
 SMALL = Profile(radius_basic=5, radius_final=5, group_basic=4, group_final=4)
 FILM = Profile.named("video").replace(
@@ -233,3 +238,43 @@ def test_arrays_of_other_arguments_on_another_gpu(fake):
     plan = BM3DPlan((30, 34), sigma=20, profile=SMALL, backend="cupy")
     with pytest.raises(ValueError, match="out is on GPU 1 and image on GPU 0; move one"):
         plan(here, out=out)
+
+
+def test_one_thread_loads_the_compiler(fake, monkeypatch):
+    loading, loaded = [], threading.Event()
+    load = fake.cuda.nvrtc.getVersion
+
+    def version():
+        if not loaded.is_set():
+            loading.append(load())
+            time.sleep(0.05)  # for the others to begin, too
+            loaded.set()
+        return load()
+
+    monkeypatch.setattr(fake.cuda.nvrtc, "getVersion", version)
+    image = fake.asarray(integer())
+    why_unavailable.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: bm3d(image, 0), range(4)))
+    assert len(loading) == 1
+    module.kernel.cache_clear()
+    with monkeypatch.context() as patch:  # as of an estimator, which chooses no backend
+        patch.setattr(module, "load_compiler", lambda: loading.append(None))
+        module.kernel(0, "bm3d_range", ())
+    assert None in loading
+
+
+@pytest.mark.parametrize("device", ["cpu", None])
+def test_networks_and_arrays_on_a_gpu_that_torch_lacks(fake, monkeypatch, device):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with fake.cuda.Device(1):
+        image = fake.asarray(integer(16, 18))
+    if device is None:
+        with pytest.raises(BackendUnavailableError, match=r"on GPU 1, but PyTorch .* finds 0 GPUs"):
+            super_resolve(image, 2)
+        return
+    result = super_resolve(image, 2, device=device)
+    assert result.device.id == 1
+    expected = super_resolve(integer(16, 18), 2, device=device)
+    np.testing.assert_allclose(result.get(), expected, atol=1e-3)

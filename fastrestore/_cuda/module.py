@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -77,10 +79,34 @@ def source(name: str) -> str:
     return "\n".join(parts)
 
 
+_loading = threading.Lock()
+
+
+def _unlock() -> None:
+    """Replace a lock that a thread of the parent process held during a fork."""
+    global _loading
+    _loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
+
+
+def load_compiler() -> None:
+    """Load NVRTC.
+
+    CuPy loads its two libraries without a lock, one after the other. A thread that comes between
+    them uses the first, and fails because it does not find the second.
+    """
+    with _loading:
+        interop.load_cupy().cuda.nvrtc.getVersion()
+
+
 @functools.cache
 def kernel(device: int, name: str, constants: Constants) -> Any:
     """Return a kernel for the current GPU `device`; CuPy compiles it once and caches it on disk."""
     del device
+    load_compiler()
     options = ("-std=c++17", *(f"-D{key}={value}" for key, value in constants))
     module = interop.load_cupy().RawModule(code=source(name), options=options, backend="nvrtc")
     return module.get_function(name)

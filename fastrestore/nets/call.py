@@ -15,6 +15,7 @@ from fastrestore._arrays.progress import Progress, reporting
 from fastrestore._noise.estimate import mean_sigma
 from fastrestore._noise.mosaic import mosaic
 from fastrestore.backends.select import preferred
+from fastrestore.errors import BackendUnavailableError
 from fastrestore.nets.batch import Axes, batched, contiguous, count_channels, sigmas, unbatched
 from fastrestore.nets.files import load, names
 from fastrestore.nets.network import Network
@@ -319,13 +320,24 @@ def _device(device: Any, values: Any) -> torch.device:
     """Choose the device on which the network runs."""
     if device is None:
         if not interop.on_host(values):
-            return torch.device("cuda", values.device.id)
+            return _shared_device(values.device.id)
         on_gpu = torch.cuda.is_available() and (preferred() or "auto").partition(":")[0] in (
             "auto",
             "cupy",
         )
         return torch.device("cuda" if on_gpu else "cpu")
     return check_device(device)
+
+
+def _shared_device(number: int) -> torch.device:
+    """Return a GPU of CuPy as one of PyTorch; raise if PyTorch does not find it."""
+    if number >= torch.cuda.device_count():
+        raise BackendUnavailableError(
+            f"the image is on GPU {number}, but PyTorch {torch.__version__} finds "
+            f"{torch.cuda.device_count()} GPUs: install a build of PyTorch for CUDA, or run the "
+            "network on the CPU with device='cpu'"
+        )
+    return torch.device("cuda", number)
 
 
 def on_device(net: Network, device: torch.device) -> Network:
@@ -338,12 +350,14 @@ def on_device(net: Network, device: torch.device) -> Network:
 def tensor(values: Any, device: torch.device) -> torch.Tensor:
     """Convert an array of NumPy or CuPy to a float32 tensor on a device."""
     plain = contiguous(values.astype(np.float32))
+    if device.type == "cpu":
+        plain = interop.to_host(plain)
     share = torch.from_numpy if interop.on_host(plain) else torch.utils.dlpack.from_dlpack
     return share(plain).to(device)
 
 
 def array(tensor: torch.Tensor, like: Any) -> Any:
     """Convert a tensor to an array of the library of `like`."""
-    if interop.on_host(like):
-        return tensor.cpu().numpy()
+    if interop.on_host(like) or tensor.device.type == "cpu":
+        return interop.place_like(tensor.cpu().numpy(), like)
     return interop.namespace(like).from_dlpack(tensor.contiguous())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastrestore._arrays import interop
+from fastrestore._cuda import module
 
 NAME = "cupy"
 capabilities = frozenset({"image", "sharpen", "volume", "video", "batch", "gradients", "factors"})
@@ -26,7 +27,7 @@ def why_unavailable() -> str | None:
         return f"importing cupy failed ({error}); reinstall it: {interop.CUPY_CURE}"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-        cupy.cuda.nvrtc.getVersion()
+        module.load_compiler()
     except Exception as error:
         return _explained(error)
     if count == 0 or not cupy.cuda.is_available():
