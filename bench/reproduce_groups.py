@@ -185,7 +185,7 @@ GROUPS = {
     ),
     "degraded": Group(
         "bench/upscale.py --images DIR/Set5 --degraded",
-        {"degraded": cells(("degraded", GAN), "PSNR Y")},
+        {"degraded": cells(("input", GAN), "PSNR Y")},
         ("Set5",),
         ("torch",),
     ),
