@@ -99,16 +99,22 @@ def kernel_seconds():
 
 
 def sleeping(seconds):
-    """Replace the stages, in a worker, by a sleep of half this time for each."""
+    """Replace the kernels, in a worker, by a sleep of half this time for each stage."""
     from fastrestore._chunked import stages
 
-    def run(planes, *others, facts, task, block_id=()):
+    def restored(joined, facts, task, inner):
         time.sleep(seconds / 2)
-        _, j, k = block_id
-        ends = task.cuts.ends
-        return np.zeros((1, ends[0][j + 1] - ends[0][j], ends[1][k + 1] - ends[1][k]), np.float32)
+        return np.zeros((1, *(part.stop - part.start for part in inner)), np.float32)
 
-    stages.run = run
+    stages.restored = restored
+
+
+def tasks_of(array):
+    """Count the tasks that Dask runs for an array."""
+    import dask
+
+    (optimized,) = dask.optimize(array)
+    return len(dict(optimized.__dask_graph__()))
 
 
 def scheduler(args):
@@ -131,11 +137,11 @@ def scheduler(args):
         submitted = time.perf_counter() - start
         wait(total)
         spent, used = time.perf_counter() - start, processors(client) - before
-    work = rows**2 * seconds
+    work, each = rows**2 * seconds, tasks_of(sums) / rows**2
     print(f"{rows**2} chunks of {SIDE}x{SIDE}, kernels of {seconds:.2f} s: {work:.0f} s of work on "
           f"{args.threads} threads in {spent:.0f} s, {submitted:.1f} s of them to build and send "
-          f"the graph; scheduler, graph and chunks took {used:.0f} s of the processors, "
-          f"{used / work:.1%} of the work")  # fmt: skip
+          f"the graph of {each:.1f} tasks a chunk; scheduler, graph and chunks took {used:.0f} s "
+          f"of the processors, {used / work:.1%} of the work")  # fmt: skip
 
 
 def processors(client):
@@ -144,8 +150,8 @@ def processors(client):
 
 
 def corner(chunk):
-    """Return one pixel of a chunk."""
-    return chunk[:1, :1]
+    """Return one pixel of a chunk, without the chunk."""
+    return chunk[:1, :1].copy()
 
 
 def main():

@@ -1,6 +1,7 @@
 """Dask arrays: chunks give the result of the whole image, bit for bit."""
 
 import warnings
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 import fastrestore
 from fastrestore import Profile
 
+dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 flatten = pytest.importorskip("dask.core").flatten
 arrays = pytest.importorskip("fastrestore._chunked.arrays")
+halos = pytest.importorskip("fastrestore._chunked.halos")
+Cuts = pytest.importorskip("fastrestore._chunked.cuts").Cuts
 
 # Small blocks and search windows, so that small images have several chunks
 SMALL = Profile.named("np").replace(
@@ -72,19 +76,25 @@ KINDS = {
 }
 
 
+# Whether tasks read the borders of neighbors, or whole neighbors
+LARGE = st.sampled_from([0.0, float("inf")])
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     chunks=st.tuples(sizes(61, 12), sizes(75, 12)),
     dtype=st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]),
     shift=st.sampled_from([0, 0, 1e6]),
+    large=LARGE,
 )
-def test_chunks_of_any_size_give_the_whole_result(kind, chunks, dtype, shift):
+def test_chunks_of_any_size_give_the_whole_result(kind, chunks, dtype, shift, large):
     more, options = KINDS[kind]
     image = photograph((*SHAPE, *more), dtype) + np.asarray(
         shift if np.dtype(dtype).kind == "f" and kind != "poisson" else 0, dtype
     )
-    check(image, (*chunks, *(1 for _ in more)), **options)
+    with patch.object(halos, "LARGE", large):
+        check(image, (*chunks, *(1 for _ in more)), **options)
 
 
 def test_a_gray_image_in_color_is_one_channel():
@@ -117,8 +127,9 @@ def test_a_pilot():
     chunks=st.tuples(sizes(18, 6), sizes(25, 8), sizes(33, 8)),
     axes=st.sampled_from([(0, 1, 2), (1, 0, 2), (2, 1, 0)]),
     mapped=st.booleans(),
+    large=LARGE,
 )
-def test_chunks_of_volumes_give_the_whole_result(chunks, axes, mapped):
+def test_chunks_of_volumes_give_the_whole_result(chunks, axes, mapped, large):
     profile = Profile.named("volume").replace(
         radius_basic=2, radius_final=2, radius_slices_basic=1, radius_slices_final=1,
         slices_basic=2, slices_final=3, step_slices_basic=2, step_slices_final=3,
@@ -129,7 +140,8 @@ def test_chunks_of_volumes_give_the_whole_result(chunks, axes, mapped):
     volume, chunks = volume.transpose(axes), tuple(chunks[k] for k in axes)
     whole = fastrestore.bm4d(volume, sigma, profile=profile)
     lazy = da.from_array(volume, chunks=chunks)
-    lazy = restored(fastrestore.bm4d, lazy, sigma, profile=profile)
+    with patch.object(halos, "LARGE", large):
+        lazy = restored(fastrestore.bm4d, lazy, sigma, profile=profile)
     np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
 
 
@@ -252,6 +264,12 @@ def test_what_cannot_be_done_in_chunks_is_refused_at_once(options, message):
         fastrestore.bm3d(lazy, **{"sigma": 15, "profile": SMALL, **options})
 
 
+@pytest.mark.parametrize("shape", [(3, 40), (1, 1), (40, 3, 2)])
+def test_an_image_smaller_than_a_block_is_restored_as_a_whole(shape):
+    axis = 2 if len(shape) == 3 else None
+    check(photograph(shape), (20, 20, 2)[: len(shape)], sigma=15, channel_axis=axis)
+
+
 def test_principal_components_are_refused():
     lazy = da.from_array(photograph((*SHAPE, 4)), chunks=(30, 40, 4))
     with pytest.raises(ValueError, match="colorspace='pca' is not supported"):
@@ -290,3 +308,72 @@ def test_measures_of_the_whole_image_do_not_keep_its_chunks():
         assert not set(flatten(array.__dask_keys__())) & set(theirs)
         assert len(theirs) == len(mine)
         np.testing.assert_array_equal(other, array)
+
+
+@pytest.mark.parametrize("noise", [{"sigma": 15}, {"sigma": None}])
+def test_the_place_of_a_nan_is_that_in_the_image(noise):
+    image = photograph((4200, 4100))
+    image[4190, 4080] = np.nan  # beyond 2**24 pixels noise is estimated from squares
+    lazy = fastrestore.bm3d(da.from_array(image, chunks=2100), **noise)
+    with pytest.raises(ValueError, match=r"nan at \(4190, 4080\)"):
+        lazy[:9, :9].compute(scheduler="synchronous")
+
+
+def test_the_pilot_is_checked():
+    image, pilot = photograph(), photograph()
+    lazy = da.from_array(image, chunks=CHUNKS)
+    with pytest.raises(ValueError, match=r"pilot has shape \(30, 75\), but the image has shape"):
+        fastrestore.bm3d(lazy, 15, pilot=pilot[:30], profile=SMALL)
+    pilot[60, 70] = np.inf
+    result = fastrestore.bm3d(lazy, 15, pilot=pilot, profile=SMALL)
+    with pytest.raises(ValueError, match=r"pilot has values .* inf at \(60, 70\)"):
+        result.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda x: np.ma.masked_less(x, 90), r"chunk \(\d, \d\) of image is a masked array"),
+        (lambda x: x.astype("f8"), "float64, but image is a Dask array .* float32"),
+        (lambda x: x[:-1], r"shape \((24|34), \d+\) .* shape \((25|36), \d+\)"),
+    ],
+)
+def test_chunks_that_are_not_what_the_array_says_are_reported(made, message):
+    lazy = da.from_array(photograph(), chunks=CHUNKS)
+    lazy = lazy.map_blocks(made, chunks=lazy.chunks, meta=np.empty((0, 0), "f4"))
+    with pytest.raises(TypeError, match=message):
+        fastrestore.bm3d(lazy, 15, profile=SMALL).compute(scheduler="synchronous")
+
+
+def test_delayed_objects_are_refused():
+    lazy = da.from_array(photograph(), chunks=CHUNKS)
+    with pytest.raises(TypeError, match=r"noise is a delayed object of Dask; pass noise\.compute"):
+        fastrestore.bm3d(lazy, noise=fastrestore.estimate_noise(lazy))
+    with pytest.raises(TypeError, match=r"image is a delayed object .*from_delayed\(image"):
+        fastrestore.bm3d(dask.delayed(photograph()), 15)
+
+
+def test_the_noise_of_an_array_of_xarray():
+    xarray = pytest.importorskip("xarray")
+    lazy = xarray.DataArray(photograph((150, 200)), dims=("y", "x")).chunk(60)
+    spec = fastrestore.estimate_noise(lazy).compute()
+    assert spec.sigma == fastrestore.estimate_noise(photograph((150, 200))).sigma
+
+
+def test_a_chunk_has_few_tasks():
+    """The scheduler takes about a millisecond for each of them."""
+    image = da.zeros((900, 1200), chunks=75, dtype=np.float32)
+    (graph,) = dask.optimize(fastrestore.bm3d(image, 15, profile=SMALL))
+    tasks = len(dict(graph.__dask_graph__()))
+    assert tasks < 10 * image.npartitions
+
+
+def test_borders_are_copies():
+    """A slice would keep the whole chunk in memory."""
+    chunk = photograph()[None]
+    cuts = Cuts.of(((61, 61), (75, 75)), (5, 7))
+    borders = halos.borders_of(chunk, cuts.spans((0, 1)))
+    assert {key: part.shape for key, part in borders.items()} == {
+        (0, 1): (1, 5, 75), (1, -1): (1, 61, 7),
+    }  # fmt: skip
+    assert not any(np.shares_memory(part, chunk) for part in borders.values())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -236,6 +240,26 @@ def test_a_full_disk(capsys, monkeypatch, whole):
     np.testing.assert_array_equal(values("out.zarr"), whole)
 
 
+def test_no_task_runs_on_after_an_error():
+    """A thread that writes a part then could write it where another call has begun."""
+    dask = pytest.importorskip("dask")
+    begun, ended = threading.Event(), []
+
+    def slow():
+        begun.set()
+        time.sleep(0.3)
+        ended.append(1)
+
+    def failing():
+        assert begun.wait(30)
+        raise OSError("disk")
+
+    tasks = [dask.delayed(slow, pure=False)(), dask.delayed(failing, pure=False)()]
+    with pytest.raises(OSError, match="disk"):
+        schedulers.Threads(2).run(tasks, lambda _: None)
+    assert ended == [1]
+
+
 @POSIX
 def test_a_limit_of_the_size_of_files_stands_for_a_full_disk(capsys):
     import resource
@@ -250,6 +274,7 @@ def test_a_limit_of_the_size_of_files_stands_for_a_full_disk(capsys):
     assert "cannot write" in err[-1]
     assert err[-1].endswith("File too large")
     assert not Path("out.zarr").exists()
+    assert not Path("out.zarr.partial").exists()  # no part is complete
 
 
 def test_too_little_space_is_a_warning(capsys, monkeypatch):
@@ -302,6 +327,20 @@ def test_existing_targets(capsys):
     assert text == "photos.zarr is a directory of other files; choose another output"
 
 
+@pytest.mark.parametrize("words", [["--sigma", "10"], ["--profile", "refilter", "--sigma", "0"]])
+def test_arguments_that_are_refused_leave_nothing(capsys, words):
+    found = main(["denoise", "in.zarr", "-o", "out.zarr", *words])
+    assert found == 2, capsys.readouterr()
+    assert names(Path()) == ["in.zarr"]
+
+
+def test_an_image_smaller_than_a_block(capsys):
+    zarr.create_array("thin.zarr", data=NOISY[:5])
+    run(capsys, "thin.zarr", *WORDS)
+    expected = fastrestore.bm3d(NOISY[:5], 10, profile="fast")
+    np.testing.assert_array_equal(values("thin-restored.zarr"), to_type(expected, "u1"))
+
+
 def test_folders_without_permission(capsys, monkeypatch):
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: mode != 3 and access(path, mode))
@@ -324,7 +363,7 @@ def test_nan_in_one_far_chunk(capsys):
     wrong[250, 200] = np.nan
     zarr.create_array("nan.zarr", data=wrong, chunks=(64, 64))
     _, err = run(capsys, "nan.zarr", "--sigma", "10", "--chunks", "64", status=1)
-    assert err == ["fastrestore: error: nan.zarr: NaN or infinite values in 1 chunks, the first in "
+    assert err == ["fastrestore: error: nan.zarr: NaN or infinite values in 1 chunk, the first in "
                    "part [192:256, 192:256]; replace them by finite values"]  # fmt: skip
 
 
@@ -375,7 +414,36 @@ def test_unfit_stores_and_files(capsys):
 def test_a_scheduler_that_cannot_be_reached(capsys, monkeypatch):
     monkeypatch.setattr(schedulers, "TIMEOUT", 0.5)
     text = fails(capsys, "denoise", "in.zarr", "--scheduler", "tcp://127.0.0.1:9")
-    assert text.startswith("cannot reach --scheduler tcp://127.0.0.1:9: ")
+    assert text.startswith("cannot reach --scheduler tcp://127.0.0.1:9, or it is none: ")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_a_server_that_is_no_scheduler(capsys, monkeypatch, answer):
+    """It may send what reads as a message of exabytes, or nothing."""
+    monkeypatch.setattr(schedulers, "TIMEOUT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
+
+        def accept():
+            with contextlib.suppress(OSError):  # the test has ended
+                while True:
+                    stack.enter_context(server.accept()[0]).sendall(answer)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        text = fails(capsys, "denoise", "in.zarr", "--scheduler", address)
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+    assert text.startswith(f"cannot reach --scheduler {address}, or it is none: ")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "text", '{"address": 3}'])
+def test_a_file_that_is_no_scheduler_file(capsys, monkeypatch, content):
+    monkeypatch.setattr(schedulers, "TIMEOUT", 0.5)
+    Path("s.json").write_text(content)
+    text = fails(capsys, "denoise", "in.zarr", "--scheduler", "s.json")
+    assert text.startswith("cannot reach --scheduler s.json, or it is none: ")
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import dask.array as da
 import numpy as np
 from dask._task_spec import DataNode, convert_legacy_graph
-from dask.array.overlap import overlap
 from dask.base import clone_key, tokenize
+from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from fastrestore._arrays import interop, validate
-from fastrestore._chunked.cuts import Cuts, Depths
+from fastrestore._chunked.cuts import Depths
 
 Chunks = tuple[tuple[int, ...], ...]
 
 WANTED = 512  # least side of the chunks that unfit ones are replaced by
 FIT = 4  # times the overlap: least side of these chunks, which then is about half of what is read
+
+
+def refuse_others(arguments: Mapping[str, Any]) -> None:
+    """Raise if an argument is of Dask, but no array; the first argument is the image."""
+    image = next(iter(arguments))
+    for name, value in arguments.items():
+        if isinstance(value, Delayed):
+            cure = f"pass {name}.compute()"
+            if name == image:
+                cure = f"dask.array.from_delayed({name}, shape, dtype) makes an array"
+            raise TypeError(f"{name} is a delayed object of Dask; {cure}")
+    if not isinstance(arguments[image], da.Array):
+        kind = type(arguments[image]).__name__
+        raise TypeError(
+            f"{image} must be an array, got {kind} of Dask; {image}.to_dask_array(lengths=True) "
+            "may convert it"
+        )
 
 
 def check(name: str, array: Any) -> None:
@@ -41,7 +59,9 @@ def check(name: str, array: Any) -> None:
 def matching(name: str, array: Any, image: Any) -> Any:
     """Return an array of the shape of a Dask array as one, with chunks of the same kind."""
     if not isinstance(array, da.Array):
-        array = da.from_array(interop.recognize(name, array)[0], chunks=image.chunks)
+        array = interop.recognize(name, array)[0]
+        validate.same_shape(name, array, image.shape)
+        array = da.from_array(array, chunks=image.chunks)
     check(name, array)
     validate.same_shape(name, array, image.shape)
     if on_host(array) != on_host(image):
@@ -62,7 +82,8 @@ def like(array: Any, dtype: Any, ndim: int) -> Any:
 def as_planes(array: Any, channel_axis: int | None, slice_axis: int = 1) -> Any:
     """View an image as (C, *spatial), with all channels in a chunk; see `Geometry.planes`."""
     if channel_axis is None:
-        planes = array[None]
+        meta = like(array, array.dtype, array.ndim + 1)
+        planes = da.map_blocks(_with_channel, array, new_axis=0, dtype=array.dtype, meta=meta)
     else:
         planes = da.moveaxis(array, channel_axis, 0).rechunk({0: -1})
     return planes if slice_axis == 1 else da.moveaxis(planes, slice_axis, 1)
@@ -72,7 +93,23 @@ def as_image(planes: Any, channel_axis: int | None, slice_axis: int = 1) -> Any:
     """Return planes (C, *spatial) with the axes of the image."""
     if slice_axis != 1:
         planes = da.moveaxis(planes, 1, slice_axis)
-    return planes[0] if channel_axis is None else da.moveaxis(planes, 0, channel_axis)
+    if channel_axis is not None:
+        return da.moveaxis(planes, 0, channel_axis)
+    meta = like(planes, planes.dtype, planes.ndim - 1)
+    return da.map_blocks(_without_channel, planes, drop_axis=0, dtype=planes.dtype, meta=meta)
+
+
+# Dask joins functions of chunks with the tasks before and after them, and slices only sometimes
+
+
+def _with_channel(chunk: Any) -> Any:
+    """Return the only channel of a chunk as one of several."""
+    return chunk[None]
+
+
+def _without_channel(chunk: Any) -> Any:
+    """Return the only channel of a chunk."""
+    return chunk[0]
 
 
 def fitted(name: str, planes: Any, depths: Depths) -> Any:
@@ -122,12 +159,6 @@ def _cost(chunks: Chunks, depths: Depths) -> float:
         for sizes, depth in zip(chunks, depths, strict=True)
     ]
     return math.prod(read) / math.prod(map(sum, chunks)) - 1
-
-
-def overlapped(planes: Any, cuts: Cuts) -> Any:
-    """Return planes (C, *spatial) whose chunks have the pixels of neighbors that a stage reads."""
-    depths = dict(enumerate((0, *cuts.depths)))
-    return overlap(planes, depths, boundary="none", allow_rechunk=False)
 
 
 def again(array: Any) -> Any:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 
-from fastrestore._arrays import validate
+from fastrestore._arrays import interop, validate
 from fastrestore._chunked import arrays, graph, options
 from fastrestore._chunked.facts import Settings
 from fastrestore._chunked.maps import Noise, is_map, map_of, noise_of_levels
@@ -38,7 +40,7 @@ def bm3d(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         )
     if arguments["match_channel"] is not None:
         request = request.matched_on(arguments["match_channel"])
-    return _restored("image", geometry, request, arguments)
+    return _restored(function, "image", geometry, request, arguments)
 
 
 def bm4d(
@@ -58,7 +60,7 @@ def bm4d(
         weights=np.eye(geometry.channels)[matched],
         noise=None if noise is None else noise.with_axis_first(geometry.slice_axis),
     )
-    return _restored("volume", geometry, request, arguments)
+    return _restored(function, "volume", geometry, request, arguments)
 
 
 def _request(
@@ -79,7 +81,13 @@ def _request(
     )
 
 
-def _restored(name: str, geometry: Geometry, request: Request, arguments: dict[str, Any]) -> Any:
+def _restored(
+    function: Callable[..., Any],
+    name: str,
+    geometry: Geometry,
+    request: Request,
+    arguments: dict[str, Any],
+) -> Any:
     """Return the restored array, with the axes of the one that is given."""
     settings = Settings.of(name, request, arguments["backend"], arguments["workers"])
     axes = geometry.channel_axis, geometry.slice_axis
@@ -89,7 +97,7 @@ def _restored(name: str, geometry: Geometry, request: Request, arguments: dict[s
         searched = (1, 2, 3) if arguments["slice_axis"] is None else (1,)
     settings = replace(settings, piloted=pilot is not None, searched=searched)
     if settings.is_small():  # smaller than a block
-        return _whole(name, arguments)
+        return _whole(function, name, arguments)
     planes = arrays.fitted(name, arrays.as_planes(arguments[name], *axes), settings.depths())
     if pilot is not None:
         validate.check_pilot_stage(request.stage)
@@ -110,9 +118,10 @@ def _noise(name: str, request: Request, planes: Any, sigma: Any) -> tuple[Any, A
     return levels, noise_of_levels(levels, request.noise.spectrum)
 
 
-def _whole(name: str, arguments: dict[str, Any]) -> Any:
+def _whole(function: Callable[..., Any], name: str, arguments: dict[str, Any]) -> Any:
     """Restore an image that is smaller than a block in one task."""
-    raise ValueError(
-        f"{name} has shape {arguments[name].shape}, smaller than a block, which needs no chunks: "
-        f"pass {name}.compute()"
-    )
+    image = arguments[name]
+    result = dask.delayed(function)(**arguments)
+    dtype = interop.result_dtype(image.dtype)
+    meta = arrays.like(image, dtype, image.ndim)
+    return da.from_delayed(result, image.shape, meta=meta).rechunk(image.chunks)

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
 from fastrestore._collaborative.profile import Profile
 
@@ -55,11 +55,49 @@ def farthest(each: Iterable[tuple[Reach, ...]]) -> Depths:
     return tuple(max(reach.depth for reach in axis) for axis in zip(*each, strict=True))
 
 
-class Place(NamedTuple):
-    """The part of an image that belongs to a chunk."""
+class Span(NamedTuple):
+    """Where a chunk lies along an axis of the image."""
 
-    crop: Slices  # of the chunk with its overlap: what is read
+    first: int
+    last: int  # exclusive
+    size: int  # of the image
+    depth: int  # pixels of the neighbors that can be read
+
+    @property
+    def has_before(self) -> bool:
+        """Whether pixels before the chunk are read."""
+        return self.depth > 0 and self.first > 0
+
+    @property
+    def has_after(self) -> bool:
+        """Whether pixels after the chunk are read."""
+        return self.depth > 0 and self.last < self.size
+
+    def read(self, reach: Reach) -> slice:
+        """Return the pixels that a stage reads."""
+        start = max(0, (self.first - reach.halo) // reach.step * reach.step)
+        stop = -(-(self.last + reach.halo) // reach.square) * reach.square
+        return slice(start, min(self.size, stop))
+
+
+Spans = tuple[Span, ...]
+
+
+class Place(NamedTuple):
+    """The part of an image that a stage reads for a chunk."""
+
+    read: Slices  # of the image
     inner: Slices  # of what is read: the chunk
+
+    @classmethod
+    def of(cls, spans: Spans, reach: tuple[Reach, ...]) -> Self:
+        """Return the part for a chunk."""
+        read = tuple(span.read(each) for span, each in zip(spans, reach, strict=True))
+        inner = tuple(
+            slice(span.first - each.start, span.last - each.start)
+            for span, each in zip(spans, read, strict=True)
+        )
+        return cls(read, inner)
 
 
 @dataclass(frozen=True)
@@ -70,29 +108,15 @@ class Cuts:
     depths: Depths
 
     @classmethod
-    def of(cls, chunks: tuple[tuple[int, ...], ...], depths: Depths) -> Cuts:
+    def of(cls, chunks: tuple[tuple[int, ...], ...], depths: Depths) -> Self:
         """Return the cuts of an array with these chunks; an axis of one chunk has no overlap."""
         ends = tuple(tuple(itertools.accumulate(sizes, initial=0)) for sizes in chunks)
         used = zip(chunks, depths, strict=True)
         return cls(ends, tuple(depth if len(sizes) > 1 else 0 for sizes, depth in used))
 
-    def place(self, number: tuple[int, ...], reach: tuple[Reach, ...]) -> Place:
-        """Return the part of the image that belongs to the chunk with these numbers."""
-        spans = [
-            _span(ends[k : k + 2], ends[-1], max(0, ends[k] - depth), each)
-            for ends, depth, k, each in zip(self.ends, self.depths, number, reach, strict=True)
-        ]
-        return Place(tuple(crop for crop, _ in spans), tuple(inner for _, inner in spans))
-
-
-def _span(ends: tuple[int, ...], size: int, begin: int, reach: Reach) -> tuple[slice, slice]:
-    """Return the entries of `Place` for one axis; `begin` is the first pixel with the overlap."""
-    first, last = ends
-    start = max(0, (first - reach.halo) // reach.step * reach.step)
-    stop = min(size, -(-(last + reach.halo) // reach.square) * reach.square)
-    return slice(start - begin, stop - begin), slice(first - start, last - start)
-
-
-def numbers(block_id: Any) -> tuple[int, ...]:
-    """Return the numbers of a chunk along the spatial axes, after that of the channels."""
-    return tuple(int(k) for k in block_id[1:])
+    def spans(self, number: tuple[int, ...]) -> Spans:
+        """Return where the chunk with these numbers lies."""
+        return tuple(
+            Span(ends[k], ends[k + 1], ends[-1], depth)
+            for ends, depth, k in zip(self.ends, self.depths, number, strict=True)
+        )

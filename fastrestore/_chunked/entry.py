@@ -47,8 +47,10 @@ def restored(function: Callable[..., Any], arguments: Mapping[str, Any], **other
         import dask.array  # noqa: F401
     except ImportError as error:
         raise ImportError(f"{name} is a Dask array, which needs {extra('dask')}") from error
+    from fastrestore._chunked.arrays import refuse_others
     from fastrestore._chunked.functions import FUNCTIONS
     from fastrestore._chunked.versions import check_workers
 
+    refuse_others(arguments)
     check_workers()
     return FUNCTIONS[function.__name__](function, dict(arguments), **others)

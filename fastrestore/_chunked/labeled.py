@@ -25,5 +25,6 @@ def restored_labeled(function: Callable[..., Any], arguments: dict[str, Any]) ->
     result = function(**plain)
     if isinstance(result, tuple):  # with an `Info`
         return (array.copy(data=result[0]), *result[1:])
-    same = getattr(result, "shape", None) == array.shape
+    shape = getattr(result, "shape", None)  # a delayed object has any attribute
+    same = isinstance(shape, tuple) and shape == array.shape
     return array.copy(data=result) if same else result

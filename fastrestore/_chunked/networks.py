@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import dask
-import dask.array as da
 import numpy as np
 import torch
 
 from fastrestore._arrays import interop, ranges, validate
-from fastrestore._chunked import arrays, options, versions
-from fastrestore._chunked.cuts import Cuts, Reach, numbers
+from fastrestore._chunked import arrays, halos, options, versions
+from fastrestore._chunked.cuts import Cuts, Reach
+from fastrestore._chunked.halos import Near
 from fastrestore._chunked.maps import is_map, map_of
 from fastrestore._chunked.noise import squares_in
 from fastrestore._chunked.survey import Survey, surveyed
@@ -70,11 +70,9 @@ def denoise(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     shared = dask.delayed(request)
     scale = _scale(planes, shared, sigma, levels)
     dtype = interop.result_dtype(image.dtype)
-    read = [arrays.overlapped(each, cuts) for each in (planes, levels) if each is not None]
-    result = da.map_blocks(
-        _restored, *read, request=shared, scale=scale, cuts=cuts, reach=reach, dtype=dtype,
-        chunks=planes.chunks, meta=arrays.like(planes, dtype, 3), token="network",
-    )  # fmt: skip
+    read = [each for each in (planes, levels) if each is not None]
+    meta = arrays.like(planes, dtype, 3)
+    result = halos.mapped("network", _restored, read, cuts, shared, scale, reach, meta=meta)
     return arrays.as_image(result, geometry.channel_axis)
 
 
@@ -135,19 +133,11 @@ def _silent(share: float) -> None:
     """Report no progress."""
 
 
-def _restored(
-    planes: Any,
-    *levels: Any,
-    request: Request,
-    scale: Scale,
-    cuts: Cuts,
-    reach: tuple[Reach, ...],
-    block_id: tuple[int, ...] = (),
-) -> Any:
-    """Restore a chunk with its overlap (C, M, N)."""
+def _restored(nears: list[Near], request: Request, scale: Scale, reach: tuple[Reach, ...]) -> Any:
+    """Restore a chunk (C, M, N), which is joined with its neighbors."""
     versions.check(scale.version)
-    place = cuts.place(numbers(block_id), reach)
-    planes, *rest = (each[:, place.crop[0], place.crop[1]] for each in (planes, *levels))
+    planes, *rest = (near.joined(reach) for near in nears)
+    place = nears[0].place(reach)
     inner = (slice(None), *place.inner)
     if scale.units is None:
         return planes[inner].astype(interop.result_dtype(planes.dtype))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastrestore._arrays import interop, outliers, validate
 from fastrestore._chunked import arrays
 from fastrestore._chunked.maps import Noise
+from fastrestore._chunked.survey import check_finite
 from fastrestore._noise.applied import levels_of, plane_noise, typical_noise
 from fastrestore._noise.blind import noise_of
 from fastrestore._noise.choice import Choice, choose
@@ -28,12 +29,12 @@ def estimated(name: str, planes: Any, source: Source) -> Any:
         ones = np.zeros((len(planes), *[1] * (planes.ndim - 1)))
         given = Choice(source, "the noise was given")
         return Noise(plane_noise(source, ones), choice=given)
-    return dask.delayed(_noise)(name, source, _squares(name, planes))
+    return dask.delayed(_noise)(name, source, _squares(name, planes), planes.shape)
 
 
 def specification(name: str, planes: Any, model: str) -> Any:
     """Return the `NoiseSpec` of planes (C, *spatial), delayed."""
-    return dask.delayed(_specification)(name, model, _squares(name, planes))
+    return dask.delayed(_specification)(name, model, _squares(name, planes), planes.shape)
 
 
 def _squares(name: str, planes: Any) -> list[list[Any]]:
@@ -60,16 +61,24 @@ def _varies(spec: NoiseSpec) -> bool:
     return spec.distribution is None and spec.levels.shape[1] > 1
 
 
-def _specification(name: str, model: str, squares: list[list[Any]]) -> NoiseSpec:
+def _specification(
+    name: str, model: str, squares: list[list[Any]], shape: tuple[int, ...]
+) -> NoiseSpec:
     """Estimate the noise of squares of an image, or of a volume."""
-    return _choice(name, model, _on_host(name, squares)).spec
+    return _choice(name, model, _on_host(name, squares, shape)).spec
 
 
-def _on_host(name: str, squares: list[list[Any]]) -> list[list[NDArray[Any]]]:
-    """Return valid squares on the host."""
+def _on_host(
+    name: str, squares: list[list[Any]], shape: tuple[int, ...]
+) -> list[list[NDArray[Any]]]:
+    """Return valid squares of planes of a shape on the host."""
     rows = [[interop.to_host(square) for square in row] for row in squares]
-    for row in rows:
-        for square in row:
+    corners: list[list[tuple[int, ...]]] = [[(0,) * len(shape)]]
+    if len(shape) == 3:
+        corners = [[(0, y.start, x.start) for y, x in row] for row in squares_of(shape[1:])]
+    for row, others in zip(rows, corners, strict=True):
+        for square, corner in zip(row, others, strict=True):
+            check_finite(name, square, corner)
             validate.check_finite(name, square)
             outliers.check(name, square, 0.0, outliers.REPLACE)
     return rows
@@ -83,9 +92,11 @@ def _choice(name: str, model: str, rows: list[list[NDArray[Any]]]) -> Choice:
     return choose(planes, valid, model)
 
 
-def _noise(name: str, source: NoiseSpec | str, squares: list[list[Any]]) -> Noise:
-    """Return the noise of a source for an image with these squares."""
-    rows = _on_host(name, squares)
+def _noise(
+    name: str, source: NoiseSpec | str, squares: list[list[Any]], shape: tuple[int, ...]
+) -> Noise:
+    """Return the noise of a source for planes of a shape with these squares."""
+    rows = _on_host(name, squares, shape)
     if isinstance(source, str):
         choice = _choice(name, source, rows)
     else:

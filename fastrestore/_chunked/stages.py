@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from fastrestore._arrays import interop
-from fastrestore._chunked.cuts import Cuts, Slices, numbers
+from fastrestore._chunked.cuts import Slices
 from fastrestore._chunked.facts import Facts
+from fastrestore._chunked.halos import Near
 from fastrestore._collaborative.passes import Passes
 from fastrestore._collaborative.pipeline import filtered
 from fastrestore._collaborative.request import Request
@@ -22,33 +23,38 @@ class Task(NamedTuple):
     """What is done with each chunk."""
 
     which: Which
-    cuts: Cuts
     is_last: bool  # whether the result is in the units of the image
     piloted: bool = False
     is_image: bool = False  # whether the pilot is in the units of the image
     mapped: bool = False
 
 
-def run(planes: Any, *others: Any, facts: Facts, task: Task, block_id: tuple[int, ...] = ()) -> Any:
-    """Return the estimate of a stage for a chunk with its overlap (C, *spatial).
+def run(nears: list[Near], facts: Facts, task: Task) -> Any:
+    """Return the estimate of a stage for a chunk (C, *spatial), which is joined with its neighbors.
 
-    `others` are the pilot estimate and the map of the noise, if there are any. The result of the
-    basic stage has transformed and scaled channels, unless it is the last.
+    `nears` are those of the planes, the pilot estimate and the map of the noise, if there are any.
+    The result of the basic stage has transformed and scaled channels, unless it is the last.
     """
-    place = task.cuts.place(numbers(block_id), facts.reach(task.which))
-    planes, *rest = (_part(each, place.crop) for each in (planes, *others))
     if facts.context is None:
-        inner = planes[_every(place.inner)]
-        nothing = interop.namespace(planes).zeros((1, *inner.shape[1:]), np.float32)
-        return unchanged(inner, facts) if task.is_last else nothing
+        own = nears[0].own
+        nothing = interop.namespace(own).zeros((1, *own.shape[1:]), np.float32)
+        return unchanged(own, facts) if task.is_last else nothing
+    reach = facts.reach(task.which)
+    joined = [near.joined(reach) for near in nears]
+    return restored(joined, facts, task, nears[0].place(reach).inner)
+
+
+def restored(joined: list[Any], facts: Facts, task: Task, inner: Slices) -> Any:
+    """Return the estimate of a stage for a part of the image, of which `inner` is kept."""
+    planes, *rest = joined
     region = Region.of(facts, planes, rest[-1] if task.mapped else None)
     pilot = rest[0] if task.piloted else None
     if task.is_image:
         pilot = region.loaded("pilot", region.prepared(pilot))
     estimate = region.filtered(task.which, pilot)
     if task.is_last:
-        return region.stored(estimate, place.inner, len(planes))
-    return interop.namespace(estimate).ascontiguousarray(estimate[_every(place.inner)])
+        return region.stored(estimate, inner, len(planes))
+    return interop.namespace(estimate).ascontiguousarray(estimate[_every(inner)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +140,3 @@ def unchanged(planes: Any, facts: Facts) -> Any:
 def _every(spatial: Slices) -> Slices:
     """Return slices of all channels."""
     return (slice(None), *spatial)
-
-
-def _part(array: Any, crop: Slices) -> Any:
-    """Return a part of planes in C order, or None."""
-    return (
-        None if array is None else interop.namespace(array).ascontiguousarray(array[_every(crop)])
-    )

@@ -44,6 +44,30 @@ class Layers(NamedTuple):
         return same & (self.low[1:] < self.high[1:])
 
 
+# Every so many pixels of chunks (C, *spatial), by where they are in that of the whole image
+Sample = dict[tuple[int, ...], Any]
+
+
+def sample_of(planes: Any, corner: tuple[int, ...], apart: int) -> Sample:
+    """Return the part of a regular sample that is in a chunk with this first pixel."""
+    starts = [-first % apart for first in corner]
+    part = planes[(slice(None), *(slice(start, None, apart) for start in starts))]
+    place = tuple((first + start) // apart for first, start in zip(corner, starts, strict=True))
+    return {place: part.copy()} if part.size else {}
+
+
+def assembled(sample: Sample) -> Any:
+    """Return the sample of the whole image."""
+    spatial = range(len(next(iter(sample))))
+    sizes = [max(place[k] + part.shape[k + 1] for place, part in sample.items()) for k in spatial]
+    first = next(iter(sample.values()))
+    out = np.empty((len(first), *sizes), first.dtype)
+    for place, part in sample.items():
+        ends = zip(place, part.shape[1:], strict=True)
+        out[(slice(None), *(slice(start, start + size) for start, size in ends))] = part
+    return out
+
+
 class Survey(NamedTuple):
     """What is known of all pixels of planes (C, *spatial)."""
 
@@ -53,6 +77,7 @@ class Survey(NamedTuple):
     gray: bool  # whether all channels are equal
     total: float  # sum of the values
     layers: tuple[Layers, ...] = ()  # along the searched axes of a volume
+    samples: tuple[Sample, ...] = ()  # regular ones, of the values as they were given
 
     @classmethod
     def of(cls, planes: Any, model: Any) -> Self:
@@ -71,23 +96,48 @@ class Survey(NamedTuple):
         layers = tuple(one.joined(two) for one, two in both)
         ends = min(self.ends[0], other.ends[0]), max(self.ends[1], other.ends[1])
         low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
-        gray = self.gray and other.gray
-        return Survey(low, high, ends, gray, self.total + other.total, layers)
+        gray, total = self.gray and other.gray, self.total + other.total
+        pairs = zip(self.samples, other.samples, strict=True)
+        samples = tuple({**one, **two} for one, two in pairs)
+        return Survey(low, high, ends, gray, total, layers, samples)
 
     def extent(self) -> float:
         """Return the range of the values."""
         return float(self.high.max()) - float(self.low.min())
 
 
-def surveyed(name: str, planes: Any, model: Any = None, searched: tuple[int, ...] = ()) -> Any:
+class Look(NamedTuple):
+    """What is looked at in each chunk."""
+
+    name: str  # of the image, in messages
+    dtype: np.dtype[Any]  # of the chunks, as the array says
+    chunks: tuple[tuple[int, ...], ...]
+    starts: tuple[tuple[int, ...], ...]  # first pixels of the chunks
+    searched: dict[int, int]  # axes along which slices may be repeated, and their sizes
+    strides: tuple[int, ...]  # of samples
+
+
+def surveyed(
+    name: str, planes: Any, model: Any = None, searched: tuple[int, ...] = (),
+    strides: tuple[int, ...] = (),
+) -> Any:  # fmt: skip
     """Return the `Survey` of a Dask array (C, *spatial), delayed.
 
-    `searched` are the axes of a volume along which slices may be repeated.
+    `searched` are the axes of a volume along which slices may be repeated, and `strides` the pixels
+    between those of samples.
     """
     ones = tuple((1,) * count for count in planes.numblocks)
     starts = tuple(tuple(np.cumsum((0, *sizes[:-1])).tolist()) for sizes in planes.chunks)
+    look = Look(
+        name,
+        planes.dtype,
+        planes.chunks,
+        starts,
+        {axis: planes.shape[axis] for axis in searched},
+        strides,
+    )
     parts = da.map_blocks(
-        _of_chunk, planes, name, starts, model, {axis: planes.shape[axis] for axis in searched},
+        _of_chunk, planes, look, model,
         dtype=object, chunks=ones, meta=np.empty((0,) * planes.ndim, object),
     )  # fmt: skip
     one = da.reduction(
@@ -97,24 +147,34 @@ def surveyed(name: str, planes: Any, model: Any = None, searched: tuple[int, ...
     return dask.delayed(np.ndarray.item)(one.to_delayed(optimize_graph=False).item())
 
 
-def _of_chunk(
-    planes: Any,
-    name: str,
-    starts: tuple[tuple[int, ...], ...],
-    model: Any,
-    searched: dict[int, int],
-    block_id: tuple[int, ...] = (),
-) -> NDArray[Any]:
+def _of_chunk(planes: Any, look: Look, model: Any, block_id: tuple[int, ...] = ()) -> NDArray[Any]:
     """Return an array of one element, the survey of a chunk."""
-    corner = tuple(each[k] for each, k in zip(starts, block_id, strict=True))
-    _check_finite(name, planes, corner)
-    layers = tuple(Layers.of(planes, axis, corner, size) for axis, size in searched.items())
+    corner = tuple(each[k] for each, k in zip(look.starts, block_id, strict=True))
+    _check_chunk(look, planes, block_id)
+    check_finite(look.name, planes, corner)
+    layers = tuple(Layers.of(planes, axis, corner, size) for axis, size in look.searched.items())
+    samples = tuple(sample_of(planes, corner[1:], apart) for apart in look.strides)
     out = np.empty((1,) * planes.ndim, object)
-    out.flat[0] = Survey.of(planes, model)._replace(layers=layers)
+    out.flat[0] = Survey.of(planes, model)._replace(layers=layers, samples=samples)
     return out
 
 
-def _check_finite(name: str, planes: NDArray[Any], corner: tuple[int, ...]) -> None:
+def _check_chunk(look: Look, planes: Any, number: tuple[int, ...]) -> None:
+    """Raise if a chunk is not what the array says, because a function that made it says so."""
+    shape = tuple(sizes[k] for sizes, k in zip(look.chunks, number, strict=True))
+    kind = "a masked array" if isinstance(planes, np.ma.MaskedArray) else "an array"
+    same = planes.dtype.newbyteorder("=") == look.dtype.newbyteorder("=")
+    if same and planes.shape == shape and kind == "an array":
+        return
+    raise TypeError(
+        f"chunk {number[1:]} of {look.name} is {kind} of shape {planes.shape[1:]} and type "
+        f"{planes.dtype}, but {look.name} is a Dask array with a chunk of shape {shape[1:]} and "
+        f"type {look.dtype} there; correct dtype=, chunks= or meta= where it is made, such as in "
+        "map_blocks"
+    )
+
+
+def check_finite(name: str, planes: NDArray[Any], corner: tuple[int, ...]) -> None:
     """Raise if there are NaN or infinite values in the chunk with this first pixel."""
     if planes.dtype.kind != "f" or np.isfinite(planes).all():
         return

@@ -37,7 +37,7 @@ def check_workers() -> None:
         client = distributed.default_client()
     except ValueError:  # there is none
         return
-    if client.asynchronous:
+    if client.asynchronous or client.status != "running":  # such as one that found no scheduler
         return
     known = client.id, frozenset(client.nthreads())
     if known in _verified:

@@ -31,6 +31,7 @@ _SIGMA = 20.0  # of its noise, for a range of 255
 _ESTIMATE = 4  # bytes of a pixel of the basic estimate
 _WAVE = 3  # rows of chunks whose estimates are held, because chunks below need them
 _COPIES = 4  # of a chunk with its overlap, while it is restored: parts, joined, loaded, result
+_TASKS = 5  # for a chunk, besides two for each stage
 _SURVEY = 2**20  # pixels of a sample, on which noise and range are measured
 _START = 6.0  # seconds until workers have loaded the package and its kernels
 
@@ -71,7 +72,7 @@ class Job(NamedTuple):
         lengths: list[int] = []
         for axis, sizes in enumerate(self.chunks()):
             numbers = ((k, 0) if axis == 0 else (0, k) for k in range(len(sizes)))
-            parts = [cuts.place(number, reach).crop[axis] for number in numbers]
+            parts = [cuts.spans(number)[axis].read(reach[axis]) for number in numbers]
             lengths.append(sum(part.stop - part.start for part in parts))
         return self.planes * math.prod(lengths)
 
@@ -125,11 +126,8 @@ def _sizes(size: int, side: int) -> tuple[int, ...]:
 
 
 def _tasks(job: Job) -> int:
-    """Count the tasks of Dask: to read, to cut and join overlaps, to filter and to write."""
-    rows, columns = map(len, job.chunks())
-    pairs = (rows - 1) * columns + rows * (columns - 1) + 2 * (rows - 1) * (columns - 1)
-    pieces = 2 * pairs * (2 * len(job.stages) - 1)  # of the image, and of the basic estimate
-    return job.planes * (rows * columns * (4 + 3 * len(job.stages)) + pieces)
+    """Count the tasks of Dask: to look at a chunk, read it, copy borders, filter and write."""
+    return job.parts * (_TASKS + 2 * len(job.stages))
 
 
 def memory(job: Job) -> float:

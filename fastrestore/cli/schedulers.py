@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -56,8 +58,14 @@ class Threads:
             if key in keys:
                 finished(result)
 
-        with Callback(posttask=after):
-            dask.compute(*tasks, scheduler="threads", num_workers=self.workers)
+        # A pool of its own, so that no thread still writes a part when an error or an interrupt
+        # has ended the call
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            with Callback(posttask=after):
+                dask.compute(*tasks, scheduler="threads", pool=pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def check_paths(self, source: Path, folder: Path) -> None:
         """Do nothing: paths were checked in this process."""
@@ -200,11 +208,35 @@ def _client(name: str, args: argparse.Namespace) -> Iterator[Any]:
         ):
             yield client
         return
-    where = {"address": name} if _ADDRESS.fullmatch(name) else {"scheduler_file": name}
     try:
-        client = Client(**where, timeout=TIMEOUT)
-    except (OSError, ValueError) as error:
+        address = (
+            name if _ADDRESS.fullmatch(name) else json.loads(Path(name).read_text())["address"]
+        )
+        _probe(address)
+        client = Client(address, timeout=TIMEOUT)
+    except Exception as error:  # what is no scheduler may send anything, and a file contain it
         text = str(error) or type(error).__name__
-        raise CommandError(f"cannot reach --scheduler {name}: {text}") from None
+        raise CommandError(f"cannot reach --scheduler {name}, or it is none: {text}") from None
     with client:
         yield client
+
+
+def _probe(address: str) -> None:
+    """Raise if no scheduler answers in time; `Client` waits forever for one that is silent."""
+    import asyncio
+
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def attempt() -> None:
+        options = Security().get_connection_args("client")
+        comm = await connect(address, timeout=TIMEOUT, **options)
+        await comm.close()
+
+    async def bounded() -> None:
+        try:
+            await asyncio.wait_for(attempt(), 2 * TIMEOUT)
+        except TimeoutError:
+            raise OSError(f"no answer in {2 * TIMEOUT:g} seconds") from None
+
+    asyncio.run(bounded())

@@ -77,7 +77,7 @@ def restore(
             _run(args, partial, plan, computed, lazy, runner)
         partial.finish()
     finally:
-        partial.manifest.close()
+        partial.close()
     count = len(partial.corners())
     note = f"{count} chunk{'' if count == 1 else 's'}"
     shape = {"shape": list(array.shape), "dtype": str(array.dtype), "axes": plan.axes}
@@ -115,10 +115,9 @@ def _run(
     if done:
         show(f"fastrestore: {partial.target}: {len(done)} of {len(partial.corners())} chunks are "
              "complete; the others are restored")  # fmt: skip
-    values = layers.opened(partial.source, computed)
+    result = layers.result(layers.opened(partial.source, computed), plan, partial.source, lazy)
     if partial.source.dtype.kind == "f" and not done:
         _check_finite(partial, runner)
-    result = layers.result(values, plan, partial.source, lazy)
     blocks = result.rechunk(partial.unit).to_delayed()
     write = dask.delayed(_write, pure=False)
     tasks = [
@@ -176,8 +175,9 @@ def _check_finite(partial: Partial, runner: Runner) -> None:
     tasks = [find(source.values, corner, partial.unit) for corner in partial.corners()]
     runner.run(tasks, lambda place: places.append(place) if place else None)
     if places:
-        raise FileError(f"{source.root}: NaN or infinite values in {len(places)} chunks, the first "
-                        f"in {min(places)}; {_REPLACE}")  # fmt: skip
+        plural = "" if len(places) == 1 else "s"
+        raise FileError(f"{source.root}: NaN or infinite values in {len(places)} chunk{plural}, "
+                        f"the first in {min(places)}; {_REPLACE}")  # fmt: skip
 
 
 _REPLACE = "replace them by finite values"

@@ -88,6 +88,11 @@ class Manifest:
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {reason(error)}") from error
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the lock was given up."""
+        return self._file.closed
+
     def close(self) -> None:
         """Close the file, and give up the lock."""
         if self._file.closed:

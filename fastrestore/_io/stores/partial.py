@@ -97,6 +97,13 @@ class Partial:
         return [tuple(each.start for each in part)
                 for part in regions(self.source.shape, self.unit)]  # fmt: skip
 
+    def close(self) -> None:
+        """Give up the lock; remove the directory if no part is complete."""
+        empty = not self.manifest.parts and not self.manifest.is_closed
+        self.manifest.close()
+        if empty:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def finish(self) -> None:
         """Give a complete result its name and format, and remove the directory."""
         result = zarrs.open_array(self.place, "r+")
