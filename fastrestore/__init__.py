@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # as in typing, whose import would take most of the time 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 
 def _attach_stub(
