@@ -107,3 +107,20 @@ def test_copies(copied):
     other = copied(result)
     np.testing.assert_array_equal(other[0], result[0])
     assert repr(other) == repr(result)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "image",
+    [
+        NOISY * np.float32(1e35),  # squares are infinite in float32
+        NOISY.astype(np.uint64) + np.uint64(2**60),  # all the same in float32
+        np.where(np.eye(*NOISY.shape, dtype=bool), np.inf, NOISY).astype(np.float32),
+    ],
+    ids=["huge", "large integers", "infinite outside the mask"],
+)
+def test_unusual_values_are_described_without_warnings(image):
+    pair = fastrestore.bm3d(image, mask=np.isfinite(image), **OPTIONS)
+    assert "standard deviation" in repr(pair)
+    assert "nan" not in repr(pair)
+    assert pair._repr_html_().count("<figure") == 3

@@ -102,6 +102,14 @@ def test_widget():
         report.explore(NOISY, strengths=())
     with pytest.raises(ValueError, match="strengths"):
         report.explore(NOISY, strengths=(-1,))
+    with pytest.raises(TypeError, match=r"strengths must be a sequence of numbers.*, got 5"):
+        report.explore(NOISY, strengths=5)
+
+
+@pytest.mark.parametrize("sigma", [[10], np.full(NOISY.shape, 10.0), "ten"])
+def test_sigma_is_one_number(sigma):
+    with pytest.raises((TypeError, ValueError), match="sigma must be a number of 0 or more, got"):
+        shown(sigma=sigma)
 
 
 def test_widget_is_saved(tmp_path):

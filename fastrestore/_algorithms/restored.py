@@ -59,7 +59,8 @@ class Restored(tuple[Any, Info]):
         rows = [("image", f"shape {tuple(image.shape)}, {kind}"), ("noise", _noise(info))]
         rows.append(("reason", info.reason))
         before, after = (self._arranged(each) for each in (self.noisy, image))
-        removed = float(np.nanstd(before.astype(np.float64) - after))
+        valid = np.isfinite(before) & np.isfinite(after)  # all but pixels outside a mask
+        removed = float(np.std(before[valid].astype(np.float64) - after[valid]))
         rows.append(("removed", f"standard deviation {removed:.3g}"))
         rows.append(("used", f"profile {info.profile.name}, backend {info.backend}"))
         return "\n".join(

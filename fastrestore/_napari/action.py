@@ -9,22 +9,16 @@ from magicgui.widgets import ComboBox, Container, Label, ProgressBar, PushButton
 from napari.layers import Image
 from napari.utils.events import disconnect_events
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QApplication, QSizePolicy, QWidget
 
 import fastrestore
 from fastrestore._napari.compare import SHORTCUT, Comparison, bind
-from fastrestore._napari.layers import add_above, is_source, like
+from fastrestore._napari.layers import add_above, data_of, is_source, like
+from fastrestore._napari.whole import Result
 from fastrestore._napari.work import Report, Task
 
 UNDONE = 20  # results that can be removed again
-
-
-class Result(NamedTuple):
-    """A restored array, and what was estimated for it."""
-
-    data: Any
-    found: dict[str, Any]
 
 
 class Job(NamedTuple):
@@ -66,8 +60,33 @@ class Job(NamedTuple):
 
 
 def align_left(label: Label) -> None:
-    """Write a text at the left."""
+    """Write a text at the left, in lines as long as the widget is wide."""
     label.native.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    label.native.setWordWrap(True)
+    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+
+class Parent(QObject):
+    """Watches whether a widget has a parent: napari takes it away when a dock is closed.
+
+    Parameters
+    ----------
+    watched : QWidget
+        The widget.
+    lost : callable
+        Is called when it has no parent any more.
+    """
+
+    def __init__(self, watched: QWidget, lost: Callable[[], None]) -> None:
+        super().__init__(watched)
+        self._lost = lost
+        watched.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Call `lost` if the parent was taken away, and let all events pass."""
+        if event.type() == QEvent.Type.ParentChange and watched.parent() is None:
+            self._lost()
+        return False
 
 
 class Action(Container):
@@ -86,6 +105,7 @@ class Action(Container):
         self.viewer = viewer
         self.task: Task | None = None
         self.done: list[Comparison] = []
+        self._watched: Image | None = None
         self.layer = ComboBox(label="Image", choices=self._sources, nullable=True)
         self.run = PushButton(text=verb)
         self.cancel = PushButton(text="Cancel", enabled=False)
@@ -105,7 +125,6 @@ class Action(Container):
         for row in buttons:
             row.margins = (0, 0, 0, 0)
         self.extend([self.layer, *settings, *buttons, self.bar, self.status])
-        self.status.native.setWordWrap(True)
         align_left(self.status)
         self._choose_active()
 
@@ -128,9 +147,15 @@ class Action(Container):
             self.say(str(error))
             return
         self.say(f"Restoring {job.layer.name} …")
+        self._image = data_of(job.layer)
         self._busy(job.layer)
-        task = Task(job.compute, lambda result: self._added(job, result), self._failed, self._ended)
-        task.progressed.connect(self._progress)
+        task = Task(
+            job.compute,
+            lambda result: self._added(job, result),
+            self._failed,
+            self._ended,
+            self._progress,
+        )
         self.task, self._job = task, job
         task.start()
 
@@ -143,11 +168,22 @@ class Action(Container):
     def step_back(self, *_: Any) -> None:
         """Remove the last result."""
         if self.done:
-            self.done.pop().undo()
+            last = self.done.pop()
+            last.undo()
+            self._show_older(last.before)
+        self._offer()
+        self.say("Undone.")
+
+    def _show_older(self, source: Image) -> None:
+        """Show the result before the one that was removed, if it is of the same layer."""
+        if self.done and self.done[-1].before is source and self.done[-1].is_complete:
+            self.done[-1].show("after")
+
+    def _offer(self) -> None:
+        """Offer to compare and to undo the last result."""
         self.undo.enabled = self.compare.enabled = bool(self.done)
         if self.done:
             bind(self.viewer, self.done[-1])
-        self.say("Undone.")
 
     def say(self, text: str) -> None:
         """Show a text below the buttons."""
@@ -160,10 +196,33 @@ class Action(Container):
         self.undo.changed.connect(self.step_back)
         self.compare.changed.connect(self._compare)
         self.copy.changed.connect(self._copy)
+        self.layer.changed.connect(self._other_layer)
         events = self.viewer.layers.events
         events.removed.connect(self._removed)
         events.inserted.connect(self._inserted)
         self.native.destroyed.connect(self._closed)
+        self._parent = Parent(self.native, self._detached)
+
+    def _other_layer(self, *_: Any) -> None:
+        """Follow the data of the layer that is chosen."""
+        if self._watched is not None:
+            self._watched.events.data.disconnect(self._new_data)
+        self._watched = layer = self.layer.value
+        if layer is not None:
+            self._ndim = layer.ndim
+            layer.events.data.connect(self._new_data)
+        self._new_layer()
+
+    def _new_data(self, *_: Any) -> None:
+        """Offer the axes of new data."""
+        if self._watched.ndim == self._ndim:
+            self.reset_choices()
+        else:
+            self._ndim = self._watched.ndim
+            self._new_layer()
+
+    def _new_layer(self) -> None:
+        """Choose settings for another layer."""
 
     def _sources(self, *_: Any) -> list[Image]:
         """Return the layers that can be restored."""
@@ -212,11 +271,16 @@ class Action(Container):
         if job.layer not in self.viewer.layers:
             self.say(f"{job.layer.name} was removed; its result is not shown.")
             return
+        if data_of(job.layer) is not self._image:
+            self.say(f"{job.layer.name} has other data now; its result is not shown.")
+            return
         result = like(job.layer, restored.data, job.name, job.metadata(restored.found))
         add_above(self.viewer, result, job.layer)
+        for each in self.done:  # an older result would hide this one
+            if each.before is job.layer:
+                each.hide()
         self.done = [*self.done, Comparison(self.viewer, job.layer, result)][-UNDONE:]
-        bind(self.viewer, self.done[-1])
-        self.undo.enabled = self.compare.enabled = True
+        self._offer()
         self.say(f"Added {result.name}. {SHORTCUT} shows before, after and removed.")
 
     def _failed(self, error: BaseException) -> None:
@@ -234,8 +298,12 @@ class Action(Container):
         if self.task is not None and event.value is self._job.layer:
             self.task.cancel()
             self.say(f"{event.value.name} was removed; stopped.")
+        gone = [each for each in self.done if not each.is_complete]
         self.done = [each for each in self.done if each.is_complete]
-        self.undo.enabled = self.compare.enabled = bool(self.done)
+        for each in gone:
+            each.left()
+            self._show_older(each.before)
+        self._offer()
         self.reset_choices()
 
     def _inserted(self, *_: Any) -> None:
@@ -244,8 +312,14 @@ class Action(Container):
         if self.layer.value is None:
             self._choose_active()
 
+    def _detached(self) -> None:
+        """Stop when the widget was taken out of the viewer, which may add it again."""
+        if self.task is not None:
+            self.stop()
+
     def _closed(self, *_: Any) -> None:
-        """Stop when the widget is closed."""
+        """Stop when the widget does not exist any more."""
         disconnect_events(self.viewer.layers.events, self)
         if self.task is not None:
-            self.task.cancel()
+            self.task.abandon()
+            self.task = None

@@ -30,7 +30,7 @@ def complete(restored: Any, image: Any, rgb: bool) -> Any:
     colors = as_shown(restored, image.dtype)
     if image.shape[-1] == COLORS:
         return colors
-    return np.concatenate([colors, image[..., COLORS:]], -1)
+    return np.concatenate([colors, np.asarray(image[..., COLORS:])], -1)
 
 
 def script_lines(image: Any, rgb: bool) -> tuple[list[str], list[str]]:

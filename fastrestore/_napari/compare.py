@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from napari.experimental import link_layers, unlink_layers
@@ -16,6 +16,13 @@ STATES = ("after", "before", "removed")  # in the order in which the key shows t
 LINKED = ("contrast_limits", "gamma", "colormap")
 SAMPLES = 2**18  # values from which the contrast of what was removed is measured
 SHARE = 99.5  # per cent of them that are within the contrast limits
+
+
+class Steps(Protocol):
+    """What the shortcut steps through."""
+
+    def step(self) -> None:
+        """Show the next one."""
 
 
 class Comparison:
@@ -34,7 +41,6 @@ class Comparison:
         self.viewer, self.before, self.after = viewer, before, after
         self.removed: Image | None = None
         self.state = "after"
-        self._visible = before.visible
         before.visible = False
         self._linked = () if before.rgb else (before, after)
         if self._linked:
@@ -63,17 +69,29 @@ class Comparison:
             self.removed = removed_layer(self.before, self.after)
             add_above(self.viewer, self.removed, self.after)
         self.state = state
+        self.viewer.status = f"Shown: {state}."
         shown = getattr(self, state)
         for layer in self.layers:
             layer.visible = layer is shown
 
+    def hide(self) -> None:
+        """Hide the result and what was removed, because a newer result is shown."""
+        for layer in self.layers:
+            if layer is not self.before:
+                layer.visible = False
+
     def undo(self) -> None:
-        """Remove the result, and show the source as before."""
+        """Remove the result, and show the source."""
         if self._linked:
             unlink_layers(self._linked, LINKED)
         for layer in self.layers[1:] if self.before in self.viewer.layers else self.layers:
             self.viewer.layers.remove(layer)
-        self.before.visible = self._visible
+        self.before.visible = True
+
+    def left(self) -> None:
+        """Show the source again, because a user has removed the result."""
+        if self.before in self.viewer.layers:
+            self.before.visible = True
 
 
 def removed_layer(before: Image, after: Image) -> Image:
@@ -106,7 +124,7 @@ def _limit(difference: Any) -> float:
     return float(np.percentile(values[np.isfinite(values)], SHARE)) or 1.0
 
 
-def bind(viewer: Any, comparison: Comparison) -> None:
+def bind(viewer: Any, comparison: Steps) -> None:
     """Let the shortcut step through a comparison, unless a user has given it another meaning."""
 
     def step(viewer: Any) -> None:

@@ -6,21 +6,19 @@ from importlib.util import find_spec
 from typing import Any
 
 import napari.viewer
-import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, FloatSpinBox, Label, PushButton
 from napari.layers import Image
 
-import fastrestore
-from fastrestore._napari import colors, script
-from fastrestore._napari.action import Action, Job, Result, align_left
+from fastrestore._napari import lazy, script
+from fastrestore._napari.action import Action, Job, align_left
 from fastrestore._napari.axes import Axes, stackable, usual_kind
-from fastrestore._napari.estimates import Noise, noise_of
+from fastrestore._napari.compare import bind
+from fastrestore._napari.estimates import Noise
 from fastrestore._napari.layers import data_of
-from fastrestore._napari.lazy import lazily_denoised
 from fastrestore._napari.noise_plot import show_noise
 from fastrestore._napari.preview import Preview
 from fastrestore._napari.settings import MODELS, PROFILES, STACK_MODELS, Settings
-from fastrestore._napari.work import Report
+from fastrestore._napari.whole import Result, denoised, script_lines
 
 KINDS = [("each plane by itself", "planes"), ("as a volume", "volume"), ("as a film", "film")]
 GIVEN = "given level"
@@ -45,15 +43,17 @@ class Denoise(Action):
         self.strength = FloatSlider(label="Strength", min=0, max=2, step=0.05, value=1)
         self.method = ComboBox(label="Method", choices=_methods(), value="auto")
         self.profile = ComboBox(label="Profile", choices=self._profiles)
+        self.reads = Label(label="Reads", value="", visible=False)
         self.found = Label(label="Noise found", value="")
         self.plot = PushButton(text="Plot noise", enabled=False)
         self.shown = CheckBox(text="Preview of what is seen", value=False)
         self.last: Noise | None = None
         self.preview = Preview(viewer, self.settings, self.say, self._found)
         align_left(self.found)
+        align_left(self.reads)
         self.add_settings(
             self.kind, self.stacked, self.channels, self.noise, self.sigma, self.strength,
-            self.method, self.profile, self.shown, self.found, self.plot,
+            self.method, self.profile, self.reads, self.shown, self.found, self.plot,
         )  # fmt: skip
         self._connect_settings()
         self._new_layer()
@@ -84,10 +84,7 @@ class Denoise(Action):
         layer, settings = self.settings()
         image, arguments = data_of(layer), settings.arguments()
         name = f"{layer.name} (denoised)"
-        before, after = colors.script_lines(image, layer.rgb)
-        if not isinstance(image, np.ndarray):  # Zarr, for example
-            kind = "dask.array" if settings.axes.kind == "planes" else "np"
-            before = [f"image = {kind}.asarray(image)", *before]
+        before, after = script_lines(image, settings)
         text = script.script(
             layer.name, name, script.call("denoise", ["image"], arguments), before, after
         )
@@ -102,7 +99,6 @@ class Denoise(Action):
 
     def _connect_settings(self) -> None:
         """Let the preview follow what is chosen."""
-        self.layer.changed.connect(self._new_layer)
         self.kind.changed.connect(self._new_kind)
         self.noise.changed.connect(self._show_settings)
         self.method.changed.connect(self._show_settings)
@@ -112,7 +108,7 @@ class Denoise(Action):
                      self.method, self.profile):  # fmt: skip
             each.changed.connect(self.preview.schedule)
 
-    def _new_layer(self, *_: Any) -> None:
+    def _new_layer(self) -> None:
         """Choose what the labels of the axes suggest."""
         layer = self.layer.value
         if layer is not None:
@@ -140,7 +136,17 @@ class Denoise(Action):
         self.sigma.visible = self.noise.value == GIVEN
         self.found.visible = self.plot.visible = not self.sigma.visible
         self.method.visible = not is_stack and len(self.method.choices) > 1
-        self.profile.visible = self.method.value != "unet"
+        self.profile.visible = self.method.value != "unet" and len(self.profile.choices) > 1
+        self.reads.value = self._read()
+        self.reads.visible = bool(self.reads.value)
+
+    def _read(self) -> str:
+        """Return what is read of a lazy layer."""
+        try:
+            layer, settings = self.settings()
+        except ValueError:
+            return ""
+        return lazy.memory(data_of(layer), settings)
 
     def _added(self, job: Job, restored: Result) -> None:
         self.shown.value = False  # it would hide the result
@@ -152,9 +158,24 @@ class Denoise(Action):
             self.preview.start()
         else:
             self.preview.stop()
+            self._offer()
+
+    def _compare(self, *_: Any) -> None:
+        """Show the image before and the preview in turns, if there is one."""
+        if self.preview.layer is None:
+            super()._compare()
+        else:
+            self.preview.step()
+
+    def _offer(self) -> None:
+        super()._offer()
+        if self.preview.layer is not None:
+            self.compare.enabled = True
+            bind(self.viewer, self.preview)
 
     def _found(self, noise: Noise) -> None:
         """Show the noise that was found."""
+        self._offer()
         self.last = noise
         self.found.value = noise.text()
         self.found.tooltip = noise.reason
@@ -175,6 +196,10 @@ class Denoise(Action):
         if event.value in (self.preview.layer, self.preview.source):
             self.shown.value = False
         super()._removed(event)
+
+    def _detached(self) -> None:
+        super()._detached()
+        self.shown.value = False
 
     def _closed(self, *_: Any) -> None:
         super()._closed()
@@ -209,24 +234,3 @@ def _methods() -> list[tuple[str, str]]:
     """Return the methods that are installed."""
     networks = [("BM3D and a network", "hybrid"), ("network", "unet")] if find_spec("torch") else []
     return [("BM3D", "auto"), *networks]
-
-
-def denoised(image: Any, settings: Settings, report: Report) -> Result:
-    """Denoise the whole array of a layer; planes of lazy ones when they are seen."""
-    if not isinstance(image, np.ndarray) and settings.axes.kind == "planes":
-        return Result(lazily_denoised(image, settings), {})
-    rgb = settings.axes.rgb
-    values = np.asarray(image)
-    arguments = settings.arguments()
-    tells = settings.method != "unet"
-    result = fastrestore.denoise(
-        colors.without_alpha(values, rgb), **arguments, progress=report, return_info=tells
-    )
-    restored, infos = result if tells else (result, ())
-    found = {"noise": [noise_of(info).text() for info in _each(infos)]} if tells else {}
-    return Result(colors.complete(restored, values, rgb), found)
-
-
-def _each(infos: Any) -> tuple[fastrestore.Info, ...]:
-    """Return what was used in each part; an image without named axes has one."""
-    return (infos,) if isinstance(infos, fastrestore.Info) else infos

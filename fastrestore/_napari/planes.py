@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastrestore._napari import colors
-from fastrestore._napari.action import Result
+from fastrestore._napari.whole import Result
 from fastrestore._napari.work import Report
 
 

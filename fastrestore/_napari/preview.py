@@ -6,16 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 
 from fastrestore._napari.colors import as_shown
+from fastrestore._napari.compare import LINKED
 from fastrestore._napari.estimates import Estimates, Noise
 from fastrestore._napari.layers import PREVIEW, add_above, data_of, like
 from fastrestore._napari.part import NothingSeenError, Part, View, visible_part
 from fastrestore._napari.settings import Settings
 from fastrestore._napari.work import Task
 
+FOLLOWED = ("data", "scale", "translate", "rotate", "shear", "affine", "units")  # of the source
 DELAY = 30  # milliseconds after the last change: sliders and the camera move in steps
 
 
@@ -77,6 +80,11 @@ class Preview:
         dims, camera = self.viewer.dims.events, camera_of(self.viewer).events
         return [dims.point, dims.order, dims.ndisplay, camera.zoom, camera.center]
 
+    def _same_units(self, *_: Any) -> None:
+        """Give the preview the units of its source at once: napari warns if they differ."""
+        if self.layer is not None and self.source is not None:
+            self.layer.units = self.source.units
+
     def start(self) -> None:
         """Show the preview."""
         self.active = True
@@ -88,9 +96,29 @@ class Preview:
         self._timer.stop()
         if self._task is not None:
             self._task.cancel()
-        layer, self.layer, self.source = self.layer, None, None
-        if layer is not None and layer in self.viewer.layers:
+        self._remove()
+        self._follow(None)
+
+    def _remove(self) -> None:
+        """Remove the layer with the preview."""
+        layer, self.layer = self.layer, None
+        if layer is None:
+            return
+        if self.source is not None and not layer.rgb:
+            unlink_layers((self.source, layer), LINKED)
+        if layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
+
+    def _follow(self, source: Image | None) -> None:
+        """Compute the preview again when a layer has other data or another place."""
+        if source is self.source:
+            return
+        for layer, change in ((self.source, "disconnect"), (source, "connect")):
+            for name in FOLLOWED if layer is not None else ():
+                getattr(getattr(layer.events, name), change)(self.schedule)
+            if layer is not None:
+                getattr(layer.events.units, change)(self._same_units)
+        self.source = source
 
     def restart(self) -> None:
         """Show another layer, if the preview is shown."""
@@ -107,7 +135,13 @@ class Preview:
             for events in self._events():
                 events.disconnect(self.schedule)
         if self._task is not None:
-            self._task.cancel()
+            self._task.abandon()
+
+    def step(self) -> None:
+        """Show the image before, or the preview again."""
+        if self.layer is not None:
+            self.layer.visible = not self.layer.visible
+            self._tell("The preview." if self.layer.visible else "Before.")
 
     def schedule(self, *_: Any) -> None:
         """Compute the preview again, soon."""
@@ -130,7 +164,7 @@ class Preview:
         except (ValueError, NothingSeenError) as error:
             self._hide(str(error))
             return
-        self.source = source
+        self._follow(source)
         if image is not self._image:
             self._estimates, self._image = Estimates(), image
         estimates = self._estimates
@@ -159,25 +193,28 @@ class Preview:
         """Show the restored part."""
         if not self.active or source not in self.viewer.layers:
             return
-        self._found(noise)
         data = as_shown(restored, data_of(source).dtype) if source.rgb else restored
         new = like(source, data, f"{source.name} (preview)", {PREVIEW: True}, part.start)
-        if self.layer is not None and self.layer in self.viewer.layers:
-            self._replace(self.layer, new)
+        if self.layer is not None and self.layer in self.viewer.layers and _alike(self.layer, new):
+            _replace(self.layer, new)
         else:
+            self._remove()
             self.layer = new
             add_above(self.viewer, new, source)
+            if not new.rgb:
+                link_layers((source, new), LINKED)
+        self._found(noise)
         self._tell("The preview shows the middle of the view." if part.cut else "")
 
-    def _replace(self, shown: Image, new: Image) -> None:
-        """Give a layer the values and the place of another one."""
-        if shown.ndim != new.ndim or shown.rgb != new.rgb:
-            self.viewer.layers.remove(shown)
-            self.layer = new
-            self.viewer.layers.append(new)
-            return
-        shown.data = new.data
-        for name in ("scale", "translate", "name", "contrast_limits", "colormap"):
-            if not (new.rgb and name in ("contrast_limits", "colormap")):
-                setattr(shown, name, getattr(new, name))
-        shown.visible = True
+
+def _alike(shown: Image, new: Image) -> bool:
+    """Return whether a layer can be given the values of another one."""
+    return shown.ndim == new.ndim and shown.rgb == new.rgb
+
+
+def _replace(shown: Image, new: Image) -> None:
+    """Give a layer the values and the place of another one."""
+    shown.data = new.data
+    for name in ("name", *FOLLOWED[1:]):
+        setattr(shown, name, getattr(new, name))
+    shown.visible = True

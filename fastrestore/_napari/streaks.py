@@ -10,8 +10,9 @@ from magicgui.widgets import ComboBox, FloatSlider
 
 import fastrestore
 from fastrestore._napari import script
-from fastrestore._napari.action import Action, Job, Result
+from fastrestore._napari.action import Action, Job
 from fastrestore._napari.layers import data_of
+from fastrestore._napari.whole import Result
 from fastrestore._napari.work import Report
 
 
@@ -30,7 +31,6 @@ class Streaks(Action):
         self.detector = ComboBox(label="Detector along", choices=self._axes)
         self.strength = FloatSlider(label="Strength", min=0.05, max=2, step=0.05, value=1)
         self.add_settings(self.angles, self.detector, self.strength)
-        self.layer.changed.connect(self._new_layer)
         self._new_layer()
 
     def job(self) -> Job:
@@ -61,7 +61,7 @@ class Streaks(Action):
 
         return Job(layer, compute, "remove_streaks", arguments, name, text)
 
-    def _new_layer(self, *_: Any) -> None:
+    def _new_layer(self) -> None:
         """Choose rows as angles and columns as detector pixels."""
         self.reset_choices()
         if self.layer.value is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastrestore._arrays.replacement import Replacement
 from fastrestore._napari import KEY
@@ -16,9 +17,13 @@ from fastrestore._napari import KEY
 LayerData = tuple[Any, dict[str, Any], str]
 LETTERS = "TZC"  # axes that OME-TIFF has beside rows and columns
 SYMBOLS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm",
-           "meter": "m", "angstrom": "Å", "pixel": "pixel",
-           "second": "s", "millisecond": "ms", "minute": "min"}  # fmt: skip
+           "decimeter": "dm", "meter": "m", "kilometer": "km", "picometer": "pm",
+           "angstrom": "Å", "inch": "in", "foot": "ft", "pixel": "pixel",
+           "nanosecond": "ns", "microsecond": "µs", "millisecond": "ms", "second": "s",
+           "minute": "min", "hour": "h", "day": "d"}  # fmt: skip
 UNITS = {symbol: name for name, symbol in SYMBOLS.items()} | {"um": "micrometer"}
+PLACE = ("translate", "rotate", "shear", "affine")  # what OME-TIFF has no fields for
+PLACE_KEY = "place"  # of these, beside what was done
 
 
 def write(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -48,7 +53,7 @@ def write(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
             ome=True,
             photometric="rgb" if meta.get("rgb") else "minisblack",
             bigtiff=math.prod(image.shape) * _dtype(image).itemsize > 2**31,
-            metadata={"axes": axes, **_described(meta, axes)},
+            metadata={"axes": axes, **_described(meta, axes, image.shape)},
         )
         new.commit()
     finally:
@@ -84,6 +89,8 @@ def _axes(meta: dict[str, Any], ndim: int) -> str:
         )
     labels = [str(label).upper()[:1] for label in meta.get("axis_labels", ())][:count]
     labels += [""] * (count - len(labels))
+    pairs = zip(labels, _restored_along(meta, count), strict=True)
+    labels = [label if label in set(LETTERS) else letter for label, letter in pairs]
     found = [label if label in LETTERS and label not in labels[:k] else ""
              for k, label in enumerate(labels)]  # fmt: skip
     rest = [letter for letter in LETTERS[-count:] + LETTERS if letter not in found]
@@ -91,20 +98,49 @@ def _axes(meta: dict[str, Any], ndim: int) -> str:
     return "".join(named) + "YX" + "S" * bool(meta.get("rgb"))
 
 
-def _described(meta: dict[str, Any], axes: str) -> dict[str, Any]:
+def _restored_along(meta: dict[str, Any], count: int) -> list[str]:
+    """Return Z or T for the axis along which a volume or a film was restored, "" for others."""
+    arguments = meta.get("metadata", {}).get(KEY, {}).get("arguments", {})
+    axes = arguments.get("axes", "") if "kind" in arguments else ""
+    return [letter if letter in "TZ" else "" for letter in axes[:count].ljust(count)]
+
+
+def _described(meta: dict[str, Any], axes: str, shape: Sequence[int]) -> dict[str, Any]:
     """Return the metadata of OME: name, what was done, and the size of a voxel."""
     fields: dict[str, Any] = {"Name": str(meta.get("name", ""))}
-    done = meta.get("metadata", {}).get(KEY)
-    if done is not None:
-        fields["Description"] = json.dumps({KEY: done}, default=str)
-    places = zip(axes, meta.get("scale", ()), meta.get("units", ()), strict=False)
+    described = _more(meta, axes, shape)
+    if described:
+        fields["Description"] = json.dumps({KEY: described}, default=str)
+    units = meta.get("units") or ("pixel",) * len(axes)
+    places = zip(axes, meta.get("scale", ()), units, strict=False)
     for letter, size, unit in places:
         symbol = SYMBOLS.get(str(unit), str(unit))
+        size = abs(float(size))  # OME-TIFF has positive sizes only
         if letter in "ZYX":
-            fields |= {f"PhysicalSize{letter}": float(size), f"PhysicalSize{letter}Unit": symbol}
+            fields |= {f"PhysicalSize{letter}": size, f"PhysicalSize{letter}Unit": symbol}
         elif letter == "T":
-            fields |= {"TimeIncrement": float(size), "TimeIncrementUnit": symbol}
+            fields |= {"TimeIncrement": size, "TimeIncrementUnit": symbol}
     return fields
+
+
+def _more(meta: dict[str, Any], axes: str, shape: Sequence[int]) -> dict[str, Any]:
+    """Return what was done to an image, and what the fields of OME-TIFF cannot say of its place."""
+    given = {name: np.asarray(meta[name], float) for name in PLACE if meta.get(name) is not None}
+    place: dict[str, Any] = {name: each.tolist() for name, each in given.items() if _moves(each)}
+    scale = [float(size) for size in meta.get("scale", ())]
+    named = zip(axes, scale, strict=False)
+    if any(size <= 0 or (letter == "C" and size != 1) for letter, size in named):
+        place["scale"] = scale
+    if 1 in shape:  # readers leave such axes out
+        place["axes"] = axes
+    done = dict(meta.get("metadata", {}).get(KEY) or {})
+    return {**done, PLACE_KEY: place} if place else done
+
+
+def _moves(values: NDArray[Any]) -> bool:
+    """Return whether a part of a transform changes places."""
+    rest = np.eye(len(values)) if values.ndim == 2 else 0.0
+    return bool(np.any(values != rest))
 
 
 def reader(path: Any) -> Callable[[Any], list[LayerData]] | None:
@@ -114,36 +150,57 @@ def reader(path: Any) -> Callable[[Any], list[LayerData]] | None:
 
 
 def read(path: str) -> list[LayerData]:
-    """Return an OME-TIFF as a layer with its scale, units and labels."""
+    """Return each image of an OME-TIFF as a layer with its scale, units and labels."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        axes, shape = series.axes, series.shape
-        pixels = _pixels(file.ome_metadata)
-        values = series.asarray()
-    rgb = axes.endswith("S")
-    labels = axes.removesuffix("S")
+        images = _images(file.ome_metadata)
+        images += [{}] * (len(file.series) - len(images))
+        found = [
+            _layer(series.asarray(), series.axes, image)
+            for series, image in zip(file.series, images, strict=False)
+        ]
+    name = Path(path).name.split(".ome.")[0]
+    for number, (_, options, _) in enumerate(found):
+        options["name"] = name if len(found) == 1 else f"{name} ({number + 1})"
+    return found
+
+
+def _layer(values: Any, axes: str, pixels: dict[str, Any]) -> LayerData:
+    """Return an image as a layer."""
+    done = _read_description(pixels)
+    place = done.get(KEY, {}).pop(PLACE_KEY, {})
+    if "axes" in place:
+        sizes = dict(zip(axes, values.shape, strict=True))
+        axes = place.pop("axes")
+        values = values.reshape([sizes.get(letter, 1) for letter in axes])
+    if "S" in axes:  # colors in planes, for example
+        values = np.moveaxis(values, axes.index("S"), -1)
+    labels = axes.replace("S", "")
+    rgb = "S" in axes and values.shape[-1] in (3, 4)
+    if "S" in axes and not rgb:  # samples that are no colors
+        values, labels = np.moveaxis(values, -1, 0), "S" + labels
     options: dict[str, Any] = {
-        "name": Path(path).name.split(".ome.")[0],
         "rgb": rgb,
         "axis_labels": tuple(label.lower() for label in labels),
         "scale": tuple(_size(pixels, label) for label in labels),
         "units": tuple(_unit(pixels, label) for label in labels),
-        "metadata": _read_description(pixels),
+        "metadata": {key: each for key, each in done.items() if each},
+        **{name: np.asarray(place[name]) for name in (*PLACE, "scale") if name in place},
     }
-    assert values.shape == shape
-    return [(values, options, "image")]
+    return values, options, "image"
 
 
-def _pixels(text: str | None) -> dict[str, Any]:
-    """Return the attributes of the pixels, and the description, of a document of OME."""
+def _images(text: str | None) -> list[dict[str, Any]]:
+    """Return the attributes of the pixels, and the description, of each image of a document."""
     import tifffile
 
     document = tifffile.xml2dict(text or "").get("OME", {})
-    image = document.get("Image", {})
-    image = image[0] if isinstance(image, list) else image
-    return {**image.get("Pixels", {}), "Description": image.get("Description", "")}
+    images = document.get("Image", [])
+    return [
+        {**image.get("Pixels", {}), "Description": image.get("Description", "")}
+        for image in (images if isinstance(images, list) else [images])
+    ]
 
 
 def _size(pixels: dict[str, Any], label: str) -> float:
@@ -157,7 +214,7 @@ def _unit(pixels: dict[str, Any], label: str) -> str:
     name = "TimeIncrement" if label == "T" else f"PhysicalSize{label}"
     if name not in pixels:
         return "pixel"
-    symbol = str(pixels.get(f"{name}Unit", "s" if label == "T" else "µm"))
+    symbol = str(pixels.get(f"{name}Unit", "s" if label == "T" else "µm")).replace("μ", "µ")
     return UNITS.get(symbol, "pixel")
 
 

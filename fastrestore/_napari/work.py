@@ -29,6 +29,8 @@ class Task(QObject):
         Receives the exception.
     ended : callable
         Is called last, whatever happened.
+    progress : callable, optional
+        Is called with ``(done, total)`` in the main thread.
     """
 
     progressed = Signal(int, int)
@@ -39,8 +41,11 @@ class Task(QObject):
         done: Callable[[Any], None],
         failed: Callable[[BaseException], None],
         ended: Callable[[], None],
+        progress: Report | None = None,
     ) -> None:
         super().__init__()
+        self._progress: Report = progress or _nothing
+        self.progressed.connect(self._on_progressed)
         self._done, self._failed, self._ended = done, failed, ended
         self._worker = create_worker(
             function,
@@ -62,6 +67,12 @@ class Task(QObject):
         """Let the function end at its next report; its result is not used."""
         self._worker.quit()
 
+    def abandon(self) -> None:
+        """Cancel, and call nothing any more, because the widgets are gone."""
+        self.cancel()
+        self._done = self._failed = _nothing
+        self._ended = _nothing
+
     @property
     def cancelled(self) -> bool:
         """Whether the task was cancelled."""
@@ -74,8 +85,16 @@ class Task(QObject):
         self.progressed.emit(done, total)
 
     def _on_returned(self, result: Any) -> None:
-        if not self.cancelled:  # also after the thread had ended
+        if self.cancelled:  # also after the thread had ended
+            return
+        try:
             self._done(result)
+        except Exception as error:  # lazy values can fail when a viewer shows them
+            self._failed(error)
+
+    def _on_progressed(self, done: int, total: int) -> None:
+        if not self.cancelled:  # reports arrive late, perhaps after the widgets have gone
+            self._progress(done, total)
 
     def _on_errored(self, error: BaseException) -> None:
         if not isinstance(error, CancelledError):
@@ -88,3 +107,7 @@ class Task(QObject):
 
     def _on_finished(self) -> None:
         self._ended()
+
+
+def _nothing(*_: Any) -> None:
+    """Do nothing."""

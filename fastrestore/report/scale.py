@@ -17,6 +17,7 @@ TAIL = 0.01  # percent of the values that may be beyond the stored range at eith
 MARGIN = 0.25  # ... which is then widened by this part of itself
 DEVIATIONS = 4  # of what was removed, shown as black and white
 STEPS = 4  # codes for a standard deviation of the noise, if all 16 bits would be too large
+RESOLVED = 1e-6  # of a constant that is large
 BAND = 64  # rows that are coded at once, to save memory
 EIGHT, SIXTEEN = 255, 65535  # largest codes
 
@@ -97,7 +98,8 @@ def window(pictures: Sequence[Series], data_range: float | None) -> Window:
     low, high = (float(k) for k in np.percentile(values, (DARK, BRIGHT)))
     if kind.kind == "f" and color and low >= 0 and 0.1 < high <= 1.1:
         return Window(0, 1)
-    return Window(low, high) if high > low else Window(low - 0.5, low + 0.5)
+    wide = max(0.5, abs(low) * RESOLVED)  # which are different numbers
+    return Window(low, high) if high > low else Window(low - wide, low + wide)
 
 
 def whole(pictures: Sequence[Series]) -> Window:
@@ -109,6 +111,6 @@ def whole(pictures: Sequence[Series]) -> Window:
 
 def around_zero(every: Sequence[Removed]) -> Window:
     """Return the range that shows what was removed."""
-    deviation = float(sampled(every, FRAMES, sparse).std())
+    deviation = float(sampled(every, FRAMES, sparse).std(dtype=np.float64))
     limit = DEVIATIONS * deviation if deviation > 0 else 1.0
     return Window(-limit, limit)

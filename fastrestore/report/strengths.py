@@ -13,6 +13,7 @@ import numpy as np
 import fastrestore
 from fastrestore._arrays import interop, validate
 from fastrestore._arrays.install import extra
+from fastrestore._arrays.validate import quoted
 from fastrestore.report.encode import Coding, encode
 from fastrestore.report.notebook import LARGEST, SMALLEST
 from fastrestore.report.page import Page, hashed, json_text, read
@@ -129,6 +130,10 @@ def explore(
         raise ImportError(
             f"report.explore needs anywidget; install it with {extra('notebook')}"
         ) from error
+    if np.ndim(strengths) != 1:
+        raise TypeError(
+            f"strengths must be a sequence of numbers, such as (0.5, 1), got {quoted(strengths)}"
+        )
     factors = tuple(validate.number("strengths", each, least=0, most=1000) for each in strengths)
     if not factors:
         raise ValueError("strengths must have one number or more, got none")
@@ -195,10 +200,10 @@ def _noise(
     if sigma is not None:
         if noise is not None:
             raise ValueError(
-                f"Specify the noise once: got both sigma={validate.quoted(sigma)} and "
-                f"noise={validate.quoted(noise)}"
+                f"Specify the noise once: got both sigma={quoted(sigma)} and noise={quoted(noise)}"
             )
-        return {"sigma": sigma}, f"given, sigma {sigma:.4g}"
+        level = validate.number("sigma", sigma, least=0)
+        return {"sigma": level}, f"given, sigma {level:.4g}"
     if noise is not None and not isinstance(noise, str):
         return {"noise": noise}, "given"
     spec = fastrestore.estimate_noise(values, channel_axis=channel_axis, model=noise or "auto")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.images import noisy, scene
-from support.viewer import LIMIT, MANIFEST, napari_or_skip
+from support.viewer import LIMIT, MANIFEST, click, finish, napari_or_skip, press, previewed
 
 napari_or_skip()
 
@@ -14,56 +14,6 @@ from fastrestore._napari.preview import camera_of  # noqa: E402
 CLEAN = scene(64, 72)
 IMAGE = noisy(CLEAN, 10).astype(np.float32)
 STACK = np.stack([IMAGE[:40, :44] + k for k in range(6)])
-
-
-@pytest.fixture
-def viewer(make_napari_viewer, npe2pm):
-    from npe2 import PluginManifest
-
-    if "fastrestore" not in npe2pm:
-        npe2pm.register(PluginManifest.from_file(MANIFEST))
-    return make_napari_viewer()
-
-
-@pytest.fixture
-def opened(viewer, qtbot):
-    """Return a function that opens a widget of the plugin."""
-    widgets = []
-
-    def open_widget(name):
-        widgets.append(viewer.window.add_plugin_dock_widget("fastrestore", name)[1])
-        return widgets[-1]
-
-    yield open_widget
-    for widget in widgets:
-        widget._closed()
-    qtbot.waitUntil(lambda: all(each.task is None for each in widgets), timeout=LIMIT)
-
-
-def click(button):
-    """Press a button."""
-    assert button.enabled, button.text
-    button.native.click()
-
-
-def press(viewer, key):
-    """Press a key in the viewer."""
-    {str(each): action for each, action in viewer.keymap.items()}[key](viewer)
-
-
-def finish(qtbot, widget):
-    """Wait until a task has ended."""
-    qtbot.waitUntil(lambda: widget.task is None, timeout=LIMIT)
-
-
-def previewed(qtbot, widget, change):
-    """Wait until a preview is shown that was computed after a change."""
-    shown = []
-    show = widget.preview._show
-    widget.preview._show = lambda *args: (show(*args), shown.append(1))
-    change()
-    qtbot.waitUntil(lambda: bool(shown), timeout=LIMIT)
-    widget.preview._show = show
 
 
 def test_denoise_a_plane(viewer, opened, qtbot):

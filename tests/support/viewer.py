@@ -18,3 +18,29 @@ def napari_or_skip():
         assert not missing, f"{', '.join(missing)} must be installed"
     if missing:
         pytest.skip(f"{', '.join(missing)} is not installed", allow_module_level=True)
+
+
+def click(button):
+    """Press a button."""
+    assert button.enabled, button.text
+    button.native.click()
+
+
+def press(viewer, key):
+    """Press a key in the viewer."""
+    {str(each): action for each, action in viewer.keymap.items()}[key](viewer)
+
+
+def finish(qtbot, widget):
+    """Wait until a task has ended."""
+    qtbot.waitUntil(lambda: widget.task is None, timeout=LIMIT)
+
+
+def previewed(qtbot, widget, change):
+    """Wait until a preview is shown that was computed after a change."""
+    shown = []
+    show = widget.preview._show
+    widget.preview._show = lambda *args: (show(*args), shown.append(1))
+    change()
+    qtbot.waitUntil(lambda: bool(shown), timeout=LIMIT)
+    widget.preview._show = show
