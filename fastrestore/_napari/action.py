@@ -215,10 +215,11 @@ class Action(Container):
 
     def _new_data(self, *_: Any) -> None:
         """Offer the axes of new data."""
-        if self._watched.ndim == self._ndim:
+        layer = self._watched
+        if layer is None or layer.ndim == self._ndim:
             self.reset_choices()
         else:
-            self._ndim = self._watched.ndim
+            self._ndim = layer.ndim
             self._new_layer()
 
     def _new_layer(self) -> None:

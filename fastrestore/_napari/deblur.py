@@ -9,6 +9,7 @@ import napari.viewer
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, FloatSpinBox
 from napari.layers import Image
+from numpy.typing import NDArray
 
 import fastrestore
 from fastrestore._napari import colors, script
@@ -56,8 +57,7 @@ class Deblur(Action):
         expression = script.each_plane("deblur", ["psf"], arguments, image.ndim, inner)
         lines = [loaded, "psf = psf / psf.sum()", *before]
         text = script.script(layer.name, name, expression, lines, after)
-        values = np.asarray(data_of(psf), float)
-        function = functools.partial(fastrestore.deblur, psf=values / values.sum(), **arguments)
+        function = functools.partial(fastrestore.deblur, psf=_of_sum_one(psf), **arguments)
         compute = functools.partial(each_plane, function, image, inner)
         return Job(layer, compute, "deblur", {"psf": psf.name, **arguments}, name, text)
 
@@ -83,3 +83,15 @@ class Deblur(Action):
     def _show_settings(self, *_: Any) -> None:
         """Show the settings that apply."""
         self.sigma.visible = not self.estimate.value
+
+
+def _of_sum_one(layer: Image) -> NDArray[np.float64]:
+    """Return the values of a PSF divided by their sum."""
+    try:
+        values = np.asarray(data_of(layer), float)
+    except Exception as error:  # of lazy values, for example of their file
+        raise ValueError(f"The PSF {layer.name} cannot be read: {error}") from error
+    total = values.sum()
+    if not (np.isfinite(total) and total > 0):
+        raise ValueError(f"The PSF needs a sum above 0; that of {layer.name} is {total:g}.")
+    return values / total

@@ -114,10 +114,12 @@ class Preview:
         if source is self.source:
             return
         for layer, change in ((self.source, "disconnect"), (source, "connect")):
-            for name in FOLLOWED if layer is not None else ():
-                getattr(getattr(layer.events, name), change)(self.schedule)
-            if layer is not None:
-                getattr(layer.events.units, change)(self._same_units)
+            if layer is None:
+                continue
+            events = layer.events
+            for name in FOLLOWED:
+                getattr(getattr(events, name), change)(self.schedule)
+            getattr(events.units, change)(self._same_units)
         self.source = source
 
     def restart(self) -> None:
@@ -209,7 +211,7 @@ class Preview:
 
 def _alike(shown: Image, new: Image) -> bool:
     """Return whether a layer can be given the values of another one."""
-    return shown.ndim == new.ndim and shown.rgb == new.rgb
+    return bool(shown.ndim == new.ndim and shown.rgb == new.rgb)
 
 
 def _replace(shown: Image, new: Image) -> None:

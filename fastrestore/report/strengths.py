@@ -202,8 +202,8 @@ def _noise(
             raise ValueError(
                 f"Specify the noise once: got both sigma={quoted(sigma)} and noise={quoted(noise)}"
             )
-        level = validate.number("sigma", sigma, least=0)
-        return {"sigma": level}, f"given, sigma {level:.4g}"
+        known = validate.number("sigma", sigma, least=0)
+        return {"sigma": known}, f"given, sigma {known:.4g}"
     if noise is not None and not isinstance(noise, str):
         return {"noise": noise}, "given"
     spec = fastrestore.estimate_noise(values, channel_axis=channel_axis, model=noise or "auto")

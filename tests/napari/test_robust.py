@@ -173,3 +173,13 @@ def test_large_lazy_volumes_are_restored_in_chunks(viewer, opened, qtbot, monkey
     np.testing.assert_array_equal(result.data, expected)
     exec(widget.job().script, {"viewer": viewer})
     np.testing.assert_array_equal(viewer.layers[-1].data, expected)
+
+
+@pytest.mark.parametrize("values", [0.0, -1.0, np.nan])
+def test_layers_that_are_no_psf(viewer, opened, values):
+    viewer.add_image(IMAGE, name="image")
+    viewer.add_image(np.full((5, 5), values), name="psf", contrast_limits=(0, 1))
+    widget = opened("Deblur")
+    click(widget.run)
+    assert "The PSF needs a sum above 0; that of psf is" in widget.status.value
+    assert widget.task is None
