@@ -88,10 +88,10 @@ class Deblur(Action):
 def _of_sum_one(layer: Image) -> NDArray[np.float64]:
     """Return the values of a PSF divided by their sum."""
     try:
-        values = np.asarray(data_of(layer), float)
+        values: NDArray[np.float64] = np.asarray(data_of(layer), float)
     except Exception as error:  # of lazy values, for example of their file
         raise ValueError(f"The PSF {layer.name} cannot be read: {error}") from error
-    total = values.sum()
+    total = float(values.sum())
     if not (np.isfinite(total) and total > 0):
         raise ValueError(f"The PSF needs a sum above 0; that of {layer.name} is {total:g}.")
-    return values / total
+    return np.asarray(values / total)
