@@ -7,7 +7,8 @@ The image is skimage's photograph of a cameraman, repeated by mirroring, with no
 255, in uint8. Printed are time, the largest memory of all processes together (the sum of what
 belongs to each, and a share of what several have in common: PSS), processor time, PSNR of some
 chunks, and `fastrestore plan` of the same. The PSNR must exceed that of the noisy image by
-5 dB. `--rows` prints tables instead: throughput by number of workers, memory by size of the image,
+5 dB, and the memory be less than --memory. Each 20 seconds a line counts the written chunks.
+`--rows` prints tables instead: throughput by number of workers, memory by size of the image,
 bytes between workers, cost of chunks against the whole image, and cost of the scheduler by number
 of chunks.
 """
@@ -29,6 +30,7 @@ from photographs import SIGMA, photograph, psnr
 
 STORAGE = 512  # rows and columns of the chunks of the store
 GAIN = 5.0  # least gain in dB
+PROGRESS = 20  # seconds between lines on the progress
 
 
 def make(path, side):
@@ -89,8 +91,18 @@ def restore(source, target, *words):
     start, before = time.perf_counter(), processors()
     level = ("--sigma", SIGMA, "--sigma-scale", "native")
     process = subprocess.Popen(command("denoise", source, "-o", target, *level, *words))
+    manifest = Path(f"{target}.partial") / "manifest.jsonl"
     with Memory(process.pid) as memory:
-        status = process.wait()
+        while True:
+            try:
+                status = process.wait(PROGRESS)
+                break
+            except subprocess.TimeoutExpired:
+                done = (
+                    max(0, len(manifest.read_bytes().splitlines()) - 1) if manifest.exists() else 0
+                )
+                print(f"{time.perf_counter() - start:6.0f} s  {done} chunks written, "
+                      f"{memory.most / 1e9:.2f} GB", flush=True)  # fmt: skip
     assert status == 0, status
     return time.perf_counter() - start, memory.most, processors() - before
 
@@ -138,6 +150,7 @@ def compared(folder, args):
     print(f"time    {seconds:8.1f} s   predicted {before['seconds']:.1f} s before and "
           f"{after['seconds']:.1f} s after the run, {predicted / seconds - 1:+.0%}; "
           f"processors {busy:.1f} s a worker, {predicted / busy - 1:+.0%}")  # fmt: skip
+    assert memory < args.memory, memory
     expected = (args.workers + 1) * before["memory"]
     print(f"memory  {memory / 1e9:8.2f} GB  of all processes; predicted "
           f"{before['memory'] / 1e9:.2f} GB a worker, {expected / 1e9:.2f} GB in all")  # fmt: skip
