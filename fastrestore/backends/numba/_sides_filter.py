@@ -16,7 +16,21 @@ from numpy.typing import NDArray
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._filter import ROUNDER
 from fastrestore.backends.numba._shrink import Group, haar_back, shrink
-from fastrestore.backends.numba._simd import aligned, fma, load, maximum, splat, spread, store
+from fastrestore.backends.numba._simd import (
+    absolute,
+    aligned,
+    fma,
+    keep_ge,
+    load,
+    mask_le,
+    maximum,
+    minimum,
+    splat,
+    spread,
+    store,
+    store_integers,
+    sub,
+)
 from fastrestore.backends.numba._variance import OCTET, WIDE, Pairs, pairs_of
 
 LANES = 16  # blocks
@@ -39,12 +53,23 @@ class Reach(NamedTuple):
     origin: int  # position of displacement 0
 
 
+class Rows(NamedTuple):
+    """Rows of the matrices of all axes, one after the other, without their zeros.
+
+    Four fifths of the matrix of a wavelet are zero.
+    """
+
+    starts: NDArray[np.int64]  # (rows + 1,): of the values of each row
+    columns: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+
 class Tables(NamedTuple):
     """Matrices and variances of one channel."""
 
     sides: NDArray[np.int64]  # of a block, by axis
-    forward: NDArray[np.float32]  # matrices of all axes, one after the other
-    back: NDArray[np.float32]  # times the window
+    forward: Rows
+    back: Rows  # times the window
     covariance: NDArray[np.float32]
     reach: Reach
     strength: NDArray[np.float32]
@@ -82,6 +107,7 @@ class Scratch(NamedTuple):
     pilot: NDArray[np.float32]
     variance: NDArray[np.float32]
     corners: NDArray[np.int64]  # (most, axes)
+    apart: NDArray[np.float32]  # displacements from the reference (axes, blocks), flat
     pairs: Pairs
 
 
@@ -96,56 +122,53 @@ def scratch(samples: int, most: int, axes: int) -> Scratch:
         pilot=aligned(most * length, np.float32),
         variance=aligned(most * length, np.float32),
         corners=np.zeros((most, axes), np.int64),
+        apart=aligned(axes * wide, np.float32),
         pairs=pairs_of(most),
     )
 
 
 @_jit.part
-def find_pairs(corners, size, reach, pairs):
+def find_pairs(apart, axes, size, reach, pairs):
     """Compute the positions of the covariances of pairs of blocks; see `_variance`."""
     octets = (size + OCTET - 1) // OCTET
-    axes = corners.shape[1]
-    pairs.near[: octets * octets] = 0
-    for a in range(size):
-        for b in range(a, size):
-            sign = 1 if corners[b, 0] >= corners[a, 0] else -1
-            place, is_near = reach.origin, True
-            for axis in range(axes):
-                apart = sign * (corners[b, axis] - corners[a, axis])
-                most = reach.most[axis]
-                is_near &= abs(apart) <= reach.near[axis]
-                place += min(max(apart, -most), most) * reach.steps[axis]
-            word = (a // OCTET) * octets + b // OCTET
-            bit = OCTET * (a % OCTET) + b % OCTET
-            pairs.places[word * OCTET * OCTET + bit] = place
-            if is_near:
-                pairs.near[word] |= np.uint64(1) << np.uint64(bit)
+    pitch = len(apart) // axes
+    zero = splat(np.float32(0), OCTET)
+    for first in range(octets):
+        for second in range(first, octets):
+            word, near = first * octets + second, np.uint64(0)
+            for a in range(minimum(OCTET, size)):
+                one, other = first * OCTET + a, second * OCTET
+                down = sub(load(apart, other, OCTET), splat(apart[one], OCTET))
+                place = splat(np.float32(reach.origin), OCTET)
+                row = ~np.uint64(0)
+                for axis in range(axes):
+                    at = axis * pitch
+                    d = sub(load(apart, at + other, OCTET), splat(apart[at + one], OCTET))
+                    kept = keep_ge(d, down, zero)  # the others are negated
+                    d = sub(kept, sub(d, kept))
+                    row &= mask_le(absolute(d), splat(np.float32(reach.near[axis]), OCTET))
+                    most = splat(np.float32(reach.most[axis]), OCTET)
+                    d = sub(zero, minimum(sub(zero, minimum(d, most)), most))
+                    place = fma(d, splat(np.float32(reach.steps[axis]), OCTET), place)
+                near |= row << np.uint64(OCTET * a)
+                store_integers(pairs.places, (word * OCTET + a) * OCTET, place)
+            pairs.near[word] = near
 
 
 @_jit.part
-def product(source, out, matrix, at, side, inner, start, pitch, lanes):
-    """Multiply a matrix by the vectors of samples `inner` apart, for `lanes` blocks."""
+def product(source, out, rows, first, side, inner, start, pitch, lanes):
+    """Multiply rows from `first` by the vectors of samples `inner` apart, for `lanes` blocks."""
     apart = inner * pitch
-    for u in range(0, side - 1, 2):
-        row, below = at + u * side, at + (u + 1) * side
-        one = two = splat(np.float32(0), lanes)
-        for k in range(side):
-            value = load(source, start + k * apart, lanes)
-            one = fma(spread(matrix, row + k, lanes), value, one)
-            two = fma(spread(matrix, below + k, lanes), value, two)
-        store(out, start + u * apart, one)
-        store(out, start + (u + 1) * apart, two)
-    if side % 2:
-        row = at + (side - 1) * side
-        one = splat(np.float32(0), lanes)
-        for k in range(side):
-            value = load(source, start + k * apart, lanes)
-            one = fma(spread(matrix, row + k, lanes), value, one)
-        store(out, start + (side - 1) * apart, one)
+    for u in range(side):
+        total = splat(np.float32(0), lanes)
+        for k in range(rows.starts[first + u], rows.starts[first + u + 1]):
+            value = load(source, start + rows.columns[k] * apart, lanes)
+            total = fma(spread(rows.values, k, lanes), value, total)
+        store(out, start + u * apart, total)
 
 
 @_jit.part
-def transform(source, other, matrices, sides, size, pitch):
+def transform(source, other, rows, sides, size, pitch):
     """Transform the blocks along all axes with a side above 1; whether the result is in `other`."""
     samples = 1
     for side in sides:
@@ -159,15 +182,11 @@ def transform(source, other, matrices, sides, size, pitch):
                     start = (o * side * inner + i) * pitch
                     for b in range(0, size, LANES):
                         if turns % 2:
-                            product(
-                                other, source, matrices, at, side, inner, start + b, pitch, LANES
-                            )
+                            product(other, source, rows, at, side, inner, start + b, pitch, LANES)
                         else:
-                            product(
-                                source, other, matrices, at, side, inner, start + b, pitch, LANES
-                            )
+                            product(source, other, rows, at, side, inner, start + b, pitch, LANES)
             turns += 1
-        at += side * side
+        at += side
         outer *= side
     return turns % 2 == 1
 
@@ -227,7 +246,7 @@ def filter_groups(images, groups, tables, scale, scratch, wiener):
     axes = scratch.corners.shape[1]
     length = len(scratch.group) // len(scratch.corners)
     pitch = len(scratch.beside) // len(images.samples)
-    pairs = scratch.pairs
+    pairs, wide = scratch.pairs, len(scratch.apart) // axes
     coefficients = Group(scratch.group, scratch.pilot, scratch.variance)
     for reference in groups.part:
         count = np.int64(groups.sizes[reference])
@@ -236,7 +255,8 @@ def filter_groups(images, groups, tables, scale, scratch, wiener):
             for axis in range(axes):
                 shift = np.int64(groups.offsets[reference, m, axis]) if m < count else 0
                 scratch.corners[m, axis] = groups.corners[reference, axis] + shift
-        find_pairs(scratch.corners, size, tables.reach, pairs)
+                scratch.apart[axis * wide + m] = np.float32(shift)
+        find_pairs(scratch.apart, axes, size, tables.reach, pairs)
         lift(images.noisy, images, scratch, tables, size, pitch, scratch.group)
         if wiener:
             lift(images.pilot, images, scratch, tables, size, pitch, scratch.pilot)
@@ -251,3 +271,17 @@ def filter_groups(images, groups, tables, scale, scratch, wiener):
             weight = shrink(coefficients, tables, pairs, pairs.scales, size, length, wiener)
         haar_back(scratch.group, size, length)
         aggregate(images, scratch, tables, size, pitch, weight)
+
+
+@_jit.kernel
+def spread_weights(source, out, window, inner):
+    """Convolve rows of weights by corner with a window along an axis; `out` is 0.
+
+    Neighbors along the axis are `inner` apart.
+    """
+    rows, size = source.shape
+    for row in range(rows):
+        for k in range(len(window)):
+            factor, shift = window[k], k * inner
+            for i in range(size - shift):
+                out[row, i + shift] += factor * source[row, i]

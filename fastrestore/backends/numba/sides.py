@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore.backends.numba import _sides_filter, _variance
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span, useful
-from fastrestore.backends.numba._sides_filter import Groups, Images, Reach, Tables
+from fastrestore.backends.numba._sides_filter import Groups, Images, Reach, Rows, Tables
 from fastrestore.backends.numba._sides_match import match, samples_of, strides_of
 from fastrestore.backends.numba._simd import aligned, aligned_copy
-from fastrestore.backends.numba._tables import strength_table
+from fastrestore.backends.numba._tables import Same, strength_table
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 __all__ = ["filter_groups", "match"]
@@ -23,6 +24,7 @@ __all__ = ["filter_groups", "match"]
 COEFFICIENTS = 1e5
 
 FAR = 2**31  # beyond any displacement
+ROUNDING = 1e-12  # relative to the largest value of a row
 
 
 def filter_groups(
@@ -80,10 +82,10 @@ def _windows(weights: FloatArray, stage: Stage) -> FloatArray:
         if len(window) == 1:
             weights = weights * window[0]
             continue
-        source, result = np.moveaxis(weights, axis, 0), np.zeros_like(weights)
-        out = np.moveaxis(result, axis, 0)
-        for k, factor in enumerate(window):
-            out[k:] += factor * source[: len(source) - k]
+        result = np.zeros_like(weights)
+        rows, inner = math.prod(weights.shape[:axis]), math.prod(weights.shape[axis + 1 :])
+        flat = weights.reshape(rows, -1), result.reshape(rows, -1)
+        _sides_filter.spread_weights(*flat, window.copy(), inner)
         weights = result
     return weights
 
@@ -99,21 +101,42 @@ def _scale(stage: Stage, channel: int) -> tuple[NDArray[np.float32], NDArray[np.
 def _tables(stage: Stage) -> list[Tables]:
     """Convert matrices to the layout of the kernels, for each channel."""
     sides = np.array(stage.shape, np.int64)
-    back = [m * w[:, None] for m, w in zip(stage.inverses, stage.windows, strict=True)]
-    forward, inverse = (
-        aligned_copy(np.concatenate([m.ravel() for m in each])) for each in (stage.transforms, back)
-    )
+    forward, back = _rows(*(tuple(map(Same, each)) for each in (
+        stage.transforms, stage.inverses, stage.windows
+    )))  # fmt: skip
     length = _sides_filter.stride(math.prod(stage.shape))
-    covariance, layout = _covariance(stage.covariance, len(sides), length)
+    is_shared = not stage.covariance.flags.writeable
+    convert = _shared_covariance if is_shared else _covariance
+    covariance, layout = convert(Same(stage.covariance), len(sides), length)
     strength = strength_table(stage, length)
     return [
-        Tables(sides, forward, inverse, covariance[min(c, len(covariance) - 1)], layout, own)
+        Tables(sides, forward, back, covariance[min(c, len(covariance) - 1)], layout, own)
         for c, own in enumerate(strength)
     ]
 
 
-def _covariance(tables: FloatArray, axes: int, length: int) -> tuple[NDArray[np.float32], Reach]:
+@functools.lru_cache(16)
+def _rows(
+    transforms: tuple[Same, ...], inverses: tuple[Same, ...], windows: tuple[Same, ...]
+) -> tuple[Rows, Rows]:
+    """Return the rows of the transforms, and of their inverses times the window."""
+    forward = [each.array for each in transforms]
+    back = [m.array * w.array[:, None] for m, w in zip(inverses, windows, strict=True)]
+    return _sparse(forward), _sparse(back)
+
+
+def _sparse(matrices: list[FloatArray]) -> Rows:
+    """Return the rows of matrices without zeros and the rounding errors of their inversion."""
+    lines = [line for matrix in matrices for line in matrix]
+    used = [np.flatnonzero(np.abs(line) > ROUNDING * np.abs(line).max()) for line in lines]
+    starts = np.cumsum([0, *map(len, used)])
+    values = np.concatenate([line[k] for line, k in zip(lines, used, strict=True)])
+    return Rows(starts, np.concatenate(used), aligned_copy(values))
+
+
+def _covariance(covariance: Same, axes: int, length: int) -> tuple[NDArray[np.float32], Reach]:
     """Return twice the covariances (C, values), and their layout."""
+    tables = covariance.array
     shape = tables.shape[1 : 1 + axes]
     count = math.prod(shape)
     flat = aligned(len(tables) * count * length, np.float32).reshape(len(tables), count, length)
@@ -124,3 +147,6 @@ def _covariance(tables: FloatArray, axes: int, length: int) -> tuple[NDArray[np.
     bounds = np.array([FAR if far == math.inf else int(far) for far in near], np.int64)
     origin = int((most * steps)[1:].sum())
     return flat.reshape(len(tables), -1), Reach(most, steps, bounds, origin)
+
+
+_shared_covariance = functools.lru_cache(8)(_covariance)
