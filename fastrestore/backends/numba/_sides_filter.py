@@ -31,6 +31,11 @@ from fastrestore.backends.numba._simd import (
     store_integers,
     sub,
 )
+from fastrestore.backends.numba._transpose import (
+    pairs_then_transpose,
+    transpose,
+    transpose_then_pairs,
+)
 from fastrestore.backends.numba._variance import OCTET, WIDE, Pairs, pairs_of
 
 LANES = 16  # blocks
@@ -192,19 +197,51 @@ def transform(source, other, rows, sides, size, pitch):
 
 
 @_jit.part
-def lift(image, images, scratch, tables, size, pitch, group):
-    """Transform the blocks of a group and write sums and differences of pairs to `group`."""
+def in_squares(samples, size):
+    """Whether groups are transposed by squares: most blocks and groups have so many samples."""
+    return len(samples) % LANES == 0 and size % LANES == 0
+
+
+@_jit.part
+def gather(image, images, scratch, size, pitch, group):
+    """Read the blocks of a group from an image to `scratch.beside`."""
     samples, beside = images.samples, scratch.beside
-    axes = scratch.corners.shape[1]
+    count, axes = len(samples), scratch.corners.shape[1]
     length = len(group) // len(scratch.corners)
+    squares = in_squares(samples, size)
+    is_row = squares and samples[count - 1] == count - 1
     for m in range(size):
         at = 0
         for axis in range(axes):
             at += scratch.corners[m, axis] * images.strides[axis]
-        for k in range(len(samples)):
-            beside[k * pitch + m] = image[at + samples[k]]
+        if is_row:
+            for k in range(0, count, LANES):
+                store(group, m * length + k, load(image, at + k, LANES))
+        elif squares:
+            for k in range(count):
+                group[m * length + k] = image[at + samples[k]]
+        else:
+            for k in range(count):
+                beside[k * pitch + m] = image[at + samples[k]]
+    if squares:
+        for m in range(0, size, LANES):
+            for k in range(0, count, LANES):
+                transpose(group, m * length + k, length, beside, k * pitch + m, pitch)
+
+
+@_jit.part
+def lift(image, images, scratch, tables, size, pitch, group):
+    """Transform the blocks of a group and write sums and differences of pairs to `group`."""
+    samples, beside = images.samples, scratch.beside
+    length = len(group) // len(scratch.corners)
+    gather(image, images, scratch, size, pitch, group)
     swapped = transform(beside, scratch.other, tables.forward, tables.sides, size, pitch)
     result = scratch.other if swapped else beside
+    if in_squares(samples, size):
+        for m in range(0, size, LANES):
+            for k in range(0, len(samples), LANES):
+                transpose_then_pairs(result, k * pitch + m, pitch, group, m * length + k, length)
+        return
     for m in range(0, size, 2):
         for k in range(len(samples)):
             a, b = result[k * pitch + m], result[k * pitch + m + 1]
@@ -213,18 +250,40 @@ def lift(image, images, scratch, tables, size, pitch, group):
 
 
 @_jit.part
-def aggregate(images, scratch, tables, size, pitch, weight):
-    """Transform the group back and add the blocks to the sums."""
+def lower(images, scratch, tables, size, pitch):
+    """Transform the group back, block after block."""
     samples, beside, group = images.part_samples, scratch.beside, scratch.group
-    axes = scratch.corners.shape[1]
     length = len(group) // len(scratch.corners)
-    for m in range(0, size, 2):
-        for k in range(len(samples)):
-            a, b = group[m * length + k], group[(m + 1) * length + k]
-            beside[k * pitch + m] = a + b
-            beside[k * pitch + m + 1] = a - b
+    squares = in_squares(samples, size)
+    if squares:
+        for m in range(0, size, LANES):
+            for k in range(0, len(samples), LANES):
+                pairs_then_transpose(group, m * length + k, length, beside, k * pitch + m, pitch)
+    else:
+        for m in range(0, size, 2):
+            for k in range(len(samples)):
+                a, b = group[m * length + k], group[(m + 1) * length + k]
+                beside[k * pitch + m] = a + b
+                beside[k * pitch + m + 1] = a - b
     swapped = transform(beside, scratch.other, tables.back, tables.sides, size, pitch)
     result = scratch.other if swapped else beside
+    if squares:
+        for m in range(0, size, LANES):
+            for k in range(0, len(samples), LANES):
+                transpose(result, k * pitch + m, pitch, group, m * length + k, length)
+        return
+    for m in range(size):
+        for k in range(len(samples)):
+            group[m * length + k] = result[k * pitch + m]
+
+
+@_jit.part
+def aggregate(images, scratch, tables, size, pitch, weight):
+    """Transform the group back and add the blocks to the sums."""
+    samples, group = images.part_samples, scratch.group
+    axes = scratch.corners.shape[1]
+    length = len(group) // len(scratch.corners)
+    lower(images, scratch, tables, size, pitch)
     for m in range(size):
         at = 0
         for axis in range(axes):
@@ -232,7 +291,7 @@ def aggregate(images, scratch, tables, size, pitch, weight):
             at += place * images.part_strides[axis]
         images.weights[at] += (weight + ROUNDER) - ROUNDER
         for k in range(len(samples)):
-            value = weight * result[k * pitch + m]
+            value = weight * group[m * length + k]
             images.numerator[at + samples[k]] += (value + ROUNDER) - ROUNDER
 
 
