@@ -13,6 +13,8 @@ from fastrestore.compat import bm3d as package
 from fastrestore.compat.bm3d import BM3DProfile, BM3DStages, bm3d, bm3d_deblurring, bm3d_rgb
 
 SIGMA = 25 / 255
+# "np" with the threshold and the Wiener factor of the original for white noise
+WHITE = Profile.named("np").replace(threshold=3.0, wiener=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +53,15 @@ def test_every_public_name_of_the_package():
 
 
 def test_it_is_the_function_of_the_library_in_float64(noisy):
-    expected = fastrestore.bm3d(noisy, SIGMA)
+    expected = fastrestore.bm3d(noisy, SIGMA, profile=WHITE)
     for z in (noisy, noisy.tolist(), noisy[..., None]):
         restored = bm3d(z, SIGMA)
         np.testing.assert_array_equal(restored, expected)
         assert restored.dtype == np.float64
     assert bm3d(noisy.astype(np.float32), SIGMA).dtype == np.float64
     levels = np.round(noisy * 255).clip(0, 255).astype(np.uint8)
-    np.testing.assert_array_equal(bm3d(levels, 25), fastrestore.bm3d(levels.astype(float), 25))
+    expected = fastrestore.bm3d(levels.astype(float), 25, profile=WHITE)
+    np.testing.assert_array_equal(bm3d(levels, 25), expected)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +99,15 @@ def test_profiles_by_name_and_as_objects(clean, noisy, name):
 
 def test_stages(clean, noisy):
     basic = bm3d(noisy, SIGMA, stage_arg=BM3DStages.HARD_THRESHOLDING)
-    np.testing.assert_array_equal(basic, fastrestore.bm3d(noisy, SIGMA, stage="basic"))
+    np.testing.assert_array_equal(
+        basic, fastrestore.bm3d(noisy, SIGMA, stage="basic", profile=WHITE)
+    )
     final = bm3d(noisy, SIGMA, stage_arg=BM3DStages.ALL_STAGES)
     np.testing.assert_array_equal(final, bm3d(noisy, SIGMA))
     guided = bm3d(noisy, SIGMA, stage_arg=clean.tolist())
-    np.testing.assert_array_equal(guided, fastrestore.bm3d(noisy, SIGMA, pilot=clean))
+    np.testing.assert_array_equal(
+        guided, fastrestore.bm3d(noisy, SIGMA, pilot=clean, profile=WHITE)
+    )
     assert_close(bm3d(noisy, SIGMA, stage_arg=basic), final, 1)
 
 
@@ -125,7 +132,7 @@ def test_block_matches_are_kept_and_used(noisy):
 
 def test_channels_are_matched_on_the_first(color, noisy_color):
     expected = fastrestore.bm3d(
-        noisy_color, SIGMA, channel_axis=-1, colorspace=None, match_channel=0
+        noisy_color, SIGMA, channel_axis=-1, colorspace=None, match_channel=0, profile=WHITE
     )
     np.testing.assert_array_equal(bm3d(noisy_color, SIGMA), expected)
     levels = [SIGMA, 0, 2 * SIGMA]
@@ -141,7 +148,9 @@ def test_channels_are_matched_on_the_first(color, noisy_color):
 def test_rgb(color, noisy_color):
     for name, space in (("opp", "opp"), ("YCbCr", "ycbcr")):
         restored = bm3d_rgb(noisy_color, SIGMA, colorspace=name)
-        expected = fastrestore.bm3d(noisy_color, SIGMA, channel_axis=-1, colorspace=space)
+        expected = fastrestore.bm3d(
+            noisy_color, SIGMA, channel_axis=-1, colorspace=space, profile=WHITE
+        )
         np.testing.assert_array_equal(restored, expected)
     levels = [SIGMA, SIGMA / 2, SIGMA]
     assert np.abs(bm3d_rgb(noisy_color, levels) - restored).max() > 1e-3
@@ -180,10 +189,11 @@ def test_attributes_change_the_algorithm(noisy, name):
     options = {"sigma": SIGMA}
     if name in ("gamma", "denoise_residual"):
         options = {"psd": psd_of_lines(noisy.shape)}
+    base = WHITE if "sigma" in options else Profile.named("np")
     restored = bm3d(noisy, next(iter(options.values())), given)
-    expected = fastrestore.bm3d(noisy, **options, profile=Profile.named("np").replace(**fields))
+    expected = fastrestore.bm3d(noisy, **options, profile=base.replace(**fields))
     np.testing.assert_array_equal(restored, expected)
-    assert np.abs(restored - fastrestore.bm3d(noisy, **options)).max() > 1e-6
+    assert np.abs(restored - fastrestore.bm3d(noisy, **options, profile=base)).max() > 1e-6
 
 
 def psd_of_lines(shape):
@@ -196,7 +206,7 @@ def test_other_attributes(noisy):
     given.num_threads = 1
     np.testing.assert_array_equal(bm3d(noisy, SIGMA, given), expected)
     given.filter_strength = 1.5
-    stronger = fastrestore.bm3d(noisy, SIGMA, strength=1.5)
+    stronger = fastrestore.bm3d(noisy, SIGMA, strength=1.5, profile=WHITE)
     np.testing.assert_array_equal(bm3d(noisy, SIGMA, given), stronger)
     repeated = package.BM3DProfileRefilter()
     repeated.residual_thr, repeated.lambda_thr3d_re, repeated.mu2_re = 1.5, 3.0, 1.0
@@ -220,11 +230,11 @@ def test_nothing_is_printed(noisy, capfd):
 def test_sharpening(clean, noisy, noisy_color):
     given = BM3DProfile()
     given.sharpen_alpha = 1.4
-    sharp = Profile.named("np").replace(sharpen=1.4)
+    sharp = WHITE.replace(sharpen=1.4)
     basic = fastrestore.bm3d(noisy, SIGMA, stage="basic", profile=sharp)
     ht = BM3DStages.HARD_THRESHOLDING
     np.testing.assert_array_equal(bm3d(noisy, SIGMA, given, ht), basic)
-    final = fastrestore.bm3d(noisy, SIGMA, pilot=basic)
+    final = fastrestore.bm3d(noisy, SIGMA, pilot=basic, profile=WHITE)
     np.testing.assert_array_equal(bm3d(noisy, SIGMA, given), final)
     np.testing.assert_array_equal(
         bm3d(noisy, SIGMA, given, stage_arg=clean), bm3d(noisy, SIGMA, stage_arg=clean)
@@ -261,7 +271,8 @@ def test_profiles_are_objects_with_the_attributes_of_the_package():
         step_ht = 5
 
     image = np.random.default_rng(0).normal(0.5, 0.1, (32, 32))
-    expected = fastrestore.bm3d(image, 0.1, profile=Profile.named("lc").replace(step_basic=5))
+    own = Profile.named("lc").replace(step_basic=5, threshold=3.0, wiener=0.4)
+    expected = fastrestore.bm3d(image, 0.1, profile=own)
     np.testing.assert_array_equal(bm3d(image, 0.1, Own()), expected)
 
 

@@ -13,7 +13,13 @@ from fastrestore._collaborative import sides
 from fastrestore._collaborative.block_matches import BlockMatches
 from fastrestore.compat import attributes
 from fastrestore.compat.arguments import Kept, Noise, Stages, array, check_size, separated
-from fastrestore.compat.bm3d.profiles import BM3DProfile, BM3DStages, checked, profile_of
+from fastrestore.compat.bm3d.profiles import (
+    BM3DProfile,
+    BM3DStages,
+    checked,
+    for_white_noise,
+    profile_of,
+)
 
 COLORSPACES = {"opp": "opp", "YCbCr": "ycbcr"}
 
@@ -75,7 +81,7 @@ def bm3d(
     pilot = None if stages.pilot is None else stages.pilot.reshape(image.shape)
     axis = None if image.ndim == 2 else -1
     noise = Noise.of(sigma_psd, image.shape[:2], 1 if axis is None else image.shape[2], axis=-1)
-    options = _options(given, image.shape[:2], axis)
+    options = _options(given, noise, image.shape[:2], axis)
     if axis is not None:
         options |= {"colorspace": None, "match_channel": 0}
     if given.sharpen_alpha != 1 and pilot is None:
@@ -131,7 +137,7 @@ def bm3d_rgb(
         names = ", ".join(map(repr, COLORSPACES))
         raise ValueError(f"colorspace must be one of {names}, got {validate.quoted(colorspace)}")
     noise = Noise.of(sigma_psd, image.shape[:2], 3, axis=-1)
-    options = _options(given, image.shape[:2], -1) | {"colorspace": COLORSPACES[colorspace]}
+    options = _options(given, noise, image.shape[:2], -1) | {"colorspace": COLORSPACES[colorspace]}
     options |= noise.options(-1)
     restored: NDArray[np.float64]
     if given.sharpen_alpha != 1:
@@ -148,9 +154,13 @@ def _image(z: Any) -> NDArray[np.float64]:
     return image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
 
 
-def _options(given: BM3DProfile, shape: tuple[int, ...], axis: int | None) -> dict[str, Any]:
-    """Return the arguments of `fastrestore.bm3d` that a profile sets."""
+def _options(
+    given: BM3DProfile, noise: Noise, shape: tuple[int, ...], axis: int | None
+) -> dict[str, Any]:
+    """Return the arguments of `fastrestore.bm3d` that noise and profile set."""
     profile = profile_of(given)
+    if noise.is_white():
+        profile = for_white_noise(given, profile)
     block = max(sides.longest(profile, "block", which) for which in ("basic", "final"))
     check_size(shape, block, "bm3d")
     return {

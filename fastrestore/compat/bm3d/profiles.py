@@ -352,6 +352,9 @@ _FIELDS = {
     "beta_wiener": Field(("kaiser_final",)),
 }
 
+# What the original uses for white noise with `lambda_thr3d` and `mu2` of None
+_WHITE = {"threshold": 3.0, "wiener": 0.4}
+
 _FIXED = {
     "transform_3rd_dim_name": "groups are transformed by 'haar'",
     "dec_level": "wavelets are decomposed fully",
@@ -375,3 +378,11 @@ def profile_of(given: BM3DProfile) -> Profile:
     attributes.check_fixed(given, _FIXED)
     base = next(_BASES[each] for each in type(given).__mro__ if each in _BASES)
     return attributes.refiltering(given, attributes.converted(given, base, _FIELDS))
+
+
+def for_white_noise(given: BM3DProfile, profile: Profile) -> Profile:
+    """Return a profile with the numbers of the original for white noise, if they are automatic."""
+    if attributes.defaults(given).lambda_thr3d is not None:  # type: ignore[attr-defined]
+        return profile
+    automatic = {name: n for name, n in _WHITE.items() if getattr(profile, name) is None}
+    return profile.replace(**automatic) if automatic else profile
