@@ -1,6 +1,7 @@
 """Time of the backward pass of `nets.BM3D` over its forward pass, and its accuracy.
 
-``python bench/gradients.py [--workers N] [--profile NAME] [--size N]``
+``python bench/gradients.py [--workers N] [--profile NAME] [--size N]``. With ``--factors``: time of
+`nets.LearnableBM3D` for an image and the gradients of its factors, by kernels and by PyTorch.
 """
 
 import argparse
@@ -49,15 +50,41 @@ def disagreement(profile, by_pixel):
     return max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs)
 
 
+def factors(size, profile):
+    """Print the processor time of the gradients of factors, and how far the two ways agree."""
+    found, times = [], []
+    for is_short in (False, True):
+        learnable = nets.LearnableBM3D(profile)
+        for group in (learnable.windows, learnable.transforms, learnable.inverses):
+            group.requires_grad_(not is_short)
+        image, _, clean = inputs(size, by_pixel=False)
+        image = image.detach()
+        if is_short:
+            once(learnable, image, SIGMA, clean)  # compile
+            learnable.zero_grad()
+        times.append(once(learnable, image, SIGMA, clean)[:, 1].sum() / 1e3)
+        found.append(torch.cat([each.grad.flatten() for each in learnable.factors.values()]))
+    slow, fast = found
+    print(
+        f"factors, {size}x{size}: {times[0]:.1f} s by PyTorch, {times[1]:.2f} s by kernels, "
+        f"{times[0] / times[1]:.0f} times; largest difference {(slow - fast).abs().max():.1e} of "
+        f"{slow.abs().max():.1e}"
+    )
+
+
 def main():
     """Print a line for sigma as a number, and one for a map."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--profile", default="np")
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--factors", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.factors:
+        factors(arguments.size, arguments.profile)
+        return
     module = nets.BM3D(profile=arguments.profile, workers=arguments.workers, backend="numba")
     for by_pixel in (False, True):
         data = inputs(arguments.size, by_pixel)

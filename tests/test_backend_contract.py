@@ -62,7 +62,7 @@ def test_every_engine_has_the_functions_of_the_contract(name):
     assert package.NAME == engine.NAME
     assert package.capabilities == engine.capabilities
     known = {"image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors"}
-    known |= {"batch", "uncertainty", "axes"}
+    known |= {"batch", "uncertainty", "axes", "learning"}
     assert package.capabilities <= known
 
 

@@ -7,6 +7,7 @@ from support.images import noisy, scene
 
 import fastrestore
 from fastrestore import Profile, nets
+from fastrestore.backends import select
 from fastrestore.backends.numpy.bm3d import group_variance, haar_matrix
 from fastrestore.nets.groups import _haar, _variance
 
@@ -115,6 +116,61 @@ def test_derivatives_equal_differences():
         assert float(parameter.grad[place]) == pytest.approx(difference, rel=0.05), name
 
 
+def with_factors_alone(denoiser):
+    for each in (denoiser.windows, denoiser.transforms, denoiser.inverses):
+        each.requires_grad_(False)
+    return denoiser
+
+
+def gradients(denoiser, seed=0):
+    """Return the result and the gradients of the factors of both stages, the image and sigma."""
+    given, level = image(seed=seed).requires_grad_(True), torch.tensor(20.0, requires_grad=True)
+    weights = torch.randn(given.shape, generator=torch.Generator().manual_seed(0))
+    result = denoiser(given, level)
+    (result * weights).sum().backward()
+    factors = [denoiser.factors[which].grad for which in ("basic", "final")]
+    return result.detach(), *factors, given.grad, level.grad
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_gradients_of_factors_alone_come_from_the_backend(name, monkeypatch):
+    whole = gradients(shaken(nets.LearnableBM3D(SMALL), 0.03))
+
+    def fails(*arguments):
+        raise AssertionError("groups are computed in PyTorch")
+
+    monkeypatch.setattr("fastrestore.nets.learned.filtered", fails)
+    denoiser = with_factors_alone(shaken(nets.LearnableBM3D(SMALL), 0.03))
+    with fastrestore.use_backend(name):
+        alone = gradients(denoiser)
+    for expected, actual in zip(whole[:3], alone[:3], strict=True):
+        atol = 2e-3 * float(expected.abs().max())
+        torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
+    given, level = image().requires_grad_(True), torch.tensor(20.0, requires_grad=True)
+    weights = torch.randn(given.shape, generator=torch.Generator().manual_seed(0))
+    fixed = nets.BM3D(profile=denoiser.to_profile(), backend=name)
+    (fixed(given, level) * weights).sum().backward()
+    torch.testing.assert_close(alone[3:], (given.grad, level.grad))
+
+
+def test_gradients_of_factors_without_the_capability_are_computed_in_pytorch(monkeypatch):
+    expected = gradients(shaken(nets.LearnableBM3D(SMALL), 0.03))
+    backend = select.select("numba")
+    kept = backend.capabilities - {"learning"}
+    monkeypatch.setattr(backend, "capabilities", kept)
+    alone = gradients(with_factors_alone(shaken(nets.LearnableBM3D(SMALL), 0.03)))
+    for one, other in zip(alone, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_gradients_of_factors_have_no_derivatives():
+    denoiser = with_factors_alone(nets.LearnableBM3D(SMALL))
+    value = denoiser(image(), 20.0).square().sum()
+    (first,) = torch.autograd.grad(value, denoiser.factors["final"], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_images_and_levels_have_gradients():
     denoiser = nets.LearnableBM3D(SMALL)
     given = torch.cat([image(), image(seed=1)]).requires_grad_(True)
@@ -124,10 +180,12 @@ def test_images_and_levels_have_gradients():
     assert bool((level.grad != 0).all())
 
 
-def test_a_few_steps_lower_the_loss():
-    denoiser = nets.LearnableBM3D(SMALL)
+@pytest.mark.parametrize("prepare", [lambda denoiser: denoiser, with_factors_alone])
+def test_a_few_steps_lower_the_loss(prepare):
+    denoiser = prepare(nets.LearnableBM3D(SMALL))
     clean = torch.tensor(scene(32, 28), dtype=torch.float32)
-    optimizer = torch.optim.Adam(denoiser.parameters(), lr=0.02)
+    learned = [each for each in denoiser.parameters() if each.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=0.02)
     losses = []
     for _ in range(8):
         loss = (denoiser(image(), 20.0)[0, 0] - clean).square().mean()

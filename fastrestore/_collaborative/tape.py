@@ -46,6 +46,14 @@ class Step(NamedTuple):
     stage: Stage
 
 
+class Derivatives(NamedTuple):
+    """Gradients of a call."""
+
+    image: FloatArray  # (C, M, N)
+    level: FloatArray  # (C, M, N), or (C,)
+    factors: tuple[FloatArray | None, ...] = ()  # of each step, see `Gradients.factors`
+
+
 @dataclass(slots=True, eq=False)
 class Tape:
     """The filterings of a call, and how its image was converted for them.
@@ -79,8 +87,8 @@ class Tape:
             self.context = context
             self.steps.append(step._replace(matches=_kept(step.matches)))
 
-    def backward(self, gradient: FloatArray, by_pixel: bool) -> tuple[FloatArray, FloatArray]:
-        """Return gradients with respect to image (C, M, N) and noise level.
+    def backward(self, gradient: FloatArray, by_pixel: bool) -> Derivatives:
+        """Return gradients with respect to image (C, M, N), noise level and factors.
 
         `gradient` (C, M, N) is that of the restored image. The level is (C, M, N), or (C,) unless
         `by_pixel`.
@@ -88,7 +96,8 @@ class Tape:
         if self.refusal or (by_pixel and self._mixes_spectra()):
             raise NotImplementedError(self.refusal or SPECTRA)
         if not self.steps:
-            return gradient, np.zeros(gradient.shape if by_pixel else len(gradient))
+            level = np.zeros(gradient.shape if by_pixel else len(gradient))
+            return Derivatives(gradient, level)
         assert self.context is not None
         count = len(gradient)
         one = len(self.context.units.matrix) < count
@@ -96,12 +105,12 @@ class Tape:
             gradient = gradient.sum(0, keepdims=True)
         exact = self.context.exact
         kept = gradient if exact is None else np.where(exact, 0, gradient)
-        image, level = self._channels_backward(kept, by_pixel)
+        image, level, factors = self._channels_backward(kept, by_pixel)
         if exact is not None:
             image += np.where(exact, gradient, 0)
         if one:
             image, level = (np.repeat(each / count, count, axis=0) for each in (image, level))
-        return image, level
+        return Derivatives(image, level, factors)
 
     def _mixes_spectra(self) -> bool:
         """Whether the spectrum of a transformed channel depends on the levels of the planes."""
@@ -110,10 +119,8 @@ class Tape:
         matrix = self.context.units.matrix
         return len(self.noise.spectrum) > 1 and not np.array_equal(matrix, np.eye(len(matrix)))
 
-    def _channels_backward(
-        self, gradient: FloatArray, by_pixel: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return gradients with respect to the planes that were filtered, and their level."""
+    def _channels_backward(self, gradient: FloatArray, by_pixel: bool) -> Derivatives:
+        """Return gradients with respect to the planes that were filtered."""
         assert self.context is not None
         assert self.request is not None
         units, shape = self.context.units, gradient.shape[1:]
@@ -124,6 +131,7 @@ class Tape:
         backend, execution = self.request.backend, _quiet(self.request)
         image = np.zeros(passed.shape)
         power = np.zeros(passed.shape if by_pixel else len(passed))
+        factors: list[FloatArray | None] = []
         for estimate, images, matches, stage in reversed(self.steps):
             if by_pixel and stage.scale is None:
                 corners = [n - b + 1 for n, b in zip(passed.shape[1:], stage.shape, strict=True)]
@@ -133,8 +141,11 @@ class Tape:
             image += gradients.images[0]
             power += _by_power(gradients.scale, stage) if by_pixel else 2 * gradients.variances
             passed = gradients.images[-1]
+            each = gradients.factors  # of a result that is multiplied by a power of two
+            factors.insert(0, None if each is None else np.ldexp(each, -units.exponent))
         planes = np.tensordot(matrix.T, _folded(image, shape), 1)
-        return planes, self._level_backward(_folded(power, shape) if by_pixel else power)
+        level = self._level_backward(_folded(power, shape) if by_pixel else power)
+        return Derivatives(planes, level, tuple(factors))
 
     def _level_backward(self, power: FloatArray) -> FloatArray:
         """Return the gradient with respect to the level of each plane.

@@ -30,6 +30,10 @@ LEAST = 2.0**-15
 # only matter for maps with noise levels that differ by factors of thousands, or are 0.
 LIGHTEST, HEAVIEST = 2.0**-20, 256.0
 
+# Half the width of the smooth step whose derivative the threshold has for `Gradients.factors`,
+# relative to the threshold, both squared. The step itself has none.
+WIDTH = 0.9
+
 MEASURES = 2  # of the error of a group, see `Backend.bm3d_errors`
 
 
@@ -139,6 +143,9 @@ class Gradients(NamedTuple):
     images: tuple[Any, ...]  # with respect to the noisy channels, and to the pilot if any
     variances: FloatArray  # (C,), with respect to `Stage.variances`
     scale: FloatArray | None  # (C, ...), with respect to `Stage.scale` of each channel
+    # With respect to the logarithms of `Stage.factors`, if there are any and the backend has the
+    # capability "learning"
+    factors: FloatArray | None = None
 
 
 class Units(NamedTuple):
@@ -223,7 +230,7 @@ class Availability(Protocol):
 
     NAME: str
     # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors",
-    # "batch", "uncertainty", "axes"
+    # "batch", "uncertainty", "axes", "learning"
     capabilities: frozenset[str]
     # By capability: values of an image from which the backend is chosen without a request
     least_size: dict[str, int]
@@ -357,8 +364,8 @@ class Backend(Availability, Protocol):
         """Propagate a gradient of the `estimate` backward through `bm3d_filter`.
 
         The other arguments are those of `bm3d_filter`, which returned `estimate`. The matches, and
-        which coefficients pass the threshold, are held fixed. Stages that sharpen are not
-        supported.
+        which coefficients pass the threshold, are held fixed. For `Gradients.factors` alone, the
+        threshold is a smooth step. Stages that sharpen are not supported.
         """
         ...
 

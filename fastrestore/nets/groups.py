@@ -14,14 +14,11 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, Matches
+from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, WIDTH, Matches
 
 # Coefficients that are computed at a time; those of other groups are computed again in the backward
 # pass, so that memory does not grow with the image
 MOST = 2**21
-# Width of the step of the threshold for its derivative, relative to the threshold. The step itself
-# has none; with this width, about a tenth of the coefficients near it have a part.
-WIDTH = 0.1
 TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -78,9 +75,10 @@ def _shrunk(groups: list[Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.zeros(noise.shape[1:], dtype=torch.bool)
     mean[0, 0] = True
     if len(groups) == 1:
-        ratio = groups[0].abs() / noise.clamp_min(TINY).sqrt()
+        ratio = groups[0].square() / noise.clamp_min(TINY)
         passes = (ratio >= 1).to(ratio.dtype)
-        smooth = torch.sigmoid((ratio - 1) / WIDTH)  # its derivative is that of the step
+        u = ((ratio - 1) / WIDTH).clamp(-1, 1)
+        smooth = 15 / 16 * (u - 2 / 3 * u**3 + u**5 / 5)  # its derivative is that of the step
         gain = passes + (smooth - smooth.detach())
     else:
         energy = groups[1] ** 2 + TINY

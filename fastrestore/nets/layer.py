@@ -63,7 +63,8 @@ class Record:  # not a tuple, which PyTorch would take apart
         by_pixel = level[1:] != (1, 1)
         pairs = zip(tapes, planes, strict=True)
         parts = [tape.backward(each, by_pixel) for tape, each in pairs]
-        images, levels = (np.concatenate(each) for each in zip(*parts, strict=True))
+        images = np.concatenate([each.image for each in parts])
+        levels = np.concatenate([each.level for each in parts])
         levels = levels.reshape(len(levels), *(gradient.shape[1:] if by_pixel else (1, 1)))
         return images, levels.sum(0, keepdims=True) if level[0] == 1 else levels
 

@@ -8,14 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 import fastrestore
 from fastrestore._collaborative import sides
 from fastrestore._collaborative.arrays import LEAST_WINDOW, MOST_FACTOR
 from fastrestore._collaborative.covariance import inverse_matrix, kaiser_window, transform_matrix
 from fastrestore._collaborative.profile import FACTORS, Profile, named_profile
-from fastrestore._collaborative.tape import Step, recording
-from fastrestore.nets.groups import Numbers, filtered
+from fastrestore._collaborative.tape import Step, Tape, recording
+from fastrestore.nets.groups import TINY, Numbers, filtered
 
 SMALLEST = 1e-3  # factor, so that its logarithm is finite
 
@@ -60,8 +61,12 @@ class LearnableBM3D(nn.Module):
     such as the DCT, it remains so, because then kernels need half the products.
 
     Images need white noise, and channels are filtered independently. Gradients with respect to the
-    images and sigma pass, too. Groups are computed in PyTorch on the CPU, and again in the backward
-    pass: use small images.
+    images and sigma pass, too.
+
+    If the factors are the only parameters that require gradients, the backend of `bm3d` computes
+    them, if it can, and those of the images hold fixed which coefficients pass the threshold.
+    Otherwise groups are computed in PyTorch on the CPU, and again in the backward pass, which takes
+    about 20 times longer: use small images.
 
     Examples
     --------
@@ -150,15 +155,26 @@ class LearnableBM3D(nn.Module):
                 f"images must have at least {least} x {least} pixels, got {tuple(image.shape)}"
             )
         with recording() as tape:
-            fastrestore.bm3d(image.detach(), level.item(), profile=profile)
+            result = fastrestore.bm3d(image.detach(), level.item(), profile=profile)
         if tape.context is None:
             return image  # without noise
+        if self._is_short(tape):
+            factors = [self._arrays(which)[3] for which in FACTORS]
+            restored: Tensor = Factored.apply(image, level, *factors, result, tape)  # type: ignore[no-untyped-call]
+            return restored
         unit = 2.0**tape.context.units.exponent
         images: tuple[Tensor, ...] = (image * unit,)
         for which, step in zip(FACTORS, tape.steps, strict=True):
             numbers = self._numbers(which, step, (level * unit) ** 2)
             images = images[0], filtered(images, step.matches, numbers)
         return images[1] / unit
+
+    def _is_short(self, tape: Tape) -> bool:
+        """Whether the backend of a call has all gradients that are needed."""
+        others = (self.windows, self.transforms, self.inverses)
+        needed = any(each.requires_grad for group in others for each in group.values())
+        assert tape.request is not None
+        return not needed and "learning" in tape.request.backend.capabilities
 
     def _numbers(self, which: str, step: Step, variance: Tensor) -> Numbers:
         """Return the numbers of a stage, for the variance of its noise."""
@@ -184,6 +200,38 @@ class LearnableBM3D(nn.Module):
         logarithms = self.factors[which]
         factors = ((logarithms + logarithms.mT) / 2).exp().clamp_max(MOST_FACTOR)
         return torch.cat([constant, others]), inverse, window, factors
+
+
+class Factored(torch.autograd.Function):
+    """Restored image (H, W), a function of image, level and factors of both stages.
+
+    Its gradients are computed by the backend that has restored it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, image: Tensor, level: Tensor, basic: Tensor, final: Tensor, result: Tensor,
+        tape: Tape,
+    ) -> Tensor:  # fmt: skip
+        """Keep the tape of a call, and return its result."""
+        ctx.tape = tape
+        ctx.save_for_backward(basic, final)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        """Propagate a gradient backward through the tape."""
+        found = ctx.tape.backward(gradient.double().cpu().numpy()[None], by_pixel=False)
+        image = torch.from_numpy(found.image[0]).to(gradient)
+        level = torch.from_numpy(found.level).sum().to(gradient)
+        # The strengths are the squares of the factors of the threshold
+        pairs = zip((2, 1), found.factors, ctx.saved_tensors, strict=True)
+        factors = (
+            torch.from_numpy(power * each).to(own) / own.clamp_min(TINY)
+            for power, each, own in pairs
+        )
+        return image, level, *factors, None, None
 
 
 def _numbers_of(profile: Profile, which: str) -> tuple[NDArray[Any], ...]:

@@ -42,6 +42,15 @@ PROFILES = {  # blocks of 8
 BLOCKS = SMALL.replace(block_basic=4, block_final=11)
 
 
+def with_factors(profile):
+    """Return a profile with factors that are not symmetric, and rows for groups of 64."""
+    rng = np.random.default_rng(7)
+    sides = profile.block_basic, profile.block_final
+    basic, final = (rng.uniform(0.6, 1.6, (7, n, n)) for n in sides)
+    final[2] = 0  # no noise is removed
+    return profile.replace(threshold_factors=basic, wiener_factors=final)
+
+
 class Case:
     """A stage, its images of two channels in float64, and a gradient of its result."""
 

@@ -12,6 +12,7 @@ capabilities = frozenset(
         "matches",
         "gradients",
         "factors",
+        "learning",
         "uncertainty",
         "axes",
     }

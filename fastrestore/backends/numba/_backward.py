@@ -18,6 +18,7 @@ from fastrestore.backends.numba._simd import (
     add,
     div,
     fma,
+    fnma,
     keep_ge,
     load,
     maximum,
@@ -26,7 +27,7 @@ from fastrestore.backends.numba._simd import (
     store,
     sub,
 )
-from fastrestore.backends.protocol import HEAVIEST, LIGHTEST
+from fastrestore.backends.protocol import HEAVIEST, LIGHTEST, WIDTH
 
 WIDE = 16  # lanes of vectors over whole blocks
 CHUNK = 4 * WIDE  # floats that are processed together; blocks are padded to multiples of it
@@ -215,30 +216,32 @@ def product_sum(first, a, second, b, length):
 
 
 @_jit.routine
-def remaining_hard(group, variance, size, length, threshold):
-    """Noise variance that remains after hard thresholding.
+def hard_gains(group, passed, variance, size, length, threshold):
+    """Noise variance that remains after hard thresholding, and product of result and `passed`.
 
     threshold (levels + 1, length): lambda**2 sigma**2, see `level_of`.
     """
-    total = splat(np.float32(0), WIDE)
+    total = dot = splat(np.float32(0), WIDE)
     for k in range(size):
         share = splat(np.float32(1 / blocks_of(k, size)), WIDE)
         row = level_of(k) * length
         for i in range(0, length, WIDE):
-            c = load(group, k * length + i, WIDE)
-            v = load(variance, k * length + i, WIDE)
-            limit = mul(load(threshold, row + i, WIDE), v)
-            total = add(total, keep_ge(mul(v, share), mul(c, c), limit))
-    return lane_sum(total)
+            at = k * length + i
+            c = load(group, at, WIDE)
+            v = load(variance, at, WIDE)
+            energy, limit = mul(c, c), mul(load(threshold, row + i, WIDE), v)
+            total = add(total, keep_ge(mul(v, share), energy, limit))
+            dot = fma(c, keep_ge(mul(load(passed, at, WIDE), share), energy, limit), dot)
+    remaining = lane_sum(total)
+    return remaining, lane_sum(dot)
 
 
 @_jit.routine
 def hard_backward(group, passed, variance, given, size, length, threshold):
-    """Propagate gradients `passed` through the mask, in place; return their product with `group`.
+    """Propagate gradients `passed` through the mask, in place.
 
     `given` becomes the gradient of the remaining noise with respect to `variance`.
     """
-    dot = splat(np.float32(0), WIDE)
     least = splat(np.finfo(np.float32).tiny, WIDE)
     for k in range(size):
         share = splat(np.float32(1 / blocks_of(k, size)), WIDE)
@@ -248,11 +251,47 @@ def hard_backward(group, passed, variance, given, size, length, threshold):
             c = load(group, at, WIDE)
             v = load(variance, at, WIDE)
             energy, limit = mul(c, c), mul(load(threshold, row + i, WIDE), v)
-            d = keep_ge(mul(load(passed, at, WIDE), share), energy, limit)
-            dot = fma(c, d, dot)
-            store(passed, at, d)
+            store(passed, at, keep_ge(mul(load(passed, at, WIDE), share), energy, limit))
             store(given, at, keep_ge(keep_ge(share, energy, limit), v, least))
-    return lane_sum(dot)
+
+
+@_jit.routine
+def step_backward(
+    group, passed, variance, size, length, threshold, weight, remaining, totals, first
+):
+    """Add gradients with respect to the logarithms of the factors to `totals`, from `first` on.
+
+    `passed` are the gradients before `hard_backward`. Without `totals` nothing is done.
+    """
+    if totals is not None:  # a branch on an argument is not compiled for None
+        add_steps(
+            group, passed, variance, size, length, threshold, weight, remaining, totals, first
+        )
+
+
+@_jit.routine
+def add_steps(group, passed, variance, size, length, threshold, weight, remaining, totals, first):
+    """Add the gradients of `step_backward`."""
+    least, zero = splat(np.finfo(np.float32).tiny, WIDE), splat(np.float32(0), WIDE)
+    steepness, one = splat(np.float32(1 / WIDTH), WIDE), splat(np.float32(1), WIDE)
+    weights, rest = splat(weight, WIDE), splat(remaining + remaining, WIDE)
+    for k in range(size):
+        height = splat(np.float32(15 / 16 / WIDTH / blocks_of(k, size)), WIDE)
+        row = level_of(k) * length
+        for i in range(0, length, WIDE):
+            at = k * length + i
+            c, v = load(group, at, WIDE), load(variance, at, WIDE)
+            energy, limit = mul(c, c), mul(load(threshold, row + i, WIDE), v)
+            ratio = div(energy, maximum(limit, least))
+            u = mul(sub(ratio, one), steepness)
+            slope = maximum(fnma(u, u, one), zero)
+            by_gain = mul(mul(weights, c), load(passed, at, WIDE))
+            by_gain = add(by_gain, keep_ge(mul(rest, v), energy, limit))
+            # Where there is no noise, the ratio can be infinite, and the slope is zero
+            ratio = keep_ge(ratio, slope, least)
+            change = mul(mul(mul(slope, slope), mul(ratio, height)), by_gain)
+            place = first + row + i
+            store(totals, place, sub(load(totals, place, WIDE), change))
 
 
 @_jit.routine
@@ -285,14 +324,15 @@ def wiener_gains(group, pilot, passed, variance, inverse, size, length, noise):
 
 @_jit.routine
 def wiener_backward(
-    group, pilot, passed, variance, inverse, size, length, noise, weight, remaining
+    group, pilot, passed, variance, inverse, size, length, noise, weight, remaining, totals, first
 ):
     """Propagate gradients `passed` through Wiener filtering.
 
     `weight` of the group, and the gradient with respect to the `remaining` noise. In place of
     `passed` come gradients with respect to `group`, except for the weight; of `pilot` those with
     respect to the pilot; of `inverse` those with respect to `variance`. Return the gradient with
-    respect to the strength of the noise, times the strength.
+    respect to the strength of the noise, times the strength. Unless `totals` is None, add those by
+    coefficient to it, times -2, from `first` on.
     """
     strength = splat(np.float32(0), WIDE)
     least, two = splat(np.finfo(np.float32).tiny, WIDE), splat(np.float32(2), WIDE)
@@ -314,6 +354,9 @@ def wiener_backward(
             # In this order: where there is no noise, the inverse of the energy can be huge
             guided = mul(mul(mul(two, mul(p, inv)), mul(mul(factor, v), inv)), by_gain)
             strength = fma(p, guided, strength)
+            if totals is not None:
+                place = first + row + i
+                store(totals, place, fma(p, guided, load(totals, place, WIDE)))
             store(passed, at, mul(mul(d, gain), share))
             store(pilot, at, guided)
             by_noise = mul(mul(gain, mul(factor, inv)), by_gain)

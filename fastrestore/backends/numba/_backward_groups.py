@@ -24,7 +24,8 @@ from fastrestore.backends.numba._backward import (
     haar,
     haar_back,
     hard_backward,
-    remaining_hard,
+    hard_gains,
+    step_backward,
     variance_backward,
     wiener_backward,
     wiener_gains,
@@ -53,7 +54,7 @@ class Tables(NamedTuple):
     vertical: NDArray[np.float32]  # (N * lanes,): coefficient, sample
     covariance: NDArray[np.float32]  # (places * length,), laid out by `reach`
     reach: Reach
-    strength: NDArray[np.float32]  # ((levels + 1) * length,): see `remaining_hard`
+    strength: NDArray[np.float32]  # ((levels + 1) * length,): see `hard_gains`
 
 
 class Maps(NamedTuple):
@@ -70,6 +71,7 @@ class Results(NamedTuple):
     pilot: NDArray[np.float64]
     strength: NDArray[np.float32]  # (rows, columns) of references
     levels: NDArray[np.float32]  # (rows, columns, blocks)
+    factors: Any  # of each row of references of the part (rows * (levels + 1) * length,), or None
 
 
 class Scratch(NamedTuple):
@@ -154,7 +156,7 @@ def weights_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., No
                 )  # fmt: skip
             else:
                 haar(group, size, length)
-                noise = remaining_hard(group, variance, size, length, tables.strength)
+                noise, _ = hard_gains(group, group, variance, size, length, tables.strength)
             weight = (weight_of(noise) + ROUNDER) - ROUNDER
             for k in range(size):
                 weights[x[k], y[k]] += weight
@@ -248,17 +250,21 @@ def backward_kernel(
                 remaining = by_remaining(noise, weight, dot - window)
                 strength = wiener_backward(
                     group, pilot, passed, variance, inverse, size, length, tables.strength,
-                    weight, remaining,
+                    weight, remaining, results.factors, i * len(tables.strength),
                 )  # fmt: skip
                 results.strength[groups.above + i, groups.before + j] = strength
                 factor = np.float32(1)
             else:
-                noise = remaining_hard(group, variance, size, length, tables.strength)
-                weight = weight_of(noise)
-                dot = hard_backward(
-                    group, passed, variance, inverse, size, length, tables.strength,
+                noise, dot = hard_gains(
+                    group, passed, variance, size, length, tables.strength,
                 )  # fmt: skip
+                weight = weight_of(noise)
                 factor = by_remaining(noise, weight, dot - window)
+                step_backward(
+                    group, passed, variance, size, length, tables.strength, weight, factor,
+                    results.factors, i * len(tables.strength),
+                )  # fmt: skip
+                hard_backward(group, passed, variance, inverse, size, length, tables.strength)
             if maps.scale is not None:
                 levels = results.levels[groups.above + i, groups.before + j]
                 variance_backward(

@@ -69,6 +69,12 @@ class Call(NamedTuple):
         _filter.lift_kernel(block)(image, y.start, x.start, lift, out)
         return out
 
+    def factors(self, part: Part) -> NDArray[np.float32] | None:
+        """Return zeros for the gradients of the factors of each row of references of a part."""
+        if self.stage.factors is None:
+            return None
+        return aligned(len(part[1]) * len(self.tables[0].strength), np.float32)
+
     def scale(self, c: int, y: range, x: range) -> NDArray[np.float32] | None:
         """Return the scale of the noise in each block of a part."""
         if self.stage.scale is None:
@@ -92,7 +98,7 @@ def bm3d_backward(
     exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
     passed = _divided(np.ldexp(gradient, -exponent), _weights(call), call)
     window = _windowed(estimate * passed, stage)
-    sums, strength, levels = _summed(call, passed, window)
+    sums, strength, levels, factors = _summed(call, passed, window)
     factor = math.ldexp(1.0, exponent)
     power = factor * strength.sum((1, 2), dtype=np.float64)
     used = stage.variances > 0
@@ -100,6 +106,7 @@ def bm3d_backward(
         tuple(factor * each.transpose(0, 2, 1) for each in sums),
         np.divide(power, stage.variances, where=used, out=np.zeros(len(power))),
         None if stage.scale is None else factor * _by_corner(levels, matches, window.shape),
+        None if stage.factors is None else factor * _by_factor(factors, call),
     )
 
 
@@ -200,10 +207,17 @@ def _windowed(values: Channels, stage: Stage) -> NDArray[np.float32]:
     return np.ascontiguousarray(sums, np.float32)
 
 
-def _summed(
-    call: Call, passed: Channels, window: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]:
-    """Return the gradients of the images, transposed, and those of the noise by group."""
+class Summed(NamedTuple):
+    """Gradients of the images, transposed, of the noise by group, and of the factors."""
+
+    images: NDArray[np.float64]
+    strength: NDArray[np.float32]
+    levels: NDArray[np.float32]
+    factors: dict[tuple[int, int, int], NDArray[np.float32]]  # by the place of a part
+
+
+def _summed(call: Call, passed: Channels, window: NDArray[np.float32]) -> Summed:
+    """Add the gradients of all groups."""
     channels, height, width = call.images[0].shape
     stage, count = call.stage, len(call.images)
     total, lock = np.zeros((count, channels, width, height)), threading.Lock()
@@ -211,6 +225,7 @@ def _summed(
     strength = np.zeros((channels, *sizes), np.float32)
     most = 0 if stage.scale is None else max(2, stage.group)
     levels = np.zeros((channels, *sizes, most), np.float32)
+    factors: dict[tuple[int, int, int], NDArray[np.float32]] = {}
     transposed = stage.inverse * stage.window[:, None]
     kernel = _backward_groups.backward_kernel(*call.kinds, even_odd(transposed.T))
 
@@ -221,18 +236,37 @@ def _summed(
         across, down = len(x) + stage.block - 1, len(y) - 1 + _filter.lanes(stage.block)
         sums = np.zeros((2, across, down))
         maps = Maps(call.scale(c, y, x), np.ascontiguousarray(window[c][span(y), span(x)]))
+        own = call.factors(part)
         kernel(
             Blocks(blocks[0], blocks[-1], given), groups, call.tables[c], maps,
-            Results(sums[0], sums[1], strength[c], levels[c]),
+            Results(sums[0], sums[1], strength[c], levels[c], own),
             _backward_groups.scratch(stage.block, stage.group),
         )  # fmt: skip
         bottom = len(y) + stage.block - 1
         with lock:  # sums are exact: the order of parts does not matter
+            if own is not None:
+                factors[c, part[2].start, part[1].start] = own
             for k in range(count):
                 _merge.merge(total[k, c], sums[k], x.start, y.start, bottom)
 
     call.run(work)
-    return total, strength, levels
+    return Summed(total, strength, levels, factors)
+
+
+def _by_factor(
+    factors: dict[tuple[int, int, int], NDArray[np.float32]], call: Call
+) -> NDArray[np.float64]:
+    """Add the gradients of the factors over channels and rows of references, in their order."""
+    stage, block = call.stage, call.stage.block
+    rows = np.concatenate([factors[place] for place in sorted(factors)])
+    sums = rows.reshape(-1, len(call.tables[0].strength)).sum(0, dtype=np.float64)
+    sums = sums.reshape(-1, _filter.stride(block))[:, : block * _filter.lanes(block)]
+    sums = sums.reshape(len(sums), block, -1)[..., :block].transpose(0, 2, 1)
+    assert stage.factors is not None
+    out = np.zeros(stage.factors.shape)  # may have rows for larger groups
+    count = min(len(out), len(sums))
+    out[:count] = sums[:count] if len(call.images) == 1 else -0.5 * sums[:count]
+    return out
 
 
 def _by_corner(

@@ -11,6 +11,7 @@ capabilities = frozenset(
         "gradients",
         "float64",
         "factors",
+        "learning",
         "uncertainty",
         "axes",
     }

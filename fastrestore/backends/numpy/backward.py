@@ -5,6 +5,9 @@ function of images and noise levels except where one of them changes. With the n
 denominator Q of equation 12, a gradient g of the estimate P / Q is g / Q for P and -g P / Q**2
 for Q. Both are sums over groups of a weight, a window, and for P an estimate, in which the group
 transform is linear. The weight is a function of the variances and, in Wiener filtering, the gains.
+
+Factors of the threshold only act through the mask. For them alone, the mask of a coefficient has
+the derivative of a smooth step, see `step_backward`.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from fastrestore.backends.numpy.bm3d import (
     group_variance,
     groups_of,
     haar_matrix,
+    levels_of,
     pair_covariances,
     shrink_hard,
     shrink_wiener,
@@ -31,6 +35,7 @@ from fastrestore.backends.numpy.bm3d import (
 from fastrestore.backends.protocol import (
     HEAVIEST,
     LIGHTEST,
+    WIDTH,
     Execution,
     Gradients,
     Matches,
@@ -44,6 +49,7 @@ class Shrunk(NamedTuple):
     groups: tuple[FloatArray, ...]
     variance: FloatArray
     strength: FloatArray
+    logarithm: FloatArray  # of the strength; unlike `strength`, with a smooth step
 
 
 class Passed(NamedTuple):
@@ -79,6 +85,7 @@ def filter_backward(
         tuple(np.zeros_like(image, float) for image in images),
         np.zeros(len(stage.variances)),
         None if stage.scale is None else np.zeros((len(sums[0]), *stage.scale.shape[1:])),
+        None if stage.factors is None else np.zeros(stage.factors.shape),
     )
     for corners in groups_of(matches, execution):
         for channel in range(len(sums[0])):
@@ -119,6 +126,8 @@ def _group_backward(
             place = (channel, *map(slice, corner, corner + stage.shape))
             total[place] += estimate
     out.variances[channel] += (shrunk.strength * strength).sum()
+    if out.factors is not None:
+        np.add.at(out.factors, levels_of(len(corners)), shrunk.logarithm)
     if scale is not None and out.scale is not None:
         given = np.where(variance > 0, shrunk.variance, 0)
         pairs = pair_covariances(corners, covariance)
@@ -135,11 +144,26 @@ def hard_backward(
     keep = coefficients**2 >= strength * variance
     keep.flat[0] = True
     remaining = weight_backward(shrunk, weight, passed)
+    by_gain = weight * passed.estimate * coefficients + 2 * remaining * np.where(keep, variance, 0)
     return Shrunk(
         (np.where(keep, weight * passed.estimate, 0),),
         np.where(keep, remaining, 0.0),
         np.zeros_like(variance),
+        step_backward(by_gain, coefficients**2, strength * variance),
     )
+
+
+def step_backward(by_gain: FloatArray, energy: FloatArray, limit: FloatArray) -> FloatArray:
+    """Return gradients with respect to the logarithm of the limit, from those of the gains.
+
+    The gain of a coefficient steps from 0 to 1 where its energy is the limit. As a function of
+    ``u = (energy / limit - 1) / WIDTH`` it has the derivative 15/16 (1 - u**2)**2 for abs(u) < 1.
+    """
+    ratio = energy / np.maximum(limit, np.finfo(np.float32).tiny)
+    u = np.clip((ratio - 1) / WIDTH, -1, 1)
+    result: FloatArray = by_gain * -ratio * (15 / 16 / WIDTH) * (1 - u**2) ** 2
+    result.flat[0] = 0  # the mean of the group is not thresholded
+    return result
 
 
 def wiener_backward(
@@ -161,6 +185,7 @@ def wiener_backward(
         (weight * gain * passed.estimate, 2 * guide * by_energy),
         remaining * gain**2 + strength * by_noise,
         variance * by_noise,
+        noise * by_noise,
     )
 
 

@@ -193,9 +193,13 @@ def factors_of(size: int, stage: Stage) -> FloatArray:
     """Factors for the strength of each coefficient of a group of `size` blocks; they broadcast."""
     if stage.factors is None:
         return np.ones((1,) * (1 + len(stage.shape)))
+    return stage.factors[levels_of(size)]
+
+
+def levels_of(size: int) -> list[int]:
+    """Row of `Stage.factors` for each coefficient of a group of `size` blocks."""
     # Rows 2**j to 2**(j + 1) - 1 of the Haar matrix are the differences of size / 2**j blocks
-    level = [0] + [size.bit_length() - k.bit_length() for k in range(1, size)]
-    return stage.factors[level]
+    return [0] + [size.bit_length() - k.bit_length() for k in range(1, size)]
 
 
 def group_variance(
