@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,8 +23,29 @@ NEGLIGIBLE = 1e-10
 MOST = 2**24  # entries of a table of covariances; kernels compute indices in float32
 
 
+class Lags:
+    """Autocovariances of spectra, computed once for the stages of a call that need them."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[FloatArray, tuple[int, ...], list[FloatArray]], ...] = ()
+
+    def __call__(self, powers: FloatArray, reach: tuple[int, ...]) -> list[FloatArray]:
+        """`autocovariance` of each channel of a spectrum (C, *frequencies)."""
+        for own, kept, lags in self._kept:
+            if own is powers and all(map(operator.le, reach, kept)):
+                pairs = zip(reach, kept, strict=True)
+                inside = tuple(slice(far - near, far + near + 1) for near, far in pairs)
+                return [lag[inside] for lag in lags]
+        lags = [autocovariance(power, reach) for power in powers]
+        self._kept = ((powers, reach, lags), *self._kept[:1])  # refiltering has many spectra
+        return lags
+
+
 def coefficient_covariance(
-    transforms: tuple[FloatArray, ...], powers: FloatArray, most: tuple[int, ...]
+    transforms: tuple[FloatArray, ...],
+    powers: FloatArray,
+    most: tuple[int, ...],
+    lags_of: Lags | None = None,
 ) -> FloatArray:
     """Covariance of each coefficient of two blocks, by displacement, for a spectrum of the noise.
 
@@ -33,7 +56,7 @@ def coefficient_covariance(
     """
     sizes = [len(matrix) for matrix in transforms]
     margins = tuple(far + size - 1 for far, size in zip(most, sizes, strict=True))
-    lags = [autocovariance(power, margins) for power in powers]
+    lags = (lags_of or Lags())(powers, margins)
     reach = [min(far, support(lags, axis) + sizes[axis]) for axis, far in enumerate(most)]
     count = math.prod(sizes) * (1 + reach[0]) * math.prod(1 + 2 * far for far in reach[1:])
     if count > MOST:
@@ -168,17 +191,25 @@ def autocovariance(power: FloatArray, reach: tuple[int, ...]) -> FloatArray:
     The shape is 2 reach + 1 along each axis, with displacement 0 in the center. Displacements
     beyond the size of the spectrum wrap around.
     """
-    covariance: FloatArray = np.fft.ifftn(power).real
-    places = [np.arange(-far, far + 1) % n for far, n in zip(reach, power.shape, strict=True)]
-    return covariance[np.ix_(*places)]
+    part: Any = power
+    for axis in reversed(range(power.ndim)):  # as `ifftn`, but without the others in later axes
+        far, size = reach[axis], power.shape[axis]
+        part = np.fft.ifft(part, axis=axis).take(np.arange(-far, far + 1) % size, axis)
+    covariance: FloatArray = np.ascontiguousarray(part.real)
+    return covariance
 
 
 def overlaps(forward: FloatArray) -> FloatArray:
     """Autocorrelation of each row of a transform: rho[u, size - 1 + l] for samples l apart."""
-    size = len(forward)
+    return _overlaps(forward.tobytes(), len(forward))
+
+
+@functools.lru_cache(64)
+def _overlaps(samples: bytes, size: int) -> FloatArray:
+    forward = np.frombuffer(samples).reshape(size, size)
     padded = np.pad(forward, [(0, 0), (size - 1, size - 1)])
-    rho: FloatArray = np.einsum("us,uls->ul", forward, sliding_window_view(padded, size, axis=1))
-    return rho
+    rho = np.einsum("us,uls->ul", forward, sliding_window_view(padded, size, axis=1))
+    return _kept(rho)
 
 
 def support(lags: list[FloatArray], axis: int) -> int:

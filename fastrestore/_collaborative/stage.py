@@ -15,7 +15,7 @@ from fastrestore._arrays.types import FloatArray
 from fastrestore._collaborative import sides
 from fastrestore._collaborative.arrays import Matrix, Vector
 from fastrestore._collaborative.covariance import (
-    autocovariance,
+    Lags,
     block_means,
     coefficient_covariance,
     inverse_matrix,
@@ -68,6 +68,7 @@ class Statistics(NamedTuple):
     ndim: int = 2
     reach: int | None = None  # videos: noise of blocks farther apart in a frame is independent
     exact: bool = False  # see `Units`
+    lags: Lags | None = None  # shared by the stages
 
 
 def make_stage(profile: Profile, which: Which, data: Statistics) -> Stage:
@@ -166,7 +167,7 @@ def _matching(numbers: _Numbers, data: Statistics) -> dict[str, Any]:
     bias, apart, match_map = None, 0.0, None
     if matched.spectrum is not None:
         # The distance of two blocks whose noise has correlation rho is lower by 2 sigma**2 rho
-        lag = autocovariance(matched.spectrum[0], radii) * sigma2
+        lag = (data.lags or Lags())(matched.spectrum, radii)[0] * sigma2
         lag *= 2 * numbers("match_correlation")
         bias = ((lag - min(0.0, lag.min())) * size).astype(np.float32)
         apart = float(np.float32(max(0.0, -lag.min()) * size))
@@ -199,7 +200,7 @@ def _covariance(
     if spectrum is None:
         return white_covariance(name, tuple(len(matrix) for matrix in transforms))
     most = tuple(2 * radius if reach is None else reach for radius in radii)
-    covariance = coefficient_covariance(transforms, spectrum, most)
+    covariance = coefficient_covariance(transforms, spectrum, most, data.lags)
     if reach is not None:  # the last displacement represents other frames
         covariance[:, -1] = covariance[:, :, 0] = covariance[:, :, -1] = 0
     return covariance
@@ -327,7 +328,9 @@ def context_of(
     return Context(
         units=Units(exponent, matrix, request.least_shape(), pixels.kept),
         weights=weights,
-        statistics=Statistics(mixed, data_range, matched, request.ndim, exact=pixels.kept),
+        statistics=Statistics(
+            mixed, data_range, matched, request.ndim, exact=pixels.kept, lags=Lags()
+        ),
         exact=noise.is_zero(request.ndim),
         reusable=not pixels.on_host and request.colorspace != "pca",
     )
