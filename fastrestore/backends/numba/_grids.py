@@ -77,7 +77,8 @@ def bm3d_match(image: Image, stage: Stage, execution: Execution) -> Matches:
         planes = view(pixels, planes_shape(stage, len(y), len(x)))
         corner = grid.rows[y.start] - margin, grid.columns[x.start] - margin
         deinterleave(grid.image, *corner, stage.step, planes)
-        band = Band(len(y), len(x), y.start, x.start)
+        bottom = len(grid.image) - stage.block
+        band = Band(len(y), len(x), y.start, x.start, int(grid.rows[y.start]), bottom)
         kernel(planes, grid.search, band, grid.offsets, grid.sizes, memory)
         free.append((pixels, memory))
 

@@ -52,12 +52,14 @@ CODE = 16  # bits for a column in the code of a displacement
 
 
 class Band(NamedTuple):
-    """References of a band: their number, and the first indices in the grid."""
+    """References of a band: their number, the first indices in the grid, and the image's rows."""
 
     rows: int
     columns: int
     above: int
     before: int
+    top: int  # row of the corner of the first reference
+    bottom: int  # largest row of a corner
 
 
 def narrow(matches: Matches) -> Matches:
@@ -177,6 +179,13 @@ def locate(start, dy, dx, step, plane, across):
             start[c * step + r] = at + (r + dy) // step * across + (c + dx) // step
 
 
+@_jit.part
+def rows_inside(band, dy, step):
+    """First and last (exclusive) row of references whose blocks, displaced, are in the image."""
+    first = maximum(0, -((band.top + dy) // step))
+    return first, minimum(band.rows, (band.bottom - band.top - dy) // step + 1)
+
+
 @_jit.once
 def match_kernel(block: int, step: int) -> Callable[..., None]:
     """Compile the matching of blocks of one size on a grid of one step."""
@@ -193,7 +202,7 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
         ceil(radius / step) of both axes; offsets and sizes of the whole grid as in `Matches`,
         initially zero and one.
         """
-        rows, columns, above, before = band
+        rows, columns, above, before = band.rows, band.columns, band.above, band.before
         table, bias, radius, bounds = search
         margin = -(-radius // step)
         across = planes.shape[3]
@@ -229,11 +238,21 @@ def match_kernel(block: int, step: int) -> Callable[..., None]:
 
             for d in range(len(table)):
                 place = COUNT * d * apart if d < opening else 0
+                begin, end = 0, rows
+                if d >= opening:  # the first displacements are short
+                    begin, end = rows_inside(band, table[d, 0], step)
+                    if begin >= end:
+                        continue
+                    for s in range(COUNT):
+                        for row in range(begin):
+                            hits[s * lines + row] = 0
+                        for row in range(end, rows):
+                            hits[s * lines + row] = 0
                 dy = table[d, 0] + margin * step
                 dx = table[d, 1] + margin * step
                 locate(start, dy, dx, step, plane, across)
-                for i in range(high):
-                    row = maximum(0, i - history)  # the first rows are incomplete, and overwritten
+                for i in range(begin, end + history):
+                    row = maximum(begin, i - history)  # the first are incomplete, and overwritten
                     at = place + row * LANES
                     row_distances(
                         distance, at, apart, sums, local, i * step * step * LANES, flat,
