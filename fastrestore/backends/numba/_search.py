@@ -95,7 +95,7 @@ class Scratch(NamedTuple):
 
 def scratch(block: int, group: int, trails: int) -> Scratch:
     """Allocate the working memory of a thread."""
-    room = -(-(96 + 2 * group) // KEYS) * KEYS
+    room = -(-(48 + 2 * group) // KEYS) * KEYS
     found, limit = aligned(TILE * LANES, np.float32), np.zeros(2, np.float32)
     return Scratch(
         near=aligned(room, np.int64),
@@ -207,6 +207,30 @@ def consider(scratch, bits, position, reference, row, bonus, window, radius, wan
                 limit_bits[0] = sift(near, filled, 0, len(near), want) >> 32
 
 
+@_jit.part
+def consider_row(scratch, bits, row, code, want):
+    """`consider` for a trail of one block, whose window is the only one of a frame.
+
+    code: that of the first lane.
+    """
+    near, filled, trail, found = scratch.near, scratch.filled, scratch.trail, scratch.found
+    if filled[0] + LANES > len(near):
+        scratch.limit_bits[0] = sift(near, filled, 0, len(near), want) >> 32
+    worst, best, count = scratch.limit[0], trail[0], np.uint64(filled[0])
+    while bits:
+        lane = trailing_zeros(bits)
+        bits &= bits - np.uint64(1)
+        at = np.uint64(row * LANES + lane)
+        key = (np.int64(scratch.found_bits[at]) << 32) + code + lane
+        best = minimum(best, key)
+        near[count] = key  # no jump, which could not be predicted
+        count += np.uint64(found[at] <= worst)
+    filled[0] = count
+    if best < trail[0]:
+        trail[0] = best
+        scratch.limit_bits[1] = best >> 32
+
+
 @_jit.kernel
 def write_out(scratch, want, pitch, slots, center, offsets):
     """Write the offsets (group, 2) in the tall image, the reference first; return their number."""
@@ -294,6 +318,7 @@ def search_kernel(block: int) -> Callable[..., None]:
         pixels, windows = scratch.pixels, scratch.windows
         want = offsets.shape[2] - 1
         bias_of = bias.reshape(-1)
+        single = len(trail) == 1
         for i in range(len(rows)):
             for j in range(len(columns)):
                 y = rows[i]
@@ -364,6 +389,10 @@ def search_kernel(block: int) -> Callable[..., None]:
                                         (v - y + radius) * bias.shape[1] + u - x + radius,
                                         turn == 0, apart,
                                     )  # fmt: skip
+                                v0, u0 = windows[0, 0] - v, windows[0, 1] - u
+                                if single and 0 <= v0 < TILE and 0 <= u0 < LANES:
+                                    # The predicted block limits the distance of the best
+                                    limit[1] = min(limit[1], found[v0 * LANES + u0])
                                 live = ALL_BITS
                                 if right - u < LANES - 1:
                                     live = np.uint64((1 << (right - u + 1)) - 1)
@@ -376,7 +405,14 @@ def search_kernel(block: int) -> Callable[..., None]:
                                         bits &= ~(np.uint64(1) << np.uint64(x - u))  # itself
                                     if extra > 0 and v + t == y and u <= x < u + LANES:
                                         bits |= live & (np.uint64(1) << np.uint64(x - u))
-                                    if bits:
+                                        if single:
+                                            at = t * LANES + x - u
+                                            found[at] = max(np.float32(0), found[at] - extra)
+                                    if bits and single:
+                                        code = (frame << 2 * BITS) | ((v + t - y + MIDDLE) << BITS)
+                                        code += u - x + MIDDLE
+                                        consider_row(scratch, bits, t, code, want)
+                                    elif bits:
                                         consider(
                                             scratch, bits, (frame, v + t, u), (y, x), row=t,
                                             bonus=extra, window=window, radius=reach, want=want,
