@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastrestore.backends.numba import _jit
-from fastrestore.backends.numba._products import combine, transform_pair_if
+from fastrestore.backends.numba._products import combine, lift_block, transform_pair_if
 from fastrestore.backends.numba._shrink import Group, haar_back, sharpen, shrink
 from fastrestore.backends.numba._simd import (
     add,
@@ -63,7 +63,10 @@ def stride(block: int) -> int:
 
 
 class Blocks(NamedTuple):
-    """Half-transformed blocks at every position, (rows, columns, lanes), see `lift_kernel`."""
+    """Half-transformed blocks at every position, (rows, columns, lanes), see `lift_kernel`.
+
+    Or images (rows, columns), see `filter_kernel`.
+    """
 
     noisy: NDArray[np.float32]
     pilot: NDArray[np.float32]  # the same array in the basic stage
@@ -172,13 +175,18 @@ def place_blocks(shifts, count, row, column, scratch):
 
 
 @_jit.part
-def prefetch_group(blocks, guide, start, shifts, count, across, width, floats):
-    """Prefetch the scattered blocks of the group of the reference at `start`."""
+def prefetch_group(blocks, guide, start, shifts, count, across, width, parts, floats):
+    """Prefetch the scattered blocks of the group of the reference at `start`.
+
+    A block has `parts` of so many floats, one below the other.
+    """
     for k in range(count):
         at = start + shifts[k, 0] * across + shifts[k, 1] * width
-        for line in range(0, floats + WIDE, WIDE):
-            prefetch(blocks, at + line)
-            prefetch(guide, at + line)
+        for _ in range(parts):
+            for line in range(0, floats + WIDE, WIDE):
+                prefetch(blocks, at + line)
+                prefetch(guide, at + line)
+            at += across
 
 
 @_jit.once
@@ -208,13 +216,18 @@ def lift_kernel(block: int) -> Callable[..., None]:
 
 
 @_jit.once
-def filter_kernel(block: int) -> Callable[..., None]:
+def filter_kernel(block: int, from_image: bool = False) -> Callable[..., None]:
     """Compile the filtering of groups of blocks of one size.
 
     It is one function, because Numba's cache does not support kernels that close over others.
+    `from_image`: blocks are read from images and transformed completely. That takes less time if
+    their half-transformed blocks, which need `lanes` times the memory, are not in the cache.
     """
     width = lanes(block)
     length = stride(block)
+    # Of a block in memory: distance of adjacent positions, parts, and elements of a part
+    apart = 1 if from_image else width
+    parts, line = (block, block) if from_image else (1, block * width)
 
     @_jit.kernel
     def filter_band(blocks, groups, tables, kind, scale, sums, scratch):
@@ -223,10 +236,10 @@ def filter_kernel(block: int) -> Callable[..., None]:
         scale (rows, columns) of the noise in each block, or None.
         """
         noisy_blocks, guide_blocks = flattened(blocks.noisy), flattened(blocks.pilot)
-        across = blocks.noisy.shape[1] * width
+        across = blocks.noisy.shape[1] * apart
         rows, columns, offsets, sizes, above, before = groups
         weights = sums.weights
-        flat = flattened(sums.numerator)
+        flat, flat_weights = flattened(sums.numerator), flattened(sums.weights)
         down = sums.numerator.shape[1]
         big = splat(ROUNDER, width)
         group, pilot, variance = scratch.group, scratch.pilot, scratch.variance
@@ -244,22 +257,40 @@ def filter_kernel(block: int) -> Callable[..., None]:
             if n + 1 < len(rows) * len(columns):
                 i1, j1 = in_strips(n + 1, len(rows), len(columns))
                 prefetch_group(
-                    noisy_blocks, guide_blocks, rows[i1] * across + columns[j1] * width,
+                    noisy_blocks, guide_blocks, rows[i1] * across + columns[j1] * apart,
                     offsets[above + i1, before + j1], sizes[above + i1, before + j1],
-                    across=across, width=width, floats=block * width,
+                    across=across, width=apart, parts=parts, floats=line,
                 )  # fmt: skip
             place_blocks(shifts, count, rows[i], columns[j], scratch)
+            for k in range(size):
+                prefetch(flat_weights, x[k] * sums.weights.shape[1] + y[k])
             find_pairs(y_float, x_float, size, length, tables.reach, pairs)
+            if from_image:
+                for k in range(size):
+                    at = y[k] * across + x[k]
+                    lift_block(
+                        group, k * length, noisy_blocks, at, across, tables.lift, size=block,
+                        lanes=width,
+                    )  # fmt: skip
+                    if wiener:
+                        lift_block(
+                            pilot, k * length, guide_blocks, at, across, tables.lift, size=block,
+                            lanes=width,
+                        )  # fmt: skip
             for k in range(0, size, 2):
                 a = y[k] * across + x[k] * width
                 b = y[k + 1] * across + x[k + 1] * width
+                if from_image:
+                    a, b = k * length, (k + 1) * length
                 transform_pair_if(
-                    group, k * length, tables.forward, noisy_blocks, a, b, folded, apart=length,
+                    group, k * length, tables.forward, group if from_image else noisy_blocks, a, b,
+                    folded, apart=length,
                     pitch_out=width, pitch=width, size=block, lanes=width, kind="even-odd rows",
                 )  # fmt: skip
                 if wiener:
                     transform_pair_if(
-                        pilot, k * length, tables.forward, guide_blocks, a, b, folded,
+                        pilot, k * length, tables.forward, pilot if from_image else guide_blocks,
+                        a, b, folded,
                         apart=length, pitch_out=width, pitch=width, size=block, lanes=width,
                         kind="even-odd rows",
                     )  # fmt: skip

@@ -136,6 +136,41 @@ def _pair(context, builder, signature, args, product):
 
 
 @intrinsic(prefer_literal=True)
+def lift_block(typingctx, out, at_out, values, at, across, matrix, size, lanes):
+    """Transform the columns of a block of an image; column c is written to vector c of `out`.
+
+    ``out[c] = sum_n values[at + n * across + c] * matrix[n]``, where row n of `matrix` has `lanes`
+    elements. Pass the constants, `size` and `lanes`, by keyword.
+    """
+    vector = vector_of(matrix, lanes)
+    count = size.literal_value
+
+    def generate(context, builder, signature, args):
+        vector_type = context.get_value_type(vector)
+        out, at_out, values, at, across, matrix = args[:6]
+        pixels = first_element(context, builder, signature.args[2], values)
+
+        def address(which, array, index):
+            return pointer(context, builder, signature.args[which], array, index, vector_type)
+
+        def pixel(n, c):
+            place = builder.add(builder.add(at, builder.mul(across, INT64(n))), INT64(c))
+            return broadcast(builder, builder.load(builder.gep(pixels, [place])), vector.lanes)
+
+        rows = [
+            builder.load(address(5, matrix, INT64(n * vector.lanes)), align=4) for n in range(count)
+        ]
+        for c in range(count):
+            column = _weighted_sum(builder, [pixel(n, c) for n in range(count)], rows)
+            place = builder.add(at_out, INT64(c * vector.lanes))
+            builder.store(column, address(0, out, place), align=4)
+        return context.get_dummy_value()
+
+    variables = (out, types.intp, values, types.intp, types.intp, matrix)
+    return types.void(*variables, size, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
 def combine(typingctx, out, factors, at, vectors, columns, terms, lanes):
     """Combine `terms` vectors to `columns` vectors by a matrix product.
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.host import reference_grids
@@ -33,18 +30,24 @@ class VideoStage:
         pixels = aligned((slots * height + _search.TILE) * across, np.float32)
         pixels[:] = np.inf
         self._frames = _search.Frames(pixels, height, width, across, self._pitch)
-        lanes = _filter.lanes(stage.block)
-        self._lanes, self._tall = lanes, slots * self._pitch
-        shape_lifted = (channels, self._tall, width, lanes)
-        self._lifted = [_aligned_zeros(shape_lifted)]
+        self._tall = slots * self._pitch
+        # Of all frames, noisy and, in the final stage, estimated
+        self._images = [np.zeros((channels, self._tall, width), np.float32)]
         self._piloted = False
         # Sums of every thread, transposed, because the kernel finishes blocks column by column
-        self._sums = [
-            self._new_sums(channels, self._tall + lanes) for _ in range(execution.workers)
-        ]
+        tall = self._tall + _filter.lanes(stage.block)
+        self._sums = [self._new_sums(channels, tall) for _ in range(execution.workers)]
         self._total = self._new_sums(channels, self._pitch)  # of a frame
-        self._free = list(range(execution.workers))
-        self._lock = threading.Lock()
+        trails = stage.trails.followed
+        # Of every thread: its sums and working memory, while it does not use them
+        self._free = [
+            (
+                sums,
+                _filter.scratch(stage.block, stage.group),
+                _search.scratch(stage.block, stage.group, trails),
+            )
+            for sums in self._sums
+        ]
 
     def _new_sums(self, channels: int, rows: int) -> Sums:
         return Sums(*np.zeros((2, channels, self._width + 2, rows)))
@@ -54,24 +57,12 @@ class VideoStage:
         rows = self._frames.pixels.reshape(-1, self._frames.across)
         rows[slot * self._height : (slot + 1) * self._height, : self._width] = matched
         self._piloted = pilot is not None
-        if pilot is not None and len(self._lifted) == 1:
-            self._lifted.append(_aligned_zeros(self._lifted[0].shape))
-        lift = _filter.lift_kernel(self._stage.block)
-        first, corners = slot * self._pitch, self._height - self._stage.block + 1
-        images = (noisy,) if pilot is None else (noisy, pilot)
-        parts = [
-            (image[c], lifted[c], band)
-            for image, lifted in zip(images, self._lifted, strict=True)
-            for c in range(len(noisy))
-            for band in cut(corners, 2 * self._execution.workers, 16, 128)
-        ]
-
-        def work(part: tuple[Image, Channels, range]) -> None:
-            image, lifted, band = part
-            out = lifted[first + band.start : first + band.stop]
-            lift(image, band.start, 0, self._tables[0].lift, out)
-
-        list(run_bands(work, parts, self._execution.workers))
+        if pilot is not None and len(self._images) == 1:
+            self._images.append(np.zeros_like(self._images[0]))
+        place = slice(slot * self._pitch, slot * self._pitch + self._height)
+        self._images[0][:, place] = noisy
+        if pilot is not None:
+            self._images[1][:, place] = pilot
 
     def matches(self, slots: Sequence[int], center: int) -> Matches:
         """Match the blocks of the frames in `slots` to the references of the frame at `center`."""
@@ -85,8 +76,9 @@ class VideoStage:
         def work(band: range) -> None:
             part = span(band)
             references = _search.References(order, center, rows[part], columns)
-            scratch = _search.scratch(stage.block, stage.group, stage.trails.followed)
-            kernel(self._frames, search, references, offsets[part], sizes[part], scratch)
+            mine = self._free.pop()
+            kernel(self._frames, search, references, offsets[part], sizes[part], mine[2])
+            self._free.append(mine)
 
         if stage.group > 1 and search.bound >= 0:
             bands = cut(len(rows), 4 * self._execution.workers, 1, 8)
@@ -96,21 +88,19 @@ class VideoStage:
     def filter(self, slots: Sequence[int], center: int) -> None:
         """Filter the groups of a frame and aggregate them."""
         matches, tables, stage = self.matches(slots, center), self._tables, self._stage
-        kernel = _filter.filter_kernel(stage.block)
+        from_image = True  # nine half-transformed frames are not in the cache
+        kernel = _filter.filter_kernel(stage.block, from_image)
         kind = _filter.Kind(self._piloted, folds(stage))
-        noisy, guide = self._lifted[0], self._lifted[-1]
+        noisy, guide = self._images[0], self._images[-1]
 
         def work(part: tuple[int, range]) -> None:
             c, band = part
-            with self._lock:
-                mine = self._free.pop()
-            sums = Sums(*(each[c, 1:] for each in self._sums[mine]))
+            whole, scratch, _ = mine = self._free.pop()
+            sums = Sums(*(each[c, 1:] for each in whole))
             grid = matches.rows[span(band)], matches.columns
             groups = Groups(*grid, matches.offsets, matches.sizes, above=band.start, before=0)
-            scratch = _filter.scratch(stage.block, stage.group)
             kernel(Blocks(noisy[c], guide[c]), groups, tables[c], kind, None, sums, scratch)
-            with self._lock:
-                self._free.append(mine)
+            self._free.append(mine)
 
         bands = cut(len(matches.rows), 4 * self._execution.workers, 1, 16)
         parts = [(c, band) for c in range(len(noisy)) for band in bands]
@@ -119,7 +109,7 @@ class VideoStage:
     def take(self, slot: int) -> Channels:
         """Return the estimate of a frame and free its slot."""
         first, height, execution = slot * self._pitch, self._height, self._execution
-        out = np.empty((len(self._lifted[0]), height, self._width), np.float32)
+        out = np.empty((len(self._images[0]), height, self._width), np.float32)
         window = np.ascontiguousarray(self._stage.window)
 
         def gather(part: tuple[int, int, range]) -> None:
@@ -142,11 +132,6 @@ class VideoStage:
         halves = [(c, band) for c in each for band in cut(height, execution.workers, 64, 1 << 30)]
         list(run_bands(divide, halves, execution.workers))
         return out
-
-
-def _aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    zeros: NDArray[np.float32] = aligned(math.prod(shape), np.float32).reshape(shape)
-    return zeros
 
 
 def _search_of(stage: Stage) -> _search.Search:
