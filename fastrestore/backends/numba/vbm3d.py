@@ -8,7 +8,7 @@ import numpy as np
 
 from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.host import reference_grids
-from fastrestore.backends.numba import _candidates, _filter, _merge, _search
+from fastrestore.backends.numba import _candidates, _filter, _merge, _search, _trails
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
 from fastrestore.backends.numba._pool import cut, run_bands, span
 from fastrestore.backends.numba._simd import aligned
@@ -27,7 +27,7 @@ class VideoStage:
         self._stage, self._execution, self._tables = stage, execution, filter_tables(stage)
         self._height, self._width, self._pitch = height, width, pitch(height, stage)
         across = width + 2 * _candidates.LANES
-        pixels = aligned((slots * height + _search.TILE) * across, np.float32)
+        pixels = aligned((slots * height + _trails.TILE) * across, np.float32)
         pixels[:] = np.inf
         self._frames = _search.Frames(pixels, height, width, across, self._pitch)
         self._tall = slots * self._pitch
@@ -44,7 +44,7 @@ class VideoStage:
             (
                 sums,
                 _filter.scratch(stage.block, stage.group),
-                _search.scratch(stage.block, stage.group, trails),
+                _trails.scratch(stage.block, stage.group, trails),
             )
             for sums in self._sums
         ]
@@ -138,7 +138,7 @@ def _search_of(stage: Stage) -> _search.Search:
     """Parameters of the search; biases are padded so that whole tiles can be read."""
     bias = np.zeros((1, 1), np.float32)
     if stage.match_bias is not None:
-        bias = np.pad(stage.match_bias, [(0, _search.TILE), (0, _candidates.LANES)])
+        bias = np.pad(stage.match_bias, [(0, _trails.TILE), (0, _candidates.LANES)])
     return _search.Search(
         stage.radius,
         stage.trails.predict,
