@@ -325,11 +325,12 @@ def context_of(
         data_range = float(math.ldexp(extent, exponent) * np.abs(weights @ matrix).sum())
     if guide is not None:
         matched, data_range = PlaneNoise.white(guide.sigma), guide.data_range
+    lags = None if noise.spectrum is None else Lags()
     return Context(
         units=Units(exponent, matrix, request.least_shape(), pixels.kept),
         weights=weights,
         statistics=Statistics(
-            mixed, data_range, matched, request.ndim, exact=pixels.kept, lags=Lags()
+            mixed, data_range, matched, request.ndim, exact=pixels.kept, lags=lags
         ),
         exact=noise.is_zero(request.ndim),
         reusable=not pixels.on_host and request.colorspace != "pca",
