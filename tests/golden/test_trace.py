@@ -8,7 +8,7 @@ from tracer import ONE, PATHS, counts, is_named, main, module_of, traced
 
 import fastrestore
 
-# Most functions on the stack, and modules entered. The first kernel of a video is the search, within
+# Most functions on the stack, and modules entered. The first kernel of a video is the search, in
 # the filtering of a frame
 LIMITS = {"bm3d": (8, 18), "bm4d": (10, 19), "vbm3d": (11, 26)}
 
