@@ -23,7 +23,7 @@ WIDE = """() => [...document.querySelectorAll("article *")].filter(each => {
         if (getComputedStyle(at).overflowX != "visible") return false;
     return true;
 }).map(each => each.outerHTML.slice(0, 120))"""
-FOLDERS = ("", "tasks", "gallery")  # all of their pages are checked
+FOLDERS = ("", "tasks", "gallery", "gallery/*")  # all of their pages are checked
 OTHERS = (
     "guide/conventions",
     "guide/bm3d-explained",
@@ -58,7 +58,9 @@ def main() -> None:
 def listed(site: Path) -> list[Path]:
     """Return the pages of the folders that are checked."""
     made = ("genindex.html", "search.html", "py-modindex.html")
-    pages = [path for folder in FOLDERS for path in sorted((site / folder).glob("*.html"))]
+    pages = [
+        path for folder in FOLDERS for path in sorted(site.glob(f"{folder}/*.html".lstrip("/")))
+    ]
     return [path for path in pages if path.name not in made]
 
 

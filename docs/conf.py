@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import runpy
+import sys
 from importlib.util import find_spec
 from inspect import ismodule
 from pathlib import Path
@@ -14,9 +15,11 @@ author = "The fastrestore developers"
 copyright = author
 release = version = fastrestore.__version__
 
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-exclude_patterns = ["build", "templates"]
+extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary",
+              "sphinx_gallery.gen_gallery"]  # fmt: skip
+exclude_patterns = ["build", "templates", "examples"]
 templates_path = ["templates"]
+html_static_path, html_css_files = ["static"], ["gallery.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastrestore {version}"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False,
@@ -29,6 +32,24 @@ autodoc_typehints = "none"  # numpydoc sections describe the types
 numpydoc_show_class_members = True
 numpydoc_class_members_toctree = False
 numpydoc_show_inherited_class_members = False
+
+sys.path.insert(0, str(Path(__file__).parent))  # for thumbnails.py
+NEED_TORCH = "" if find_spec("torch") else "|unrolled_deblurring|estimated_risk"
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "nested_sections": False,  # the theme has no name for the toggles of nested ones
+    "filename_pattern": r"/(?!gpu\.py)\w+\.py$",  # that of GPUs is shown, not run
+    "ignore_pattern": f"__init__{NEED_TORCH}",
+    "image_scrapers": ("thumbnails.scrape",),
+    "min_reported_time": 30,
+    "capture_repr": (),  # only what is printed
+    "show_memory": False,
+    "write_computation_times": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "abort_on_example_error": True,
+}
 
 INDEX = """API reference
 =============
@@ -78,7 +99,7 @@ def write(path: Path, template: str, names: list[str], **fields: str) -> None:
     path.write_text(template.format(names=lines, **fields), encoding="utf-8")
 
 
-FIGURES = ("gallery", "tasks", "guide")  # folders with scripts that draw figures
+FIGURES = ("tasks", "guide")  # folders with scripts that draw figures
 
 
 def draw_figures(folder: Path) -> None:
@@ -89,9 +110,6 @@ def draw_figures(folder: Path) -> None:
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
     for script in sorted(folder.glob("*.py")):
-        if not find_spec("torch") and "import torch" in script.read_text(encoding="utf-8"):
-            exclude_patterns.append(f"{folder.name}/{script.stem.replace('_', '-')}.md")
-            continue
         printed = figures / f"{script.stem}.txt"
         with (
             printed.open("w", encoding="utf-8") as file,

@@ -38,6 +38,18 @@ def test_panels():
     figure.canvas.draw()
 
 
+def test_two_rows():
+    figure = plot.compare(NOISY, CLEAN + 1, CLEAN, truth=CLEAN, rows=2)
+    places = [axes.get_subplotspec().colspan.start for axes in figure.axes]
+    titles = [axes.get_title().split("\n")[0] for axes in figure.axes]
+    assert places == [0, 1, 2, 0, 1, 2]
+    assert titles[3:] == ["truth"] + [f"Removed: noisy \N{MINUS SIGN} restored {k}" for k in (1, 2)]
+    figure = plot.compare(NOISY, CLEAN, rows=2)
+    assert [axes.get_visible() for axes in figure.axes] == [True, True, False, True]
+    with pytest.raises(ValueError, match="rows must be 1 or 2; got 3"):
+        plot.compare(NOISY, CLEAN, rows=3)
+
+
 def test_zoom_is_that_of_all_panels():
     figure = plot.compare(NOISY, CLEAN)
     figure.axes[0].set_xlim(5, 10)

@@ -24,6 +24,7 @@ def compare(
     names: Sequence[str] | None = None,
     channel_axis: int | None = None,
     data_range: float | None = None,
+    rows: int = 1,
 ) -> Figure:
     """Draw a noisy image, restored ones and what was removed, with Matplotlib.
 
@@ -45,6 +46,8 @@ def compare(
     data_range : float, optional
         Range of the clean data, for the PSNR. By default 255 for uint8, and otherwise the
         difference between the largest and the smallest value of `truth`.
+    rows : {1, 2}, default 1
+        With 2, what was removed is drawn below each result, and `truth` below the noisy image.
 
     Returns
     -------
@@ -77,30 +80,36 @@ def compare(
         raise ImportError(
             'plot.compare needs matplotlib; install it with pip install "fastrestore[plot]"'
         ) from error
+    if rows not in (1, 2):
+        raise ValueError(f"rows must be 1 or 2; got {rows!r}")
     pictures = named_series(noisy, restored, truth, names, channel_axis)
     same_shape(pictures)
     clean = None if truth is None else pictures[-1]
-    removed = [Removed(pictures[0], each) for each in pictures[1 : len(restored) + 1]]
-    panels: list[tuple[Series | Removed, Window]] = [
-        *((each, window(pictures, data_range)) for each in pictures),
-        *((each, around_zero(removed)) for each in removed),
-    ]
+    results = pictures[: len(restored) + 1]
+    removed = [Removed(results[0], each) for each in results[1:]]
+    shown, limits = window(pictures, data_range), around_zero(removed)
+    gap = [None] if rows == 2 else []  # below the noisy image
+    panels = [*results, *([clean] if clean else gap), *removed]
     figure: Figure
+    columns = len(panels) // rows
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=_size(pictures[0], len(panels)), layout="constrained",
+        rows, columns, figsize=_size(results[0], rows, columns), layout="constrained",
         sharex=True, sharey=True,
     )  # fmt: skip
-    peak = range_of(pictures[0], clean, data_range)
-    for area, (series, limits) in zip(axes, panels, strict=True):
-        _draw(area, series, limits)
+    peak = range_of(results[0], clean, data_range)
+    for area, series in zip(axes.flat, panels, strict=True):
+        if series is None:
+            area.set_visible(False)
+            continue
+        _draw(area, series, limits if isinstance(series, Removed) else shown)
         area.set_title(_title(series, clean, peak), fontsize="medium")
     return figure
 
 
-def _size(series: Series, count: int) -> tuple[float, float]:
+def _size(series: Series, rows: int, columns: int) -> tuple[float, float]:
     """Return the width and height of the figure in inches."""
-    _, rows, columns, _ = series.shape
-    return WIDTH * count, WIDTH * min(rows / columns, TALLEST) + TITLE
+    _, high, wide, _ = series.shape
+    return WIDTH * columns, rows * (WIDTH * min(high / wide, TALLEST) + TITLE)
 
 
 def _draw(area: Any, series: Series | Removed, limits: Window) -> None:

@@ -202,7 +202,7 @@ def test_the_unrolled_deblurring_of_the_gallery(tmp_path, monkeypatch):
     """The operators of DeepInverse are used, and the class that replaces them is equal."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    names = runpy.run_path(str(ROOT / "docs" / "gallery" / "unrolled_deblurring.py"))
+    names = runpy.run_path(str(ROOT / "docs" / "examples" / "3-inverse" / "unrolled_deblurring.py"))
     physics, image = names["physics"], names["test"]
     assert type(physics) is deepinv.physics.Blur
     torch.testing.assert_close(names["CircularBlur"]().A(image), physics.A(image))

@@ -1,10 +1,25 @@
-"""Deblurring by an unrolled iteration with BM3D, trained end to end."""
+"""
+An unrolled iteration, trained end to end
+=========================================
+
+*I train a network for my measurements with PyTorch, and want BM3D to be a layer of it.*
+
+Plug-and-play restoration alternates between a step that reduces the difference to the data and a
+denoiser. If the number of iterations is fixed, the whole iteration is a network.
+`fastrestore.nets.BM3D` passes gradients, so its parameters can be trained: here the size of each
+step, and the noise level of each call of the denoiser.
+
+The blur is an object of `DeepInverse <https://deepinv.github.io>`__, whose networks and iterations
+call ``nets.BM3D`` as a denoiser, too. Without DeepInverse, a class with the same methods takes its
+place.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
 import torch
 
+import fastrestore
 from fastrestore.nets import BM3D
 
 SIGMA, ITERATIONS, STEPS = 0.01, 4, 40
@@ -39,6 +54,9 @@ except ImportError:
     physics = CircularBlur()
 print("physics:", "of this script" if isinstance(physics, CircularBlur) else "of DeepInverse")
 
+# %%
+# Two parts of a photograph are trained on, another is tested on:
+
 photograph = torch.from_numpy(skimage.data.camera().astype(np.float32)) / 255
 train = torch.stack([photograph[60:124, 200:264], photograph[330:394, 130:194]])[:, None]
 test = photograph[None, None, 80:208, 180:308]
@@ -67,6 +85,9 @@ def psnr(image):
     return -10 * (image - test).square().mean().log10().item()
 
 
+# %%
+# Training lowers the error of both parts of the photograph:
+
 data, blurred = physics(train), physics(test)
 network = Unrolled()
 with torch.no_grad():
@@ -85,14 +106,20 @@ print("steps ", " ".join(f"{step:.2f}" for step in network.steps.tolist()))
 print("levels", " ".join(f"{level:.3f}" for level in network.levels.exp().tolist()))
 print(f"training loss {losses[0]:.2e}, after {STEPS} steps {losses[-1]:.2e}")
 
-figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained")
-images = {"blurred": blurred, "before training": before, "after training": after}
-for place, (name, image) in zip(axes, images.items(), strict=False):
-    part = image[0, 0, 20:100, 20:100].numpy()
-    place.imshow(part, cmap="gray", vmin=0, vmax=1)
-    place.set_title(f"{name}, {psnr(image):.1f} dB")
-    place.set_axis_off()
+for name, image in {"blurred": blurred, "before": before, "after": after}.items():
     print(f"{name}: {psnr(image):.2f} dB")
-axes[3].plot(losses)
-axes[3].set(xlabel="step of the optimizer", title="mean squared error, training")
-figure.savefig("deblurred.png", dpi=90)
+
+figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+axes.plot(losses)
+axes.set(xlabel="step of the optimizer", ylabel="mean squared error")
+
+# %%
+# The part that was not trained on. What was changed is what the blur had removed:
+
+figure = fastrestore.plot.compare(
+    *(image[0, 0].numpy() for image in (blurred, before, after)),
+    truth=test[0, 0].numpy(),
+    names=["blurred", "before training", "after training", "truth"],
+    data_range=1,
+    rows=2,
+)

@@ -1,10 +1,21 @@
-"""The strength of BM3D by gradient descent on an estimate of its error, without a clean image."""
+"""
+The strength by gradient descent
+================================
+
+*I want to fit parameters of the denoiser to my noisy image, and have no clean one.*
+
+Stein's unbiased risk estimate (SURE) estimates the mean squared error of a result from the noisy
+image alone. It has a derivative with respect to the level that the denoiser assumes, so the best
+level is found by gradient descent. This also works for more parameters than one, such as a map of
+the level.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
 import torch
 
+import fastrestore
 from fastrestore.nets import BM3D
 
 SIGMA = 25 / 255
@@ -15,6 +26,10 @@ clean = clean[None, None]
 noisy = clean + SIGMA * torch.randn(clean.shape)
 denoiser, probe = BM3D(data_range=1), torch.randn(clean.shape)
 
+# %%
+# The derivative of the estimate contains the divergence of the denoiser, here a difference along
+# one random direction. `fastrestore.metrics.sure` computes the same estimate for any function.
+
 
 def risk(strength):
     """Stein's estimate of the mean squared error, and the error itself."""
@@ -24,6 +39,9 @@ def risk(strength):
     estimate = (restored - noisy).square().mean() - SIGMA**2 + 2 * SIGMA**2 * divergence
     return estimate, (restored - clean).square().mean().item()
 
+
+# %%
+# The descent starts at twice the noise level.
 
 logarithm = torch.tensor(2.0).log().requires_grad_(True)
 optimizer = torch.optim.Adam([logarithm], lr=0.15)
@@ -41,10 +59,26 @@ with torch.no_grad():
     estimates, errors = zip(*(risk(torch.tensor(value)) for value in strengths), strict=True)
 print(f"lowest error on the grid: {strengths[np.argmin(errors)]:.2f}")
 
+# %%
+# The estimate is lowest where the true error is nearly lowest:
+
 figure, place = plt.subplots(figsize=(7, 4), layout="constrained")
 place.plot(strengths, errors, label="mean squared error")
 place.plot(strengths, estimates, "--", label="estimate without the clean image")
 place.plot(*zip(*path, strict=True), "o-", markersize=4, linewidth=0.8, label="gradient descent")
 place.set(xlabel="strength: level of the denoiser, relative to the noise", ylim=(0, None))
 place.legend()
-figure.savefig("risk.png", dpi=90)
+
+# %%
+# The photograph at the strength that was found:
+
+with torch.no_grad():
+    restored = denoiser(noisy, logarithm.exp() * SIGMA)
+figure = fastrestore.plot.compare(
+    noisy[0, 0].numpy(),
+    restored[0, 0].numpy(),
+    truth=clean[0, 0].numpy(),
+    names=["noisy", "restored", "truth"],
+    data_range=1,
+    rows=2,
+)
