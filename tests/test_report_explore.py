@@ -153,6 +153,8 @@ def test_sliders_in_a_browser(tab):
     below, above = tab.locator(".below"), tab.locator(".above")
     found = shown()
     assert below.get_attribute("src").endswith(found.after[1])
+    # JupyterLab takes keys for shortcuts otherwise
+    assert strength.get_attribute("data-lm-suppress-shortcuts") == "true"
     strength.press("ArrowRight")
     assert strength.get_attribute("aria-valuetext") == "2"
     assert below.get_attribute("src").endswith(found.after[2])

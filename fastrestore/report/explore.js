@@ -10,8 +10,11 @@ function element(name, attributes, ...children) {
   return made;
 }
 
+// JupyterLab leaves the arrow keys to elements with this attribute
+const keys = { "data-lm-suppress-shortcuts": "true" };
+
 function slider(label, most, value) {
-  const input = element("input", { type: "range", min: 0, max: most, step: 1, value });
+  const input = element("input", { type: "range", min: 0, max: most, step: 1, value, ...keys });
   const output = element("output", {});
   const line = element("label", { class: "line" }, element("span", {}, label), input, output);
   return { input, output, line };
@@ -21,7 +24,7 @@ function render({ model, el }) {
   const strengths = model.get("strengths");
   const strength = slider("Strength", strengths.length - 1, model.get("index"));
   const divider = slider("Before, left of", 100, 50);
-  const shown = element("select", {});
+  const shown = element("select", keys);
   for (const name of ["after", "removed"]) {
     shown.append(element("option", { value: name }, name));
   }
