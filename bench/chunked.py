@@ -74,7 +74,9 @@ def workers(args):
     for _ in range(args.repeats):
         for count in times:
             with (
-                LocalCluster(count, threads_per_worker=1, dashboard_address=None) as cluster,
+                LocalCluster(
+                    n_workers=count, threads_per_worker=1, dashboard_address=None
+                ) as cluster,
                 Client(cluster) as client,
             ):
                 client.run(partial(fastrestore.bm3d, noisy[:128, :128], SIGMA))
@@ -125,7 +127,9 @@ def scheduler(args):
     seconds = kernel_seconds()
     rows = round(args.chunks**0.5)
     with (
-        LocalCluster(2, threads_per_worker=args.threads // 2, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=args.threads // 2, dashboard_address=None
+        ) as cluster,
         Client(cluster) as client,
     ):
         client.run(sleeping, seconds)
