@@ -15,8 +15,9 @@ from support.gradients import (
     with_factors,
 )
 
+from fastrestore.backends.limits import WIDTH
 from fastrestore.backends.numpy import bm3d as specification
-from fastrestore.backends.protocol import WIDTH, Execution
+from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
 

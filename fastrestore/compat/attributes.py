@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fastrestore._arrays import validate
 from fastrestore._collaborative.profile import PROFILES, Profile
@@ -23,12 +23,27 @@ class Attributes:
         object.__setattr__(self, name, value)
 
 
+P = TypeVar("P", bound=Attributes)
+
+
 class Field(NamedTuple):
     """The fields of `Profile` that an attribute sets, and how its value is converted."""
 
     fields: tuple[str, ...]
     convert: Callable[[Any], Any] = lambda value: value
     relative: bool = False  # the ratio of value and default multiplies the default of the library
+
+
+def named(profile: Any, classes: dict[str, type[P]], base: type[P]) -> P:
+    """Return the profile of a name, or the profile itself."""
+    if isinstance(profile, base):
+        return profile
+    if not isinstance(profile, str) or profile not in classes:
+        raise TypeError(
+            f"profile must be one of {', '.join(map(repr, classes))}, or a {base.__name__}, got "
+            f"{validate.quoted(profile)}"
+        )
+    return classes[profile]()
 
 
 def whole(value: Any) -> int:

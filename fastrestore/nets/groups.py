@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, WIDTH, Matches
+from fastrestore.backends.limits import HEAVIEST, LEAST, LIGHTEST, WIDTH
+from fastrestore.backends.protocol import Matches
 
 # Coefficients that are computed at a time; those of other groups are computed again in the backward
 # pass, so that memory does not grow with the image

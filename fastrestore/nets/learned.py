@@ -66,7 +66,7 @@ class LearnableBM3D(nn.Module):
     If the factors are the only parameters that require gradients, the backend of `bm3d` computes
     them, if it can, and those of the images hold fixed which coefficients pass the threshold.
     Otherwise groups are computed in PyTorch on the CPU, and again in the backward pass, which takes
-    about 20 times longer: use small images.
+    much longer: use small images.
 
     Examples
     --------

@@ -25,8 +25,9 @@ for name, image in {"noisy": noisy, "strength 1": plain, "tuned": tuned}.items()
     print(f"{name}: {fastrestore.metrics.psnr(clean, image, data_range=255):.2f} dB")
 
 # %%
-# `fastrestore.metrics.sure` estimates the error of any function. Beside the true error, which
-# nobody knows for a real photograph, the estimate has its minimum at nearly the same strength:
+# `fastrestore.metrics.sure` estimates the error of any function. For a real photograph the true
+# error is unknown. Here it can be drawn beside the estimate: both are lowest at nearly the same
+# strength.
 
 strengths = np.linspace(0.6, 1.6, 11)
 estimates, errors = [], []

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastrestore.backends.limits import HEAVIEST, LIGHTEST, WIDTH
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._products import lane_sum
 from fastrestore.backends.numba._simd import (
@@ -27,7 +28,6 @@ from fastrestore.backends.numba._simd import (
     store,
     sub,
 )
-from fastrestore.backends.protocol import HEAVIEST, LIGHTEST, WIDTH
 
 WIDE = 16  # lanes of vectors over whole blocks
 CHUNK = 4 * WIDE  # floats that are processed together; blocks are padded to multiples of it

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore.backends.limits import LEAST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._backward import (
     WIDE,
@@ -34,7 +35,6 @@ from fastrestore.backends.numba._filter import ROUNDER, in_strips, lanes, stride
 from fastrestore.backends.numba._products import combine, transform_pair
 from fastrestore.backends.numba._shrink import weight_of
 from fastrestore.backends.numba._simd import add, aligned, load, mul, splat, store, sub, widen
-from fastrestore.backends.protocol import LEAST
 
 
 class Blocks(NamedTuple):

@@ -19,9 +19,9 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from fastrestore.backends.limits import LEAST
 from fastrestore.backends.numba._simd import Vector, broadcast, first_element, fused
 from fastrestore.backends.numba._variance import WIDE, WIDEST
-from fastrestore.backends.protocol import LEAST
 
 TINY = float(np.finfo(np.float32).tiny)
 

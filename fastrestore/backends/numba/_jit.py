@@ -109,7 +109,7 @@ def cache_folder() -> Path | None:
 def _code_stamp() -> str | None:
     """Return a hash that changes with the code of this backend; None if there is no such file.
 
-    It is that of the sources or the bytecode, including the file with constants of the kernels. An
+    It is that of the sources or the bytecode, including the files with constants of the kernels. An
     archive, or the executable of a frozen application, is identified by its size and time.
     """
     here = Path(__file__)
@@ -117,7 +117,8 @@ def _code_stamp() -> str | None:
     try:
         files = sorted(here.parent.glob(f"*{here.suffix}"))
         if files:
-            for file in [*files, here.parents[1] / f"protocol{here.suffix}"]:
+            shared = [here.parents[1] / f"{name}{here.suffix}" for name in ("limits", "protocol")]
+            for file in [*files, *shared]:
                 digest.update(file.read_bytes())
         else:
             frozen = getattr(sys, "frozen", False)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastrestore.backends.limits import HEAVIEST, LEAST, LIGHTEST
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._coefficients import shrink_halves, shrink_pair, shrink_whole
 from fastrestore.backends.numba._products import lane_sum
@@ -29,7 +30,6 @@ from fastrestore.backends.numba._simd import (
     store,
 )
 from fastrestore.backends.numba._variance import WIDE, WIDEST, Pairs, pair_place, shared_noise
-from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST
 
 
 class Group(NamedTuple):

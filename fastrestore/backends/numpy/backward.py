@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, FloatArray
+from fastrestore.backends.limits import HEAVIEST, LIGHTEST, WIDTH
 from fastrestore.backends.numpy.bm3d import (
     aggregate,
     factors_of,
@@ -32,15 +33,7 @@ from fastrestore.backends.numpy.bm3d import (
     shrink_wiener,
     transform_group,
 )
-from fastrestore.backends.protocol import (
-    HEAVIEST,
-    LIGHTEST,
-    WIDTH,
-    Execution,
-    Gradients,
-    Matches,
-    Stage,
-)
+from fastrestore.backends.protocol import Execution, Gradients, Matches, Stage
 
 
 class Shrunk(NamedTuple):

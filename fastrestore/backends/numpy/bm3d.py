@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from fastrestore._arrays.types import Channels, FloatArray, Image
 from fastrestore.backends.host import reference_grids, thresholds
-from fastrestore.backends.protocol import HEAVIEST, LEAST, LIGHTEST, Execution, Matches, Stage
+from fastrestore.backends.limits import HEAVIEST, LEAST, LIGHTEST
+from fastrestore.backends.protocol import Execution, Matches, Stage
 
 # A function of the coefficients (K, *block) of one or two images, their variance for noise of
 # variance 1 and factors for it, which returns shrunk coefficients and the weight of the group

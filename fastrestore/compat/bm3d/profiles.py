@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from fastrestore._arrays import validate
 from fastrestore._collaborative.profile import PROFILES, Profile
 from fastrestore.compat import attributes
 from fastrestore.compat.attributes import Attributes, Field, positive, power_of_two, whole
@@ -363,14 +362,7 @@ _FIXED = {
 
 def checked(profile: Any) -> BM3DProfile:
     """Return the profile with a name, or the profile itself."""
-    if isinstance(profile, BM3DProfile):
-        return profile
-    if not isinstance(profile, str) or profile not in CLASSES:
-        raise TypeError(
-            f"profile must be one of {', '.join(map(repr, CLASSES))}, or a BM3DProfile, got "
-            f"{validate.quoted(profile)}"
-        )
-    return CLASSES[profile]()
+    return attributes.named(profile, CLASSES, BM3DProfile)
 
 
 def profile_of(given: BM3DProfile) -> Profile:

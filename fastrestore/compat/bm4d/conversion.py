@@ -91,14 +91,7 @@ _FIXED = {
 
 def checked(profile: Any) -> BM4DProfile:
     """Return the profile with a name, or the profile itself."""
-    if isinstance(profile, BM4DProfile):
-        return profile
-    if not isinstance(profile, str) or profile not in CLASSES:
-        raise TypeError(
-            f"profile must be one of {', '.join(map(repr, CLASSES))}, or a BM4DProfile, got "
-            f"{validate.quoted(profile)}"
-        )
-    return CLASSES[profile]()
+    return attributes.named(profile, CLASSES, BM4DProfile)
 
 
 def profile_of(given: BM4DProfile) -> Profile:
