@@ -41,7 +41,6 @@ def main():
     if options.list:
         print(*(f"{name:18} {group.command}" for name, group in GROUPS.items()), sep="\n")
         return
-    record = read()
     for name in [] if options.pages else options.groups or GROUPS:
         reason = why_not(GROUPS[name], options.data)
         if reason:
@@ -49,11 +48,10 @@ def main():
             continue
         entry = measured(name, GROUPS[name], options.data)
         if options.write:
-            record[name] = entry
-            RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            write(name, entry)
     if options.write or options.pages:
         for page in pages():
-            fill(page, figures(record))
+            fill(page, figures(read()))
 
 
 def arguments():
@@ -136,6 +134,12 @@ def rows_of(text):
 def read():
     """Return the groups of the file."""
     return json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+
+
+def write(name, entry):
+    """Write the entry of a group; other groups, measured meanwhile, stay."""
+    text = json.dumps(read() | {name: entry}, indent=1, sort_keys=True) + "\n"
+    RECORD.write_text(text, encoding="utf-8")
 
 
 def figures(record):
