@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import runpy
 import sys
 from importlib.util import find_spec
@@ -34,6 +35,8 @@ numpydoc_class_members_toctree = False
 numpydoc_show_inherited_class_members = False
 
 sys.path.insert(0, str(Path(__file__).parent))  # for thumbnails.py
+# Examples run on the CPU, and PyLops fails with a CuPy that lacks a library of CUDA
+os.environ.setdefault("CUPY_PYLOPS", "0")
 NEED_TORCH = "" if find_spec("torch") else "|unrolled_deblurring|estimated_risk"
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
