@@ -7,6 +7,7 @@ from support.images import assert_close, noisy, psnr, scene
 from support.stages import image_stage
 
 from fastrestore import bm3d, vbm3d
+from fastrestore._arrays.scenes import thumbnail
 from fastrestore._noise.planes import PlaneNoise
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
@@ -179,6 +180,26 @@ def test_workers_do_not_change_results():
     results = [vbm3d(frames, 20, radius=2, profile=SMALL, workers=n) for n in (1, 2, 3)]
     np.testing.assert_array_equal(results[1], results[0])
     np.testing.assert_array_equal(results[2], results[0])
+
+
+def test_frames_that_threads_complete_together(monkeypatch):
+    """Sums of short videos are gathered and divided on one thread, those of large ones on more."""
+    numba = pytest.importorskip("fastrestore.backends.numba.vbm3d")
+    frames = np.random.default_rng(0).normal(0, 20, (3, 24, 150)).astype(np.float32)
+    options = {"radius": 1, "profile": SMALL, "workers": 2, "backend": "numba"}
+    expected = vbm3d(frames, 20, **options)
+    monkeypatch.setattr(numba, "GATHERED", 1.0)
+    monkeypatch.setattr(numba, "DIVIDED", 1.0)
+    np.testing.assert_array_equal(vbm3d(frames, 20, **options), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_thumbnails_are_means_over_blocks_and_channels(channels):
+    frame = np.random.default_rng(0).normal(100, 20, (24, 19, channels)).astype(np.float32)
+    planes = np.moveaxis(frame, -1, 0)
+    means = frame[:, :16].reshape(3, 8, 2, 8, channels).mean((1, 3, 4), dtype=np.float64)
+    np.testing.assert_allclose(thumbnail(planes), means, rtol=1e-14)
+    np.testing.assert_array_equal(thumbnail(planes), thumbnail(np.ascontiguousarray(planes)))
 
 
 VIDEO = np.zeros((3, 9, 9), np.float32)

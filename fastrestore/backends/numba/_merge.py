@@ -14,6 +14,7 @@ from fastrestore.backends.numba._simd import (
     fma,
     load,
     minimum,
+    prefetch,
     splat,
     spread,
     store,
@@ -39,20 +40,28 @@ def merge(total, part, left, top, rows):
 
 
 @_jit.kernel
-def drain(source, top, target, add):
-    """Move rows from `top` on to `target`, both transposed (columns, rows), and clear them."""
+def drain(sources, top, target, first, last):
+    """Move the sums of all threads, in rows from `top` on, to `target`, and clear them.
+
+    Columns `first` to `last` of `sources` (threads, columns, rows) and `target` (columns, rows).
+    """
     rows = target.shape[1]
-    for x in range(len(target)):
-        old = source[x, top : top + rows]
+    flat = flattened(sources)
+    for x in range(first, last):
         new = target[x]
-        if add:
+        for thread in range(len(sources)):  # a column remains in the first cache
+            old = sources[thread, x, top : top + rows]
+            ahead = (thread * sources.shape[1] + minimum(x + 2, last)) * sources.shape[2] + top
+            for y in range(0, rows, LANES):
+                prefetch(flat, ahead + y)
+            if thread:
+                for y in range(rows):
+                    new[y] += old[y]
+            else:
+                for y in range(rows):
+                    new[y] = old[y]
             for y in range(rows):
-                new[y] += old[y]
-        else:
-            for y in range(rows):
-                new[y] = old[y]
-        for y in range(rows):
-            old[y] = 0.0
+                old[y] = 0.0
 
 
 @_jit.kernel

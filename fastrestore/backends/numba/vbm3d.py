@@ -10,11 +10,15 @@ from fastrestore._arrays.types import Channels, Image
 from fastrestore.backends.host import reference_grids
 from fastrestore.backends.numba import _candidates, _filter, _merge, _search, _trails
 from fastrestore.backends.numba._filter import Blocks, Groups, Sums
-from fastrestore.backends.numba._pool import cut, run_bands, span
+from fastrestore.backends.numba._pool import cut, run_bands, span, useful
 from fastrestore.backends.numba._simd import aligned
 from fastrestore.backends.numba._tables import filter_tables, folds
 from fastrestore.backends.numpy.vbm3d import pitch
 from fastrestore.backends.protocol import Execution, Matches, Stage
+
+# Pixels of all channels for which sums are gathered or divided in a millisecond on one thread, to
+# decide whether more threads help
+GATHERED, DIVIDED = 1e6, 2.5e5
 
 
 class VideoStage:
@@ -36,21 +40,19 @@ class VideoStage:
         self._piloted = False
         # Sums of every thread, transposed, because the kernel finishes blocks column by column
         tall = self._tall + _filter.lanes(stage.block)
-        self._sums = [self._new_sums(channels, tall) for _ in range(execution.workers)]
-        self._total = self._new_sums(channels, self._pitch)  # of a frame
+        each = channels, execution.workers, width + 2, tall
+        self._sums = Sums(*np.zeros((2, *each)))
+        self._total = Sums(*np.zeros((2, channels, width + 2, self._pitch)))  # of a frame
         trails = stage.trails.followed
         # Of every thread: its sums and working memory, while it does not use them
         self._free = [
             (
-                sums,
+                Sums(*(each[:, thread] for each in self._sums)),
                 _filter.scratch(stage.block, stage.group),
                 _trails.scratch(stage.block, stage.group, trails),
             )
-            for sums in self._sums
+            for thread in range(execution.workers)
         ]
-
-    def _new_sums(self, channels: int, rows: int) -> Sums:
-        return Sums(*np.zeros((2, channels, self._width + 2, rows)))
 
     def put(self, slot: int, matched: Image, noisy: Channels, pilot: Channels | None) -> None:
         """Store a frame."""
@@ -114,10 +116,9 @@ class VideoStage:
 
         def gather(part: tuple[int, int, range]) -> None:
             which, c, band = part
-            columns = span(band)
-            total = self._total[which][c, columns]
-            for worker, sums in enumerate(self._sums):  # exact sums, see `_filter.QUANTUM`
-                _merge.drain(sums[which][c, columns], first, total, worker > 0)
+            # The order of threads does not matter, see `_filter.QUANTUM`
+            total = self._total[which][c]
+            _merge.drain(self._sums[which][c], first, total, band.start, band.stop)
 
         def divide(part: tuple[int, range]) -> None:
             c, band = part
@@ -126,11 +127,14 @@ class VideoStage:
             sums = Sums(self._total.numerator[c, 1:-1], self._total.weights[c])
             _merge.divide(sums, window, band.start, band.stop, lines, out[c])
 
-        each, all_columns = range(len(out)), cut(self._width + 2, execution.workers, 64, 1 << 30)
+        each, pixels = range(len(out)), self._total.numerator.size
+        workers = useful(execution.workers, pixels * execution.workers / GATHERED)
+        all_columns = cut(self._width + 2, workers, 64, 1 << 30)
         parts = [(which, c, band) for c in each for which in range(2) for band in all_columns]
-        list(run_bands(gather, parts, execution.workers))
-        halves = [(c, band) for c in each for band in cut(height, execution.workers, 64, 1 << 30)]
-        list(run_bands(divide, halves, execution.workers))
+        list(run_bands(gather, parts, workers))
+        workers = useful(execution.workers, pixels / DIVIDED)
+        halves = [(c, band) for c in each for band in cut(height, workers, 64, 1 << 30)]
+        list(run_bands(divide, halves, workers))
         return out
 
 
