@@ -24,7 +24,7 @@ from fastrestore.backends.numba._simd import aligned_empty
 T = TypeVar("T")
 
 LEAST = 1.5  # milliseconds of work: starting a thread and waiting for it takes up to 0.5
-MOST = 2**26  # bytes that a calling thread keeps
+MOST = 2**27  # bytes that a calling thread keeps; 85 MiB for 128x128x32 voxels, two workers
 LINE = 8  # float64 numbers
 
 
