@@ -30,6 +30,7 @@ from photographs import SIGMA, photograph, psnr
 
 STORAGE = 512  # rows and columns of the chunks of the store
 GAIN = 5.0  # least gain in dB
+EACH = 1.0  # seconds between measurements of the memory, which take time of the processors
 PROGRESS = 20  # seconds between lines on the progress
 
 
@@ -66,7 +67,7 @@ class Memory:
         self.thread.join()
 
     def _watch(self):
-        while not self.done.wait(0.5):
+        while not self.done.wait(EACH):
             total = 0
             for each in self._family():
                 try:
@@ -113,10 +114,9 @@ def processors():
     return used.ru_utime + used.ru_stime
 
 
-def plan(side, workers, chunks):
+def plan(source, workers, chunks):
     """Return the prediction."""
-    words = ("--shape", f"{side}x{side}", "--dtype", "uint8", "--workers", workers,
-             "--chunks", chunks, "--json")  # fmt: skip
+    words = (source, "--workers", workers, "--chunks", chunks, "--json")
     found = subprocess.run(command("plan", *words), capture_output=True, check=True, text=True)
     return json.loads(found.stdout)
 
@@ -138,10 +138,10 @@ def compared(folder, args):
     """Print a run beside its prediction."""
     source, target = folder / "in.zarr", folder / "out.zarr"
     period = make(source, args.side)
-    before = plan(args.side, args.workers, args.chunks)
+    before = plan(source, args.workers, args.chunks)
     words = ["--scheduler", f"local:{args.workers}", "--chunks", args.chunks]
     seconds, memory, used = restore(source, target, *words, "--memory", args.memory)
-    after = plan(args.side, args.workers, args.chunks)
+    after = plan(source, args.workers, args.chunks)
     level, gain = gain_of(period, source, target, args.side)
     predicted = (before["seconds"] + after["seconds"]) / 2
     busy = used / args.workers  # on a busy computer the time is longer than this
@@ -194,7 +194,7 @@ def network(folder, source, args):
         restore(source, folder / "network.zarr", *words)
         with Client(cluster) as client:
             moved = sum(client.run(received).values())
-    predicted = plan(args.side, 2, args.chunks)["network"]
+    predicted = plan(source, 2, args.chunks)["network"]
     print(f"bytes between 2 workers: {moved / 1e6:.1f} MB, predicted {predicted / 1e6:.1f} MB")
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from skimage import data
 from support.commandline import fails, works
 
 import fastrestore
-from fastrestore.cli import cost
-from fastrestore.cli.cost import Job, Rates
+from fastrestore.cli import cost, rates
+from fastrestore.cli.cost import Job, Rates, Used
 
 dask = pytest.importorskip("dask")
 pytest.importorskip("dask.array")
-pytest.importorskip("zarr")
+zarr = pytest.importorskip("zarr")
+pytest.importorskip("distributed")
 
-RATES = Rates({"basic": 2e-6, "final": 3e-6}, 1e-7)
+NOTHING = Used(0.0, 0.0)
+RATES = Rates({"basic": 2e-6, "final": 3e-6}, Used(0.2, 0.1), NOTHING, 6.0, 8)
 JOB = Job((5000, 3100), np.dtype("u2"), 1024, 4)
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
 
 
 def test_pixels_that_the_stages_read(monkeypatch):
@@ -43,12 +52,49 @@ def test_cost():
     found = cost.cost(JOB, RATES, 3e8)
     assert found.chunks == 5 * 4
     assert 0.1 < found.overlap < 0.2
-    filtered = JOB.read("basic") * 2e-6 + JOB.read("final") * 3e-6 + 15.5e6 * 1e-7
-    assert found.seconds == pytest.approx(filtered / 4, abs=10)
     assert cost.cost(JOB._replace(workers=1), RATES, 3e8).network == 0
     more = cost.cost(JOB._replace(shape=(3, 5000, 3100)), RATES, 3e8)
     assert (more.chunks, more.tasks) == (3 * found.chunks, 3 * found.tasks)
     assert found.overlap < cost.cost(JOB._replace(side=512), RATES, 3e8).overlap
+
+
+def test_time():
+    """It is that of the workers or of the scheduler, and longer if they share processors."""
+
+    def seconds(job=JOB, **changes):
+        return cost.cost(job, RATES._replace(start=0.0, **changes), 0).seconds
+
+    work = JOB.read("basic") * 2e-6 + JOB.read("final") * 3e-6 + JOB.parts * 0.2
+    assert seconds() == pytest.approx(work / 4)
+    assert cost.cost(JOB, RATES, 0).seconds == pytest.approx(work / 4 + 6)
+    assert seconds(processors=4) == pytest.approx((work + JOB.parts * 0.1) / 4)
+    assert seconds(processors=2) == seconds()  # workers of other computers
+    assert seconds(idle=Used(0.5, 0.0)) == pytest.approx(work / 2)
+    assert seconds(idle=Used(0.5, 0.5), processors=4) == pytest.approx((work + 2) / (4 - 2 - 0.5))
+    many = JOB._replace(shape=(50000, 50000), workers=5000)
+    assert seconds(many) == pytest.approx(many.parts * 0.1)  # the scheduler cannot keep up
+    three = JOB._replace(shape=(1024, 3072), workers=2)
+    one = three._replace(workers=1)
+    assert seconds(three) == pytest.approx(seconds(one) * 2 / 3)  # one worker has two chunks
+
+
+def test_the_image_that_rates_are_measured_on():
+    """It is the middle of the image with its noise, or a drawn one."""
+    from fastrestore._io.stores import choose
+
+    noisy = data.camera() + np.random.default_rng(0).normal(0, 12, (512, 512))
+    zarr.create_array("in.zarr", data=np.stack([noisy, noisy[::-1]]).astype("f4"))
+    job = Job((2, 512, 512), np.dtype("f4"), 128, 1, "fast")
+    part = rates.sample(job, choose.read_source(Path("in.zarr")))
+    wide = 128 + 2 * cost.depth_of(job)
+    first = (512 - wide) // 2
+    middle = slice(first, first + wide)
+    np.testing.assert_array_equal(part.values, noisy[::-1][middle, middle].astype("f4"))
+    assert part.sigma == pytest.approx(12, rel=0.15)
+    zarr.create_array("clean.zarr", data=np.zeros((512, 512), "u2"))
+    drawn = rates.sample(job, choose.read_source(Path("clean.zarr")))
+    assert drawn.values.std() > 1e-6 < drawn.sigma
+    assert rates.sample(job._replace(dtype=np.dtype("u2")), None).values.max() > 50000
 
 
 def test_tasks_are_those_of_a_graph():
@@ -74,16 +120,18 @@ def test_chunks_within_memory():
     assert (sides[0], sides[-1]) == (0, 1024)
 
 
-def test_rates_are_measured(capsys):
-    """The prediction for a given rate is that of the formula; one that is measured is positive."""
-    argv = ("plan", "--shape", "2000x2000", "--workers", "2", "--profile", "fast")
+def test_rates_are_measured(capsys, monkeypatch):
+    """The rate that is given is used; one that is measured is positive."""
+    monkeypatch.setattr(rates, "_PAUSE", 0.5)
+    monkeypatch.setattr(rates, "_ROWS", (2, 2))
+    argv = ("plan", "--shape", "300x500", "--workers", "1", "--profile", "fast")
     found = json.loads(works(capsys, *argv, "--json", "--rate", "0.5"))
     assert found["rate"] == pytest.approx(0.5)
     lines = works(capsys, *argv, "--stage", "basic").splitlines()
     names = [line.split()[0] for line in lines]
     assert names == ["image", "chunks", "overlap", "memory", "network", "time"]
-    assert lines[0] == "image    2000 x 2000, uint16, 8.0 MB"
-    assert lines[1].startswith("chunks   4 of 1024 x 1024, about ")
+    assert lines[0] == "image    300 x 500, uint16, 300 kB"
+    assert lines[1].startswith("chunks   1 of 500 x 500, about ")
 
 
 @pytest.mark.parametrize(

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-import fastrestore
-from fastrestore._arrays.validate import usable_processors
 from fastrestore._chunked.cuts import Cuts, farthest, reaches
 from fastrestore._collaborative.profile import named_profile
-from fastrestore._io.images import to_type
-from fastrestore._io.stores import zarrs
-from fastrestore._io.stores.partial import write_part
-from fastrestore._io.stores.source import Place
 from fastrestore.backends.protocol import Execution, Which
 from fastrestore.backends.select import select
 
 STAGES: dict[str, tuple[Which, ...]] = {"basic": ("basic",), "final": ("basic", "final")}
 SIDES = (1024, 768, 512, 384, 256, 192, 128)  # of chunks, from which --memory chooses
-_SAMPLE = 512  # rows and columns of the image that is restored to measure the rates
-_SIGMA = 20.0  # of its noise, for a range of 255
 _ESTIMATE = 4  # bytes of a pixel of the basic estimate
 _WAVE = 3  # rows of chunks whose estimates are held, because chunks below need them
 _COPIES = 4  # of a chunk with its overlap, while it is restored: parts, joined, loaded, result
 _TASKS = 5  # for a chunk, besides two for each stage
 _SURVEY = 2**20  # pixels of a sample, on which noise and range are measured
-_START = 6.0  # seconds until workers have loaded the package and its kernels
 
 
 class Job(NamedTuple):
@@ -77,11 +64,25 @@ class Job(NamedTuple):
         return self.planes * math.prod(lengths)
 
 
+class Used(NamedTuple):
+    """Seconds of processors."""
+
+    worker: float
+    server: float  # scheduler and client, which are one process, and use one processor
+
+    def since(self, before: Used) -> Used:
+        """Return what was used between two moments."""
+        return Used(self.worker - before.worker, self.server - before.server)
+
+
 class Rates(NamedTuple):
-    """Seconds on one processor, with as many others busy as there will be."""
+    """Seconds of processors, with as many others busy as there will be."""
 
     stages: dict[str, float]  # for a pixel
-    chunk: float  # for rounding, writing and checking a pixel
+    part: Used  # for a chunk, besides the stages: tasks, reading, writing and checking it
+    idle: Used  # for each second, whatever is done
+    start: float  # seconds until workers have loaded the package, and until they have ended
+    processors: int  # of the computer
 
 
 class Cost(NamedTuple):
@@ -97,15 +98,29 @@ class Cost(NamedTuple):
 
 def cost(job: Job, rates: Rates, base: float) -> Cost:
     """Predict what a job costs; `base` is the memory of a worker that has nothing to do."""
-    pixels = math.prod(job.shape)
     work = {which: job.read(which) * rates.stages[which] for which in job.stages}
-    once = sum(pixels * rates.stages[which] for which in job.stages)
-    filtered = sum(work.values()) + pixels * rates.chunk
-    rounds = math.ceil(job.parts / job.workers) * job.workers / job.parts
+    once = sum(math.prod(job.shape) * rates.stages[which] for which in job.stages)
+    stages = sum(work.values())
     return Cost(
-        job.parts, _tasks(job), sum(work.values()) / once - 1, base + memory(job),
-        _network(job), _START + filtered * rounds / job.workers,
+        job.parts, _tasks(job), stages / once - 1, base + memory(job), _network(job),
+        rates.start + _seconds(job, rates, stages),
     )  # fmt: skip
+
+
+def _seconds(job: Job, rates: Rates, stages: float) -> float:
+    """Return the time from the first chunk to the last.
+
+    It is that of the workers, or of the scheduler if it cannot keep up. Workers that are no more
+    than the processors of this computer share them with the scheduler and the client.
+    """
+    rounds = math.ceil(job.parts / job.workers) / job.parts
+    worker = (stages + job.parts * rates.part.worker) * rounds
+    server = job.parts * rates.part.server
+    bounds = [worker / (1 - rates.idle.worker), server / (1 - rates.idle.server)]
+    if job.workers <= rates.processors:
+        free = rates.processors - job.workers * rates.idle.worker - rates.idle.server
+        bounds.append((job.workers * worker + server) / free)
+    return max(bounds)
 
 
 def side_within(limit: float, job: Job, processes: int) -> int:
@@ -113,11 +128,15 @@ def side_within(limit: float, job: Job, processes: int) -> int:
 
     `processes` load the package.
     """
-    base = processes * own_memory()
     for side in SIDES:
-        if base + job.workers * memory(job._replace(side=side)) <= limit:
+        if memory_of_all(job._replace(side=side), processes) <= limit:
             return side
     return 0
+
+
+def memory_of_all(job: Job, processes: int) -> float:
+    """Bytes of all workers, in processes of this computer that load the package."""
+    return processes * own_memory() + job.workers * memory(job)
 
 
 def _sizes(size: int, side: int) -> tuple[int, ...]:
@@ -133,13 +152,17 @@ def _tasks(job: Job) -> int:
 def memory(job: Job) -> float:
     """Bytes of the kernels for a chunk, and of chunks that are held for others."""
     profile, backend = named_profile(job.profile), select(None)
-    depth = max(reaches(profile, which, 2)[0].depth for which in job.stages)
+    depth = depth_of(job)
     high, wide = (min(size, job.side + 2 * depth) for size in job.shape[-2:])
     kernels = backend.bm3d_memory((1, high, wide), 0, profile, Execution(workers=1))
-    rows, columns = map(len, job.chunks())
-    held = min(_WAVE, rows) * columns * job.side**2 * (_ESTIMATE + job.dtype.itemsize)
+    held = min(_WAVE * job.side, job.shape[-2]) * job.shape[-1] * (_ESTIMATE + job.dtype.itemsize)
     own = _COPIES * high * wide * (_ESTIMATE + job.dtype.itemsize)
     return float(kernels + own + held / job.workers)
+
+
+def depth_of(job: Job) -> int:
+    """Return how many pixels a stage reads beyond a chunk, at most."""
+    return max(reaches(named_profile(job.profile), which, 2)[0].depth for which in job.stages)
 
 
 def _network(job: Job) -> float:
@@ -152,58 +175,6 @@ def _network(job: Job) -> float:
         pilot = _ESTIMATE if which != job.stages[0] else 0
         moved += job.read(which) * (job.dtype.itemsize + pilot)
     return moved * (1 - 1 / job.workers)
-
-
-def measured(job: Job) -> Rates:
-    """Measure the rates with as many threads as there are workers, or processors."""
-    count = min(job.workers, usable_processors())
-    random = np.random.default_rng(0)
-    image = _scene() + random.normal(0, _SIGMA, (_SAMPLE, _SAMPLE))
-    noisy = image.astype(np.float32)
-    basic = fastrestore.bm3d(noisy, _SIGMA, stage="basic", profile=job.profile)
-
-    def first() -> None:
-        fastrestore.bm3d(noisy, _SIGMA, stage="basic", profile=job.profile, workers=1)
-
-    def second() -> None:
-        fastrestore.bm3d(noisy, _SIGMA, pilot=basic, profile=job.profile, workers=1)
-
-    with ThreadPoolExecutor(count) as pool, tempfile.TemporaryDirectory() as folder:
-        stages = {"basic": _seconds(pool, count, first)}
-        if "final" in job.stages:
-            stages["final"] = _seconds(pool, count, second)
-        chunk = _seconds(pool, count, lambda: _handle(Path(folder), basic, job.dtype))
-    pixels = _SAMPLE**2
-    return Rates({name: value / pixels for name, value in stages.items()}, chunk / pixels)
-
-
-def _seconds(pool: ThreadPoolExecutor, count: int, function: Callable[[], None]) -> float:
-    """Return the least mean time of a function in three runs of all threads.
-
-    Time of the processors is counted, which other programs that are running do not change much.
-    """
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        for each in [pool.submit(function) for _ in range(count)]:
-            each.result()
-        times.append((time.process_time() - start) / count)
-    return min(times)
-
-
-def _handle(folder: Path, values: Any, dtype: np.dtype[Any]) -> None:
-    """Round, write and check a part, as a task does."""
-    path = Path(tempfile.mkdtemp(dir=folder)) / f"a{zarrs.EXTENSION}"
-    part = to_type(values, dtype)
-    zarrs.need_zarr().create_array(path, shape=part.shape, dtype=dtype, chunks=part.shape)
-    write_part(part, Place("zarr", str(path)), (0, 0), part.shape)
-
-
-def _scene() -> Any:
-    """Draw edges, ramps and textures on a range of 255."""
-    y, x = np.mgrid[:_SAMPLE, :_SAMPLE] / _SAMPLE
-    waves = np.sin(40 * x * (1 + y)) * np.sin(25 * y) * 40
-    return 60 + 60 * x + waves + 60 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.08)
 
 
 def own_memory() -> float:

@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastrestore.cli import options
-from fastrestore.cli.errors import CommandError
+from fastrestore.cli import options, schedulers
+from fastrestore.cli.errors import CommandError, explained
 
 if TYPE_CHECKING:
+    from fastrestore._io.stores.source import Source
     from fastrestore.cli.cost import Cost, Job
 
 EPILOG = """\
@@ -21,10 +22,11 @@ examples:
   fastrestore plan --shape 30000x30000 --workers 2 --rate 0.9
 
 The time is that of `fastrestore denoise` with --scheduler and single-threaded workers, one on each
-processor. Rates are measured on this computer in some seconds, with as many threads as it has
-processors; --rate gives the speed of another one. Memory includes that of Python and its packages,
-network what workers need of each other's chunks. Axes before the last two of --shape are images of
-their own.
+processor. Rates are measured on this computer, which should be idle, in about 15 seconds, with as
+many workers as it has processors, on the middle of IN or a drawn image; --rate gives the speed of
+another computer. Workers that are no more than its processors share them with the scheduler; others
+have one each. Memory includes that of Python and its packages, network what workers need of each
+other's chunks. Axes before the last two of --shape are images of their own.
 """
 _SHAPE = re.compile(r"\d+(x\d+)+")
 _UNITS = ((3600, "h"), (60, "min"))
@@ -48,42 +50,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the prediction."""
-    job = _job(args)
+    job, source = _job(args)
+    schedulers.need_dask()
+    schedulers.need_dask("distributed")
     from fastrestore.cli import cost
+    from fastrestore.cli.rates import measured, sample
 
-    rates = cost.measured(job)
+    with explained(args.input or f"--shape {args.shape}"):
+        rates = measured(job, sample(job, source))
     if args.rate is not None:
         whole = 1e-6 / args.rate  # seconds for a pixel, in the ratio of the stages measured
         part = whole / sum(rates.stages.values())
-        rates = cost.Rates({name: each * part for name, each in rates.stages.items()}, rates.chunk)
+        rates = rates._replace(stages={name: each * part for name, each in rates.stages.items()})
     found = cost.cost(job, rates, cost.own_memory())
+    rate = 1e-6 / sum(rates.stages.values())
     if args.json:
+        seconds = {"stages": rates.stages, "chunk": rates.part._asdict(),
+                   "idle": rates.idle._asdict(), "start": rates.start}  # fmt: skip
         print(json.dumps({"shape": list(job.shape), "workers": job.workers, **found._asdict(),
-                          "rate": 1e-6 / sum(rates.stages.values())}))  # fmt: skip
+                          "rate": rate, "rates": seconds}))  # fmt: skip
         return
-    for line in lines(job, found, 1e-6 / sum(rates.stages.values())):
+    for line in lines(job, found, rate):
         print(line)
 
 
 def lines(job: Job, found: Cost, rate: float) -> list[str]:
     """Return the prediction as text."""
+    from fastrestore._io.stores.choose import size_text
+
     size = 1.0 * job.dtype.itemsize
     for length in job.shape:
         size *= length
     shape = " x ".join(map(str, job.shape))
+    memory = size_text(found.memory), size_text(found.memory * job.workers)
     return [
-        f"image    {shape}, {job.dtype}, {_bytes(size)}",
+        f"image    {shape}, {job.dtype}, {size_text(size)}",
         f"chunks   {found.chunks} of {job.side} x {job.side}, about {found.tasks} tasks",
         f"overlap  {found.overlap:.1%} more work than without chunks",
-        f"memory   {_bytes(found.memory)} a worker, {_bytes(found.memory * job.workers)} in all",
-        f"network  about {_bytes(found.network)} between workers",
+        f"memory   {memory[0]} a worker, {memory[1]} in all",
+        f"network  about {size_text(found.network)} between workers",
         f"time     {_duration(found.seconds)} with {job.workers} workers of {rate:.2f} megapixels "
         "a second",
     ]
 
 
-def _job(args: argparse.Namespace) -> Job:
-    """Check the arguments, and return what is to be restored."""
+def _job(args: argparse.Namespace) -> tuple[Job, Source | None]:
+    """Check the arguments, and return what is to be restored, and the image if it is given."""
     import numpy as np
 
     from fastrestore.cli.cost import Job
@@ -97,6 +109,7 @@ def _job(args: argparse.Namespace) -> Job:
                                "more")  # fmt: skip
     if args.rate is not None and not 0 < args.rate < float("inf"):
         raise CommandError(f"--rate {args.rate:g} is not a positive number of megapixels")
+    source = None
     if args.input is not None:
         from fastrestore._io.stores.choose import read_source
 
@@ -113,15 +126,8 @@ def _job(args: argparse.Namespace) -> Job:
             raise CommandError(f"--dtype {args.dtype} is not a type such as uint16") from None
     if dtype.kind not in "iuf":
         raise CommandError(f"--dtype {args.dtype} is neither an integer nor a float type")
-    return Job(tuple(shape), dtype, args.chunks, args.workers, args.profile, args.stage)
-
-
-def _bytes(size: float) -> str:
-    """Return a size in words."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size / 1e3:.0f} kB"
+    side = min(args.chunks, max(shape[-2:]))
+    return Job(tuple(shape), dtype, side, args.workers, args.profile, args.stage), source
 
 
 def _duration(seconds: float) -> str:

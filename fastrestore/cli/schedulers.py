@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import logging
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +23,7 @@ from fastrestore.cli.errors import CommandError
 from fastrestore.cli.reports import is_performance
 
 TIMEOUT = 15  # seconds to wait for a scheduler
+ANSWER = 60  # seconds to wait for workers, which may have to load the package from a slow disk
 _LOCAL = re.compile(r"local:(\d+)")
 _ADDRESS = re.compile(r"\w+://\S+")
 HELP = (
@@ -102,8 +106,24 @@ class Cluster:
                                    "a common file system")  # fmt: skip
 
     def _asked(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Call a function on each worker."""
-        answers: dict[str, Any] = self.client.run(function, *arguments, on_error="return")
+        """Call a function on each worker; raise if one does not answer, such as a stopped one."""
+        answers: dict[str, Any] = {}
+
+        def ask(worker: str) -> None:  # `run` waits without limit
+            call = {"workers": [worker], "on_error": "return"}
+            with suppress(Exception, asyncio.CancelledError):  # the worker or the client has ended
+                answers.update(self.client.run(function, *arguments, **call))
+
+        workers, deadline = list(self.client.nthreads()), time.monotonic() + ANSWER
+        threads = [threading.Thread(target=ask, args=[each], daemon=True) for each in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        silent = [each for each in workers if each not in answers]
+        if silent:
+            raise CommandError(f"worker {silent[0]} of --scheduler {self.name} does not answer; "
+                               "end it, or start it again")  # fmt: skip
         return answers
 
     def run(self, tasks: Sequence[Any], finished: Finished) -> None:
@@ -118,6 +138,10 @@ class Cluster:
             raise CommandError(f"several workers of --scheduler {self.name} ended while they "
                                f"restored a part, probably for lack of memory; write a smaller "
                                f"--chunks: {error}") from error  # fmt: skip
+        except CancelledError as error:  # by the client, which has lost the scheduler
+            raise CommandError(f"the connection to --scheduler {self.name} is lost; start it, and "
+                               "then the same command again, which goes on: chunks that are "
+                               "complete are kept") from error  # fmt: skip
         except BaseException:
             self.client.cancel(futures)
             raise
@@ -152,7 +176,8 @@ def connected(args: argparse.Namespace) -> Iterator[Cluster | None]:
     need_dask()
     need_dask("distributed")
     with ExitStack() as stack:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for logger in ("distributed", "distributed.client"):
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
         client = stack.enter_context(_client(name, args))
         cluster = Cluster(client, name)
         if is_performance(args):
@@ -186,26 +211,18 @@ def check(args: argparse.Namespace) -> None:
                        "an address such as tcp://host:8786, nor a file")  # fmt: skip
 
 
+def is_local(name: str) -> bool:
+    """Whether --scheduler names processes of this computer."""
+    return bool(_LOCAL.fullmatch(name))
+
+
 @contextmanager
 def _client(name: str, args: argparse.Namespace) -> Iterator[Any]:
     """Yield a client of a scheduler; one of this computer ends with the block."""
-    import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    local = _LOCAL.fullmatch(name)
-    if local:
-        count = int(local[1])
-        limit = "auto" if args.memory is None else args.memory / count
-        options = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-        # Samples of what workers do take some percent of their time, and only the page shows them
-        profile = {"distributed.worker.profile.enabled": is_performance(args)}
-        with (
-            dask.config.set(profile),
-            LocalCluster(
-                n_workers=count, memory_limit=limit, silence_logs=logging.CRITICAL, **options
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+    if local := _LOCAL.fullmatch(name):
+        with processes(int(local[1]), args.memory, is_sampled=is_performance(args)) as client:
             yield client
         return
     try:
@@ -221,10 +238,30 @@ def _client(name: str, args: argparse.Namespace) -> Iterator[Any]:
         yield client
 
 
+@contextmanager
+def processes(
+    count: int, memory: float | None = None, *, is_sampled: bool = False
+) -> Iterator[Any]:
+    """Yield a client of worker processes of this computer, which end with the block."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    limit = "auto" if memory is None else memory / count
+    # Samples of what workers do take some percent of their time, and only the page shows them
+    profile = {"distributed.worker.profile.enabled": is_sampled}
+    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with (
+        dask.config.set(profile),
+        LocalCluster(
+            n_workers=count, memory_limit=limit, silence_logs=logging.CRITICAL, **options
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
 def _probe(address: str) -> None:
     """Raise if no scheduler answers in time; `Client` waits forever for one that is silent."""
-    import asyncio
-
     from distributed.comm import connect
     from distributed.security import Security
 

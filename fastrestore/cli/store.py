@@ -74,7 +74,7 @@ def restore(
     partial = Partial(target, array, written, _settings(args, source, array))
     try:
         with explained(source):
-            _run(args, partial, plan, computed, lazy, runner)
+            run(args, partial, plan, computed, lazy, runner)
         partial.finish()
     finally:
         partial.close()
@@ -97,7 +97,7 @@ def _settings(args: argparse.Namespace, source: Path, array: Source) -> dict[str
     return own | records.settings(args)
 
 
-def _run(
+def run(
     args: argparse.Namespace,
     partial: Partial,
     plan: layers.Plan,

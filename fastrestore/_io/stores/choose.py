@@ -79,6 +79,14 @@ def missing_space(target: Path, source: Source) -> str:
     needed, free = copies * source.nbytes, shutil.disk_usage(target.parent).free
     if needed <= free:
         return ""
-    return (f"{target}: up to {needed / 1e9:.1f} GB are written, and {free / 1e9:.1f} GB of the "
-            "disk are free; if it is full, make space and start again: complete parts are "
+    return (f"{target}: up to {size_text(needed)} are written, and {size_text(free)} of the disk "
+            "are free; if it is full, make space and start again: complete parts are "
             "kept")  # fmt: skip
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes in words."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / 1e3:.0f} kB"
