@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -10,6 +11,8 @@ _SYMPTOMS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, RecursionError,
     UnicodeError, struct.error,
 )  # fmt: skip
+# NumPy's error for a disk that is full, or a limit of the size of files
+_SHORT = re.compile(r"(\d+) requested and (\d+) written")
 
 
 class FileError(ValueError):
@@ -23,7 +26,10 @@ def reason(error: Exception) -> str:
     """Return the text of an exception, or a substitute if it has none."""
     if isinstance(error, MemoryError):
         return str(error) or "there is not enough memory"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if short := _SHORT.fullmatch(text):
+        return f"only {short[2]} of {short[1]} values could be written; is the disk full?"
+    return text
 
 
 def unreadable(path: Path, error: Exception) -> FileError:

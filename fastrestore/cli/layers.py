@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastrestore._arrays import resources
 from fastrestore._io.images import to_type
 from fastrestore._io.stores.source import Source
-from fastrestore.cli import stack
+from fastrestore.cli import schedulers, stack
 from fastrestore.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from fastrestore.cli.cost import Job
 
 # Takes a Dask array (M, N), with one axis before for frames or slices, and S last, and the kind
 Lazy = Callable[[Any, str, Path], Any]
@@ -39,7 +43,9 @@ def plan(args: argparse.Namespace, source: Source, workers: int) -> Plan:
                                "whole frames; leave it out")  # fmt: skip
         return Plan(axes, kind, _frames(axes, source))
     side = SIDES[kind] if args.chunks is None else args.chunks
-    if args.memory is not None and args.chunks is None:
+    if kind == "planes" and args.chunks is not None:
+        _check_fits(args, source, axes, workers)
+    elif args.memory is not None and args.chunks is None:
         side = _side(args, source, axes, workers)
     deep = dict([_DEEP[kind]]) if kind in _DEEP else {}
     return Plan(axes, kind, {"Y": side, "X": side} | deep)
@@ -51,18 +57,44 @@ def _side(args: argparse.Namespace, source: Source, axes: str, workers: int) -> 
 
     if args.kind not in (None, "planes"):
         raise CommandError(f"--memory does not apply to --as {args.kind}; write --chunks")
-    shape = tuple(source.shape[axes.index(name)] for name in "YX")
-    job = cost.Job(shape, source.dtype, SIDES["planes"], workers, args.profile, args.stage)
-    processes = 1 if args.scheduler is None else 1 + workers
+    job, processes = _job(args, source, axes, workers)
     side = cost.side_within(args.memory, job, processes)
     if side == 0:
         least = cost.SIDES[-1]
-        needed = processes * cost.own_memory() + workers * cost.memory(job._replace(side=least))
+        needed = cost.memory_of_all(job._replace(side=least), processes)
         plural = "" if workers == 1 else "s"
         raise CommandError(f"--memory {args.memory:g} is too little: {workers} worker{plural} with "
                            f"chunks of {least} rows take {needed:.2g} bytes; write fewer "
                            "--workers, or a smaller local:N")  # fmt: skip
     return side
+
+
+def _check_fits(args: argparse.Namespace, source: Source, axes: str, workers: int) -> None:
+    """Raise if chunks of --chunks do not fit in --memory, or in the memory of this computer."""
+    from fastrestore.cli import cost
+
+    elsewhere = args.scheduler is not None and not schedulers.is_local(args.scheduler)
+    limit = resources.memory() if args.memory is None else args.memory
+    if elsewhere and args.memory is None:
+        return
+    job, processes = _job(args, source, axes, workers)
+    needed = cost.memory_of_all(job, processes)
+    if needed > limit:
+        what = "this computer has" if args.memory is None else "--memory is"
+        plural = "" if workers == 1 else "s"
+        raise CommandError(f"--chunks {args.chunks} takes {needed:.2g} bytes with {workers} "
+                           f"worker{plural}, and {what} {limit:.2g}; write a smaller --chunks, or "
+                           "only --memory, which chooses it")  # fmt: skip
+
+
+def _job(args: argparse.Namespace, source: Source, axes: str, workers: int) -> tuple[Job, int]:
+    """Return what is restored, and how many processes load the package."""
+    from fastrestore.cli.cost import Job
+
+    shape = tuple(source.shape[axes.index(name)] for name in "YX")
+    side = min(args.chunks or SIDES["planes"], max(shape))
+    job = Job(shape, source.dtype, side, workers, args.profile, args.stage)
+    return job, 1 if args.scheduler is None else 1 + workers
 
 
 def _frames(axes: str, source: Source) -> dict[str, int]:
