@@ -110,6 +110,8 @@ def draw_figures(folder: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
     figures = folder / "figures"
     figures.mkdir(exist_ok=True)
     for script in sorted(folder.glob("*.py")):
@@ -120,6 +122,7 @@ def draw_figures(folder: Path) -> None:
             contextlib.redirect_stdout(file),
         ):
             runpy.run_path(str(script))
+            plt.close("all")  # else they become figures of the first example of the gallery
 
 
 write_api_pages()
