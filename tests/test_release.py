@@ -5,6 +5,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,19 @@ def test_faults_of_archives_are_found(tmp_path, capsys):
                   "missing: fastrestore/kernels/bm3d_final.cu", "the license differs",
                   "no license expression", "the wheel 9.9", "missing: LICENSE"):  # fmt: skip
         assert fault in printed
+
+
+@pytest.mark.parametrize(
+    ("address", "link", "found"),
+    [
+        ("", "docs/tour.md", 0),
+        ("Project-URL: Repository, https://example.org\n", "docs/tour.md", 1),
+        ("Project-URL: Repository, https://example.org\n", "https://example.org/tour", 0),
+    ],
+)
+def test_relative_links_are_faults_once_there_is_an_address(address, link, found, capsys):
+    import contents
+
+    text = f"Name: a\n{address}\n[tour]({link}), [below](#below)\n"
+    assert len(contents.link_faults(Parser().parsestr(text))) == found
+    assert ("not for PyPI yet: 1 relative" in capsys.readouterr().out) == (not address)

@@ -4,7 +4,8 @@ import re
 import sys
 import tarfile
 import zipfile
-from email.parser import HeaderParser
+from email.message import Message
+from email.parser import Parser
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ SOURCE_ROOTS = {
     "LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "SECURITY.md",
     "pyproject.toml",
 }  # fmt: skip
+RELATIVE = re.compile(r"\]\((?!https?:|#)([^)]+)\)")  # links that work in the repository only
 WEIGHTS = 16_000_000  # bytes; the weights of networks are most of it
 
 
@@ -48,7 +50,7 @@ def check_wheel(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
-        fields = HeaderParser().parsestr(archive.read(metadata).decode())
+        fields = Parser().parsestr(archive.read(metadata).decode())
         license_file = metadata.replace("METADATA", "licenses/LICENSE")
         same = archive.read(license_file) == (ROOT / "LICENSE").read_bytes()
     info = metadata.split("/")[0]
@@ -56,7 +58,7 @@ def check_wheel(path: Path) -> list[str]:
     found += [] if same else ["the license differs"]
     found += [] if fields["License-Expression"] == "BSD-3-Clause" else ["no license expression"]
     found += [] if path.stat().st_size < WEIGHTS else [f"{path.stat().st_size} bytes"]
-    return found + version_faults(fields["Version"])
+    return found + version_faults(fields["Version"]) + link_faults(fields)
 
 
 def check_source(path: Path) -> list[str]:
@@ -65,6 +67,19 @@ def check_source(path: Path) -> list[str]:
         names = {name.partition("/")[2] for name in archive.getnames()}
     package = {re.sub("^fastrestore/kernels/", "kernels/", name) for name in package_files()}
     return faults(names, SOURCE_ROOTS, package | {"LICENSE", "README.md", "tests/conftest.py"})
+
+
+def link_faults(metadata: Message) -> list[str]:
+    """Return a line if README.md has relative links, which do not work on PyPI.
+
+    They can be absolute only when the project has an address; before, a line is printed.
+    """
+    links = RELATIVE.findall(str(metadata.get_payload()))
+    line = f"{len(links)} relative links in README.md, such as {links[0]}" if links else ""
+    if not links or any("Repository" in url for url in metadata.get_all("Project-URL", [])):
+        return [line] if links else []
+    print(f"not for PyPI yet: {line}; pyproject.toml has no Repository in project.urls")
+    return []
 
 
 def version_faults(version: str) -> list[str]:
