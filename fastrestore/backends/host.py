@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=np.generic)
 
+PERCENTILES = (0.01, 0.99)
+
 
 def memory() -> None:
     """See `fastrestore.backends.protocol.Backend`; CPU backends keep no buffers."""
@@ -92,8 +94,23 @@ def replaced(
 def robust_range(image: NDArray[Any], execution: Execution | None = None) -> float:
     """See `fastrestore.backends.protocol.Backend`."""
     del execution
-    low, high = np.percentile(image.astype(np.float64), [1, 99])
-    return float(high - low)
+    # As numpy.percentile, which takes five times as long for an image of 64 x 64 pixels
+    values = image.astype(np.float64).ravel()
+    last = len(values) - 1
+    places = [last * part for part in PERCENTILES]
+    below = [int(place) for place in places]
+    above = [min(k + 1, last) for k in below]
+    values.partition(sorted({*below, *above}))
+    low, high = (
+        _between(float(values[one]), float(values[two]), place - one)
+        for one, two, place in zip(below, above, places, strict=True)
+    )
+    return high - low
+
+
+def _between(a: float, b: float, part: float) -> float:
+    """Interpolate linearly, from the nearer end."""
+    return a + (b - a) * part if part < 0.5 else b - (b - a) * (1 - part)
 
 
 def robust_ranges(images: Channels, execution: Execution | None = None) -> FloatArray:

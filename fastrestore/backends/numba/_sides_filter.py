@@ -18,6 +18,7 @@ from fastrestore.backends.numba._filter import ROUNDER
 from fastrestore.backends.numba._shrink import Group, haar_back, shrink
 from fastrestore.backends.numba._simd import (
     absolute,
+    add,
     aligned,
     fma,
     keep_ge,
@@ -25,11 +26,13 @@ from fastrestore.backends.numba._simd import (
     mask_le,
     maximum,
     minimum,
+    mul,
     splat,
     spread,
     store,
     store_integers,
     sub,
+    widen,
 )
 from fastrestore.backends.numba._transpose import (
     pairs_then_transpose,
@@ -39,6 +42,7 @@ from fastrestore.backends.numba._transpose import (
 from fastrestore.backends.numba._variance import OCTET, WIDE, Pairs, pairs_of
 
 LANES = 16  # blocks
+TWICE = 2 * LANES  # two vectors share the loops, which take longer than the products
 
 
 def stride(samples: int) -> int:
@@ -173,6 +177,16 @@ def product(source, out, rows, first, side, inner, start, pitch, lanes):
 
 
 @_jit.part
+def products(source, out, rows, first, side, inner, start, pitch, size):
+    """Multiply rows from `first` by the samples of all blocks, see `product`."""
+    rest = size - size % TWICE
+    for b in range(0, rest, TWICE):
+        product(source, out, rows, first, side, inner, start + b, pitch, TWICE)
+    for b in range(rest, size, LANES):
+        product(source, out, rows, first, side, inner, start + b, pitch, LANES)
+
+
+@_jit.part
 def transform(source, other, rows, sides, size, pitch):
     """Transform the blocks along all axes with a side above 1; whether the result is in `other`."""
     samples = 1
@@ -185,12 +199,8 @@ def transform(source, other, rows, sides, size, pitch):
             for o in range(outer):
                 for i in range(inner):
                     start = (o * side * inner + i) * pitch
-                    for b in range(0, size, LANES):
-                        if turns % 2:
-                            product(other, source, rows, at, side, inner, start + b, pitch, LANES)
-                        else:
-                            product(source, other, rows, at, side, inner, start + b, pitch, LANES)
-            turns += 1
+                    products(source, other, rows, at, side, inner, start, pitch, size)
+            source, other, turns = other, source, turns + 1
         at += side
         outer *= side
     return turns % 2 == 1
@@ -203,13 +213,20 @@ def in_squares(samples, size):
 
 
 @_jit.part
+def in_rows(samples):
+    """Whether the samples of a block lie beside each other, in whole vectors."""
+    count = len(samples)
+    return count % LANES == 0 and samples[count - 1] == count - 1
+
+
+@_jit.part
 def gather(image, images, scratch, size, pitch, group):
     """Read the blocks of a group from an image to `scratch.beside`."""
     samples, beside = images.samples, scratch.beside
     count, axes = len(samples), scratch.corners.shape[1]
     length = len(group) // len(scratch.corners)
     squares = in_squares(samples, size)
-    is_row = squares and samples[count - 1] == count - 1
+    is_row = squares and in_rows(samples)
     for m in range(size):
         at = 0
         for axis in range(axes):
@@ -283,6 +300,7 @@ def aggregate(images, scratch, tables, size, pitch, weight):
     samples, group = images.part_samples, scratch.group
     axes = scratch.corners.shape[1]
     length = len(group) // len(scratch.corners)
+    big = splat(ROUNDER, LANES)
     lower(images, scratch, tables, size, pitch)
     for m in range(size):
         at = 0
@@ -290,6 +308,13 @@ def aggregate(images, scratch, tables, size, pitch, weight):
             place = scratch.corners[m, axis] - images.part_start[axis]
             at += place * images.part_strides[axis]
         images.weights[at] += (weight + ROUNDER) - ROUNDER
+        if in_rows(samples):
+            for k in range(0, len(samples), LANES):
+                value = mul(load(group, m * length + k, LANES), splat(weight, LANES))
+                column = widen(sub(add(value, big), big))
+                place = at + k
+                store(images.numerator, place, add(load(images.numerator, place, LANES), column))
+            continue
         for k in range(len(samples)):
             value = weight * group[m * length + k]
             images.numerator[at + samples[k]] += (value + ROUNDER) - ROUNDER

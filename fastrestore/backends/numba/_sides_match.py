@@ -7,6 +7,7 @@ is relative to the block. This takes longer than the shared sums of `_match` and
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -80,13 +81,13 @@ def match(image: Image, stage: Stage, execution: Execution) -> Matches:
     if stage.group == 1:
         return matches
     strides = strides_of(image.shape)
-    corners = np.stack(np.meshgrid(*grids, indexing="ij"), -1).reshape(-1, image.ndim)
+    corners = corners_of(grids)
     bounds = inclusive_bounds(thresholds(stage, grids).reshape(1, -1))
     search = Search(
         corners, corners @ strides, bounds[0], np.subtract(image.shape, stage.shape),
         offsets.reshape(len(corners), stage.group, image.ndim), matches.sizes.reshape(-1),
     )  # fmt: skip
-    window = _window(stage, strides)
+    window = _window(stage, image.shape)
     flat = aligned(image.size + LANES, np.float32)  # kernels read whole vectors
     flat[: image.size] = image.reshape(-1)
     vectors = len(window.rows) * (2 * window.radius // LANES + 1) * len(window.samples)
@@ -107,26 +108,44 @@ def strides_of(shape: tuple[int, ...]) -> NDArray[np.int64]:
     return np.array([math.prod(shape[k + 1 :]) for k in range(len(shape))], np.int64)
 
 
-def samples_of(shape: tuple[int, ...], strides: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the positions of the samples of a block, relative to its corner."""
+def corners_of(grids: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+    """Return the corners of all reference blocks (references, axes)."""
+    counts, axes = tuple(map(len, grids)), len(grids)
+    corners = np.empty((*counts, axes), np.int64)
+    for axis, grid in enumerate(grids):
+        corners[..., axis] = grid.reshape([-1 if k == axis else 1 for k in range(axes)])
+    return corners.reshape(-1, axes)
+
+
+@functools.lru_cache(32)
+def samples_of(shape: tuple[int, ...], whole: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the positions of the samples of a block in a flat image, relative to its corner."""
     corners = np.indices(shape).reshape(len(shape), -1)
-    places: NDArray[np.int64] = strides @ corners
+    places: NDArray[np.int64] = strides_of(whole) @ corners
     return places
 
 
-def _window(stage: Stage, strides: NDArray[np.int64]) -> Window:
+def _window(stage: Stage, shape: tuple[int, ...]) -> Window:
+    """Return the search window in an image of this shape."""
+    window = _plain_window(stage.radii, stage.shape, shape)
+    if stage.match_bias is None:
+        return window
+    bias = np.append(stage.match_bias.reshape(-1), np.zeros(LANES, np.float32))
+    return window._replace(bias=bias)
+
+
+@functools.lru_cache(16)
+def _plain_window(radii: tuple[int, ...], block: tuple[int, ...], shape: tuple[int, ...]) -> Window:
     """Return the rows of the search window, the nearest first: they lower the limit most."""
-    *others, radius = stage.radii
+    *others, radius = radii
+    strides = strides_of(shape)
     rows = list(itertools.product(*(range(-reach, reach + 1) for reach in others)))
     rows.sort(key=lambda row: max(map(abs, row), default=0))
     table = np.array(rows, np.int64).reshape(len(rows), len(others))
-    sides = [2 * reach + 1 for reach in stage.radii]
-    bias = np.zeros(0, np.float32)
-    if stage.match_bias is not None:
-        bias = np.append(stage.match_bias.reshape(-1), np.zeros(LANES, np.float32))
+    sides = tuple(2 * reach + 1 for reach in radii)
     return Window(
-        table, table @ strides[:-1], (table + others) @ strides_of(tuple(sides))[:-1], radius,
-        samples_of(stage.shape, strides), bias,
+        table, table @ strides[:-1], (table + others) @ strides_of(sides)[:-1], radius,
+        samples_of(block, shape), np.zeros(0, np.float32),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from fastrestore._arrays.types import Channels, FloatArray
 from fastrestore.backends.numba import _sides_filter, _variance
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span, useful
 from fastrestore.backends.numba._sides_filter import Groups, Images, Reach, Rows, Tables
-from fastrestore.backends.numba._sides_match import match, samples_of, strides_of
+from fastrestore.backends.numba._sides_match import corners_of, match, samples_of, strides_of
 from fastrestore.backends.numba._simd import aligned, aligned_copy
 from fastrestore.backends.numba._tables import Same, strength_table
 from fastrestore.backends.protocol import Execution, Matches, Stage
@@ -21,7 +21,7 @@ from fastrestore.backends.protocol import Execution, Matches, Stage
 __all__ = ["filter_groups", "match"]
 
 # Done in a millisecond on one thread, to decide whether more threads help
-COEFFICIENTS = 1e5
+COEFFICIENTS = 2.5e5
 
 FAR = 2**31  # beyond any displacement
 ROUNDING = 1e-12  # relative to the largest value of a row
@@ -35,7 +35,7 @@ def filter_groups(
     channels, samples = len(images[0]), math.prod(stage.shape)
     tables = _tables(stage)
     strides, counts = strides_of(shape), matches.sizes.shape
-    corners = np.stack(np.meshgrid(*matches.corners, indexing="ij"), -1).reshape(-1, axes)
+    corners = corners_of(matches.corners)
     offsets = matches.offsets.reshape(len(corners), -1, axes)
     numbers = np.arange(len(corners)).reshape(counts)
     total = np.zeros((2, *images[0].shape))
@@ -54,7 +54,7 @@ def filter_groups(
         noisy, pilot = images[0][c].reshape(-1), images[-1][c].reshape(-1)
         places = Images(
             noisy, pilot, sums[0].reshape(-1), sums[1].reshape(-1), strides,
-            samples_of(stage.shape, strides), own, samples_of(stage.shape, own), start,
+            samples_of(stage.shape, shape), own, samples_of(stage.shape, tuple(size)), start,
         )  # fmt: skip
         which = np.take(numbers, part, axis=along).reshape(-1)
         groups = Groups(corners, offsets, matches.sizes.reshape(-1), which)
@@ -63,8 +63,8 @@ def filter_groups(
             places, groups, tables[c], _scale(stage, c), scratch, len(images) > 1
         )
         with lock:  # sums are exact: the order of parts does not matter
-            slabs = np.moveaxis(total[:, c], 1 + along, 0)
-            slabs[ends.start : ends.start + size[along]] += np.moveaxis(sums, 1 + along, 0)
+            slab = slice(ends.start, ends.start + size[along])
+            total[(slice(None), c, *[slice(None)] * along, slab)] += sums
 
     workers = useful(
         execution.workers, channels * matches.sizes.size * stage.group * samples / COEFFICIENTS
