@@ -1,6 +1,7 @@
 """Print PSNR and time of signals and of volumes over time, compared with `bmnd`.
 
     python bench/axes.py [--peers] [--rows signal series] [--workers 1] [--rounds 7] [--seeds 1]
+        [--step 24]
 
 The signal has 4,096 samples: steps, ramps and chirps, drawn from ``default_rng(0)``, with white
 noise at a PSNR of 16.5 dB. The volume over time has ellipsoids that move with constant velocity,
@@ -8,7 +9,8 @@ with noise of sigma 0.1 on [0, 1]; `bm4d` with `time_axis` is compared with `bm4
 `bmnd` runs with its profiles for these numbers of axes. A half of the rounds of each program runs
 before those of the others, and a half after them. Times are the shortest, elapsed and of the
 processor, without the first call. With `--seeds` above 1, the mean of the PSNR over so many
-drawings is printed, too.
+drawings is printed, too. `--step` is the distance of segments of signals, instead of that of the
+profile "signal".
 """
 
 import argparse
@@ -32,6 +34,7 @@ def main():
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--step", type=int)
     options = parser.parse_args()
     print("| row | program | PSNR, dB | s | s of the processor | times as long |")
     print("| --- | --- | --- | --- | --- | --- |")
@@ -42,9 +45,12 @@ def main():
 def signals(options):
     """Print the rows of signals."""
     clean, noisy, sigma = noisy_signal(0)
+    profile = fastrestore.Profile.named("signal")
+    if options.step is not None:
+        profile = profile.replace(step_basic=(options.step,), step_final=(options.step,))
 
     def call(image, level):
-        return fastrestore.bm3d(image, level, axis=0, workers=options.workers)
+        return fastrestore.bm3d(image, level, axis=0, profile=profile, workers=options.workers)
 
     runs = [lambda: call(noisy, sigma)]
     if options.peers:

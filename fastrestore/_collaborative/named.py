@@ -68,11 +68,11 @@ NAMED: dict[str, dict[str, Any]] = {
     # `bench/axes.py` with other seeds, and on the signals of Donoho and Johnstone in PyWavelets.
     "signal": {
         "block_basic": (64,),
-        "step_basic": (16,),
+        "step_basic": (24,),
         "radius_basic": (64,),
         "transform_basic": "bior1.3",
         "block_final": (64,),
-        "step_final": (16,),
+        "step_final": (24,),
         "radius_final": (64,),
         "transform_final": "bior2.4",
     },

@@ -100,6 +100,10 @@ class _Numbers(NamedTuple):
     profile: Profile
     which: Which
 
+    def __hash__(self) -> int:  # that of all fields of a profile takes a while
+        own = self.profile
+        return hash((self.which, own.name, own.block_basic, own.block_final))
+
     def __call__(self, field: str) -> Any:
         return getattr(self.profile, f"{field}_{self.which}")
 
@@ -213,8 +217,20 @@ def strengths(
     given = profile.threshold if which == "basic" else profile.wiener
     if given is not None:
         return np.array([given**2 * TIE if which == "basic" else given])
+    if spectrum is None:
+        return _white_strengths(which, shape)
     exponent = 0.5 if which == "basic" else 0.75
-    masked = np.ones(1) if spectrum is None else np.array([masking(s, exponent) for s in spectrum])
+    return _visible_strengths(which, np.array([masking(s, exponent) for s in spectrum]), shape)
+
+
+@functools.lru_cache(64)
+def _white_strengths(which: Which, shape: tuple[int, ...]) -> FloatArray:
+    """Return the strength for white noise."""
+    return _visible_strengths(which, np.ones(1), shape)
+
+
+def _visible_strengths(which: Which, masked: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Return the strengths for noise by how visible it is, see `masking`."""
     threshold = THRESHOLD_VOLUME if shape[:-2] > (1,) else THRESHOLD
     wiener, limits = WIENER, WIENERS
     if len(shape) == 2 and shape[0] == 1:

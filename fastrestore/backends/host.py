@@ -153,7 +153,7 @@ def padded(channels: NDArray[T], least: tuple[int, ...]) -> NDArray[T]:
 
 def product(matrix: FloatArray, channels: Channels) -> Channels:
     """Multiply in their type, without BLAS, whose threads would keep spinning beside ours."""
-    if len(matrix) == len(channels) and np.array_equal(matrix, np.eye(len(matrix))):
+    if len(matrix) == len(channels) and matrix.tolist() == np.eye(len(matrix)).tolist():
         return channels
     out = np.zeros((len(matrix), *channels.shape[1:]), channels.dtype)
     for row, result in zip(matrix.astype(channels.dtype), out, strict=True):

@@ -6,6 +6,7 @@ Images and volumes are float32 in C order. Tuples with an entry for each spatial
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -146,7 +147,13 @@ class Units(NamedTuple):
 
     def back(self) -> FloatArray:
         """Return the inverse of the matrix."""
-        return np.linalg.inv(self.matrix).astype(np.float64)
+        return _inverse(self.matrix.astype(np.float64).tobytes(), len(self.matrix)).copy()
+
+
+@functools.lru_cache(32)  # it takes longer than the product for a small image
+def _inverse(values: bytes, size: int) -> FloatArray:
+    """Return the inverse of a matrix of float64 values."""
+    return np.linalg.inv(np.frombuffer(values).reshape(size, size)).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)

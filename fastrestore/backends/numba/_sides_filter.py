@@ -8,6 +8,7 @@ blocks that are as high as wide are filtered faster by `_filter` and `_cubes_fil
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -124,14 +125,20 @@ def scratch(samples: int, most: int, axes: int) -> Scratch:
     """Allocate the working memory for groups of up to `most` blocks."""
     most = max(2, most)
     wide, length = -(-most // LANES) * LANES, stride(samples)
+    sizes = [samples * wide] * 2 + [most * length] * 3 + [axes * wide]
+    ends = [0, *itertools.accumulate(sizes)]
+    whole = aligned(ends[-1], np.float32)  # one allocation; all sizes are multiples of a vector
+    beside, other, group, pilot, variance, apart = (
+        whole[start:end] for start, end in itertools.pairwise(ends)
+    )
     return Scratch(
-        beside=aligned(samples * wide, np.float32),
-        other=aligned(samples * wide, np.float32),
-        group=aligned(most * length, np.float32),
-        pilot=aligned(most * length, np.float32),
-        variance=aligned(most * length, np.float32),
+        beside=beside,
+        other=other,
+        group=group,
+        pilot=pilot,
+        variance=variance,
         corners=np.zeros((most, axes), np.int64),
-        apart=aligned(axes * wide, np.float32),
+        apart=apart,
         pairs=pairs_of(most),
     )
 

@@ -63,8 +63,9 @@ def filter_groups(
             places, groups, tables[c], _scale(stage, c), scratch, len(images) > 1
         )
         with lock:  # sums are exact: the order of parts does not matter
-            slab = slice(ends.start, ends.start + size[along])
-            total[(slice(None), c, *[slice(None)] * along, slab)] += sums
+            where = [slice(None)] * axes
+            where[along] = slice(ends.start, ends.start + size[along])
+            total[:, c][(slice(None), *where)] += sums
 
     workers = useful(
         execution.workers, channels * matches.sizes.size * stage.group * samples / COEFFICIENTS
