@@ -149,8 +149,16 @@ def figures(record):
 
 def pages():
     """Return the pages whose figures are measured: not decisions, which record what once was."""
-    found = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/*/*.md")]
-    return [ROOT / "README.md", *sorted(p for p in found if p.parent.name != "decisions")]
+    places = (
+        "*.md",
+        "bench/README.md",
+        "docs/*.md",
+        "docs/*/*.md",
+        "fastrestore/nets/weights/*.md",
+    )
+    found = {path for place in places for path in ROOT.glob(place)}
+    history = {ROOT / "CHANGELOG.md", *ROOT.glob("docs/decisions/*.md")}
+    return sorted(found - history)
 
 
 def fill(page, known):

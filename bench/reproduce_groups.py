@@ -1,79 +1,7 @@
 """The groups of `reproduce.py`: a command of bench/, what it needs, and its figures."""
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Group:
-    """A command and the figures that it prints."""
-
-    command: str  # DIR is the folder of test sets
-    figures: dict[str, Callable]  # from the rows of its tables to a text
-    needs: tuple[str, ...] = ()  # in this folder
-    packages: tuple[str, ...] = field(default=())  # peers
-
-
-def cells(rows, column, form="{:.2f}", unit=" dB", joint=" / "):
-    """Return a figure: the numbers of a column, by name or index, in rows whose names match.
-
-    Rows are taken in the order of `rows`, or in that of the output if `rows` is one name.
-    """
-
-    def figure(printed):
-        wanted = [rows] if isinstance(rows, str) else rows
-        found = [
-            number(cell_of(heads, line, column))
-            for name in wanted
-            for heads, line in printed
-            if line[0] == name and (isinstance(column, int) or column in heads)
-        ]
-        if len(found) < len(wanted):
-            raise LookupError(f"not all of {wanted} are printed with a column {column!r}")
-        return joint.join(form.format(each) for each in found) + unit
-
-    return figure
-
-
-def difference(upper, lower, form="{:.1f}"):
-    """Return a figure: how much a number is above another one; each is a row and a column."""
-
-    def figure(printed):
-        high, low = (first(printed, *place) for place in (upper, lower))
-        return f"{form.format(high - low)} dB"
-
-    return figure
-
-
-def first(printed, row, column):
-    """Return the number in a column of the first row whose first or second cell is `row`."""
-    return next(
-        number(cell_of(heads, line, column))
-        for heads, line in printed
-        if row in line[:2] and column in heads
-    )
-
-
-def spread(rows, column):
-    """Return a figure: the least and the largest number of a column, in seconds."""
-
-    def figure(printed):
-        found = [number(line[column]) for _, line in printed if line[0] in rows]
-        return f"{min(found):.1f} to {max(found):.1f} s"
-
-    return figure
-
-
-def cell_of(heads, line, column):
-    """Return the cell of a row in a column."""
-    return line[column if isinstance(column, int) else heads.index(column)]
-
-
-def number(cell):
-    """Return the number at the beginning of a cell, or after a colon."""
-    return float(re.match(r"[-+]?\d+(?:\.\d+)?", cell.rpartition(":")[2].strip())[0])
-
+from reproduce_cells import Group, cells, difference, errors, shares, spread
+from reproduce_networks import GAN, NETWORKS
 
 QUALITY = "bench/quality.py --images DIR/{} --sigma 15 25 50"
 COLOR = "bench/quality.py --images DIR/BSDS500 --color --skip DIR/BSD432_ids.txt --sigma 15 25 50"
@@ -84,11 +12,18 @@ INPAINT = "bench/inpaint.py --images DIR/Set12 --workers 2"
 DEBLUR = "bench/deblur.py --image DIR/Set12/01.png"
 RESTORE = "bench/restore.py --images DIR/BSDS500 --only DIR/BSD432_ids.txt --every 20"
 PAIRS = "bench/restore.py --pairs DIR/PolyU --cameras Canon5D2 NikonD800"
+PEAKS = ("2", "5", "20")
+DEGRADATIONS = ("none", "camera", "jpeg 75", "jpeg 30", "blur", "trained")
 CAMERAS = ("Canon5D2", "NikonD800")
-GAN = "restore-gan-experimental"
 NOISES = ("g1", "g2", "g3")
 EXPERIMENTS = ("1", "2", "3", "4", "5", "6")
 NARROW, WIDE = ("every pixel", "some", "wide"), ("partial", "fluctuating", "15 pixels wide")
+
+
+def best_single(printed):
+    """Return a figure: the PSNR of the best single sigma for a map."""
+    names = [line[0] for _, line in printed if line[0].startswith("the best single one")]
+    return cells(names[0], "mean PSNR dB")(printed)
 
 
 def set_of(name, prefix):
@@ -109,12 +44,19 @@ def restore_figures():
     """Return the figures of a table: a key for each degradation and each column."""
     columns = {"": "input", "-bm3d": "bm3d", "-gan": GAN}
     gain = {"restore-jpeg30-gain": difference(("jpeg 30", "bm3d"), ("jpeg 30", "input"))}
-    return gain | {
-        f"restore-{name.replace(' ', '')}{suffix}": cells(name, column)
-        for name in ("none", "camera", "jpeg 75", "jpeg 30", "blur", "trained")
-        for suffix, column in columns.items()
-        if (name, column) != ("none", "input")
+    worse = {
+        f"restore-{name.replace(' ', '')}-worse": shares(name, "below") for name in DEGRADATIONS
     }
+    return (
+        worse
+        | gain
+        | {
+            f"restore-{name.replace(' ', '')}{suffix}": cells(name, column)
+            for name in DEGRADATIONS
+            for suffix, column in columns.items()
+            if (name, column) != ("none", "input")
+        }
+    )
 
 
 GROUPS = {
@@ -251,6 +193,30 @@ GROUPS = {
             "streaks-wide-bm3dornl-s": spread(WIDE, 5),
         },
         packages=("bm3dornl",),
+    ),
+    **NETWORKS,
+    "maps": Group(
+        "bench/maps.py --images DIR/Set12",
+        {"maps": cells("the map", "mean PSNR dB"), "maps-one": best_single},
+        ("Set12",),
+    ),
+    "poisson": Group(
+        "bench/poisson.py --images DIR/Set12 --peak 2 5 20",
+        {"poisson": cells(PEAKS, "fastrestore"), "poisson-one": cells(PEAKS, "one pass")},
+        ("Set12",),
+    ),
+    "poisson-gaussian": Group(
+        "bench/poisson.py --images DIR/Set12 --peak 2 5 20 --gaussian 0.1",
+        {
+            "poisson-gaussian": cells(PEAKS, "fastrestore"),
+            "poisson-gaussian-one": cells(PEAKS, "one pass"),
+        },
+        ("Set12",),
+    ),
+    "estimate": Group(
+        "bench/estimate.py --images DIR/BSD68",
+        {"estimate": errors("mean absolute error %"), "estimate-worst": errors("worst image %")},
+        ("BSD68",),
     ),
     "restore": Group(RESTORE, restore_figures(), BSDS, ("torch",)),
     "restore-pairs": Group(

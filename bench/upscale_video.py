@@ -88,7 +88,8 @@ def print_quality(options):
         rows[name]["flicker"] = flicker(videos[name], flows)
         rows[name]["still"] = flicker(list(made(stills, name)))
     print_table(f"{options.clip.name}, {len(true)} frames", [rows])
-    print(f"\nflicker of the true frames: {flicker(true, flows):.4f}")
+    print("\n| frames | flicker |\n| --- | --- |")
+    print(f"| true frames | {flicker(true, flows):.4f} |")
     videos["true"] = true
     if options.strip:
         write_strip(videos, options.strip)

@@ -10,13 +10,14 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
 import reproduce  # noqa: E402
-from reproduce_groups import GROUPS, cells, difference, spread  # noqa: E402
+from reproduce_groups import GROUPS, cells, difference, errors, shares, spread  # noqa: E402
 
 RECORD = reproduce.read()
 FIGURES = reproduce.figures(RECORD)
 CODE = re.compile(r"```.*?```|`[^`\n]*`|^ {4}.*$", re.DOTALL | re.MULTILINE)
 # What is measured is written with these units; lengths of videos, say, are "seconds"
 TYPED = re.compile(r"\d[\d.]* (?:dB|s|ms|MiB)\b")
+CELL = re.compile(r"^\|.*\b\d+\.\d\d(?![\d.])", re.MULTILINE)  # in tables, also without unit
 
 
 def test_every_figure_of_a_page_is_that_of_the_record():
@@ -28,10 +29,18 @@ def test_every_figure_of_a_page_is_that_of_the_record():
     assert used == set(FIGURES)  # none is measured in vain
 
 
+def test_cards_and_the_page_of_the_benchmarks_are_among_the_pages():
+    names = {page.relative_to(ROOT).as_posix() for page in reproduce.pages()}
+    cards = {page.relative_to(ROOT).as_posix() for page in ROOT.glob("fastrestore/nets/weights/*")}
+    assert {name for name in cards if name.endswith(".md")} <= names
+    assert {"README.md", "bench/README.md", "docs/guide/networks.md"} <= names
+    assert not any("decisions" in name or name == "CHANGELOG.md" for name in names)
+
+
 def test_no_figure_is_typed():
     for page in reproduce.pages():
         text = CODE.sub("", reproduce.MARKED.sub("", page.read_text(encoding="utf-8")))
-        typed = TYPED.findall(text)
+        typed = TYPED.findall(text) + CELL.findall(text)
         assert not typed, f"{page.name}: {typed} need a key of bench/reproduce_groups.py"
 
 
@@ -72,6 +81,29 @@ def test_figures_are_read_from_tables():
     assert spread(("01", "mean"), 4)(rows[:2]) == "2.0 to 9.0 s"
     with pytest.raises(LookupError, match="peer"):
         cells(("02",), "peer dB")(rows)
+
+
+def test_shares_and_errors_are_read_from_tables():
+    text = """
+| program | sigma | image | worst image % |
+| --- | --- | --- | --- |
+| fastrestore | 5 | unchanged | 6.9 |
+| fastrestore | 5 | 10 % | 9.0 |
+| fastrestore | 10 | unchanged | 10.25 |
+
+| degradation | images | below |
+| --- | --- | --- |
+| blur | 22 | 2 |
+
+| sigma given | mean PSNR dB |
+| --- | --- |
+| the map | 29.56 |
+| the best single one, 20 | 28.31 |
+"""
+    rows = reproduce.rows_of(text)
+    assert errors("worst image %")(rows[:3]) == "6.9 / 10.2 %"
+    assert shares("blur", "below")(rows) == "2 of 22"
+    assert GROUPS["maps"].figures["maps-one"](rows) == "28.31 dB"
 
 
 def test_groups_that_cannot_run_say_why(tmp_path):
