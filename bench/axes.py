@@ -85,7 +85,7 @@ def volumes(options):
     if options.peers:
         part = np.s_[:4, 6:14, 12:24, 12:24]
         runs = [lambda: call(noisy[part]), lambda: peer("BM5DProfile", noisy[part], SIGMA)]
-        (fast, own), (slow, other) = timed(runs, 1)
+        (fast, own), (slow, other) = timed(runs, options.rounds)
         row("4 volumes of 8x12x12", "`bm4d`, `time_axis=0`", score(clean[part], own), fast)
         row("", "`bmnd`, `BM5DProfile`", score(clean[part], other), slow, slow / fast)
 
