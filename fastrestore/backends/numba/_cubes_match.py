@@ -76,7 +76,9 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
         table = displacements(stage.radii, z, volume.shape[0] - stage.shape[0] - z, CODE, COUNT)
         search = Search(table, biases(stage.match_bias, table, COUNT), stage.radii, bounds[h])
         band = Band(z, int(rows[y.start]) + radius, len(y), len(x), y.start, x.start)
-        kernel(planes[x], search, band, offsets[h], sizes[h], scratch(stage, len(y)))
+        memory = free.pop()
+        kernel(planes[x], search, band, offsets[h], sizes[h], memory)
+        free.append(memory)
 
     if stage.group > 1:
         list(
@@ -88,6 +90,8 @@ def bm4d_match(volume: Image, stage: Stage, execution: Execution) -> Matches:
             for y in regular(rows[span(band)], stage.steps[1], band.start)
         ]
         parts = [(h, y, x) for h in range(shape[0]) for y in bands for x in groups]
+        high = max(map(len, bands))
+        free = [scratch(stage, high) for _ in range(min(execution.workers, len(parts)))]
         for _ in run_bands(work, parts, execution.workers):
             execution.report_progress(1 / len(parts))
     return Matches((slices, rows, columns), offsets, sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 
@@ -39,8 +40,6 @@ def bm3d_filter(
     kernel = _filter.filter_kernel(block)
     kind = Kind(len(images) > 1, folds(stage))
     channels, height, width = images[0].shape
-    # Transposed, because the kernel finishes blocks column by column; margins for `divide`
-    total = Sums(_merge.zeros(channels, width, height), _merge.zeros(channels, width + 2, height))
     lock = threading.Lock()
 
     def work(part: tuple[int, range, range]) -> None:
@@ -79,11 +78,17 @@ def bm3d_filter(
     most = most_corners(matches.corners, (bands, pieces), stage, (height, width))
     parts = [(c, y, x) for c in range(channels) for y in bands for x in pieces]
     count = min(workers, len(parts))
-    with working_memory(array_sizes(len(images), *_shapes(stage, most)) * count) as arrays:
+    # Transposed, because the kernel finishes blocks column by column; margins for `divide`
+    whole = (channels, width, height), (channels, width + 2, height)
+    sizes = array_sizes(len(images), *_shapes(stage, most)) * count
+    sizes += [math.prod(shape) + _merge.LANES for shape in whole]
+    with working_memory(sizes) as (*arrays, numerator, weights):
+        numerator[:] = weights[:] = 0  # sooner than `zeros`, whose pages are new
+        total = Sums(view(numerator, whole[0]), view(weights, whole[1]))
         free = memories(arrays, lambda: _filter.scratch(block, stage.group), count)
         for _ in run_bands(work, parts, workers):
             execution.report_progress(1 / len(parts))
-    return _divided(total, stage, execution)
+        return _divided(total, stage, execution)
 
 
 def _shapes(stage: Stage, corners: Sequence[int]) -> tuple[tuple[int, int, int], tuple[int, int]]:
