@@ -16,6 +16,9 @@ def masking(power: FloatArray, exponent: float) -> float:
     of frequency.
     """
     frequencies = np.meshgrid(*map(np.fft.fftfreq, power.shape), indexing="ij", sparse=True)
-    weight = 1 / (sum(f**2 for f in frequencies) + COARSEST**2)
-    mean = (power**exponent * weight).sum() / weight.sum()
+    weight = sum(f**2 for f in frequencies) + COARSEST**2
+    np.divide(1, weight, out=weight)
+    visible = power**exponent
+    visible *= weight
+    mean = visible.sum() / weight.sum()
     return float(mean ** (1 / exponent))

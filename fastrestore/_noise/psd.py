@@ -344,7 +344,7 @@ def of_psd(
     if (values < 0).any():
         first = tuple(int(k) for k in np.argwhere(values < 0)[0])
         raise ValueError(f"{name} must not be negative, got {values[first]} at {first}")
-    wide = values.astype(np.float64)
+    wide = values.astype(np.float64, copy=False)
     powers = wide[None] if values.shape == channel else np.moveaxis(wide, channel_axis or 0, 0)
     mirrored, apart = _asymmetry(powers)
     if apart.any():
@@ -355,16 +355,21 @@ def of_psd(
             f"noise is; got {powers[k][here]:g} at {here} and {powers[k][there]:g} at {there}. The "
             f"zero frequency must be at {tuple(0 * n for n in place)}: use numpy.fft.ifftshift"
         )
-    return _normalized((powers + mirrored) / 2 / math.prod(channel))
+    mirrored += powers  # in place: new pages of memory take longer than the operations
+    mirrored /= 2
+    mirrored /= math.prod(channel)
+    return _normalized(mirrored)
 
 
 def _asymmetry(powers: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Return (C, ...) with opposite frequencies exchanged, and where the two differ."""
     axes = tuple(range(1, powers.ndim))
     mirrored = np.roll(np.flip(powers, axes), 1, axes)
-    return mirrored, np.abs(powers - mirrored) > (
-        SYMMETRIC * (powers + mirrored) + 1e-12 * powers.max()
-    )
+    apart = powers - mirrored
+    np.abs(apart, out=apart)
+    limit = SYMMETRIC * (powers + mirrored)
+    limit += 1e-12 * powers.max()
+    return mirrored, apart > limit
 
 
 def is_symmetric(powers: FloatArray) -> bool:
