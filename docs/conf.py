@@ -24,7 +24,8 @@ html_static_path, html_css_files = ["static"], ["gallery.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastrestore {version}"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False,
-                      "header_links_before_dropdown": 8}  # fmt: skip
+                      "header_links_before_dropdown": 9,  # all, in one line of 1280 pixels
+                      "navbar_persistent": ["search-button"]}  # fmt: skip
 default_role = "autolink"
 myst_heading_anchors = 3
 
