@@ -5,9 +5,10 @@
 
 The image is skimage's photograph of a cameraman, repeated by mirroring, with noise of sigma 25 of
 255, in uint8. Printed are time, the largest memory of all processes together (the sum of what
-belongs to each, and a share of what several have in common: PSS), processor time, PSNR of some
-chunks, and `fastrestore plan` of the same. The PSNR must exceed that of the noisy image by
-5 dB, and the memory be less than --memory. Each 20 seconds a line counts the written chunks.
+belongs to each, and a share of what several have in common: PSS), processor time, that of other
+programs, which makes the run longer, PSNR of some chunks, and `fastrestore plan` of the same. The
+PSNR must exceed that of the noisy image by 5 dB, and the memory be less than --memory. Each 20
+seconds a line counts the written chunks.
 `--rows` prints tables instead: throughput by number of workers, memory by size of the image,
 bytes between workers, cost of chunks against the whole image, and cost of the scheduler by number
 of chunks.
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -83,13 +85,22 @@ class Memory:
             return []
 
 
+class Taken(NamedTuple):
+    """What a run took."""
+
+    seconds: float
+    memory: int  # the most of all its processes together
+    processors: float  # seconds
+    others: float  # seconds of the processors that other programs took meanwhile
+
+
 def command(*words):
     return [sys.executable, "-m", "fastrestore", *map(str, words)]
 
 
 def restore(source, target, *words):
-    """Run the command; return time, largest memory of its processes, and processor time."""
-    start, before = time.perf_counter(), processors()
+    """Run the command, and return what it took."""
+    start, before, all_before = time.perf_counter(), processors(), of_all()
     level = ("--sigma", SIGMA, "--sigma-scale", "native")
     process = subprocess.Popen(command("denoise", source, "-o", target, *level, *words))
     manifest = Path(f"{target}.partial") / "manifest.jsonl"
@@ -105,7 +116,14 @@ def restore(source, target, *words):
                 print(f"{time.perf_counter() - start:6.0f} s  {done} chunks written, "
                       f"{memory.most / 1e9:.2f} GB", flush=True)  # fmt: skip
     assert status == 0, status
-    return time.perf_counter() - start, memory.most, processors() - before
+    used, seconds = processors() - before, time.perf_counter() - start
+    return Taken(seconds, memory.most, used, of_all() - all_before - used)
+
+
+def of_all():
+    """Return the time of the processors that all programs have taken, this one excepted."""
+    times, own = psutil.cpu_times(), time.process_time()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0) - own
 
 
 def processors():
@@ -140,7 +158,7 @@ def compared(folder, args):
     period = make(source, args.side)
     before = plan(source, args.workers, args.chunks)
     words = ["--scheduler", f"local:{args.workers}", "--chunks", args.chunks]
-    seconds, memory, used = restore(source, target, *words, "--memory", args.memory)
+    seconds, memory, used, others = restore(source, target, *words, "--memory", args.memory)
     after = plan(source, args.workers, args.chunks)
     level, gain = gain_of(period, source, target, args.side)
     predicted = (before["seconds"] + after["seconds"]) / 2
@@ -150,6 +168,7 @@ def compared(folder, args):
     print(f"time    {seconds:8.1f} s   predicted {before['seconds']:.1f} s before and "
           f"{after['seconds']:.1f} s after the run, {predicted / seconds - 1:+.0%}; "
           f"processors {busy:.1f} s a worker, {predicted / busy - 1:+.0%}")  # fmt: skip
+    print(f"other programs took {others:.1f} s of the {psutil.cpu_count()} processors meanwhile")
     assert memory < args.memory, memory
     expected = (args.workers + 1) * before["memory"]
     print(f"memory  {memory / 1e9:8.2f} GB  of all processes; predicted "
@@ -172,7 +191,7 @@ def table(folder, args):
     for side in (args.side // 4, args.side // 2, args.side):
         make(folder / f"{side}.zarr", side)
         words = ("--scheduler", "local:2", "--chunks", args.chunks)
-        _, memory, _ = restore(folder / f"{side}.zarr", folder / f"{side}-out.zarr", *words)
+        memory = restore(folder / f"{side}.zarr", folder / f"{side}-out.zarr", *words).memory
         print(f"  {side:6d} rows  {memory / 1e9:.2f} GB")
     network(folder, source, args)
     print("cost of chunks against one chunk, in threads of one process")
