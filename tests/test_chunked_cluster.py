@@ -67,7 +67,8 @@ def test_kernels_use_one_thread_in_a_worker():
     facts = next(
         part for key, part in dict(lazy.__dask_graph__()).items() if "facts_of" in str(key)
     )
-    settings = next(part for part in facts.args if hasattr(part, "workers"))
+    parts = getattr(facts, "args", facts)  # a tuple in older versions of Dask
+    settings = next(part for part in parts if hasattr(part, "workers"))
     assert settings.workers == 1
 
 
