@@ -246,6 +246,26 @@ def test_nan_in_one_chunk_is_reported_before_any_chunk_is_restored():
         lazy.compute(scheduler="synchronous")
 
 
+@pytest.mark.filterwarnings("ignore:frames is rechunked")
+@pytest.mark.parametrize(
+    ("function", "task", "message"),
+    [
+        (lambda film: fastrestore.vbm3d(film, 10), "videos._restored", "frame 75 has .* NaN"),
+        (fastrestore.remove_streaks, "simple._without_streaks", r"nan at \(75, 20, 20\)"),
+    ],
+)
+def test_nan_in_a_far_chunk_of_a_stack(monkeypatch, function, task, message):
+    def restored(*_, **__):
+        raise AssertionError("a chunk is restored")
+
+    monkeypatch.setattr(f"fastrestore._chunked.{task}", restored)
+    stack = np.random.default_rng(0).normal(100, 10, (80, 32, 40)).astype(np.float32)
+    for value, error, text in ((7, AssertionError, "restored"), (np.nan, ValueError, message)):
+        stack[75, 20, 20] = value
+        with pytest.raises(error, match=text):
+            function(da.from_array(stack, chunks=(40, -1, -1))).compute(scheduler="sync")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
