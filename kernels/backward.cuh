@@ -98,16 +98,18 @@ __device__ __forceinline__ void add_gradient(float* group, const Given& given,
                       as_sum(group[k]));
 }
 
-// Weight of a group with this remaining noise variance, and the gradient of that variance, from the
-// gradient of the weight. It is 0 if the weight is at one of its limits.
+// Weight of a group with this remaining noise variance, which has the factor `share` in it, and the
+// gradient of that variance, from the gradient of the weight. It is 0 if the weight is at one of
+// its limits.
 struct Weight {
     float value, by_noise;
 };
 
-__device__ __forceinline__ Weight weight_backward(float noise, float by_weight) {
+__device__ __forceinline__ Weight weight_backward(float noise, float share, float by_weight) {
+    noise *= share;
     const float weight = 1.0f / fminf(fmaxf(noise, 1.0f / HEAVIEST), 1.0f / LIGHTEST);
     const bool inside = noise > 1.0f / HEAVIEST && noise < 1.0f / LIGHTEST;
-    return {weight, inside ? -weight * weight * by_weight : 0.0f};
+    return {weight, inside ? share * (-weight * weight * by_weight) : 0.0f};
 }
 
 // Propagate gradients `by_variance` backward through `group_variance`, and add them, times

@@ -27,7 +27,7 @@ __device__ __forceinline__ void backward_hard(const float* image, const Given& g
         variance[k] = kept && variance[k] > 0.0f ? 1.0f : 0.0f;
     }
     noise = group_sum(noise, 0, own);
-    const Weight weight = weight_backward(noise, group_sum(dot, 1, own));
+    const Weight weight = weight_backward(noise, SIZE_SHARE(SIZE), group_sum(dot, 1, own));
 #pragma unroll
     for (int k = 0; k < SIZE; ++k) passed[k] *= weight.value;
     add_gradient<SIZE>(passed, given, geometry, shared, gradient);

@@ -54,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(WARPS* WARP, FEWEST_BLOCKS)
             noise += r < own.count && own.part < own.size ? share(own, r) * left : 0.0f;
         }
     }
-    const float weight = group_weight(noise);
+    const float weight = group_weight(SIZE_SHARE(own.size) * noise);
 #pragma unroll
     for (int r = 0; r < EACH; ++r)
 #pragma unroll

@@ -31,7 +31,7 @@ __device__ __forceinline__ float backward_wiener(const float* image, const float
         dot = fmaf(gain * group[k], passed[k], dot);
     }
     noise = group_sum(noise, 0, own);
-    const Weight weight = weight_backward(noise, group_sum(dot, 1, own));
+    const Weight weight = weight_backward(noise, SIZE_SHARE(SIZE), group_sum(dot, 1, own));
 #pragma unroll
     for (int k = 0; k < SIZE; ++k) {
         const float strength = k == 0 && threadIdx.x == 0 ? 0.0f : strength_of(given, k);

@@ -32,7 +32,7 @@ __device__ __forceinline__ void filter_hard(const float* image, const Kind& geom
         group[k] = kept ? group[k] : 0.0f;
         noise += kept && threadIdx.x < AREA ? variance[k] : 0.0f;
     }
-    const float weight = group_weight(noise, shared);
+    const float weight = group_weight(SIZE_SHARE(SIZE) * noise, shared);
 #if SHARPEN
     if (root != 1.0f) {                                           // one and the same in all threads
         if (threadIdx.x == 0) shared.scale[0] = fabsf(group[0]);  // all have read the scale

@@ -1,6 +1,7 @@
 // Sums of weighted pixels, and what all kernels for filtering share.
 //
-// Defined when compiling: FIXED, 1 for sums that do not depend on their order.
+// Defined when compiling: FIXED, 1 for sums that do not depend on their order; perhaps SIZE_WEIGHT,
+// the exponent of the number of blocks in the weight of a group.
 
 #ifndef SLICES
 #define SLICES 1  // thickness of a block: more in volumes, see bm4d_group.cuh
@@ -16,6 +17,14 @@
 #define HEAVIEST 256.0f
 #define TINY 1.17549435e-38f
 #define HUGE_ENERGY 4e37f  // a square of a coefficient that overflows, below what divisions allow
+
+// Factor for the remaining noise in the weight of a group of `size` blocks.
+#ifdef SIZE_WEIGHT
+#define SIZE_SHARE(size)                                                                    \
+    exp2f(static_cast<float>(SIZE_WEIGHT) * static_cast<float>(__ffs(GROUP) - __ffs(size)))
+#else
+#define SIZE_SHARE(size) 1.0f
+#endif
 
 #if FIXED
 // Multiples of 2**-34: their sums are exact. Two's complement, because the atomic is unsigned.

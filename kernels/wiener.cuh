@@ -21,7 +21,7 @@ __device__ __forceinline__ void filter_wiener(const float* image, const float* p
         gain[k] = energy / (energy + mean);
         noise += threadIdx.x < AREA ? group[k] * gain[k] * gain[k] : 0.0f;
     }
-    const float weight = group_weight(noise, shared);
+    const float weight = group_weight(SIZE_SHARE(SIZE) * noise, shared);
     load_blocks<SIZE>(group, image, geometry, shared);
     transform_blocks<SIZE>(group, forward, shared.stage, geometry);
     haar<SIZE>(group);

@@ -32,9 +32,16 @@ def difference(value, at):
 CASES = [(which, noise) for which in ("basic", "final") for noise in NOISES]
 
 
-@pytest.mark.parametrize(("which", "noise"), CASES)
-def test_the_specification_is_the_derivative(which, noise):
-    case = Case(which, noise)
+@pytest.mark.parametrize(
+    ("which", "noise", "profile"),
+    [
+        *((*case, SMALL) for case in CASES),
+        ("basic", "map", PROFILES["weighted"]),
+        ("final", "map", PROFILES["weighted"]),
+    ],
+)
+def test_the_specification_is_the_derivative(which, noise, profile):
+    case = Case(which, noise, profile)
     gradients = case.backward(NUMPY, np.float64)
     assert len(gradients.images) == len(case.images)
     for k, image in enumerate(case.images):
@@ -117,7 +124,7 @@ def with_smooth_mask(stage, logarithms, monkeypatch):
         shrunk = gain * group
         shrunk.flat[0] = mean
         gain.flat[0] = 1
-        return shrunk, specification.weight_of(variance * gain**2)
+        return shrunk, float((variance * gain**2).sum())
 
     monkeypatch.setattr(specification, "shrink_hard", shrink)
     return replace(stage, factors=stage.factors * np.exp(logarithms))

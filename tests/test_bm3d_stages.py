@@ -8,6 +8,8 @@ from support.stages import SQUARE, assert_same_matches, image_stage
 import fastrestore
 from fastrestore._collaborative.profile import PROFILES, Profile
 from fastrestore._noise.planes import PlaneNoise
+from fastrestore.backends.limits import HEAVIEST, LIGHTEST
+from fastrestore.backends.numpy.bm3d import weight_of
 from fastrestore.backends.protocol import Execution
 from fastrestore.backends.select import select
 
@@ -84,6 +86,13 @@ def test_constant_image_with_large_groups(engine):
         {"transform_basic": "hadamard", "transform_final": "db4"},
         {"threshold": 0.0, "wiener": 0.0},
         {"kaiser_basic": 0.0, "kaiser_final": 6.0, "group_basic": 64, "group_final": 64},
+        {
+            "size_weight_basic": 1.0,
+            "size_weight_final": 0.5,
+            "match_noise_basic": 0.0,
+            "match_final": 300.0,
+            "match_noise_final": 0.1,
+        },
     ],
 )
 def test_any_profile_equals_the_specification(engine, changes):
@@ -96,6 +105,30 @@ def test_any_profile_equals_the_specification(engine, changes):
             _estimate(select(name), which, image, pilot, stage) for name in ("numpy", engine)
         )
         np.testing.assert_allclose(actual, expected, atol=255 * 2e-6)
+
+
+@pytest.mark.parametrize("which", ["basic", "final"])
+def test_large_groups_weigh_more_if_asked_for(engine, which):
+    image, pilot = integer(noisy(scene(40, 37), 20)), integer(scene(40, 37))
+    changes = {"match_basic": 2000.0, "match_noise_basic": 1.0, "match_final": 300.0}
+    results = []
+    for exponent in (0.0, 1.0):
+        weights = {"size_weight_basic": exponent, "size_weight_final": exponent}
+        stage = image_stage(
+            Profile(**changes, match_noise_final=0.1, **weights), which, PlaneNoise.white(20), 255.0
+        )
+        results.append(_estimate(select(engine), which, image, pilot, stage))
+    assert np.abs(results[1] - results[0]).max() > 0.5
+
+
+def test_weight_of_a_group():
+    stage = image_stage(
+        Profile(group_final=32, size_weight_final=0.5), "final", PlaneNoise.white(1.0), 1.0
+    )
+    assert weight_of(5.0, 32, stage) == 1 / 5
+    assert weight_of(5.0, 8, stage) == 1 / 10
+    assert weight_of(1e-9, 8, stage) == HEAVIEST
+    assert weight_of(1e9, 32, stage) == LIGHTEST
 
 
 def _estimate(backend, which, image, pilot, stage):

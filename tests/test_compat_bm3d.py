@@ -13,8 +13,15 @@ from fastrestore.compat import bm3d as package
 from fastrestore.compat.bm3d import BM3DProfile, BM3DStages, bm3d, bm3d_deblurring, bm3d_rgb
 
 SIGMA = 25 / 255
-# "np" with the threshold and the Wiener factor of the original for white noise
-WHITE = Profile.named("np").replace(threshold=3.0, wiener=0.4)
+# "np" with the numbers for white noise
+NUMBERS = {
+    "threshold": 3.0,
+    "wiener": 0.4,
+    "size_weight_final": 1.0,
+    "match_final": 1000.0,
+    "match_noise_final": 0.5,
+}
+WHITE = Profile.named("np").replace(**NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +179,7 @@ CHANGES = {
     "search_window_ht": (13, {"radius_basic": 6}),
     "search_window_wiener": (11, {"radius_final": 5}),
     "tau_match": (6000, {"match_basic": 6000.0}),
-    "tau_match_wiener": (200, {"match_final": 1500.0}),
+    "tau_match_wiener": (200, {"match_final": 500.0}),
     "lambda_thr3d": (3.5, {"threshold": 3.5}),
     "mu2": (1.5, {"wiener": 1.5}),
     "beta": (0, {"kaiser_basic": 0.0}),
@@ -271,7 +278,7 @@ def test_profiles_are_objects_with_the_attributes_of_the_package():
         step_ht = 5
 
     image = np.random.default_rng(0).normal(0.5, 0.1, (32, 32))
-    own = Profile.named("lc").replace(step_basic=5, threshold=3.0, wiener=0.4)
+    own = Profile.named("lc").replace(step_basic=5, **NUMBERS)
     expected = fastrestore.bm3d(image, 0.1, profile=own)
     np.testing.assert_array_equal(bm3d(image, 0.1, Own()), expected)
 

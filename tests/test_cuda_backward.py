@@ -24,6 +24,8 @@ FACTORS = {
     [
         *((*case, SMALL) for case in CASES),
         ("final", "map", PROFILES["single blocks"]),
+        ("basic", "map", PROFILES["weighted"]),
+        ("final", "map", PROFILES["weighted"]),
         ("basic", "white", SMALL.replace(group_basic=16, match_basic=1e6)),
         ("basic", "map", BLOCKS),
         ("final", "white", BLOCKS),

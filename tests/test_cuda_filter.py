@@ -13,6 +13,7 @@ from fastrestore.backends.select import select
 
 EXECUTION = Execution(1)
 THREADS = 32
+WEIGHTED = {"match_noise_basic": 0.0, "match_final": 300.0, "match_noise_final": 0.1}
 
 
 def integer(image):
@@ -74,6 +75,14 @@ def test_fixed_sums_do_not_depend_on_the_order(which):
         {"match_basic": 0.0, "match_noise_basic": 0.0, "match_final": 0.0, "match_noise_final": 0},
         {"block_basic": 4, "block_final": 5, "step_basic": 4, "step_final": 3},
         {"block_basic": 2, "step_basic": 2, "transform_basic": "haar", "block_final": 11},
+        {**WEIGHTED, "size_weight_basic": 1.0, "size_weight_final": 0.5},
+        {
+            **WEIGHTED,
+            "size_weight_basic": 0.5,
+            "size_weight_final": 1.0,
+            "block_basic": 7,
+            "block_final": 7,
+        },
         # More blocks than threads
         {
             "block_basic": 4,

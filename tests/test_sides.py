@@ -29,6 +29,10 @@ PROFILES = {
     "odd": by_axis((5, 3), (4, 2), (0, 7), transform_basic="dct"),
     "steps": by_axis((8, 8), (4, 7), (3, 3)),
     "alone": by_axis((2, 16), (2, 9), (3, 3), group_basic=1, group_final=1),
+    "weighted": by_axis(
+        (4, 8), (3, 5), (2, 6), size_weight_basic=1, size_weight_final=0.5, match_noise_basic=0,
+        match_final=300, match_noise_final=0.1,
+    ),
     "strict": by_axis((4, 16), (4, 9), (3, 3), match_basic=0, match_noise_basic=0, match_final=1),
 }  # fmt: skip
 IMAGE = integer(noisy(scene(22, 47), 15))

@@ -220,7 +220,12 @@ RANDOM = SMALL.replace(
 CASES = [(noise, SMALL.replace(block_final=block)) for noise in NOISES for block in (8, 12)]
 
 
-@pytest.mark.parametrize(("noise", "profile"), [*CASES, ("white", RANDOM)])
+WEIGHTED = SMALL.replace(size_weight_final=1.0)
+
+
+@pytest.mark.parametrize(
+    ("noise", "profile"), [*CASES, ("white", RANDOM), ("correlated", WEIGHTED)]
+)
 def test_backends_agree(clean, noise, profile):
     numba, numpy, execution = select("numba"), select("numpy"), Execution(2)
     pilot = np.stack([clean, clean[::-1]])[:, :30, :34].astype(np.float32) / 255

@@ -28,7 +28,7 @@ _INTEGERS = {
 MOST = 1e9
 _NUMBERS = {
     "match": MOST, "match_noise": MOST, "match_correlation": MOST, "kaiser": 6.0,
-    "static": MOST, "static_noise": MOST,
+    "size_weight": 1.0, "static": MOST, "static_noise": MOST,
 }  # fmt: skip
 FACTORS = {"basic": "threshold_factors", "final": "wiener_factors"}
 # Fields that are None or arrays; transforms may be arrays, too
@@ -88,6 +88,9 @@ class Profile:
     window_basic, window_final : (N,) array_like or None
         Window for aggregation in place of the Kaiser window, from 0.01 to 1. Blocks are weighted by
         its outer product with itself.
+    size_weight_basic, size_weight_final : float
+        Exponent of the number of blocks in the weight of a group, 0 to 1: large groups count more
+        than in [1]_, where it is 0.
     threshold : float or None
         Threshold of hard thresholding, in standard deviations of the noise of a coefficient
         (lambda_3D). With None it depends on the spectrum of the noise, from 2.2 to 4: 2.85 for
@@ -191,6 +194,7 @@ class Profile:
     match_correlation_basic: float = 3.0
     kaiser_basic: float = 2.0
     window_basic: Vector | None = None
+    size_weight_basic: float = 0.0
 
     # Final estimate: Wiener filtering
     block_final: Sides = 8
@@ -205,6 +209,7 @@ class Profile:
     wiener_factors: tuple[Matrix, ...] | None = None
     kaiser_final: float = 2.0
     window_final: Vector | None = None
+    size_weight_final: float = 0.0
     match_correlation_final: float = 3.0
 
     # Videos

@@ -153,6 +153,7 @@ def _blocks(numbers: _Numbers, ndim: int) -> dict[str, Any]:
         "inverse": inverses[-1],
         "window": windows[-1],
         "group": numbers("group"),
+        "size_weight": numbers("size_weight"),
         "has_sides": ndim > 3 or any(each[-1] != each[-2] for each in (shape, steps, radii)),
         "factors": numbers.factors(),
     }

@@ -60,6 +60,7 @@ class Stage:
     match_map: Image | None = None  # replaces `match`
     scale: Channels | None = None  # (1 or C, ...), sigma of a block relative to its channel
     root: float = 1.0  # exponent of sharpening, 1 / alpha, for channel 0, the luminance
+    size_weight: float = 0.0  # exponent of the number of blocks in the weight of a group
     # Backends with "batch": independent images, in arrays (C, images, M, N) of channels and
     # (images, M, N) of the images that blocks are matched on
     images: int = 1  # then `variances` and `strength` are (C images,), and `measured` (images,)
@@ -224,9 +225,7 @@ class Availability(Protocol):
     """Package of a backend, which can be imported even if the backend cannot run."""
 
     NAME: str
-    # Among "image", "sharpen", "volume", "video", "matches", "gradients", "float64", "factors",
-    # "batch", "uncertainty", "axes", "learning"
-    capabilities: frozenset[str]
+    capabilities: frozenset[str]  # names that CONTRIBUTING.md lists
     # By capability: values of an image from which the backend is chosen without a request
     least_size: dict[str, int]
 

@@ -36,6 +36,10 @@ PROFILES = {  # blocks of 8
         group_basic=32, group_final=64, step_basic=8, step_final=8, match_basic=1e6,
         match_final=1e6,
     ),
+    "weighted": SMALL.replace(
+        size_weight_basic=1, size_weight_final=0.5, match_basic=300, match_final=300,
+        match_noise_final=0.5,
+    ),
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastrestore.backends.cupy import _rows
+from fastrestore.backends.cupy import _pixels, _rows
 from fastrestore.backends.cupy._covariance import covariance_table
 from fastrestore.backends.cupy._layout import Blocks, image_match_layout
 from fastrestore.backends.host import reference_grid
@@ -32,6 +32,7 @@ def by_pixels(images, matches, stage, seed, fixed, part):
     scale = None if stage.scale is None else np.ascontiguousarray(stage.scale)
     name = "bm3d_basic" if len(images) == 1 else "bm3d_final"
     constants = {"BLOCK": stage.block, "GROUP": group, "FIXED": fixed}
+    constants |= dict(_pixels.size_weight(stage.size_weight))
     sharpens = name == "bm3d_basic" and stage.root != 1
     if sharpens:
         constants["SHARPEN"] = 1
@@ -89,7 +90,7 @@ def by_rows(images, matches, stage, seed, fixed, part):
             seed,
         )
     name = "bm3d_basic_rows" if len(images) == 1 else "bm3d_final_rows"
-    kind = _rows.Kind(scale is not None, matrices.symmetric)
+    kind = _rows.Kind(scale is not None, matrices.symmetric, size_weight=stage.size_weight)
     constants = dict(_rows.constants(stage.group, fixed, kind))
     module(name, **constants).launch(
         name,

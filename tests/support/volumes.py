@@ -24,6 +24,9 @@ PROFILES = {
     ),
     "alone": VOLUME.replace(group_basic=1, group_final=1),
     "still": VOLUME.replace(radius_basic=0, radius_slices_final=0),
+    "weighted": VOLUME.replace(
+        size_weight_basic=1, size_weight_final=0.5, match_basic=100.0, match_final=50.0,
+    ),
     "strict": VOLUME.replace(match_basic=0.0, match_noise_basic=0.0, match_final=1.0),
 }  # fmt: skip
 

@@ -21,6 +21,11 @@ SHARPEN: module.Constants = (("SHARPEN", 1),)  # of kernels that sharpen
 FACTORS: module.Constants = (("FACTORS", 1),)  # of kernels with factors by coefficient
 
 
+def size_weight(exponent: float) -> module.Constants:
+    """Return the constant for the exponent of the number of blocks in the weight of a group."""
+    return (("SIZE_WEIGHT", repr(exponent)),) if exponent else ()
+
+
 def bytes_per_pixel(images: int, deterministic: bool) -> int:
     """Return the memory for the sums of a channel, by `images` images."""
     del images  # they are used as they are
@@ -41,6 +46,7 @@ def wanted(
                 *numbers,
                 *SHARPEN[: int(sharpens)],
                 *FACTORS[: int(needs.has_factors(which))],
+                *size_weight(getattr(needs.profile, f"size_weight_{which}")),
                 *filter_layout(blocks).constants(),
             ),
         ),
@@ -101,7 +107,7 @@ class Sums:
             "bm3d_final" if len(images) > 1 else "bm3d_basic",
             (
                 *numbers, *SHARPEN[: int(sharpens)], *FACTORS[: int(factors is not None)],
-                *layout.constants(),
+                *size_weight(stage.size_weight), *layout.constants(),
             ),
             (len(matches.columns), len(matches.rows), self._layers),
             (layout.threads,),

@@ -49,6 +49,7 @@ class Kind(NamedTuple):
     mapped: bool  # whether the noise varies
     symmetric: bool  # whether the rows of the transform are
     factors: bool = False  # whether the strength depends on the coefficient
+    size_weight: float = 0.0  # see `Stage`
 
 
 def constants(group: int, fixed: bool, kind: Kind, offsets: Any = None) -> module.Constants:
@@ -56,6 +57,7 @@ def constants(group: int, fixed: bool, kind: Kind, offsets: Any = None) -> modul
     given: module.Constants = (
         ("BLOCK", BLOCK), ("GROUP", group), ("FIXED", int(fixed)), ("MAP", int(kind.mapped)),
         ("SYMMETRIC", int(kind.symmetric)), *_pixels.FACTORS[: int(kind.factors)],
+        *_pixels.size_weight(kind.size_weight),
     )  # fmt: skip
     return (*given, ("OFFSET", "int")) if offsets == np.int32 else given
 
@@ -71,7 +73,8 @@ def wanted(
     """Return the kernels of a stage."""
     transform = getattr(needs.profile, f"transform_{which}")
     symmetric = isinstance(transform, str) and transform == "dct"
-    kind = Kind(needs.mapped, symmetric, needs.has_factors(which))
+    size_weight = getattr(needs.profile, f"size_weight_{which}")
+    kind = Kind(needs.mapped, symmetric, needs.has_factors(which), size_weight)
     return {
         ("bm3d_rows", (("BLOCK", BLOCK),)),
         ("bm3d_divide_rows", divide_constants(deterministic)),
@@ -125,7 +128,7 @@ class Sums:
         references = len(matches.columns)
         fixed, values = self._execution.deterministic, matrices(stage)
         factors = memory.table(factor_table(stage))
-        kind = Kind(scale is not None, values.symmetric, factors is not None)
+        kind = Kind(scale is not None, values.symmetric, factors is not None, stage.size_weight)
         launch(
             "bm3d_final_rows" if len(self._rows) > 1 else "bm3d_basic_rows",
             constants(stage.group, fixed, kind, matches.offsets.dtype),

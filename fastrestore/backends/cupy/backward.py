@@ -92,7 +92,8 @@ def _summed(passed: Any, estimate: Channels, call: Call) -> Sums:
         "bm3d_basic_backward" if len(images) == 1 else "bm3d_final_backward",
         (
             *_pixels.constants(stage.block, stage.group, fixed),
-            ("MAP", int(stage.scale is not None)), *layout.constants(),
+            ("MAP", int(stage.scale is not None)), *_pixels.size_weight(stage.size_weight),
+            *layout.constants(),
         ),
         (len(matches.columns), len(matches.rows), len(images[0])),
         (layout.threads,),

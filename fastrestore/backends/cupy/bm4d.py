@@ -11,7 +11,7 @@ from fastrestore._arrays.types import Channels, Image
 from fastrestore._cuda.launches import launch
 from fastrestore.backends.cupy._covariance import covariance_table
 from fastrestore.backends.cupy._layout import MOST_BLOCKS, WARP, Blocks, filter_layout, match_layout
-from fastrestore.backends.cupy._pixels import DIVIDE
+from fastrestore.backends.cupy._pixels import DIVIDE, size_weight
 from fastrestore.backends.cupy.bm3d import MOST_PIXELS
 from fastrestore.backends.host import reference_grids
 from fastrestore.backends.protocol import Execution, Matches, Stage
@@ -73,6 +73,7 @@ def bm4d_filter(
     constants = (
         ("SLICES", slices), ("BLOCK", block), ("GROUP", stage.group),
         ("FIXED", int(execution.deterministic)),
+        *size_weight(stage.size_weight),
     )  # fmt: skip
     dimensions = tuple(np.int32(n) for n in size)
     layers = len(matches.corners[0])

@@ -94,13 +94,14 @@ def level_of(k):
 
 
 @_jit.routine
-def by_remaining(noise, weight, by_weight):
+def by_remaining(noise, share, weight, by_weight):
     """Gradient with respect to the remaining noise variance, from that with respect to its weight.
 
-    It is 0 if the weight is at one of its limits.
+    `share` is the factor for the noise in the weight. The gradient is 0 if the weight is at one of
+    its limits.
     """
-    if noise > np.float32(1 / HEAVIEST) and noise < np.float32(1 / LIGHTEST):
-        return -weight * weight * by_weight
+    if share * noise > np.float32(1 / HEAVIEST) and share * noise < np.float32(1 / LIGHTEST):
+        return share * (-weight * weight * by_weight)
     return np.float32(0)
 
 

@@ -55,6 +55,7 @@ class Tables(NamedTuple):
     covariance: NDArray[np.float32]  # (places * length,), laid out by `reach`
     reach: Reach
     strength: NDArray[np.float32]  # ((levels + 1) * length,): see `hard_gains`
+    shares: NDArray[np.float32]  # see `size_shares`
 
 
 class Maps(NamedTuple):
@@ -157,7 +158,8 @@ def weights_kernel(block: int, wiener: bool, even_odd: bool) -> Callable[..., No
             else:
                 haar(group, size, length)
                 noise, _ = hard_gains(group, group, variance, size, length, tables.strength)
-            weight = (weight_of(noise) + ROUNDER) - ROUNDER
+            share = share_of(groups, tables, i, j)
+            weight = (weight_of(share * noise) + ROUNDER) - ROUNDER
             for k in range(size):
                 weights[x[k], y[k]] += weight
 
@@ -174,6 +176,12 @@ def place_group(groups, i, j, y, x):
         y[k] = groups.rows[i] + (shifts[k, 0] if k < count else 0)
         x[k] = groups.columns[j] + (shifts[k, 1] if k < count else 0)
     return size
+
+
+@_jit.routine
+def share_of(groups, tables, i, j):
+    """Return the factor for the remaining noise in the weight of a group."""
+    return tables.shares[groups.sizes[groups.above + i, groups.before + j]]
 
 
 @_jit.routine
@@ -236,6 +244,7 @@ def backward_kernel(
                         pilot, k * length, tables.forward, pilot_blocks, a, b, apart=length,
                         pitch_out=width, pitch=width, size=block, lanes=width, kind=there,
                     )  # fmt: skip
+            share = share_of(groups, tables, i, j)
             haar(group, size, length)
             haar(passed, size, length)
             window = np.float32(0)
@@ -246,8 +255,8 @@ def backward_kernel(
                 noise, dot = wiener_gains(
                     group, pilot, passed, variance, inverse, size, length, tables.strength,
                 )  # fmt: skip
-                weight = weight_of(noise)
-                remaining = by_remaining(noise, weight, dot - window)
+                weight = weight_of(share * noise)
+                remaining = by_remaining(noise, share, weight, dot - window)
                 strength = wiener_backward(
                     group, pilot, passed, variance, inverse, size, length, tables.strength,
                     weight, remaining, results.factors, i * len(tables.strength),
@@ -258,8 +267,8 @@ def backward_kernel(
                 noise, dot = hard_gains(
                     group, passed, variance, size, length, tables.strength,
                 )  # fmt: skip
-                weight = weight_of(noise)
-                factor = by_remaining(noise, weight, dot - window)
+                weight = weight_of(share * noise)
+                factor = by_remaining(noise, share, weight, dot - window)
                 step_backward(
                     group, passed, variance, size, length, tables.strength, weight, factor,
                     results.factors, i * len(tables.strength),

@@ -89,6 +89,7 @@ class Tables(NamedTuple):
     covariance: NDArray[np.float32]
     reach: Reach
     strength: NDArray[np.float32]
+    shares: NDArray[np.float32]
 
 
 class Scratch(NamedTuple):
@@ -246,11 +247,11 @@ def filter_kernel(
                         pitch_out=face, pitch=width, size=block, lanes=width, kind=there,
                     )  # fmt: skip
             if scale is None:
-                weight = shrink(coefficients, tables, pairs, None, size, length, wiener)
+                weight = shrink(coefficients, tables, pairs, None, count, size, length, wiener)
             else:
                 for k in range(size):
                     scales[k] = scale[corners[0, k], corners[1, k], corners[2, k]]
-                weight = shrink(coefficients, tables, pairs, scales, size, length, wiener)
+                weight = shrink(coefficients, tables, pairs, scales, count, size, length, wiener)
             haar_back(group, size, length)
             if wiener:
                 for u in range(0, block * line_, line_):

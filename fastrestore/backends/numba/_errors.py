@@ -12,7 +12,7 @@ import numpy as np
 
 from fastrestore.backends.numba import _jit
 from fastrestore.backends.numba._backward import WIDE, blocks_of, haar, wiener_gains
-from fastrestore.backends.numba._backward_groups import place_group, variances
+from fastrestore.backends.numba._backward_groups import place_group, share_of, variances
 from fastrestore.backends.numba._filter import ROUNDER, in_strips, lanes, stride
 from fastrestore.backends.numba._products import lane_sum, transform_pair
 from fastrestore.backends.numba._shrink import weight_of
@@ -71,7 +71,7 @@ def errors_kernel(block: int, even_odd: bool) -> Callable[..., None]:
                 pilot, pilot, pilot, variance, inverse, size, length, tables.strength
             )
             removed = power * removed_energy(pilot, inverse, size, length)
-            weight = weight_of(left)
+            weight = weight_of(share_of(groups, tables, i, j) * left)
             share = weight / np.float32(size * block * block)
             rounded = (weight + ROUNDER) - ROUNDER
             left = (share * left + ROUNDER) - ROUNDER

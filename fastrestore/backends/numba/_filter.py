@@ -98,6 +98,7 @@ class Tables(NamedTuple):
     reach: Any  # of this module's or `_cubes_filter`'s type `Reach`
     strength: NDArray[np.float32]  # ((levels + 1) * length,): see `strength_table`
     root: np.float32  # exponent of sharpening; 1 for none
+    shares: NDArray[np.float32]  # see `size_shares`
 
 
 class Kind(NamedTuple):
@@ -299,7 +300,7 @@ def filter_kernel(block: int, from_image: bool = False) -> Callable[..., None]:
                 for k in range(size):
                     scales[k] = scale[y[k], x[k]]
                 own = scales
-            weight = shrink(coefficients, tables, pairs, own, size, length, wiener)
+            weight = shrink(coefficients, tables, pairs, own, count, size, length, wiener)
             if not wiener and tables.root != 1:
                 sharpen(group, size, length, tables.root)
             haar_back(group, size, length)

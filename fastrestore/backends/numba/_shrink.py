@@ -49,11 +49,12 @@ class Noise(NamedTuple):
 
 
 @_jit.part
-def shrink(group, tables, pairs, scales, size, length, wiener):
-    """Transform and shrink in place; return the weight of the group.
+def shrink(group, tables, pairs, scales, count, size, length, wiener):
+    """Transform and shrink in place; return the weight of the group of `count` blocks.
 
-    The noise has variance 1, or standard deviation `scales` in each of the blocks. `wiener`: filter
-    by the pilot, or False to threshold.
+    There are `size` blocks in memory: a single block is filtered as a pair of equal blocks. The
+    noise has variance 1, or standard deviation `scales` in each of the blocks. `wiener`: filter by
+    the pilot, or False to threshold.
     """
     noise = Noise(tables.covariance, tables.reach.origin, pairs)
     strength = tables.strength
@@ -72,7 +73,7 @@ def shrink(group, tables, pairs, scales, size, length, wiener):
     if not wiener:
         for at in range(0, size * length, WIDE):
             total = add(total, load(group.variance, at, WIDE))
-    return weight_of(lane_sum(total))
+    return weight_of(lane_sum(total) * tables.shares[count])
 
 
 @_jit.part

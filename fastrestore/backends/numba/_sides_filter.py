@@ -83,6 +83,7 @@ class Tables(NamedTuple):
     covariance: NDArray[np.float32]
     reach: Reach
     strength: NDArray[np.float32]
+    shares: NDArray[np.float32]
 
 
 class Images(NamedTuple):
@@ -352,14 +353,14 @@ def filter_groups(images, groups, tables, scale, scratch, wiener):
         if wiener:
             lift(images.pilot, images, scratch, tables, size, pitch, scratch.pilot)
         if scale is None:
-            weight = shrink(coefficients, tables, pairs, None, size, length, wiener)
+            weight = shrink(coefficients, tables, pairs, None, count, size, length, wiener)
         else:
             for m in range(size):
                 at = 0
                 for axis in range(axes):
                     at += scratch.corners[m, axis] * scale[1][axis]
                 pairs.scales[m] = scale[0][at]
-            weight = shrink(coefficients, tables, pairs, pairs.scales, size, length, wiener)
+            weight = shrink(coefficients, tables, pairs, pairs.scales, count, size, length, wiener)
         haar_back(scratch.group, size, length)
         aggregate(images, scratch, tables, size, pitch, weight)
 

@@ -64,7 +64,7 @@ def channel_tables(
 ) -> list[Tables]:
     """Combine the matrices that all channels share with the numbers of each channel."""
     lift, forward, horizontal, vertical = matrices
-    strength = strength_table(stage, length)
+    strength, shares = strength_table(stage, length), size_shares(stage)
     return [
         Tables(
             lift,
@@ -75,6 +75,7 @@ def channel_tables(
             reach=layout,
             strength=strength[c],
             root=np.float32(1),
+            shares=shares,
         )
         for c in range(len(strength))
     ]
@@ -96,6 +97,12 @@ def strength_table(stage: Stage, length: int) -> NDArray[np.float32]:
     factors[0, 0] = 0  # the mean of a group is not changed
     table = np.multiply.outer(stage.strength * stage.variances, factors)
     return table.reshape(len(table), -1).astype(np.float32)
+
+
+def size_shares(stage: Stage) -> NDArray[np.float32]:
+    """Return factors for the remaining noise in the weight of a group, by its number of blocks."""
+    counts = np.maximum(1, np.arange(stage.group + 1))
+    return ((stage.group / counts) ** stage.size_weight).astype(np.float32)
 
 
 def _layout(covariance: Same) -> tuple[NDArray[np.float32], _variance.Reach]:

@@ -18,7 +18,7 @@ from fastrestore.backends.numba._filter import Groups, Sums
 from fastrestore.backends.numba._match import narrow
 from fastrestore.backends.numba._pool import cut, reach, run_bands, span
 from fastrestore.backends.numba._simd import aligned, aligned_copy
-from fastrestore.backends.numba._tables import even_odd, strength_table
+from fastrestore.backends.numba._tables import even_odd, size_shares, strength_table
 from fastrestore.backends.protocol import Execution, Gradients, Matches, Stage
 
 __all__ = ["bm3d_backward"]
@@ -114,7 +114,7 @@ def tables_of(stage: Stage) -> list[Tables]:
     """Convert matrices and variances to the layout of the kernels, for each channel."""
     lanes, length = _filter.lanes(stage.block), _filter.stride(stage.block)
     windowed = stage.inverse * stage.window[:, None]
-    strength = strength_table(stage, length)
+    strength, shares = strength_table(stage, length), size_shares(stage)
     covariance, layout = _covariance(stage, lanes, length)
     matrices = (stage.forward, windowed.T, stage.forward.T)
     forward, passed, horizontal = (aligned_copy(matrix) for matrix in matrices)
@@ -122,7 +122,7 @@ def tables_of(stage: Stage) -> list[Tables]:
     return [
         Tables(
             forward, passed, horizontal, vertical, covariance[min(c, len(covariance) - 1)], layout,
-            strength[c],
+            strength[c], shares,
         )
         for c in range(len(strength))
     ]  # fmt: skip

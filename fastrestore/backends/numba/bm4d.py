@@ -40,6 +40,7 @@ def _tables(stage: Stage, in_steps: bool) -> list[Tables]:
             covariance=each.covariance,
             reach=layout,
             strength=each.strength,
+            shares=each.shares,
         )
         for each in channel_tables(stage, matrices, covariance, layout, length)
     ]

@@ -15,7 +15,7 @@ from fastrestore.backends.numba._pool import cut, reach, run_bands, span, useful
 from fastrestore.backends.numba._sides_filter import Groups, Images, Reach, Rows, Tables
 from fastrestore.backends.numba._sides_match import corners_of, match, samples_of, strides_of
 from fastrestore.backends.numba._simd import aligned, aligned_copy
-from fastrestore.backends.numba._tables import Same, strength_table
+from fastrestore.backends.numba._tables import Same, size_shares, strength_table
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 __all__ = ["filter_groups", "match"]
@@ -109,9 +109,9 @@ def _tables(stage: Stage) -> list[Tables]:
     is_shared = not stage.covariance.flags.writeable
     convert = _shared_covariance if is_shared else _covariance
     covariance, layout = convert(Same(stage.covariance), len(sides), length)
-    strength = strength_table(stage, length)
+    strength, shares = strength_table(stage, length), size_shares(stage)
     return [
-        Tables(sides, forward, back, covariance[min(c, len(covariance) - 1)], layout, own)
+        Tables(sides, forward, back, covariance[min(c, len(covariance) - 1)], layout, own, shares)
         for c, own in enumerate(strength)
     ]
 

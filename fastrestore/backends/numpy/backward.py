@@ -50,6 +50,7 @@ class Passed(NamedTuple):
 
     estimate: FloatArray  # of the shrunk coefficients
     window: float  # of the weight, through the denominator
+    share: float  # factor for the remaining noise in the weight
 
 
 def filter_backward(
@@ -108,7 +109,8 @@ def _group_backward(
     variance = group_variance(corners, covariance, haar, scale)
     groups = tuple(transform_group(image, stage.transforms, haar) for image in images)
     adjoints = tuple(inverse.T for inverse in stage.inverses)
-    passed = Passed(transform_group(numerator, adjoints, haar), float(denominator.sum()))
+    share = (stage.group / len(corners)) ** stage.size_weight
+    passed = Passed(transform_group(numerator, adjoints, haar), float(denominator.sum()), share)
     backward = hard_backward if len(images) == 1 else wiener_backward
     strength = stage.strength[channel] * factors_of(len(corners), stage)
     shrunk = backward(groups, variance, strength * stage.variances[channel], passed)
@@ -133,10 +135,10 @@ def hard_backward(
 ) -> Shrunk:
     """Propagate gradients backward through `shrink_hard`, with a fixed mask."""
     (coefficients,) = groups
-    shrunk, weight = shrink_hard(groups, variance, strength)
+    shrunk, noise = shrink_hard(groups, variance, strength)
     keep = coefficients**2 >= strength * variance
     keep.flat[0] = True
-    remaining = weight_backward(shrunk, weight, passed)
+    weight, remaining = weight_backward(shrunk, noise, passed)
     by_gain = weight * passed.estimate * coefficients + 2 * remaining * np.where(keep, variance, 0)
     return Shrunk(
         (np.where(keep, weight * passed.estimate, 0),),
@@ -164,12 +166,12 @@ def wiener_backward(
 ) -> Shrunk:
     """Propagate gradients backward through `shrink_wiener`."""
     coefficients, guide = groups
-    shrunk, weight = shrink_wiener(groups, variance, strength)
+    shrunk, left = shrink_wiener(groups, variance, strength)
     noise = strength * variance
     noise.flat[0] = 0
     energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
     gain = energy / (energy + noise)
-    remaining = weight_backward(shrunk, weight, passed)
+    weight, remaining = weight_backward(shrunk, left, passed)
     by_gain = weight * passed.estimate * coefficients + 2 * remaining * variance * gain
     by_energy = by_gain * noise / (energy + noise) ** 2
     by_noise = -by_gain * energy / (energy + noise) ** 2
@@ -182,11 +184,14 @@ def wiener_backward(
     )
 
 
-def weight_backward(shrunk: FloatArray, weight: float, passed: Passed) -> float:
-    """Return the gradient with respect to the remaining noise variance, 1 / weight."""
-    if not 1 / HEAVIEST < 1 / weight < 1 / LIGHTEST:
-        return 0.0  # the weight is at one of its limits
-    return -(weight**2) * (float((shrunk * passed.estimate).sum()) + passed.window)
+def weight_backward(shrunk: FloatArray, noise: float, passed: Passed) -> tuple[float, float]:
+    """Return the weight of a group, and the gradient with respect to its remaining noise."""
+    limited = min(max(passed.share * noise, 1 / HEAVIEST), 1 / LIGHTEST)
+    weight = 1 / limited
+    if limited in (1 / HEAVIEST, 1 / LIGHTEST):
+        return weight, 0.0
+    by_weight = float((shrunk * passed.estimate).sum()) + passed.window
+    return weight, -passed.share * weight**2 * by_weight
 
 
 def variance_backward(

@@ -24,7 +24,7 @@ from fastrestore.backends.limits import HEAVIEST, LEAST, LIGHTEST
 from fastrestore.backends.protocol import Execution, Matches, Stage
 
 # A function of the coefficients (K, *block) of one or two images, their variance for noise of
-# variance 1 and factors for it, which returns shrunk coefficients and the weight of the group
+# variance 1 and factors for it, which returns shrunk coefficients and the noise that remains
 Shrinkage = Callable[[tuple[FloatArray, ...], FloatArray, FloatArray], tuple[FloatArray, float]]
 
 
@@ -87,11 +87,11 @@ def filter_groups(
 def shrink_hard(
     groups: tuple[FloatArray, ...], variance: FloatArray, strength: FloatArray
 ) -> tuple[FloatArray, float]:
-    """Set coefficients below the threshold to zero; also return the weight of the group."""
+    """Set coefficients below the threshold to zero; also return the remaining noise."""
     (coefficients,) = groups
     keep = coefficients**2 >= strength * variance
     keep.flat[0] = True  # the mean of the group is not thresholded
-    return np.where(keep, coefficients, 0), weight_of(variance[keep])
+    return np.where(keep, coefficients, 0), float(variance[keep].sum())
 
 
 def sharpened(shrunk: FloatArray, root: float) -> FloatArray:
@@ -111,18 +111,19 @@ def sharpened(shrunk: FloatArray, root: float) -> FloatArray:
 def shrink_wiener(
     groups: tuple[FloatArray, ...], variance: FloatArray, strength: FloatArray
 ) -> tuple[FloatArray, float]:
-    """Multiply by the Wiener gain of the pilot; also return the weight of the group."""
+    """Multiply by the Wiener gain of the pilot; also return the remaining noise."""
     coefficients, guide = groups
     noise = strength * variance
     noise.flat[0] = 0  # the mean of the group is not attenuated, for invariance to offsets
     energy = np.maximum(guide**2, np.finfo(np.float32).tiny)
     gain = energy / (energy + noise)
-    return gain * coefficients, weight_of(variance * gain**2)
+    return gain * coefficients, float((variance * gain**2).sum())
 
 
-def weight_of(variances: FloatArray) -> float:
-    """Weight of a group: the inverse of its remaining noise variance."""
-    return float(1 / np.clip(variances.sum(), 1 / HEAVIEST, 1 / LIGHTEST))
+def weight_of(noise: float, size: int, stage: Stage) -> float:
+    """Weight of a group of `size` blocks with this remaining noise: its inverse, equation 10."""
+    noise *= (stage.group / size) ** stage.size_weight
+    return float(1 / np.clip(noise, 1 / HEAVIEST, 1 / LIGHTEST))
 
 
 def aggregate(
@@ -152,7 +153,8 @@ def aggregate(
             groups = tuple(
                 transform_group(b[(channel, *places)], stage.transforms, haar) for b in blocks
             )
-            shrunk, weight = shrink(groups, variance, strength * factors_of(len(corners), stage))
+            shrunk, noise = shrink(groups, variance, strength * factors_of(len(corners), stage))
+            weight = weight_of(noise, len(corners), stage)
             if stage.root != 1 and channel == 0:
                 shrunk = sharpened(shrunk, stage.root)
             estimates = transform_group(shrunk, stage.inverses, haar.T)

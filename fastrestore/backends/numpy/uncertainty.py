@@ -18,6 +18,7 @@ from fastrestore.backends.numpy.bm3d import (
     haar_matrix,
     shrink_wiener,
     transform_group,
+    weight_of,
 )
 from fastrestore.backends.protocol import MEASURES, Execution, Matches, Stage
 
@@ -41,9 +42,9 @@ def group_errors(
             variance = group_variance(corners, covariance, haar, scale)
             group = transform_group(blocks[(channel, *places)], stage.transforms, haar)
             strength = stage.strength[channel] * level * factors_of(len(corners), stage)
-            gain, weight = shrink_wiener((np.ones_like(group), group), variance, strength)
+            gain, noise = shrink_wiener((np.ones_like(group), group), variance, strength)
             left = float((gain**2 * variance).mean())
             removed = float(((1 - gain) ** 2 * group**2).mean() / level)
-            values = weight * np.array([1, left, removed])
+            values = weight_of(noise, len(corners), stage) * np.array([1, left, removed])
             sums[(slice(None), channel, *places)] += values[:, None]
     return sums

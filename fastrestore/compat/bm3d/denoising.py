@@ -17,7 +17,6 @@ from fastrestore.compat.bm3d.profiles import (
     BM3DProfile,
     BM3DStages,
     checked,
-    for_white_noise,
     profile_of,
 )
 
@@ -158,9 +157,7 @@ def _options(
     given: BM3DProfile, noise: Noise, shape: tuple[int, ...], axis: int | None
 ) -> dict[str, Any]:
     """Return the arguments of `fastrestore.bm3d` that noise and profile set."""
-    profile = profile_of(given)
-    if noise.is_white():
-        profile = for_white_noise(given, profile)
+    profile = profile_of(given, white=noise.is_white())
     block = max(sides.longest(profile, "block", which) for which in ("basic", "final"))
     check_size(shape, block, "bm3d")
     return {

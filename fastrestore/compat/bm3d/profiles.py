@@ -351,8 +351,15 @@ _FIELDS = {
     "beta_wiener": Field(("kaiser_final",)),
 }
 
-# What the original uses for white noise with `lambda_thr3d` and `mu2` of None
-_WHITE = {"threshold": 3.0, "wiener": 0.4}
+# For white noise: what the original uses with `lambda_thr3d` and `mu2` of None, its weight of a
+# group, and a matching threshold that excludes about as many blocks of the estimate as its own
+_WHITE: dict[str, Any] = {
+    "threshold": 3.0,
+    "wiener": 0.4,
+    "size_weight_final": 1.0,
+    "match_final": 1000.0,
+    "match_noise_final": 0.5,
+}
 
 _FIXED = {
     "transform_3rd_dim_name": "groups are transformed by 'haar'",
@@ -365,16 +372,10 @@ def checked(profile: Any) -> BM3DProfile:
     return attributes.named(profile, CLASSES, BM3DProfile)
 
 
-def profile_of(given: BM3DProfile) -> Profile:
-    """Convert a profile to the library's."""
+def profile_of(given: BM3DProfile, *, white: bool = False) -> Profile:
+    """Convert a profile to the library's; `white` noise has numbers of its own."""
     attributes.check_fixed(given, _FIXED)
     base = next(_BASES[each] for each in type(given).__mro__ if each in _BASES)
+    if white and attributes.defaults(given).lambda_thr3d is None:  # type: ignore[attr-defined]
+        base = base.replace(**_WHITE)
     return attributes.refiltering(given, attributes.converted(given, base, _FIELDS))
-
-
-def for_white_noise(given: BM3DProfile, profile: Profile) -> Profile:
-    """Return a profile with the numbers of the original for white noise, if they are automatic."""
-    if attributes.defaults(given).lambda_thr3d is not None:  # type: ignore[attr-defined]
-        return profile
-    automatic = {name: n for name, n in _WHITE.items() if getattr(profile, name) is None}
-    return profile.replace(**automatic) if automatic else profile
