@@ -66,10 +66,10 @@ def test_profiles(noisy):
             step_slices_final=1,
             radius_basic=7,
             radius_final=7,
-            match_basic=700.0,
+            match_basic=450.0,
             match_noise_basic=2.5,
-            match_final=300.0,
-            match_noise_final=0.1,
+            match_final=60.0,
+            match_noise_final=0.05,
             threshold=3.0,
         ),
     )
