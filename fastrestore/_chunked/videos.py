@@ -88,7 +88,7 @@ def vbm3d(function: Callable[..., Any], arguments: dict[str, Any], stream: Any) 
     read = overlap(planes, {0: cuts.depths[0]}, boundary="none", allow_rechunk=False)
     result = da.map_blocks(
         _restored, read, film=film, cuts=cuts, dtype=dtype, chunks=planes.chunks,
-        meta=arrays.like(frames, dtype, 4), token="frames",
+        meta=arrays.like(frames, dtype, 4),
     )  # fmt: skip
     result = result[:, 0] if axes.in_frame is None else da.moveaxis(result, 1, 1 + axes.in_frame)
     return da.moveaxis(result, 0, axes.time)
