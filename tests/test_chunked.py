@@ -319,6 +319,14 @@ def test_a_negative_map_and_an_outlier_are_reported():
         fastrestore.bm3d(lazy, 15, profile=SMALL).compute(scheduler="synchronous")
 
 
+def test_few_photons_are_refused_with_what_works():
+    counts = np.random.default_rng(0).poisson(np.full((128, 128), 0.5)).astype(float)
+    image = da.from_array(counts, chunks=64)
+    with pytest.raises(ValueError, match=r"few photons.*noise='white' \(--noise white\)"):
+        fastrestore.bm3d(image, noise=fastrestore.PoissonGaussian(1)).compute()
+    assert fastrestore.bm3d(image, noise="white").compute().std() < counts.std() / 2
+
+
 def test_measures_of_the_whole_image_do_not_keep_its_chunks():
     """Tasks that look at all pixels read the source by keys of their own."""
     lazy = da.from_array(photograph(), chunks=CHUNKS) + 0

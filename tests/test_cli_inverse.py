@@ -60,7 +60,8 @@ def test_deblur_with_a_color_image_of_the_psf(tmp_path, soft, capsys):
     point[1, 1, 0] = 9
     Image.fromarray(point).save(tmp_path / "red.png")
     assert command(tmp_path, "deblur", "--psf", tmp_path / "red.png", target="other.png") != 0
-    assert "red.png: the channels of the point spread function differ" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "channels of the point spread function of shape (3, 3, 3) differ" in error
 
 
 @pytest.mark.parametrize(("value", "words"), [(-1, "negative values"), (np.nan, "not finite")])
@@ -83,6 +84,13 @@ def test_inpaint(tmp_path, soft):
     out = command(tmp_path, "inpaint", "--mask", tmp_path / "mask.png", *more, target="other.png")
     expected = fastrestore.inpaint(soft, mask, 2, iterations=3)
     np.testing.assert_array_equal(out, as_bytes(expected))
+
+
+def test_mask_of_booleans(tmp_path, soft):
+    mask = np.random.default_rng(0).random(soft.shape) < 0.3
+    np.save(tmp_path / "mask.npy", mask)
+    out = command(tmp_path, "inpaint", "--mask", tmp_path / "mask.npy")
+    np.testing.assert_array_equal(out, as_bytes(fastrestore.inpaint(soft, mask)))
 
 
 def test_mask_from_an_alpha_channel(tmp_path, soft):

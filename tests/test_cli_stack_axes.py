@@ -248,6 +248,9 @@ def test_axes_of_npy_are_written_to_tiff(capsys, axes, stored, name, dtype):
          "b.tif: TIFF names the axes T, Z, C, Y, X and S, and those of a.npy are TAYX; write .npy"),
         (["volume", "c.tif", "-o", "b.tif", "--as", "film"],
          "--as film needs an axis T, and the axes of c.tif are CYX; write --as planes"),
+        (["denoise", "t.tif", "-o", "b.tif", "--as", "volume"],
+         "--as volume needs an axis Z, and the axes of t.tif are TCYX; write --as planes or film, "
+         "or `fastrestore volume --as volume --axes TZYX`"),
         (["denoise", "c.tif", "-o", "b.tif", "--as", "volume", "--method", "unet"],
          "--method unet restores single images; write --as planes, or leave --method out"),
         (["denoise", "c.tif", "-o", "b.tif", "--as", "volume", "--blend", "0.5"],
@@ -258,8 +261,9 @@ def test_axes_of_npy_are_written_to_tiff(capsys, axes, stored, name, dtype):
 def test_errors(capsys, folder, words, message):
     np.save("a.npy", drawn(2, 3))
     tifffile.imwrite("c.tif", drawn(2), imagej=True, metadata={"axes": "CYX"})
+    tifffile.imwrite("t.tif", drawn(2, 3), imagej=True, metadata={"axes": "TCYX"})
     if "unet" in words:
         pytest.importorskip("torch")
     status = 1 if words[-1] == "b.png" or words[1] == "a.npy" else 2
     assert fails(capsys, *words, "--sigma", "0", status=status).startswith(message)
-    assert sorted(path.name for path in folder.iterdir()) == ["a.npy", "c.tif"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.npy", "c.tif", "t.tif"]

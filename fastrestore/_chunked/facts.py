@@ -223,7 +223,8 @@ def _refuse(settings: Settings, given: Noise, noise: PlaneNoise, survey: Survey 
     if passes_of(noise.model, survey.total / math.prod(shape), shape):
         raise ValueError(
             f"{name} has few photons, for which means of the whole image are restored first; this "
-            "is not supported for a chunked array: add up pixels or frames first"
+            "is not supported for a chunked array: restore parts that fit in memory, or write "
+            "noise='white' (--noise white), which does not follow the brightness"
         )
 
 

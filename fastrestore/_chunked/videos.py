@@ -165,7 +165,8 @@ def _shared(settings: Settings, first: Any, looks: list[list[NDArray[np.float64]
     if isinstance(model, vst.PoissonGaussian) and low_counts.passes(model, video.like):
         raise ValueError(
             "frames have few photons, for which smaller frames are restored first; this is not "
-            "supported for a chunked array: add up pixels or frames first"
+            "supported for a chunked array: restore parts that fit in memory, or write "
+            "noise='white' (--noise white), which does not follow the brightness"
         )
     return Film(settings, replace(video, request=portable(video.request)), starts)
 

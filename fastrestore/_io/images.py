@@ -89,15 +89,18 @@ def check_format(path: Path, picture: Picture, source: Path) -> None:
         )
 
 
-def read(path: Path) -> Picture:
-    """Read an image of integers or floats, in native byte order, axes as they are stored."""
+def read(path: Path, *, booleans: bool = False) -> Picture:
+    """Read an image of integers or floats, in native byte order, axes as they are stored.
+
+    Masks may also be of booleans.
+    """
     check_input(path)
     try:
         picture = _read(path, format_of(path).library)
     except Exception as error:  # damaged files make the decoders raise many types
         raise unreadable(path, error) from error
     image = picture.values
-    if image.dtype.kind not in "iuf":
+    if image.dtype.kind not in ("biuf" if booleans else "iuf"):
         raise FileError(
             f"cannot read {path}: its type is {image.dtype}; integers and floats are supported"
         )

@@ -112,8 +112,9 @@ def _gray(values: Image, path: Path) -> Image:
     if values.ndim == 3 and (values == values[..., :1]).all():
         return values[..., 0]
     if values.ndim == 3:
-        raise CommandError(f"{path}: the channels of the point spread function differ; save it as "
-                           "a gray image")  # fmt: skip
+        raise CommandError(f"{path}: the planes or channels of the point spread function of shape "
+                           f"{values.shape} differ; save one of two axes, as .npy or as a gray "
+                           "image")  # fmt: skip
     if values.ndim != 2:
         raise CommandError(
             f"{path}: a point spread function must have two axes, got shape {values.shape}"

@@ -103,7 +103,7 @@ def read_mask(path: Path) -> Any:
     """Read a mask as viewers show it: True where a pixel is not black, or not transparent."""
     if images.is_lossy(path):
         raise CommandError(f"{path}: JPEG adds artifacts around marks; save the mask as PNG")
-    picture = images.read(path)
+    picture = images.read(path, booleans=True)
     if picture.alpha is not None and (picture.alpha == 0).any():
         mask = picture.alpha != 0  # painted on a transparent layer
     else:

@@ -214,12 +214,12 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def axes_for(axes: str, source: Path, kind: str) -> str:
-    """Return axes with that of a kind: a single axis of another name is taken for it."""
+    """Return axes with that of a kind: a single other axis is taken for it, but not time for Z."""
     wanted = AXES[kind]
     if wanted in axes:  # also if none is needed
         return axes
     others = [name for name in axes if name not in "CSYX"]
-    if len(others) == 1:
+    if len(others) == 1 and (others[0], wanted) != ("T", "Z"):  # frames are no slices
         return axes.replace(others[0], wanted)
     possible = " or ".join(each for each, axis in AXES.items() if axis in axes)
     named = axes.replace("C", wanted)
