@@ -167,7 +167,7 @@ def test_a_worker_that_does_not_answer(capsys, monkeypatch, cluster):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_scheduler_that_ends(capsys, monkeypatch, cluster):
+def test_a_scheduler_that_ends(capsys, monkeypatch, tmp_path, cluster):
     """The client cancels the tasks then."""
     future = distributed.Future
 
@@ -175,7 +175,8 @@ def test_a_scheduler_that_ends(capsys, monkeypatch, cluster):
         raise CancelledError("scheduler-connection-lost")
 
     monkeypatch.setattr(future, "result", cancelled)
-    argv = ("in.zarr", "-o", "out.zarr", "--scheduler", cluster, *WORDS)
+    # Tasks that have begun may write after the test, in another directory
+    argv = (tmp_path / "in.zarr", "-o", tmp_path / "out.zarr", "--scheduler", cluster, *WORDS)
     text = fails(capsys, "denoise", *argv)
     assert text == (
         f"the connection to --scheduler {cluster} is lost; start it, and then the same command "
