@@ -310,7 +310,7 @@ INFINITE[0, 1] = -np.inf
         (ValueError, r"axis 0 holds.*channel_axis=0", {"image": np.ones((4, 9, 9))}),
         (
             ValueError,
-            r"2 axes.*for a volume use bm4d.*vbm3d",
+            r"2 axes.*to denoise a volume use bm4d.*vbm3d",
             {"image": np.ones((9, 9, 9))},
         ),
         (ValueError, r"2 axes.*got shape \(\)", {"image": np.float64(3)}),

@@ -121,7 +121,7 @@ def test_axes_of_images():
     for shape, axis, message in (
         ((4, 5, 3), None, "if axis -1 holds colors, write channel_axis=-1"),
         ((3, 4, 5), None, "if axis 0 holds colors, write channel_axis=0"),
-        ((9, 4, 5), None, "for a volume use bm4d, for the frames of a video vbm3d"),
+        ((9, 4, 5), None, "to denoise a volume use bm4d, the frames of a video vbm3d"),
         ((4, 5), 0, r"image must have 3 axes for channel_axis=0, got shape \(4, 5\)"),
         ((4, 5, 3), 3, r"channel_axis=3 is not an axis of shape \(4, 5, 3\)"),
         ((0, 5), None, r"image is empty, its shape is \(0, 5\)"),

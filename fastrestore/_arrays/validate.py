@@ -253,7 +253,7 @@ def channels(
 def check_axes(name: str, shape: tuple[int, ...], channel_axis: Any) -> None:
     """Raise unless an image has 2 axes, or 3 with `channel_axis`."""
     if channel_axis is None and len(shape) != 2:
-        advice = "for a volume use bm4d, for the frames of a video vbm3d"
+        advice = "to denoise a volume use bm4d, the frames of a video vbm3d"
         if len(shape) == 3 and (shape[-1] in (3, 4) or shape[0] in (3, 4)):
             place = -1 if shape[-1] in (3, 4) else 0
             advice = f"if axis {place} holds colors, write channel_axis={place}"
