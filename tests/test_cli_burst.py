@@ -124,6 +124,7 @@ def test_results_that_are_named_are_no_images_of_the_burst(capsys, folder, frame
         (["b/f0.png"], "b/f0.png is one image, and a burst has several", 2),
         (["b/f0.png", "b/f0.png"], "b/f0.png is one image", 2),
         (["z.tif"], "z.tif is a stack, and a burst has a file for each image", 2),
+        (["b", "--noise", "camera"], "fastrestore burst has no --noise: the noise is taken", 2),
         (["b", "--strength", "1"], "fastrestore burst has no --strength: images are weighted", 2),
         (["b", "--reference", "0"], "--reference 0 is not one of the 3 images; write 1 to 3", 2),
         (["b", "--reference", "4"], "--reference 4 is not one of the 3 images", 2),

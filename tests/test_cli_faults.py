@@ -80,7 +80,7 @@ def test_results_may_be_restored_again_by_themselves(capsys, photos):
     assert err == ["3 files: 3 planned"]
     out, _ = run(capsys, "photos/a.png", "photos/clean/a.png", "--dry-run")
     assert len(out) == 2
-    run(capsys, "photos", "-o", "photos", "--overwrite")  # in place
+    run(capsys, "photos", "-o", "photos", "--overwrite", "--in-place")
     out, _ = run(capsys, "photos", "--dry-run")
     assert len(out) == 2
 

@@ -122,9 +122,24 @@ def test_overwrite(capsys, tmp_path):
 
 def test_overwrite_of_the_input_itself(capsys, tmp_path):
     source = png(tmp_path / "a.png")
-    denoise(capsys, source, "-o", source, "--overwrite")
+    before = source.read_bytes()
+    argv = ["denoise", source, "-o", source, "--sigma", "0.1", "--overwrite"]
+    line = fails(capsys, *argv)
+    assert "a.png is both input and output; choose another name" in line
+    assert "add --in-place" in line
+    assert source.read_bytes() == before
+    denoise(capsys, source, "-o", source, "--overwrite", "--in-place")
     np.testing.assert_array_equal(read(source), NOISE8)
     assert names(tmp_path) == ["a.png"]
+
+
+def test_originals_in_a_folder_are_kept(capsys, tmp_path):
+    files = [png(tmp_path / name) for name in ("a.png", "b.png")]
+    before = [path.read_bytes() for path in files]
+    argv = ["denoise", tmp_path, "-o", tmp_path, "--sigma", "0.1"]
+    assert "both input and output" in fails(capsys, *argv, "--overwrite")
+    assert "add --overwrite, too" in fails(capsys, *argv, "--in-place")
+    assert [path.read_bytes() for path in files] == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

@@ -45,6 +45,7 @@ WEAK = 0.009  # level relative to the range that hardly changes an image without
 CONFIRMED = 0.02
 DOUBTFUL = (0.5, 0.75), (1.0, 0.0)
 MODERATE = (0.022, 0.028), (1.0, 0.0)
+WHITE = "the noise is white"
 UNKNOWN = "the noise cannot be distinguished from the structure of the image; "
 
 
@@ -104,10 +105,10 @@ def _simplest(planes: NDArray[Any], valid: NDArray[np.bool_] | None) -> Choice:
         return Choice(white, "the image has no noise, or is a drawing")
     if rough is not None:
         if not _is_colored(rough, white, ROUGHLY):
-            return Choice(white, "the noise is white")
+            return Choice(white, WHITE)
         spec = correlated_noise(planes, valid)
         if not _is_colored(spec, white):
-            return Choice(white, "the noise is white")
+            return Choice(white, WHITE)
         if _is_periodic(spec):
             return Choice(white, "low frequencies are periodic structure, as moire is, not noise")
         if _describes(fit(spec, planes, valid, 0)):
@@ -142,7 +143,7 @@ def _photographic(sight: _Sight, valid: NDArray[np.bool_] | None, white: NoiseSp
         return Choice(white, "the image is a drawing, or most of it has no noise")
     spec = noise_in_windows(windows, planes, valid, correlated=True, varying=True)
     if not _is_colored(spec, white):
-        return Choice(white, "the noise is white")
+        return Choice(white, WHITE)
     extent = _extent(planes, valid)
     doubtful = math.inf if windows is None else doubt(windows, spec, extent)
     if doubtful < 0:

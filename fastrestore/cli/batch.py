@@ -106,6 +106,8 @@ def _check(args: argparse.Namespace) -> None:
         raise CommandError(f"--jobs {args.jobs} is not a number of files; write 1 or more")
     if args.overwrite and args.resume:
         raise CommandError("--overwrite restores all files and --resume only some; leave one out")
+    if args.in_place and not args.overwrite:
+        raise CommandError("--in-place replaces originals; add --overwrite, too, or leave it out")
     for name, words in _POSITIVE.items():
         value = getattr(args, name, None)
         if value is not None and not 0 < value < math.inf:
@@ -150,8 +152,9 @@ def _plan(args: argparse.Namespace, kind: Kind, known: Records) -> _Plan:
     several = len(args.inputs) > 1 or len(found) > 1 or any(item.folder for item in found)
     usable, failed = _sorted_out(found, kind, several=several)
     works = paths.plan(
-        usable, args.output, kind, overwrite=args.overwrite, resume=args.resume, several=several
-    )
+        usable, args.output, kind, overwrite=args.overwrite, resume=args.resume,
+        in_place=args.in_place, several=several,
+    )  # fmt: skip
     blocked = paths.blocked(works, kind, replace=args.overwrite or args.resume)
     if blocked and len(blocked) == len(works):
         raise CommandError(next(iter(blocked.values())))

@@ -13,6 +13,7 @@ import numpy as np
 import fastrestore
 from fastrestore._io import images
 from fastrestore._io.errors import FileError
+from fastrestore._io.formats import format_of
 from fastrestore._io.picture import Image, Picture
 from fastrestore.cli import batch, inputs, noise, options, paths, records, restoring, stack
 from fastrestore.cli.batch import Details
@@ -30,7 +31,10 @@ examples:
 All images must show the same scene, with the same exposure and size. They are aligned with the
 reference, which is the first one, and averaged; the rest of the noise is removed. What has moved is
 taken from the reference. The result is written as FIRST-burst.EXT, with the metadata of the
-reference. `fastrestore denoise` restores single images, and `fastrestore video` videos.
+reference. The noise is taken to be white. In JPEG files its level is estimated too low: if noise is
+left, give --sigma, such as --sigma 20/255.
+
+`fastrestore denoise` restores single images, and `fastrestore video` videos.
 """
 
 
@@ -47,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_optional_sigma(parser, "auto")
     why = "images are weighted by the noise that they have, which --sigma specifies"
     options.refuse_strength(parser, why)
+    why = "the noise is taken to be white, and its level is --sigma"
+    options.refuse(parser, "--noise", why)
     options.add_profile(parser, "np")
     options.add_execution(parser)
 
@@ -158,6 +164,8 @@ def _noise(args: argparse.Namespace, image: Image, source: Path) -> tuple[Any, D
         sigma = fastrestore.estimate_sigma(image, None if image.ndim == 2 else -1)
         levels = np.ravel(sigma).tolist()
         details["noise"] = {"model": "white", "sigma": levels, "estimated": True}
+        if format_of(source).name == "JPEG":
+            details["note"] = "estimated too low in JPEG files: if noise is left, give --sigma"
     return sigma, details
 
 

@@ -154,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             result = _network(net, image, specification, args)
             details["method"] = args.method or args.weights
+        details |= _changed(args)
         return result if args.blend == 1 else args.blend * result + (1 - args.blend) * image
 
     def lazy(image: Any, kind: str, source: Path) -> Any:
@@ -165,6 +166,11 @@ def run(args: argparse.Namespace) -> int:
         return _lazy_planes(quiet, net, image, source)
 
     return media.restore_media(args, restore, lazy)
+
+
+def _changed(args: argparse.Namespace) -> Details:
+    """Return options for taste that are not at their defaults, for the line and the report."""
+    return {name: getattr(args, name) for name in outcomes.TASTE if getattr(args, name) != 1}
 
 
 def _lazy_planes(args: argparse.Namespace, net: Any, image: Any, source: Path) -> Any:

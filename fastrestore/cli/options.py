@@ -47,6 +47,8 @@ def add_files(
     add("-r", "--recursive", action="store_true", help="also restore files in subdirectories")
     text = "continue a stopped batch; files are restored again if they or the options have changed"
     add("--resume", action="store_true", help=text)
+    text = "with --overwrite: allow results to replace the originals, without a copy"
+    add("--in-place", action="store_true", help=text)
     add("--jobs", type=int, default=1, metavar="N", help="files to restore at a time; default: 1")
     add("--dry-run", action="store_true", help="only print what would be written")
     add = group(parser, REPORTS).add_argument
@@ -124,13 +126,18 @@ def add_strength(
 
 def refuse_strength(parser: argparse.ArgumentParser, why: str) -> None:
     """Raise for --strength, which a command does not have."""
+    refuse(parser, "--strength", why)
+
+
+def refuse(parser: argparse.ArgumentParser, option: str, why: str) -> None:
+    """Raise for an option that a command does not have."""
 
     class Refuse(argparse.Action):
         def __call__(self, *_: object) -> NoReturn:
-            raise CommandError(f"{parser.prog} has no --strength: {why}; leave it out")
+            raise CommandError(f"{parser.prog} has no {option}: {why}; leave it out")
 
     hidden = argparse.SUPPRESS
-    parser.add_argument("--strength", action=Refuse, default=hidden, help=hidden)
+    parser.add_argument(option, action=Refuse, default=hidden, help=hidden)
 
 
 def check_strength(args: argparse.Namespace) -> None:

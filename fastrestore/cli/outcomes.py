@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from fastrestore._io.formats import BY_EXTENSION
+from fastrestore._noise.choice import UNKNOWN, WHITE
 from fastrestore._noise.spec import NoiseSpec
 from fastrestore._noise.spec_file import as_json
 from fastrestore.cli.streams import shown as shown
 
 CHANNELS = 4  # of which a line shows the noise level
 RESTORED, SKIPPED, FAILED, PLANNED = "restored", "skipped", "failed", "planned"
+TASTE = ("chroma_strength", "blend")  # options that change a result, and not the noise
 _CURVE = 256  # numbers of a curve of the noise by brightness that details contain
 
 
@@ -41,7 +44,7 @@ class Outcome:
         if self.status == SKIPPED:
             return f"{shown(self.source)}: skipped, {self.message}"
         parts = [] if not self.details else [noise_text(self.details), _method(self.details)]
-        parts += [self.details.get("note", "")]
+        parts += [self.details.get("note", ""), hint(self.source, self.details)]
         parts += [] if self.seconds is None else [f"{self.seconds:.2f} s"]
         text = "; ".join(filter(None, parts))
         return f"{shown(self.source)} -> {self.place}{f': {text}' if text else ''}"
@@ -112,6 +115,21 @@ def noise_text(details: dict[str, Any]) -> str:
     return f"{noise['model']} noise, sigma {levels}"
 
 
+def hint(source: Path, details: dict[str, Any]) -> str:
+    """Say what to try if an estimate may have left noise in an image; else return no text."""
+    reason = (details.get("noise") or {}).get("reason", "")
+    form = BY_EXTENSION.get(source.suffix.lower())
+    if form is None:  # videos and volumes, whose noise is not that of one photograph
+        return ""
+    if reason.startswith(UNKNOWN):
+        why = "noise and structure cannot be distinguished"
+    elif reason == WHITE and form.name == "JPEG":
+        why = "noise of JPEG files is rarely white"
+    else:
+        return ""
+    return f"{why}: if noise is left, try --noise camera"
+
+
 def _number(value: float) -> str:
     """Return a number of three digits or more, without an exponent if it is large."""
     return f"{value:.0f}" if 1000 <= value < 1e7 else f"{value:.3g}"
@@ -122,5 +140,5 @@ def _method(details: dict[str, Any]) -> str:
     names = ("method", "profile", "backend")
     words = [str(details[name]) for name in names if details.get(name)]
     words += [f"alpha {details['alpha']:g}"] if "alpha" in details else []
-    strength = details.get("strength", 1)
-    return ", ".join(words + ([] if strength == 1 else [f"strength {strength:g}"]))
+    given = {name: details[name] for name in ("strength", *TASTE) if details.get(name, 1) != 1}
+    return ", ".join(words + [f"{name.replace('_', ' ')} {x:g}" for name, x in given.items()])

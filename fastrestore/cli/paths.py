@@ -46,6 +46,7 @@ def plan(
     *,
     overwrite: bool,
     resume: bool = False,
+    in_place: bool = False,
     several: bool,
 ) -> list[Work]:
     """Return each file with the path of its result; raise if results would replace other files.
@@ -63,7 +64,7 @@ def plan(
         check_overwrite(films.existing_output(output), overwrite=overwrite or resume)
     works = [Work(item.path, target) for item, target in zip(found, targets, strict=True)]
     _check_distinct(works)
-    _check_inputs(works, overwrite=overwrite)
+    _check_inputs(works, overwrite=overwrite, in_place=in_place)
     return works
 
 
@@ -172,14 +173,18 @@ def _ignores_case(folder: Path) -> bool:
         return False
 
 
-def _check_inputs(works: list[Work], *, overwrite: bool) -> None:
-    """Raise if a result would replace an input."""
-    if overwrite:
+def _check_inputs(works: list[Work], *, overwrite: bool, in_place: bool) -> None:
+    """Raise if a result would replace an input, of which there may be no other copy."""
+    if overwrite and in_place:
         return
     sources = {os.path.realpath(source) for source, _ in works}
     for _, target in works:
         if os.path.realpath(target) in sources:
-            check_overwrite(target, overwrite=False)
+            check_overwrite(target, overwrite=overwrite)
+            raise CommandError(
+                f"{target} is both input and output; choose another name or directory, or add "
+                "--in-place to replace originals without a copy"
+            )
 
 
 def is_zarr_name(path: Path, kind: Kind) -> bool:

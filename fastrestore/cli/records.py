@@ -25,8 +25,8 @@ VARIABLE = "FASTRESTORE_RECORDS"  # another folder, or 0 for none
 # Options that do not change a result
 _NEUTRAL = {
     "run", "command", "inputs", "output", "overwrite", "resume", "quiet", "jobs", "json", "report",
-    "dry_run", "compare", "recursive", "workers", "max_image_gb", "_argv", "scheduler", "memory",
-    "chunks",
+    "dry_run", "compare", "in_place", "recursive", "workers", "max_image_gb", "_argv",
+    "scheduler", "memory", "chunks",
 }  # fmt: skip
 _CHUNK = 2**20
 _DIGITS = 12  # of a hash value, for a number
