@@ -21,9 +21,9 @@ def lines_of(path):
     found = INDENTED.findall(blocks)
     for line in INLINE.findall(blocks):
         words = line.split()
-        mentioned = len(words) == 2 and words[1].startswith("-")  # an option, without files
-        if words[0] in commands.COMMANDS and not (NOT_RUN & set(words) or mentioned or "|" in line):
-            found.append(" ".join(words))
+        if words[0] in commands.COMMANDS and not (NOT_RUN & set(words) or "|" in line):
+            file = ["in.png"] if words[1:] and words[1].startswith("-") else []  # left out in text
+            found.append(" ".join([*words, *file]))
     return found
 
 
