@@ -30,6 +30,7 @@ OTHERS = (
     "guide/limits",
     "guide/benchmarks",
     "guide/model-cards",
+    "guide/networks",
 )
 
 

@@ -20,7 +20,7 @@ extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autos
               "sphinx_gallery.gen_gallery"]  # fmt: skip
 exclude_patterns = ["build", "templates", "examples"]
 templates_path = ["templates"]
-html_static_path, html_css_files = ["static"], ["gallery.css"]
+html_static_path, html_css_files = ["static"], ["site.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = f"fastrestore {version}"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False,
