@@ -3,13 +3,13 @@
     python bench/learn.py --images BSDS500 --only BSD432_ids.txt --state learned.pt
     python bench/learn.py ... --parameters factors --crop 256 --similar 0.35 --scaled 0.35
     python bench/learn.py --state learned.pt --test Set12 BSD68
-    python bench/learn.py ... --write fastrestore/_collaborative/tuned.py
+    python bench/learn.py ... --write learned.py
 
 The third command prints the gains on test images, and learns nothing. The last one writes the
-result as the profile "tuned". The state is saved every few steps, and the command continues from
-it. Crops are of the photographs in the list but for `--held` of them, and as many of the third that
-gains most from grouping (`--similar` of the crops are of that third). Their mean gain in PSNR over
-the profile to begin with is printed for both groups, by noise level, with the lowest gain of a
+result as a module. The state is saved every few steps, and the command continues from it. Crops
+are of the photographs in the list but for `--held` of them, and as many of the third that gains
+most from grouping (`--similar` of the crops are of that third). Their mean gain in PSNR over the
+profile to begin with is printed for both groups, by noise level, with the lowest gain of a
 photograph. Use a single thread: OMP_NUM_THREADS=1.
 """
 
@@ -61,23 +61,17 @@ def main():
             for name, each in held.items():
                 print(learning.step, name, each.gains(learning.result()), flush=True)
     if options.write:
-        options.write.write_text(module(learning.result()))
+        options.write.write_text(module(learning.result(), options.parameters))
 
 
 def test(options):
     """Print the gains on test images, and the processor time relative to that before."""
     learned = LearnableBM3D(options.profile)
     learned.load_state_dict(torch.load(options.state, weights_only=True)["mean"])
-    profile, times = learned.to_profile("tuned"), []
+    profile = learned.to_profile("tuned")
     for folder in options.test:
         held = Held(sorted(folder.glob("*.png")), options.profile, whole=True)
-        started = time.process_time()
-        held.measure(held.profile)
-        between = time.process_time()
-        print(folder.name, held.gains(profile), flush=True)
-        times.append((time.process_time() - between, between - started))
-    after, before = np.sum(times, 0)
-    print(f"processor time {after / before:.3f} times")
+        print(folder.name, held.gains(profile), f"time {held.ratio(profile):.3f}", flush=True)
 
 
 def arguments():
@@ -208,6 +202,16 @@ class Held:
         levels = " ".join(f"{gain:+.3f}" for gain in gains.mean(0))
         return f"mean {gains.mean():+.4f} dB ({levels}), lowest {gains.min():+.3f}"
 
+    def ratio(self, profile):
+        """Return processor time relative to the profile to begin with, in turns, image by image."""
+        times = np.zeros(2)
+        for k, clean in enumerate(self.clean):
+            for which, each in enumerate((profile, self.profile)):
+                started = time.process_time()
+                restored(clean, SIGMAS[k % len(SIGMAS)], k, each)
+                times[which] += time.process_time() - started
+        return times[0] / times[1]
+
 
 def restored(clean, sigma, seed, profile):
     """Restore an image with noise of a seed."""
@@ -246,13 +250,17 @@ def crop(image, rng, size):
     return image[top : top + size, left : left + size]
 
 
-def module(profile):
-    """Return a Python module with the arrays of a profile."""
-    title = '"""The arrays of the profile "tuned", written by `bench/learn.py`."""'
-    lines = [title, "", "# fmt: off"]
+def module(profile, kinds):
+    """Return a Python module with the arrays of a profile, of the kinds that were learned."""
+    lines = ['"""Arrays of a profile, written by `bench/learn.py`."""', "", "# fmt: off"]
     for stage, factors in (("basic", "threshold_factors"), ("final", "wiener_factors")):
-        matrices = {f"transform_{stage}": 7, f"inverse_{stage}": 7}
-        for field, digits in {factors: 3, f"window_{stage}": 4, **matrices}.items():
+        fields = {
+            "factors": (factors, 3),
+            "windows": (f"window_{stage}", 4),
+            "transforms": (f"transform_{stage}", 7),
+            "inverses": (f"inverse_{stage}", 7),
+        }
+        for field, digits in (fields[kind] for kind in kinds):
             lines += [f"{field.upper()} = {text(getattr(profile, field), digits)}"]
     return "\n".join([*lines, ""])
 
