@@ -18,6 +18,7 @@ from fastrestore._arrays.types import Channels, FloatArray, Image
 
 if TYPE_CHECKING:
     from fastrestore._collaborative.profile import Profile
+    from fastrestore.backends.replays import Replays
 
 __all__ = ["Channels", "FloatArray", "Image"]
 
@@ -166,18 +167,6 @@ class Execution:
     report_progress: Callable[[float], None] = lambda share: None
     deterministic: bool = False  # sums must not depend on their order
     memory: Any = None  # buffers of the backend, reused by stages and calls
-
-
-class Replays(Protocol):
-    """Recorded calls of a plan, which repeat what they did to the same memory."""
-
-    def again(self, image: Any, out: Any) -> bool:
-        """Repeat a call; False if it is not recorded."""
-        ...
-
-    def call(self, image: Any, out: Any, run: Callable[[], Any]) -> Any:
-        """Run a call, and record it if it is repeated."""
-        ...
 
 
 class Needs(NamedTuple):
