@@ -82,6 +82,7 @@ def test_fixed_sums_do_not_depend_on_the_order(which):
             "size_weight_final": 1.0,
             "block_basic": 7,
             "block_final": 7,
+            "transform_basic": "dct",
         },
         # More blocks than threads
         {
