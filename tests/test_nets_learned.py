@@ -35,6 +35,7 @@ def shaken(net, size):
         {},
         {"transform_basic": "hadamard", "group_basic": 1},
         {"block_final": 5, "step_final": 5, "kaiser_final": 0.0, "wiener": 2.0},
+        {"size_weight_basic": 1.0, "size_weight_final": 0.5},
     ],
 )
 def test_equals_bm3d_with_the_profile_that_it_returns(changes, size):

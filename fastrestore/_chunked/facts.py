@@ -200,6 +200,13 @@ def _check_values(
         ranges.warn_of_weak_spectrum(noise.largest, float(np.ptp(ends)), size)
 
 
+# What to do about few photons
+FEW_PHOTONS = (
+    "restore parts that fit in memory, or write noise='white' (--noise white), which does not "
+    "follow the brightness"
+)
+
+
 def _refuse(settings: Settings, given: Noise, noise: PlaneNoise, survey: Survey | None) -> None:
     """Raise if the noise needs methods that use the whole image."""
     name, shape, request = settings.name, settings.shape, settings.request
@@ -223,8 +230,7 @@ def _refuse(settings: Settings, given: Noise, noise: PlaneNoise, survey: Survey 
     if passes_of(noise.model, survey.total / math.prod(shape), shape):
         raise ValueError(
             f"{name} has few photons, for which means of the whole image are restored first; this "
-            "is not supported for a chunked array: restore parts that fit in memory, or write "
-            "noise='white' (--noise white), which does not follow the brightness"
+            f"is not supported for a chunked array: {FEW_PHOTONS}"
         )
 
 

@@ -21,7 +21,7 @@ from fastrestore._arrays.frames import video_axes
 from fastrestore._arrays.scenes import scene_starts, thumbnail
 from fastrestore._chunked import arrays, options, versions
 from fastrestore._chunked.cuts import Cuts
-from fastrestore._chunked.facts import portable
+from fastrestore._chunked.facts import FEW_PHOTONS, portable
 from fastrestore._collaborative import low_counts
 from fastrestore._collaborative.film_noise import FilmNoise, Picture, SceneNoise
 from fastrestore._collaborative.request import Request, image_geometry
@@ -165,8 +165,7 @@ def _shared(settings: Settings, first: Any, looks: list[list[NDArray[np.float64]
     if isinstance(model, vst.PoissonGaussian) and low_counts.passes(model, video.like):
         raise ValueError(
             "frames have few photons, for which smaller frames are restored first; this is not "
-            "supported for a chunked array: restore parts that fit in memory, or write "
-            "noise='white' (--noise white), which does not follow the brightness"
+            f"supported for a chunked array: {FEW_PHOTONS}"
         )
     return Film(settings, replace(video, request=portable(video.request)), starts)
 

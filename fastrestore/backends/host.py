@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=np.generic)
 
-PERCENTILES = (0.01, 0.99)
+_PERCENTILES = (0.01, 0.99)
 
 
 def memory() -> None:
@@ -97,7 +97,7 @@ def robust_range(image: NDArray[Any], execution: Execution | None = None) -> flo
     # As numpy.percentile, which takes five times as long for an image of 64 x 64 pixels
     values = image.astype(np.float64).ravel()
     last = len(values) - 1
-    places = [last * part for part in PERCENTILES]
+    places = [last * part for part in _PERCENTILES]
     below = [int(place) for place in places]
     above = [min(k + 1, last) for k in below]
     values.partition(sorted({*below, *above}))

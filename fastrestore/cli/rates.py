@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
 
 def sample(job: Job, source: Source | None) -> Sample:
-    """Return the middle of an image, or an image that is drawn if there is none or it is clean."""
+    """Return the middle of an image; without an image, or without noise in it, a drawn one."""
     wide = 2 * depth_of(job) + min(job.side, _SIDE)
     if source is not None:
         middle = tuple(size // 2 for size in source.shape[:-2])

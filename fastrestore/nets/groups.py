@@ -30,6 +30,8 @@ class Numbers(NamedTuple):
     inverse: Tensor  # (N, N)
     window: Tensor  # (N,)
     strength: Tensor  # (levels + 1, N, N), times the variance of the noise
+    group: int
+    size_weight: float
 
 
 def filtered(images: tuple[Tensor, ...], matches: Matches, numbers: Numbers) -> Tensor:
@@ -61,7 +63,8 @@ def _sums(corners: Tensor, numbers: Numbers, *images: Tensor) -> Tensor:
     variance = _variance(corners, numbers.forward)
     noise = numbers.strength[level].flatten(1) * variance
     shrunk, gain = _shrunk(groups, noise)
-    remaining = (variance * gain**2).sum((1, 2))
+    share = (numbers.group / size) ** numbers.size_weight
+    remaining = share * (variance * gain**2).sum((1, 2))
     weights = 1 / remaining.clamp(1 / HEAVIEST, 1 / LIGHTEST)
     window = weights[:, None, None] * torch.outer(numbers.window, numbers.window).flatten()
     blocks = window * _transformed(shrunk, numbers.inverse, haar.T)

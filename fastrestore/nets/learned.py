@@ -182,8 +182,9 @@ class LearnableBM3D(nn.Module):
             each.to(variance.dtype) for each in self._arrays(which)
         )
         squared = factors**2 if which == "basic" else factors
-        strength = float(step.stage.strength[0]) * variance * squared
-        return Numbers(forward, inverse, window, strength)
+        stage = step.stage
+        strength = float(stage.strength[0]) * variance * squared
+        return Numbers(forward, inverse, window, strength, stage.group, stage.size_weight)
 
     def _arrays(self, which: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return transform, inverse, window and factors, within their constraints."""
